@@ -1,0 +1,165 @@
+"""plan.yaml: which systems answer which rows, how they are prompted, and what the machine costs.
+
+    smolstudio compare plan.yaml
+
+Reads, checks and writes plans; runs nothing. API keys are named by environment variable, never written down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from synth.strict import read_yaml, validated
+
+SystemId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SystemPlan(_Frozen):
+    """One system that answers."""
+
+    id: SystemId = Field(description="Short name, also the name of its file of predictions.")
+    label: str = Field(default="", description="Name in tables; the id when empty.")
+    kind: Literal["local", "endpoint", "predictions"] = "local"
+    model: str = Field(default="", description="Starter, hub id or folder (local); model name (endpoint).")
+    revision: str | None = Field(default=None, description="Pinned revision of a hub model.")
+    adapter: str | None = Field(default=None, description="Run id or adapter folder (local).")
+    prompting: Literal["zero_shot", "few_shot", "schema"] = "zero_shot"
+    shots: int = Field(
+        default=4, ge=1, le=64, description="Examples from the train split when prompting is few_shot."
+    )
+    instruction: str = Field(default="", description="System message put before every prompt; empty = none.")
+    max_new_tokens: int = Field(default=256, ge=1, le=32_768)
+    batch_size: int | None = Field(
+        default=None, ge=1, le=4096, description="Rows answered at once; automatic when empty."
+    )
+    base_url: str | None = Field(default=None, description="Endpoint address; OPENAI_BASE_URL when empty.")
+    api_key_env: str = Field(default="OPENAI_API_KEY", description="Environment variable that holds the key.")
+    concurrency: int = Field(default=8, ge=1, le=256, description="Most requests open at once (endpoint).")
+    spend_cap_usd: float | None = Field(
+        default=None, gt=0, description="Stop before the bill passes this (needs a price)."
+    )
+    temperature: float | None = Field(
+        default=0.0, ge=0, le=2, description="Endpoint only; empty = the server's default."
+    )
+    price_model: str | None = Field(
+        default=None, description="Row of evaluate/prices.yaml; the model's name when empty."
+    )
+    path: str | None = Field(
+        default=None, description="File of predictions: our JSONL, OpenAI batch output, or CSV."
+    )
+    train_seed: int | None = Field(
+        default=None, description="Training seed, when several seeds are compared."
+    )
+    seed_group: str | None = Field(
+        default=None, description="Systems that differ only in training seed share this."
+    )
+
+    @property
+    def name(self) -> str:
+        return self.label or self.id
+
+    @model_validator(mode="after")
+    def _enough_to_run(self) -> SystemPlan:
+        if self.kind == "predictions" and not self.path:
+            raise ValueError("a system of kind predictions needs `path`")
+        if self.kind != "predictions" and not self.model:
+            raise ValueError(f"a system of kind {self.kind} needs `model`")
+        if self.kind != "local" and self.adapter:
+            raise ValueError("only a local system can carry an `adapter`")
+        return self
+
+
+class Machine(_Frozen):
+    """The machine that small-model requests are priced on."""
+
+    name: str = Field(
+        default="this machine", description="Shown in the report, or a machine row of the price sheet."
+    )
+    usd_per_hour: float | None = Field(
+        default=None, ge=0, description="Empty = price sheet; absent there = unpriced."
+    )
+    utilisation: float = Field(
+        default=0.5, gt=0, le=1, description="Share of paid time that serves requests."
+    )
+
+
+class Plan(_Frozen):
+    """A comparison: dataset by systems by prices."""
+
+    version: Literal[1] = 1
+    name: str = Field(default="comparison", description="Used in the comparison's id and title.")
+    dataset: str = Field(description="Dataset name in the workspace, or a folder.")
+    splits: tuple[Literal["train", "val", "test", "test_ood"], ...] = Field(
+        default=("test", "test_ood"), min_length=1
+    )
+    systems: tuple[SystemPlan, ...] = Field(min_length=1)
+    small: str = Field(
+        default="", description="Id of the system under test; the last with an adapter when empty."
+    )
+    large: str = Field(
+        default="", description="Id of the system to replace; the last of the others when empty."
+    )
+    margin: float = Field(
+        default=0.02, ge=0, le=0.5, description="Largest loss still called 'not worse' (0.02 = 2 points)."
+    )
+    metric: str = Field(default="auto", description="Scorer for all rows; auto = each row's own.")
+    machine: Machine = Machine()
+    prices: str | None = Field(default=None, description="Price sheet to use instead of the shipped one.")
+    monthly_volumes: tuple[int, ...] = Field(
+        default=(10_000, 100_000, 1_000_000), description="Requests per month in the report."
+    )
+    forgetting_rows: int = Field(
+        default=0, ge=0, le=100_000, description="Rows of the base's own families; 0 = not measured."
+    )
+    seed: int = 0
+    max_rows: int | None = Field(
+        default=None, ge=1, description="First rows of each split only; all when empty."
+    )
+
+    @model_validator(mode="after")
+    def _ids_fit(self) -> Plan:
+        ids = [system.id for system in self.systems]
+        doubles = sorted({name for name in ids if ids.count(name) > 1})
+        if doubles:
+            raise ValueError(f"system ids must differ: {', '.join(doubles)}")
+        for role in ("small", "large"):
+            wanted = getattr(self, role)
+            if wanted and wanted not in ids:
+                raise ValueError(f"{role}: no system has the id {wanted!r} (there are {', '.join(ids)})")
+        if self.small and self.small == self.large:
+            raise ValueError("small and large must be two systems")
+        return self
+
+    def roles(self) -> tuple[str, str | None]:
+        """(small, large) ids with the defaults filled in; large is None when only one system is compared."""
+        tuned = [system.id for system in self.systems if system.adapter and system.id != self.large]
+        rest = [system.id for system in self.systems if system.id != self.large]
+        small = self.small or (tuned or rest)[-1]
+        others = [system.id for system in self.systems if system.id != small]
+        plain = [system.id for system in self.systems if system.id in others and not system.adapter]
+        large = self.large or next(iter(reversed(plain or others)), None)
+        return small, large
+
+    def system(self, system_id: str) -> SystemPlan:
+        return next(system for system in self.systems if system.id == system_id)
+
+
+def load_plan(path: str | Path) -> Plan:
+    """Read and check a plan. Raises one RecipeError naming every fault with its place and a "did you mean"."""
+    file = Path(path)
+    return validated(Plan, read_yaml(file, "plan"), "plan")
+
+
+def dump_plan(plan: Plan) -> str:
+    """YAML that load_plan reads back to the same plan; defaults are left out."""
+    import yaml
+
+    kept: dict[str, Any] = plan.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump({"version": plan.version, **kept}, sort_keys=False, allow_unicode=True)
