@@ -1,0 +1,1 @@
+"""How a base model becomes a tuned one: recipes, runs, checkpoints, trainers and the embedded starters."""

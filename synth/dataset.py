@@ -1,0 +1,215 @@
+"""A dataset folder: one JSONL per split, rejected rows with their reasons, media by hash, a card.
+
+    datasets/<name>/  train.jsonl val.jsonl test.jsonl test_ood.jsonl rejected.jsonl media/ dataset.json README.md
+
+It does not generate, check or import rows; see `pipeline` and `importers`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import DataError, did_you_mean
+from .example import SPLITS, Example, Split
+from .storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
+
+CARD = "dataset.json"
+REJECTED = "rejected.jsonl"
+MEDIA = "media"
+
+
+class Card(BaseModel):
+    """What a dataset is and how it came to be; `dataset.json`.
+
+    rows_in == sum(splits) + sum(rejected), exactly. `seconds` and `usd` are what making it cost.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = 1
+    name: str
+    modality: str = "text"
+    generator: str = ""
+    generator_version: int = 1
+    spec: dict[str, Any] = {}
+    splits: dict[str, int] = {}
+    rejected: dict[str, int] = {}
+    rows_in: int = 0
+    families: dict[str, dict[str, int]] = {}
+    sha256: dict[str, str] = {}
+    created: str = ""
+    seconds: float = 0.0
+    usd: float | None = None
+    notes: dict[str, Any] = {}
+
+
+class RejectedRow(NamedTuple):
+    """A row that was not kept, and why."""
+
+    row: JsonDict
+    reason: str
+
+
+class DatasetDir:
+    """A finished dataset on disk, read lazily."""
+
+    def __init__(self, path: Path) -> None:
+        if not (path / CARD).is_file():
+            raise DataError(
+                f"{path} is not a dataset: it has no {CARD}.",
+                "Check the name, or make one with `smolstudio synth`.",
+            )
+        self.path = path
+        self.card = Card.model_validate(read_json(path / CARD))
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    def splits(self) -> list[Split]:
+        """The splits that hold rows."""
+        return [split for split in SPLITS if self.card.splits.get(split)]
+
+    def count(self, split: Split) -> int:
+        """Rows of a split."""
+        return self.card.splits.get(split, 0)
+
+    def examples(self, split: Split) -> Iterator[Example]:
+        """Rows of a split in file order. Raises DataError at a line that is not an Example."""
+        file = self.path / f"{split}.jsonl"
+        if not file.is_file():
+            return
+        with file.open("rb") as lines:
+            for number, raw in enumerate(lines, start=1):
+                try:
+                    yield Example.model_validate_json(raw)
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    message = (
+                        f"{file.name} line {number}: {first['msg']} at {'.'.join(map(str, first['loc'])) or 'the row'}."
+                    )
+                    raise DataError(message, "Run `smolstudio data check` and mend or re-import the file.") from error
+
+    def rejected(self) -> Iterator[RejectedRow]:
+        """Rows that were not kept, with reasons."""
+        file = self.path / REJECTED
+        if file.is_file():
+            for line in read_jsonl(file):
+                if line.value is not None:
+                    yield RejectedRow(line.value.get("row", {}), str(line.value.get("reason", "")))
+
+    def media_path(self, relative: str) -> Path:
+        """The absolute path of a medium. Raises DataError when the reference leaves the dataset folder."""
+        path = (self.path / relative).resolve()
+        if not path.is_relative_to(self.path.resolve()):
+            raise DataError(f"The media reference {relative!r} points outside the dataset.", "Remove that row.")
+        return path
+
+    def verify(self) -> list[str]:
+        """Faults of the files against the card: missing or changed splits. Empty when all is well."""
+        faults = []
+        for name, expected in self.card.sha256.items():
+            file = self.path / name
+            if not file.is_file():
+                faults.append(f"{name} is missing")
+            elif sha256_file(file) != expected:
+                faults.append(f"{name} changed since the dataset was made")
+        return faults
+
+
+class DatasetWriter:
+    """Writes a dataset into a folder (usually one of `storage.atomic_dir`), row by row."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.counts: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.families: dict[str, Counter[str]] = {}
+        self._journals: dict[str, Journal] = {}
+        self._media: set[str] = set()
+
+    def _journal(self, name: str) -> Journal:
+        if name not in self._journals:
+            self._journals[name] = Journal(self.path / name, durable=False)
+        return self._journals[name]
+
+    def keep(self, example: Example) -> None:
+        """Add a row to its split."""
+        self._journal(f"{example.split}.jsonl").append(example.model_dump(exclude_defaults=False))
+        self.counts[example.split] += 1
+        self.families.setdefault(example.split, Counter())[example.family] += 1
+
+    def reject(self, row: Example | Mapping[str, Any], reason: str) -> None:
+        """Keep a row out, and on record; `reason` is counted as it stands, so keep it short and general."""
+        value = row.model_dump() if isinstance(row, Example) else dict(row)
+        self._journal(REJECTED).append({"reason": reason, "row": value})
+        self.reasons[reason] += 1
+
+    def add_media(self, data: bytes, suffix: str) -> str:
+        """Store bytes once under their hash; returns the path relative to the dataset, ``media/<sha256><suffix>``."""
+        relative = f"{MEDIA}/{sha256_bytes(data)}{suffix}"
+        if relative not in self._media:
+            (self.path / MEDIA).mkdir(exist_ok=True)
+            (self.path / relative).write_bytes(data)
+            self._media.add(relative)
+        return relative
+
+    def finish(self, card: Card) -> Card:
+        """Close the files and write the card with counts and hashes filled in, and the README."""
+        for journal in self._journals.values():
+            journal.close()
+        full = card.model_copy(
+            update={
+                "splits": {s: self.counts[s] for s in SPLITS if self.counts[s]},
+                "rejected": dict(sorted(self.reasons.items())),
+                "rows_in": sum(self.counts.values()) + sum(self.reasons.values()),
+                "families": {s: dict(sorted(c.items())) for s, c in sorted(self.families.items())},
+                "sha256": {name: sha256_file(self.path / name) for name in sorted(self._journals)},
+            }
+        )
+        write_json(self.path / CARD, full.model_dump())
+        (self.path / "README.md").write_text(readme(full), "utf-8")
+        return full
+
+
+def readme(card: Card) -> str:
+    """The dataset's card as Markdown."""
+    lines = [
+        f"# {card.name}",
+        "",
+        f"{card.modality} dataset, made by `{card.generator}` on {card.created} in {card.seconds:.0f} s.",
+        "",
+    ]
+    lines += ["| split | rows | families |", "|---|---|---|"]
+    lines += [f"| {s} | {n} | {', '.join(card.families.get(s, {}))} |" for s, n in card.splits.items()]
+    lines += [
+        "",
+        f"Rows in: {card.rows_in} = {sum(card.splits.values())} kept + {sum(card.rejected.values())} rejected.",
+    ]
+    if card.rejected:
+        lines += ["", "| rejected because | rows |", "|---|---|"]
+        lines += [f"| {reason} | {n} |" for reason, n in card.rejected.items()]
+    if card.spec:
+        lines += ["", "Spec:", "", "```json", json.dumps(card.spec, ensure_ascii=False, indent=2), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def open_dataset(name_or_path: str | Path, datasets: Path) -> DatasetDir:
+    """A dataset by path, or by name in the workspace's `datasets` folder. Raises DataError with the nearest name."""
+    direct = Path(name_or_path)
+    if (direct / CARD).is_file():
+        return DatasetDir(direct)
+    named = datasets / str(name_or_path)
+    if (named / CARD).is_file():
+        return DatasetDir(named)
+    known = sorted(p.parent.name for p in datasets.glob(f"*/{CARD}"))
+    hint = did_you_mean(str(name_or_path), known)
+    listing = f"Known: {', '.join(known)}." if known else "There is none yet; make one with `smolstudio synth`."
+    raise DataError(f"There is no dataset '{name_or_path}'{hint}.", listing)

@@ -1,0 +1,153 @@
+"""One row of any modality, and the small parts that it is made of.
+
+Rows are frozen and versioned; unknown keys are refused. Media are named by path and hash, never held as bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+
+Split = Literal["train", "val", "test", "test_ood"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test", "test_ood")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TextPart(_Frozen):
+    """Plain text inside a message."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImagePart(_Frozen):
+    """An image, by its path relative to the dataset folder and the SHA-256 (hex) of its bytes."""
+
+    type: Literal["image"] = "image"
+    path: str
+    sha256: str
+
+
+class AudioPart(_Frozen):
+    """A recording, by its path relative to the dataset folder and the SHA-256 (hex) of its bytes."""
+
+    type: Literal["audio"] = "audio"
+    path: str
+    sha256: str
+
+
+Part = Annotated[TextPart | ImagePart | AudioPart, Field(discriminator="type")]
+
+
+class Message(_Frozen):
+    """One turn. In JSON, a message of a single text part is written as plain ``"content": "…"``."""
+
+    role: Literal["system", "user", "assistant"]
+    content: tuple[Part, ...]
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _plain_text(cls, value: Any) -> Any:
+        return ({"type": "text", "text": value},) if isinstance(value, str) else value
+
+    @field_serializer("content")
+    def _short_form(self, content: tuple[Part, ...]) -> Any:
+        if len(content) == 1 and isinstance(content[0], TextPart):
+            return content[0].text
+        return [part.model_dump() for part in content]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by newlines."""
+        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+
+
+class Example(_Frozen):
+    """A question with its right answer.
+
+    Attributes:
+        id: first 32 hex digits of the SHA-256 over the prompt (media by their hashes).
+        target: what supervised tuning learns to say, working included.
+        answer: the short gold answer that scorers compare with; None when only a judge can tell.
+        rejected: a wrong answer to the same prompt, for preference tuning.
+        template: what rows share when they are not independent (a phrasing, an image, a text); clusters in statistics.
+        scorer: a key of `evaluate.scorers.SCORERS`.
+        source: lineage: generator, its version, seed, parameters, difficulty …
+    """
+
+    version: Literal[1] = 1
+    id: str
+    prompt: tuple[Message, ...] = Field(min_length=1)
+    target: str
+    answer: str | None = None
+    rejected: str | None = None
+    split: Split = "train"
+    family: str
+    template: str
+    scorer: str = "exact"
+    source: dict[str, Any] = Field(default_factory=dict)
+
+
+def system(text: str) -> Message:
+    """A system message of plain text."""
+    return Message(role="system", content=(TextPart(text=text),))
+
+
+def user(*parts: str | Part) -> Message:
+    """A user message; strings become text parts."""
+    return Message(role="user", content=tuple(TextPart(text=p) if isinstance(p, str) else p for p in parts))
+
+
+def assistant(text: str) -> Message:
+    """An assistant message of plain text."""
+    return Message(role="assistant", content=(TextPart(text=text),))
+
+
+def prompt_id(prompt: Sequence[Message]) -> str:
+    """32 hex digits that depend on roles, texts and media hashes, not on where media lie."""
+    key = [[m.role, [p.text if isinstance(p, TextPart) else [p.type, p.sha256] for p in m.content]] for m in prompt]
+    return hashlib.sha256(json.dumps(key, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def make_example(
+    prompt: Sequence[Message],
+    target: str,
+    *,
+    family: str,
+    template: str,
+    answer: str | None = None,
+    rejected: str | None = None,
+    split: Split = "train",
+    scorer: str = "exact",
+    source: dict[str, Any] | None = None,
+) -> Example:
+    """An Example with its id computed from the prompt."""
+    return Example(
+        id=prompt_id(prompt),
+        prompt=tuple(prompt),
+        target=target,
+        answer=answer,
+        rejected=rejected,
+        split=split,
+        family=family,
+        template=template,
+        scorer=scorer,
+        source=source or {},
+    )
+
+
+def text_of(example: Example) -> str:
+    """The user's text of all turns, joined by newlines."""
+    return "\n".join(m.text for m in example.prompt if m.role == "user")
+
+
+def media_parts(example: Example) -> list[ImagePart | AudioPart]:
+    """The images and recordings of the prompt, in order."""
+    return [p for m in example.prompt for p in m.content if not isinstance(p, TextPart)]

@@ -1,0 +1,108 @@
+"""A directory in which one piece of long work lives: its events, its lock, its end.
+
+    events.jsonl worker.log lock exit.json (last)
+
+Status is derived and never stored: exit.json says how it ended; a held lock means running; young and neither means
+queued; else the worker was lost. So a killed worker cannot leave a lie behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from .storage import DirLock, Journal, JsonDict, read_json, read_jsonl, write_json
+
+Status = Literal["queued", "running", "done", "failed", "stopped", "lost"]
+EXIT = "exit.json"
+EVENTS = "events.jsonl"
+STOP = "stop"
+QUEUED_SEC = 30.0
+
+
+class Exit(NamedTuple):
+    """How work ended: verdict, a stable code, one sentence for the user."""
+
+    verdict: Literal["done", "failed", "stopped"]
+    code: str
+    sentence: str
+
+
+class JobDir:
+    """One piece of work on disk. Many may read; the holder of the lock writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._events: Journal | None = None
+
+    @property
+    def id(self) -> str:
+        """The directory's name."""
+        return self.path.name
+
+    def status(self) -> Status:
+        """Derived as the module says; costs two stats and one lock probe."""
+        if ended := self.exit():
+            return ended.verdict
+        if DirLock(self.path).held_elsewhere():
+            return "running"
+        if ended := self.exit():
+            return ended.verdict
+        newest = max((p.stat().st_mtime for p in (self.path, self.path / "queued") if p.exists()), default=0.0)
+        return "queued" if time.time() - newest < QUEUED_SEC else "lost"
+
+    def exit(self) -> Exit | None:
+        """How it ended, or None."""
+        file = self.path / EXIT
+        if not file.is_file():
+            return None
+        value = read_json(file)
+        return Exit(value["verdict"], value["code"], value["sentence"])
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Be the worker: lock, forget an earlier end and stop request. Raises StorageError when another works."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with DirLock(self.path):
+            (self.path / EXIT).unlink(missing_ok=True)
+            (self.path / STOP).unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                if self._events is not None:
+                    self._events.close()
+                    self._events = None
+
+    def finish(
+        self, verdict: Literal["done", "failed", "stopped"], sentence: str = "", code: str = "", **more: Any
+    ) -> None:
+        """Write exit.json, the last file of the work."""
+        write_json(
+            self.path / EXIT,
+            {"verdict": verdict, "code": code, "sentence": sentence, "at": time.time(), **more},
+        )
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Append one event with the time (s since the epoch)."""
+        if self._events is None:
+            self._events = Journal(self.path / EVENTS, durable=False)
+        self._events.append({"at": round(time.time(), 3), "kind": kind, **fields})
+
+    def events(self, kind: str | None = None) -> list[JsonDict]:
+        """Events so far, oldest first; of one kind when given."""
+        file = self.path / EVENTS
+        if not file.is_file():
+            return []
+        values = (line.value for line in read_jsonl(file))
+        return [v for v in values if v is not None and (kind is None or v.get("kind") == kind)]
+
+    def request_stop(self) -> None:
+        """Ask the worker to save and end; it looks for the file between steps."""
+        (self.path / STOP).touch()
+
+    def stop_requested(self) -> bool:
+        """Whether someone asked the worker to end."""
+        return (self.path / STOP).exists()

@@ -1,0 +1,243 @@
+"""The only code that commits bytes: atomic files and folders, append-only journals, locks, hashes.
+
+A write is: temp file in the same folder, flush, fsync, replace, fsync the folder. A journal is JSONL that is only
+appended to; a torn last line (a kill in the middle of a write) is cut when the journal is opened again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .errors import StorageError
+
+JsonDict = dict[str, Any]
+
+
+class JsonLine(NamedTuple):
+    """One line of a JSONL file: its number (from 1) and its object, or why it cannot be read."""
+
+    number: int
+    value: JsonDict | None
+    fault: str
+
+
+@contextlib.contextmanager
+def storage_faults(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a `StorageError` that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "Choose a folder that can be written, or free some space."
+        raise StorageError(f"Cannot write {path}: {error.strerror or error}.", remedy) from error
+
+
+def fsync_dir(path: Path) -> None:
+    """Make renames in the folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` under its final name or not at all. Raises StorageError."""
+    with storage_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync_dir(path.parent)
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """`atomic_write_bytes` for UTF-8 text."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, keys in the order given, atomically."""
+    atomic_write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises StorageError when it is absent or torn."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise StorageError(f"{path} does not exist.", "Check the name.") from error
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read as JSON: {error}.", "Restore it or make it again.") from error
+
+
+@contextlib.contextmanager
+def atomic_dir(target: Path) -> Iterator[Path]:
+    """A temp folder beside `target` that takes its name when the block ends well, and vanishes when it does not.
+
+    Raises StorageError when `target` exists already: nothing is ever overwritten.
+    """
+    if target.exists():
+        raise StorageError(f"{target} exists already.", "Choose another name, or delete it first.")
+    with storage_faults(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as handle:
+                        os.fsync(handle.fileno())
+            if target.exists():
+                raise StorageError(f"{target} was made by another process meanwhile.", "Choose another name.")
+            temporary.rename(target)
+            fsync_dir(target.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_jsonl(path: Path) -> Iterator[JsonLine]:
+    """Lines of a JSONL file, one at a time; a line that is no JSON object comes with its fault instead of a value."""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if not raw.strip():
+                continue
+            try:
+                value = json.loads(raw)
+            except (ValueError, RecursionError) as error:
+                yield JsonLine(number, None, f"not JSON: {error}")
+                continue
+            if isinstance(value, dict):
+                yield JsonLine(number, value, "")
+            else:
+                yield JsonLine(number, None, "not a JSON object")
+
+
+class Journal:
+    """An append-only JSONL file; each line is on disk when `append` returns (when `durable`).
+
+    Opening cuts a torn last line, so that a killed process never spoils the lines after it.
+    """
+
+    def __init__(self, path: Path, durable: bool = True) -> None:
+        self.path = path
+        self.durable = durable
+        with storage_faults(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab+")
+            self._cut_torn_tail()
+
+    def _cut_torn_tail(self) -> None:
+        size = self._file.seek(0, os.SEEK_END)
+        kept = size
+        while kept > 0:
+            step = min(kept, 1 << 16)
+            self._file.seek(kept - step)
+            newline = self._file.read(step).rfind(b"\n")
+            if newline >= 0:
+                kept = kept - step + newline + 1
+                break
+            kept -= step
+        if kept < size:
+            self._file.truncate(kept)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one object as one line. Raises StorageError when the disk refuses."""
+        line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+        with storage_faults(self.path):
+            self._file.write(line)
+            self._file.flush()
+            if self.durable:
+                os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush to disk and close."""
+        with storage_faults(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one durable line; for writers that come by seldom."""
+    with Journal(path) as journal:
+        journal.append(row)
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class DirLock:
+    """An OS lock on `<directory>/lock`: it ends with the process, however the process ends."""
+
+    def __init__(self, directory: Path) -> None:
+        from filelock import FileLock
+
+        self.directory = directory
+        self._lock = FileLock(str(directory / "lock"), thread_local=False)
+
+    def acquire(self) -> None:
+        """Take the lock at once. Raises StorageError when another process holds it."""
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            message = f"{self.directory} is in use by another process."
+            raise StorageError(message, "Wait for it to end, or stop it first.", "storage.locked") from error
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    def held_elsewhere(self) -> bool:
+        """Whether any other holder (process or object) has the lock now."""
+        from filelock import FileLock, Timeout
+
+        if not (self.directory / "lock").exists():
+            return False
+        probe = FileLock(str(self.directory / "lock"), thread_local=False)
+        try:
+            probe.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:
+            return False
+        probe.release()
+        return False
+
+    def __enter__(self) -> DirLock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

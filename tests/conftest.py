@@ -1,0 +1,21 @@
+"""Every test has its own workspace, no network hub, and one thread per operation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import pytest
+
+from synth.workspace import Workspace, resolve_workspace
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A fresh workspace, set as SMOLSTUDIO_HOME."""
+    monkeypatch.setenv("SMOLSTUDIO_HOME", str(tmp_path / "workspace"))
+    return resolve_workspace()
