@@ -1,0 +1,41 @@
+# make demo   install, generate, tune, compare, report
+# make test   install with the test needs, run the whole suite
+PYTHON ?= python3
+BIN := .venv/bin
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: demo test install bench lint ui clean
+
+demo: install
+	$(BIN)/smolstudio demo
+
+test: .venv/.test
+	$(BIN)/python -m pytest
+
+bench: .venv/.test
+	$(BIN)/python -m pytest tests/bench -m bench -s
+
+ui: install
+	$(BIN)/smolstudio ui
+
+lint: .venv/.test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+install: .venv/.install
+
+.venv/bin/pip:
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "smolstudio needs Python 3.11 to 3.13: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.install: .venv/bin/pip pyproject.toml constraints.txt
+	$(BIN)/pip install -q -c constraints.txt -e .
+	touch $@
+
+# The browser tests need a Chromium; where this is root on a Debian, it is installed, elsewhere they say that they were skipped.
+.venv/.test: .venv/.install
+	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || echo 'No chromium: the browser tests will be skipped.'
+	touch $@
+
+clean:
+	rm -rf .venv

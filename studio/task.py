@@ -1,0 +1,77 @@
+"""The worker of a task: `python -m studio.task TASK_DIR`. Generation, import and comparison away from the UI.
+
+Its progress goes to the task's events, its end to exit.json; a failure is one sentence there, its traceback in the log.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from studio.jobs import TASK_FILE, emit_progress
+from synth.errors import UserError
+from synth.jobdir import JobDir
+from synth.storage import read_json
+from synth.workspace import Workspace
+
+Outcome = dict[str, Any]
+
+
+def _synth(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from synth.pipeline import build_dataset
+
+    dataset = build_dataset(
+        arguments["generator"],
+        arguments["settings"],
+        arguments["name"],
+        workspace,
+        emit_progress(job),
+        job.stop_requested,
+    )
+    return {"dataset": dataset.name}
+
+
+def _compare(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from evaluate.compare import run_comparison
+    from evaluate.plan import Plan
+
+    plan = Plan.model_validate(arguments["plan"])
+    report = run_comparison(
+        plan, workspace, emit_progress(job), stop=job.stop_requested, comparison_id=arguments.get("comparison_id")
+    )
+    return {"report": str(report), "comparison": report.parent.name}
+
+
+KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {"synth": _synth, "compare": _compare}
+
+
+def work(job: JobDir) -> None:
+    """Do the task and write how it ended."""
+    task = read_json(job.path / TASK_FILE)
+    try:
+        outcome = KINDS[task["kind"]](job, Workspace(Path(task["workspace"])), task["arguments"])
+        job.finish("done", **outcome)
+    except UserError as error:
+        traceback.print_exc()
+        job.finish("stopped" if error.code == "run.stopped" else "failed", str(error), error.code)
+    except Exception as error:
+        traceback.print_exc()
+        job.finish("failed", f"An unexpected fault: {type(error).__name__}: {error}. The log has the details.", "internal")
+
+
+def main() -> None:
+    """Entry point."""
+    job = JobDir(Path(sys.argv[1]))
+    # A worker started from a shell's background job inherits SIGINT ignored; being asked to end means saving and ending.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: job.request_stop())
+    with job.hold():
+        work(job)
+
+
+if __name__ == "__main__":
+    main()
