@@ -152,7 +152,7 @@ class Plan(_Frozen):
 
 
 def load_plan(path: str | Path) -> Plan:
-    """Read and check a plan. Raises one RecipeError naming every fault with its place and a "did you mean"."""
+    """Read and check a plan. Raises one RecipeError naming each fault with its place and a "did you mean"."""
     file = Path(path)
     return validated(Plan, read_yaml(file, "plan"), "plan")
 

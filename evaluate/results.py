@@ -1,4 +1,4 @@
-"""What a comparison measured: the boundary between running systems (`compare`) and describing them (`report`).
+"""What a comparison measured: the boundary between running systems (`compare`) and telling of it (`report`)."""
 
 Everything here is plain, frozen data: no statistics, no prices, no files. `None` always means "not measured".
 """
