@@ -46,7 +46,7 @@ def _spawn(arguments: list[str], directory: Path) -> None:
 
 
 def start_training(workspace: Workspace, recipe: Recipe, run_id: str | None = None) -> Run:
-    """Create a run and set a worker to it. With a `run_id` that exists already, that run is returned, not a second one."""
+    """Create a run and set a worker to it; if `run_id` exists already, that run is returned instead of a second one."""
     from recipes.run import Run
 
     if run_id and (workspace.runs / run_id).exists():

@@ -60,13 +60,15 @@ def work(job: JobDir) -> None:
         job.finish("stopped" if error.code == "run.stopped" else "failed", str(error), error.code)
     except Exception as error:
         traceback.print_exc()
-        job.finish("failed", f"An unexpected fault: {type(error).__name__}: {error}. The log has the details.", "internal")
+        job.finish(
+            "failed", f"An unexpected fault: {type(error).__name__}: {error}. The log has the details.", "internal"
+        )
 
 
 def main() -> None:
     """Entry point."""
     job = JobDir(Path(sys.argv[1]))
-    # A worker started from a shell's background job inherits SIGINT ignored; being asked to end means saving and ending.
+    # A background job of a shell inherits SIGINT ignored; being asked to end always means saving and ending.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: job.request_stop())
     with job.hold():

@@ -10,13 +10,15 @@ import datetime
 import re
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
-from .dataset import Card, DatasetDir, DatasetWriter
+from .dataset import MEDIA, Card, DatasetDir, DatasetWriter
 from .errors import DataError, RunError
-from .generators import generator, parse_spec
+from .example import Example
+from .generators import AddMedia, generator, parse_spec
 from .progress import Meter, ProgressFn, silent
-from .storage import atomic_dir
+from .storage import atomic_dir, sha256_bytes
 from .workspace import Workspace
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -32,9 +34,24 @@ def check_name(name: str) -> str:
     return name
 
 
+def _forget(data: bytes, suffix: str) -> str:
+    return f"{MEDIA}/{sha256_bytes(data)}{suffix}"
+
+
 def now_utc() -> str:
     """The time as ISO 8601, to the second, UTC."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def preview_rows(key: str, settings: dict[str, Any], rows: int, add_media: AddMedia = _forget) -> list[Example]:
+    """The first `rows` rows that `build_dataset` would keep, without writing a dataset.
+
+    `add_media` receives the bytes of pictures and recordings, for those who want to show them.
+    """
+    info = generator(key)
+    candidates = info.generate(parse_spec(info, settings), add_media)
+    kept = (c.example for c in candidates if c.example is not None and not c.reason)
+    return list(islice(kept, rows))
 
 
 def build_dataset(

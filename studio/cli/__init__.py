@@ -1,0 +1,36 @@
+"""The `smolstudio` command. Each module holds one group of commands; nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from studio.cli import compare, data, demo, machine, runs
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Make a small model for a narrow job, and prove whether it beats prompting a large one.",
+)
+demo.add(app)
+data.add(app)
+runs.add(app)
+compare.add(app)
+machine.add(app)
+
+
+def main() -> None:
+    """Entry point: user errors become one sentence on stderr and exit code 1, Ctrl-C exit code 130."""
+    from synth.errors import UserError
+
+    try:
+        app()
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)

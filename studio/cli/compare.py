@@ -1,0 +1,99 @@
+"""`smolstudio compare`, `smolstudio report` and `smolstudio prices …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
+
+prices_app = typer.Typer(no_args_is_help=True, help="The dated price sheet.")
+
+
+def add(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command()(compare)
+    app.command()(report)
+    app.add_typer(prices_app, name="prices")
+
+
+def compare(
+    plan: Annotated[Path, typer.Argument(help="plan.yaml: dataset, systems, prices")],
+    comparison_id: Annotated[str, typer.Option("--id", help="Name of the comparison; the same name resumes it")] = "",
+    fail_if: Annotated[str, typer.Option(help='Exit code 1 when true, such as "delta_lower < -0.02"')] = "",
+    junit: Annotated[Path | None, typer.Option(help="Write the --fail-if outcome as a JUnit file")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let every system answer the same rows, and write the report."""
+    from evaluate.compare import run_comparison
+    from evaluate.gate import check_gate
+    from evaluate.plan import load_plan
+    from studio.results import headline
+    from studio.terminal import ProgressLine
+    from synth.storage import read_json
+
+    path = run_comparison(load_plan(plan), workspace_of(workspace), ProgressLine(), comparison_id=comparison_id or None)
+    found = read_json(path)
+    print_json({"report": str(path)}) if as_json else print(headline(found, path))
+    if fail_if:
+        outcome = check_gate(found, fail_if, junit)
+        print(outcome.sentence)
+        if outcome.failed:
+            raise typer.Exit(1)
+
+
+def report(
+    comparison: Annotated[str, typer.Argument(help="Id of a comparison")],
+    reprice: Annotated[
+        bool, typer.Option("--reprice", help="Use today's price sheet instead of the stored one")
+    ] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Print a comparison's report again, re-priced if asked, and write its HTML and Markdown anew."""
+    from evaluate.compare import render_again
+    from studio.results import find_report, headline
+    from synth.storage import read_json
+
+    path = find_report(workspace_of(workspace), comparison)
+    render_again(path, workspace_of(workspace), reprice=reprice)
+    print(headline(read_json(path), path))
+
+
+@prices_app.command(name="list")
+def list_(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Print the price sheet with dates and sources."""
+    from evaluate.prices import load_prices
+    from studio.terminal import table
+
+    sheet = load_prices(workspace_of(workspace))
+    if as_json:
+        print_json([row.model_dump(mode="json") for row in sheet.rows])
+        return
+    print(table(["model", "unit", "usd", "checked", "source"], [row.cells() for row in sheet.rows]))
+
+
+@prices_app.command()
+def check(workspace: WorkspaceOption = None) -> None:
+    """Name the prices that are older than 90 days."""
+    from evaluate.prices import load_prices
+
+    stale = load_prices(workspace_of(workspace)).stale()
+    print("\n".join(f"{row.model} ({row.unit}): checked {row.checked}" for row in stale) or "Every price is recent.")
+
+
+@prices_app.command(name="set")
+def set_(
+    model: str,
+    unit: str,
+    usd: float,
+    source: Annotated[str, typer.Option(help="Where the price was read")] = "set by hand",
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Set a price for this workspace, dated today."""
+    from evaluate.prices import set_price
+
+    set_price(workspace_of(workspace), model, unit, usd, source)
+    print(f"{model} {unit}: {usd} USD, from today on, in this workspace.")

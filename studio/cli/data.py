@@ -1,0 +1,161 @@
+"""`smolstudio synth` and `smolstudio data …`: make, import, check and look at datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from studio.cli.options import JsonOption, WorkspaceOption, key_values, print_json, workspace_of
+
+if TYPE_CHECKING:
+    from synth.dataset import DatasetDir
+
+data_app = typer.Typer(no_args_is_help=True, help="Check, show and import datasets.")
+
+
+def add(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command()(synth)
+    app.add_typer(data_app, name="data")
+
+
+def synth(
+    generator: Annotated[str, typer.Argument(help="math, vision or audio")],
+    settings: Annotated[list[str] | None, typer.Argument(help="key=value settings of the generator")] = None,
+    name: Annotated[str, typer.Option("--name", "-n", help="Name of the dataset")] = "",
+    spec: Annotated[Path | None, typer.Option(help="YAML file of settings; key=value wins over it")] = None,
+    preview: Annotated[int, typer.Option(help="Show this many rows and write nothing")] = 0,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate a verified dataset."""
+    from studio.terminal import ProgressLine
+    from synth.pipeline import build_dataset, preview_rows
+    from synth.strict import read_yaml
+
+    values: dict[str, Any] = {**(read_yaml(spec, "spec") if spec else {}), **key_values(settings or [])}
+    if preview:
+        for example in preview_rows(generator, values, preview):
+            print(_shown(example.prompt[-1].text, example.target, example.family))
+        return
+    chosen = name or f"{generator}-{values.get('seed', 0)}"
+    dataset = build_dataset(generator, values, chosen, workspace_of(workspace), ProgressLine())
+    _describe(dataset, as_json)
+
+
+def _shown(prompt: str, target: str, family: str) -> str:
+    return f"[{family}]\n{prompt}\n  -> " + target.replace("\n", "\n     ") + "\n"
+
+
+def _describe(dataset: DatasetDir, as_json: bool) -> None:
+    card = dataset.card
+    if as_json:
+        print_json(
+            {
+                "dataset": dataset.name,
+                "path": str(dataset.path),
+                **card.model_dump(include={"splits", "rejected", "rows_in"}),
+            }
+        )
+        return
+    print(f"{dataset.name}: {', '.join(f'{n} {s}' for s, n in card.splits.items())} rows in {card.seconds:.1f} s")
+    for reason, count in card.rejected.items():
+        print(f"  rejected {count}: {reason}")
+    print(f"  {dataset.path}")
+
+
+@data_app.command()
+def check(
+    dataset: Annotated[str, typer.Argument(help="Name or folder of a dataset")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check files, rows and leakage between splits; exit code 1 when something is wrong."""
+    from synth.dataset import open_dataset
+    from synth.leakage import leakage_report
+
+    found = open_dataset(dataset, workspace_of(workspace).datasets)
+    faults = found.verify()
+    counts = {split: sum(1 for _ in found.examples(split)) for split in found.splits()}
+    leakage = leakage_report(found)
+    faults += leakage.problems
+    if as_json:
+        print_json({"dataset": found.name, "rows": counts, "faults": faults, "leakage": leakage.as_dict()})
+    else:
+        print(f"{found.name}: {', '.join(f'{n} {s}' for s, n in counts.items())} rows read")
+        print(leakage.text())
+        for fault in faults:
+            print(f"  fault: {fault}")
+    if faults:
+        raise typer.Exit(1)
+
+
+@data_app.command()
+def show(
+    dataset: Annotated[str, typer.Argument(help="Name or folder of a dataset")],
+    split: Annotated[str, typer.Option(help="train, val, test, test_ood or rejected")] = "train",
+    rows: Annotated[int, typer.Option(help="How many")] = 5,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Print the first rows of a split, or rejected rows with their reasons."""
+    from itertools import islice
+    from typing import cast
+
+    from synth.dataset import open_dataset
+    from synth.errors import DataError
+    from synth.example import SPLITS, Split
+
+    found = open_dataset(dataset, workspace_of(workspace).datasets)
+    if split == "rejected":
+        for item in islice(found.rejected(), rows):
+            print(f"[{item.reason}] {item.row}")
+        return
+    if split not in SPLITS:
+        raise DataError(f"There is no split '{split}'.", f"Choose one of {', '.join(SPLITS)} or rejected.")
+    for example in islice(found.examples(cast(Split, split)), rows):
+        print(_shown(example.prompt[-1].text, example.target, example.family))
+
+
+@data_app.command(name="list")
+def list_datasets(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the datasets of the workspace."""
+    from studio.terminal import table
+    from synth.dataset import CARD, DatasetDir
+
+    cards = [DatasetDir(p.parent).card for p in sorted(workspace_of(workspace).datasets.glob(f"*/{CARD}"))]
+    if as_json:
+        print_json([card.model_dump(include={"name", "modality", "generator", "splits", "created"}) for card in cards])
+    elif not cards:
+        print("There is no dataset yet. Make one: smolstudio synth math --name invoices")
+    else:
+        rows = [
+            [c.name, c.modality, *(str(c.splits.get(s, 0)) for s in ("train", "val", "test", "test_ood"))]
+            for c in cards
+        ]
+        print(table(["dataset", "modality", "train", "val", "test", "test_ood"], rows))
+
+
+@data_app.command(name="import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV or TSV file, or a folder with metadata")],
+    name: Annotated[str, typer.Option("--name", "-n", help="Name of the dataset")],
+    columns: Annotated[list[str] | None, typer.Option("--map", help="role=column, such as question=Q")] = None,
+    modality: Annotated[str, typer.Option(help="text, vision or audio")] = "text",
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import your own rows; faulty ones are quarantined with their line numbers."""
+    from studio.importing import import_rows
+
+    mapping = {role: str(column) for role, column in key_values(columns or []).items()}
+    report = import_rows(modality, source, name, workspace_of(workspace), mapping or None)
+    if as_json:
+        print_json({"dataset": name, "kept": report.kept, "rejected": [list(r) for r in report.rejected]})
+        return
+    print(f"{name}: {report.kept} rows kept, {len(report.rejected)} set aside")
+    for line, reason in report.rejected[:20]:
+        print(f"  line {line}: {reason}")
+    if len(report.rejected) > 20:
+        print(f"  … and {len(report.rejected) - 20} more, in rejected.jsonl")

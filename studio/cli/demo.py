@@ -1,0 +1,34 @@
+"""`smolstudio demo`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(demo)
+
+
+def demo(
+    modality: Annotated[str, typer.Option(help="text, vision or audio")] = "text",
+    seed: Annotated[int, typer.Option(help="Seed of data and training")] = 0,
+    seeds: Annotated[int, typer.Option(help="Train this many times, with seeds from --seed on")] = 1,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate, tune, compare and report on the embedded starters: a few minutes, no network."""
+    from studio.demo import run_demo
+    from studio.results import headline
+    from studio.terminal import ProgressLine, duration
+    from synth.storage import read_json
+
+    result = run_demo(modality, list(range(seed, seed + seeds)), workspace_of(workspace), ProgressLine())
+    if as_json:
+        print_json({"report": str(result.report), "seconds": round(result.seconds, 1)})
+        return
+    print(f"\n{headline(read_json(result.report), result.report)}\n\nThe demo took {duration(result.seconds)}.")

@@ -1,0 +1,81 @@
+"""`smolstudio ui`, `serve`, `stub-endpoint` and `doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.cli.options import JsonOption, WorkspaceOption, key_values, print_json, workspace_of
+
+
+def add(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command()(ui)
+    app.command()(serve)
+    app.command(name="stub-endpoint")(stub_endpoint)
+    app.command()(doctor)
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine")] = 8501,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Open the studio in a browser, on this machine only."""
+    from studio.server import run_ui
+
+    run_ui(workspace_of(workspace), port)
+
+
+def serve(
+    model: Annotated[str, typer.Argument(help="Starter, hub id, folder or run id")],
+    adapter: Annotated[str, typer.Option(help="Run id or adapter folder")] = "",
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Serve a base or tuned model behind an OpenAI-compatible HTTP endpoint."""
+    from studio.serve import serve_model
+
+    serve_model(model, adapter or None, host, port, workspace_of(workspace))
+
+
+def stub_endpoint(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on")] = 8001,
+    answers: Annotated[Path | None, typer.Option(help="JSONL of prompt and answer, or a split of a dataset")] = None,
+    accuracy: Annotated[float, typer.Option(help="Share of known prompts that are answered rightly")] = 1.0,
+    latency_ms: Annotated[float, typer.Option(help="Wait before each answer")] = 0.0,
+    faults: Annotated[
+        list[str] | None, typer.Option(help="fault=share, such as rate_limit=0.1; may be repeated")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="JSONL file of requests")] = None,
+) -> None:
+    """Run an OpenAI-compatible stub for tests and rehearsals; every answer says that it is one."""
+    from studio.stub_endpoint import StubSettings, run
+    from synth.strict import validated
+
+    values = {
+        "answers": answers,
+        "accuracy": accuracy,
+        "latency_sec": latency_ms / 1000,
+        "faults": key_values(faults or []),
+        "log": log,
+    }
+    print(f"A stub, not a model, at http://{host}:{port}/v1 - stop it with Ctrl-C.")
+    run(host, port, validated(StubSettings, values, "stub settings"))
+
+
+def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Check this installation and machine; exit code 1 when something would stop the work."""
+    from studio.doctor import examine
+
+    findings = examine(workspace_of(workspace))
+    if as_json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.found}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)

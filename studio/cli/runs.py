@@ -1,0 +1,170 @@
+"""`smolstudio train` and `smolstudio runs …`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
+
+if TYPE_CHECKING:
+    from recipes.run import Run
+
+runs_app = typer.Typer(no_args_is_help=True, help="List, watch, stop and resume trainings.")
+
+
+def add(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command()(train)
+    app.command()(export)
+    app.add_typer(runs_app, name="runs")
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or the name of a ready recipe")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value, such as data.dataset=invoices")] = None,
+    run_id: Annotated[str, typer.Option("--id", help="Name of the run; made up when empty")] = "",
+    detach: Annotated[bool, typer.Option(help="Start it and return at once")] = False,
+    preflight: Annotated[bool, typer.Option("--preflight", help="Only check: memory, time, masks, gradients")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune a model. It runs in its own process; Ctrl-C asks it to save and stop."""
+    from recipes.recipe import load_recipe
+    from studio import jobs
+
+    place = workspace_of(workspace)
+    chosen = load_recipe(recipe, overrides or [])
+    if preflight:
+        from recipes.preflight import preflight as run_preflight
+
+        report = run_preflight(chosen, place)
+        print_json(report.model_dump(mode="json")) if as_json else print(report.text())
+        raise typer.Exit(0 if report.ok else 1)
+    run = jobs.start_training(place, chosen, run_id or None)
+    if detach:
+        print_json({"run": run.id}) if as_json else print(f"{run.id} started: smolstudio runs logs {run.id}")
+        return
+    _watch(run, as_json)
+
+
+def _watch(run: Run, as_json: bool, since: int = 0) -> None:
+    """Show a run until it ends; Ctrl-C asks it to stop and keeps watching until it has saved."""
+    from studio import jobs
+    from studio.terminal import ProgressLine
+
+    show = ProgressLine()
+
+    def on_event(event: dict[str, Any]) -> None:
+        if progress := jobs.progress_of(event):
+            show(progress)
+
+    try:
+        ended = jobs.follow(run, on_event, since)
+    except KeyboardInterrupt:
+        run.request_stop()
+        print("\nAsked it to save and stop …")
+        ended = jobs.follow(run, on_event, jobs.events_end(run))
+    if as_json:
+        print_json({"run": run.id, "verdict": ended.verdict, "sentence": ended.sentence, "path": str(run.path)})
+    else:
+        print(f"{run.id}: {ended.verdict}. {ended.sentence}")
+        if ended.verdict == "stopped":
+            print(f"Go on with: smolstudio runs resume {run.id}")
+    if ended.verdict == "failed":
+        raise typer.Exit(1)
+
+
+@runs_app.command(name="list")
+def list_(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List trainings, newest first."""
+    from studio import jobs
+    from studio.terminal import table
+
+    runs = jobs.list_runs(workspace_of(workspace))
+    if as_json:
+        print_json([{"run": r.id, "status": r.status(), "method": r.recipe().method} for r in runs])
+    elif not runs:
+        print("There is no run yet. Start one: smolstudio train starter-text-sft data.dataset=NAME")
+    else:
+        print(table(["run", "status", "method", "base"], [_summary(r) for r in runs]))
+
+
+def _summary(run: Run) -> list[str]:
+    recipe = run.recipe()
+    return [run.id, run.status(), recipe.method, recipe.base_model]
+
+
+@runs_app.command()
+def show(run_id: str, workspace: WorkspaceOption = None) -> None:
+    """Show how a run stands, its recipe and its last figures."""
+    from recipes.recipe import dump_recipe
+    from studio import jobs
+
+    run = jobs.find_run(workspace_of(workspace), run_id)
+    ended = run.exit()
+    print(f"{run.id}: {run.status()}. {ended.sentence if ended else ''}\n")
+    steps = run.events("step")
+    if steps:
+        print("last step: " + ", ".join(f"{k} {v}" for k, v in steps[-1].items() if k not in ("at", "kind")) + "\n")
+    print(dump_recipe(run.recipe(), comments=False))
+
+
+@runs_app.command()
+def logs(
+    run_id: str, follow: Annotated[bool, typer.Option("--follow", "-f")] = False, workspace: WorkspaceOption = None
+) -> None:
+    """Print the worker's log; with --follow, watch the run."""
+    from studio import jobs
+
+    run = jobs.find_run(workspace_of(workspace), run_id)
+    print(jobs.log_tail(run))
+    if follow:
+        _watch(run, as_json=False)
+
+
+@runs_app.command()
+def stop(run_id: str, workspace: WorkspaceOption = None) -> None:
+    """Ask a run to save a checkpoint and stop."""
+    from studio import jobs
+    from synth.errors import RunError
+
+    run = jobs.find_run(workspace_of(workspace), run_id)
+    if run.status() not in ("running", "queued"):
+        raise RunError(f"{run.id} is {run.status()}; there is nothing to stop.", "See `smolstudio runs list`.")
+    run.request_stop()
+    print(f"{run.id} will save and stop.")
+
+
+@runs_app.command()
+def resume(
+    run_id: str,
+    detach: Annotated[bool, typer.Option(help="Start it and return at once")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on from the newest checkpoint that verifies."""
+    from studio import jobs
+
+    run = jobs.find_run(workspace_of(workspace), run_id)
+    since = jobs.events_end(run)
+    jobs.resume_training(run)
+    if not detach:
+        _watch(run, as_json, since)
+
+
+def export(
+    run_id: Annotated[str, typer.Argument(help="Run whose adapter is merged into its base")],
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder to make")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Merge a tuned adapter into a complete checkpoint that plain transformers loads."""
+    from pathlib import Path
+
+    from recipes.export import export_merged
+    from studio import jobs
+
+    run = jobs.find_run(workspace_of(workspace), run_id)
+    path = export_merged(run.recipe().base_model, run.adapter_path, Path(out), revision=run.recipe().revision)
+    print(f"Merged model: {path}")

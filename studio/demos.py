@@ -1,0 +1,64 @@
+"""The demos as data: which generator, which recipes, which systems. `studio.demo` runs them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class DemoSpec(NamedTuple):
+    """What a demo generates, how it tunes, and whom it compares."""
+
+    generator: str
+    settings: dict[str, Any]
+    sft: str
+    dpo: str
+    starter: str
+    large: str
+    shots: int
+    max_new_tokens: int
+    sft_overrides: tuple[str, ...] = ()
+    dpo_overrides: tuple[str, ...] = ()
+    forgetting_rows: int = 100
+    few_shot: bool = True
+
+    def plan(self, name: str, dataset: str, seeds: list[int], adapters: list[tuple[str, str]]) -> dict[str, Any]:
+        """The comparison plan: base and large prompted, each seed's SFT and DPO adapters."""
+        prompted = [("base", self.starter, "Starter"), ("large", self.large, "Larger starter")]
+        systems = []
+        for key, model, label in prompted:
+            systems.append(self._system(f"{key}-zero", f"{label}, zero-shot", model))
+            if self.few_shot:
+                few = {"prompting": "few_shot", "shots": self.shots}
+                systems.append(self._system(f"{key}-few", f"{label}, {self.shots}-shot", model, **few))
+        for seed, (sft, dpo) in zip(seeds, adapters, strict=True):
+            tag = "" if len(seeds) == 1 else f", seed {seed}"
+            for kind, title, run in (("sft", "Tuned (SFT)", sft), ("dpo", "Tuned (SFT+DPO)", dpo)):
+                more = {"adapter": run, "train_seed": seed, "seed_group": kind}
+                key = f"tuned-{kind}" if len(seeds) == 1 else f"tuned-{kind}-s{seed}"
+                systems.append(self._system(key, title + tag, self.starter, **more))
+        return {
+            "name": name,
+            "dataset": dataset,
+            "splits": ["test", "test_ood"],
+            "systems": systems,
+            "small": systems[-1]["id"],
+            "large": "large-few" if self.few_shot else "large-zero",
+            "forgetting_rows": self.forgetting_rows,
+        }
+
+    def _system(self, key: str, label: str, model: str, **more: Any) -> dict[str, Any]:
+        return {"id": key, "label": label, "model": model, "max_new_tokens": self.max_new_tokens, **more}
+
+
+DEMOS: dict[str, DemoSpec] = {
+    "text": DemoSpec(
+        generator="math",
+        settings={"train": 5000, "val": 200, "test": 200, "test_ood": 100},
+        sft="starter-text-sft",
+        dpo="starter-text-dpo",
+        starter="starter-text",
+        large="starter-text-large",
+        shots=3,
+        max_new_tokens=160,
+    ),
+}
