@@ -1,0 +1,13 @@
+"""An OpenAI-compatible model over HTTP: cache, adaptive rate, retry, deadline, budget.
+
+    endpoint = Endpoint(Settings(base_url="http://127.0.0.1:8000/v1", model="m"), ReplyCache(folder))
+    for index, reply in endpoint.ask_many(requests): ...
+
+It knows nothing of prompts, teachers or scores. Keys are read from the environment and never stored.
+"""
+
+from synth.endpoint.cache import ReplyCache
+from synth.endpoint.client import Endpoint, Settings
+from synth.endpoint.wire import Ask, Reply
+
+__all__ = ["Ask", "Endpoint", "Reply", "ReplyCache", "Settings"]

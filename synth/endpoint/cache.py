@@ -1,0 +1,64 @@
+"""Answers already paid for, on disk: one append-only JSONL segment per process, all segments read at start.
+
+    <folder>/<16 hex digits>.jsonl   {"key", "text", "usage", "seconds", "finish_reason", "model"}
+
+A segment has one writer, so that two processes can share a folder. Questions are stored as hashes only.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from synth.endpoint.wire import Reply
+from synth.storage import Journal, read_jsonl
+from synth.usage import Usage
+
+
+class ReplyCache:
+    """Key -> Reply. Safe for threads; `put` returns when the answer is on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._journal: Journal | None = None
+        self._replies: dict[str, Reply] = {}
+        for segment in sorted(folder.glob("*.jsonl")):
+            self._read(segment)
+
+    def _read(self, segment: Path) -> None:
+        for line in read_jsonl(segment):
+            row = line.value or {}
+            try:
+                usage = Usage.model_validate(row["usage"])
+                reply = Reply(row["text"], usage, row["seconds"], row["finish_reason"], row["model"], cached=True)
+                self._replies[row["key"]] = reply
+            except (KeyError, ValidationError):
+                continue  # a torn line costs one answer, never the cache
+
+    def get(self, key: str) -> Reply | None:
+        """The stored answer, marked as cached, or None."""
+        with self._lock:
+            return self._replies.get(key)
+
+    def put(self, key: str, reply: Reply) -> None:
+        """Store an answer. Raises StorageError when the disk refuses."""
+        row = {"key": key, "text": reply.text, "usage": reply.usage.model_dump(), "seconds": reply.seconds}
+        with self._lock:
+            if self._journal is None:
+                self._journal = Journal(self._folder / f"{secrets.token_hex(8)}.jsonl")
+            self._journal.append({**row, "finish_reason": reply.finish_reason, "model": reply.model})
+            self._replies[key] = reply._replace(cached=True)
+
+    def __len__(self) -> int:
+        return len(self._replies)
+
+    def close(self) -> None:
+        """Close this process's segment."""
+        with self._lock:
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None

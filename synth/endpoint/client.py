@@ -1,0 +1,316 @@
+"""The client: one question in, one answer out, whatever the server does.
+
+    Endpoint.ask       one question, blocking
+    Endpoint.ask_many  many questions, answers as they come
+
+Refusals of the key, model or address stop everything after one call. Faults of single requests are retried within
+a deadline, then become replies with an error. A paid answer is on disk before anyone sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from synth.endpoint.cache import ReplyCache
+from synth.endpoint.throttle import Budget, Price, Throttle, backoff_sec, retry_after_sec
+from synth.endpoint.wire import (
+    Ask,
+    Reply,
+    Unreadable,
+    cache_key,
+    chat_payload,
+    chat_reply,
+    read_body,
+    transcription_file,
+    transcription_reply,
+)
+from synth.errors import DataError, EndpointError, UserError
+from synth.example import ImagePart
+from synth.usage import Usage
+
+if TYPE_CHECKING:
+    import httpx
+
+FATAL = {
+    401: ("does not accept the key", "Set {key} to a valid key."),
+    402: ("wants to be paid first", "Check the account that the key in {key} belongs to."),
+    403: ("forbids this request", "Check the rights of the key in {key}."),
+    404: ("knows no such address or model", "Check base_url and model."),
+}
+RETRIED = frozenset({408, 409, 425, 429})
+FAILED_BEFORE_FIRST_ANSWER = 3
+FAILED_IN_A_ROW = 10
+
+
+class Settings(NamedTuple):
+    """Where a model is and how patient to be. `deadline_sec` bounds a question with all its retries and waits."""
+
+    base_url: str
+    model: str
+    api_key_env: str = "OPENAI_API_KEY"
+    concurrency: int = 8
+    attempts: int = 6
+    attempt_sec: float = 120.0
+    deadline_sec: float = 300.0
+    max_body_bytes: int = 16 << 20
+
+    @property
+    def url(self) -> str:
+        """The base address without a trailing slash. Raises EndpointError when it is no plain http(s) address."""
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise EndpointError(
+                "The endpoint address must look like https://host/v1, without user, password or query.",
+                "Set `base_url`, and put the key into the environment variable that `api_key_env` names.",
+                "endpoint.address",
+            )
+        return self.base_url.rstrip("/")
+
+
+class _Refused(Exception):
+    """This request will not be answered; retrying is pointless."""
+
+
+class _Again(Exception):
+    """This attempt failed; another may not."""
+
+    def __init__(self, why: str, wait_sec: float | None = None, billed: bool = False) -> None:
+        super().__init__(why)
+        self.wait_sec = wait_sec
+        self.billed = billed
+
+
+class Endpoint:
+    """A model behind HTTP. Use as a context manager, or call `close`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        cache: ReplyCache | None = None,
+        price: Price | None = None,
+        spend_cap_usd: float | None = None,
+        spent_usd: float = 0.0,
+    ) -> None:
+        import httpx
+
+        self.settings = settings
+        self._url = settings.url
+        self._cache = cache
+        self._budget = Budget(spend_cap_usd, price, spent_usd)
+        self._throttle = Throttle(settings.concurrency)
+        self._limit_field = "max_tokens"
+        self._key = os.environ.get(settings.api_key_env, "")
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        limits = httpx.Limits(max_connections=settings.concurrency)
+        self._http = httpx.Client(headers=headers, limits=limits, follow_redirects=False)
+        self._rng = random.Random()
+        self._fatal: UserError | None = None
+        self._lock = threading.Lock()
+        self._answered = 0
+        self._failed_in_a_row = 0
+        self._closed = threading.Event()
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def spent_usd(self) -> float:
+        """Priced spending so far, retries that were billed included."""
+        return self._budget.spent_usd
+
+    def close(self) -> None:
+        """Let open requests end and take no more."""
+        self._closed.set()
+        self._throttle.close()
+        self._http.close()
+        if self._cache is not None:
+            self._cache.close()
+
+    def ask_many(self, asks: Iterable[Ask], stop: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, Reply]]:
+        """(index, reply) as answers come. `asks` is read lazily, at most 2 x concurrency ahead.
+
+        Raises EndpointError when going on is pointless; answers that were paid by then are in the cache.
+        """
+        queue = enumerate(asks)
+        pending: dict[Future[Reply], int] = {}
+        with ThreadPoolExecutor(self.settings.concurrency, "endpoint") as pool:
+            try:
+                exhausted = False
+                while pending or not exhausted:
+                    while not exhausted and len(pending) < 2 * self.settings.concurrency:
+                        item = None if stop() else next(queue, None)
+                        if item is None:
+                            exhausted = True
+                        else:
+                            pending[pool.submit(self.ask, item[1])] = item[0]
+                    for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                        index = pending.pop(future)
+                        yield index, future.result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def ask(self, ask: Ask) -> Reply:
+        """The answer, from the cache if it was paid before. Raises EndpointError when going on is pointless."""
+        key = cache_key(self._url, self.settings.model, ask)
+        known = self._cache.get(key) if self._cache is not None else None
+        if known is not None:
+            return known
+        if not self._throttle.enter():
+            raise self._fatal or EndpointError("The endpoint was closed.", "Start again.", "endpoint.closed")
+        try:
+            reply = self._insist(ask)
+            if reply.ok and self._cache is not None:
+                self._cache.put(key, reply)
+        except UserError as error:
+            self._stop(error)
+            raise
+        finally:
+            self._throttle.leave()
+        self._watch(reply)
+        return reply
+
+    def _insist(self, ask: Ask) -> Reply:
+        """Attempts until an answer, a refusal, or the end of patience."""
+        give_up_at = time.monotonic() + self.settings.deadline_sec
+        attempt = billed = 0
+        reserved = self._budget.reserve(_worst_case(ask))
+        usage: Usage | None = None
+        why = "the deadline passed"
+        try:
+            for attempt in range(1, self.settings.attempts + 1):
+                if self._closed.is_set() or time.monotonic() >= give_up_at:
+                    break
+                try:
+                    reply = self._attempt(ask, give_up_at)
+                except _Refused as refused:
+                    return Reply("", Usage(retries=attempt - 1), error=str(refused))
+                except _Again as again:
+                    why, billed = str(again), billed + again.billed
+                    pause = again.wait_sec if again.wait_sec is not None else backoff_sec(attempt, self._rng)
+                    if attempt == self.settings.attempts or time.monotonic() + pause >= give_up_at:
+                        break
+                    self._closed.wait(pause)
+                    continue
+                spent = {"retries": attempt - 1, "billed_retries": billed}
+                usage = reply.usage.model_copy(update=spent)
+                self._throttle.succeeded()
+                return reply._replace(usage=usage)
+            failed = Usage(retries=attempt - 1, billed_retries=billed)
+            return Reply("", failed, error=f"No answer after {attempt} attempts: {why}.")
+        finally:
+            self._budget.settle(reserved, usage, billed)
+
+    def _attempt(self, ask: Ask, give_up_at: float) -> Reply:
+        import httpx
+
+        started = time.monotonic()
+        ends = min(started + self.settings.attempt_sec, give_up_at)
+        try:
+            status, headers, body = self._exchange(ask, ends)
+        except DataError as error:
+            raise _Refused(str(error)) from error
+        except httpx.TimeoutException as error:
+            raise _Again("the server did not answer in time") from error
+        except httpx.HTTPError as error:
+            raise _Again(f"the connection failed ({type(error).__name__})") from error
+        if status != 200:
+            self._judge_status(status, headers, body)
+        try:
+            value = read_body(body)
+            reply = transcription_reply(value) if ask.transcription else chat_reply(value)
+        except Unreadable as error:
+            raise _Again(str(error), billed=error.billed) from error
+        return reply._replace(seconds=time.monotonic() - started)
+
+    def _exchange(self, ask: Ask, ends: float) -> tuple[int, httpx.Headers, bytes]:
+        """Send, and read the body under the deadline and the size cap."""
+        import httpx
+
+        timeout = httpx.Timeout(max(0.1, ends - time.monotonic()), connect=10.0)
+        if ask.transcription:
+            files = {"file": transcription_file(ask)}
+            form = {"model": self.settings.model, "response_format": "json"}
+            request = self._http.build_request(
+                "POST", f"{self._url}/audio/transcriptions", data=form, files=files, timeout=timeout
+            )
+        else:
+            payload = chat_payload(self.settings.model, ask, self._limit_field)
+            request = self._http.build_request("POST", f"{self._url}/chat/completions", json=payload, timeout=timeout)
+        response = self._http.send(request, stream=True)
+        body = bytearray()
+        try:
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > self.settings.max_body_bytes:
+                    raise _Again(f"the body is larger than {self.settings.max_body_bytes:,} bytes", billed=True)
+                if time.monotonic() > ends:
+                    raise _Again("the answer dripped in too slowly", billed=True)
+            return response.status_code, response.headers, bytes(body)
+        except httpx.TransportError as error:  # the answer was under way, so it was made, and will be billed
+            raise _Again(f"the answer broke off ({type(error).__name__})", billed=response.is_success) from error
+        finally:
+            response.close()
+
+    def _judge_status(self, status: int, headers: httpx.Headers, body: bytes) -> None:
+        """Raise what a status other than 200 means: stop, refuse this request, or try again."""
+        said = self._excerpt(body)
+        if status in FATAL or 300 <= status < 400:
+            what, remedy = FATAL.get(status, ("sends the request elsewhere", "Set base_url to the final address."))
+            remedy = remedy.format(key=self.settings.api_key_env)
+            raise EndpointError(f"The endpoint {what} (HTTP {status}). {said}", remedy, f"endpoint.{status}")
+        if status == 429:
+            pause = retry_after_sec(headers.get("retry-after"))
+            self._throttle.too_many(pause or 0.0)
+            raise _Again("the server says: too many requests", pause)
+        if status in RETRIED or status >= 500:
+            raise _Again(f"the server failed (HTTP {status})", retry_after_sec(headers.get("retry-after")))
+        if status == 400 and "max_completion_tokens" in said and self._limit_field == "max_tokens":
+            self._limit_field = "max_completion_tokens"
+            raise _Again("the server wants max_completion_tokens", 0.0)
+        raise _Refused(f"The endpoint refused the request (HTTP {status}). {said}")
+
+    def _excerpt(self, body: bytes) -> str:
+        """The start of what the server said, without our key, on one line."""
+        said = " ".join(body[:2000].decode("utf-8", "replace").split())
+        said = said.replace(self._key, "***") if self._key else said
+        return f"It says: {said[:300]}" if said and not said.startswith("<") else ""
+
+    def _watch(self, reply: Reply) -> None:
+        """Stop when nothing works: three questions fail before any answer, or ten in a row later."""
+        with self._lock:
+            self._failed_in_a_row = 0 if reply.ok else self._failed_in_a_row + 1
+            self._answered += reply.ok
+            patience = FAILED_IN_A_ROW if self._answered else FAILED_BEFORE_FIRST_ANSWER
+            hopeless = self._failed_in_a_row >= patience
+        if hopeless and not self._closed.is_set():
+            error = EndpointError(
+                f"The endpoint failed {patience} questions in a row; the last time: {reply.error} "
+                f"{self._answered} answers are kept.",
+                "Check the server, then start again: answers that came are not asked for twice.",
+                "endpoint.down",
+            )
+            self._stop(error)
+            raise error
+
+    def _stop(self, error: UserError) -> None:
+        self._fatal = self._fatal or error
+        self._closed.set()
+        self._throttle.close()
+
+
+def _worst_case(ask: Ask) -> Usage:
+    """An upper estimate for the budget: 1 token per 2 characters, 2,000 per image, the whole output limit."""
+    characters = sum(len(message.text) for message in ask.messages)
+    images = sum(isinstance(part, ImagePart) for message in ask.messages for part in message.content)
+    return Usage(input_tokens=characters // 2 + 16 + 2000 * images, output_tokens=ask.max_tokens)

@@ -1,0 +1,152 @@
+"""How many requests may be open at once, how long to wait, how much may be spent.
+
+`Throttle` is additive increase, multiplicative decrease; it starts with a single request, so that a wrong key or
+address costs one call. `Budget` reserves the worst case of each open request, which makes its cap hard.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from synth.errors import EndpointError
+from synth.usage import Usage
+
+RETRY_AFTER_CAP_SEC = 60.0
+BACKOFF_BASE_SEC = 0.5
+BACKOFF_CAP_SEC = 30.0
+
+Price = Callable[[Usage], float | None]
+
+
+def retry_after_sec(header: str | None, now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for (delta seconds or HTTP date, RFC 9110), capped; None if unreadable."""
+    if not header:
+        return None
+    seconds = _delta_seconds(header, now or datetime.now(UTC))
+    return None if seconds is None or math.isnan(seconds) else min(max(seconds, 0.0), RETRY_AFTER_CAP_SEC)
+
+
+def _delta_seconds(header: str, now: datetime) -> float | None:
+    try:
+        return float(header)
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def backoff_sec(attempt: int, rng: random.Random) -> float:
+    """Wait before retry number `attempt` (from 1): exponential with full jitter."""
+    return rng.uniform(0.1, 1.0) * min(BACKOFF_CAP_SEC, BACKOFF_BASE_SEC * 2.0 ** (attempt - 1))
+
+
+class Throttle:
+    """Limits open requests to `limit`, which 429s halve and successes raise up to `most`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._limit = 1.0
+        self._proven = False
+        self._open = 0
+        self._paused_until = 0.0
+        self._last_cut = float("-inf")
+        self._condition = threading.Condition()
+        self._closed = False
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be open now."""
+        return int(self._limit)
+
+    def enter(self) -> bool:
+        """Wait for a place; False when the throttle was closed meanwhile."""
+        with self._condition:
+            while not self._closed:
+                pause = self._paused_until - time.monotonic()
+                if pause <= 0 and self._open < self.limit:
+                    self._open += 1
+                    return True
+                self._condition.wait(pause if pause > 0 else None)
+            return False
+
+    def leave(self) -> None:
+        """Give the place back."""
+        with self._condition:
+            self._open -= 1
+            self._condition.notify_all()
+
+    def succeeded(self) -> None:
+        """An answer came: the first one opens the gates, later ones add one place per round of answers."""
+        with self._condition:
+            if not self._proven:
+                self._proven = True
+                self._limit = float(self._most)
+            else:
+                self._limit = min(float(self._most), self._limit + 1.0 / self._limit)
+            self._condition.notify_all()
+
+    def too_many(self, pause_sec: float) -> None:
+        """A 429 came: halve (once per second at most, for a burst is one event) and pause everyone."""
+        with self._condition:
+            now = time.monotonic()
+            if now - self._last_cut > 1.0:
+                self._limit = max(1.0, self._limit / 2)
+                self._last_cut = now
+            self._paused_until = max(self._paused_until, now + pause_sec)
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+
+class Budget:
+    """Money spent and reserved, in USD, against a hard cap."""
+
+    def __init__(self, cap_usd: float | None, price: Price | None, spent_usd: float = 0.0) -> None:
+        if cap_usd is not None and (price is None or price(Usage(input_tokens=1, output_tokens=1)) is None):
+            raise EndpointError(
+                "A spend cap is set, but the model has no price, so nothing can be counted against the cap.",
+                "Name a `price_model` of the price sheet, or remove `spend_cap_usd`.",
+                "endpoint.unpriced",
+            )
+        self._cap = cap_usd
+        self._price = price
+        self._reserved = 0.0
+        self.spent_usd = spent_usd
+        self._lock = threading.Lock()
+
+    def reserve(self, worst: Usage) -> float:
+        """Set money aside for one request; returns the sum. Raises EndpointError when the cap could be passed."""
+        amount = self._cost(worst)
+        with self._lock:
+            if self._cap is not None and self.spent_usd + self._reserved + amount > self._cap:
+                raise EndpointError(
+                    f"The spend cap of ${self._cap:.2f} is reached (${self.spent_usd:.4f} spent); answers are kept.",
+                    "Raise `spend_cap_usd` and start again: nothing is paid twice.",
+                    "endpoint.budget",
+                )
+            self._reserved += amount
+            return amount
+
+    def settle(self, reserved: float, usage: Usage | None, billed_retries: int) -> None:
+        """Replace a reservation by the bill: an answer whose usage is unknown, and each billed retry, costs it all."""
+        with self._lock:
+            self._reserved -= reserved
+            self.spent_usd += billed_retries * reserved
+            if usage is not None:
+                self.spent_usd += self._cost(usage) if usage.reported else reserved
+
+    def _cost(self, usage: Usage) -> float:
+        return (self._price(usage) or 0.0) if self._price is not None else 0.0

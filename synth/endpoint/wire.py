@@ -1,0 +1,201 @@
+"""What goes over the wire and what comes back: requests to JSON or multipart, bodies to replies.
+
+No network here. A body that cannot be read raises `Unreadable`, which the client retries.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import mimetypes
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from synth.errors import DataError
+from synth.example import AudioPart, ImagePart, Message, TextPart
+from synth.usage import Usage
+
+JsonDict = dict[str, Any]
+
+
+class Ask(NamedTuple):
+    """One question. `media_root` is the dataset folder that media paths are relative to; files are read when sent.
+
+    `sample` tells repeated answers to one question apart: same question and sample = same cached answer.
+    """
+
+    messages: tuple[Message, ...]
+    max_tokens: int = 256
+    temperature: float | None = 0.0
+    response_format: JsonDict | None = None
+    sample: int = 0
+    media_root: Path | None = None
+    transcription: bool = False
+
+
+class Reply(NamedTuple):
+    """The answer to one Ask. `error` is a sentence when there is none; such a reply must never become a row.
+
+    `seconds` is the time of the attempt that answered (0 from the cache keeps the time first measured).
+    """
+
+    text: str
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    finish_reason: str = ""
+    model: str = ""
+    cached: bool = False
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.error
+
+
+class Unreadable(Exception):
+    """A 200 whose body holds no answer; the sentence says what it holds instead.
+
+    `billed`: whether a model was probably asked; an HTML page comes from a proxy or a portal.
+    """
+
+    def __init__(self, why: str, billed: bool = True) -> None:
+        super().__init__(why)
+        self.billed = billed
+
+
+def cache_key(url: str, model: str, ask: Ask) -> str:
+    """SHA-256 over endpoint, model, payload (media by hash) and sample number."""
+    turns = [
+        [m.role, [p.text if isinstance(p, TextPart) else [p.type, p.sha256] for p in m.content]] for m in ask.messages
+    ]
+    knobs = [ask.max_tokens, ask.temperature, ask.response_format, ask.sample, ask.transcription]
+    text = json.dumps([url, model, turns, knobs], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def chat_payload(model: str, ask: Ask, limit_field: str) -> JsonDict:
+    """Body of /chat/completions; `limit_field` is max_tokens, or max_completion_tokens where a server insists."""
+    payload: JsonDict = {
+        "model": model,
+        "messages": [{"role": m.role, "content": _content(m, ask.media_root)} for m in ask.messages],
+        limit_field: ask.max_tokens,
+    }
+    if ask.temperature is not None:
+        payload["temperature"] = ask.temperature
+    if ask.response_format is not None:
+        payload["response_format"] = ask.response_format
+    return payload
+
+
+def transcription_file(ask: Ask) -> tuple[str, bytes]:
+    """(file name, bytes) of the one recording of an Ask. Raises DataError when there is none."""
+    for message in ask.messages:
+        for part in message.content:
+            if isinstance(part, AudioPart):
+                return Path(part.path).name, media_bytes(part, ask.media_root)
+    raise DataError("A transcription endpoint was given a row without a recording.", "Use `api: chat` instead.")
+
+
+def media_bytes(part: ImagePart | AudioPart, root: Path | None) -> bytes:
+    """The bytes of a medium; references that leave the dataset folder are refused."""
+    base = (root or Path()).resolve()
+    path = (base / part.path).resolve()
+    if not path.is_relative_to(base):
+        raise DataError(f"The media reference {part.path!r} points outside the dataset.", "Remove that row.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"The medium {part.path} cannot be read: {error.strerror}.", "Restore it.") from error
+
+
+def _content(message: Message, root: Path | None) -> str | list[JsonDict]:
+    if all(isinstance(part, TextPart) for part in message.content):
+        return message.text
+    return [_part(part, root) for part in message.content]
+
+
+def _part(part: TextPart | ImagePart | AudioPart, root: Path | None) -> JsonDict:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    data = base64.b64encode(media_bytes(part, root)).decode("ascii")
+    if isinstance(part, ImagePart):
+        kind = mimetypes.guess_type(part.path)[0] or "image/png"
+        return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
+    suffix = Path(part.path).suffix.lstrip(".").lower() or "wav"
+    return {"type": "input_audio", "input_audio": {"data": data, "format": suffix}}
+
+
+def read_body(body: bytes) -> JsonDict:
+    """The JSON object of a body. Raises Unreadable for HTML, cut JSON and anything else."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        if body[:200].lstrip().lower().startswith((b"<!doctype", b"<html", b"<head")):
+            raise Unreadable("the body is an HTML page", billed=False) from error
+        raise Unreadable("the body is no complete JSON") from error
+    if not isinstance(value, dict):
+        raise Unreadable("the body is not a JSON object")
+    return value
+
+
+def chat_reply(value: JsonDict) -> Reply:
+    """Reply of a /chat/completions body. Raises Unreadable when it holds no choice with text."""
+    choices = value.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise Unreadable("the answer has no choices")
+    message = choices[0].get("message")
+    if not isinstance(message, dict):
+        raise Unreadable("the answer's choice has no message")
+    finish = str(choices[0].get("finish_reason") or "")
+    refusal = message.get("refusal")
+    text = _text(message.get("content"))
+    if text is None and isinstance(refusal, str) and refusal:
+        text, finish = refusal, "refusal"
+    if text is None and finish != "length":  # a reasoning model may spend its whole limit before the first word
+        raise Unreadable("the answer's message has no text")
+    return Reply(text or "", chat_usage(value.get("usage")), 0.0, finish, str(value.get("model") or ""))
+
+
+def _text(content: Any) -> str | None:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        pieces = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(piece for piece in pieces if isinstance(piece, str))
+    return None
+
+
+def _count(value: Any) -> int | None:
+    """A token count; None for anything that is not one."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
+    return int(value) if good else None
+
+
+def chat_usage(value: Any) -> Usage:
+    """Usage as OpenAI-compatible servers report it; totals that are missing stay None."""
+    usage = value if isinstance(value, dict) else {}
+    into = usage.get("prompt_tokens_details")
+    out = usage.get("completion_tokens_details")
+    into = into if isinstance(into, dict) else {}
+    out = out if isinstance(out, dict) else {}
+    return Usage(
+        input_tokens=_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        output_tokens=_count(usage.get("completion_tokens", usage.get("output_tokens"))),
+        cached_tokens=_count(into.get("cached_tokens")) or 0,
+        cache_write_tokens=_count(into.get("cache_write_tokens", usage.get("cache_creation_input_tokens"))) or 0,
+        reasoning_tokens=_count(out.get("reasoning_tokens")) or 0,
+        image_tokens=_count(into.get("image_tokens")) or 0,
+        audio_tokens=_count(into.get("audio_tokens")) or 0,
+    )
+
+
+def transcription_reply(value: JsonDict) -> Reply:
+    """Reply of an /audio/transcriptions body. Raises Unreadable without text."""
+    text = value.get("text")
+    if not isinstance(text, str):
+        raise Unreadable("the transcription has no text")
+    usage = value.get("usage")
+    seconds = usage.get("seconds") if isinstance(usage, dict) else value.get("duration")
+    known = float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else 0.0
+    return Reply(text, chat_usage(usage).model_copy(update={"audio_sec": known}))
