@@ -1,0 +1,5 @@
+"""`python -m studio` is the `smolstudio` command."""
+
+from studio.cli import main
+
+main()
