@@ -1,0 +1,206 @@
+"""The speech generator: sentence, voice, room, noise → one recording with a transcript that is right by construction.
+
+`generate` streams candidates; it writes nothing itself (media go through `add_media`) and trains nothing. Rows are
+deterministic by (seed, split, index). A transcript belongs to one split only, by its hash, so that test sentences never
+occur in training; `test_ood` uses families, voices, noises and rooms that no other split has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from synth.audio import augment
+from synth.audio.domains import SLOTS, families
+from synth.audio.files import encode_flac
+from synth.audio.grammar import Family, Utterance, realise, text_id
+from synth.audio.voices import (
+    HELD_OUT_VOICES,
+    SAMPLE_RATE_HZ,
+    TRAIN_VOICES,
+    EspeakVoice,
+    Samples,
+    Voice,
+    VoiceSpec,
+)
+from synth.example import SPLITS, AudioPart, Split, make_example, user
+from synth.generators import AddMedia, Candidate, kept, rejected
+from synth.storage import sha256_bytes
+
+VERSION = 1
+INSTRUCTION = "Transcribe the recording."
+Domain = Literal["medical", "field", "orders", "calls"]
+
+
+class Spec(BaseModel):
+    """Settings of the speech generator; every field is a form field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(0, ge=0, title="Seed", description="The same seed gives the same rows.")
+    train: int = Field(2000, ge=0, le=1_000_000, title="Training rows", description="Recordings to learn from.")
+    val: int = Field(100, ge=0, le=100_000, title="Validation rows", description="Recordings to choose settings by.")
+    test: int = Field(300, ge=0, le=100_000, title="Test rows", description="New sentences, same kinds, same voices.")
+    test_ood: int = Field(
+        200, ge=0, le=100_000, title="Held-out rows", description="Other kinds, voices, noises and rooms."
+    )
+    domains: tuple[Domain, ...] = Field(
+        ("medical",),
+        min_length=1,
+        title="Domains",
+        description="Medical notes, field notes, voice orders, call-centre lines.",
+    )
+    noise_share: float = Field(0.5, ge=0, le=1, title="Noisy share", description="Share of rows with background noise.")
+    snr_low_db: float = Field(5.0, ge=-5, le=40, title="Loudest noise (dB SNR)", description="Lower means noisier.")
+    snr_high_db: float = Field(20.0, ge=-5, le=40, title="Softest noise (dB SNR)", description="Lower means noisier.")
+    room_share: float = Field(0.3, ge=0, le=1, title="Room share", description="Share of rows with a room's echo.")
+    telephone_share: float = Field(
+        0.15, ge=0, le=1, title="Telephone share", description="Share of rows over a telephone line."
+    )
+    silence_share: float = Field(
+        0.02, ge=0, le=0.5, title="Non-speech share", description="Rows of silence or noise whose transcript is empty."
+    )
+    max_seconds: float = Field(
+        8.0,
+        ge=1,
+        le=30,
+        title="Longest recording (s)",
+        description="Longer ones are rejected; match the model's window.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Spec:
+        if self.snr_low_db > self.snr_high_db:
+            raise ValueError("snr_low_db must not be above snr_high_db")
+        return self
+
+
+class _Take(NamedTuple):
+    """One recording and how it came about."""
+
+    samples: Samples
+    voice: VoiceSpec | None
+    conditions: augment.Conditions
+
+
+def generate(spec: Spec, add_media: AddMedia) -> Iterator[Candidate]:
+    """Candidates spoken by espeak-ng. Recordings over `max_seconds` are rejected rows and replaced by a further
+    index."""
+    with EspeakVoice() as voice:
+        yield from generate_with(voice, spec, add_media)
+
+
+def generate_with(voice: Voice, spec: Spec, add_media: AddMedia) -> Iterator[Candidate]:
+    """As `generate`, with any voice that understands the names in `synth.audio.voices`."""
+    for split in SPLITS:
+        wanted, index = int(getattr(spec, split)), 0
+        chatter = _Chatter()
+        while wanted:
+            candidate = _row(voice, spec, add_media, split, index, chatter)
+            wanted -= candidate.example is not None
+            index += 1
+            yield candidate
+
+
+class _Chatter:
+    """The last few utterances, added up: what people at the next table say."""
+
+    def __init__(self) -> None:
+        self._voices: list[Samples] = []
+
+    def hear(self, samples: Samples) -> None:
+        self._voices = [*self._voices[-5:], samples]
+
+    def mixed(self, otherwise: Samples) -> Samples:
+        """Their voices together; `otherwise` backwards while nobody has spoken yet."""
+        if not self._voices:
+            return np.ascontiguousarray(otherwise[::-1])
+        length = max(len(voice) for voice in self._voices)
+        return np.asarray(sum(np.resize(voice, length) for voice in self._voices), dtype=np.float32)
+
+
+def _row(voice: Voice, spec: Spec, add_media: AddMedia, split: Split, index: int, chatter: _Chatter) -> Candidate:
+    rng = Random(f"{spec.seed}/{split}/{index}")
+    held_out = split == "test_ood"
+    silent = rng.random() < spec.silence_share
+    utterance = (
+        Utterance("", "", (), "non_speech", "") if silent else _sentence(families(spec.domains, held_out), split, rng)
+    )
+    take = _record(voice, spec, utterance, held_out, rng, chatter)
+    seconds = len(take.samples) / SAMPLE_RATE_HZ
+    source = _lineage(spec, utterance, take, index, seconds)
+    if seconds > spec.max_seconds:
+        return rejected({"transcript": utterance.written, "split": split, "source": source}, "too long")
+    content = encode_flac(take.samples)
+    part = AudioPart(path=add_media(content, ".flac"), sha256=sha256_bytes(content))
+    return kept(
+        make_example(
+            [user(part, INSTRUCTION)],
+            utterance.written,
+            answer=utterance.written,
+            split=split,
+            family=utterance.family,
+            # Recordings without speech share no text: each is its own cluster.
+            template=text_id(utterance.written) if utterance.written else part.sha256[:16],
+            scorer="wer",
+            source=source,
+        )
+    )
+
+
+def _sentence(choices: tuple[Family, ...], split: Split, rng: Random) -> Utterance:
+    """A sentence whose hash puts it in this split: 80 % of all sentences may train, 10 % each are val's and test's."""
+    while True:
+        utterance = realise(rng.choice(choices), SLOTS, rng)
+        bucket = int(text_id(utterance.written)[:8], 16) % 10
+        if split == "test_ood" or {"val": 8, "test": 9}.get(split, min(bucket, 7)) == bucket:
+            return utterance
+
+
+def _record(voice: Voice, spec: Spec, utterance: Utterance, held_out: bool, rng: Random, chatter: _Chatter) -> _Take:
+    conditions = augment.draw_conditions(
+        rng,
+        held_out=held_out,
+        snr_db=(spec.snr_low_db, spec.snr_high_db),
+        noise_share=spec.noise_share,
+        room_share=spec.room_share,
+        telephone_share=spec.telephone_share,
+    )
+    if not utterance.written:
+        return _Take(_no_speech(conditions, rng), None, conditions)
+    speaker = VoiceSpec(
+        rng.choice(HELD_OUT_VOICES if held_out else TRAIN_VOICES), rng.randint(150, 195), rng.randint(35, 65)
+    )
+    clean = voice(utterance.spoken, speaker)
+    babble = chatter.mixed(otherwise=clean)
+    chatter.hear(clean)
+    return _Take(augment.apply(clean, conditions, rng, babble), speaker, conditions)
+
+
+def _no_speech(conditions: augment.Conditions, rng: Random) -> Samples:
+    """One to five seconds of silence, or of a noise (babble would be speech, so it is replaced)."""
+    length = int(rng.uniform(1.0, 5.0) * SAMPLE_RATE_HZ)
+    if conditions.noise is None:
+        return np.zeros(length, dtype=np.float32)
+    kind = "pink" if conditions.noise == "babble" else conditions.noise
+    made = augment.noise(kind, length, np.random.default_rng(rng.getrandbits(64)))
+    return augment.gain(made, conditions.gain_db - 12.0)
+
+
+def _lineage(spec: Spec, utterance: Utterance, take: _Take, index: int, seconds: float) -> dict[str, object]:
+    return {
+        "generator": "audio",
+        "generator_version": VERSION,
+        "seed": spec.seed,
+        "index": index,
+        "spoken": utterance.spoken,
+        "grammar": utterance.pattern,
+        "entities": [entity._asdict() for entity in utterance.entities],
+        "voice": take.voice._asdict() if take.voice else None,
+        **take.conditions._asdict(),
+        "seconds": round(seconds, 3),
+    }
