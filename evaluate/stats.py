@@ -149,9 +149,7 @@ def cluster_sums(columns: Floats, clusters: Sequence[str] | None) -> Floats:
     return sums
 
 
-def resample_sums(
-    columns: Floats, clusters: Sequence[str] | None, seed: int, resamples: int = RESAMPLES
-) -> Floats:
+def resample_sums(columns: Floats, clusters: Sequence[str] | None, seed: int, resamples: int = RESAMPLES) -> Floats:
     """(resamples, k): column sums over clusters drawn with replacement; all columns see the same draw (joint)."""
     sums = cluster_sums(columns, clusters)
     rng = np.random.default_rng(seed)
@@ -222,9 +220,7 @@ def paired_difference(
     return Difference(delta, low, high, lower, se, se * math.sqrt(n), p, n, count, method)
 
 
-def _clustered_ols(
-    d: Floats, codes: NDArray[np.intp], count: int
-) -> tuple[float, float, float, float, float, float]:
+def _clustered_ols(d: Floats, codes: NDArray[np.intp], count: int) -> tuple[float, float, float, float, float, float]:
     """delta, se, p, 95 % low, high, one-sided 95 % lower bound from statsmodels' clustered covariance."""
     from scipy.stats import t
     from statsmodels.regression.linear_model import OLS
