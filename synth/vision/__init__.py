@@ -1,0 +1,10 @@
+"""Rendered vision questions: charts, receipts, forms, tables and shapes with answers computed from their data.
+
+`Spec` (the settings), `generate` and VERSION are the generator's face. The package renders with Pillow alone; it does
+not read pictures and trains nothing.
+"""
+
+from synth.vision.generate import VERSION, generate
+from synth.vision.spec import Spec
+
+__all__ = ["VERSION", "Spec", "generate"]

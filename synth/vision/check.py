@@ -1,0 +1,156 @@
+"""An independent reader of stored scenes: answers a question a second way, from a row's JSON alone.
+
+It shares no code with the askers. It works on flat (series, name, value) records, with exact fractions, and insists
+that each name in the arguments stands in the question's text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from synth.example import Example, text_of
+from synth.verify import Verdict
+
+Json = dict[str, Any]
+
+
+def check_example(example: Example) -> Verdict:
+    """Is the gold answer what the stored scene says, and does the question name what it asks about?"""
+    params = example.source["params"]
+    scene, op, args = params["scene"], params["op"], params["args"]
+    expected = reread(scene, op, args)
+    question = text_of(example)
+    if expected != example.answer:
+        return Verdict(False, f"{scene['kind']}/{op}: stored {example.answer!r}, read again {expected!r}")
+    for key in ("name", "other", "row", "column", "label", "shape", "colour", "a", "b", "limit", "value"):
+        if key in args and str(args[key]).lower() not in question.lower():
+            return Verdict(False, f"{op}: the question does not name {args[key]!r}")
+    if not example.source["rationale"].endswith(f"Answer: {example.answer}"):
+        return Verdict(False, f"{op}: the rationale ends in another answer")
+    return Verdict(True, "")
+
+
+def reread(scene: Json, op: str, args: Json) -> str:
+    """The answer by a second derivation. Raises KeyError on an unknown kind."""
+    return READERS[scene["kind"]](scene, op, args)
+
+
+def _records(scene: Json, series: int) -> Counter[str]:
+    return Counter({name: scene["values"][series][i] for i, name in enumerate(scene["names"])})
+
+
+def _chart(scene: Json, op: str, args: Json) -> str:
+    if op == "count":
+        return str(len(scene["values"][0]))
+    data = _records(scene, args["series"])
+    ranked = [name for name, _ in data.most_common()]
+    if op == "value":
+        return str(data[args["name"]])
+    if op == "extreme":
+        return str(ranked[0] if args["most"] else ranked[-1])
+    if op == "difference":
+        return str(abs(data[args["other"]] - data[args["name"]]))
+    if op == "sum":
+        return str(sum(value for name, value in data.items() if name in (args["name"], args["other"])))
+    if op == "compare":
+        return next(name for name in ranked if name in args["choices"])
+    if op == "count_above":
+        return str(len(data) - sum(value <= args["limit"] for value in data.values()))
+    order = [data[name] for name in scene["names"]]
+    return "down" if order[-1] - order[0] < 0 else "up"
+
+
+def _receipt(scene: Json, op: str, args: Json) -> str:
+    cents = {item["name"]: Decimal(item["unit_cents"]) * item["quantity"] / 100 for item in scene["items"]}
+    subtotal = sum(cents.values(), Decimal(0))
+    tax = (subtotal * scene["tax_percent"] / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    amounts = {"total": subtotal + tax, "tax": tax, "subtotal": subtotal}
+    if any(scene["printed"][key] != value * 100 for key, value in amounts.items()):
+        return "the printed amounts do not add up"
+    if op in amounts:
+        return f"{amounts[op]:.2f}"
+    if op == "item_price":
+        return f"{cents[args['name']]:.2f}"
+    if op in ("item_sum", "item_difference"):
+        sign = 1 if op == "item_sum" else -1
+        return f"{cents[args['name']] + sign * cents[args['other']]:.2f}"
+    if op == "dearest":
+        ranked = sorted(cents, key=lambda name: cents[name], reverse=args["most"])
+        return str(ranked[0])
+    return str({"count_items": str(len(cents)), "date": scene["date"], "merchant": scene["merchant"]}[op])
+
+
+def _table(scene: Json, op: str, args: Json) -> str:
+    flat = {
+        (row, column): scene["cells"][r][c]
+        for c, column in enumerate(scene["columns"])
+        for r, row in enumerate(scene["rows"])
+    }
+    if op == "lookup":
+        return str(flat[args["row"], args["column"]])
+    column = {row: value for (row, head), value in flat.items() if head == args["column"]}
+    if op == "column_sum":
+        return str(sum(column.values()))
+    if op == "difference":
+        return str(column[args["name"]] - column[args["other"]])
+    if op == "extreme":
+        ranked = sorted((value, row) for row, value in column.items())
+        return str(ranked[-1][1] if args["most"] else ranked[0][1])
+    if op == "which_row":
+        return str(next(row for row, value in column.items() if value == args["value"]))
+    return str(len(column) - sum(value <= args["limit"] for value in column.values()))
+
+
+def _form(scene: Json, op: str, args: Json) -> str:
+    fields = {field["label"]: field["value"] for field in scene["fields"]}
+    boxes = {box["label"]: box["ticked"] for box in scene["boxes"]}
+    if op == "field":
+        return str(fields[args["label"]])
+    if op == "empty_field":
+        return "no" if fields[args["label"]] == "" else "yes"
+    if op == "box":
+        return "yes" if boxes[args["label"]] else "no"
+    ticked = sum(boxes.values())
+    if op == "count_boxes":
+        return str(ticked if args["ticked"] else len(boxes) - ticked)
+    (only,) = {label for label in boxes if boxes[label]}
+    return str(only)
+
+
+def _shapes(scene: Json, op: str, args: Json) -> str:
+    things = Counter((thing["colour"], thing["shape"]) for thing in scene["things"])
+    if op == "count_all":
+        return str(things.total())
+    if op == "count_shape":
+        return str(sum(n for (_, shape), n in things.items() if shape == args["shape"]))
+    if op == "count_colour":
+        return str(sum(n for (colour, _), n in things.items() if colour == args["colour"]))
+    if op == "exists":
+        return "yes" if things[args["colour"], args["shape"]] else "no"
+    if op == "colour_of":
+        (colour,) = (colour for colour, shape in things.elements() if shape == args["shape"])
+        return str(colour)
+    places = {f"{thing['colour']} {thing['shape']}": thing for thing in scene["things"]}
+    a, b = places[args["a"]], places[args["b"]]
+    true = {
+        "left of": a["column"] < b["column"],
+        "right of": a["column"] > b["column"],
+        "above": a["row"] < b["row"],
+        "below": a["row"] > b["row"],
+    }[args["side"]]
+    return "yes" if true else "no"
+
+
+READERS: dict[str, Callable[[Json, str, Json], str]] = {
+    "bar": _chart,
+    "hbar": _chart,
+    "line": _chart,
+    "pie": _chart,
+    "receipt": _receipt,
+    "table": _table,
+    "form": _form,
+    "shapes": _shapes,
+}
