@@ -81,7 +81,7 @@ def _train(run_id: str, recipe: Recipe, workspace: Workspace, on_progress: Progr
             on_progress(progress)
 
     run = jobs.start_training(workspace, recipe, run_id)
-    if recipe_hash(run.recipe()) != recipe_hash(recipe):
+    if recipe_hash(run.recipe) != recipe_hash(recipe):
         raise RecipeError(f"The run {run_id} was made with another recipe.", "Delete it, or use another workspace.")
     since = 0
     if run.status() in ("failed", "stopped", "lost"):

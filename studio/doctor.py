@@ -107,10 +107,18 @@ def _accelerator() -> list[Finding]:
 
 
 def _starters() -> list[Finding]:
-    from recipes.models import STARTERS, starter_fault
+    from recipes.model_files import STARTERS
 
     found = []
-    for folder in sorted(p for p in STARTERS.glob("*") if p.is_dir()):
-        fault = starter_fault(folder)
-        found.append(Finding(folder.name, not fault, fault or "weights match their checksums"))
+    for sums in sorted(STARTERS.glob("*/SHA256SUMS")):
+        lines = [line.split() for line in sums.read_text("utf-8").splitlines() if line.strip()]
+        bad = [name for digest, name in lines if not _matches(sums.with_name(name), digest)]
+        remedy = f"{', '.join(bad)} changed; restore from the repository"
+        found.append(Finding(sums.parent.name, not bad, remedy if bad else "weights match their checksums"))
     return found
+
+
+def _matches(file: Path, digest: str) -> bool:
+    from synth.storage import sha256_file
+
+    return file.is_file() and sha256_file(file) == digest

@@ -84,7 +84,7 @@ def list_(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> Non
 
     runs = jobs.list_runs(workspace_of(workspace))
     if as_json:
-        print_json([{"run": r.id, "status": r.status(), "method": r.recipe().method} for r in runs])
+        print_json([{"run": r.id, "status": r.status(), "method": r.recipe.method} for r in runs])
     elif not runs:
         print("There is no run yet. Start one: smolstudio train starter-text-sft data.dataset=NAME")
     else:
@@ -92,7 +92,7 @@ def list_(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> Non
 
 
 def _summary(run: Run) -> list[str]:
-    recipe = run.recipe()
+    recipe = run.recipe
     return [run.id, run.status(), recipe.method, recipe.base_model]
 
 
@@ -108,7 +108,7 @@ def show(run_id: str, workspace: WorkspaceOption = None) -> None:
     steps = run.events("step")
     if steps:
         print("last step: " + ", ".join(f"{k} {v}" for k, v in steps[-1].items() if k not in ("at", "kind")) + "\n")
-    print(dump_recipe(run.recipe(), comments=False))
+    print(dump_recipe(run.recipe, comments=False))
 
 
 @runs_app.command()
@@ -166,5 +166,5 @@ def export(
     from studio import jobs
 
     run = jobs.find_run(workspace_of(workspace), run_id)
-    path = export_merged(run.recipe().base_model, run.adapter_path, Path(out), revision=run.recipe().revision)
+    path = export_merged(run.recipe.base_model, run.adapter, Path(out), revision=run.recipe.revision)
     print(f"Merged model: {path}")
