@@ -144,12 +144,6 @@ class Optim(Section):
     max_length: int | None = option(
         512, "Length in tokens", "Longest row, prompt and answer together; empty for no limit.", ge=8
     )
-    packing: bool = option(
-        False,
-        "Packing",
-        "Put several rows in one sequence without letting them see each other (text only).",
-        advanced=True,
-    )
     group_by_length: bool = option(
         True, "Group by length", "Batch rows of similar length, which saves padding.", advanced=True
     )

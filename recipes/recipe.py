@@ -79,8 +79,6 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         faults = []
-        if self.optim.packing and self.method != "text_sft":
-            faults.append(f"optim.packing works with text_sft only, not with {self.method}")
         if self.optim.max_steps == 0:
             faults.append(
                 "optim.max_steps is 0, so nothing would be trained: give a positive number, or -1 for epochs"
@@ -122,7 +120,6 @@ ALIASES: dict[str, str] = {
     "sequence_len": "optim.max_length",
     "max_seq_length": "optim.max_length",
     "max_seq_len": "optim.max_length",
-    "sample_packing": "optim.packing",
     "max_grad_norm_clip": "optim.max_grad_norm",
     "bfloat16": "optim.bf16",
     "pref_beta": "dpo.beta",

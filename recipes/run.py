@@ -1,0 +1,149 @@
+"""A run: one training as a directory, from its recipe to its adapter.
+
+    runs/<id>/  recipe.yaml env.json events.jsonl worker.log lock checkpoints/ adapter/ exit.json (last)
+
+Making and reading runs needs no torch. The training itself is in the modules that METHODS names; the process that
+does it is `python -m recipes RUN_DIR` (`recipes.__main__`).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import secrets
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recipes import checkpoints
+from recipes.recipe import Recipe, dump_recipe, load_recipe
+from synth.dataset import DatasetDir, open_dataset
+from synth.errors import RunError
+from synth.jobdir import JobDir
+from synth.pipeline import check_name
+from synth.storage import JsonDict, atomic_write_text, sha256_file, storage_faults, write_json
+from synth.workspace import Workspace
+
+# Module of each method, with `train(run: Run, recipe: Recipe) -> TrainResult`.
+METHODS: dict[str, str] = {
+    "text_sft": "recipes.text_sft",
+    "text_dpo": "recipes.text_dpo",
+    "vision_sft": "recipes.vision_sft",
+    "vision_dpo": "recipes.vision_dpo",
+    "audio_sft": "recipes.audio_sft",
+    "audio_dpo": "recipes.audio_dpo",
+}
+LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "tokenizers")
+# Choices that change what is watched or kept, not what is learned: a resumed run may have others.
+FREE = ("name", "save_steps", "save_total_limit", "eval_steps", "logging_steps", "threads")
+
+
+class TrainResult(NamedTuple):
+    """What a training did. `seconds` and `tokens` are sums over all its sittings; `final_loss` is the last logged."""
+
+    steps: int
+    seconds: float
+    tokens: int
+    final_loss: float
+
+
+class Stopped(Exception):
+    """Raised by a `train` that ended because it was asked to; its state is in the newest checkpoint."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"Stopped after step {step}.")
+        self.step = step
+
+
+class Run(JobDir):
+    """A run directory. Its status is derived, see `JobDir.status`."""
+
+    @classmethod
+    def create(cls, workspace: Workspace, recipe: Recipe, run_id: str | None = None) -> Run:
+        """A new run directory with its recipe; checks that its dataset exists. Raises DataError, StorageError.
+
+        `run_id` is made of the recipe's name and the time when it is not given.
+        """
+        open_dataset(recipe.data.dataset, workspace.datasets)
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        chosen = check_name(run_id or f"{recipe.name}-{stamp}-{secrets.token_hex(2)}")
+        run = cls(workspace.runs / chosen)
+        with storage_faults(run.path):
+            run.path.mkdir(parents=True)
+        atomic_write_text(run.path / "recipe.yaml", dump_recipe(recipe))
+        return run
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it is on disk now."""
+        return load_recipe(self.path / "recipe.yaml")
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that the run lies in."""
+        return Workspace(self.path.absolute().parent.parent)
+
+    @property
+    def adapter(self) -> Path:
+        """Where the tuned adapter is when the run is done."""
+        return self.path / "adapter"
+
+    def dataset(self) -> DatasetDir:
+        """The dataset that the recipe names. Raises DataError."""
+        return open_dataset(self.recipe.data.dataset, self.workspace.datasets)
+
+    def checkpoint(self) -> checkpoints.Checkpoint | None:
+        """The newest checkpoint that verifies."""
+        return checkpoints.newest(self.path / "checkpoints")
+
+    def fingerprint(self, model_sha256: str) -> JsonDict:
+        """What the training depends on: choices, data, base weights, libraries. JSON values."""
+        recipe, dataset = self.recipe, self.dataset()
+        splits = {recipe.data.train_split, recipe.data.val_split} - {""}
+        files = [dataset.path / f"{split}.jsonl" for split in sorted(splits)]
+        return {
+            "recipe": recipe.model_dump(mode="json", exclude=set(FREE)),
+            "data": {f.name: sha256_file(f) for f in files if f.is_file()},
+            "model": model_sha256,
+            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        }
+
+    def note_environment(self, fingerprint: JsonDict, threads: int) -> None:
+        """Write env.json: the fingerprint and the machine."""
+        machine = {"cpu": _cpu_name(), "cores": os.cpu_count(), "threads": threads, "python": platform.python_version()}
+        write_json(self.path / "env.json", {**fingerprint, "machine": machine})
+
+    def refuse_changes(self, now: JsonDict, then: JsonDict) -> None:
+        """Raise RunError that lists what differs between a checkpoint's fingerprint and today's."""
+        before, after = _flat(then), _flat(now)
+        changed = [
+            f"{key}: {_short(before.get(key))} -> {_short(after.get(key))}"
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
+        ]
+        if changed:
+            raise RunError(
+                f"{self.id} cannot be resumed, because what it depends on has changed: {'; '.join(changed)}.",
+                "Put it back as it was, or start a new run. Its checkpoints are kept.",
+                "run.changed",
+            )
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {k: v for name, part in value.items() for k, v in _flat(part, f"{prefix}.{name}".strip(".")).items()}
+
+
+def _short(value: Any) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
