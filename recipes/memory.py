@@ -1,0 +1,59 @@
+"""How much memory a block of code needed at its peak: the process's on a processor, the allocator's on CUDA."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+_RESET = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
+
+
+class Peak:
+    """`bytes` is set when the block of `peak_memory` has ended."""
+
+    bytes: int = 0
+
+
+@contextlib.contextmanager
+def peak_memory() -> Iterator[Peak]:
+    """Peak memory during the block, in bytes, everything that was there before included.
+
+    On a processor it is resident memory: its high-water mark is reset where the system allows that (Linux), and is
+    that of the whole process so far elsewhere.
+    """
+    import torch
+
+    peak = Peak()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        with contextlib.suppress(OSError):
+            _RESET.write_text("5")
+    try:
+        yield peak
+    finally:
+        peak.bytes = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _resident_peak()
+
+
+def available_bytes() -> int:
+    """Memory that could still be had: of the GPU, or of the machine."""
+    import psutil
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    return int(psutil.virtual_memory().available)
+
+
+def _resident_peak() -> int:
+    try:
+        lines = _STATUS.read_text("utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        import resource
+        import sys
+
+        # macOS counts bytes, others kilobytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
