@@ -9,15 +9,15 @@ module loads no model and knows no trainer.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from recipes.memory import available_bytes, peak_memory
+from recipes.repeatable import untouched_randomness
 from synth.errors import RunError
 from synth.storage import read_json, write_json
 
@@ -257,7 +257,7 @@ def probe(subject: Subject) -> Probe:
     before = {name: p.detach().clone() for name, p in trainable.items()}
     marks = _fingerprints(frozen)
     optimizer = torch.optim.AdamW(trainable.values(), lr=subject.learning_rate, weight_decay=0.0)
-    with _kept_random_state(), peak_memory() as peak:
+    with untouched_randomness(), peak_memory() as peak:
         seconds, losses = [], []
         try:
             for _ in range(2):
@@ -336,23 +336,9 @@ def layers_without_adapter(trainable: Sequence[str], frozen: Sequence[str]) -> l
 
 
 def _fingerprints(tensors: dict[str, Any]) -> dict[str, int]:
+    """A sum over the bits of each tensor; in slices, because the sum widens them to 8 bytes per value."""
     import torch
 
-    return {name: int(torch.hash_tensor(tensor.detach())) for name, tensor in tensors.items()}
-
-
-@contextlib.contextmanager
-def _kept_random_state() -> Iterator[None]:
-    """Python's, NumPy's and torch's generators are put back at the end of the block."""
-    import random
-
-    import numpy as np
-    import torch
-
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
+    kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    bits = {name: t.detach().reshape(-1).view(kinds[t.element_size()]) for name, t in tensors.items()}
+    return {name: sum(int(part.sum(dtype=torch.int64)) for part in b.split(1 << 22)) for name, b in bits.items()}
