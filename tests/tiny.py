@@ -50,3 +50,30 @@ def tiny_llama(folder: Path, seed: int = 0, layers: int = 2, width: int = 64) ->
     LlamaForCausalLM(config).save_pretrained(folder)
     tiny_tokenizer(folder)
     return folder
+
+
+def sums_dataset(folder: Path, train: int = 64, val: int = 8) -> Path:
+    """A dataset folder of small sums with worked targets of differing lengths."""
+    import random
+
+    from synth.dataset import Card, DatasetWriter
+    from synth.example import make_example, user
+
+    folder.mkdir(parents=True)
+    writer, chance = DatasetWriter(folder), random.Random(0)
+    for number in range(train + val):
+        a, b = chance.randrange(10**4), chance.randrange(10 ** chance.randrange(1, 4))
+        writer.keep(
+            make_example(
+                [user(f"Row {number}: what is {a} + {b}?")],
+                f"{a} + {b} = {a + b}\nAnswer: {a + b}",
+                answer=str(a + b),
+                rejected=f"{a} + {b} = {a + b + 1}\nAnswer: {a + b + 1}",
+                family="sums",
+                template="sums-1",
+                scorer="math",
+                split="train" if number < train else "val",
+            )
+        )
+    writer.finish(Card(name=folder.name))
+    return folder

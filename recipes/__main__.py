@@ -1,0 +1,101 @@
+"""The worker: `python -m recipes RUN_DIR [--resume]` does one training, in this process, and ends with exit.json.
+
+Every failure becomes one sentence in exit.json and on standard error; tracebacks go to worker.log only. It never
+starts other processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from recipes.run import METHODS, Run, Stopped, TrainResult
+from synth.errors import RunError, StorageError, UserError
+
+CODES = {"done": 0, "failed": 1, "stopped": 3}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the process's exit code: 0 done, 1 failed, 2 not started, 3 stopped."""
+    parser = argparse.ArgumentParser(prog="python -m recipes", description="Train the recipe of a run directory.")
+    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint that verifies")
+    chosen = parser.parse_args(arguments)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.basicConfig(
+        filename=chosen.run / "worker.log" if chosen.run.is_dir() else None, format="%(asctime)s %(name)s %(message)s"
+    )
+    run = Run(chosen.run.absolute())
+    try:
+        check_start(run, chosen.resume)
+        with run.hold():
+            return work(run)
+    except (RunError, StorageError) as error:
+        # Another worker has the run, or there is nothing to do: its directory is left as it is.
+        print(error, file=sys.stderr)
+        return 2
+
+
+def check_start(run: Run, resume: bool) -> None:
+    """Raise RunError unless the run may start now (or go on, with `resume`)."""
+    if not (run.path / "recipe.yaml").is_file():
+        raise RunError(f"{run.path} is not a run: it has no recipe.yaml.", "Start one with `smolstudio train`.")
+    status = run.status()
+    if status == "done":
+        raise RunError(f"{run.id} is done already.", "Start a new run.", "run.done")
+    if status == "running":
+        raise RunError(f"{run.id} is running already.", "Wait for it, or stop it first.", "run.running")
+    if not resume and any((run.path / "checkpoints").glob("step-*")):
+        raise RunError(f"{run.id} has checkpoints of an earlier start.", "Resume it.", "run.started")
+
+
+def work(run: Run) -> int:
+    """Train, and write how it ended. The caller holds the run's lock."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: run.request_stop())
+    try:
+        recipe = run.recipe
+        result: TrainResult = importlib.import_module(METHODS[recipe.method]).train(run, recipe)
+    except Stopped as stop:
+        sentence = f"Stopped after step {stop.step}; resume continues from there."
+        return _end(run, "stopped", sentence, "run.stopped", step=stop.step)
+    except BaseException as error:
+        logging.exception("training failed")
+        fault = as_user_error(error)
+        return _end(run, "failed", str(fault), fault.code)
+    sentence = f"Trained {result.steps} steps in {result.seconds:.0f} s; final loss {result.final_loss:.3f}."
+    return _end(run, "done", sentence, "", **result._asdict())
+
+
+def _end(run: Run, verdict: Any, sentence: str, code: str, **more: Any) -> int:
+    run.finish(verdict, sentence, code, **more)
+    print(sentence, file=sys.stderr)
+    return CODES[verdict]
+
+
+def as_user_error(error: BaseException) -> UserError:
+    """The sentence for any failure of a training."""
+    if isinstance(error, UserError):
+        return error
+    text = str(error)
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return RunError(
+            "Memory ran out during training; checkpoints are kept.",
+            "Halve optim.per_device_train_batch_size and double optim.gradient_accumulation_steps, "
+            "or set optim.gradient_checkpointing to true, or choose a smaller model.",
+            "run.memory",
+        )
+    if isinstance(error, OSError):
+        return StorageError(f"The disk refused: {error.strerror or error}.", "Free some space and resume.")
+    kind = type(error).__name__
+    return RunError(f"Training failed with an unexpected {kind}; checkpoints are kept.", "See worker.log.", "run.bug")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

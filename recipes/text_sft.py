@@ -1,0 +1,56 @@
+"""Supervised tuning of a text model on prompt and target, as QLoRA through TRL's SFTTrainer.
+
+The loss is on the target only. Rows come tokenised, so TRL prepares nothing. See `recipes.training` for what all
+train modules share.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from recipes import rows, training
+from recipes.recipe import Recipe
+from recipes.run import Run, TrainResult
+
+
+def train(run: Run, recipe: Recipe) -> TrainResult:
+    """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
+    work = training.prepare(run, recipe)
+    run.emit("phase", name="encoding")
+    data, length = recipe.data, recipe.optim.max_length
+    learned = list(islice(work.dataset.examples(data.train_split), data.max_examples))
+    watched = list(islice(work.dataset.examples(data.val_split), data.max_val_examples)) if data.val_split else []
+    tokenizer = work.loaded.tokenizer
+    encoded = rows.encode(learned, tokenizer, data, length)
+    held = rows.encode(watched, tokenizer, data, length) if watched and recipe.eval_steps else None
+    return training.fit(build_trainer(work, encoded, held))
+
+
+def build_trainer(work: training.Work, learned: list[rows.TokenRow], held: list[rows.TokenRow] | None) -> Any:
+    """TRL's trainer on tokenised rows; `held` are the rows of the validation loss."""
+    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
+        pass
+
+    return Trainer(
+        model=work.loaded.model,
+        args=training.training_args(
+            SFTConfig, work, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
+        ),
+        train_dataset=as_dataset(learned),
+        eval_dataset=as_dataset(held) if held else None,
+        data_collator=DataCollatorForLanguageModeling(pad_token_id=work.loaded.tokenizer.pad_token_id),
+        processing_class=work.loaded.tokenizer,
+        work=work,
+        lengths=[len(row.input_ids) for row in learned],
+    )
+
+
+def as_dataset(encoded: list[rows.TokenRow]) -> Any:
+    """Token rows as the table that TRL takes."""
+    from datasets import Dataset
+
+    return Dataset.from_dict({"input_ids": [r.input_ids for r in encoded], "labels": [r.labels for r in encoded]})
