@@ -112,8 +112,8 @@ def numbers(text: str) -> list[Fraction]:
 def number(text: str) -> Fraction | None:
     """The one number that `text` states, or None when it states none or several different ones.
 
-    `$1,234.50`, `1.234,50 €`, `12%`, `3/4`, `1 1/2`, `2½`, `40 apples.`, `1.2e3`, `12k` are read; units are stripped, not
-    converted.
+    `$1,234.50`, `1.234,50 €`, `12%`, `3/4`, `1 1/2`, `2½`, `40 apples.`, `1.2e3`, `12k` are read; units are stripped
+    but never converted.
     In `3 * 12 = 36` the number after the last `=` counts. Text in brackets is ignored when there is a number outside.
     """
     text = text[-MAX_CHARS:]

@@ -1,0 +1,10 @@
+"""Word problems about invoices, rates and schedules, with worked solutions and answers checked a second way.
+
+`family` says what a problem family is, `invoices`, `rates` and `schedules` hold them, `problems` draws and renders,
+`checker` re-derives every answer from the rendered text, `generator` fills the splits.
+"""
+
+from .generator import VERSION, generate
+from .spec import Spec
+
+__all__ = ["VERSION", "Spec", "generate"]

@@ -1,0 +1,133 @@
+"""Fill the four splits with checked problems; everything that is dropped is dropped with a reason.
+
+train, val and test share families but never numbers: each draw belongs to one of them by a hash of its numbers.
+test_ood has families of its own. Deterministic by the spec; rows come one by one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from itertools import count
+from random import Random
+from typing import Any
+
+from ..errors import DataError
+from ..example import SPLITS, Example, Split, make_example, user
+from ..generators import AddMedia, Candidate, kept, rejected
+from .checker import Checker
+from .family import Family, Unfit, Values, difficulty
+from .problems import Problem, draw_values, key_of, plain, pose
+from .spec import DOMAINS, Spec
+
+VERSION = 1
+MAX_MISSES = 2000
+"""Draws in a row without a new row after which a family counts as exhausted."""
+_OWNERS: tuple[Split, ...] = ("train",) * 7 + ("val",) + ("test",) * 2
+
+
+def generate(spec: Spec, add_media: AddMedia) -> Iterator[Candidate]:
+    """Candidates in the order train, val, test, test_ood; families take turns. Raises DataError when one runs dry."""
+    checker = Checker(DOMAINS[name] for name in spec.domains)
+    taken: dict[str, Split] = {}
+    for split in SPLITS:
+        yield from _Filler(spec, split, checker, taken).fill()
+
+
+def owner(seed: int, key: str) -> Split:
+    """The split that the numbers of `key` belong to: 70 % train, 10 % val, 20 % test."""
+    return _OWNERS[zlib.crc32(f"{seed} {key}".encode()) % len(_OWNERS)]
+
+
+class _Filler:
+    """Draws the rows of one split."""
+
+    def __init__(self, spec: Spec, split: Split, checker: Checker, taken: dict[str, Split]) -> None:
+        self.spec = spec
+        self.split = split
+        self.checker = checker
+        self.taken = taken
+        self.rng = Random(f"math {spec.seed} {split}")
+        self.families = spec.unseen_families() if split == "test_ood" else spec.seen_families()
+        self.turns = {family.name: count(self.rng.randrange(64)) for family in self.families}
+
+    def fill(self) -> Iterator[Candidate]:
+        """As many kept candidates as the spec asks for, and the rejected ones between them."""
+        wanted = getattr(self.spec, self.split)
+        done = 0
+        while done < wanted:
+            order = self.rng.sample(self.families, len(self.families))
+            for family in order[: wanted - done]:
+                yield from self._one(family, done)
+                done += 1
+
+    def _one(self, family: Family, done: int) -> Iterator[Candidate]:
+        """Candidates of a family up to and with the first that is kept."""
+        phrasings = self._phrasings(family)
+        for _ in range(MAX_MISSES):
+            size = self.rng.choice(self.spec.sizes(family))
+            values = draw_values(family, size, self.rng)
+            if self.split != "test_ood" and owner(self.spec.seed, key_of(family, values)) != self.split:
+                continue
+            template = phrasings[next(self.turns[family.name]) % len(phrasings)]
+            candidate = self._candidate(family, template, size, values)
+            yield candidate
+            if candidate.example is not None:
+                return
+        raise DataError(
+            f"The family '{family.name}' has no more new problems for {self.split} after {done} rows of all families.",
+            "Ask for fewer rows, or widen the range of difficulty.",
+            "data.exhausted",
+        )
+
+    def _phrasings(self, family: Family) -> list[int]:
+        indices = list(range(len(family.templates)))
+        if self.split == "train" and self.spec.unseen_phrasings:
+            return indices[: -self.spec.unseen_phrasings]
+        return indices
+
+    def _candidate(self, family: Family, template: int, size: int, values: Values) -> Candidate:
+        distract = self.rng.random() < self.spec.distractor_rate
+        row: dict[str, Any] = {"split": self.split, "template": _template_id(family, template), "params": plain(values)}
+        domain = DOMAINS[family.domain]
+        try:
+            problem = pose(family, domain, values, family.templates[template], distract, self.rng)
+        except Unfit as fault:
+            return rejected(row, str(fault))
+        row["prompt"], row["answer"] = problem.text, problem.answer
+        verdict = self.checker.check(family, template, problem.text, problem.answer, problem.lines)
+        if not verdict:
+            return rejected(row, verdict.reason)
+        example = self._example(family, template, size, values, problem)
+        if example.id in self.taken:
+            return rejected(row, f"the same prompt is in {self.taken[example.id]}")
+        self.taken[example.id] = self.split
+        return kept(example)
+
+    def _example(self, family: Family, template: int, size: int, values: Values, problem: Problem) -> Example:
+        rationale = "\n".join(problem.lines)
+        ending = f"Answer: {problem.answer}"
+        return make_example(
+            (user(problem.text),),
+            f"{rationale}\n{ending}" if self.spec.target_style == "worked" else ending,
+            answer=problem.answer,
+            split=self.split,
+            family=family.name,
+            template=_template_id(family, template),
+            scorer="math",
+            source={
+                "generator": "math",
+                "generator_version": VERSION,
+                "seed": self.spec.seed,
+                "domain": family.domain,
+                "difficulty": difficulty(family.steps, size),
+                "size": size,
+                "params": plain(values),
+                "distractor": problem.distractor,
+                "rationale": rationale,
+            },
+        )
+
+
+def _template_id(family: Family, template: int) -> str:
+    return f"{family.name}/t{template:02d}"
