@@ -154,12 +154,14 @@ def events_end(job: JobDir) -> int:
 
 
 def progress_of(event: JsonDict) -> Progress | None:
-    """The Progress that an event carries, if it carries one."""
-    if event.get("kind") != "progress":
-        return None
-    return Progress(
-        event["phase"], event["done"], event.get("total"), event["unit"], event["seconds"], event.get("note", "")
-    )
+    """The Progress that an event carries: of any phase, or the training steps of a run; else None."""
+    if event.get("kind") == "progress":
+        fields = (event["phase"], event["done"], event.get("total"), event["unit"], event["seconds"])
+        return Progress(*fields, event.get("note", ""))
+    if event.get("kind") == "step":
+        note = f"loss {event['loss']:.3f}, {event['tokens_per_s']:,.0f} tokens/s"
+        return Progress("train", event["step"], event["total_steps"], "steps", event["seconds"], note)
+    return None
 
 
 def emit_progress(job: JobDir) -> ProgressFn:

@@ -10,9 +10,11 @@ from pathlib import Path
 from synth.errors import UserError
 from synth.workspace import ENVIRONMENT, Workspace
 
+PASSWORD = "SMOLSTUDIO_PASSWORD"
+SHARED = "SMOLSTUDIO_SHARED"
+MIN_PASSWORD = 12
 APP = Path(__file__).with_name("app.py")
 FLAGS = {
-    "server.address": "127.0.0.1",
     "server.headless": "true",
     "server.enableXsrfProtection": "true",
     "server.enableCORS": "true",
@@ -24,9 +26,10 @@ FLAGS = {
 }
 
 
-def command(port: int) -> list[str]:
+def command(port: int, address: str = "127.0.0.1") -> list[str]:
     """The argv that serves the studio."""
-    flags = [item for key, value in {**FLAGS, "server.port": str(port)}.items() for item in (f"--{key}", value)]
+    options = {**FLAGS, "server.address": address, "server.port": str(port)}
+    flags = [item for key, value in options.items() for item in (f"--{key}", value)]
     return [sys.executable, "-m", "streamlit", "run", str(APP), *flags]
 
 
@@ -35,9 +38,16 @@ def environment(workspace: Workspace) -> dict[str, str]:
     return {**os.environ, ENVIRONMENT: str(workspace.path)}
 
 
-def run_ui(workspace: Workspace, port: int) -> None:
-    """Serve until Ctrl-C. Raises UserError when the server cannot start."""
+def run_ui(workspace: Workspace, port: int, share: bool) -> None:
+    """Serve until Ctrl-C. Raises UserError when it may not be shared or cannot start."""
+    if share and len(os.environ.get(PASSWORD, "")) < MIN_PASSWORD:
+        raise UserError(
+            "Whoever reaches a shared studio can train on this machine and spend on your endpoints.",
+            f"Set {PASSWORD} to at least {MIN_PASSWORD} characters first, or leave --share out.",
+        )
+    where = {**environment(workspace), **({SHARED: "1"} if share else {})}
+    address = "0.0.0.0" if share else "127.0.0.1"
     print(f"smolstudio: http://127.0.0.1:{port}   workspace: {workspace.path}")
-    done = subprocess.run(command(port), env=environment(workspace), check=False)
+    done = subprocess.run(command(port, address), env=where, check=False)
     if done.returncode not in (0, 130, -2):
         raise UserError("The studio's server could not start.", f"Is port {port} taken? Choose another with --port.")

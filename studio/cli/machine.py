@@ -20,12 +20,13 @@ def add(app: typer.Typer) -> None:
 
 def ui(
     port: Annotated[int, typer.Option(help="Port on this machine")] = 8501,
+    share: Annotated[bool, typer.Option("--share", help="Let other machines in; needs SMOLSTUDIO_PASSWORD")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Open the studio in a browser, on this machine only."""
+    """Open the studio in a browser; on this machine only, unless it is shared."""
     from studio.server import run_ui
 
-    run_ui(workspace_of(workspace), port)
+    run_ui(workspace_of(workspace), port, share)
 
 
 def serve(

@@ -1,0 +1,82 @@
+"""The tasks that the Start page offers, as data: a new task is a new card, not a new page."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class TaskCard(NamedTuple):
+    """A task: what it is for, and what the pages after it begin with."""
+
+    key: str
+    title: str
+    icon: str
+    about: str
+    modality: str
+    generator: str | None
+    recipe: str
+    dpo_recipe: str
+    starter: str
+    large: str
+
+
+CARDS: tuple[TaskCard, ...] = (
+    TaskCard(
+        "math",
+        "Math problems",
+        ":material/calculate:",
+        "Invoices, rates and schedules: word problems with one right answer, worked out line by line.",
+        "text",
+        "math",
+        "starter-text-sft",
+        "starter-text-dpo",
+        "starter-text",
+        "starter-text-large",
+    ),
+    TaskCard(
+        "vision",
+        "Charts and receipts",
+        ":material/receipt_long:",
+        "Questions about charts, receipts, tables and forms, answered from the picture.",
+        "vision",
+        "vision",
+        "starter-vision-sft",
+        "starter-vision-dpo",
+        "starter-vision",
+        "starter-vision-large",
+    ),
+    TaskCard(
+        "audio",
+        "Dictated speech",
+        ":material/mic:",
+        "Notes, orders and calls with numbers, names and codes, written down as they are meant.",
+        "audio",
+        "audio",
+        "starter-audio-sft",
+        "starter-audio-dpo",
+        "starter-audio",
+        "starter-audio-large",
+    ),
+    TaskCard(
+        "own",
+        "Your own data",
+        ":material/upload_file:",
+        "Questions with right answers that you already have, as a JSONL, JSON or CSV file.",
+        "text",
+        None,
+        "starter-text-sft",
+        "starter-text-dpo",
+        "starter-text",
+        "starter-text-large",
+    ),
+)
+
+
+def card(key: str | None) -> TaskCard | None:
+    """The card of that key, or None."""
+    return next((c for c in CARDS if c.key == key), None)
+
+
+def card_for(modality: str) -> TaskCard:
+    """The first card of a modality."""
+    return next(c for c in CARDS if c.modality == modality)

@@ -1,0 +1,149 @@
+"""Widgets from pydantic fields: title, help, limits and type of a field decide its widget.
+
+Knows Streamlit and field descriptions, not what any setting means; so a new generator or recipe option needs no page
+code. The draft lives in the widgets' own keys, under a prefix that the caller chooses.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import annotated_types
+import streamlit as st
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+
+def is_section(info: FieldInfo) -> type[BaseModel] | None:
+    """The nested model of a field, when it is one."""
+    kind = info.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def default_of(info: FieldInfo) -> Any:
+    """A field's default in plain JSON values; None for required fields."""
+    value = info.get_default(call_default_factory=True, validated_data={})
+    if value is PydanticUndefined:
+        return None
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return list(value) if isinstance(value, tuple | set | frozenset) else value
+
+
+def is_advanced(info: FieldInfo) -> bool:
+    """Whether a field hides behind the fold."""
+    extra = info.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("advanced"))
+
+
+def _limits(info: FieldInfo) -> tuple[Any, Any]:
+    low = high = None
+    for item in info.metadata:
+        if isinstance(item, annotated_types.Ge):
+            low = item.ge
+        elif isinstance(item, annotated_types.Gt):
+            low = item.gt
+        elif isinstance(item, annotated_types.Le):
+            high = item.le
+        elif isinstance(item, annotated_types.Lt):
+            high = item.lt
+    return low, high
+
+
+def _without_none(kind: Any) -> tuple[Any, bool]:
+    """An annotation without its `| None`, and whether it had one."""
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        arms = [a for a in typing.get_args(kind) if a is not type(None)]
+        return (arms[0] if len(arms) == 1 else kind), len(arms) < len(typing.get_args(kind))
+    return kind, False
+
+
+def field(name: str, info: FieldInfo, value: Any, prefix: str) -> Any:
+    """Draw one field and return its value, plain enough for YAML."""
+    label, help_text, key = info.title or name.replace("_", " "), info.description, f"{prefix}.{name}"
+    kind, optional = _without_none(info.annotation)
+    origin = typing.get_origin(kind)
+    if kind is bool:
+        return st.toggle(label, bool(value), key=key, help=help_text)
+    if origin is Literal:
+        options = list(typing.get_args(kind))
+        return st.selectbox(label, options, options.index(value) if value in options else 0, key=key, help=help_text)
+    if kind in (int, float):
+        return _number(label, kind, info, value, key)
+    if origin in (tuple, list) and typing.get_origin(typing.get_args(kind)[0]) is Literal:
+        options = list(typing.get_args(typing.get_args(kind)[0]))
+        return st.multiselect(label, options, [v for v in value or [] if v in options], key=key, help=help_text)
+    if kind is str:
+        return st.text_input(label, value or "", key=key, help=help_text) or (None if optional else "")
+    return _as_yaml(label, value, key, help_text)
+
+
+def _number(label: str, kind: type, info: FieldInfo, value: Any, key: str) -> Any:
+    low, high = _limits(info)
+    if kind is float and value is not None and 0 < abs(value) < 0.01:
+        return _as_yaml(label, value, key, info.description)
+    options: dict[str, Any] = {"key": key, "help": info.description}
+    if low is not None:
+        options["min_value"] = kind(low)
+    if high is not None and high <= 1e15:
+        options["max_value"] = kind(high)
+    if kind is float:
+        options |= {"step": 0.01, "format": "%g"}
+    return st.number_input(label, value=None if value is None else kind(value), **options)
+
+
+def _as_yaml(label: str, value: Any, key: str, help_text: str | None) -> Any:
+    shown = yaml.safe_dump(value, default_flow_style=True, width=10_000).strip().removesuffix("...").strip()
+    text = st.text_input(label, "" if value is None else shown, key=key, help=help_text)
+    if not text.strip():
+        return None
+    try:
+        read = yaml.safe_load(text)
+        return float(read) if isinstance(value, float) else read
+    except (yaml.YAMLError, ValueError):
+        return text
+
+
+def form(
+    model: type[BaseModel], values: Mapping[str, Any], prefix: str, skip: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Draw every field of a model, advanced ones behind a fold; returns the values by name, nested like the model."""
+    result: dict[str, Any] = {}
+    simple = [(n, i) for n, i in model.model_fields.items() if n not in skip and not is_advanced(i)]
+    folded = [(n, i) for n, i in model.model_fields.items() if n not in skip and is_advanced(i)]
+    _grid([(n, i) for n, i in simple if not is_section(i)], values, prefix, result)
+    for name, info in simple:
+        if section := is_section(info):
+            with st.expander(info.title or name, icon=":material/tune:"):
+                st.caption(info.description or "")
+                result[name] = form(section, values.get(name) or default_of(info) or {}, f"{prefix}.{name}")
+    if folded:
+        with st.expander("Advanced", icon=":material/tune:") if prefix.count(".") == 0 else st.container():
+            if prefix.count("."):
+                st.caption("Advanced")
+            _grid(folded, values, prefix, result)
+    return result
+
+
+def _grid(fields: list[tuple[str, FieldInfo]], values: Mapping[str, Any], prefix: str, result: dict[str, Any]) -> None:
+    columns = st.columns(3)
+    for position, (name, info) in enumerate(fields):
+        with columns[position % 3]:
+            result[name] = field(name, info, values.get(name, default_of(info)), prefix)
+
+
+def changed(model: type[BaseModel], values: Mapping[str, Any], dotted: str = "") -> list[str]:
+    """Dotted names of the settings that differ from the model's defaults."""
+    names = []
+    for name, info in model.model_fields.items():
+        value, section = values.get(name), is_section(info)
+        if section and isinstance(value, Mapping):
+            names += changed(section, value, f"{dotted}{name}.")
+        elif name in values and value != default_of(info):
+            names.append(dotted + name)
+    return names

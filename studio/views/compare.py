@@ -1,0 +1,182 @@
+"""Compare: choose dataset, systems and prices; run; read the verdict; download it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import streamlit as st
+
+from evaluate.plan import Plan, dump_plan
+from studio import jobs, ui
+from studio.cards import card_for
+from studio.endpoints import load_endpoints
+from studio.glance import dataset_cards, report_heads
+from studio.models import adapters
+from synth.dataset import Card
+from synth.errors import RecipeError
+from synth.jobdir import JobDir
+from synth.strict import validated
+
+FILES = {"report.html": "text/html", "report.md": "text/markdown", "report.json": "application/json"}
+PROMPTINGS = {"zero_shot": "zero-shot", "few_shot": "few-shot", "schema": "with a schema"}
+
+
+def _dataset() -> Card | None:
+    cards = {card.name: card for card in dataset_cards(ui.workspace())}
+    if not cards:
+        ui.empty("Nothing to compare on yet", "A comparison needs a dataset with a test split.")
+        st.page_link("views/data.py", label="Make a dataset", query_params={"tab": "generate"}, icon=":material/add:")
+        return None
+    wanted, names = ui.param("dataset"), list(cards)
+    chosen = st.selectbox("Dataset", names, names.index(wanted) if wanted in names else 0)
+    ui.set_params(dataset=chosen)
+    return cards[chosen]
+
+
+def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
+    """Every system that could answer this dataset, by label."""
+    card = card_for(dataset.modality)
+    offers: dict[str, dict[str, Any]] = {}
+    promptings = ("zero_shot", "few_shot") if dataset.modality == "text" else ("zero_shot",)
+    for role, model in (("Base", card.starter), ("Large", card.large)):
+        for prompting in promptings:
+            label = f"{role}: {model}, {PROMPTINGS[prompting]}"
+            offers[label] = {"model": model, "prompting": prompting, "role": role.lower()}
+    place = ui.workspace()
+    runs = {run.id: run.recipe for run in jobs.list_runs(place)}
+    for run_id in adapters(place.runs):
+        recipe = runs.get(run_id)
+        if recipe and recipe.modality == dataset.modality:
+            offers[f"Tuned: {run_id}"] = {"model": recipe.base_model, "adapter": run_id, "role": "tuned"}
+    for endpoint in load_endpoints(place):
+        for prompting in promptings:
+            label = f"Endpoint: {endpoint.name}, {PROMPTINGS[prompting]}"
+            offers[label] = {**endpoint.system(), "prompting": prompting, "role": "large"}
+    return offers
+
+
+def _preset(offers: dict[str, dict[str, Any]], dataset: Card) -> list[str]:
+    """Base and large as prompted, and the tuned adapter of the address or the newest on this dataset."""
+    runs = {run.id: run.recipe for run in jobs.list_runs(ui.workspace())}
+    tuned = [
+        label
+        for label, offer in offers.items()
+        if offer["role"] == "tuned"
+        and (offer["adapter"] == ui.param("run") or runs[offer["adapter"]].data.dataset == dataset.name)
+    ]
+    prompted = [label for label, o in offers.items() if o["role"] in ("base", "large") and "base_url" not in o]
+    return [*prompted, *tuned[:2]]
+
+
+def _systems(chosen: list[str], offers: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    systems = []
+    for label in chosen:
+        fields = {k: v for k, v in offers[label].items() if k != "role"}
+        key = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-")[:60]
+        systems.append({"id": key, "label": label[:80], "max_new_tokens": 160, **fields})
+    return systems
+
+
+def _plan(dataset: Card) -> Plan:
+    offers = _offer(dataset)
+    chosen = st.multiselect("Systems", list(offers), _preset(offers, dataset), help="All answer the same rows.")
+    roles = {label: offers[label]["role"] for label in chosen}
+    if not chosen:
+        raise RecipeError("No system was chosen.", "Choose at least one above.")
+    tuned = [c for c in chosen if roles[c] == "tuned"] or chosen
+    large = [c for c in chosen if roles[c] == "large" and c not in tuned[:1]] or [c for c in chosen if c != tuned[0]]
+    first, second, third, fourth = st.columns(4)
+    small_label = first.selectbox("Is this one …", tuned if roles[tuned[0]] == "tuned" else chosen)
+    large_label = second.selectbox("… good enough to replace", large) if large else ""
+    help_text = "The largest loss of accuracy still called 'not worse', in points."
+    margin = third.number_input("Margin (points)", 0.0, 20.0, 2.0, 0.5, help=help_text) / 100
+    rows = fourth.number_input("Rows per split", 10, 100_000, 200, 10, help="The first rows of test and test_ood.")
+    with st.expander("Costs", icon=":material/payments:"):
+        left, right = st.columns(2)
+        help_price = "Empty takes the price sheet's row for a machine like this one."
+        price = left.number_input("This machine, $ per hour", 0.0, 1000.0, None, 0.01, help=help_price)
+        used = right.slider("Share of paid time in use", 0.05, 1.0, 0.5)
+    systems, ids = _systems(chosen, offers), {}
+    ids = dict(zip(chosen, (s["id"] for s in systems), strict=True))
+    values = {
+        "name": dataset.name,
+        "dataset": dataset.name,
+        "splits": [s for s in ("test", "test_ood") if dataset.splits.get(s)],
+        "systems": systems,
+        "small": ids[small_label] if small_label else "",
+        "large": ids.get(large_label, "") if large_label != small_label else "",
+        "margin": margin,
+        "max_rows": int(rows),
+        "machine": {"usd_per_hour": price, "utilisation": used},
+    }
+    return validated(Plan, values, "plan")
+
+
+def _ask() -> None:
+    dataset = _dataset()
+    if dataset is None:
+        return
+    plan = _plan(dataset)
+    left, right = st.columns(2)
+    left.download_button("Download plan", dump_plan(plan), "plan.yaml", icon=":material/download:")
+    if right.button("Compare", type="primary", icon=":material/balance:"):
+        comparison_id = f"{dataset.name}-{ui.draft_token('compare')}"
+        arguments = {"plan": plan.model_dump(mode="json"), "comparison_id": comparison_id}
+        job = jobs.start_task(ui.workspace(), "compare", arguments, f"compare-{comparison_id}")
+        ui.new_draft("compare")
+        ui.set_params(job=job.id, comparison=comparison_id)
+        st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _watch(task_id: str) -> None:
+    job = JobDir(ui.workspace().tasks / task_id)
+    if job.status() not in ("queued", "running"):
+        st.rerun()
+    ui.progress_bar(job.events("progress"))
+    if st.button("Stop", key="stop.compare", help="Answers so far are kept; comparing again goes on from them."):
+        job.request_stop()
+
+
+def _report(comparison: str) -> None:
+    folder = ui.workspace().comparisons / comparison
+    html = folder / "report.html"
+    if not html.is_file():
+        ui.show_error(f"The comparison '{comparison}' has no report yet.", "Run it again: answers so far are kept.")
+        return
+    for column, (name, mime) in zip(st.columns(len(FILES) + 1), FILES.items(), strict=False):
+        if (folder / name).is_file():
+            label = name.rpartition(".")[2].upper()
+            column.download_button(
+                f"Download {label}", (folder / name).read_bytes(), name, mime, icon=":material/download:"
+            )
+    st.caption("For a PDF, open the HTML and print it: it is laid out for paper.")
+    st.iframe(html, height=1600)
+
+
+st.title("Compare")
+ui.steps("compare")
+with ui.sentences():
+    heads = report_heads(ui.workspace())
+    task_id, comparison = ui.param("job"), ui.param("comparison")
+    job = JobDir(ui.workspace().tasks / task_id) if task_id else None
+    if job and job.status() in ("queued", "running"):
+        _watch(job.id)
+    elif comparison:
+        ended = job.exit() if job else None
+        if job and (ended is None or ended.verdict != "done"):
+            ui.show_error(ended.sentence if ended else "The comparison's worker was lost.", "Answers so far are kept.")
+        if st.button("New comparison", icon=":material/add:"):
+            ui.set_params(comparison=None, job=None)
+            st.rerun()
+        _report(comparison)
+    else:
+        _ask()
+        if heads:
+            st.divider()
+            st.markdown("##### Earlier verdicts")
+            for head in heads[:20]:
+                label = f"{head.verdict} · {head.id}"
+                st.page_link("views/compare.py", label=ui.inert(label), query_params={"comparison": head.id})
+                st.caption(ui.inert(head.headline))

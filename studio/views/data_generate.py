@@ -1,0 +1,119 @@
+"""Generate: a form made from the generator's own fields, its YAML, a live preview, and the detached work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+import yaml
+
+from studio import forms, jobs, ui
+from studio.media import show_example
+from synth.errors import RecipeError
+from synth.generators import GENERATORS, generator, parse_spec
+from synth.jobdir import JobDir
+from synth.pipeline import check_name, preview_rows
+
+PREVIEW_ROWS = 3
+
+
+def _settings(key: str) -> dict[str, Any]:
+    """The settings by form or as YAML; both show the same draft."""
+    info = generator(key)
+    model = info.spec_class()
+    draft = st.session_state.setdefault(f"draft.spec.{key}", {})
+    how = st.segmented_control("Settings as", ["Form", "YAML"], default="Form", key=f"how.{key}")
+    if how == "YAML":
+        full = parse_spec(info, draft).model_dump(mode="json")
+        text = st.text_area("Settings", yaml.safe_dump(full, sort_keys=False), height=340, key=f"yaml.{key}")
+        try:
+            values = yaml.safe_load(text) or {}
+        except yaml.YAMLError as error:
+            raise RecipeError("This is not valid YAML.", f"{error}") from error
+        st.download_button("Download YAML", text, f"{key}.yaml")
+    else:
+        values = forms.form(model, draft, f"spec.{key}")
+    st.session_state[f"draft.spec.{key}"] = values
+    return values
+
+
+def _preview(key: str, values: dict[str, Any]) -> None:
+    media: dict[str, bytes] = {}
+
+    def keep(data: bytes, suffix: str) -> str:
+        name = f"media/{len(media)}{suffix}"
+        media[name] = data
+        return name
+
+    small = {**values, **{s: min(int(values.get(s) or 0), 8) for s in ("val", "test", "test_ood")}, "train": 8}
+    for example in preview_rows(key, small, PREVIEW_ROWS, keep):
+        show_example(example, media.__getitem__)
+
+
+def _start(key: str, values: dict[str, Any]) -> None:
+    name = st.text_input("Name of the dataset", f"{key}-1", key=f"name.{key}")
+    total = sum(int(values.get(s) or 0) for s in ("train", "val", "test", "test_ood"))
+    st.caption(f"{total:,} rows. Generating costs machine time only: no endpoint is asked.")
+    if st.button("Generate", type="primary", key=f"generate.{key}", icon=":material/play_arrow:"):
+        parse_spec(generator(key), values)
+        check_name(name)
+        if (ui.workspace().datasets / name).exists():
+            raise RecipeError(f"There is already a dataset '{name}'.", "Choose another name.")
+        arguments = {"generator": key, "settings": values, "name": name}
+        job = jobs.start_task(ui.workspace(), "synth", arguments, f"synth-{name}-{ui.draft_token(key)}")
+        ui.new_draft(key)
+        ui.set_params(job=job.id)
+        st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def watch(task_id: str) -> None:
+    """Progress of a generation, polled while it runs."""
+    job = JobDir(ui.workspace().tasks / task_id)
+    status = job.status()
+    if status in ("queued", "running"):
+        ui.progress_bar(job.events("progress"))
+        if st.button("Cancel", key="cancel"):
+            job.request_stop()
+    else:
+        st.rerun()
+
+
+def _outcome(task_id: str) -> None:
+    job = JobDir(ui.workspace().tasks / task_id)
+    if job.status() in ("queued", "running"):
+        watch(task_id)
+        return
+    ended = job.exit()
+    if ended is None or ended.verdict != "done":
+        message = ended.sentence if ended else "The worker was lost: killed, possibly out of memory."
+        ui.show_error(message, "Change the settings if need be, and start again.")
+        return
+    arguments = next((t["arguments"] for j, t in jobs.tasks(ui.workspace()) if j.id == task_id), {})
+    name = arguments.get("name", "")
+    st.success(f"{ui.inert(name)} is ready.", icon=":material/check_circle:")
+    left, right = st.columns(2)
+    task = {"task": ui.param("task")} if ui.param("task") else {}
+    if left.button("Look at the rows", icon=":material/table_rows:"):
+        st.switch_page("views/data.py", query_params={**task, "tab": "browse", "dataset": name})
+    if right.button("Train on it", type="primary", icon=":material/arrow_forward:"):
+        st.switch_page("views/train.py", query_params={**task, "dataset": name})
+
+
+def render() -> None:
+    """The tab."""
+    card = ui.chosen_card()
+    keys = list(GENERATORS)
+    preset = card.generator if card and card.generator else keys[0]
+    key = st.radio("Kind", keys, keys.index(preset), format_func=lambda k: GENERATORS[k].title, horizontal=True)
+    st.caption(GENERATORS[key].about)
+    if task_id := ui.param("job"):
+        _outcome(task_id)
+    left, right = st.columns([3, 2], gap="large")
+    with left, ui.sentences():
+        values = _settings(key)
+        _start(key, values)
+    with right:
+        st.markdown("##### What it will look like")
+        with ui.sentences():
+            _preview(key, values)

@@ -1,0 +1,109 @@
+"""Train: dataset, model and method; settings made from the recipe's own fields or as YAML; preflight; start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+import yaml
+
+from recipes.recipe import Recipe, dump_recipe, load_recipe, ready_recipes, recipe_hash
+from studio import forms, jobs, ui
+from studio.cards import card_for
+from studio.glance import dataset_cards
+from studio.models import model_choices, model_facts
+from studio.views.preflight import show_preflight
+from synth.dataset import Card
+from synth.errors import DataError
+
+SKIP = frozenset({"version", "name", "method", "base_model", "revision", "adapter"})
+
+
+def _pick_dataset() -> Card | None:
+    cards = {card.name: card for card in dataset_cards(ui.workspace())}
+    if not cards:
+        ui.empty("Nothing to learn from yet", "Training needs a dataset.")
+        st.page_link("views/data.py", label="Make a dataset", query_params={"tab": "generate"}, icon=":material/add:")
+        return None
+    wanted = ui.param("dataset")
+    if wanted and wanted not in cards:
+        ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
+    names = list(cards)
+    chosen = st.selectbox("Dataset", names, names.index(wanted) if wanted in names else 0)
+    ui.set_params(dataset=chosen)
+    return cards[chosen]
+
+
+def _pick_recipe(dataset: Card) -> dict[str, Any]:
+    """Values of the chosen ready recipe or uploaded file, with dataset, method and model filled in."""
+    card = ui.chosen_card() or card_for(dataset.modality)
+    fitting = [name for name in ready_recipes() if load_recipe(name).modality == dataset.modality]
+    if not fitting:
+        raise DataError(f"There is no recipe for {dataset.modality} yet.", "Choose a dataset of another kind.")
+    preset = fitting.index(card.recipe) if card.recipe in fitting else 0
+    left, middle, right = st.columns(3)
+    ready = left.selectbox("Recipe", fitting, preset, help="A starting point; every setting can be changed below.")
+    upload = right.file_uploader("… or a recipe file", ["yaml", "yml"])
+    recipe = load_recipe(yaml.safe_load(upload.getvalue()) or {}) if upload else load_recipe(ready)
+    values = recipe.model_dump(mode="json")
+    models = model_choices(dataset.modality)
+    names = list(dict.fromkeys([values["base_model"], *models]))
+    values["base_model"] = middle.selectbox("Model", names, 0, accept_new_options=True, help=model_facts(names[0]))
+    middle.caption(ui.inert(model_facts(values["base_model"])))
+    values["data"]["dataset"] = dataset.name
+    if recipe.objective == "dpo":
+        done = [r.id for r in jobs.list_runs(ui.workspace()) if r.status() == "done" and r.recipe.objective == "sft"]
+        if not done:
+            raise DataError("DPO goes on from a tuned adapter, and there is none yet.", "Run a *_sft recipe first.")
+        values["adapter"] = st.selectbox("Start from the adapter of", done)
+    return values
+
+
+def _settings(values: dict[str, Any], key: str) -> Recipe:
+    how = st.segmented_control("Settings as", ["Form", "YAML"], default="Form", key=f"how.{key}")
+    if how == "YAML":
+        text = st.text_area("Recipe", dump_recipe(load_recipe(values), comments=False), height=420, key=f"yaml.{key}")
+        recipe = load_recipe(yaml.safe_load(text) or {})
+    else:
+        recipe = load_recipe({**values, **forms.form(Recipe, values, f"recipe.{key}", SKIP)})
+    differing = forms.changed(Recipe, {k: v for k, v in recipe.model_dump(mode="json").items() if k not in SKIP})
+    differing = [name for name in differing if name != "data.dataset"]
+    optim = recipe.optim
+    batch = optim.per_device_train_batch_size * optim.gradient_accumulation_steps
+    listed = f": {ui.inert(', '.join(differing))}" if differing else ""
+    st.caption(
+        f"{len(differing)} settings differ from the defaults{listed}  ·  "
+        f"effective batch {optim.per_device_train_batch_size} x {optim.gradient_accumulation_steps} = {batch} rows  ·  "
+        f"recipe {recipe_hash(recipe)[:12]}"
+    )
+    return recipe
+
+
+def _start(recipe: Recipe, key: str) -> None:
+    left, middle, right = st.columns(3)
+    left.download_button("Download recipe", dump_recipe(recipe), f"{recipe.name}.yaml", icon=":material/download:")
+    check = middle.button(
+        "Preflight", icon=":material/fact_check:", help="Two real steps: memory, time, masks, gradients."
+    )
+    if check:
+        st.session_state["preflight"] = (recipe_hash(recipe), None)
+    if right.button("Start training", type="primary", icon=":material/play_arrow:"):
+        run = jobs.start_training(
+            ui.workspace(), recipe, f"{recipe.name}-{recipe_hash(recipe)[:6]}-{ui.draft_token(key)}"
+        )
+        ui.new_draft(key)
+        ui.flash(f"{run.id} started")
+        st.switch_page(
+            "views/runs.py", query_params={"run": run.id, **({"task": t} if (t := ui.param("task")) else {})}
+        )
+    show_preflight(recipe)
+
+
+st.title("Train")
+ui.steps("train")
+with ui.sentences():
+    picked = _pick_dataset()
+    if picked is not None:
+        draft = _pick_recipe(picked)
+        identity = f"{draft['name']}.{draft['base_model']}.{picked.name}".replace(".", "-")
+        _start(_settings(draft, identity), identity)
