@@ -61,16 +61,18 @@ class Joint(NamedTuple):
 
     small: stats.Interval | None
     large: stats.Interval | None
+    p_not_worse: float
     p_cheaper_and_not_worse: float | None
 
 
-def bill(usage: Usage, model: str, sheet: PriceSheet, batch: bool = False) -> Bill:
-    """Price the reported usage of one request of `model`.
+def bill(usage: Usage, model: str, sheet: PriceSheet, batch: bool = False, largest_input: int | None = None) -> Bill:
+    """Price the reported usage of one request of `model`, or of many when `largest_input` tells their longest prompt.
 
     Cached, cache-written and audio tokens are parts of the input and are taken out of it before pricing; images stay
     in it; reasoning is part of the output. Retries that the vendor bills are in the usage already. Models sold by
     the minute of sound are billed so when no token count is reported.
     """
+    longest = largest_input if largest_input is not None else usage.input_tokens or 0
     quantities: dict[Unit, float]
     if not usage.reported and sheet.price(model, "audio_minute") is not None and usage.audio_sec:
         quantities = {"audio_minute": usage.audio_sec / 60}
@@ -90,7 +92,7 @@ def bill(usage: Usage, model: str, sheet: PriceSheet, batch: bool = False) -> Bi
         limit = row.up_to_input_tokens if row else None
         if row is None:
             missing.append(f"{model}: {unit}")
-        elif limit and (usage.input_tokens or 0) > limit:
+        elif limit and longest > limit:
             missing.append(f"{model}: {unit} above {limit:,} input tokens")
         elif discount is None:
             missing.append(f"{model}: batch discount of {unit}")
@@ -242,13 +244,14 @@ def joint_costs(
         boot = stats.cluster_bootstrap(columns, lambda s: stats.ratio(s[..., first : first + 2]), clusters, seed)
         return stats.Interval(boot.value, boot.low, boot.high, len(small), f"joint {boot.method}")
 
-    probability = None
+    drawn = stats.resample_sums(columns, clusters, seed)
+    not_worse = (drawn[:, 1] - drawn[:, 3]) / drawn[:, 4] > -margin
+    both = None
     if small_usd is not None and large_usd is not None:
-        drawn = stats.resample_sums(columns, clusters, seed)
-        cheaper = drawn[:, 0] < drawn[:, 2]
-        not_worse = (drawn[:, 1] - drawn[:, 3]) / drawn[:, 4] > -margin
-        probability = float(np.mean(cheaper & not_worse))
-    return Joint(per_right(0, small_usd is not None), per_right(2, large_usd is not None), probability)
+        both = float(np.mean(not_worse & (drawn[:, 0] < drawn[:, 2])))
+    return Joint(
+        per_right(0, small_usd is not None), per_right(2, large_usd is not None), float(not_worse.mean()), both
+    )
 
 
 def cascade(

@@ -19,7 +19,6 @@ from synth.strict import read_yaml, validated
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
 STALE_AFTER_DAYS = 90
-OWN_MACHINE = "this machine"
 
 Unit = Literal[
     "input_mtok",
@@ -62,7 +61,7 @@ class PriceRow(BaseModel):
 
 
 class PriceSheet(BaseModel):
-    """All known prices. Later rows of the same model and unit replace earlier ones."""
+    """All known prices; a model and unit has one row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,23 +69,21 @@ class PriceSheet(BaseModel):
     sources: dict[str, str] = {}
     rows: tuple[PriceRow, ...] = ()
 
-    def find(self, model: str, unit: Unit) -> PriceRow | None:
-        """The row of this model and unit; a dated snapshot ("gpt-4o-2024-08-06") falls back to its model."""
-        table = {(row.model, row.unit): row for row in self.rows}
-        exact = table.get((model, unit))
-        if exact is not None or self.has(model):
-            return exact
+    def rows_of(self, model: str) -> list[PriceRow]:
+        """Prices of a model; a dated snapshot ("gpt-4o-2024-08-06") without own rows is priced as its model."""
+        own = [row for row in self.rows if row.model == model]
         undated = model[:-11] if _ends_in_date(model, "%Y-%m-%d", 10) else model
         undated = model[:-9] if _ends_in_date(model, "%Y%m%d", 8) else undated
-        return table.get((undated, unit))
+        return own or [row for row in self.rows if row.model == undated]
+
+    def find(self, model: str, unit: Unit) -> PriceRow | None:
+        """The row of this model and unit, if the sheet has one."""
+        return next((row for row in self.rows_of(model) if row.unit == unit), None)
 
     def price(self, model: str, unit: Unit) -> float | None:
         """USD per unit, or None = unpriced."""
         row = self.find(model, unit)
         return None if row is None else row.price
-
-    def has(self, model: str) -> bool:
-        return any(row.model == model for row in self.rows)
 
     def source_of(self, row: PriceRow) -> str:
         """The source in words."""

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]  # (…, k) sums over rows -> (…,) value
 
 MIN_ROWS_NORMAL = 200  # below this no normal-theory interval is shown (EVALUATION.md)
-MIN_CLUSTERS_NORMAL = 20  # fewer clusters than this make cluster-robust errors too small; stated in the report
+FEW_CLUSTERS = 20  # fewer than this make either method too sure: the wider of both intervals is shown, and it is said
 RESAMPLES = 2000
 BETTER, NOT_WORSE, WORSE, INCONCLUSIVE = "BETTER", "NOT WORSE", "WORSE", "INCONCLUSIVE"
 
@@ -215,8 +215,13 @@ def paired_difference(
     method = "paired t" if count == n else f"cluster-robust OLS, {count} clusters"
     if n < MIN_ROWS_NORMAL:
         boot = cluster_bootstrap(np.column_stack([d, np.ones(n)]), ratio, clusters, seed)
-        low, high, lower = boot.low, boot.high, boot.lower_one_sided
-        method = f"{boot.method}, {count} {'rows' if count == n else 'clusters'}"
+        if count < FEW_CLUSTERS:
+            low, high, lower = min(low, boot.low), max(high, boot.high), min(lower, boot.lower_one_sided)
+            method = f"wider of {boot.method} and t({count - 1}), {count} clusters"
+        else:
+            low, high, lower = boot.low, boot.high, boot.lower_one_sided
+            method = f"{boot.method}, {count} {'rows' if count == n else 'clusters'}"
+        low, high, lower = max(-1.0, low), min(1.0, high), max(-1.0, lower)
     return Difference(delta, low, high, lower, se, se * math.sqrt(n), p, n, count, method)
 
 

@@ -1,0 +1,241 @@
+"""From scored rows to figures with intervals: one system on one split, two systems on the same rows.
+
+Knows which metrics are better when lower (word and character error rates, which are ratios of sums, never means of
+rows) and hides that from the rest: every difference is positive where it favours the small system.
+Not here: the mathematics (stats.py), money (economics.py), words (wording.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from evaluate import stats
+from evaluate.results import Row, SystemResult
+from synth.usage import total
+
+LOWER_IS_BETTER = frozenset({"wer", "cer"})
+JsonDict = dict[str, Any]
+
+
+class Pair(NamedTuple):
+    """Rows that both systems have a score for, in the same order; `dropped` rows lack one or both scores."""
+
+    small: tuple[Row, ...]
+    large: tuple[Row, ...]
+    dropped: int
+
+    @property
+    def templates(self) -> list[str]:
+        return [row.template for row in self.small]
+
+
+def is_scored(row: Row, metric: str) -> bool:
+    """Whether the row counts: it has a score and, for error rates, a reference to divide by."""
+    return row.score is not None and (metric not in LOWER_IS_BETTER or row.ref_units is not None)
+
+
+def scores(rows: Sequence[Row]) -> stats.Floats:
+    """(n,) scores of scored rows, higher is better."""
+    return np.array([row.score for row in rows], dtype=np.float64)
+
+
+def edit_columns(rows: Sequence[Row]) -> stats.Floats:
+    """(n, 2): edits and reference units of each row."""
+    return np.array([(row.edits or 0, row.ref_units or 0) for row in rows], dtype=np.float64).reshape(-1, 2)
+
+
+def value(rows: Sequence[Row], metric: str, seed: int) -> stats.Interval | None:
+    """The metric over scored rows with its 95 % interval; None when there are none."""
+    if not rows:
+        return None
+    if metric in LOWER_IS_BETTER:
+        columns = edit_columns(rows)
+        if columns[:, 1].sum() == 0:
+            return None
+        boot = stats.cluster_bootstrap(columns, stats.ratio, [row.template for row in rows], seed)
+        return stats.Interval(boot.value, boot.low, boot.high, len(rows), boot.method)
+    return stats.mean_score(scores(rows), [row.template for row in rows], seed)
+
+
+def pair(small: SystemResult, large: SystemResult, split: str, family: str | None = None) -> Pair:
+    """The rows of one split (and family) that both systems were scored on."""
+    wanted = {
+        row.example_id: row
+        for row in large.rows
+        if row.split == split and (family is None or row.family == family) and is_scored(row, large.metric)
+    }
+    candidates = [row for row in small.rows if row.split == split and (family is None or row.family == family)]
+    kept = [row for row in candidates if row.example_id in wanted and is_scored(row, small.metric)]
+    return Pair(tuple(kept), tuple(wanted[row.example_id] for row in kept), len(candidates) - len(kept))
+
+
+def difference(both: Pair, metric: str, seed: int) -> stats.Difference | None:
+    """How far the small system is ahead, clusters = templates; None below two common rows."""
+    if len(both.small) < 2:
+        return None
+    if metric not in LOWER_IS_BETTER:
+        return stats.paired_difference(scores(both.small), scores(both.large), both.templates, seed)
+    columns = np.hstack([edit_columns(both.small), edit_columns(both.large)])
+
+    def saved(sums: stats.Floats) -> stats.Floats:
+        return stats.ratio(sums[..., 2:]) - stats.ratio(sums[..., :2])
+
+    return stats.bootstrap_difference(columns, saved, both.templates, seed)
+
+
+def mcnemar(both: Pair, metric: str) -> stats.McNemar | None:
+    """Exact McNemar test where rows are right or wrong (for error rates: free of errors or not); else None."""
+    if not both.small:
+        return None
+    a, b = scores(both.small), scores(both.large)
+    if metric in LOWER_IS_BETTER:
+        return stats.mcnemar(a >= 1, b >= 1)
+    return stats.mcnemar(a, b) if stats.is_binary(a) and stats.is_binary(b) else None
+
+
+def split_summary(system: SystemResult, split: str, seed: int) -> JsonDict:
+    """report.json's `systems[].splits{split}`: counts, value, interval; `value` None = nothing could be scored."""
+    rows = [row for row in system.rows if row.split == split]
+    scored = [row for row in rows if is_scored(row, system.metric)]
+    interval = value(scored, system.metric, seed)
+    faults = sum(row.format_fault for row in rows)
+    return {
+        "n": len(rows),
+        "scored": len(scored),
+        "unscored": len(rows) - len(scored),
+        "errors": sum(bool(row.error) for row in rows),
+        "metric": system.metric,
+        "value": interval.value if interval else None,
+        "ci95": [interval.low, interval.high] if interval else None,
+        "method": interval.method if interval else "nothing to score",
+        "templates": len({row.template for row in scored}),
+        "format_faults": faults,
+        "value_if_format_forgiven": _forgiven(scored, system.metric) if faults else None,
+    }
+
+
+def _forgiven(rows: Sequence[Row], metric: str) -> float | None:
+    """Accuracy if every answer that is right but unreadable counted as right."""
+    if metric in LOWER_IS_BETTER or not rows:
+        return None
+    return float(np.mean([1.0 if row.format_fault else row.score for row in rows]))
+
+
+def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> JsonDict:
+    """Everything of `systems[]` but its cost."""
+    speed = system.speed
+    usage = total(row.usage for row in system.rows if row.usage.reported) if system.rows else system.usage
+    return {
+        "id": system.id,
+        "label": system.label,
+        "kind": system.kind,
+        "base_model": system.base_model,
+        "revision": system.revision,
+        "adapter": system.adapter,
+        "method": system.method,
+        "prompting": system.prompting,
+        "shots": system.shots,
+        "max_new_tokens": system.max_new_tokens,
+        "params": system.params,
+        "stand_in": system.stand_in,
+        "train_seed": system.train_seed,
+        "hardware": system.hardware,
+        "metric": system.metric,
+        "higher_is_better": system.metric not in LOWER_IS_BETTER,
+        "normaliser": system.normaliser,
+        "splits": {split: split_summary(system, split, seed) for split in splits},
+        "usage": {
+            **usage.model_dump(),
+            "rows_with_reported_tokens": sum(row.usage.reported for row in system.rows),
+            "largest_input_tokens": max((row.usage.input_tokens or 0 for row in system.rows), default=0),
+        },
+        "latency_s": {"p50": speed.latency_p50, "p95": speed.latency_p95, "basis": speed.latency_basis},
+        "requests_per_s": speed.requests_per_s,
+        "audio_sec_per_s": speed.audio_sec_per_s,
+        "batch_size": speed.batch_size,
+        "wall_seconds": speed.wall_seconds,
+        "load_seconds": speed.load_seconds,
+    }
+
+
+def comparison(
+    small: SystemResult, large: SystemResult, split: str, margin: float, seed: int, main: bool
+) -> JsonDict | None:
+    """One row of `comparisons[]`; None when the two share fewer than two scored rows."""
+    both = pair(small, large, split)
+    found = difference(both, small.metric, seed)
+    if found is None:
+        return None
+    test = mcnemar(both, small.metric)
+    word = stats.verdict(found, margin, small.label, large.label)
+    power = stats.minimum_detectable_effect(found.sd, found.n) if np.isfinite(found.sd) else None
+    return {
+        "small": small.id,
+        "large": large.id,
+        "split": split,
+        "main": main,
+        "n": found.n,
+        "dropped_unscored": both.dropped,
+        "clusters": found.clusters,
+        "delta": found.delta,
+        "ci95": [found.low, found.high],
+        "lower_one_sided95": found.lower_one_sided,
+        "sd": found.sd,
+        "p": found.p,
+        "p_mcnemar": test.p if test else None,
+        "outcomes": test._asdict() if test else None,
+        "method": found.method,
+        "margin": margin,
+        "minimum_detectable_effect": power,
+        "verdict": word.word,
+        "sentence": word.sentence,
+        "rows_to_decide": word.rows_to_decide,
+    }
+
+
+def families(
+    systems: Sequence[SystemResult], small: SystemResult, large: SystemResult | None, splits: Sequence[str], seed: int
+) -> list[JsonDict]:
+    """Per split and family: every system's value, and the main difference with Holm's correction over families."""
+    table = []
+    for split in splits:
+        names = sorted({row.family for row in small.rows if row.split == split})
+        rows = [_family(systems, small, large, split, name, seed) for name in names]
+        tested = [row for row in rows if row["p"] is not None]
+        for row, adjusted in zip(tested, stats.holm([row["p"] for row in tested]), strict=True):
+            row["p_holm"] = adjusted
+        table.extend(rows)
+    return table
+
+
+def _family(
+    systems: Sequence[SystemResult],
+    small: SystemResult,
+    large: SystemResult | None,
+    split: str,
+    family: str,
+    seed: int,
+) -> JsonDict:
+    values = {}
+    for system in systems:
+        rows = [r for r in system.rows if r.split == split and r.family == family and is_scored(r, system.metric)]
+        interval = value(rows, system.metric, seed)
+        if interval:
+            values[system.id] = {"value": interval.value, "ci95": [interval.low, interval.high], "n": interval.n}
+        else:
+            values[system.id] = {"value": None, "ci95": None, "n": 0}
+    found = difference(pair(small, large, split, family), small.metric, seed) if large else None
+    return {
+        "split": split,
+        "family": family,
+        "n": sum(row.split == split and row.family == family for row in small.rows),
+        "values": values,
+        "delta": found.delta if found else None,
+        "ci95": [found.low, found.high] if found else None,
+        "clusters": found.clusters if found else None,
+        "p": found.p if found else None,
+        "p_holm": None,
+    }
