@@ -1,7 +1,7 @@
 """Text rows as tokens: prompt and target through the model's chat template, with the loss on the target only.
 
-The prompt is tokenised apart from the target, exactly as it will be when the model answers. Rows that do not fit are
-reported, never cut. Media are for the vision and audio modules.
+The prompt is tokenised apart from the target, exactly as it will be when the model answers. Rows are never cut;
+`recipes.preflight` refuses those that do not fit. Media are for the vision and audio modules.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def target_suffix(tokenizer: Any) -> str:
     return head + end if ends else end
 
 
-def encode(examples: Sequence[Example], tokenizer: Any, data: Data, max_length: int | None) -> list[TokenRow]:
-    """Token rows of `examples`, in order. Raises DataError when there is none, or when one exceeds `max_length`."""
+def encode(examples: Sequence[Example], tokenizer: Any, data: Data) -> list[TokenRow]:
+    """Token rows of `examples`, in order and uncut. Raises DataError when there is nothing to encode."""
     if not examples:
         raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
     if not tokenizer.chat_template:
@@ -72,13 +72,4 @@ def encode(examples: Sequence[Example], tokenizer: Any, data: Data, max_length: 
     targets = [target_text(e, data.target) + suffix for e in examples]
     heads = tokenizer(prompts, add_special_tokens=False)["input_ids"]
     tails = tokenizer(targets, add_special_tokens=False)["input_ids"]
-    rows = [TokenRow(h + t, [IGNORED] * len(h) + t) for h, t in zip(heads, tails, strict=True)]
-    longest = max(len(row.input_ids) for row in rows)
-    if max_length is not None and longest > max_length:
-        over = sum(len(row.input_ids) > max_length for row in rows)
-        raise DataError(
-            f"{over} of {len(rows)} rows exceed optim.max_length = {max_length} tokens; the longest has {longest}.",
-            f"Set optim.max_length to {longest}, or leave those rows out.",
-            "data.too_long",
-        )
-    return rows
+    return [TokenRow(h + t, [IGNORED] * len(h) + t) for h, t in zip(heads, tails, strict=True)]

@@ -6,25 +6,27 @@ train modules share.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
-from recipes import rows, training
+from recipes import preflight, rows, training
 from recipes.recipe import Recipe
 from recipes.run import Run, TrainResult
+
+CHECKED_ROWS = 64  # rows on which the chat template is tried
 
 
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
     work = training.prepare(run, recipe)
+    learned, watched = training.examples(work)
     run.emit("phase", name="encoding")
-    data, length = recipe.data, recipe.optim.max_length
-    learned = list(islice(work.dataset.examples(data.train_split), data.max_examples))
-    watched = list(islice(work.dataset.examples(data.val_split), data.max_val_examples)) if data.val_split else []
     tokenizer = work.loaded.tokenizer
-    encoded = rows.encode(learned, tokenizer, data, length)
-    held = rows.encode(watched, tokenizer, data, length) if watched and recipe.eval_steps else None
-    return training.fit(build_trainer(work, encoded, held))
+    encoded = rows.encode(learned, tokenizer, recipe.data)
+    held = rows.encode(watched, tokenizer, recipe.data) if watched else None
+    chats = ((rows.chat_messages(e), e.target) for e in learned[:CHECKED_ROWS])
+    trainer = build_trainer(work, encoded, held)
+    preflight.check(trainer, encoded, problems=preflight.check_template(tokenizer, chats))
+    return training.fit(trainer)
 
 
 def build_trainer(work: training.Work, learned: list[rows.TokenRow], held: list[rows.TokenRow] | None) -> Any:

@@ -15,12 +15,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from transformers import TrainerCallback
 
-from recipes import checkpoints, models
+from recipes import checkpoints, models, replay
 from recipes.callbacks import RunCallback
 from recipes.recipe import Recipe
 from recipes.repeatable import Batches, random_state, restore_random_state, seed_all, untouched_randomness
@@ -28,6 +29,7 @@ from recipes.rows import IGNORED
 from recipes.run import Run, Stopped, TrainResult
 from synth.dataset import DatasetDir
 from synth.errors import RunError
+from synth.example import Example
 from synth.storage import JsonDict, read_json, write_json
 
 
@@ -58,6 +60,18 @@ def prepare(run: Run, recipe: Recipe) -> Work:
         run.refuse_changes(fingerprint, checkpoint.fingerprint)
     run.note_environment(fingerprint, threads)
     return Work(run, recipe, loaded, dataset, fingerprint, checkpoint)
+
+
+def examples(work: Work) -> tuple[list[Example], list[Example]]:
+    """Rows to learn from, replay mixed in, and rows of the validation loss (none unless the recipe asks for it)."""
+    data, seed = work.recipe.data, work.recipe.seed
+    learned = list(islice(work.dataset.examples(data.train_split), data.max_examples))
+    if data.replay_fraction:
+        count = replay.replay_count(len(learned), data.replay_fraction)
+        learned = replay.mix(learned, replay.base_rows(work.loaded.info.ref, count, seed), seed)
+    if not (data.val_split and work.recipe.eval_steps):
+        return learned, []
+    return learned, list(islice(work.dataset.examples(data.val_split), data.max_val_examples))
 
 
 def training_args(config: Any, work: Work, **more: Any) -> Any:
@@ -96,6 +110,12 @@ def training_args(config: Any, work: Work, **more: Any) -> Any:
 
 class RunTrainer:
     """Mix in before a Trainer class; takes `work` and `lengths` (tokens of each training row) besides its arguments."""
+
+    # Set by transformers' Trainer.
+    state: Any
+    _tr_loss: Any
+    _total_loss_scalar: float
+    _globalstep_last_logged: int
 
     def __init__(self, *args: Any, work: Work, lengths: Sequence[int], **kwargs: Any) -> None:
         from transformers.trainer_callback import PrinterCallback
