@@ -109,11 +109,13 @@ def mine_pairs(
     samples: int = 4,
     max_pairs: int | None = None,
     judge: Judge = judge,
+    target_of: Callable[[Example], str] = lambda example: example.target,
     on_progress: ProgressFn = silent,
 ) -> Pairs:
     """Answer prompts in order, `samples` times each (the first greedily), until there are `max_pairs` pairs.
 
-    A prompt gives at most one pair. Reasons for none: every answer right; no wrong answer could be parsed.
+    Without a right answer of its own, the model is given `target_of(row)`. A prompt gives at most one pair.
+    Reasons for none: every answer right; no wrong answer could be parsed.
     """
     rows: list[Example] = []
     unusable: list[tuple[Example, str]] = []
@@ -122,7 +124,7 @@ def mine_pairs(
     for start in range(0, len(examples), WAVE):
         wave = examples[start : start + WAVE]
         for example, given in zip(wave, generate(wave, samples), strict=True):
-            row, reason = _pair(example, given, judge, answers)
+            row, reason = _pair(example, target_of(example), given, judge, answers)
             if row is not None and max_pairs is not None and len(rows) >= max_pairs:
                 row, reason = None, "enough pairs already"
             if row is None:
@@ -135,7 +137,9 @@ def mine_pairs(
     return Pairs(rows, unusable, dict(answers))
 
 
-def _pair(example: Example, given: Sequence[Answer], judge: Judge, answers: Counter[str]) -> tuple[Example | None, str]:
+def _pair(
+    example: Example, target: str, given: Sequence[Answer], judge: Judge, answers: Counter[str]
+) -> tuple[Example | None, str]:
     right: list[str] = []
     wrong: list[str] = []
     for answer in given:
@@ -148,7 +152,7 @@ def _pair(example: Example, given: Sequence[Answer], judge: Judge, answers: Coun
         return None, "no wrong answer could be parsed" if len(right) < len(given) else "every answer right"
     # The mistake made most often; ties go to the earliest, so that the greedy answer comes first.
     rejected = Counter(wrong).most_common(1)[0][0]
-    chosen = right[0] if right else example.target
+    chosen = right[0] if right else target
     mined = {"chosen": "own answer" if right else "target", "right": len(right), "wrong": len(wrong), "of": len(given)}
     changes = {"target": chosen, "rejected": rejected, "source": {**example.source, "pair": mined}}
     return example.model_copy(update=changes), ""

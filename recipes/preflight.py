@@ -3,12 +3,13 @@
 `probe` takes the steps and puts everything back bit for bit (weights, gradients, random state): it finds peak memory,
 projected time, adapter tensors that would not learn and frozen ones that would. `check_rows` and `check_template` find
 rows that max_length would cut, empty labels and chat templates whose prompt is not a prefix. `preflight` joins them
-in a `PreflightReport`, saved as preflight.json. What a modality is, comes in through `Subject` and `TokenRow`; this
-module loads no model and knows no trainer.
+in a `PreflightReport`, saved as preflight.json; `check` does it for a `recipes.training.RunTrainer`. Modalities come
+in through `Subject`, `TokenRow` and extra problems; this module loads no model.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,23 +19,12 @@ from pydantic import BaseModel, ConfigDict
 
 from recipes.memory import available_bytes, peak_memory
 from recipes.repeatable import untouched_randomness
+from recipes.rows import IGNORED, TokenRow
 from synth.errors import RunError
 from synth.storage import read_json, write_json
 
 FILE = "preflight.json"
 SHOWN_TOKENS = 400  # of the decoded sample; the middle of longer ones is left out
-
-
-class TokenRow(NamedTuple):
-    """One row as the model will see it: prompt tokens carry no loss, completion tokens do. Uncut."""
-
-    id: str
-    prompt: Sequence[int]
-    completion: Sequence[int]
-
-    @property
-    def length(self) -> int:
-        return len(self.prompt) + len(self.completion)
 
 
 class Subject(NamedTuple):
@@ -89,7 +79,10 @@ class Probe(Frozen):
 
 
 class PreflightReport(Frozen):
-    """Whether the training may start, why not, and what it will cost. `picture` is a file name in the run folder."""
+    """Whether the training may start, why not, and what it will cost.
+
+    `probe` is None when rows were at fault and no step was taken. `picture` is a file name in the run folder.
+    """
 
     version: int = 1
     ok: bool
@@ -97,13 +90,8 @@ class PreflightReport(Frozen):
     sample: tuple[Piece, ...]
     sample_text: str
     tokens: Tokens
-    memory_bytes: int
-    memory_available_bytes: int
-    seconds_per_step: float
+    probe: Probe | None
     steps: int
-    projected_sec: float
-    trainable: int
-    frozen: int
     picture: str | None = None
     seconds: float
 
@@ -112,6 +100,57 @@ class PreflightReport(Frozen):
         if self.problems:
             listing = " ".join(f"({number}) {text}" for number, text in enumerate(self.problems, start=1))
             raise RunError(f"The training was not started: {listing}", "Nothing was changed.", "run.preflight")
+
+
+def check(
+    trainer: Any, rows: Sequence[TokenRow], *, problems: Iterable[str] = (), picture: str | None = None
+) -> PreflightReport | None:
+    """Preflight of a RunTrainer that is about to start; None when it continues from a checkpoint.
+
+    `rows` are its training rows. Raises RunError with all problems; the report is saved in the run folder before.
+    """
+    work = trainer.work
+    if work.checkpoint is not None:
+        return None
+    work.run.emit("phase", name="preflight")
+    limit = work.recipe.optim.max_length
+    report = preflight(
+        work.run.path,
+        subject_of(trainer),
+        rows,
+        work.loaded.tokenizer.decode,
+        max_length=limit,
+        problems=problems,
+        picture=picture,
+    )
+    report.refuse()
+    return report
+
+
+def subject_of(trainer: Any) -> Subject:
+    """A RunTrainer as a Subject; its batches' sizes are taken from their longest rows."""
+    sampler, rows = trainer.batches, trainer.train_dataset
+    sizes = [(len(batch) * max(sampler.lengths[i] for i in batch), batch) for batch in sampler]
+    longest_tokens, longest = max(sizes, key=lambda size: size[0], default=(0, []))
+
+    def loss(batch: Any) -> Any:
+        inputs = trainer._prepare_inputs(dict(batch))
+        with trainer.accelerator.autocast():
+            value = trainer.compute_loss(trainer.model, inputs)
+        if hasattr(trainer, "_metrics"):  # TRL averages them into the first log
+            trainer._metrics["train"].clear()
+        return value
+
+    return Subject(
+        model=trainer.model,
+        loss=loss,
+        longest=trainer.data_collator([rows[i] for i in longest]) if longest else None,
+        longest_tokens=longest_tokens,
+        mean_tokens=sum(size for size, _ in sizes) / max(1, len(sizes)),
+        learning_rate=trainer.args.learning_rate,
+        steps=trainer.total_steps(),
+        accumulation=trainer.args.gradient_accumulation_steps,
+    )
 
 
 def preflight(
@@ -133,7 +172,8 @@ def preflight(
     faults = [*problems, *check_rows(rows, max_length)]
     found = None if faults else probe(subject)
     faults += found.problems if found else ()
-    shown = min(rows, key=lambda row: abs(row.length - SHOWN_TOKENS // 4), default=TokenRow("", (), ()))
+    # A row of middling length says most on one screen.
+    shown = min(rows, key=lambda row: abs(len(row.input_ids) - SHOWN_TOKENS // 4), default=TokenRow([], []))
     sample = pieces(shown, decode)
     report = PreflightReport(
         ok=not faults,
@@ -141,13 +181,8 @@ def preflight(
         sample=sample,
         sample_text=mark(sample),
         tokens=count(rows, max_length),
-        memory_bytes=found.memory_bytes if found else 0,
-        memory_available_bytes=found.memory_available_bytes if found else available_bytes(),
-        seconds_per_step=found.seconds_per_step if found else 0.0,
+        probe=found,
         steps=subject.steps,
-        projected_sec=found.projected_sec if found else 0.0,
-        trainable=found.trainable if found else 0,
-        frozen=found.frozen if found else 0,
         picture=picture,
         seconds=round(time.monotonic() - started, 3),
     )
@@ -166,17 +201,14 @@ def check_rows(rows: Sequence[TokenRow], max_length: int | None) -> list[str]:
     if not rows:
         return ["There are no rows to learn from."]
     problems = []
-    empty = [row.id for row in rows if not row.completion]
+    empty = [number for number, row in enumerate(rows, start=1) if not any(x != IGNORED for x in row.labels)]
     if empty:
-        problems.append(
-            f"{len(empty)} of {len(rows)} rows have nothing to learn (first: {empty[0]}): their target is empty."
-        )
-    cut = [row for row in rows if max_length is not None and row.length > max_length]
+        problems.append(f"{len(empty)} of {len(rows)} rows have nothing to learn (first: row {empty[0]}).")
+    cut = [length for row in rows if max_length is not None and (length := len(row.input_ids)) > max_length]
     if cut:
-        longest = max(row.length for row in cut)
         problems.append(
             f"optim.max_length = {max_length} would cut the target of {len(cut)} of {len(rows)} rows; the longest has "
-            f"{longest} tokens. Set optim.max_length to {longest} or more, or remove those rows."
+            f"{max(cut)} tokens. Set optim.max_length to {max(cut)} or more, or remove those rows."
         )
     return problems
 
@@ -214,25 +246,28 @@ def check_template(tokenizer: Any, chats: Iterable[tuple[list[dict[str, Any]], s
 
 def count(rows: Sequence[TokenRow], max_length: int | None) -> Tokens:
     """Token statistics of the rows."""
-    lengths = [row.length for row in rows]
+    lengths = [len(row.input_ids) for row in rows]
+    learned = sum(label != IGNORED for row in rows for label in row.labels)
     total = sum(lengths)
     return Tokens(
         rows=len(rows),
         longest=max(lengths, default=0),
         mean=round(total / len(rows), 2) if rows else 0.0,
-        learned=round(sum(len(row.completion) for row in rows) / total, 4) if total else 0.0,
+        learned=round(learned / total, 4) if total else 0.0,
         cut_targets=sum(max_length is not None and length > max_length for length in lengths),
     )
 
 
 def pieces(row: TokenRow, decode: Callable[[Sequence[int]], str]) -> tuple[Piece, ...]:
-    """The row decoded, prompt and completion apart; the middle of a long one is left out."""
+    """The row decoded, stretches with and without loss apart; the middle of a long stretch is left out."""
     parts = []
-    for ids, masked in ((row.prompt, True), (row.completion, False)):
-        half = SHOWN_TOKENS // 2
+    half = SHOWN_TOKENS // 2
+    for masked, group in itertools.groupby(
+        zip(row.input_ids, row.labels, strict=True), lambda pair: pair[1] == IGNORED
+    ):
+        ids = [token for token, _ in group]
         text = decode(ids) if len(ids) <= SHOWN_TOKENS else f"{decode(ids[:half])} … {decode(ids[-half:])}"
-        if text:
-            parts.append(Piece(text=text, masked=masked))
+        parts.append(Piece(text=text, masked=masked))
     return tuple(parts)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from recipes.models import Loaded
+from recipes.rows import chat_messages, prompt_text
 from synth.example import Example
 
 ROWS_PER_BATCH = 256  # sequences decoded together; wider batches gain nothing more on two cores
@@ -26,20 +27,13 @@ class Answer(NamedTuple):
 Generate = Callable[[Sequence[Example], int], list[list[Answer]]]
 
 
-def chat(example: Example) -> list[dict[str, str]]:
-    """The prompt as plain chat messages (text only)."""
-    return [{"role": message.role, "content": message.text} for message in example.prompt]
-
-
 def text_generator(loaded: Loaded, temperature: float, max_new_tokens: int, seed: int) -> Generate:
     """A `Generate` over a text model in eval mode; the caller's random state is left as it was."""
 
     def generate(examples: Sequence[Example], n: int) -> list[list[Answer]]:
         import torch
 
-        prompts = [
-            loaded.tokenizer.apply_chat_template(chat(e), add_generation_prompt=True, tokenize=False) for e in examples
-        ]
+        prompts = [prompt_text(chat_messages(example), loaded.tokenizer) for example in examples]
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
         answers: list[list[Answer]] = [[] for _ in examples]
         step = max(1, ROWS_PER_BATCH // n)

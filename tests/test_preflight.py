@@ -13,7 +13,6 @@ import torch
 
 from recipes.preflight import (
     Subject,
-    TokenRow,
     check_rows,
     check_template,
     layers_without_adapter,
@@ -21,9 +20,10 @@ from recipes.preflight import (
     probe,
     read_report,
 )
+from recipes.rows import TokenRow
 from synth.errors import RunError
 
-ROWS = [TokenRow("a", (1, 2, 3), (4, 5)), TokenRow("b", (1, 2, 3, 4), (5, 6, 7))]
+ROWS = [TokenRow([1, 2, 3, 4, 5], [-100, -100, -100, 4, 5]), TokenRow([1, 2, 3, 4, 5, 6, 7], [-100] * 4 + [5, 6, 7])]
 
 
 def tiny_lora(seed: int = 0) -> Any:
@@ -155,8 +155,8 @@ def test_cut_and_empty_targets_are_refused_with_counts() -> None:
     (cut,) = check_rows(ROWS, 6)
     assert "1 of 2 rows" in cut
     assert "7 or more" in cut
-    (empty,) = check_rows([*ROWS, TokenRow("c", (1,), ())], None)
-    assert "1 of 3 rows have nothing to learn (first: c)" in empty
+    (empty,) = check_rows([*ROWS, TokenRow([1], [-100])], None)
+    assert "1 of 3 rows have nothing to learn (first: row 3)" in empty
     assert check_rows([], None) == ["There are no rows to learn from."]
 
 

@@ -1,0 +1,145 @@
+"""Preference tuning of a text model, as QLoRA through TRL's DPOTrainer, on top of an adapter from supervised tuning.
+
+The reference is the adapter that training starts from: its log-probabilities of all pairs are computed once, before
+the first step. Where the dataset has no `rejected` answers, pairs are mined from the model's own wrong answers
+(`recipes.preference`) and kept in `pairs/` of the run. See `recipes.training` for what all train modules share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recipes import models, preference, preflight, rows, sampling, training
+from recipes.recipe import Recipe
+from recipes.run import Run, TrainResult
+from synth.dataset import DatasetDir
+from synth.errors import RunError
+from synth.example import Example
+from synth.progress import Progress
+
+PAIRS = "pairs"
+PROMPTS_TRIED = 2000  # at most, when pairs are mined
+
+
+class PairRow(NamedTuple):
+    """A preference pair as tokens; both answers continue the same prompt."""
+
+    prompt_ids: list[int]
+    chosen_ids: list[int]
+    rejected_ids: list[int]
+
+
+def train(run: Run, recipe: Recipe) -> TrainResult:
+    """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
+    pairs = pair_dataset(run, recipe)
+    work = training.prepare(run, recipe)
+    run.emit("phase", name="encoding")
+    data = recipe.data
+    learned = [e for e in pairs.examples(data.train_split) if e.rejected is not None][: recipe.dpo.max_pairs]
+    watched = list(islice(pairs.examples(data.val_split), data.max_val_examples)) if data.val_split else []
+    encoded = encode(learned, work)
+    held = encode([e for e in watched if e.rejected is not None], work) if recipe.eval_steps else []
+    trainer = build_trainer(work, encoded, held)
+    answers = [token_row(row, ids) for row in encoded for ids in (row.chosen_ids, row.rejected_ids)]
+    preflight.check(trainer, answers)
+    return training.fit(trainer)
+
+
+def pair_dataset(run: Run, recipe: Recipe) -> DatasetDir:
+    """The dataset itself when it has rejected answers, else pairs mined for this run. Raises RunError, DataError."""
+    dataset = run.dataset()
+    if any(example.rejected is not None for example in islice(dataset.examples(recipe.data.train_split), 100)):
+        return dataset
+    folder = run.path / PAIRS
+    if folder.is_dir():
+        mined = DatasetDir(folder)
+        if faults := mined.verify():
+            raise RunError(f"The pairs of {run.id} changed: {'; '.join(faults)}.", "Start a new run.", "run.changed")
+        return mined
+    return mine(run, recipe, dataset, folder)
+
+
+def mine(run: Run, recipe: Recipe, dataset: DatasetDir, folder: Path) -> DatasetDir:
+    """Let the model to be tuned answer the dataset's prompts, unseen ones first, and write the pairs in `folder`."""
+    run.emit("phase", name="mining")
+    splits = dict.fromkeys(("val", recipe.data.train_split))
+    prompts = list(islice((e for split in splits for e in dataset.examples(split)), PROMPTS_TRIED))
+    base = models.resolve(recipe.base_model, recipe.revision)
+    loaded = models.load_for_inference(base, recipe.adapter, runs=run.workspace.runs)
+    room = sampling.longest_target_tokens(loaded, prompts)
+    generate = sampling.text_generator(loaded, recipe.dpo.temperature, room, recipe.seed)
+
+    def tell(progress: Progress) -> None:
+        run.emit("mining", done=progress.done, total=progress.total, note=progress.note)
+
+    pairs = preference.mine_pairs(
+        prompts,
+        generate,
+        samples=recipe.dpo.num_generations,
+        max_pairs=recipe.dpo.max_pairs,
+        target_of=lambda example: rows.target_text(example, recipe.data.target),
+        on_progress=tell,
+    )
+    run.emit("pairs", pairs=len(pairs.rows), without=pairs.reasons, answers=pairs.answers)
+    return preference.write_pairs(folder, pairs, dataset)
+
+
+def encode(examples: Sequence[Example], work: training.Work) -> list[PairRow]:
+    """Token rows of pairs, uncut: the row's `target` is the chosen answer, whatever data.target says."""
+    wrong = [e.model_copy(update={"target": e.rejected}) for e in examples]
+    data = work.recipe.data.model_copy(update={"target": "target"})
+    sides = [rows.encode(side, work.loaded.tokenizer, data) for side in (examples, wrong)]
+    return [
+        PairRow(prompt_of(good), good.input_ids[len(prompt_of(good)) :], bad.input_ids[len(prompt_of(bad)) :])
+        for good, bad in zip(*sides, strict=True)
+    ]
+
+
+def prompt_of(row: rows.TokenRow) -> list[int]:
+    """The tokens before the first learned one."""
+    start = next(i for i, label in enumerate(row.labels) if label != rows.IGNORED)
+    return row.input_ids[:start]
+
+
+def token_row(pair: PairRow, answer: list[int]) -> rows.TokenRow:
+    """One answer of a pair as a row of supervised tuning."""
+    return rows.TokenRow(pair.prompt_ids + answer, [rows.IGNORED] * len(pair.prompt_ids) + answer)
+
+
+def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRow]) -> Any:
+    """TRL's trainer on tokenised pairs; `held` are the pairs of the validation loss."""
+    from trl import DPOConfig, DPOTrainer
+
+    class Trainer(training.RunTrainer, DPOTrainer):  # type: ignore[misc]
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset  # the rows are tokens already
+
+    dpo = work.recipe.dpo
+    weighted = {"loss_type": [dpo.loss_type, "sft"], "loss_weights": [1.0, dpo.sft_weight]}
+    return Trainer(
+        model=work.loaded.model,
+        args=training.training_args(
+            DPOConfig,
+            work,
+            max_length=None,
+            beta=dpo.beta,
+            label_smoothing=dpo.label_smoothing,
+            precompute_ref_log_probs=True,
+            **(weighted if dpo.sft_weight else {"loss_type": [dpo.loss_type]}),
+        ),
+        train_dataset=as_dataset(learned),
+        eval_dataset=as_dataset(held) if held else None,
+        processing_class=work.loaded.tokenizer,
+        work=work,
+        lengths=[len(r.prompt_ids) + max(len(r.chosen_ids), len(r.rejected_ids)) for r in learned],
+    )
+
+
+def as_dataset(pairs: list[PairRow]) -> Any:
+    """Pairs as the table that TRL takes."""
+    from datasets import Dataset
+
+    return Dataset.from_dict({name: [getattr(pair, name) for pair in pairs] for name in PairRow._fields})
