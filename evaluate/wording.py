@@ -109,6 +109,8 @@ def _does(system: JsonDict, split: str, short: bool = False) -> str:
 
 def _asked(large: JsonDict) -> str:
     how = {"few_shot": f" with {large['shots']} examples", "schema": " with a schema"}.get(large["prompting"], "")
+    if how.strip().removeprefix("with ") in large["label"]:
+        how = ""
     if large["adapter"]:
         return f"the {params(large['params'])}“{large['label']}”"
     return f"prompting the {params(large['params'])}model “{large['label']}”{how}"

@@ -1,6 +1,6 @@
 """A comparison as it could have come out, for tests of the report and for looking at it while no real one exists.
 
-    python tests/plausible.py FOLDER     # writes report.json, report.md and report.html
+python tests/plausible.py FOLDER     # writes report.json, report.md and report.html
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ def results(
     **plan: Any,
 ) -> Results:
     """The whole comparison."""
-    plans = tuple(SystemPlan(id=n, label=LABELS[n], model="m", adapter="a" if n in ("sft", "dpo") else None) for n in names)
+    plans = tuple(
+        SystemPlan(id=n, label=LABELS[n], model="m", adapter="a" if n in ("sft", "dpo") else None) for n in names
+    )
     return Results(
         plan=Plan(
             name="invoices", dataset="invoices", systems=plans, small=small, large=large, machine=Machine(), **plan
@@ -141,9 +143,7 @@ def results(
             LedgerItem(kind="evaluation", label="answering all test rows", seconds=70),
         ),
         forgetting=(
-            Forgetting(
-                system_id="dpo", n=300, base_right=288, tuned_right=249, families={"money": (150, 145, 120)}
-            ),
+            Forgetting(system_id="dpo", n=300, base_right=288, tuned_right=249, families={"money": (150, 145, 120)}),
         )
         if "dpo" in names
         else (),
