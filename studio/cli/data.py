@@ -74,18 +74,18 @@ def check(
 ) -> None:
     """Check files, rows and leakage between splits; exit code 1 when something is wrong."""
     from synth.dataset import open_dataset
-    from synth.leakage import leakage_report
+    from synth.leakage import check_dataset, markdown
 
     found = open_dataset(dataset, workspace_of(workspace).datasets)
     faults = found.verify()
     counts = {split: sum(1 for _ in found.examples(split)) for split in found.splits()}
-    leakage = leakage_report(found)
-    faults += leakage.problems
+    leakage = check_dataset(found)
+    faults += leakage.faults
     if as_json:
-        print_json({"dataset": found.name, "rows": counts, "faults": faults, "leakage": leakage.as_dict()})
+        print_json({"dataset": found.name, "rows": counts, "faults": faults, "leakage": leakage.model_dump()})
     else:
         print(f"{found.name}: {', '.join(f'{n} {s}' for s, n in counts.items())} rows read")
-        print(leakage.text())
+        print(markdown(leakage))
         for fault in faults:
             print(f"  fault: {fault}")
     if faults:
