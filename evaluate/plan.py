@@ -31,9 +31,7 @@ class SystemPlan(_Frozen):
     revision: str | None = Field(default=None, description="Pinned revision of a hub model.")
     adapter: str | None = Field(default=None, description="Run id or adapter folder (local).")
     prompting: Literal["zero_shot", "few_shot", "schema"] = "zero_shot"
-    shots: int = Field(
-        default=4, ge=1, le=64, description="Examples from the train split when prompting is few_shot."
-    )
+    shots: int = Field(default=4, ge=1, le=64, description="Examples from the train split when prompting is few_shot.")
     instruction: str = Field(default="", description="System message put before every prompt; empty = none.")
     max_new_tokens: int = Field(default=256, ge=1, le=32_768)
     batch_size: int | None = Field(
@@ -41,6 +39,9 @@ class SystemPlan(_Frozen):
     )
     base_url: str | None = Field(default=None, description="Endpoint address; OPENAI_BASE_URL when empty.")
     api_key_env: str = Field(default="OPENAI_API_KEY", description="Environment variable that holds the key.")
+    api: Literal["auto", "chat", "transcriptions"] = Field(
+        default="auto", description="Route of an endpoint; auto = transcriptions for whisper and transcribe models."
+    )
     concurrency: int = Field(default=8, ge=1, le=256, description="Most requests open at once (endpoint).")
     spend_cap_usd: float | None = Field(
         default=None, gt=0, description="Stop before the bill passes this (needs a price)."
@@ -51,15 +52,9 @@ class SystemPlan(_Frozen):
     price_model: str | None = Field(
         default=None, description="Row of evaluate/prices.yaml; the model's name when empty."
     )
-    path: str | None = Field(
-        default=None, description="File of predictions: our JSONL, OpenAI batch output, or CSV."
-    )
-    train_seed: int | None = Field(
-        default=None, description="Training seed, when several seeds are compared."
-    )
-    seed_group: str | None = Field(
-        default=None, description="Systems that differ only in training seed share this."
-    )
+    path: str | None = Field(default=None, description="File of predictions: our JSONL, OpenAI batch output, or CSV.")
+    train_seed: int | None = Field(default=None, description="Training seed, when several seeds are compared.")
+    seed_group: str | None = Field(default=None, description="Systems that differ only in training seed share this.")
 
     @property
     def name(self) -> str:
@@ -79,15 +74,9 @@ class SystemPlan(_Frozen):
 class Machine(_Frozen):
     """The machine that small-model requests are priced on."""
 
-    name: str = Field(
-        default="this machine", description="Shown in the report, or a machine row of the price sheet."
-    )
-    usd_per_hour: float | None = Field(
-        default=None, ge=0, description="Empty = price sheet; absent there = unpriced."
-    )
-    utilisation: float = Field(
-        default=0.5, gt=0, le=1, description="Share of paid time that serves requests."
-    )
+    name: str = Field(default="this machine", description="Shown in the report, or a machine row of the price sheet.")
+    usd_per_hour: float | None = Field(default=None, ge=0, description="Empty = price sheet; absent there = unpriced.")
+    utilisation: float = Field(default=0.5, gt=0, le=1, description="Share of paid time that serves requests.")
 
 
 class Plan(_Frozen):
@@ -96,16 +85,10 @@ class Plan(_Frozen):
     version: Literal[1] = 1
     name: str = Field(default="comparison", description="Used in the comparison's id and title.")
     dataset: str = Field(description="Dataset name in the workspace, or a folder.")
-    splits: tuple[Literal["train", "val", "test", "test_ood"], ...] = Field(
-        default=("test", "test_ood"), min_length=1
-    )
+    splits: tuple[Literal["train", "val", "test", "test_ood"], ...] = Field(default=("test", "test_ood"), min_length=1)
     systems: tuple[SystemPlan, ...] = Field(min_length=1)
-    small: str = Field(
-        default="", description="Id of the system under test; the last with an adapter when empty."
-    )
-    large: str = Field(
-        default="", description="Id of the system to replace; the last of the others when empty."
-    )
+    small: str = Field(default="", description="Id of the system under test; the last with an adapter when empty.")
+    large: str = Field(default="", description="Id of the system to replace; the last of the others when empty.")
     margin: float = Field(
         default=0.02, ge=0, le=0.5, description="Largest loss still called 'not worse' (0.02 = 2 points)."
     )
@@ -119,9 +102,7 @@ class Plan(_Frozen):
         default=0, ge=0, le=100_000, description="Rows of the base's own families; 0 = not measured."
     )
     seed: int = 0
-    max_rows: int | None = Field(
-        default=None, ge=1, description="First rows of each split only; all when empty."
-    )
+    max_rows: int | None = Field(default=None, ge=1, description="First rows of each split only; all when empty.")
 
     @model_validator(mode="after")
     def _ids_fit(self) -> Plan:

@@ -1,4 +1,4 @@
-"""What a comparison measured: the boundary between running systems (`compare`) and telling of it (`report`)."""
+"""What a comparison measured: the boundary between running systems (`compare`) and telling of it (`report`).
 
 Everything here is plain, frozen data: no statistics, no prices, no files. `None` always means "not measured".
 """
@@ -47,9 +47,7 @@ class Row(Frozen):
     confidence: float | None = Field(
         default=None, description="exp(mean log-probability of the reply's tokens), local systems."
     )
-    seconds: float | None = Field(
-        default=None, description="Latency of this request on the system's latency_basis."
-    )
+    seconds: float | None = Field(default=None, description="Latency of this request on the system's latency_basis.")
     usage: Usage = Usage()
     error: str = Field(default="", description="Why the system gave no answer; such a row is unscored.")
 
@@ -57,16 +55,10 @@ class Row(Frozen):
 class Speed(Frozen):
     """Measured over all rows of one system in this comparison; rows imported from files have none."""
 
-    requests_per_s: float | None = Field(
-        default=None, description="Answered rows per wall second at `batch_size`."
-    )
-    wall_seconds: float | None = Field(
-        default=None, description="Wall time spent answering, model loading excluded."
-    )
+    requests_per_s: float | None = Field(default=None, description="Answered rows per wall second at `batch_size`.")
+    wall_seconds: float | None = Field(default=None, description="Wall time spent answering, model loading excluded.")
     load_seconds: float | None = None
-    batch_size: int | None = Field(
-        default=None, description="Rows in flight at once (local batch or open requests)."
-    )
+    batch_size: int | None = Field(default=None, description="Rows in flight at once (local batch or open requests).")
     latency_p50: float | None = None
     latency_p95: float | None = None
     latency_basis: str = Field(
@@ -86,9 +78,7 @@ class SystemResult(Frozen):
     adapter: str | None = Field(
         default=None, description="Run id or name of the adapter folder, never an absolute path."
     )
-    method: str | None = Field(
-        default=None, description="Recipe method that made the adapter, e.g. text_sft."
-    )
+    method: str | None = Field(default=None, description="Recipe method that made the adapter, e.g. text_sft.")
     prompting: str = "zero_shot"
     shots: int = 0
     max_new_tokens: int | None = None
@@ -97,23 +87,18 @@ class SystemResult(Frozen):
         default=False, description="A local starter plays 'the large model'; the report must say so."
     )
     train_seed: int | None = None
-    seed_group: str | None = Field(
-        default=None, description="Systems that differ only in training seed share this."
-    )
-    hardware: str = Field(
-        default="", description="CPU/GPU that answered, e.g. '2 × CPU core, x86_64, bfloat16'."
-    )
+    seed_group: str | None = Field(default=None, description="Systems that differ only in training seed share this.")
+    hardware: str = Field(default="", description="CPU/GPU that answered, e.g. '2 × CPU core, x86_64, bfloat16'.")
     price_model: str | None = Field(
         default=None, description="Row of the price sheet; None = priced by machine hour or unpriced."
     )
     metric: str = Field(
         description="accuracy | f1 | anls | vqa | wer | cer | judge: what the mean of scores is called."
     )
-    normaliser: str | None = Field(
-        default=None, description="Text normaliser and its version, for wer and cer."
-    )
+    normaliser: str | None = Field(default=None, description="Text normaliser and its version, for wer and cer.")
     rows: tuple[Row, ...] = ()
     usage: Usage = Usage(requests=0)
+    spent_usd: float | None = Field(default=None, description="What answering cost, priced by usage; endpoints only.")
     speed: Speed = Speed()
 
 
@@ -128,9 +113,7 @@ class LedgerItem(Frozen):
     )
     system_id: str | None = None
     run_id: str | None = None
-    status: str = Field(
-        default="done", description="A failed or stopped run costs as well; its status is named here."
-    )
+    status: str = Field(default="done", description="A failed or stopped run costs as well; its status is named here.")
 
 
 class Forgetting(Frozen):
@@ -145,9 +128,7 @@ class Forgetting(Frozen):
 
 class DatasetFacts(Frozen):
     name: str
-    path: str = Field(
-        description="Folder, as the report may show it (relative to the workspace where it can be)."
-    )
+    path: str = Field(description="Folder, as the report may show it (relative to the workspace where it can be).")
     splits: dict[str, int] = Field(description="Rows compared per split.")
     available: dict[str, int] = Field(default={}, description="Rows the dataset holds per split.")
     generator: str = ""
@@ -158,16 +139,10 @@ class DatasetFacts(Frozen):
 class Provenance(Frozen):
     created: str = Field(description="ISO 8601, UTC")
     comparison_id: str
-    versions: dict[str, str] = Field(
-        default={}, description="library -> version, python and smolstudio included"
-    )
+    versions: dict[str, str] = Field(default={}, description="library -> version, python and smolstudio included")
     machine: dict[str, str] = Field(default={}, description="cpu, cores, memory_gb, gpu, os")
-    recipes: dict[str, dict[str, object]] = Field(
-        default={}, description="system id -> recipe that made its adapter"
-    )
-    hashes: dict[str, str] = Field(
-        default={}, description="what -> sha256 (dataset splits, adapters, plan, recipes)"
-    )
+    recipes: dict[str, dict[str, object]] = Field(default={}, description="system id -> recipe that made its adapter")
+    hashes: dict[str, str] = Field(default={}, description="what -> sha256 (dataset splits, adapters, plan, recipes)")
 
 
 class Results(Frozen):
@@ -179,9 +154,7 @@ class Results(Frozen):
     ledger: tuple[LedgerItem, ...] = ()
     forgetting: tuple[Forgetting, ...] = ()
     provenance: Provenance
-    notes: tuple[str, ...] = Field(
-        default=(), description="Plain sentences the reader must know (limits, stand-ins)."
-    )
+    notes: tuple[str, ...] = Field(default=(), description="Plain sentences the reader must know (limits, stand-ins).")
 
     def system(self, system_id: str) -> SystemResult:
         """The system of that id; KeyError when there is none."""

@@ -16,7 +16,8 @@ class Usage(BaseModel):
 
     `input_tokens` is the whole prompt: cached, cache-written, image and audio tokens are parts of it.
     `output_tokens` is the whole reply: `reasoning_tokens` is a part of it.
-    `billed_retries` are repeats after a 200 whose body was unusable: those are billed; 429 and 5xx are not.
+    `billed_retries` are repeats after a 200 whose body was unusable: those are billed; 429 and 5xx are not. Nobody
+    reports their tokens, so each counts as many as the answer that came (see `repeated`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,13 @@ class Usage(BaseModel):
     def reported(self) -> bool:
         """Whether both token totals are known."""
         return self.input_tokens is not None and self.output_tokens is not None
+
+    def repeated(self, billed_retries: int) -> Usage:
+        """This usage with billed retries added, each with the tokens and the sound of the answer that came."""
+        kept = {"requests", "retries", "billed_retries"}
+        values = {name: value for name, value in self if name not in kept and value is not None}
+        scaled = {name: value * (1 + billed_retries) for name, value in values.items()}
+        return self.model_copy(update={**scaled, "billed_retries": billed_retries})
 
 
 def total(usages: Iterable[Usage]) -> Usage:

@@ -58,7 +58,9 @@ def test_a_passing_fault_is_retried_and_counted(fault: str) -> None:
         replies = collect(client(stub, concurrency=1), asks(2))
     assert [replies[i].ok for i in (0, 1)] == [True, True]
     assert replies[1].usage.retries == 1
-    assert replies[1].usage.billed_retries == (fault in ("reset", "cut", "no-choices"))
+    billed = fault in ("reset", "cut", "no-choices")
+    assert replies[1].usage.billed_retries == billed
+    assert replies[1].usage.output_tokens == (replies[0].usage.output_tokens or 0) * (1 + billed)
 
 
 def test_an_answer_without_usage_is_kept_and_says_so() -> None:

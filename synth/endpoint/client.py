@@ -202,14 +202,13 @@ class Endpoint:
                         break
                     self._closed.wait(pause)
                     continue
-                spent = {"retries": attempt - 1, "billed_retries": billed}
-                usage = reply.usage.model_copy(update=spent)
+                usage = reply.usage.repeated(billed).model_copy(update={"retries": attempt - 1})
                 self._throttle.succeeded()
                 return reply._replace(usage=usage)
             failed = Usage(retries=attempt - 1, billed_retries=billed)
             return Reply("", failed, error=f"No answer after {attempt} attempts: {why}.")
         finally:
-            self._budget.settle(reserved, usage, billed)
+            self._budget.settle(reserved, usage, billed if usage is None else 0)
 
     def _attempt(self, ask: Ask, give_up_at: float) -> Reply:
         import httpx

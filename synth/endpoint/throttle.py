@@ -140,11 +140,11 @@ class Budget:
             self._reserved += amount
             return amount
 
-    def settle(self, reserved: float, usage: Usage | None, billed_retries: int) -> None:
-        """Replace a reservation by the bill: an answer whose usage is unknown, and each billed retry, costs it all."""
+    def settle(self, reserved: float, usage: Usage | None, lost: int = 0) -> None:
+        """Replace a reservation by the bill; unknown usage, and each billed attempt that was lost, costs all of it."""
         with self._lock:
             self._reserved -= reserved
-            self.spent_usd += billed_retries * reserved
+            self.spent_usd += lost * reserved
             if usage is not None:
                 self.spent_usd += self._cost(usage) if usage.reported else reserved
 

@@ -1,0 +1,261 @@
+"""A comparison: every system of a plan answers the same rows, is scored, and becomes a report.
+
+    comparisons/<id>/ plan.yaml predictions/<system>.jsonl scores.jsonl report.json report.md report.html
+
+    run_comparison(plan, workspace)      run, or go on where a killed run stopped
+    render_again(report.json, workspace) write the views anew, at today's prices if asked
+
+Statistics and wording are `report`'s; this module only brings rows together and writes files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from evaluate import cost, forgetting, lineage, prices, report
+from evaluate.plan import Plan, SystemPlan, dump_plan
+from evaluate.predict import Answers, Predictor
+from evaluate.prompts import Prompter
+from evaluate.results import Forgetting, Results, Row, Speed, SystemResult
+from evaluate.scorers import Score, golds, metric_name, normaliser_name, score_reply
+from evaluate.systems import Context, Facts, Prediction, open_system
+from synth.dataset import DatasetDir, open_dataset
+from synth.errors import DataError, UserError
+from synth.example import Example, media_parts, text_of
+from synth.jobdir import JobDir
+from synth.progress import ProgressFn, silent
+from synth.storage import atomic_write_text, read_json
+from synth.usage import Usage, total
+from synth.workspace import Workspace
+
+SHOT_POOL = 5000  # train rows from which few-shot examples and the answer schema are drawn
+
+
+class _Job(NamedTuple):
+    """What every step of one comparison needs."""
+
+    plan: Plan
+    workspace: Workspace
+    folder: Path
+    dataset: DatasetDir
+    examples: list[Example]
+    train: list[Example]
+    sheet: prices.PriceSheet
+    on_progress: ProgressFn
+    stop: Callable[[], bool]
+
+
+def run_comparison(
+    plan: Plan,
+    workspace: Workspace,
+    on_progress: ProgressFn = silent,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    comparison_id: str | None = None,
+) -> Path:
+    """Run a plan to its report.json; an id that exists already is taken up again.
+
+    Raises UserError; RunError with code run.stopped when `stop` says so. Answers given by then are kept.
+    """
+    name = comparison_id or f"{_slug(plan.name)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    job = JobDir(workspace.comparisons / name)
+    with job.hold():
+        atomic_write_text(job.path / "plan.yaml", dump_plan(plan))
+        try:
+            path = _run(_prepare(plan, workspace, job.path, on_progress, lambda: stop() or job.stop_requested()))
+        except UserError as error:
+            job.finish("stopped" if error.code == "run.stopped" else "failed", str(error), error.code)
+            raise
+        job.finish("done")
+    return path
+
+
+def render_again(path: Path, workspace: Workspace, *, reprice: bool = False) -> Path:
+    """Write report.md and report.html of a report.json again; with `reprice` at the workspace's present prices."""
+    found = read_json(path)
+    if reprice:
+        found = report.reprice(found, prices.load(workspace=workspace.path))
+    media = workspace.path / found["dataset"]["path"]
+    return _write_report(found, path.parent, media if media.is_dir() else None)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "comparison"
+
+
+def _prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: ProgressFn, stop: Callable[[], bool]) -> _Job:
+    dataset = open_dataset(plan.dataset, workspace.datasets)
+    seen: dict[str, Example] = {}
+    for split in plan.splits:
+        for example in islice(dataset.examples(split), plan.max_rows):
+            seen.setdefault(example.id, example)
+    if not seen:
+        splits = ", ".join(plan.splits)
+        raise DataError(f"The dataset {dataset.name} has no rows in {splits}.", "Choose other splits in the plan.")
+    needs_train = any(system.prompting != "zero_shot" for system in plan.systems)
+    train = list(islice(dataset.examples("train"), SHOT_POOL)) if needs_train else []
+    if needs_train and not train:
+        raise DataError(f"The dataset {dataset.name} has no train rows to take examples from.", "Use zero_shot.")
+    sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
+    return _Job(plan, workspace, folder, dataset, list(seen.values()), train, sheet, on_progress, stop)
+
+
+def _run(job: _Job) -> Path:
+    # All names are resolved before anything is run, so that a misspelt last system costs nothing.
+    origins = {plan.id: lineage.origin(plan, job.workspace) for plan in job.plan.systems}
+    systems = [_system(job, plan, origins[plan.id]) for plan in job.plan.systems]
+    results = Results(
+        plan=job.plan,
+        dataset=lineage.dataset_facts(job.dataset, _counts(job.examples), job.workspace),
+        systems=tuple(systems),
+        forgetting=_forgetting(job),
+        ledger=lineage.ledger(job.dataset, systems, origins, job.workspace),
+        provenance=lineage.provenance(job.folder.name, job.plan, job.dataset, origins),
+    )
+    _write_scores(results, job.folder / "scores.jsonl")
+    return _write_report(report.build(results, job.sheet), job.folder, job.dataset.path)
+
+
+def _counts(examples: Sequence[Example]) -> dict[str, int]:
+    splits = [str(example.split) for example in examples]
+    return {split: splits.count(split) for split in dict.fromkeys(splits)}
+
+
+def _answers(
+    job: _Job, plan: SystemPlan, made_of: lineage.Origin, examples: Sequence[Example], media: Path, journal: str
+) -> tuple[Answers, Prompter]:
+    """Predictions of one system, from its journal or made now."""
+    prompter = Prompter(plan, job.train, job.plan.seed, media)
+    mark = lineage.fingerprint(plan, made_of, [shot.id for shot in prompter.shots], prompter.schema)
+    path = job.folder / "predictions" / f"{journal}.jsonl"
+    predictor = Predictor(path, mark, plan.name, job.workspace, retry_errors=plan.kind == "endpoint")
+    model = plan.price_model or plan.model
+    spent = sum(_priced(job, prediction.usage, model) or 0.0 for prediction in predictor.answers.predictions.values())
+    context = Context(job.workspace, lambda usage, name: _priced(job, usage, name))
+    questions = [prompter.question(example) for example in examples]
+    answers = predictor.run(questions, lambda: open_system(plan, context, spent), job.on_progress, job.stop)
+    return answers, prompter
+
+
+def _priced(job: _Job, usage: Usage, model: str) -> float | None:
+    return cost.bill(usage, model, job.sheet).usd
+
+
+def _system(job: _Job, plan: SystemPlan, made_of: lineage.Origin) -> SystemResult:
+    answers, prompter = _answers(job, plan, made_of, job.examples, job.dataset.path, plan.id)
+    rows = [
+        _row(example, answers.predictions[example.id], prompter, job.plan.metric)
+        for example in job.examples
+        if example.id in answers.predictions
+    ]
+    metric = metric_name({row.scorer for row in rows})
+    usage = total(row.usage for row in rows if not row.error)
+    return SystemResult(
+        id=plan.id,
+        label=plan.name,
+        kind=plan.kind,
+        base_model=plan.model,
+        revision=made_of.revision,
+        adapter=made_of.adapter_name,
+        method=made_of.recipe.get("method"),
+        prompting=plan.prompting,
+        shots=len(prompter.shots),
+        max_new_tokens=None if plan.kind == "predictions" else plan.max_new_tokens,
+        params=answers.facts.params,
+        stand_in=made_of.model_kind == "starter" and plan.id == job.plan.roles()[1],
+        train_seed=plan.train_seed,
+        seed_group=plan.seed_group,
+        hardware=answers.facts.hardware,
+        price_model=plan.price_model,
+        metric=metric,
+        normaliser=normaliser_name() if metric in ("wer", "cer") else None,
+        rows=tuple(rows),
+        usage=usage,
+        spent_usd=_priced(job, usage, plan.price_model or plan.model) if plan.kind == "endpoint" else None,
+        speed=_speed(answers, answers.facts, rows),
+    )
+
+
+def _row(example: Example, prediction: Prediction, prompter: Prompter, metric: str) -> Row:
+    if prediction.error:
+        score = Score(None, why=prediction.error)
+    else:
+        score = score_reply(prompter.reply(prediction.text), example, metric)
+    cut = " (cut at max_new_tokens)" if prediction.truncated else ""
+    return Row(
+        example_id=example.id,
+        split=example.split,
+        family=example.family,
+        template=example.template,
+        scorer=example.scorer if metric == "auto" else metric,
+        score=score.value,
+        why=score.why + cut,
+        answer=score.answer,
+        answer_text=prediction.text,
+        gold=" | ".join(dict.fromkeys(golds(example))),
+        prompt_text=text_of(example),
+        media=tuple(part.path for part in media_parts(example)),
+        format_fault=score.format_fault,
+        edits=score.edits,
+        ref_units=score.ref_units,
+        confidence=prediction.confidence,
+        seconds=prediction.seconds,
+        usage=prediction.usage,
+        error=prediction.error,
+    )
+
+
+def _speed(answers: Answers, facts: Facts, rows: Sequence[Row]) -> Speed:
+    import numpy as np
+
+    latencies = [row.seconds for row in rows if row.seconds is not None]
+    middle, slow = np.percentile(latencies, [50, 95]).tolist() if latencies else (None, None)
+    rate = answers.rows_per_second
+    sound = sum(row.usage.audio_sec for row in rows)
+    return Speed(
+        requests_per_s=rate,
+        wall_seconds=answers.wall_seconds,
+        load_seconds=facts.load_seconds,
+        batch_size=facts.batch_size,
+        latency_p50=middle,
+        latency_p95=slow,
+        latency_basis=facts.latency_basis,
+        audio_sec_per_s=sound / len(rows) * rate if rate and sound else None,
+    )
+
+
+def _forgetting(job: _Job) -> tuple[Forgetting, ...]:
+    if not job.plan.forgetting_rows:
+        return ()
+
+    def answer(plan: SystemPlan, examples: Sequence[Example]) -> dict[str, Prediction]:
+        made_of = lineage.origin(plan, job.workspace)
+        # Rows of no dataset carry absolute media paths.
+        return _answers(job, plan, made_of, examples, Path("/"), f"forgetting-{plan.id}")[0].predictions
+
+    return forgetting.measure(job.plan.systems, job.plan.forgetting_rows, answer)
+
+
+def _write_scores(results: Results, path: Path) -> None:
+    lines = [
+        json.dumps({"system": system.id, **row.model_dump(mode="json")}, ensure_ascii=False)
+        for system in results.systems
+        for row in system.rows
+    ]
+    atomic_write_text(path, "\n".join(lines) + "\n")
+
+
+def _write_report(found: report.JsonDict, folder: Path, media: Path | None) -> Path:
+    """report.json and its views; the JSON last, because whoever finds it expects the others."""
+    from evaluate import render_html, render_md
+
+    atomic_write_text(folder / "report.md", render_md.render(found))
+    atomic_write_text(folder / "report.html", render_html.render(found, media))
+    atomic_write_text(folder / "report.json", report.dumps(found))
+    return folder / "report.json"

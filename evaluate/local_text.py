@@ -1,0 +1,115 @@
+"""Answers of a local text model: chat template, slot decoding, a batch size that fits the memory.
+
+Decoding itself is in `evaluate.decode`; models whose attention the slots do not fit go through transformers'
+`generate`. Greedy only: an evaluation must give the same answers twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from evaluate.decode import Generated, SlotDecoder, fits, generate_batches, slots_for
+from evaluate.prompts import Question
+from evaluate.systems import Prediction, Stop
+from synth.errors import ModelError
+from synth.usage import Usage
+
+if TYPE_CHECKING:
+    from recipes.models import Loaded
+
+BATCH_SIZE = 128
+LATENCY = "seconds from a row's entry into the running batch until its last token"
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
+
+
+def answer(
+    loaded: Loaded, questions: Sequence[Question], max_new_tokens: int, batch_size: int | None, stop: Stop
+) -> Iterator[Prediction]:
+    """One prediction per question, as rows finish. Raises ModelError without a chat template or enough memory."""
+    prompts = tokenise(loaded, questions)
+    limit = getattr(loaded.model.config, "max_position_embeddings", None) or 1 << 30
+    for question, prompt in zip(questions, prompts, strict=True):
+        if len(prompt) >= limit:
+            error = f"The prompt has {len(prompt)} tokens, and the model takes {limit}."
+            yield Prediction(example_id=question.example_id, error=error)
+    todo = [index for index, prompt in enumerate(prompts) if len(prompt) < limit]
+    rows = batch_size or _rows_in_memory(loaded, max((len(prompts[i]) for i in todo), default=1) + max_new_tokens)
+    while todo:
+        left = set(todo)
+        try:
+            for done in _decode(loaded, [prompts[i] for i in todo], rows, max_new_tokens, limit):
+                index = todo[done.place]
+                left.discard(index)
+                yield _prediction(loaded, questions[index], prompts[index], done)
+                if stop():
+                    return
+            return
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            if rows == 1:
+                message = f"{loaded.info.ref.name} does not fit into the memory, not even one row at a time."
+                raise ModelError(message, "Choose a smaller model or lower max_new_tokens.", "model.memory") from error
+        todo, rows = sorted(left), max(1, rows // 2)
+
+
+def tokenise(loaded: Loaded, questions: Sequence[Question]) -> list[list[int]]:
+    """Prompts through the chat template, as training saw them."""
+    tokenizer = loaded.tokenizer
+    if not tokenizer.chat_template:
+        message = f"The tokenizer of {loaded.info.ref.name} has no chat template."
+        raise ModelError(message, "Choose an instruct model, or a starter.", "model.template")
+    texts = []
+    for question in questions:
+        turns = [{"role": m.role, "content": m.text} for m in question.messages]
+        texts.append(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    return list(tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]) if texts else []
+
+
+def end_ids(loaded: Loaded) -> set[int]:
+    """Token ids that end an answer: the model's, the tokenizer's, and the usual ends of a turn."""
+    tokenizer = loaded.tokenizer
+    configured = getattr(loaded.model.generation_config, "eos_token_id", None)
+    ids = set(configured if isinstance(configured, list) else [configured]) | {tokenizer.eos_token_id}
+    known = tokenizer.get_added_vocab()
+    return {i for i in ids if i is not None} | {known[word] for word in TURN_ENDS if word in known}
+
+
+def _decode(
+    loaded: Loaded, prompts: Sequence[list[int]], rows: int, max_new_tokens: int, limit: int
+) -> Iterator[Generated]:
+    if fits(loaded.model):
+        return SlotDecoder(loaded.model, end_ids(loaded), rows, max_new_tokens, limit).run(prompts)
+    pad = loaded.tokenizer.pad_token_id
+    return generate_batches(loaded.model, end_ids(loaded), rows, max_new_tokens, pad, prompts)
+
+
+def _prediction(loaded: Loaded, question: Question, prompt: Sequence[int], done: Generated) -> Prediction:
+    return Prediction(
+        example_id=question.example_id,
+        text=loaded.tokenizer.decode(done.tokens, skip_special_tokens=True).strip(),
+        usage=Usage(input_tokens=len(prompt), output_tokens=len(done.tokens) + done.ended),
+        seconds=done.seconds,
+        confidence=done.confidence,
+        truncated=not done.ended,
+    )
+
+
+def _rows_in_memory(loaded: Loaded, capacity: int) -> int:
+    """Rows whose keys and values take at most a quarter of the free memory."""
+    import psutil
+    import torch
+
+    if loaded.model.device.type == "cuda":
+        free = torch.cuda.mem_get_info()[0]
+    else:
+        free = psutil.virtual_memory().available
+    return slots_for(loaded.model, capacity, free // 4, BATCH_SIZE)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch ran out of memory; on a processor it says so in words only."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)

@@ -1,0 +1,123 @@
+"""How a system is asked: the row's own prompt, alone, after worked examples, or with a schema for its answer.
+
+The k examples come from the train split and are the same for every row; they are drawn with the plan's seed, one
+family after another. It builds messages, not tokens or HTTP bodies.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evaluate.plan import SystemPlan
+from synth.example import Example, Message, assistant, system
+
+JsonDict = dict[str, Any]
+RECORD_SCORERS = ("json", "fields")
+ANSWER_SCHEMA: JsonDict = {
+    "type": "object",
+    "properties": {
+        "working": {"type": "string", "description": "The steps that lead to the answer."},
+        "answer": {"type": "string", "description": "The final answer alone."},
+    },
+    "required": ["working", "answer"],
+    "additionalProperties": False,
+}
+
+
+class Question(NamedTuple):
+    """What one system is asked about one example. `media_root`: the dataset folder that media paths start from."""
+
+    example_id: str
+    messages: tuple[Message, ...]
+    media_root: Path
+    response_format: JsonDict | None = None
+
+
+def pick_shots(train: Iterable[Example], count: int, seed: int) -> list[Example]:
+    """`count` examples, families in turn; the same for the same rows and seed."""
+    rng = random.Random(f"shots/{seed}")
+    families: dict[str, list[Example]] = {}
+    for example in train:
+        families.setdefault(example.family, []).append(example)
+    pools = [rng.sample(rows, len(rows)) for _, rows in sorted(families.items())]
+    rng.shuffle(pools)
+    turns = max((len(pool) for pool in pools), default=0)
+    chosen = [pool[turn] for turn in range(turns) for pool in pools if turn < len(pool)]
+    return chosen[:count]
+
+
+def answer_schema(train: Sequence[Example]) -> JsonDict:
+    """JSON schema of the answer: the keys of the gold records, or working and answer."""
+    records = [record for e in train if e.scorer in RECORD_SCORERS and (record := _record(e.answer))]
+    if not records:
+        return ANSWER_SCHEMA
+    fields: dict[str, JsonDict] = {}
+    for record in records:
+        for key, value in record.items():
+            fields.setdefault(key, _schema_of(value))
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+def _record(answer: str | None) -> JsonDict | None:
+    try:
+        value = json.loads(answer or "")
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _schema_of(value: Any) -> JsonDict:
+    if isinstance(value, dict):
+        fields = {key: _schema_of(item) for key, item in value.items()}
+        return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    if isinstance(value, list):
+        return {"type": "array", "items": _schema_of(value[0]) if value else {}}
+    if isinstance(value, bool):
+        return {"type": "boolean"}
+    return {"type": "number"} if isinstance(value, int | float) else {"type": ["string", "null"]}
+
+
+class Prompter:
+    """Turns examples into questions the way one system plan says."""
+
+    def __init__(self, plan: SystemPlan, train: Sequence[Example], seed: int, media_root: Path) -> None:
+        self._plan = plan
+        self._root = media_root
+        self.shots = pick_shots(train, plan.shots, seed) if plan.prompting == "few_shot" else []
+        self.schema = answer_schema(train) if plan.prompting == "schema" else None
+
+    def question(self, example: Example) -> Question:
+        """The messages for one example: instructions, worked examples, then the row's own turns."""
+        own = list(example.prompt)
+        instructions = [m.text for m in own if m.role == "system"]
+        if self._plan.instruction:
+            instructions.append(self._plan.instruction)
+        if self.schema is not None:
+            instructions.append(f"Reply only with a JSON object of this schema:\n{json.dumps(self.schema)}")
+        shown = [message for shot in self.shots for message in (*_turns(shot), assistant(shot.target))]
+        head = [system("\n\n".join(instructions))] if instructions else []
+        return Question(example.id, (*head, *shown, *_turns(example)), self._root, self._response_format())
+
+    def _response_format(self) -> JsonDict | None:
+        if self.schema is None:
+            return None
+        return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": self.schema}}
+
+    def reply(self, text: str) -> str:
+        """What the scorer reads: the answer field of a schema reply, as `Answer: …`; anything else as it is."""
+        if self.schema is not ANSWER_SCHEMA:
+            return text
+        start, end = text.find("{"), text.rfind("}")
+        try:
+            record = json.loads(text[start : end + 1])
+            return f"{record.get('working', '')}\nAnswer: {record['answer']}"
+        except (ValueError, KeyError, AttributeError, RecursionError):
+            return text
+
+
+def _turns(example: Example) -> list[Message]:
+    return [message for message in example.prompt if message.role != "system"]
