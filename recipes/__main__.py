@@ -1,4 +1,5 @@
-"""The worker: `python -m recipes RUN_DIR [--resume]` does one training, in this process, and ends with exit.json.
+"""The worker: `python -m recipes RUN_DIR [--resume | --check]` does one training, in this process, and ends with
+exit.json. With --check it ends after the preflight, and --resume then trains.
 
 Every failure becomes one sentence in exit.json and on standard error; tracebacks go to worker.log only. It never
 starts other processes.
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from recipes.queue import turn
 from recipes.run import METHODS, Run, Stopped, TrainResult
 from synth.errors import RunError, StorageError, UserError
 
@@ -26,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m recipes", description="Train the recipe of a run directory.")
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint that verifies")
+    parser.add_argument("--check", action="store_true", help="stop after the preflight, before the first step")
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(
@@ -34,8 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     run = Run(chosen.run.absolute())
     try:
         check_start(run, chosen.resume)
-        with run.hold():
-            return work(run)
+        with turn(run):
+            check_start(run, chosen.resume)
+            with run.hold():
+                return work(run, chosen.check)
+    except Stopped:
+        return _end(run, "stopped", "Taken out of the queue before it began.", "run.stopped", step=0)
     except (RunError, StorageError) as error:
         # Another worker has the run, or there is nothing to do: its directory is left as it is.
         print(error, file=sys.stderr)
@@ -55,15 +62,21 @@ def check_start(run: Run, resume: bool) -> None:
         raise RunError(f"{run.id} has checkpoints of an earlier start.", "Resume it.", "run.started")
 
 
-def work(run: Run) -> int:
+def work(run: Run, check_only: bool = False) -> int:
     """Train, and write how it ended. The caller holds the run's lock."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: run.request_stop())
+    if check_only:
+        run.request_stop()  # trainings look for it after their preflight, before their first step
     try:
         recipe = run.recipe
         result: TrainResult = importlib.import_module(METHODS[recipe.method]).train(run, recipe)
     except Stopped as stop:
-        sentence = f"Stopped after step {stop.step}; resume continues from there."
+        sentence = (
+            f"Stopped after step {stop.step}; resume continues from there."
+            if stop.step
+            else "Checked, and nothing was trained yet; resume begins."
+        )
         return _end(run, "stopped", sentence, "run.stopped", step=stop.step)
     except BaseException as error:
         logging.exception("training failed")

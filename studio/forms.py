@@ -42,7 +42,8 @@ def is_advanced(info: FieldInfo) -> bool:
 
 
 def _limits(info: FieldInfo) -> tuple[Any, Any]:
-    low = high = None
+    low: Any = None
+    high: Any = None
     for item in info.metadata:
         if isinstance(item, annotated_types.Ge):
             low = item.ge

@@ -45,14 +45,17 @@ def _spawn(arguments: list[str], directory: Path) -> None:
         )
 
 
-def start_training(workspace: Workspace, recipe: Recipe, run_id: str | None = None) -> Run:
-    """Create a run and set a worker to it; if `run_id` exists already, that run is returned instead of a second one."""
+def start_training(workspace: Workspace, recipe: Recipe, run_id: str | None = None, check_only: bool = False) -> Run:
+    """Create a run and set a worker to it; if `run_id` exists already, that run is returned instead of a second one.
+
+    With `check_only` the worker ends after the preflight; `resume_training` then trains.
+    """
     from recipes.run import Run
 
     if run_id and (workspace.runs / run_id).exists():
         return Run(workspace.runs / run_id)
     run = Run.create(workspace, recipe, run_id=run_id)
-    _spawn(["recipes", str(run.path)], run.path)
+    _spawn(["recipes", str(run.path), *(["--check"] if check_only else [])], run.path)
     return run
 
 
@@ -189,8 +192,14 @@ def log_tail(job: JobDir, lines: int = 40) -> str:
         return "\n".join(handle.read().decode("utf-8", "replace").splitlines()[-lines:])
 
 
+def task_of(job: JobDir) -> JsonDict:
+    """What a task was asked to do: kind, arguments, workspace."""
+    asked: JsonDict = read_json(job.path / TASK_FILE)
+    return asked
+
+
 def tasks(workspace: Workspace) -> Iterator[tuple[JobDir, JsonDict]]:
     """Tasks with what they were asked to do, newest first."""
     folders = [p for p in workspace.tasks.glob("*") if (p / TASK_FILE).is_file()]
     for folder in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
-        yield JobDir(folder), read_json(folder / TASK_FILE)
+        yield JobDir(folder), task_of(JobDir(folder))

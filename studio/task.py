@@ -46,20 +46,9 @@ def _compare(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Ou
     return {"report": str(report), "comparison": report.parent.name}
 
 
-def _preflight(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
-    import yaml
-
-    from recipes.checks import preflight_recipe
-    from recipes.recipe import load_recipe
-
-    preflight_recipe(load_recipe(yaml.safe_load(arguments["recipe"])), workspace, job.path)
-    return {}
-
-
 KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {
     "synth": _synth,
     "compare": _compare,
-    "preflight": _preflight,
 }
 
 

@@ -38,6 +38,12 @@ def param(name: str) -> str | None:
     return st.query_params.get(name)
 
 
+def task_param() -> dict[str, str]:
+    """The task, to be handed on to the next page's address."""
+    task = param("task")
+    return {"task": task} if task else {}
+
+
 def set_params(**values: str | None) -> None:
     """Put values into the page's address; None removes one."""
     for name, value in values.items():

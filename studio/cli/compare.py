@@ -65,23 +65,26 @@ def report(
 @prices_app.command(name="list")
 def list_(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Print the price sheet with dates and sources."""
-    from evaluate.prices import load_prices
+    from evaluate import prices
     from studio.terminal import table
 
-    sheet = load_prices(workspace_of(workspace))
+    sheet = prices.load(workspace=workspace_of(workspace).path)
     if as_json:
         print_json([row.model_dump(mode="json") for row in sheet.rows])
         return
-    print(table(["model", "unit", "usd", "checked", "source"], [row.cells() for row in sheet.rows]))
+    rows = [[r.model, r.unit, f"{r.price:g}", str(r.confirmed), sheet.source_of(r)[:60]] for r in sheet.rows]
+    print(table(["model", "unit", "usd", "checked", "source"], rows))
 
 
 @prices_app.command()
 def check(workspace: WorkspaceOption = None) -> None:
-    """Name the prices that are older than 90 days."""
-    from evaluate.prices import load_prices
+    """Name the prices that are old, assumed, or known from one source only."""
+    import datetime as dt
 
-    stale = load_prices(workspace_of(workspace)).stale()
-    print("\n".join(f"{row.model} ({row.unit}): checked {row.checked}" for row in stale) or "Every price is recent.")
+    from evaluate import prices
+
+    found = prices.check(prices.load(workspace=workspace_of(workspace).path), dt.date.today())
+    print("\n".join(f"{f.row.model} ({f.row.unit}): {f.what}" for f in found) or "Every price is recent.")
 
 
 @prices_app.command(name="set")
@@ -95,5 +98,5 @@ def set_(
     """Set a price for this workspace, dated today."""
     from evaluate.prices import set_price
 
-    set_price(workspace_of(workspace), model, unit, usd, source)
+    set_price(workspace_of(workspace).path, model, unit, usd, source)
     print(f"{model} {unit}: {usd} USD, from today on, in this workspace.")

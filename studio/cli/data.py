@@ -101,11 +101,10 @@ def show(
 ) -> None:
     """Print the first rows of a split, or rejected rows with their reasons."""
     from itertools import islice
-    from typing import cast
 
     from synth.dataset import open_dataset
     from synth.errors import DataError
-    from synth.example import SPLITS, Split
+    from synth.example import SPLITS
 
     found = open_dataset(dataset, workspace_of(workspace).datasets)
     if split == "rejected":
@@ -114,7 +113,7 @@ def show(
         return
     if split not in SPLITS:
         raise DataError(f"There is no split '{split}'.", f"Choose one of {', '.join(SPLITS)} or rejected.")
-    for example in islice(found.examples(cast(Split, split)), rows):
+    for example in islice(found.examples(split), rows):
         print(_shown(example.prompt[-1].text, example.target, example.family))
 
 

@@ -36,17 +36,41 @@ def train(
 
     place = workspace_of(workspace)
     chosen = load_recipe(recipe, overrides or [])
-    if preflight:
-        from recipes.preflight import preflight as run_preflight
-
-        report = run_preflight(chosen, place)
-        print_json(report.model_dump(mode="json")) if as_json else print(report.text())
-        raise typer.Exit(0 if report.ok else 1)
-    run = jobs.start_training(place, chosen, run_id or None)
+    run = jobs.start_training(place, chosen, run_id or None, check_only=preflight)
     if detach:
         print_json({"run": run.id}) if as_json else print(f"{run.id} started: smolstudio runs logs {run.id}")
         return
-    _watch(run, as_json)
+    if preflight:
+        _show_preflight(run, as_json)
+    else:
+        _watch(run, as_json)
+
+
+def _show_preflight(run: Run, as_json: bool) -> None:
+    """Print what the preflight found; exit code 1 when the training would not start."""
+    from recipes.preflight import read_report
+    from studio import jobs
+    from studio.terminal import duration
+
+    ended = jobs.follow(run, lambda _: None)
+    report = read_report(run.path)
+    if report is None:
+        jobs.raise_unless_done(run, ended)
+        return
+    if as_json:
+        print_json({"run": run.id, **report.model_dump(mode="json")})
+    else:
+        print(report.sample_text)
+        for problem in report.problems:
+            print(f"Problem: {problem}")
+        print("\nReady." if report.ok else "\nNot ready.")
+        if probe := report.probe:
+            peak, took = f"{probe.memory_bytes / 2**30:.2f} GiB", duration(probe.projected_sec)
+            print(f"At most {peak} of memory, and about {took} for {report.steps} steps.")
+        if report.ok:
+            print(f"Begin with: smolstudio runs resume {run.id}")
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 def _watch(run: Run, as_json: bool, since: int = 0) -> None:
@@ -162,9 +186,9 @@ def export(
     """Merge a tuned adapter into a complete checkpoint that plain transformers loads."""
     from pathlib import Path
 
-    from recipes.export import export_merged
+    from recipes.export import export_run
     from studio import jobs
 
-    run = jobs.find_run(workspace_of(workspace), run_id)
-    path = export_merged(run.recipe.base_model, run.adapter, Path(out), revision=run.recipe.revision)
+    place = workspace_of(workspace)
+    path = export_run(jobs.find_run(place, run_id).id, place.runs, Path(out))
     print(f"Merged model: {path}")

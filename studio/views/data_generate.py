@@ -89,11 +89,10 @@ def _outcome(task_id: str) -> None:
         message = ended.sentence if ended else "The worker was lost: killed, possibly out of memory."
         ui.show_error(message, "Change the settings if need be, and start again.")
         return
-    arguments = next((t["arguments"] for j, t in jobs.tasks(ui.workspace()) if j.id == task_id), {})
-    name = arguments.get("name", "")
+    name = str(jobs.task_of(job)["arguments"]["name"])
     st.success(f"{ui.inert(name)} is ready.", icon=":material/check_circle:")
     left, right = st.columns(2)
-    task = {"task": ui.param("task")} if ui.param("task") else {}
+    task = ui.task_param()
     if left.button("Look at the rows", icon=":material/table_rows:"):
         st.switch_page("views/data.py", query_params={**task, "tab": "browse", "dataset": name})
     if right.button("Train on it", type="primary", icon=":material/arrow_forward:"):

@@ -1,59 +1,46 @@
-"""The preflight card: two real optimiser steps before a training, in their own process."""
+"""The preflight card: what two real optimiser steps before a training found."""
 
 from __future__ import annotations
 
-import json
-
 import streamlit as st
 
-from recipes.recipe import Recipe, dump_recipe, recipe_hash
-from studio import jobs, ui
+from recipes.preflight import PreflightReport, read_report
+from recipes.run import Run
+from studio import ui
 from studio.terminal import duration
-from synth.jobdir import JobDir
-
-
-def show_preflight(recipe: Recipe) -> None:
-    """Start the preflight when it was asked for, and show what it found for this very recipe."""
-    asked = st.session_state.get("preflight")
-    if not asked or asked[0] != recipe_hash(recipe):
-        return
-    if asked[1] is None:
-        job = jobs.start_task(ui.workspace(), "preflight", {"recipe": dump_recipe(recipe, comments=False)})
-        st.session_state["preflight"] = (asked[0], job.id)
-        asked = (asked[0], job.id)
-    _watch(asked[1])
 
 
 @st.fragment(run_every=1.0)
-def _watch(task_id: str) -> None:
-    job = JobDir(ui.workspace().tasks / task_id)
-    if job.status() in ("queued", "running"):
+def watch_preflight(run_id: str) -> None:
+    """The card of a run's preflight, polled until it is there."""
+    run = Run(ui.workspace().runs / run_id)
+    report = read_report(run.path)
+    if report is not None:
+        _card(run, report)
+    elif run.status() in ("queued", "running"):
         st.info(
             "Preflight: loading the model and taking two steps on the longest batch …", icon=":material/fact_check:"
         )
-        return
-    ended, file = job.exit(), job.path / "preflight.json"
-    if not file.is_file():
+    else:
+        ended = run.exit()
         ui.show_error(ended.sentence if ended else "The preflight was lost.", "Mend it, and try again.")
-        return
-    _card(json.loads(file.read_text("utf-8")))
 
 
-def _card(report: dict[str, object]) -> None:
+def _card(run: Run, report: PreflightReport) -> None:
     with st.container(border=True):
-        ready = bool(report.get("ok"))
-        st.markdown(f"#### {':material/check_circle: Ready' if ready else ':material/block: Not ready'}")
-        problems = report.get("problems")
-        for problem in problems if isinstance(problems, list) else []:
-            ui.show_error(str(problem))
-        figures = st.columns(3)
-        figures[0].metric("Peak memory", f"{_number(report, 'memory_bytes') / 2**30:.2f} GiB")
-        figures[1].metric("Projected time", duration(_number(report, "projected_sec")))
-        figures[2].metric("Per step", f"{_number(report, 'seconds_per_step'):.2f} s")
-        st.caption("A sample as the model gets it; what it is not taught is marked as masked.")
-        st.code(str(report.get("sample", "")), language=None, wrap_lines=True)
-
-
-def _number(report: dict[str, object], key: str) -> float:
-    value = report.get(key)
-    return float(value) if isinstance(value, int | float) else 0.0
+        st.markdown(f"#### {':material/check_circle: Ready' if report.ok else ':material/block: Not ready'}")
+        for problem in report.problems:
+            ui.show_error(problem)
+        if probe := report.probe:
+            peak, free = probe.memory_bytes / 2**30, probe.memory_available_bytes / 2**30
+            first, second, third, fourth = st.columns(4)
+            first.metric("Peak memory", f"{peak:.2f} GiB", f"{free:.0f} GiB free", "off", delta_arrow="off")
+            second.metric(
+                "Projected time", duration(probe.projected_sec), f"{report.steps} steps", "off", delta_arrow="off"
+            )
+            third.metric("Trained parameters", f"{probe.trainable / 1e6:.2f} M")
+            fourth.metric("Longest row", f"{report.tokens.longest} tokens")
+        if report.picture:
+            st.image(str(run.path / report.picture), caption="The picture as the model sees it")
+        st.caption("A sample as the model gets it. Text in ⟦ ⟧ is read but not learned.")
+        st.code(report.sample_text, language=None, wrap_lines=True)

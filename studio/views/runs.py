@@ -75,7 +75,7 @@ def detail(run: Run, others: list[str]) -> None:
 
 
 def _buttons(run: Run, status: str) -> None:
-    task = {"task": ui.param("task")} if ui.param("task") else {}
+    task = ui.task_param()
     first, second, third, _ = st.columns(4)
     if status in ("queued", "running"):
         if first.button("Stop and save", icon=":material/stop_circle:", key="stop"):

@@ -8,11 +8,12 @@ import streamlit as st
 import yaml
 
 from recipes.recipe import Recipe, dump_recipe, load_recipe, ready_recipes, recipe_hash
+from recipes.run import Run
 from studio import forms, jobs, ui
 from studio.cards import card_for
 from studio.glance import dataset_cards
 from studio.models import model_choices, model_facts
-from studio.views.preflight import show_preflight
+from studio.views.preflight import watch_preflight
 from synth.dataset import Card
 from synth.errors import DataError
 
@@ -80,23 +81,24 @@ def _settings(values: dict[str, Any], key: str) -> Recipe:
 
 
 def _start(recipe: Recipe, key: str) -> None:
+    """Preflight and start; both concern the run that this draft stands for, so two clicks or tabs start one run."""
+    run_id = f"{recipe.name}-{recipe_hash(recipe)[:6]}-{ui.draft_token(key)}"
+    run = Run(ui.workspace().runs / run_id)
     left, middle, right = st.columns(3)
     left.download_button("Download recipe", dump_recipe(recipe), f"{recipe.name}.yaml", icon=":material/download:")
-    check = middle.button(
-        "Preflight", icon=":material/fact_check:", help="Two real steps: memory, time, masks, gradients."
-    )
-    if check:
-        st.session_state["preflight"] = (recipe_hash(recipe), None)
+    help_text = "Loads the model and takes two real steps: memory, time, masks, gradients. Nothing is kept of them."
+    if middle.button("Preflight", icon=":material/fact_check:", help=help_text):
+        jobs.start_training(ui.workspace(), recipe, run_id, check_only=True)
     if right.button("Start training", type="primary", icon=":material/play_arrow:"):
-        run = jobs.start_training(
-            ui.workspace(), recipe, f"{recipe.name}-{recipe_hash(recipe)[:6]}-{ui.draft_token(key)}"
-        )
+        if run.path.exists() and run.status() == "stopped":
+            jobs.resume_training(run)
+        else:
+            jobs.start_training(ui.workspace(), recipe, run_id)
         ui.new_draft(key)
-        ui.flash(f"{run.id} started")
-        st.switch_page(
-            "views/runs.py", query_params={"run": run.id, **({"task": t} if (t := ui.param("task")) else {})}
-        )
-    show_preflight(recipe)
+        ui.flash(f"{run_id} started")
+        st.switch_page("views/runs.py", query_params={"run": run_id, **ui.task_param()})
+    if run.path.exists():
+        watch_preflight(run_id)
 
 
 st.title("Train")
