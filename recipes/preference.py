@@ -11,18 +11,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from recipes.recipe import Recipe
+from recipes.rows import target_text
+from recipes.run import Run
 from recipes.sampling import Answer, Generate
 from synth import verify
 from synth.dataset import Card, DatasetDir, DatasetWriter
-from synth.errors import DataError
+from synth.errors import DataError, RunError
 from synth.example import Example, Message, Part, TextPart, media_parts
 from synth.progress import Meter, ProgressFn, silent
 from synth.storage import atomic_dir
 from synth.verify import Verdict
 
+PAIRS = "pairs"
+LOOKED_AT = 100  # rows, to see whether a dataset has rejected answers
+PROMPTS_TRIED = 2000  # at most
 WAVE = 128  # prompts answered before looking whether there are pairs enough
 
 
@@ -100,6 +107,35 @@ _RULES: dict[str, Callable[[str, str], Verdict | None]] = {
     "wer": _text,
     "choice": _choice,
 }
+
+
+def pair_dataset(run: Run, recipe: Recipe, generator: Callable[[Sequence[Example]], Generate]) -> DatasetDir:
+    """The run's dataset itself when it has rejected answers, else pairs mined once for this run, in its `pairs/`.
+
+    `generator(prompts)` loads the model that answers. Prompts of `val`, which it has not learned, are tried first.
+    Raises DataError without a usable pair, RunError when the pairs of an earlier sitting were changed.
+    """
+    dataset, split = run.dataset(), recipe.data.train_split
+    if any(example.rejected is not None for example in islice(dataset.examples(split), LOOKED_AT)):
+        return dataset
+    folder = run.path / PAIRS
+    if folder.is_dir():
+        mined = DatasetDir(folder)
+        if faults := mined.verify():
+            raise RunError(f"The pairs of {run.id} changed: {'; '.join(faults)}.", "Start a new run.", "run.changed")
+        return mined
+    run.emit("phase", name="mining")
+    prompts = list(islice((e for s in dict.fromkeys(("val", split)) for e in dataset.examples(s)), PROMPTS_TRIED))
+    pairs = mine_pairs(
+        prompts,
+        generator(prompts),
+        samples=recipe.dpo.num_generations,
+        max_pairs=recipe.dpo.max_pairs,
+        target_of=lambda example: target_text(example, recipe.data.target),
+        on_progress=lambda progress: run.emit("progress", **progress._asdict()),
+    )
+    run.emit("pairs", pairs=len(pairs.rows), without=pairs.reasons, answers=pairs.answers)
+    return write_pairs(folder, pairs, dataset)
 
 
 def mine_pairs(

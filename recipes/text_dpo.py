@@ -9,19 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes import models, preference, preflight, rows, sampling, training
 from recipes.recipe import Recipe
 from recipes.run import Run, TrainResult
-from synth.dataset import DatasetDir
-from synth.errors import RunError
 from synth.example import Example
-from synth.progress import Progress
-
-PAIRS = "pairs"
-PROMPTS_TRIED = 2000  # at most, when pairs are mined
 
 
 class PairRow(NamedTuple):
@@ -34,7 +27,7 @@ class PairRow(NamedTuple):
 
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
-    pairs = pair_dataset(run, recipe)
+    pairs = preference.pair_dataset(run, recipe, lambda prompts: generator(run, recipe, prompts))
     work = training.prepare(run, recipe)
     run.emit("phase", name="encoding")
     data = recipe.data
@@ -48,43 +41,12 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     return training.fit(trainer)
 
 
-def pair_dataset(run: Run, recipe: Recipe) -> DatasetDir:
-    """The dataset itself when it has rejected answers, else pairs mined for this run. Raises RunError, DataError."""
-    dataset = run.dataset()
-    if any(example.rejected is not None for example in islice(dataset.examples(recipe.data.train_split), 100)):
-        return dataset
-    folder = run.path / PAIRS
-    if folder.is_dir():
-        mined = DatasetDir(folder)
-        if faults := mined.verify():
-            raise RunError(f"The pairs of {run.id} changed: {'; '.join(faults)}.", "Start a new run.", "run.changed")
-        return mined
-    return mine(run, recipe, dataset, folder)
-
-
-def mine(run: Run, recipe: Recipe, dataset: DatasetDir, folder: Path) -> DatasetDir:
-    """Let the model to be tuned answer the dataset's prompts, unseen ones first, and write the pairs in `folder`."""
-    run.emit("phase", name="mining")
-    splits = dict.fromkeys(("val", recipe.data.train_split))
-    prompts = list(islice((e for split in splits for e in dataset.examples(split)), PROMPTS_TRIED))
+def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.Generate:
+    """The model to be tuned, ready to answer `prompts` as `recipe.dpo` says."""
     base = models.resolve(recipe.base_model, recipe.revision)
     loaded = models.load_for_inference(base, recipe.adapter, runs=run.workspace.runs)
     room = sampling.longest_target_tokens(loaded, prompts)
-    generate = sampling.text_generator(loaded, recipe.dpo.temperature, room, recipe.seed)
-
-    def tell(progress: Progress) -> None:
-        run.emit("mining", done=progress.done, total=progress.total, note=progress.note)
-
-    pairs = preference.mine_pairs(
-        prompts,
-        generate,
-        samples=recipe.dpo.num_generations,
-        max_pairs=recipe.dpo.max_pairs,
-        target_of=lambda example: rows.target_text(example, recipe.data.target),
-        on_progress=tell,
-    )
-    run.emit("pairs", pairs=len(pairs.rows), without=pairs.reasons, answers=pairs.answers)
-    return preference.write_pairs(folder, pairs, dataset)
+    return sampling.text_generator(loaded, recipe.dpo.temperature, room, recipe.seed)
 
 
 def encode(examples: Sequence[Example], work: training.Work) -> list[PairRow]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from recipes import text_dpo, text_sft
+from recipes import preference, text_dpo, text_sft
 from recipes.recipe import load_recipe
 from recipes.run import Run, Stopped
 from synth.dataset import Card, DatasetWriter
@@ -151,12 +151,12 @@ def test_pairs_are_mined_from_own_answers_once_and_kept_in_the_run(
     run = make_run(workspace, base, "dpo", **{"data.dataset": "plain", "optim.max_steps": 2})
     train(run)
     assert [e["pairs"] for e in run.events("pairs")] == [12]
-    mined = text_dpo.pair_dataset(run, run.recipe)
+    mined = preference.pair_dataset(run, run.recipe, pytest.fail)
     assert asked == [12], "pairs that are there are not mined again"
     assert {e.rejected for e in mined.examples("train")} == {"Answer: 1000"}
     (mined.path / "train.jsonl").write_text("")
     with pytest.raises(RunError, match="changed"):
-        text_dpo.pair_dataset(run, run.recipe)
+        preference.pair_dataset(run, run.recipe, pytest.fail)
 
 
 def test_sampled_answers_are_reproducible_and_leave_the_random_state(base: Path) -> None:
