@@ -28,8 +28,8 @@ def check_example(example: Example) -> Verdict:
     for key in ("name", "other", "row", "column", "label", "shape", "colour", "a", "b", "limit", "value"):
         if key in args and str(args[key]).lower() not in question.lower():
             return Verdict(False, f"{op}: the question does not name {args[key]!r}")
-    if not example.source["rationale"].endswith(f"Answer: {example.answer}"):
-        return Verdict(False, f"{op}: the rationale ends in another answer")
+    if example.target not in (example.answer, f"{example.source['rationale']}\nAnswer: {example.answer}"):
+        return Verdict(False, f"{op}: the target is neither the answer nor the rationale with it")
     return Verdict(True, "")
 
 

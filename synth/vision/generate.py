@@ -113,7 +113,12 @@ def target_of(scene: Scene, question: Question, style: str) -> str:
     """What the model learns to say: the answer alone, or what is seen, the reasoning, then the answer."""
     if style == "answer":
         return question.answer
-    return f"{scene.seen()}\n{question.reasoning}\nAnswer: {question.answer}"
+    return f"{rationale_of(scene, question)}\nAnswer: {question.answer}"
+
+
+def rationale_of(scene: Scene, question: Question) -> str:
+    """What is seen, then the reasoning; the answer itself comes after it."""
+    return f"{scene.seen()}\n{question.reasoning}"
 
 
 def generate(spec: Spec, add_media: AddMedia) -> Iterator[Candidate]:
@@ -192,7 +197,7 @@ def make_row(
         "seed": spec.seed,
         "picture": number,
         "difficulty": spec.difficulty,
-        "rationale": target_of(scene, question, "rationale"),
+        "rationale": rationale_of(scene, question),
         "params": params,
     }
     return make_example(

@@ -1,0 +1,113 @@
+"""What the vision starter was taught: simple charts and shape scenes of the project's own generator, at 128 px.
+
+    from recipes.starters.vision_data import examples, rows
+
+`rows` is the bare stream that training reads; `examples` gives the project's records for replay, for measuring what a
+tuned model forgot, and for the model card. Sideways bars, receipts, tables and forms are not here on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from synth.example import Example
+    from synth.vision import Spec
+
+GENERATOR_VERSION = "1"
+SIZE = 128
+FAMILIES: dict[str, float] = {"bar": 0.3, "line": 0.15, "pie": 0.15, "shapes": 0.4}
+"""Kinds of picture and their share of the stream."""
+
+LIST_PHRASES = ("List what you see.", "What does the picture show?", "Read the picture.", "Describe the picture.")
+MORE_QUESTIONS = 2
+"""Further questions about the same picture: the working without the transcription, which stands above."""
+
+
+class VisionRow(NamedTuple):
+    """A picture with its turns: (question, reply) pairs, of which the first question carries the picture."""
+
+    image: Image
+    turns: tuple[tuple[str, str], ...]
+    family: str
+
+
+def spec(seed: int = 0, kinds: Sequence[str] = tuple(FAMILIES)) -> Spec:
+    """The generator's settings for this starter: easiest level, at its own input size."""
+    from synth.vision import Spec
+
+    return Spec.model_validate({"seed": seed, "kinds": tuple(kinds), "difficulty": 1, "size": SIZE, "model_size": SIZE})
+
+
+def rows(rng: Random, list_share: float) -> Iterator[VisionRow]:
+    """An endless stream; `list_share` of the rows only transcribe, the others transcribe, reason and answer."""
+    from synth.vision.generate import render, sample_picture, target_of
+    from synth.vision.scene import Rejected
+
+    specs = {kind: spec(kinds=(kind,)) for kind in FAMILIES}
+    noisy = {
+        kind: one.model_copy(update={"degrade": ("blur", "jpeg", "noise", "shadow")}) for kind, one in specs.items()
+    }
+    while True:
+        kind = rng.choices(tuple(FAMILIES), tuple(FAMILIES.values()))[0]
+        chosen = (noisy if rng.random() < 0.2 else specs)[kind]
+        picture = sample_picture(chosen, "starter", rng.getrandbits(60))
+        image, problems, _ = render(picture, chosen)
+        if problems:
+            continue
+        if rng.random() < list_share:
+            yield VisionRow(image, ((rng.choice(LIST_PHRASES), picture.scene.seen()),), kind)
+            continue
+        turns: list[tuple[str, str]] = []
+        ops = list(picture.scene.ops())
+        rng.shuffle(ops)
+        for op in ops:
+            try:
+                question = picture.scene.ask(op, picture.rng)
+            except Rejected:
+                continue
+            short = f"{question.reasoning}\nAnswer: {question.answer}"
+            turns.append((question.text, short if turns else target_of(picture.scene, question, "rationale")))
+            if len(turns) > MORE_QUESTIONS:
+                break
+        if turns:
+            yield VisionRow(image, tuple(turns), kind)
+
+
+def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Path | None = None) -> Iterator[Example]:
+    """`n` examples of the named families (all when None), the same for the same seed.
+
+    Pictures are written as PNG into `media` (by default a temporary folder that lives as long as the process); paths in
+    the examples are absolute, because no dataset owns them. Raises KeyError for a family that does not exist.
+    """
+    from synth.storage import sha256_bytes
+    from synth.vision import generate
+
+    for name in families or ():
+        FAMILIES[name]
+    folder = media or Path(_scratch().name)
+    settings = spec(seed + 7_000_000, tuple(families or FAMILIES))
+    settings = settings.model_copy(update={"train": n, "val": 0, "test": 0, "test_ood": 0, "questions_per_image": 1})
+
+    def add_media(data: bytes, suffix: str) -> str:
+        path = folder / f"{sha256_bytes(data)[:32]}{suffix}"
+        path.write_bytes(data)
+        return str(path)
+
+    for candidate in generate(settings, add_media):
+        if candidate.example is not None:
+            yield candidate.example
+
+
+@lru_cache(maxsize=1)
+def _scratch():  # type: ignore[no-untyped-def]
+    """One temporary folder for the process; removed with it."""
+    import tempfile
+
+    return tempfile.TemporaryDirectory(prefix="smolstudio-pictures-")
