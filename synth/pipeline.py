@@ -13,6 +13,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+from . import leakage
 from .dataset import MEDIA, Card, DatasetDir, DatasetWriter
 from .errors import DataError, RunError
 from .example import Example
@@ -105,4 +106,5 @@ def build_dataset(
                 seconds=round(time.monotonic() - start, 3),
             )
         )
+        leakage.record(folder)
     return DatasetDir(target)

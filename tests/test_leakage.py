@@ -96,9 +96,9 @@ def test_the_report_reads_as_markdown_and_as_json() -> None:
 def test_the_report_is_kept_in_card_and_readme_once(workspace: Workspace) -> None:
     dataset = build_dataset("math", {"train": 50, "val": 5, "test": 5, "test_ood": 5}, "m", workspace)
     report = record(dataset.path)
-    record(dataset.path)
     again = DatasetDir(dataset.path)
     assert LeakageReport.model_validate(again.card.notes["leakage"]) == report
+    assert again.card == dataset.card
     assert (dataset.path / "README.md").read_text("utf-8").count("## Leakage between splits") == 1
     assert again.verify() == []
 
