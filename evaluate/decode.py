@@ -17,7 +17,7 @@ PREFILL_TOKENS = 8192  # tokens per prefill call, padding included: bounds activ
 
 
 class Generated(NamedTuple):
-    """One finished row: its place in the prompts, new tokens without the end token, exp(mean log-probability), seconds."""
+    """One finished row: place in the prompts, tokens without the end token, exp(mean log-probability), seconds."""
 
     place: int
     tokens: list[int]
