@@ -19,7 +19,7 @@ from synth.vision import Spec, generate
 from synth.vision.canvas import STYLES, Canvas
 from synth.vision.check import check_example, reread
 from synth.vision.degrade import EFFECTS, degrade
-from synth.vision.generate import SAMPLERS, ask, held_out, make_row, sample_picture
+from synth.vision.candidates import SAMPLERS, ask, held_out, make_row, sample_picture
 from synth.vision.scene import Question
 from synth.vision.spec import KINDS
 from synth.workspace import Workspace
@@ -121,7 +121,7 @@ def test_clipped_and_overlapping_text_is_rejected() -> None:
 
 def test_settings_that_let_nothing_through_end_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("synth.vision.canvas.MIN_MODEL_TEXT_PX", 99)
-    monkeypatch.setattr("synth.vision.generate.MAX_BARREN_PICTURES", 20)
+    monkeypatch.setattr("synth.vision.candidates.MAX_BARREN_PICTURES", 20)
     with pytest.raises(DataError, match="Raise size"):
         candidates(train=5, kinds=("receipt",))
 

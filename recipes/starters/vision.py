@@ -17,7 +17,7 @@ from typing import Any
 
 from recipes.starters.text_training import Plan
 from recipes.starters.vision_data import FAMILIES, examples
-from recipes.starters.vision_model import build, export
+from recipes.starters.vision_model import build, export, load_tower
 from recipes.starters.vision_training import VisionTrainer
 
 CHECK_ROWS = 160
@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--text-starter", type=Path, help="folder of the language half; fresh weights without it")
+    parser.add_argument("--tower", type=Path, help="tower.safetensors of recipes.starters.vision_tower")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=10, help="packed sequences per step")
     parser.add_argument("--length", type=int, default=384, help="tokens per packed sequence")
@@ -92,6 +93,8 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     tokenizer = None if asked.text_starter else starter_tokenizer()
     model, processor = build(asked.text_starter, tokenizer, seed=asked.seed)
+    if asked.tower:
+        load_tower(model, asked.tower)
     plan = Plan(
         seed=asked.seed, steps=asked.steps, minutes=asked.minutes, batch=asked.batch, length=asked.length,
         muon_lr=asked.muon_lr, compile=not asked.no_compile, save_sec=asked.save_sec,
@@ -99,7 +102,13 @@ def main() -> None:
     trainer = VisionTrainer(model, processor, plan, asked.out, asked.slots)
     resumed = trainer.resume()
     size = sum(p.numel() for p in model.parameters())
-    trainer.log(parameters=size, language=str(asked.text_starter), resumed=resumed, plan=plan._asdict())
+    trainer.log(
+        parameters=size,
+        language=bool(asked.text_starter),
+        tower=bool(asked.tower),
+        resumed=resumed,
+        plan=plan._asdict(),
+    )
     trainer.run(measure_and_export)
 
 

@@ -47,7 +47,7 @@ def spec(seed: int = 0, kinds: Sequence[str] = tuple(FAMILIES)) -> Spec:
 
 def rows(rng: Random, list_share: float) -> Iterator[VisionRow]:
     """An endless stream; `list_share` of the rows only transcribe, the others transcribe, reason and answer."""
-    from synth.vision.generate import render, sample_picture, target_of
+    from synth.vision.candidates import render, sample_picture, target_of
     from synth.vision.scene import Rejected
 
     specs = {kind: spec(kinds=(kind,)) for kind in FAMILIES}

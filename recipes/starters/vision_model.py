@@ -1,7 +1,7 @@
 """The vision starter's shape: a SmolVLM with a small tower, its language half taken from a text starter.
 
-`build` makes the model and its real SmolVLMProcessor; `export` writes both to a folder that transformers loads. Training
-is in `vision_training`.
+`build` makes the model and its real SmolVLMProcessor; `export` writes both to a folder that transformers loads.
+Training is in `vision_training`.
 """
 
 from __future__ import annotations
@@ -140,6 +140,15 @@ def _take_language(model: Any, text: Any) -> None:
         new.normal_(0.0, float(old.std()))
         new[: old.shape[0]] = old
     model.tie_weights()
+
+
+def load_tower(model: Any, file: Path) -> None:
+    """Take tower and connector from what `recipes.starters.vision_tower` wrote."""
+    from safetensors.torch import load_file
+
+    _, unexpected = model.model.load_state_dict(load_file(file), strict=False)
+    if unexpected:
+        raise ValueError(f"{file} is not a tower of this shape: {unexpected}")
 
 
 def export(model: Any, processor: Any, folder: Path) -> None:

@@ -2,9 +2,10 @@
 
     python -m recipes.starters.vision_tower --minutes 25 --threads 1 --out DIR
 
-A picture's transcription is a list of two-word items ("red 4", "blue circle"). A head with one learned query per item reads
-them off the tower's image tokens, which costs a fifth of training through the language half and gives the tower a dense
-signal from the first step. Only tower and connector go on to `recipes.starters.vision` (--tower DIR/tower.safetensors).
+A picture's transcription is a list of two-word items ("red 4", "blue circle"). A head with one learned query per item
+reads them off the tower's image tokens, which costs a fraction of training through the language half and gives the
+tower a dense signal from the first step. Only tower and connector go on to `recipes.starters.vision`
+(--tower DIR/tower.safetensors).
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def make_reader(vision_model: Any, connector: Any, width: int) -> Any:
     import torch
     from torch import nn
 
-    class Reader(nn.Module):
+    class Reader(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.vision_model, self.connector = vision_model, connector

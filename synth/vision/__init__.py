@@ -4,7 +4,7 @@
 not read pictures and trains nothing.
 """
 
-from synth.vision.generate import VERSION, generate
+from synth.vision.candidates import VERSION, generate
 from synth.vision.spec import Spec
 
 __all__ = ["VERSION", "Spec", "generate"]
