@@ -37,9 +37,9 @@ def serve(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Serve a base or tuned model behind an OpenAI-compatible HTTP endpoint."""
-    from studio.serve import serve_model
+    from studio.serve import serve as serve_model
 
-    serve_model(model, adapter or None, host, port, workspace_of(workspace))
+    serve_model(model, adapter or None, workspace_of(workspace), host=host, port=port)
 
 
 def stub_endpoint(
