@@ -65,10 +65,11 @@ def interval_bar(value: float, low: float, high: float, top: float, css: str) ->
     ).format(css=css, v=v, a=a, b=b)
 
 
-def difference_mark(delta: float, low: float, high: float, margin: float, reach: float, css: str) -> Markup:
+def difference_mark(
+    delta: float, low: float, high: float, margin: float, span: tuple[float, float], css: str
+) -> Markup:
     """A difference with its interval around zero; the shaded band is what still counts as "not worse"."""
-    at = Scale(-reach, reach, 4, 296)
-    low, high = max(-reach, low), min(reach, high)
+    at = Scale(*span, 4, 296)
     return Markup(
         '<svg class="mark {css}" viewBox="0 0 300 18" preserveAspectRatio="none" aria-hidden="true">'
         '<rect class="allowed" x="{m}" width="{w}" height="18"/><path class="zero" d="M{z} 0V18"/>'
@@ -96,6 +97,14 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     step *= next(k for k in (1, 2, 5, 10) if (high - low) / (step * k) <= about)
     first = math.ceil(low / step - 1e-9)
     return [round(first * step + i * step, 12) for i in range(int((high - first * step) / step + 1e-9) + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten in [low, high]; powers alone over more than two decades."""
+    factors = (1, 2, 5) if high / low <= 100 else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = [float(f"{factor}e{decade}") for decade in decades for factor in factors]
+    return [value for value in steps if low <= value <= high]
 
 
 def axes(
@@ -155,9 +164,7 @@ def pareto(report: JsonDict) -> Markup | None:
     x = Scale(cheap / 2.2, dear * 2.2, LEFT, WIDTH - RIGHT, log=True)
     top = min(1.0, max(m.high for m in marks) * 1.15) if lower else 1.0
     y = Scale(0.0, top, HEIGHT - BOTTOM, TOP + 14)
-    decades = range(math.floor(math.log10(x.low)), math.ceil(math.log10(x.high)) + 1)
-    steps = [k * 10.0**d for d in decades for k in ((1, 2, 5) if len(decades) < 4 else (1,))]
-    x_ticks = [(value, usd(value)) for value in steps if x.low <= value <= x.high]
+    x_ticks = [(value, usd(value)) for value in log_ticks(x.low, x.high)]
     y_ticks = [(value, f"{100 * value:.0f} %") for value in ticks(0, top)]
     name = f"{ERROR_RATES[metric]} (lower is better)" if lower else metric
     body = axes(x, y, x_ticks, y_ticks, ("USD per 1,000 answers, log scale", name))
@@ -185,12 +192,14 @@ def _labels(marks: Sequence[Mark], x: Scale, y: Scale) -> list[Markup]:
     """Names beside the marks, pushed apart vertically where they would overlap."""
     drawn: list[Markup] = []
     taken: list[tuple[bool, float]] = []
-    for mark in sorted(marks, key=lambda m: y(m.value)):
+    middle = (y.start + y.end) / 2
+    for mark in sorted(marks, key=lambda m: abs(y(m.value) - middle), reverse=True):
         at = x(mark.usd_per_1k)
         left = at > WIDTH * 0.6
         height = y(mark.value) + 4
+        step = -3 if height > middle else 3  # away from the nearer edge of the plot
         while any(side == left and abs(height - other) < 15 for side, other in taken):
-            height += 3
+            height += step
         taken.append((left, height))
         name = mark.label if len(mark.label) <= 42 else mark.label[:41] + "…"
         drawn.append(text(at - 12 if left else at + 12, height, name, "end" if left else "start", f"label {mark.css}"))
@@ -244,11 +253,15 @@ def cascade(report: JsonDict) -> Markup | None:
     )
     path = " ".join(f"{x(point['escalated'])},{y(point['score'])}" for point in curve)
     body.append(Markup('<polyline class="curve" points="{}"/>').format(path))
-    ends = (("small", curve[0], "small alone", "start", 10), ("large", curve[-1], "large alone", "end", -10))
-    for css, point, name, anchor, shift in ends:
+    ends = (
+        ("small", curve[0], curve[1], "small alone", "start", 12),
+        ("large", curve[-1], curve[-2], "large alone", "end", -12),
+    )
+    for css, point, neighbour, name, anchor, shift in ends:
         at = (x(point["escalated"]), y(point["score"]))
+        below = 20 if neighbour["score"] > point["score"] else -12
         body.append(Markup('<g class="{}"><circle class="symbol" cx="{}" cy="{}" r="6"/></g>').format(css, *at))
-        body.append(text(at[0] + shift, at[1] - 10, name, anchor, f"label {css}"))
+        body.append(text(at[0] + shift, at[1] + below, name, anchor, f"label {css}"))
     if found["chosen"]:
         at = (x(found["chosen"]["escalated"]), y(found["chosen"]["score"]))
         body.append(Markup('<circle class="crossing" cx="{}" cy="{}" r="6"/>').format(*at))

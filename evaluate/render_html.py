@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,8 +98,13 @@ def _filters() -> dict[str, Any]:
     from evaluate.stats import about
 
     return {
-        "percent": wording.percent,
+        "nb": _unbroken,
+        "percent": lambda value, digits=1: _unbroken(wording.percent(value, digits)),
         "points": lambda value: wording.points(value).replace("+0.0 points", "0.0 points"),
+        "size": lambda value: wording.points(value).removeprefix("+"),
+        "bounds": lambda ci95: f"{100 * ci95[0]:.1f} to {100 * ci95[1]:.1f}",
+        "signed_bounds": lambda ci95: f"{100 * ci95[0]:+.1f} to {100 * ci95[1]:+.1f}",
+        "chance": lambda p: "over 99.9\u00a0%" if p > 0.999 else _unbroken(wording.percent(p)),
         "usd": wording.usd,
         "usd_short": _usd_short,
         "count": wording.count,
@@ -108,6 +114,11 @@ def _filters() -> dict[str, Any]:
         "params_short": lambda value: wording.params(value).replace("-parameter ", " parameters"),
         "duration": _duration,
     }
+
+
+def _unbroken(words: str) -> str:
+    """Percent signs and magnitudes stay on the line of their number."""
+    return re.sub(r"(?<=\d) (?=[%M])", "\u00a0", words)
 
 
 def _usd_short(value: float | None) -> str:
@@ -144,7 +155,7 @@ def _context(report: JsonDict) -> JsonDict:
         "role": lambda system_id: charts.role(report, system_id),
         "metric_name": lambda name: wording.ERROR_RATES.get(name, name),
         "top": max([cell["ci95"][1] for cell in cells], default=1.0) if lower else 1.0,
-        "reach": _reach(report["comparisons"]),
+        "span": _span(report["comparisons"], report["margin"]),
         "methods": sorted({row["method"] for row in report["comparisons"]}),
         "interval_bar": charts.interval_bar,
         "difference_mark": charts.difference_mark,
@@ -158,6 +169,7 @@ def _context(report: JsonDict) -> JsonDict:
         "money": charts.break_even(report) if report["large"] else None,
         "cascade": charts.cascade(report),
         "heat": _heat(report["sensitivity"]["heat"]),
+        "accuracy_sentence": wording.accuracy(report),
         "pay_back": wording.pay_back(report) if report["large"] else "",
         "slider": _slider(report),
         "family_systems": _family_systems(report),
@@ -167,10 +179,11 @@ def _context(report: JsonDict) -> JsonDict:
     }
 
 
-def _reach(comparisons: list[JsonDict]) -> float:
-    """Half width of the axis that all differences share, a round number of points."""
-    widest = max([abs(bound) for row in comparisons for bound in row["ci95"]], default=0.1)
-    return next((step for step in (0.02, 0.05, 0.1, 0.2, 0.4, 0.6) if step >= widest), 1.0)
+def _span(comparisons: list[JsonDict], margin: float) -> tuple[float, float]:
+    """The axis that all differences share: in steps of 5 points, with zero and the margin on it."""
+    bounds = [bound for row in comparisons for bound in row["ci95"]]
+    low, high = min([-1.5 * margin, *bounds]), max([1.5 * margin, 0.02, *bounds])
+    return max(-1.0, math.floor(low * 20) / 20), min(1.0, math.ceil(high * 20) / 20)
 
 
 def _swing_reach(sensitivity: JsonDict) -> float:

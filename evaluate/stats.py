@@ -153,10 +153,13 @@ def resample_sums(columns: Floats, clusters: Sequence[str] | None, seed: int, re
     """(resamples, k): column sums over clusters drawn with replacement; all columns see the same draw (joint)."""
     sums = cluster_sums(columns, clusters)
     rng = np.random.default_rng(seed)
-    count, drawn = len(sums), np.empty((resamples, sums.shape[1]))
-    for i in range(resamples):
-        weights = np.bincount(rng.integers(0, count, count), minlength=count)
-        drawn[i] = weights @ sums
+    count, at_once = len(sums), max(1, 1_000_000 // len(sums))  # bounds memory, not results
+    drawn = np.empty((resamples, sums.shape[1]))
+    for start in range(0, resamples, at_once):
+        picks = rng.integers(0, count, (min(at_once, resamples - start), count))
+        picks += count * np.arange(len(picks))[:, None]
+        weights = np.bincount(picks.ravel(), minlength=picks.size).reshape(picks.shape)
+        drawn[start : start + len(picks)] = weights @ sums
     return drawn
 
 
@@ -361,10 +364,15 @@ def verdict(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm-adjusted p values, in the order given; [] for none."""
-    from statsmodels.stats.multitest import multipletests
+    """Holm-adjusted p values, in the order given; [] for none.
 
-    return [float(p) for p in multipletests(list(p_values), method="holm")[1]] if p_values else []
+    Own lines, because statsmodels' multipletests runs a full garbage collection at each call (0.4 s here).
+    """
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values, dtype=np.float64)[order] * factors))
+    return [float(p) for p in adjusted]
 
 
 def seed_spread(values: Sequence[float]) -> SeedSpread:

@@ -85,15 +85,18 @@ def find(report: JsonDict, system_id: str | None) -> JsonDict | None:
 
 def headline(report: JsonDict) -> str:
     """Who answers how much of the test rows, and when tuning pays back."""
+    return f"{accuracy(report)} {pay_back(report)}" if report["large"] else accuracy(report)
+
+
+def accuracy(report: JsonDict) -> str:
+    """The first sentence of the headline."""
     small, large = find(report, report["small"]), find(report, report["large"])
     split = report["primary_split"]
     assert small is not None
     sentence = f"The {params(small['params'])}model “{small['label']}” {_does(small, split)}"
     if large is not None:
-        sentence += f"; {_asked(large)} {_does(large, split, short=True)}. {pay_back(report)}"
-    else:
-        sentence += "."
-    return sentence
+        sentence += f"; {_asked(large)} {_does(large, split, short=True)}"
+    return f"{sentence}."
 
 
 def _does(system: JsonDict, split: str, short: bool = False) -> str:

@@ -142,6 +142,13 @@ def test_holm_is_the_step_down_rule() -> None:
     assert stats.holm([]) == []
 
 
+def test_holm_agrees_with_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    p_values = list(np.random.default_rng(9).uniform(0, 0.2, 12))
+    assert stats.holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
+
+
 def test_power_and_detectable_effect_are_inverses() -> None:
     rows = stats.rows_needed(0.03, sd=0.5)
     assert stats.minimum_detectable_effect(0.5, rows) == pytest.approx(0.03, rel=0.001)
