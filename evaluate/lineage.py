@@ -178,7 +178,6 @@ def _versions() -> dict[str, str]:
 def machine() -> dict[str, str]:
     """Processor, cores, memory, GPU and system of this machine; no names of hosts or users."""
     import psutil
-    import torch
 
     facts = {
         "cpu": _cpu_name(),
@@ -186,8 +185,10 @@ def machine() -> dict[str, str]:
         "memory_gb": f"{psutil.virtual_memory().total / 2**30:.0f}",
         "os": f"{platform.system()} {platform.machine()}",
     }
-    if torch.cuda.is_available():
-        facts["gpu"] = torch.cuda.get_device_name(0)
+    if Path("/proc/driver/nvidia/version").is_file():  # torch takes seconds to import: only where there is a GPU
+        import torch
+
+        facts |= {"gpu": torch.cuda.get_device_name(0)} if torch.cuda.is_available() else {}
     return facts
 
 
