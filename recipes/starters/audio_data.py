@@ -8,6 +8,7 @@ forgot. There are no drug names, codes, dates, clock times or units here on purp
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -177,7 +178,7 @@ def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Pa
     from synth.example import AudioPart, make_example, user
     from synth.storage import sha256_bytes
 
-    folder = media or _scratch()
+    folder = media or scratch()
     rng = Random(f"audio-starter/{seed}")
     texts = sentences(rng, families)
     with EspeakVoice() as voice:
@@ -200,11 +201,10 @@ def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Pa
 
 
 @lru_cache(maxsize=1)
-def _scratch_holder() -> object:
-    import tempfile
-
+def _temporary() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="smolstudio-speech-")
 
 
-def _scratch() -> Path:
-    return Path(str(_scratch_holder().name))
+def scratch() -> Path:
+    """This process's folder of replay recordings, removed when it ends."""
+    return Path(_temporary().name)

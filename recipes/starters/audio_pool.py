@@ -142,7 +142,7 @@ def disturbed(mel: Mel, rng: np.random.Generator) -> Mel:
 
 
 def masked(features: Mel, rng: np.random.Generator, frames: int) -> Mel:
-    """SpecAugment on a scaled (80, 400) window: up to two bands of 10 and two stretches of 16 frames become its mean."""
+    """SpecAugment on a scaled (80, 400) window: up to two bands and two stretches become its mean."""
     mean = features[:, :frames].mean()
     for _ in range(rng.integers(0, 3)):
         band, width = rng.integers(0, len(features) - 10), rng.integers(1, 11)

@@ -1,0 +1,233 @@
+"""Preference tuning of a speech model, as QLoRA with our own DPO loss: TRL has none for encoder-decoder models.
+
+Chosen is the true transcript, rejected the model's own wrong hypothesis. The reference is the adapter that training
+starts from (or the bare base): its log-probabilities of all pairs are computed once, before the first step. Where the
+dataset has no `rejected` transcripts, pairs are mined (`recipes.preference`) and kept in `pairs/` of the run. See
+`recipes.training` for what all train modules share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from recipes import audio_pairs, audio_rows, preflight, training
+from recipes.audio_rows import Windowed
+from recipes.options import Dpo
+from recipes.recipe import Recipe
+from recipes.rows import IGNORED, TokenRow
+from recipes.run import Run, TrainResult
+from synth.dataset import DatasetDir
+from synth.example import Example
+
+
+class PairRow(NamedTuple):
+    """A recording with both transcripts as tokens."""
+
+    sound: Windowed
+    chosen: TokenRow
+    rejected: TokenRow
+
+
+class Logps(NamedTuple):
+    """Log-probabilities of whole transcripts in nats, (pairs,) each."""
+
+    chosen: Any
+    rejected: Any
+
+
+def train(run: Run, recipe: Recipe) -> TrainResult:
+    """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
+    pairs = audio_pairs.pair_dataset(run, recipe)
+    work = training.prepare(run, recipe)
+    run.emit("phase", name="encoding")
+    data = recipe.data
+    learned = [e for e in pairs.examples(data.train_split) if e.rejected is not None][: recipe.dpo.max_pairs]
+    watched = list(islice(pairs.examples(data.val_split), data.max_val_examples)) if data.val_split else []
+    seconds = audio_pairs.window(recipe, run, learned, pairs, work.loaded.processor)
+    audio_rows.shorten(work.loaded.model, work.loaded.processor, seconds)
+    encoded = encode(learned, work, pairs, seconds)
+    held = encode([e for e in watched if e.rejected is not None], work, pairs, seconds) if recipe.eval_steps else []
+    trainer = build_trainer(work, encoded, held)
+    preflight.check(trainer, [row for pair in encoded for row in (pair.chosen, pair.rejected)])
+    result = training.fit(trainer)
+    audio_rows.note_window(run.adapter, seconds)
+    return result
+
+
+def encode(examples: Sequence[Example], work: training.Work, pairs: DatasetDir, seconds: float) -> list[PairRow]:
+    """Windows and both transcripts of the pairs, in order: `target` is chosen, whatever data.target says."""
+    if not examples:
+        return []
+    data, processor = work.recipe.data.model_copy(update={"target": "target"}), work.loaded.processor
+    wrong = [e.model_copy(update={"target": e.rejected}) for e in examples]
+    recordings = [audio_rows.recording(example, pairs) for example in examples]
+    parts = (
+        audio_rows.windows(recordings, processor, seconds),
+        audio_rows.encode(examples, processor, data),
+        audio_rows.encode(wrong, processor, data),
+    )
+    return [PairRow(*row) for row in zip(*parts, strict=True)]
+
+
+def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRow]) -> Any:
+    """transformers' Trainer with the preference loss; `held` are the pairs of the validation loss."""
+    from transformers import Trainer as Plain
+    from transformers import TrainingArguments
+
+    class Trainer(_Preference, training.RunTrainer, Plain):  # type: ignore[misc]
+        pass
+
+    trainer = Trainer(
+        model=work.loaded.model,
+        args=training.training_args(TrainingArguments, work, label_names=["labels"]),
+        # Never masked: the reference heard whole recordings, and a mask would count as a difference of the policies.
+        train_dataset=audio_rows.Rows(learned, watched=True),
+        eval_dataset=audio_rows.Rows(held, watched=True) if held else None,
+        processing_class=work.loaded.tokenizer,
+        work=work,
+        lengths=[max(len(r.chosen.input_ids), len(r.rejected.input_ids)) for r in learned],
+    )
+    trainer.data_collator = PairCollator(
+        work.loaded.tokenizer.pad_token_id, work.recipe.seed, lambda: trainer.batches.epoch
+    )
+    trainer.model_accepts_loss_kwargs = False  # the loss is a mean over pairs, whatever their tokens
+    trainer.note_reference([*learned, *held])
+    return trainer
+
+
+class PairCollator(audio_rows.Batcher):
+    """Each recording once, and for the decoder the chosen transcripts of all pairs, then the rejected ones.
+
+    `reference` holds the two log-probabilities of each row, by the row's identity.
+    """
+
+    reference: dict[int, tuple[float, float]]
+
+    def __call__(self, items: Sequence[tuple[int | None, PairRow]]) -> dict[str, Any]:
+        import torch
+
+        both = self.tokens([row.chosen for _, row in items] + [row.rejected for _, row in items])
+        sounds = self.sounds([(number, row.sound) for number, row in items])
+        known = torch.tensor([self.reference.get(id(row), (0.0, 0.0)) for _, row in items])
+        return {"input_features": sounds, **both, "reference": known}
+
+
+class _Preference:
+    """Mix in before RunTrainer: the loss of a batch of pairs, and what it means in rewards."""
+
+    def note_reference(self, pairs: Sequence[PairRow]) -> None:
+        """Compute the reference's log-probabilities, without masks, by the model as it stands now."""
+        import torch
+
+        collate, model = self.data_collator, self.model  # type: ignore[attr-defined]
+        size = self.args.per_device_train_batch_size  # type: ignore[attr-defined]
+        self._metrics: dict[str, dict[str, list[float]]] = {"train": {}, "eval": {}}
+        collate.reference = {}
+        with torch.no_grad(), _without_dropout(model):
+            for start in range(0, len(pairs), size):
+                part = pairs[start : start + size]
+                found = self._logps(model, collate([(None, row) for row in part]))
+                values = zip(found.chosen.tolist(), found.rejected.tolist(), strict=True)
+                collate.reference |= {id(row): both for row, both in zip(part, values, strict=True)}
+
+    def _logps(self, model: Any, inputs: dict[str, Any]) -> Logps:
+        import torch
+
+        device = next(model.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.args.bf16):  # type: ignore[attr-defined]
+            return pair_logps(model, {name: value.to(device) for name, value in inputs.items()})
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        policy = self._logps(model, inputs)
+        reference = Logps(*inputs["reference"].to(policy.chosen).unbind(1))
+        lengths = Logps(*(inputs["labels"] != IGNORED).sum(1).chunk(2))
+        dpo: Dpo = self.work.recipe.dpo  # type: ignore[attr-defined]
+        loss = preference_loss(policy, reference, lengths, dpo).mean()
+        if dpo.sft_weight:
+            loss = loss - dpo.sft_weight * policy.chosen.sum() / lengths.chosen.sum()
+        self._note(policy, reference, dpo.beta, "train" if model.training else "eval")
+        return (loss, {"loss": loss.detach()}) if return_outputs else loss
+
+    def _note(self, policy: Logps, reference: Logps, beta: float, kind: str) -> None:
+        chosen = beta * (policy.chosen - reference.chosen).detach()
+        rejected = beta * (policy.rejected - reference.rejected).detach()
+        for name, values in (
+            ("rewards/chosen", chosen),
+            ("rewards/rejected", rejected),
+            ("rewards/margins", chosen - rejected),
+            ("rewards/accuracies", (chosen > rejected).float()),
+        ):
+            self._metrics[kind].setdefault(name, []).append(float(values.mean()))
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Add the mean rewards since the last log of the same kind, training or validation."""
+        kind = "eval" if any(name.startswith("eval_") for name in logs) else "train"
+        for name, values in self._metrics[kind].items():
+            logs[name if kind == "train" else f"eval_{name}"] = sum(values) / len(values)
+        self._metrics[kind].clear()
+        super().log(logs, *args, **kwargs)  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def _without_dropout(model: Any) -> Iterator[None]:
+    """Eval-mode arithmetic without eval mode, which 4-bit layers would take as leave to repack themselves."""
+    import torch
+
+    active = [m for m in model.modules() if isinstance(m, torch.nn.Dropout) and m.training]
+    for layer in active:
+        layer.eval()
+    try:
+        yield
+    finally:
+        for layer in active:
+            layer.train()
+
+
+def pair_logps(model: Any, inputs: dict[str, Any]) -> Logps:
+    """Log-probability of each transcript given its recording: one pass of the encoder, one of the decoder for both.
+
+    `input_features` (pairs, bands, frames); `decoder_input_ids` and `labels` (2 × pairs, tokens), chosen ones first.
+    """
+    from transformers.modeling_outputs import BaseModelOutput
+
+    network = model.get_base_model() if hasattr(model, "get_base_model") else model
+    heard = network.model.encoder(inputs["input_features"]).last_hidden_state
+    hidden = network.model(
+        encoder_outputs=BaseModelOutput(last_hidden_state=heard.repeat(2, 1, 1)),
+        decoder_input_ids=inputs["decoder_input_ids"],
+        use_cache=False,
+    ).last_hidden_state
+    sums = transcript_logps(network.get_output_embeddings()(hidden), inputs["labels"])
+    return Logps(*sums.chunk(2))
+
+
+def transcript_logps(logits: Any, labels: Any) -> Any:
+    """Sum of log-probabilities over the learned tokens, (rows,) in nats. Position t predicts label t + 1."""
+    targets = labels[:, 1:]
+    scores = logits[:, :-1].float().log_softmax(-1)
+    picked = scores.gather(2, targets.clamp(min=0)[..., None])[..., 0]
+    return (picked * (targets != IGNORED)).sum(1)
+
+
+def preference_loss(policy: Logps, reference: Logps, lengths: Logps, dpo: Dpo) -> Any:
+    """The loss of each pair, (pairs,): arXiv 2305.18290 eq. 7 (sigmoid), SLiC hinge, or IPO per token (2310.12036 eq.
+    17).
+
+    `lengths` are the learned tokens of each transcript, which only IPO uses. Without label smoothing, which TRL leaves
+    out of the sigmoid loss, these are TRL's numbers.
+    """
+    import torch
+    from torch.nn.functional import logsigmoid
+
+    chosen, rejected = policy.chosen - reference.chosen, policy.rejected - reference.rejected
+    margin = dpo.beta * (chosen - rejected)
+    if dpo.loss_type == "hinge":
+        return torch.relu(1 - margin)
+    if dpo.loss_type == "ipo":
+        return (chosen / lengths.chosen - rejected / lengths.rejected - 1 / (2 * dpo.beta)) ** 2
+    return -logsigmoid(margin) * (1 - dpo.label_smoothing) - logsigmoid(-margin) * dpo.label_smoothing

@@ -1,0 +1,171 @@
+"""Preference tuning of tiny Whispers, and our encoder-decoder loss against TRL's where both apply."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from recipes import audio_answers, audio_dpo, audio_pairs, audio_sft
+from recipes.options import Dpo
+from recipes.recipe import load_recipe
+from recipes.run import Run, Stopped
+from recipes.sampling import Answer
+from synth.workspace import Workspace
+from tests.tiny import tiny_llama
+from tests.tiny_audio import tiny_whisper, tones_dataset
+
+
+@pytest.fixture(scope="module", params=["multilingual", "english_only"])
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base") / str(request.param)
+    return tiny_whisper(folder, english_only=request.param == "english_only")
+
+
+def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
+    recipe: dict[str, Any] = {
+        "method": "audio_dpo",
+        "base_model": str(base),
+        "data": {"dataset": "pairs"},
+        "lora": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]},
+        "optim": {
+            "learning_rate": 5e-3,
+            "num_train_epochs": 2,
+            "per_device_train_batch_size": 4,
+            "bf16": False,
+            "warmup_ratio": 0.0,
+        },
+        "logging_steps": 1,
+        "save_steps": 3,
+    }
+    return Run.create(workspace, load_recipe(recipe, [f"{key}={value}" for key, value in changes.items()]), run_id)
+
+
+def train(run: Run, method: Any = audio_dpo) -> Any:
+    with run.hold():
+        return method.train(run, run.recipe)
+
+
+def test_margins_grow_from_zero_and_every_adapter_tensor_moves(workspace: Workspace, base: Path) -> None:
+    tones_dataset(workspace.datasets / "pairs", train=16, wrong=True)
+    run = make_run(workspace, base, "dpo", eval_steps=4)
+    result = train(run)
+    steps = run.events("step")
+    assert result.steps == len(steps) == 8
+    assert abs(steps[0]["rewards/margins"]) < 1e-4, "at the start the model is its reference"
+    assert steps[-1]["rewards/margins"] > steps[0]["rewards/margins"] + 0.02
+    assert all("rewards/margins" in event for event in run.events("eval"))
+    weights = load_file(run.adapter / "adapter_model.safetensors")
+    assert len(weights) == 2 * (2 * 6 + 2 * 10)
+    assert all(w.abs().sum() > 0 for w in weights.values())
+
+
+def test_dpo_holds_the_tuned_adapter_as_reference_and_keeps_its_window(workspace: Workspace, base: Path) -> None:
+    tones_dataset(workspace.datasets / "pairs", train=8, longest=2.7, wrong=True)
+    sft = make_run(workspace, base, "sft", method="audio_sft", **{"optim.max_steps": 3})
+    train(sft, audio_sft)
+    tones_dataset(workspace.datasets / "short", train=8, longest=0.9, wrong=True)
+    run = make_run(workspace, base, "dpo", adapter="sft", **{"optim.max_steps": 2, "data.dataset": "short"})
+    train(run)
+    assert audio_dpo.audio_rows.noted_window(run.adapter) == 3.0
+    before = load_file(sft.adapter / "adapter_model.safetensors")
+    after = load_file(run.adapter / "adapter_model.safetensors")
+    assert all(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_stopped_run_resumes_with_identical_losses_and_weights(
+    workspace: Workspace, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tones_dataset(workspace.datasets / "pairs", train=16, wrong=True)
+    whole = make_run(workspace, base, "whole")
+    train(whole)
+    parted = make_run(workspace, base, "parted")
+    emit = parted.emit
+
+    def stop_at_four(kind: str, **fields: Any) -> None:
+        emit(kind, **fields)
+        if kind == "step" and fields["step"] == 4:
+            parted.request_stop()
+
+    monkeypatch.setattr(parted, "emit", stop_at_four)
+    with pytest.raises(Stopped):
+        train(parted)
+    again = Run(parted.path)
+    train(again)
+    losses = [{e["step"]: e["loss"] for e in run.events("step")} for run in (whole, again)]
+    assert losses[0] == losses[1]
+    weights = [load_file(run.adapter / "adapter_model.safetensors") for run in (whole, again)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(
+    workspace: Workspace, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tones_dataset(workspace.datasets / "plain", train=6, val=2)
+    asked = []
+
+    def heard(_loaded: Any, sounds: Any, *_: Any, temperature: float = 0.0) -> list[Answer]:
+        asked.append((len(sounds), temperature))
+        return [Answer("Pitch one", True) for _ in sounds]
+
+    monkeypatch.setattr(audio_answers, "transcribe", heard)
+    run = make_run(workspace, base, "dpo", **{"data.dataset": "plain", "dpo.num_generations": 2})
+    mined = audio_pairs.pair_dataset(run, run.recipe)
+    rows = [*mined.examples("train"), *mined.examples("val")]
+    assert len(rows) == 8
+    assert {row.rejected for row in rows} == {"Pitch one"}
+    assert all(row.target.startswith("Pitch ") and row.target == row.answer for row in rows)
+    assert asked == [(8, 0.0), (8, 0.8)]
+    assert all(mined.media_path(row.prompt[0].content[0].path).is_file() for row in rows)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_llama(tmp_path_factory.mktemp("toy") / "llama")
+
+
+@pytest.mark.parametrize("loss_type", ["sigmoid", "hinge", "ipo"])
+def test_our_loss_equals_trls_on_a_decoder_only_model(toy: Path, tmp_path: Path, loss_type: Any) -> None:
+    from datasets import Dataset
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import DPOConfig, DPOTrainer
+
+    torch.manual_seed(0)
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(toy, dtype=torch.float32), LoraConfig(r=4, task_type="CAUSAL_LM")
+    )
+    pairs = [{"prompt": f"Say {n}.", "chosen": f" It is {n}!", "rejected": f" It is {n + 70}, no."} for n in range(4)]
+    trainer = DPOTrainer(
+        model=model,
+        args=DPOConfig(
+            output_dir=str(tmp_path), loss_type=[loss_type], beta=0.3, use_cpu=True, bf16=False, report_to="none",
+            gradient_checkpointing=False,
+        ),
+        train_dataset=Dataset.from_list(pairs),
+        processing_class=AutoTokenizer.from_pretrained(toy),
+    )  # fmt: skip
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B.default" in name:  # TRL holds a copy, "ref", as the reference
+                parameter.normal_(std=0.1)
+    model.eval()
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(4)])
+    with torch.no_grad():
+        expected = trainer.compute_loss(trainer.model, dict(batch))
+        labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
+
+        def logps() -> audio_dpo.Logps:
+            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+            return audio_dpo.Logps(*audio_dpo.transcript_logps(logits, labels).chunk(2))
+
+        policy = logps()
+        with model.disable_adapter():
+            reference = logps()
+        lengths = audio_dpo.Logps(*(labels != -100).sum(1).chunk(2))
+        ours = audio_dpo.preference_loss(policy, reference, lengths, Dpo(beta=0.3, loss_type=loss_type)).mean()
+    assert abs(float(policy.chosen[0] - reference.chosen[0])) > 1e-3, "the adapter must matter for this comparison"
+    assert float(ours) == pytest.approx(float(expected), abs=1e-5)
