@@ -131,6 +131,8 @@ class AnswerBook:
     def __init__(self, path: Path | None = None, accuracy: float = 1.0, seed: int = 0) -> None:
         self.accuracy = accuracy
         self.seed = seed
+        if path and not path.is_file():
+            raise DataError(f"There is no file of answers at {path}.", "Check the path.")
         self._answers = dict(_read_answers(path)) if path else {}
         self._order = list(self._answers.values())
         if path and not self._answers:

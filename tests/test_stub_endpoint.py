@@ -242,6 +242,8 @@ def test_wrong_settings_are_refused(tmp_path: Path) -> None:
         StubSettings(faults={"4290": 1})
     with pytest.raises(ValidationError, match="at most 1"):
         StubSettings(faults={"429": 0.6, "500": 0.6})
+    with pytest.raises(DataError, match="no file of answers"):
+        Stub(StubSettings(answers=tmp_path / "absent.jsonl"))
     (tmp_path / "torn.jsonl").write_text('{"prompt": "a"')
     with pytest.raises(DataError, match="line 1"):
         Stub(StubSettings(answers=tmp_path / "torn.jsonl"))

@@ -49,7 +49,7 @@ def stub_endpoint(
     accuracy: Annotated[float, typer.Option(help="Share of known prompts that are answered rightly")] = 1.0,
     latency_ms: Annotated[float, typer.Option(help="Wait before each answer")] = 0.0,
     faults: Annotated[
-        list[str] | None, typer.Option(help="fault=share, such as rate_limit=0.1; may be repeated")
+        list[str] | None, typer.Option(help="fault=share, such as 429=0.1 or reset=0.05; may be repeated")
     ] = None,
     log: Annotated[Path | None, typer.Option(help="JSONL file of requests")] = None,
 ) -> None:
