@@ -65,7 +65,9 @@ class LeakageReport(BaseModel):
         return not self.faults
 
 
-class _Text(NamedTuple):
+class Text(NamedTuple):
+    """A text folded to lower case, with its numbers and words in order."""
+
     text: str
     numbers: tuple[str, ...]
     words: tuple[str, ...]
@@ -79,7 +81,7 @@ class _Split:
         self.templates: set[str] = set()
         self.media: set[str] = set()
         self.wordings: Counter[str] = Counter()
-        self.texts: list[_Text] = []
+        self.texts: list[Text] = []
         for example in examples:
             self.ids.add(example.id)
             self.templates.add(example.template)
@@ -88,7 +90,7 @@ class _Split:
             text = text_of(example)
             self.wordings[_NUMBERS.sub("0", text)] += 1
             if not media:  # the same question about another picture or recording is no duplicate
-                self.texts.append(_read(text))
+                self.texts.append(read_text(text))
         self._index: dict[tuple[str, ...], list[int]] | None = None
 
     def index(self) -> dict[tuple[str, ...], list[int]]:
@@ -101,12 +103,13 @@ class _Split:
         return self._index
 
 
-def _read(text: str) -> _Text:
+def read_text(text: str) -> Text:
+    """Fold a text and find its numbers and words."""
     folded = text.casefold()
-    return _Text(folded, tuple(_NUMBERS.findall(folded)), tuple(_WORDS.findall(folded)))
+    return Text(folded, tuple(_NUMBERS.findall(folded)), tuple(_WORDS.findall(folded)))
 
 
-def _keys(text: _Text) -> set[tuple[str, ...]]:
+def _keys(text: Text) -> set[tuple[str, ...]]:
     words = text.words
     keys = {words[start : start + GRAM] for start in range(max(1, len(words) - GRAM + 1))}
     if len(text.numbers) > 1:
@@ -117,7 +120,7 @@ def _keys(text: _Text) -> set[tuple[str, ...]]:
 def near_duplicates(known: Iterable[str], texts: Iterable[str]) -> list[tuple[int, int]]:
     """Pairs (place in `texts`, place in `known`) of near-duplicates; at most one for each of `texts`."""
     one, other = _Split(()), _Split(())
-    one.texts, other.texts = [_read(text) for text in known], [_read(text) for text in texts]
+    one.texts, other.texts = [read_text(text) for text in known], [read_text(text) for text in texts]
     return _near(one, other)
 
 
