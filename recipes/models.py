@@ -46,8 +46,11 @@ __all__ = [
     "load_trainable",
     "resolve",
     "save_adapter",
+    "short_attention",
     "starters",
 ]
+
+SHORT_TOKENS = 320
 
 
 class ModelInfo(NamedTuple):
@@ -94,6 +97,7 @@ def load_trainable(recipe: Recipe, runs: Path | None = None) -> Loaded:
     else:
         model = _with_lora(model, recipe.lora, ref.modality)
     keep_gradients(model)
+    lean_lora(model)
     model.train()
     return Loaded(model, load_processor(ref), _info(model, ref, weights, dtype, recipe.quant))
 
@@ -124,11 +128,16 @@ def load_for_inference(
     # Rounded from the dtype of the training, so that the values are those the adapter was fitted to.
     trained_dtype = getattr(torch, stamp["dtype"]) if stamp else dtype
     model = _load_base(base, trained_dtype, quant, weights).to(dtype)
+    processor = load_processor(base)
     if folder:
         model = _with_adapter(model, base, folder, trainable=False)
         model = model.merge_and_unload() if merge else model
+        if base.modality == "audio":
+            from recipes import audio_rows
+
+            audio_rows.listen_as_trained(model, processor, folder)
     model.eval()
-    return Loaded(model, load_processor(base), _info(model, base, weights, dtype, quant))
+    return Loaded(model, processor, _info(model, base, weights, dtype, quant))
 
 
 def load_processor(ref: ModelRef) -> Any:
@@ -176,6 +185,42 @@ def keep_gradients(model: Any) -> None:
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.support_avx512bf16_for_cpu = False
+
+
+def lean_lora(model: Any) -> None:
+    """Give the plain LoRA layers of `model` a forward with fewer passes over memory; the function is PEFT's.
+
+    PEFT casts the input to fp32 (autocast casts it back) and scales the wide output; here the narrow middle is scaled.
+    Measured on two cores: 5 to 9 % of a QLoRA step. Disabled, merged or several adapters take PEFT's own path.
+    """
+    from types import MethodType
+
+    from peft.tuners.lora import LoraLayer
+
+    for module in model.modules():
+        if isinstance(module, LoraLayer) and hasattr(module, "in_features") and not module.lora_variant:
+            module.forward = MethodType(_lean_forward, module)
+
+
+def _lean_forward(layer: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    import torch
+
+    active = layer.active_adapters
+    if args or kwargs or layer.disable_adapters or layer.merged or len(active) != 1 or active[0] not in layer.lora_A:
+        return type(layer).forward(layer, x, *args, **kwargs)
+    name = active[0]
+    narrow = layer.lora_A[name](layer.lora_dropout[name](x)) * layer.scaling[name]
+    return layer.base_layer(x) + torch.nn.functional.linear(narrow, layer.lora_B[name].weight, layer.lora_B[name].bias)
+
+
+def short_attention(model: Any, longest: int) -> None:
+    """On a processor, let `model` compute attention plainly when rows are short: `longest` tokens at most.
+
+    torch's fused attention is slow to differentiate there: 4 times slower than the plain form at 100 tokens, 2 times
+    at 256, equal at 512, where the plain form's memory (square of the length) begins to hurt.
+    """
+    if model.device.type == "cpu" and longest <= SHORT_TOKENS:
+        model.get_base_model().set_attn_implementation("eager")
 
 
 def save_adapter(loaded: Loaded, folder: Path, **more: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recipes import preflight, rows, training
+from recipes import models, preflight, rows, training
 from recipes.recipe import Recipe
 from recipes.run import Run, TrainResult
 
@@ -34,6 +34,9 @@ def build_trainer(work: training.Work, learned: list[rows.TokenRow], held: list[
     from trl import SFTConfig, SFTTrainer
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+    lengths = [len(row.input_ids) for row in learned]
+    models.short_attention(work.loaded.model, max(lengths))
+
     class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
         pass
 
@@ -47,7 +50,7 @@ def build_trainer(work: training.Work, learned: list[rows.TokenRow], held: list[
         data_collator=DataCollatorForLanguageModeling(pad_token_id=work.loaded.tokenizer.pad_token_id),
         processing_class=work.loaded.tokenizer,
         work=work,
-        lengths=[len(row.input_ids) for row in learned],
+        lengths=lengths,
     )
 
 
