@@ -7,8 +7,9 @@ It decodes one window for each recording, as training does; recordings longer th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from recipes import audio_rows
 from recipes.audio_rows import Windowed
@@ -20,20 +21,29 @@ from synth.example import Example
 WINDOWS_AT_ONCE = 32
 
 
+class Heard(NamedTuple):
+    """A transcript, its tokens (the end included), whether the model ended it, exp(mean log-probability)."""
+
+    text: str
+    tokens: int
+    finished: bool
+    confidence: float
+
+
 def transcribe(
     loaded: Loaded, sounds: Sequence[Windowed], max_new_tokens: int | None = None, temperature: float = 0.0
-) -> list[Answer]:
+) -> list[Heard]:
     """One transcript for each window, in order: greedy at temperature 0, else sampled with torch's generator.
 
     `max_new_tokens` is by default as many as the decoder has positions for.
     """
-    answers: list[Answer] = []
+    heard: list[Heard] = []
     for start in range(0, len(sounds), WINDOWS_AT_ONCE):
-        answers += _decode(loaded, sounds[start : start + WINDOWS_AT_ONCE], max_new_tokens, temperature)
-    return answers
+        heard += _decode(loaded, sounds[start : start + WINDOWS_AT_ONCE], max_new_tokens, temperature)
+    return heard
 
 
-def _decode(loaded: Loaded, sounds: Sequence[Windowed], max_new_tokens: int | None, temperature: float) -> list[Answer]:
+def _decode(loaded: Loaded, sounds: Sequence[Windowed], max_new_tokens: int | None, temperature: float) -> list[Heard]:
     import numpy as np
     import torch
     from transformers import GenerationMixin
@@ -48,18 +58,27 @@ def _decode(loaded: Loaded, sounds: Sequence[Windowed], max_new_tokens: int | No
         how = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     with torch.inference_mode():
         # Whisper's own generate adds 30-second segments and fallbacks, which one short window does not need.
-        ids = GenerationMixin.generate(
+        out = GenerationMixin.generate(
             network,
             input_features=features,
             decoder_input_ids=torch.tensor([head] * len(sounds), device=network.device),
             max_new_tokens=min(most, max_new_tokens or most),
             pad_token_id=tokenizer.pad_token_id,
             num_beams=1,
+            return_dict_in_generate=True,
+            output_logits=True,
             **how,
-        )[:, len(head) :]
-    ended = (ids == tokenizer.eos_token_id).any(dim=1).tolist()
-    texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
-    return [Answer(text.strip(), bool(end)) for text, end in zip(texts, ended, strict=True)]
+        )
+    ids = out.sequences[:, len(head) :]
+    scores = torch.stack(out.logits, dim=1).float().log_softmax(-1).gather(2, ids[..., None])[..., 0]
+    return [_heard(tokenizer, row, logps) for row, logps in zip(ids.tolist(), scores.tolist(), strict=True)]
+
+
+def _heard(tokenizer: Any, ids: list[int], logps: list[float]) -> Heard:
+    finished = tokenizer.eos_token_id in ids
+    count = ids.index(tokenizer.eos_token_id) + 1 if finished else len(ids)
+    confidence = math.exp(sum(logps[:count]) / max(1, count))
+    return Heard(tokenizer.decode(ids[:count], skip_special_tokens=True).strip(), count, finished, confidence)
 
 
 def audio_generator(loaded: Loaded, dataset: DatasetDir, seconds: float, temperature: float, seed: int) -> Generate:
@@ -74,6 +93,6 @@ def audio_generator(loaded: Loaded, dataset: DatasetDir, seconds: float, tempera
             torch.manual_seed(seed)
             rounds = [transcribe(loaded, sounds)]
             rounds += [transcribe(loaded, sounds, temperature=temperature) for _ in range(n - 1)]
-        return [list(given) for given in zip(*rounds, strict=True)]
+        return [[Answer(heard.text, heard.finished) for heard in given] for given in zip(*rounds, strict=True)]
 
     return generate

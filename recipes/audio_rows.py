@@ -69,7 +69,7 @@ def rate_hz(processor: Any) -> int:
 
 
 def full_window(processor: Any) -> float:
-    """Seconds of the window that the model was made with."""
+    """Seconds of the window that the model listens to."""
     return float(processor.feature_extractor.n_samples / rate_hz(processor))
 
 
@@ -91,25 +91,37 @@ def window_seconds(recordings: Sequence[Samples], processor: Any) -> float:
 
 
 def shorten(model: Any, processor: Any, seconds: float) -> None:
-    """Make a Whisper listen to windows of `seconds`: its encoder keeps the first positions only. In place."""
+    """Make a Whisper and its extractor listen to windows of `seconds`: the encoder keeps its first positions. In
+    place.
+
+    Raises ModelError when the model has no positions for so long a window.
+    """
     import torch
 
     network = model.get_base_model() if hasattr(model, "get_base_model") else model
-    encoder = network.model.encoder
-    frames = int(seconds * rate_hz(processor)) // processor.feature_extractor.hop_length
-    positions = frames // 2
+    encoder, extractor = network.model.encoder, processor.feature_extractor
+    samples = int(seconds * rate_hz(processor))
+    positions = samples // extractor.hop_length // 2
     table = encoder.embed_positions.weight
     if positions > len(table):
         raise ModelError(f"The model has no positions for {seconds:g} s.", "Choose a shorter window.")
     if positions < len(table):
-        kept = torch.nn.Embedding.from_pretrained(table.data[:positions].clone(), freeze=True)
-        encoder.embed_positions = kept
+        encoder.embed_positions = torch.nn.Embedding.from_pretrained(table.data[:positions].clone(), freeze=True)
         network.config.max_source_positions = encoder.max_source_positions = positions
+    extractor.chunk_length = seconds
+    extractor.n_samples, extractor.nb_max_frames = samples, samples // extractor.hop_length
 
 
 def note_window(adapter: Path, seconds: float) -> None:
     """Keep the window beside the adapter that was trained with it."""
     write_json(adapter / WINDOW_FILE, {"seconds": seconds})
+
+
+def listen_as_trained(model: Any, processor: Any, adapter: Path) -> None:
+    """Give the model the window that its adapter was trained with, where that is known. In place."""
+    seconds = noted_window(adapter)
+    if seconds is not None:
+        shorten(model, processor, seconds)
 
 
 def noted_window(adapter: Path) -> float | None:
@@ -118,10 +130,11 @@ def noted_window(adapter: Path) -> float | None:
     return float(read_json(file)["seconds"]) if file.is_file() else None
 
 
-def windows(recordings: Sequence[Samples], processor: Any, seconds: float) -> list[Windowed]:
-    """The extractor's log-mel features of each recording, padded with silence to `seconds`, in order."""
+def windows(recordings: Sequence[Samples], processor: Any, seconds: float | None = None) -> list[Windowed]:
+    """The extractor's log-mel features of each recording, padded with silence to `seconds` (by default the model's
+    window), in order."""
     extractor = processor.feature_extractor
-    size = int(seconds * rate_hz(processor))
+    size = int((seconds or full_window(processor)) * rate_hz(processor))
     found: list[Windowed] = []
     for start in range(0, len(recordings), RECORDINGS_AT_ONCE):
         part = [np.asarray(samples[:size]) for samples in recordings[start : start + RECORDINGS_AT_ONCE]]

@@ -13,7 +13,6 @@ from recipes import audio_answers, audio_dpo, audio_pairs, audio_sft
 from recipes.options import Dpo
 from recipes.recipe import load_recipe
 from recipes.run import Run, Stopped
-from recipes.sampling import Answer
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
 from tests.tiny_audio import tiny_whisper, tones_dataset
@@ -107,9 +106,9 @@ def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(
     tones_dataset(workspace.datasets / "plain", train=6, val=2)
     asked = []
 
-    def heard(_loaded: Any, sounds: Any, *_: Any, temperature: float = 0.0) -> list[Answer]:
+    def heard(_loaded: Any, sounds: Any, *_: Any, temperature: float = 0.0) -> list[audio_answers.Heard]:
         asked.append((len(sounds), temperature))
-        return [Answer("Pitch one", True) for _ in sounds]
+        return [audio_answers.Heard("Pitch one", 3, True, 0.5) for _ in sounds]
 
     monkeypatch.setattr(audio_answers, "transcribe", heard)
     run = make_run(workspace, base, "dpo", **{"data.dataset": "plain", "dpo.num_generations": 2})
