@@ -101,21 +101,21 @@ def _whole(*bands: tuple[int, int, int]) -> Callable[[Random, int], Number]:
     return draw
 
 
-_DOLLARS = _whole((2, 20, 1), (5, 60, 1), (12, 250, 1))
+_DOLLARS = _whole((2, 20, 1), (5, 60, 1), (12, 199, 1))
 
 
 def _price(rng: Random, size: int) -> Number:
-    """Whole dollars; at size 2 one price in four ends in .50, at size 3 half of them in .25, .50 or .75."""
+    """Whole dollars; one price in four ends in .50 at size 2, in .25, .50 or .75 at size 3."""
     dollars = _DOLLARS(rng, size)
     if size == 2 and rng.random() < 0.25:
         return dollars + Decimal("0.50")
-    if size == 3 and rng.random() < 0.5:
+    if size == 3 and rng.random() < 0.25:
         return dollars + rng.choice((Decimal("0.25"), Decimal("0.50"), Decimal("0.75")))
     return dollars
 
 
 KINDS: dict[str, Callable[[Random, int], Number]] = {
-    "count": _whole((2, 9, 1), (3, 12, 1), (11, 40, 1)),
+    "count": _whole((2, 9, 1), (3, 12, 1), (6, 25, 1)),
     "small": _whole((2, 5, 1), (2, 9, 1), (5, 20, 1)),
     "price": _price,
     "fee": _whole((2, 15, 1), (5, 40, 1), (15, 120, 1)),

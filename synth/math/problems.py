@@ -9,6 +9,8 @@ from typing import NamedTuple
 from ..working import Number
 from .family import Domain, Family, Unfit, Values, Work, show, show_clock
 
+MAX_WORKING = 400
+"""Characters of a worked solution: longer ones (two products of wide numbers with cents) teach little for their cost."""
 _SENTENCE = re.compile(r"(?<=[.?!]) ")
 _NUMBERS = re.compile(r"\d+:\d+|\d+(?:\.\d+)?")
 
@@ -38,6 +40,8 @@ def pose(family: Family, domain: Domain, values: Values, template: str, distract
             raise Unfit(constraint.reason)
     work = Work()
     result = family.solve(work, values)
+    if sum(map(len, work.lines)) > MAX_WORKING:
+        raise Unfit("the worked solution is too long")
     answer = show_clock(result) if family.clock_answer else show(result)
     text = template.format_map({**_words(domain, rng), **_shown(family, values)})
     if distract:
