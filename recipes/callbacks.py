@@ -2,7 +2,7 @@
 
 Writes these events to the run's events.jsonl, each with `at` and `kind`:
 
-    phase       name: loading | encoding | preflight | training | saving, as it begins
+    phase       name: loading | encoding | preflight | compiling | training | saving, as it begins
     step        step, total_steps, epoch, loss, learning_rate, grad_norm, tokens, tokens_per_s, memory_mb, seconds,
                 eta_sec, and for DPO rewards/… and logps/…
     eval        step, loss

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from transformers import TrainerCallback
 
-from recipes import checkpoints, models, replay
+from recipes import checkpoints, compiling, models, preflight, replay
 from recipes.callbacks import RunCallback
 from recipes.recipe import Recipe
 from recipes.repeatable import Batches, random_state, restore_random_state, seed_all, untouched_randomness
@@ -286,6 +286,10 @@ def fit(trainer: Any) -> TrainResult:
     run, found = work.run, work.checkpoint
     if run.stop_requested():
         raise Stopped(found.step if found else 0)
+    probe = report.probe if (report := preflight.read_report(run.path)) else None
+    if compiling.wanted(work.recipe.optim.torch_compile, probe.projected_sec if probe else None):
+        run.emit("phase", name="compiling")
+        compiling.compile_layers(work.loaded.model)
     run.emit("phase", name="training")
     if found and found.step >= trainer.total_steps():
         trainer.reopen(found.path)
