@@ -10,7 +10,7 @@ from ..working import Number
 from .family import Domain, Family, Unfit, Values, Work, show, show_clock
 
 MAX_WORKING = 400
-"""Characters of a worked solution: longer ones (two products of wide numbers with cents) teach little for their cost."""
+"""Characters of a worked solution: longer ones (products of wide numbers with cents) teach little for their cost."""
 _SENTENCE = re.compile(r"(?<=[.?!]) ")
 _NUMBERS = re.compile(r"\d+:\d+|\d+(?:\.\d+)?")
 
