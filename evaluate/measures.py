@@ -60,16 +60,17 @@ def value(rows: Sequence[Row], metric: str, seed: int) -> stats.Interval | None:
     return stats.mean_score(scores(rows), [row.template for row in rows], seed)
 
 
-def pair(small: SystemResult, large: SystemResult, split: str, family: str | None = None) -> Pair:
-    """The rows of one split (and family) that both systems were scored on."""
-    wanted = {
-        row.example_id: row
-        for row in large.rows
-        if row.split == split and (family is None or row.family == family) and is_scored(row, large.metric)
-    }
-    candidates = [row for row in small.rows if row.split == split and (family is None or row.family == family)]
-    kept = [row for row in candidates if row.example_id in wanted and is_scored(row, small.metric)]
-    return Pair(tuple(kept), tuple(wanted[row.example_id] for row in kept), len(candidates) - len(kept))
+def pair(small: SystemResult, large: SystemResult, split: str) -> Pair:
+    """The rows of one split that both systems were scored on."""
+    ours, theirs = ([row for row in system.rows if row.split == split] for system in (small, large))
+    return pair_rows(ours, theirs, small.metric)
+
+
+def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str) -> Pair:
+    """The rows, matched by example id, that are scored on both sides."""
+    wanted = {row.example_id: row for row in large if is_scored(row, metric)}
+    kept = [row for row in small if row.example_id in wanted and is_scored(row, metric)]
+    return Pair(tuple(kept), tuple(wanted[row.example_id] for row in kept), len(small) - len(kept))
 
 
 def difference(both: Pair, metric: str, seed: int) -> stats.Difference | None:
@@ -200,10 +201,18 @@ def families(
     systems: Sequence[SystemResult], small: SystemResult, large: SystemResult | None, splits: Sequence[str], seed: int
 ) -> list[JsonDict]:
     """Per split and family: every system's value, and the main difference with Holm's correction over families."""
+    grouped = {system.id: _by_family(system.rows) for system in systems}
+    metrics = {system.id: system.metric for system in systems}
     table = []
     for split in splits:
-        names = sorted({row.family for row in small.rows if row.split == split})
-        rows = [_family(systems, small, large, split, name, seed) for name in names]
+        names = sorted(family for where, family in grouped[small.id] if where == split)
+        rows = []
+        for name in names:
+            here = {system_id: groups.get((split, name), []) for system_id, groups in grouped.items()}
+            values = {system_id: _value_of(found, metrics[system_id], seed) for system_id, found in here.items()}
+            facts = {"split": split, "family": name, "n": len(here[small.id]), "values": values}
+            both = pair_rows(here[small.id], here[large.id], small.metric) if large else None
+            rows.append({**facts, **_ahead(both, small.metric, seed)})
         tested = [row for row in rows if row["p"] is not None]
         for row, adjusted in zip(tested, stats.holm([row["p"] for row in tested]), strict=True):
             row["p_holm"] = adjusted
@@ -211,28 +220,23 @@ def families(
     return table
 
 
-def _family(
-    systems: Sequence[SystemResult],
-    small: SystemResult,
-    large: SystemResult | None,
-    split: str,
-    family: str,
-    seed: int,
-) -> JsonDict:
-    values = {}
-    for system in systems:
-        rows = [r for r in system.rows if r.split == split and r.family == family and is_scored(r, system.metric)]
-        interval = value(rows, system.metric, seed)
-        if interval:
-            values[system.id] = {"value": interval.value, "ci95": [interval.low, interval.high], "n": interval.n}
-        else:
-            values[system.id] = {"value": None, "ci95": None, "n": 0}
-    found = difference(pair(small, large, split, family), small.metric, seed) if large else None
+def _by_family(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.split, row.family), []).append(row)
+    return groups
+
+
+def _value_of(rows: Sequence[Row], metric: str, seed: int) -> JsonDict:
+    interval = value([row for row in rows if is_scored(row, metric)], metric, seed)
+    if interval is None:
+        return {"value": None, "ci95": None, "n": 0}
+    return {"value": interval.value, "ci95": [interval.low, interval.high], "n": interval.n}
+
+
+def _ahead(both: Pair | None, metric: str, seed: int) -> JsonDict:
+    found = difference(both, metric, seed) if both else None
     return {
-        "split": split,
-        "family": family,
-        "n": sum(row.split == split and row.family == family for row in small.rows),
-        "values": values,
         "delta": found.delta if found else None,
         "ci95": [found.low, found.high] if found else None,
         "clusters": found.clusters if found else None,
