@@ -58,7 +58,7 @@ def _written(rng: random.Random, value: Number, money: bool) -> str:
 def _asked(rng: random.Random, sign: str, a: Number, b: Number, money: bool) -> tuple[str, str]:
     form, ask = pick(rng, _SIGNS[sign]), pick(rng, _ASK)
     text = ask.text.format(form.text.format(a=_written(rng, a, money), b=_written(rng, b, money)))
-    return text[0].upper() + text[1:], f"{form.index}.{ask.index}"
+    return text[0].upper() + text[1:], f"{form.place}.{ask.place}"
 
 
 def addition(rng: random.Random) -> Row:
@@ -135,8 +135,8 @@ def _remainder(rng: random.Random, divisor: int) -> Row:
         ),
     )
     lines = [mul(divisor, quotient), sub(total, divisor * quotient)]
-    answer = quotient if ask.index >= 3 else rest
-    return calculation(ask.text.format(a=total, b=divisor), lines, str(answer), "division", f"rest{ask.index}")
+    answer = quotient if ask.place >= 3 else rest
+    return calculation(ask.text.format(a=total, b=divisor), lines, str(answer), "division", f"rest{ask.place}")
 
 
 def column(rng: random.Random) -> Row:
@@ -164,7 +164,7 @@ def column(rng: random.Random) -> Row:
         lines,
         show(sum(values, Decimal(0)), money),
         "column",
-        f"{form.index}.{ask.index}",
+        f"{form.place}.{ask.place}",
     )
 
 
@@ -181,7 +181,7 @@ def _next_step(rng: random.Random, value: Decimal) -> tuple[str, Decimal, str, D
         operand = quantity(rng, 3)
         return sign, operand, add(value, operand), value + operand
     if sign == "-":
-        operand = Decimal(rng.randint(1, int(min(value, 999))))
+        operand = Decimal(rng.randint(1, min(int(value), 999)))
         return sign, operand, sub(value, operand), value - operand
     if sign == "*":
         operand = Decimal(rng.randint(2, 9))
@@ -215,9 +215,9 @@ def chain(rng: random.Random) -> Row:
     if rng.random() < 0.5:
         ask = pick(rng, _ASK)
         text = ask.text.format(shown)
-        return calculation(text, lines, show(value), "chain", f"e{steps}.{ask.index}")
+        return calculation(text, lines, show(value), "chain", f"e{steps}.{ask.place}")
     end = pick(rng, (". What is the result?", ". What do you get?", ". Result?", ". Which number is it now?"))
-    return calculation(", ".join(words) + end.text, lines, show(value), "chain", f"w{steps}.{end.index}")
+    return calculation(", ".join(words) + end.text, lines, show(value), "chain", f"w{steps}.{end.place}")
 
 
 def precedence(rng: random.Random) -> Row:
@@ -235,7 +235,7 @@ def precedence(rng: random.Random) -> Row:
         total = a * b + c
         text, lines, value = f"{total} - {a} * {b}", [mul(a, b), sub(total, a * b)], c
     ask = pick(rng, _ASK)
-    return calculation(ask.text.format(text), lines, str(value), "precedence", f"{form}.{ask.index}")
+    return calculation(ask.text.format(text), lines, str(value), "precedence", f"{form}.{ask.place}")
 
 
 def percent(rng: random.Random) -> Row:
@@ -288,7 +288,7 @@ def percent(rng: random.Random) -> Row:
         )
         lines.append(sub(value, part, money))
         answer = value - part
-    return calculation(ask.text.format(p=rate, v=shown), lines, show(answer, money), "percent", f"{change}{ask.index}")
+    return calculation(ask.text.format(p=rate, v=shown), lines, show(answer, money), "percent", f"{change}{ask.place}")
 
 
 def average(rng: random.Random) -> Row:
@@ -300,4 +300,4 @@ def average(rng: random.Random) -> Row:
     ask = pick(rng, ("What is the average of {}?", "Find the mean of {}.", "Average: {}", "The mean of {} is?"))
     text = ", ".join(map(show, values[:-1])) + f" and {show(values[-1])}"
     lines = [*running_sum(values), div(total, count)]
-    return calculation(ask.text.format(text), lines, show(total / count), "average", f"{count}.{ask.index}")
+    return calculation(ask.text.format(text), lines, show(total / count), "average", f"{count}.{ask.place}")

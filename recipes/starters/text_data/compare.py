@@ -58,7 +58,7 @@ def which(rng: random.Random) -> Row:
     answer = max(a, b) if want == "larger" else min(a, b)
     line = f"{first} {'<' if a < b else '>'} {second}"
     text = ask.text.format(w=word, a=show(a), b=show(b), n=n, m=m)
-    return calculation(text, [line], show(answer), "which", f"{want}{ask.index}")
+    return calculation(text, [line], show(answer), "which", f"{want}{ask.place}")
 
 
 def extreme(rng: random.Random) -> Row:
@@ -86,7 +86,7 @@ def extreme(rng: random.Random) -> Row:
         lines.append(f"{first} {'<' if best < value else '>'} {second}")
         best = max(best, value) if want == "largest" else min(best, value)
     text = ask.text.format(w=rng.choice(synonyms[want]), l=", ".join(map(show, values)))
-    return calculation(text, lines, show(best), "extreme", f"{want}{ask.index}")
+    return calculation(text, lines, show(best), "extreme", f"{want}{ask.place}")
 
 
 def spread(rng: random.Random) -> Row:
@@ -104,7 +104,7 @@ def spread(rng: random.Random) -> Row:
     )
     text = ask.text.format(a=show(a), b=show(b), n=n, m=m)
     large, small = max(a, b), min(a, b)
-    return calculation(text, [sub(large, small)], show(large - small), "spread", str(ask.index))
+    return calculation(text, [sub(large, small)], show(large - small), "spread", str(ask.place))
 
 
 def order(rng: random.Random) -> Row:
@@ -125,5 +125,5 @@ def order(rng: random.Random) -> Row:
         done.append(show(best))
         lines.append(f"{show(best)} then {', '.join(map(show, left))}")
     done.append(show(left[0]))
-    row = calculation(text, lines, ", ".join(done), "order", f"{ask.index}.{way.index}")
+    row = calculation(text, lines, ", ".join(done), "order", f"{ask.place}.{way.place}")
     return row._replace(scorer="exact")

@@ -2,6 +2,7 @@
 
 import datetime
 import random
+from collections.abc import Sequence
 
 from recipes.starters.text_data.row import FIRST, Row, calculation, literal, pick
 from synth.working import add, mul, sub
@@ -89,7 +90,7 @@ def times(rng: random.Random) -> Row:
         form = pick(rng, _BETWEEN)
         lines = [*to_minutes(start), *to_minutes(end), sub(end, start)]
         text, answer = form.text.format(n=n, t=clock(start), u=clock(end)), str(length)
-    row = calculation(text, lines, answer, "times", f"{kind}.{form.index}")
+    row = calculation(text, lines, answer, "times", f"{kind}.{form.place}")
     return row if kind == 2 else row._replace(scorer="exact")
 
 
@@ -101,10 +102,10 @@ def half_day(rng: random.Random) -> Row:
     if rng.random() < 0.6:
         form = pick(rng, ("Write {t} in 24-hour time.", "{t} in 24-hour form?", "Convert {t} to 24-hour time."))
         return literal(
-            form.text.format(t=short), f"Answer: {clock(minutes)}", "half_day", f"24.{form.index}", clock(minutes)
+            form.text.format(t=short), f"Answer: {clock(minutes)}", "half_day", f"24.{form.place}", clock(minutes)
         )
     form = pick(rng, ("Write {t} with am or pm.", "{t} in 12-hour time?", "Convert {t} to 12-hour time."))
-    return literal(form.text.format(t=clock(minutes)), f"Answer: {short}", "half_day", f"12.{form.index}", short)
+    return literal(form.text.format(t=clock(minutes)), f"Answer: {short}", "half_day", f"12.{form.place}", short)
 
 
 def _written(rng: random.Random, day: datetime.date) -> str:
@@ -143,7 +144,7 @@ def iso(rng: random.Random) -> Row:
         ),
     )
     text = form.text.format(d=_written(rng, day))
-    return literal(text, f"Answer: {day.isoformat()}", "iso_dates", str(form.index), day.isoformat())
+    return literal(text, f"Answer: {day.isoformat()}", "iso_dates", str(form.place), day.isoformat())
 
 
 def add_days(rng: random.Random) -> Row:
@@ -151,6 +152,7 @@ def add_days(rng: random.Random) -> Row:
     day, count = _day(rng), rng.randint(1, 40)
     later = rng.random() < 0.6
     lines: list[str] = []
+    forms: Sequence[str]
     if later:
         number, at = day.day + count, day
         lines.append(add(day.day, count))
@@ -181,7 +183,7 @@ def add_days(rng: random.Random) -> Row:
         )
     form = pick(rng, forms)
     text = form.text.format(c=count, d=_written(rng, day), n=rng.choice(FIRST))
-    row = calculation(text, lines, end.isoformat(), "add_days", f"{later}{form.index}")
+    row = calculation(text, lines, end.isoformat(), "add_days", f"{later}{form.place}")
     return row._replace(scorer="exact")
 
 
@@ -205,7 +207,7 @@ def days_between(rng: random.Random) -> Row:
         ),
     )
     text = form.text.format(d=_written(rng, day), e=_written(rng, end), n=rng.choice(FIRST))
-    return calculation(text, lines, str((end - day).days), "days_between", str(form.index))
+    return calculation(text, lines, str((end - day).days), "days_between", str(form.place))
 
 
 def weekday(rng: random.Random) -> Row:
@@ -230,5 +232,5 @@ def weekday(rng: random.Random) -> Row:
             "{w} minus {c} days",
         )
     form = pick(rng, forms)
-    row = calculation(form.text.format(w=WEEKDAYS[start], c=count), lines, walk[-1], "weekdays", f"{later}{form.index}")
+    row = calculation(form.text.format(w=WEEKDAYS[start], c=count), lines, walk[-1], "weekdays", f"{later}{form.place}")
     return row._replace(scorer="exact")

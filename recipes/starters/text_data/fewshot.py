@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from recipes.starters.text_data.row import SYSTEMS, Row
+from recipes.starters.text_data.row import SYSTEMS, Role, Row
 
 Generator = Callable[[random.Random], Row]
 _LONGEST_CHARACTERS = 900
@@ -38,7 +38,9 @@ def with_examples(rng: random.Random, generate: Generator) -> Row:
     if not shots:
         return row
     if rng.random() < 0.5:
-        earlier = [turn for shot in shots for turn in (("user", shot.prompt[-1][1]), ("assistant", shot.target))]
+        earlier: list[tuple[Role, str]] = []
+        for shot in shots:
+            earlier += [("user", shot.prompt[-1][1]), ("assistant", shot.target)]
         return row._replace(prompt=(*earlier, *row.prompt))
     return row._replace(prompt=(("user", _block(rng, shots, row)),))
 

@@ -141,7 +141,7 @@ def _record(rng: random.Random) -> tuple[str, Record, str]:
     world = rng.randrange(len(_WORLDS))
     record, forms = _WORLDS[world](rng)
     form = pick(rng, forms)
-    return form.text.format(**record), record, f"w{world}.{form.index}"
+    return form.text.format(**record), record, f"w{world}.{form.place}"
 
 
 def _wanted(rng: random.Random, record: Record) -> Record:
@@ -167,7 +167,7 @@ def key_values(rng: random.Random) -> Row:
     )
     target = "\n".join(f"{key}: {value}" for key, value in wanted.items())
     return literal(
-        ask.text.format(k=", ".join(wanted), t=text), target, "key_values", f"{template}.{ask.index}", scorer="fields"
+        ask.text.format(k=", ".join(wanted), t=text), target, "key_values", f"{template}.{ask.place}", scorer="fields"
     )
 
 
@@ -187,7 +187,7 @@ def as_json(rng: random.Random) -> Row:
     )
     target = json.dumps(wanted, ensure_ascii=False)
     return literal(
-        ask.text.format(k=", ".join(wanted), t=text), target, "json", f"{template}.{ask.index}", scorer="json"
+        ask.text.format(k=", ".join(wanted), t=text), target, "json", f"{template}.{ask.place}", scorer="json"
     )
 
 
@@ -206,7 +206,7 @@ def one_field(rng: random.Random) -> Row:
         ),
     )
     value = str(record[key])
-    return literal(ask.text.format(t=text, k=key), f"Answer: {value}", "one_field", f"{template}.{ask.index}", value)
+    return literal(ask.text.format(t=text, k=key), f"Answer: {value}", "one_field", f"{template}.{ask.place}", value)
 
 
 def echo(rng: random.Random) -> Row:
@@ -247,7 +247,7 @@ def echo(rng: random.Random) -> Row:
             ask.text.format(text),
             "\n".join([*numbered, f"Answer: {answer}"]),
             "echo",
-            f"{task}{kind}.{ask.index}",
+            f"{task}{kind}.{ask.place}",
             answer,
         )
-    return literal(ask.text.format(text), answer, "echo", f"{task}{kind}.{ask.index}")
+    return literal(ask.text.format(text), answer, "echo", f"{task}{kind}.{ask.place}")

@@ -82,6 +82,7 @@ def shop(rng: random.Random) -> Row:
     p, q = price(rng), price(rng)
     c = Decimal(rng.randint(2, rng.choice([9, 12, 40])))
     kind = rng.randrange(7)
+    forms: Sequence[str]
     if kind == 0:
         forms, lines, value = _EACH, [mul(p, c, True)], p * c
     elif kind == 1:
@@ -103,7 +104,7 @@ def shop(rng: random.Random) -> Row:
     form = pick(rng, forms)
     shown = tags(rng, (p, q))
     text = form.text.format(n=rng.choice(FIRST), o=rng.choice(THINGS), c=c, p=shown[0], q=shown[1])
-    return calculation(text, lines, show(value, money=True), "money", f"{kind}.{form.index}")
+    return calculation(text, lines, show(value, money=True), "money", f"{kind}.{form.place}")
 
 
 def cents(rng: random.Random) -> Row:
@@ -127,7 +128,7 @@ def cents(rng: random.Random) -> Row:
         )
         text = form.text.format(n=rng.choice(FIRST), a=a, b=b, x=x, y=y)
         lines, value = [mul(x, a), mul(y, b), add(x * a, y * b)], Decimal(x * a + y * b)
-    return calculation(text, lines, show(value, money=True), "cents", f"{kind}.{form.index}")
+    return calculation(text, lines, show(value, money=True), "cents", f"{kind}.{form.place}")
 
 
 def purse(rng: random.Random) -> Row:
@@ -146,7 +147,7 @@ def purse(rng: random.Random) -> Row:
         )
         text = form.text.format(n=n, m=m, l=", ".join(shown[:-1]) + f" and {shown[-1]}")
         lines, value = running_sum(amounts, True), sum(amounts, Decimal(0))
-        return calculation(text, lines, show(value, money=True), "purse", f"sum{form.index}")
+        return calculation(text, lines, show(value, money=True), "purse", f"sum{form.place}")
     start = sum(amounts[1:], Decimal(0)) + amounts[0]
     first, *shown = tags(rng, [start, *amounts[1:]])
     lines, left = [], start
@@ -155,4 +156,4 @@ def purse(rng: random.Random) -> Row:
         left -= value
     form = pick(rng, ("{n} has {s} and spends {l}. What is left?", "From {s}, {n} pays {l}. How much remains?"))
     text = form.text.format(n=n, s=first, l=", then ".join(shown))
-    return calculation(text, lines, show(left, money=True), "purse", f"left{form.index}")
+    return calculation(text, lines, show(left, money=True), "purse", f"left{form.place}")

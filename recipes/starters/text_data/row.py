@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 FIRST = [
     "Ava",
@@ -133,11 +133,13 @@ SYSTEMS = (
     "Be brief and exact.",
 )
 
+Role = Literal["system", "user", "assistant"]
+
 
 class Row(NamedTuple):
     """A prompt (role, text) list and the reply to learn; `answer` is the short gold that `scorer` compares."""
 
-    prompt: tuple[tuple[str, str], ...]
+    prompt: tuple[tuple[Role, str], ...]
     target: str
     answer: str
     scorer: str
@@ -149,7 +151,7 @@ class Choice(NamedTuple):
     """A drawn text and its place in the list, which becomes part of the template id."""
 
     text: str
-    index: int
+    place: int
 
 
 def pick(rng: random.Random, texts: Sequence[str]) -> Choice:

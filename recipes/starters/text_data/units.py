@@ -1,6 +1,7 @@
 """Units: length, weight, volume and time changed from one unit to another, and sums of mixed units."""
 
 import random
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -54,9 +55,9 @@ def convert(rng: random.Random) -> Row:
     large_name, small_name = rng.choice(unit.large), rng.choice(unit.small)
     if rng.random() < 0.5:
         text = ask.text.format(a=show(amount), f=large_name, t=small_name)
-        return calculation(text, [mul(amount, unit.factor)], show(small), "units", f"down{unit.factor}.{ask.index}")
+        return calculation(text, [mul(amount, unit.factor)], show(small), "units", f"down{unit.factor}.{ask.place}")
     text = ask.text.format(a=show(small), f=small_name, t=large_name)
-    return calculation(text, [div(small, unit.factor)], show(amount), "units", f"up{unit.factor}.{ask.index}")
+    return calculation(text, [div(small, unit.factor)], show(amount), "units", f"up{unit.factor}.{ask.place}")
 
 
 def mixed(rng: random.Random) -> Row:
@@ -77,7 +78,7 @@ def mixed(rng: random.Random) -> Row:
         )
         lines = [mul(large, unit.factor), add(whole, rest)]
         text = ask.text.format(a=large, b=rest, **names)
-        return calculation(text, lines, str(whole + rest), "mixed_units", f"join{ask.index}")
+        return calculation(text, lines, str(whole + rest), "mixed_units", f"join{ask.place}")
     ask = pick(
         rng,
         (
@@ -89,7 +90,7 @@ def mixed(rng: random.Random) -> Row:
     )
     lines = [mul(large, unit.factor), sub(whole + rest, whole)]
     text = ask.text.format(a=whole + rest, **names)
-    row = calculation(text, lines, f"{large} {names['f']} {rest} {names['t']}", "mixed_units", f"split{ask.index}")
+    row = calculation(text, lines, f"{large} {names['f']} {rest} {names['t']}", "mixed_units", f"split{ask.place}")
     return row._replace(scorer="exact")
 
 
@@ -101,6 +102,7 @@ def measured(rng: random.Random) -> Row:
     whole = large * unit.factor
     kind = rng.randrange(3)
     lines = [mul(large, unit.factor)]
+    forms: Sequence[str]
     if kind == 0:
         forms = (
             "{n} adds {a} {f} to {b} {t}. How many {t} is that?",
@@ -128,4 +130,4 @@ def measured(rng: random.Random) -> Row:
         value = whole // small
     form = pick(rng, forms)
     text = form.text.format(a=large, b=small, **names)
-    return calculation(text, lines, str(value), "measured", f"{kind}.{form.index}")
+    return calculation(text, lines, str(value), "measured", f"{kind}.{form.place}")

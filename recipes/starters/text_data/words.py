@@ -82,7 +82,7 @@ def story(rng: random.Random) -> Row:
     names = {"n": invented_name(rng), "m": rng.choice(FIRST), "o": rng.choice(THINGS)}
     amount = rng.randint(1, rng.choice([20, 99, 500]))
     opening = pick(rng, _OPEN)
-    texts, lines, shape = [opening.text.format(a=amount, **names)], [], f"o{opening.index}"
+    texts, lines, shape = [opening.text.format(a=amount, **names)], [], f"o{opening.place}"
     for _ in range(rng.choice([1, 1, 2, 2, 3, 4])):
         kind = rng.choice(["gain", "lose", "gain", "lose", "double", "groups"])
         if kind == "lose" and amount > 1:
@@ -105,13 +105,13 @@ def story(rng: random.Random) -> Row:
             texts.append(event.text.format(b=change, **names))
             lines.append(add(amount, change))
             amount += change
-        shape += f"-{kind[0]}{event.index}"
+        shape += f"-{kind[0]}{event.place}"
     if rng.random() < 0.25:
         noise = rng.choice(_NOISE).format(z=rng.randint(2, 60), **names)
         texts.insert(rng.randint(1, len(texts)), noise)
     question = pick(rng, _NOW)
     texts.append(question.text.format(**names))
-    return calculation(" ".join(texts), lines, str(amount), "story", f"{shape}-q{question.index}")
+    return calculation(" ".join(texts), lines, str(amount), "story", f"{shape}-q{question.place}")
 
 
 _CONTAINERS = [
@@ -175,7 +175,7 @@ def groups(rng: random.Random) -> Row:
         total += c * d
     form = pick(rng, (_EQUAL, _LOOSE, _TAKEN, _TWO_KINDS)[kind])
     text = form.text.format(a=a, b=b, c=c, d=d, **words)
-    return calculation(text, lines, str(total), "groups", f"{kind}.{form.index}")
+    return calculation(text, lines, str(total), "groups", f"{kind}.{form.place}")
 
 
 _SHARE = (
@@ -201,7 +201,8 @@ def sharing(rng: random.Random) -> Row:
     n, m = two(rng, FIRST)
     a, each = rng.randint(2, 12), rng.randint(2, 60)
     total = a * each
-    values = {"n": n, "m": m, "k": rng.choice(_CONTAINERS), "o": rng.choice(THINGS), "a": a, "t": total}
+    words = {"n": n, "m": m, "k": rng.choice(_CONTAINERS), "o": rng.choice(THINGS)}
+    values = {"a": a, "t": total}
     kind = rng.choice([0, 0, 1, 2])
     lines = [div(total, a)]
     if kind == 1:
@@ -213,7 +214,7 @@ def sharing(rng: random.Random) -> Row:
         values["v"] = total - values["u"]
         lines.insert(0, add(values["u"], values["v"]))
     form = pick(rng, (_SHARE, _SHARE_AFTER, _SHARE_TOGETHER)[kind])
-    return calculation(form.text.format(**values), lines, str(each), "sharing", f"{kind}.{form.index}")
+    return calculation(form.text.format(**words, **values), lines, str(each), "sharing", f"{kind}.{form.place}")
 
 
 _MORE = (
@@ -247,13 +248,13 @@ def comparing(rng: random.Random) -> Row:
     text = form.text.format(a=a, b=b, c=c, **words)
     first = b if kind == 2 else a
     line, value = ((add(a, b), a + b), (sub(a, b), a - b), (mul(c, b), c * b), (sub(a, b), a - b))[kind]
-    lines, template = [line], f"{kind}.{form.index}"
+    lines, template = [line], f"{kind}.{form.place}"
     if kind < 3 and rng.random() < 0.5:
         end = pick(rng, _TOGETHER)
         text = text[: text.rindex("How many")].rstrip() + end.text.format(**words)
         lines.append(add(first, value))
         value += first
-        template += f".t{end.index}"
+        template += f".t{end.place}"
     return calculation(text, lines, str(value), "comparing", template)
 
 
@@ -302,6 +303,7 @@ def distances(rng: random.Random) -> Row:
     """Lengths and trips: sums of legs, what is left, the same way each day."""
     n = rng.choice(FIRST)
     x, y, d = rng.randint(5, 900), rng.randint(2, 400), rng.randint(2, 30)
+    forms: Sequence[str]
     kind = rng.randrange(4)
     if kind == 0:
         lines, value, forms = [add(x, y)], x + y, _LEGS
@@ -315,6 +317,6 @@ def distances(rng: random.Random) -> Row:
         legs = [rng.randint(2, 400) for _ in range(rng.randint(3, 4))]
         form = pick(rng, ("{n} drives {l} km. How many km in total?", "A hike has parts of {l} km. How long is it?"))
         text = form.text.format(n=n, l=", ".join(map(str, legs[:-1])) + f" and {legs[-1]}")
-        return calculation(text, running_sum(legs), str(sum(legs)), "distances", f"3.{form.index}")
+        return calculation(text, running_sum(legs), str(sum(legs)), "distances", f"3.{form.place}")
     form = pick(rng, forms)
-    return calculation(form.text.format(n=n, x=x, y=y, d=d), lines, str(value), "distances", f"{kind}.{form.index}")
+    return calculation(form.text.format(n=n, x=x, y=y, d=d), lines, str(value), "distances", f"{kind}.{form.place}")
