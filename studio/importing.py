@@ -22,5 +22,5 @@ def import_rows(modality: str, source: Path, name: str, workspace: Workspace, ma
     if modality == "audio":
         from synth.import_audio import import_audio
 
-        return import_audio(source, name, workspace, mapping)
+        return import_audio(source, name, workspace)
     raise DataError(f"There is no modality '{modality}'.", "Choose text, vision or audio.")

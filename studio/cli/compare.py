@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,27 +23,31 @@ def add(app: typer.Typer) -> None:
 def compare(
     plan: Annotated[Path, typer.Argument(help="plan.yaml: dataset, systems, prices")],
     comparison_id: Annotated[str, typer.Option("--id", help="Name of the comparison; the same name resumes it")] = "",
-    fail_if: Annotated[str, typer.Option(help='Exit code 1 when true, such as "delta_lower < -0.02"')] = "",
+    fail_if: Annotated[
+        list[str] | None, typer.Option(help='Exit code 1 when true, such as "delta_lower < -0.02"; may be repeated')
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the --fail-if outcome as a JUnit file")] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let every system answer the same rows, and write the report."""
     from evaluate.compare import run_comparison
-    from evaluate.gate import check_gate
+    from evaluate import gate
     from evaluate.plan import load_plan
     from studio.results import headline
     from studio.terminal import ProgressLine
-    from synth.storage import read_json
+    from synth.storage import atomic_write_text, read_json
 
     path = run_comparison(load_plan(plan), workspace_of(workspace), ProgressLine(), comparison_id=comparison_id or None)
     found = read_json(path)
     print_json({"report": str(path)}) if as_json else print(headline(found, path))
-    if fail_if:
-        outcome = check_gate(found, fail_if, junit)
-        print(outcome.sentence)
-        if outcome.failed:
-            raise typer.Exit(1)
+    checks = gate.check(found, fail_if or [])
+    if junit:
+        atomic_write_text(junit, gate.junit(found, checks))
+    for outcome in checks:
+        print(outcome.sentence, file=sys.stderr)
+    if any(outcome.failed for outcome in checks):
+        raise typer.Exit(1)
 
 
 def report(

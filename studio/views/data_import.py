@@ -10,10 +10,10 @@ import streamlit as st
 from studio import ui
 from studio.importing import import_rows
 from synth.errors import DataError
+from synth.import_rows import ROLES
 from synth.importers import detect
 from synth.pipeline import check_name
 
-ROLES = ("question", "answer", "system", "rejected", "group")
 SUFFIXES = ["jsonl", "json", "csv", "tsv"]
 
 
