@@ -16,10 +16,10 @@ from synth.example import ImagePart
 from synth.generators import Candidate, generator, parse_spec
 from synth.pipeline import build_dataset
 from synth.vision import Spec, generate
+from synth.vision.candidates import SAMPLERS, ask, held_out, make_row, sample_picture
 from synth.vision.canvas import STYLES, Canvas
 from synth.vision.check import check_example, reread
 from synth.vision.degrade import EFFECTS, degrade
-from synth.vision.candidates import SAMPLERS, ask, held_out, make_row, sample_picture
 from synth.vision.scene import Question
 from synth.vision.spec import KINDS
 from synth.workspace import Workspace

@@ -8,6 +8,7 @@ tuned model forgot, and for the model card. Sideways bars, receipts, tables and 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -91,7 +92,7 @@ def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Pa
 
     for name in families or ():
         FAMILIES[name]
-    folder = media or Path(_scratch().name)
+    folder = media or scratch()
     settings = spec(seed + 7_000_000, tuple(families or FAMILIES))
     settings = settings.model_copy(update={"train": n, "val": 0, "test": 0, "test_ood": 0, "questions_per_image": 1})
 
@@ -105,9 +106,11 @@ def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Pa
             yield candidate.example
 
 
-@lru_cache(maxsize=1)
-def _scratch():  # type: ignore[no-untyped-def]
-    """One temporary folder for the process; removed with it."""
-    import tempfile
+def scratch() -> Path:
+    """A temporary folder that lives as long as the process; replay pictures lie here."""
+    return Path(_scratch_holder().name)
 
+
+@lru_cache(maxsize=1)
+def _scratch_holder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="smolstudio-pictures-")

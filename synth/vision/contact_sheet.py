@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from synth.vision.candidates import Picture, ask, render, sample_picture
 from synth.vision.canvas import font
 from synth.vision.degrade import Effect
-from synth.vision.candidates import Picture, ask, render, sample_picture
 from synth.vision.scene import Question
 from synth.vision.spec import KINDS, Spec
 

@@ -1,0 +1,76 @@
+"""Supervised tuning of a vision model on picture, question and target, as QLoRA through TRL's SFTTrainer.
+
+The loss is on the target only. Rows come tokenised with their image tokens, pixels batch by batch, so TRL prepares
+nothing. Which modules get LoRA (language, tower, connector) is `lora.target_modules` and `lora.exclude_modules`. See
+`recipes.training` for what all train modules share.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recipes import preflight, training, vision_rows
+from recipes.recipe import Recipe
+from recipes.run import Run, TrainResult
+from recipes.vision_rows import VisionRow
+
+CHECKED_ROWS = 64  # rows on which the chat template is tried
+
+
+def train(run: Run, recipe: Recipe) -> TrainResult:
+    """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
+    work = training.prepare(run, recipe)
+    learned, watched = training.examples(work)
+    run.emit("phase", name="encoding")
+    processor = work.loaded.processor
+    encoded = vision_rows.encode(learned, processor, recipe.data, work.dataset)
+    held = vision_rows.encode(watched, processor, recipe.data, work.dataset) if watched else None
+    trainer = build_trainer(work, encoded, held)
+    check(trainer, encoded, [(vision_rows.chat(e.prompt), e.target) for e in learned[:CHECKED_ROWS]])
+    return training.fit(trainer)
+
+
+def check(trainer: Any, encoded: list[VisionRow], chats: list[tuple[list[dict[str, Any]], str]]) -> None:
+    """Preflight with the chat template tried, image tokens counted and the picture shown as the model sees it."""
+    work: training.Work = trainer.work
+    if work.checkpoint is not None:
+        return
+    processor = work.loaded.processor
+    faults = preflight.check_template(vision_rows.template_view(processor), chats)
+    faults += vision_rows.problems(encoded, work.loaded.model, processor)
+    picture = vision_rows.show(encoded, processor, work.run.path)
+    preflight.check(trainer, [row.tokens for row in encoded], problems=faults, picture=picture)
+
+
+def build_trainer(work: training.Work, learned: list[VisionRow], held: list[VisionRow] | None) -> Any:
+    """TRL's trainer on tokenised rows; `held` are the rows of the validation loss."""
+    from trl import SFTConfig, SFTTrainer
+
+    class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
+        pass
+
+    return Trainer(
+        model=work.loaded.model,
+        args=training.training_args(
+            SFTConfig, work, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
+        ),
+        train_dataset=as_dataset(learned),
+        eval_dataset=as_dataset(held) if held else None,
+        data_collator=vision_rows.Collator(work.loaded.processor),
+        processing_class=work.loaded.tokenizer,
+        work=work,
+        lengths=[len(row.tokens.input_ids) for row in learned],
+    )
+
+
+def as_dataset(encoded: list[VisionRow]) -> Any:
+    """Token rows as the table that TRL takes; pictures by their files."""
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {
+            "input_ids": [row.tokens.input_ids for row in encoded],
+            "labels": [row.tokens.labels for row in encoded],
+            "pictures": [list(row.pictures) for row in encoded],
+        }
+    )
