@@ -96,7 +96,7 @@
   };
   if (byId("volume")) {
     document.querySelectorAll(".what-if input").forEach((input) => input.addEventListener("input", () => { moved = true; update(); }));
-    byId("reset").addEventListener("click", () => { byId("sliders").reset(); update(); });
+    byId("start-over").addEventListener("click", () => { byId("sliders").reset(); update(); });
     update();
   }
 

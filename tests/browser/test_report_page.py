@@ -1,0 +1,138 @@
+"""The report in a real Chromium: sliders compute what Python computes, nothing is fetched, nothing in data runs."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plausible import results
+
+from evaluate import economics, render_html, report, wording
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
+HOSTILE = "<script>window.owned=1</script><img src=x onerror='window.owned=1'>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Any]:
+    return report.build(results(("sft", "dpo", "large-few", "mini"), large="mini", per_split=200))
+
+
+def show(browser: Any, folder: Path, source: str, **options: Any) -> Any:
+    """An open page that records complaints and requests."""
+    file = folder / "report.html"
+    file.write_text(source, "utf-8")
+    page = browser.new_page(**options)
+    page.complaints, page.fetched = [], []
+    page.on("console", lambda message: page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("request", lambda request: page.fetched.append(request.url))
+    page.goto(file.as_uri())
+    return page
+
+
+def test_sliders_start_at_the_figures_of_the_report(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+    page = show(browser, tmp_path, render_html.render(made))
+    start = made["what_if"]
+    assert page.text_content("#out-small") == wording.usd(1000 * start["small_usd_per_request"])
+    assert page.text_content("#out-large") == wording.usd(1000 * start["large_usd_per_request"])
+    assert page.text_content("#out-requests") == wording.count(made["break_even"]["requests"])
+    assert page.text_content("#out-verdict") == made["verdict"]["word"]
+    assert page.complaints == []
+    page.close()
+
+
+def test_moved_sliders_compute_what_python_computes(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+    page = show(browser, tmp_path, render_html.render(made))
+    for name, value in (("use", "20"), ("hourly", "0.4"), ("factor", "1")):
+        page.eval_on_selector(f"#{name}", "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", value)
+    start = made["what_if"]
+    change = {"utilisation": 0.2 / 0.5, "machine_price": 0.4 / 0.1, "large_price": 2.0}
+    small, large, fixed = economics.costs_under(start, change)
+    assert small is not None
+    assert large is not None
+    assert fixed is not None
+    assert page.text_content("#out-small") == wording.usd(1000 * small)
+    assert page.text_content("#out-large") == wording.usd(1000 * large)
+    shown = float((page.text_content("#out-requests") or "").replace(",", ""))
+    assert shown == pytest.approx(fixed / (large - small), abs=1.5)
+    assert page.locator(".money .run").count() == 2
+    page.click("#start-over")
+    assert page.text_content("#out-requests") == wording.count(made["break_even"]["requests"])
+    page.close()
+
+
+def test_margin_slider_changes_the_verdict(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+    page = show(browser, tmp_path, render_html.render(made))
+    set_margin = "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }"
+    page.eval_on_selector("#margin", set_margin, "10")
+    wide = page.text_content("#out-verdict")
+    page.eval_on_selector("#margin", set_margin, "0")
+    strict = page.text_content("#out-verdict")
+    lower = made["what_if"]["lower_one_sided95"]
+    assert (wide in ("NOT WORSE", "BETTER")) is (lower > -0.1 or made["what_if"]["ci95"][0] > 0)
+    assert (strict == "NOT WORSE") is (lower > 0 >= made["what_if"]["ci95"][0])
+    page.close()
+
+
+def test_nothing_is_fetched_and_nothing_in_data_runs(browser: Any, tmp_path: Path) -> None:
+    hostile = report.build(results(("dpo", "large-few"), per_split=40, hostile=HOSTILE))
+    page = show(browser, tmp_path, render_html.render(hostile))
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.owned") is None
+    assert [url for url in page.fetched if not url.startswith(("file:", "data:"))] == []
+    assert page.complaints == []
+    page.close()
+
+
+def test_both_themes_and_the_button_between_them(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+    source = render_html.render(made)
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = show(browser, tmp_path, source, color_scheme="light")
+    dark = show(browser, tmp_path, source, color_scheme="dark")
+    assert light.evaluate(colour) != dark.evaluate(colour)
+    wanted = dark.evaluate(colour)
+    light.click("#theme")
+    assert light.evaluate(colour) == wanted
+    light.close()
+    dark.close()
+
+
+@pytest.mark.parametrize("width", [340, 768, 1600])
+def test_page_never_scrolls_sideways(browser: Any, made: dict[str, Any], tmp_path: Path, width: int) -> None:
+    page = show(browser, tmp_path, render_html.render(made), viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+def test_gallery_pages_and_filters(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+    page = show(browser, tmp_path, render_html.render(made))
+    assert page.locator(".case:visible").count() == 6
+    page.click("#more")
+    assert page.locator(".case:visible").count() == 12
+    page.click(".tabs button[data-kind=both_wrong]")
+    assert page.locator(".case:visible[data-kind=both_wrong]").count() == page.locator(".case:visible").count()
+    page.close()
+
+
+def test_a_full_gallery_opens_within_two_seconds(browser: Any, tmp_path: Path) -> None:
+    full = report.build(results(per_split=1200))
+    source = render_html.render(full)
+    begun = time.perf_counter()
+    show(browser, tmp_path, source).close()
+    assert time.perf_counter() - begun < 2
