@@ -1,7 +1,6 @@
 """The report in a real Chromium: sliders compute what Python computes, nothing is fetched, nothing in data runs."""
 
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,8 +130,12 @@ def test_gallery_pages_and_filters(browser: Any, made: dict[str, Any], tmp_path:
 
 
 def test_a_full_gallery_opens_within_two_seconds(browser: Any, tmp_path: Path) -> None:
+    """Work of the page's own thread, so that a busy machine does not decide the outcome."""
     full = report.build(results(per_split=1200))
-    source = render_html.render(full)
-    begun = time.perf_counter()
-    show(browser, tmp_path, source).close()
-    assert time.perf_counter() - begun < 2
+    page = show(browser, tmp_path, render_html.render(full))
+    measured = page.context.new_cdp_session(page)
+    measured.send("Performance.enable", {"timeDomain": "threadTicks"})
+    page.reload()
+    metrics = {one["name"]: one["value"] for one in measured.send("Performance.getMetrics")["metrics"]}
+    page.close()
+    assert 0 < metrics["TaskDuration"] < 2
