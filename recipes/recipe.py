@@ -246,6 +246,9 @@ def _flatten(raw: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def _put(flat: dict[str, Any], key: str, value: Any, faults: list[str], *, override: bool) -> None:
     name = canonical(key)
+    if key in _SECTIONS:
+        faults.append(f"{key} is a section: write its options on indented lines below it")
+        return
     if name is None:
         close = _closest(key)
         faults.append(f"unknown key '{key}'" + (f", did you mean '{close}'?" if close else ""))

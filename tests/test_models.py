@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import tiny_llama
+
+from recipes import models
+from recipes.recipe import load_recipe
+from synth.errors import ModelError
+
+TOKENS = torch.arange(3, 67).reshape(4, 16)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_llama(tmp_path_factory.mktemp("base"))
+
+
+def trainable(base: Path, **choices: Any) -> models.Loaded:
+    torch.manual_seed(0)
+    return models.load_trainable(load_recipe({"base_model": str(base), "bf16": False, "lora_r": 4, **choices}))
+
+
+def moved(loaded: models.Loaded) -> models.Loaded:
+    """The adapter as it might be after training: B is no longer zero."""
+    torch.manual_seed(1)
+    for name, parameter in loaded.model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.1)
+    return loaded
+
+
+def logits(model: Any) -> torch.Tensor:
+    model.eval()
+    with torch.no_grad():
+        return model(input_ids=TOKENS).logits
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_rounded_weights_are_the_values_that_packed_ones_decode_to(base: Path, bf16: bool) -> None:
+    packed = trainable(base, quant={"weights": "packed"}, bf16=bf16)
+    rounded = trainable(base, quant={"weights": "rounded"}, bf16=bf16)
+    assert (packed.info.weights, rounded.info.weights) == ("packed", "rounded")
+    assert packed.info.params == rounded.info.params
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        assert torch.equal(logits(packed.model), logits(rounded.model))
+
+
+def test_adapters_are_fp32_on_every_linear_layer_but_the_head(base: Path) -> None:
+    loaded = trainable(base, bf16=True)
+    tensors = {n: p for n, p in loaded.model.named_parameters() if p.requires_grad}
+    assert len(tensors) == 2 * 7 * 2  # A and B of seven projections in two layers
+    assert {p.dtype for p in tensors.values()} == {torch.float32}
+    assert not any("lm_head" in n or "embed" in n for n in tensors)
+
+
+def gradients(base: Path, weights: str, *, evaluated_before: bool) -> dict[str, torch.Tensor]:
+    loaded = moved(trainable(base, quant={"weights": weights}))
+    if evaluated_before:
+        logits(loaded.model)
+    loaded.model.train()
+    loaded.model(input_ids=TOKENS, labels=TOKENS).loss.backward()
+    return {n: p.grad for n, p in loaded.model.named_parameters() if p.requires_grad and p.grad is not None}
+
+
+@pytest.mark.parametrize("weights", ["packed", "rounded"])
+def test_an_evaluation_before_training_leaves_every_gradient_as_it_is(base: Path, weights: str) -> None:
+    # Fails for "packed" without models.keep_gradients, on processors with AVX512-BF16.
+    never, before = (gradients(base, weights, evaluated_before=b) for b in (False, True))
+    assert len(never) == 28
+    assert all(torch.equal(never[name], before[name]) for name in never)
+
+
+def test_without_the_guard_an_evaluation_spoils_the_gradients(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bitsandbytes.functional import has_avx512bf16
+
+    if not has_avx512bf16():
+        pytest.skip("bitsandbytes repacks on processors with AVX512-BF16 only")
+    monkeypatch.setattr(models, "keep_gradients", lambda _: None)
+    never, before = (gradients(base, "packed", evaluated_before=b) for b in (False, True))
+    spoilt = [n for n in never if n not in before or not torch.allclose(never[n], before[n], rtol=0.1)]
+    assert spoilt, "bitsandbytes was mended: models.keep_gradients may go"
+
+
+def test_the_lean_forward_computes_what_peft_computes(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lean = moved(trainable(base))
+    monkeypatch.setattr(models, "lean_lora", lambda _: None)
+    plain = moved(trainable(base))
+    torch.testing.assert_close(logits(lean.model), logits(plain.model), rtol=1e-5, atol=1e-5)
+    with lean.model.disable_adapter(), plain.model.disable_adapter():
+        assert torch.equal(logits(lean.model), logits(plain.model))
+
+
+def test_a_saved_adapter_answers_as_it_did_in_training_merged_or_not(base: Path, tmp_path: Path) -> None:
+    loaded = moved(trainable(base))
+    models.save_adapter(loaded, tmp_path / "adapter")
+    trained = logits(loaded.model)
+    for merge in (True, False):
+        again = models.load_for_inference(str(base), tmp_path / "adapter", merge=merge)
+        assert again.info.weights == "rounded"
+        torch.testing.assert_close(logits(again.model), trained, rtol=1e-4, atol=1e-5)
+
+
+def test_peft_itself_reads_the_saved_adapter(base: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    loaded = moved(trainable(base, load_in_4bit=False))
+    models.save_adapter(loaded, tmp_path / "adapter")
+    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(tmp_path / "adapter"))
+    torch.testing.assert_close(logits(plain), logits(loaded.model), rtol=1e-5, atol=1e-6)
+
+
+def test_a_bf16_training_is_rounded_from_bf16_when_it_answers_in_fp32(base: Path, tmp_path: Path) -> None:
+    loaded = trainable(base, bf16=True)
+    models.save_adapter(loaded, tmp_path / "adapter")
+    again = models.load_for_inference(str(base), tmp_path / "adapter", torch.float32, merge=False)
+    name = "model.layers.0.mlp.up_proj.base_layer.weight"
+    trained = loaded.model.get_base_model().get_parameter(name)
+    assert torch.equal(again.model.get_base_model().get_parameter(name), trained.float())
+
+
+def test_an_adapter_on_another_base_is_refused(base: Path, tmp_path: Path) -> None:
+    models.save_adapter(trainable(base), tmp_path / "adapter")
+    other = tiny_llama(tmp_path / "other", seed=1)
+    with pytest.raises(ModelError, match=r"was trained on .* whose weights differ") as caught:
+        models.load_for_inference(str(other), tmp_path / "adapter")
+    assert caught.value.code == "model.wrong_base"
+
+
+def test_an_adapter_without_our_stamp_that_does_not_fit_is_refused(base: Path, tmp_path: Path) -> None:
+    models.save_adapter(trainable(base), tmp_path / "adapter")
+    (tmp_path / "adapter" / "base.json").unlink()
+    wider = tiny_llama(tmp_path / "wider", width=128)
+    with pytest.raises(ModelError, match="does not fit"):
+        models.load_for_inference(str(wider), tmp_path / "adapter")
+
+
+def test_training_continues_from_an_adapter(base: Path, tmp_path: Path) -> None:
+    loaded = moved(trainable(base))
+    models.save_adapter(loaded, tmp_path / "adapter")
+    again = trainable(base, adapter=str(tmp_path / "adapter"))
+    assert torch.equal(logits(again.model), logits(loaded.model))
+    assert again.info.trainable_params == loaded.info.trainable_params > 0
+
+
+@pytest.mark.parametrize(
+    ("ref", "code", "words"),
+    [
+        ("no-such-owner/no-such-model", "model.offline", "hub cannot be reached"),
+        ("starter-txt", "model", "There is no model"),
+        ("./nowhere", "model", "There is no model"),
+    ],
+)
+def test_a_model_that_cannot_be_found_ends_in_a_sentence_with_a_remedy(ref: str, code: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words) as caught:
+        models.resolve(ref)
+    assert caught.value.code == code
+    assert caught.value.remedy
+
+
+def test_weights_that_are_not_safetensors_are_not_read(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((base / "config.json").read_text())
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
+    with pytest.raises(ModelError, match="no safetensors"):
+        models.load_for_inference(str(tmp_path))
+
+
+def test_a_text_model_under_a_vision_method_is_refused(base: Path) -> None:
+    with pytest.raises(ModelError, match="is a text model"):
+        trainable(base, method="vision_sft")

@@ -1,0 +1,72 @@
+"""Training workers as processes that can be killed: forked from a server that has imported torch and TRL once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from recipes.recipe import load_recipe
+from recipes.run import Run
+from synth.workspace import Workspace
+
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload(["recipes.training", "datasets", "trl.trainer.sft_trainer", "bitsandbytes"])
+
+
+def start(run: Run, *options: str) -> Any:
+    """A worker process on `run`, as `python -m recipes RUN_DIR` would be."""
+    process = _server.Process(target=_work, args=([str(run.path), *options],))
+    process.start()
+    return process
+
+
+def _work(arguments: list[str]) -> None:
+    from recipes.__main__ import main
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    os._exit(main(arguments))
+
+
+def finish(run: Run, *options: str) -> Run:
+    """Work on `run` to its end."""
+    process = start(run, *options)
+    process.join(120)
+    assert process.exitcode is not None
+    return run
+
+
+def wait_for_step(run: Run, step: int, process: Any) -> None:
+    """Return when `step` has been logged."""
+    until = time.monotonic() + 120
+    while not any(event["step"] >= step for event in run.events("step")):
+        assert process.is_alive(), run.exit()
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def losses(run: Run) -> dict[int, float]:
+    """Loss of each step; of the last sitting where a step was done twice."""
+    return {event["step"]: event["loss"] for event in run.events("step")}
+
+
+def tiny_run(workspace: Workspace, model: Path, dataset: Path, **choices: Any) -> Run:
+    """A run of 30 fp32 steps with dropout on a tiny model, logged at every step."""
+    options = {
+        "base_model": str(model),
+        "dataset": str(dataset),
+        "max_steps": 30,
+        "learning_rate": 1e-3,
+        "per_device_train_batch_size": 8,
+        "bf16": False,
+        "lora_r": 4,
+        "lora_dropout": 0.1,
+        "save_steps": 7,
+        "logging_steps": 1,
+        **choices,
+    }
+    return Run.create(workspace, load_recipe(options))
