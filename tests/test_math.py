@@ -90,7 +90,7 @@ def test_the_checker_notices_a_wrong_answer_a_false_line_and_a_changed_number(ch
 def test_a_distractor_does_not_reach_the_second_derivation(checker: Checker) -> None:
     text = "Each of the 3 pens costs $4. {}Ava pays with $20. What is the change in dollars?"
     plain = checker.derive("item_change", 7, text.format(""))
-    assert plain == checker.derive("item_change", 7, text.format("The cashier is 50 years old. ")) == "8"
+    assert plain == checker.derive("item_change", 7, text.format("The cashier wears badge 50. ")) == "8"
     assert checker.derive("item_change", 7, text.format("A box costs $5. ")) is None
 
 

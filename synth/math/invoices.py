@@ -38,7 +38,7 @@ FAMILIES = (
             "Order: {item}, quantity {n}, unit price ${p}; {item2}, quantity {m}, unit price ${q}. "
             "Find the sum in dollars.",
             "Each of the {n} {item} costs ${p} and each of the {m} {item2} costs ${q}. "
-            "What does {name} pay in dollars?",
+            "What does {name} pay for all, in dollars?",
             "For a party {name} needs {n} {item} and {m} {item2}. The {item} cost ${p} each. "
             "The {item2} cost ${q} each. "
             "What do they cost in all, in dollars?",
@@ -115,7 +115,7 @@ FAMILIES = (
             "Order: {item}, quantity {n}, unit price ${p}; {item2}, quantity {m}, unit price ${q}; discount ${c}. "
             "Find the sum in dollars.",
             "Each of the {n} {item} costs ${p} and each of the {m} {item2} costs ${q}. The shop takes ${c} off. "
-            "What does {name} pay in dollars?",
+            "What does {name} pay for all, in dollars?",
         ),
         constraints=(_SMALL_COUPON, _TWO_PRICES),
     ),
@@ -185,7 +185,7 @@ DOMAIN = Domain(
     "Invoices and receipts",
     {"name": NAMES, "item": _ITEMS, "item2": _ITEMS},
     (
-        "The shop opened {d} years ago.", "There are {d} shelves in the shop.", "The cashier is {d} years old.",
+        "The shop opened {d} years ago.", "There are {d} shelves in the shop.", "The cashier wears badge {d}.",
         "{d} people wait in line.", "The shop is {d} km away.", "It is {d} degrees outside.",
         "The shop has {d} windows.", "{d} cars stand outside.",
     ),

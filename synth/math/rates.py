@@ -211,7 +211,7 @@ FAMILIES = (
             "A store has {v} boxes. A machine makes {r} boxes per hour for {t} hours. "
             "A team sends out {s} boxes per hour for {u} hours. How many boxes are there then?",
             "A pipe brings {r} litres per minute into a tank with {v} litres for {t} minutes. "
-            "A pipe drains {s} litres per minute for {u} minutes. How many litres are in it?",
+            "Another pipe drains {s} litres per minute for {u} minutes. How many litres are in it?",
         ),
         constraints=(_TWO_RATES,),
         held_out=True,
@@ -229,8 +229,8 @@ DOMAIN = Domain(
         "stuff2": ("water", "milk", "juice", "syrup", "soda", "tea", "lemonade", "vinegar"),
     },
     (
-        "The operator is {d} years old.", "It is {d} degrees outside.", "The building has {d} floors.",
-        "{d} birds sit on the roof.", "The manual is {d} years old.", "The site was built {d} years ago.",
+        "The operator wears badge {d}.", "It is {d} degrees outside.", "The building has {d} floors.",
+        "{d} birds sit on the roof.", "The manual has {d} chapters.", "The site was built {d} years ago.",
         "The door has the number {d}.", "The wall has {d} windows.",
     ),
     FAMILIES,

@@ -77,7 +77,7 @@ FAMILIES = (
             "Plan: {k} days of {h} hours; {e} extra hours. Hours in all?",
             "How many hours does {name} train with {k} days of {h} hours each and {e} hours more at the end?",
             "{name} is paid for {k} shifts. Each shift is {h} hours. {e} hours were added. How many hours are paid?",
-            "The library opens {h} hours a day. This holds for {k} days. On the last day it opens {e} hours. "
+            "The library opens {h} hours a day for {k} days. On the day after, it opens {e} hours. "
             "How many hours is that?",
             "A nurse works {k} shifts of {h} hours and one short shift of {e} hours. "
             "How many hours does the nurse work?",
@@ -153,7 +153,7 @@ DOMAIN = Domain(
     "Schedules and time",
     {"name": NAMES},
     (
-        "The room has {d} chairs.", "The teacher is {d} years old.", "The building has {d} floors.",
+        "The room has {d} chairs.", "The teacher owns {d} books.", "The building has {d} floors.",
         "It is {d} degrees outside.", "{d} posters hang on the wall.", "The bus line is number {d}.",
         "The house was built {d} years ago.", "The lobby has {d} plants.",
     ),
