@@ -57,7 +57,7 @@ def rate(system: JsonDict, machine: JsonDict, sheet: PriceSheet, priced_as: str 
 
 def _rate_from_usage(system: JsonDict, sheet: PriceSheet, model: str) -> Rate:
     usage = system["usage"]
-    answered = usage["rows_with_reported_tokens"] or (usage["requests"] if usage["audio_sec"] else 0)
+    answered = usage["answers"]
     billed = bill_of(system, sheet, model)
     if billed.usd is None or not answered:
         why = ", ".join(billed.missing) or "no usage was reported"
@@ -90,7 +90,7 @@ def system_cost(system: JsonDict, machine: JsonDict, sheet: PriceSheet, split: s
     if found.kind == "machine":
         audio = cost.own_audio_hour(machine["usd_per_hour"], system["audio_sec_per_s"], machine["utilisation"])
     elif found.usd is not None and system["usage"]["audio_sec"]:
-        audio = found.usd * system["usage"]["requests"] / (system["usage"]["audio_sec"] / 3600)
+        audio = found.usd * system["usage"]["answers"] / (system["usage"]["audio_sec"] / 3600)
     items = bill_of(system, sheet, system["priced_as"]).items if found.kind == "usage" else ()
     return {
         "usd_per_request": found.usd,

@@ -128,7 +128,9 @@ def _forgiven(rows: Sequence[Row], metric: str) -> float | None:
 def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> JsonDict:
     """Everything of `systems[]` but its cost."""
     speed = system.speed
-    usage = total(row.usage for row in system.rows if row.usage.reported) if system.rows else system.usage
+    answered = [row.usage for row in system.rows if not row.error]
+    counted = [usage for usage in answered if usage.reported] or answered
+    usage = total(counted)
     return {
         "id": system.id,
         "label": system.label,
@@ -150,8 +152,8 @@ def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> Json
         "splits": {split: split_summary(system, split, seed) for split in splits},
         "usage": {
             **usage.model_dump(),
-            "rows_with_reported_tokens": sum(row.usage.reported for row in system.rows),
-            "largest_input_tokens": max((row.usage.input_tokens or 0 for row in system.rows), default=0),
+            "answers": len(counted),
+            "largest_input_tokens": max((one.input_tokens or 0 for one in counted), default=0),
         },
         "latency_s": {"p50": speed.latency_p50, "p95": speed.latency_p95, "basis": speed.latency_basis},
         "requests_per_s": speed.requests_per_s,

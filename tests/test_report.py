@@ -14,6 +14,7 @@ from evaluate.plan import Machine
 from evaluate.prices import PriceRow, PriceSheet, load
 from evaluate.results import LedgerItem, Results, Row
 from synth.errors import DataError
+from synth.usage import Usage
 
 
 @functools.cache
@@ -92,12 +93,25 @@ def test_unscored_rows_are_counted_and_never_zero() -> None:
 def test_an_endpoint_is_billed_by_its_reported_usage() -> None:
     made = against_endpoint()
     mini = system(made, "mini")
-    rows = results(("mini",), small="mini", large="", per_split=300).systems[0].rows
+    everything = results(("mini",), small="mini", large="", per_split=300).systems[0].rows
+    rows = [row for row in everything if not row.error]
     tokens_in = sum(row.usage.input_tokens or 0 for row in rows)
     tokens_out = sum(row.usage.output_tokens or 0 for row in rows)
     by_hand = (tokens_in * 0.15 + tokens_out * 0.60) / 1e6 / len(rows)
     assert mini["cost"]["usd_per_request"] == pytest.approx(by_hand)
     assert mini["cost"]["kind"] == "usage"
+
+
+def test_speech_sold_by_the_minute_is_billed_by_its_length() -> None:
+    original = results(("dpo", "mini"), large="mini", per_split=60)
+    heard = tuple(
+        row.model_copy(update={"usage": Usage(audio_sec=30.0), "error": "", "score": row.score or 0.0})
+        for row in original.systems[1].rows
+    )
+    made = report.build(swapped(original, "mini", rows=heard, base_model="whisper-1"))
+    money = system(made, "mini")["cost"]
+    assert money["usd_per_1k"] == pytest.approx(1000 * 0.5 * 0.006)
+    assert money["usd_per_audio_hour"] == pytest.approx(0.36)
 
 
 def test_a_local_system_costs_machine_time() -> None:
