@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from synth import import_files
 from synth.dataset import DatasetDir
@@ -329,3 +331,23 @@ def test_our_own_rows_keep_family_template_and_split(tmp_path: Path, run: Run) -
     example = make_example((user("2?"),), "2", family="f", template="t", split="test_ood", source={"a": 1})
     ((again,)) = run(jsonl(tmp_path / "rows.jsonl", example.model_dump()))[1]
     assert again == example
+
+
+FUZZED = st.lists(st.one_of(st.binary(max_size=60), st.just(json.dumps(GOOD).encode())), min_size=1, max_size=6)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=FUZZED, suffix=st.sampled_from(["jsonl", "json", "csv", "tsv"]))
+def test_no_bytes_break_the_import(lines: list[bytes], suffix: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    path = folder / f"rows.{suffix}"
+    path.write_bytes(b"\n".join(lines))
+    place = Workspace(folder / "workspace")
+    try:
+        detect(path)
+        report = import_text(path, "mine", place)
+    except DataError as error:
+        assert error.remedy
+        assert not list(place.datasets.glob("*"))
+    else:
+        assert DatasetDir(place.datasets / "mine").card.rows_in == report.kept + len(report.rejected)
