@@ -154,7 +154,7 @@ class SlotDecoder:
         import torch
 
         self._prompts = prompts
-        prefix = shared_prefix(prompts)
+        prefix = self._prefix(prompts)
         queue = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # the longest is taken first, from the end
         slots = min(self._slots, len(prompts))
         capacity = len(prompts[queue[-1]]) + self._max_new if queue else 0
@@ -173,6 +173,10 @@ class SlotDecoder:
                 self._shrink()
             else:
                 yield from self._step()
+
+    def _prefix(self, prompts: Sequence[list[int]]) -> list[int]:
+        """What is computed once for all prompts."""
+        return shared_prefix(prompts)
 
     def _forward(self, tokens: Any, positions: Any, mask: Any) -> Any:
         """Hidden states [rows, tokens, width]."""

@@ -6,7 +6,7 @@ Decoding itself is in `evaluate.decode`; models whose attention the slots do not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evaluate.decode import Generated, SlotDecoder, fits, generate_batches, slots_for
@@ -23,12 +23,33 @@ LATENCY = "seconds from a row's entry into the running batch until its last toke
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
 
 
+# Decodes the prompts of these numbers, so many rows at a time, none beyond the limit in tokens; `place` counts in them.
+Decode = Callable[[Sequence[int], int, int], Iterator[Generated]]
+
+
 def answer(
     loaded: Loaded, questions: Sequence[Question], max_new_tokens: int, batch_size: int | None, stop: Stop
 ) -> Iterator[Prediction]:
     """One prediction per question, as rows finish. Raises ModelError without a chat template or enough memory."""
     prompts = tokenise(loaded, questions)
-    limit = getattr(loaded.model.config, "max_position_embeddings", None) or 1 << 30
+
+    def decode(chosen: Sequence[int], rows: int, limit: int) -> Iterator[Generated]:
+        return _decode(loaded, [prompts[i] for i in chosen], rows, max_new_tokens, limit)
+
+    yield from answer_prompts(loaded, questions, prompts, decode, max_new_tokens, batch_size, stop)
+
+
+def answer_prompts(
+    loaded: Loaded,
+    questions: Sequence[Question],
+    prompts: Sequence[list[int]],
+    decode: Decode,
+    max_new_tokens: int,
+    batch_size: int | None,
+    stop: Stop,
+) -> Iterator[Prediction]:
+    """Predictions through `decode`, with half the rows at a time whenever the memory does not suffice."""
+    limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
     for question, prompt in zip(questions, prompts, strict=True):
         if len(prompt) >= limit:
             error = f"The prompt has {len(prompt)} tokens, and the model takes {limit}."
@@ -38,7 +59,7 @@ def answer(
     while todo:
         left = set(todo)
         try:
-            for done in _decode(loaded, [prompts[i] for i in todo], rows, max_new_tokens, limit):
+            for done in decode(todo, rows, limit):
                 index = todo[done.place]
                 left.discard(index)
                 yield _prediction(loaded, questions[index], prompts[index], done)

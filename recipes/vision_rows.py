@@ -30,22 +30,26 @@ class VisionRow(NamedTuple):
 
 
 def picture_files(example: Example, dataset: DatasetDir | None) -> tuple[str, ...]:
-    """The row's pictures as paths.
+    """The row's pictures as paths. Raises DataError for other media, and for references that leave the dataset."""
+    if any(not isinstance(part, ImagePart) for part in media_parts(example)):
+        raise DataError(f"Row {example.id} has a recording, which a vision model cannot read.", "Remove the row.")
+    return message_files(example.prompt, None if dataset is None else dataset.path)
 
-    Raises DataError for a reference that leaves the dataset. Replay rows lie in the scratch folder of
-    `recipes.starters.vision_data`, which is allowed too.
+
+def message_files(messages: Iterable[Message], root: Path | None) -> tuple[str, ...]:
+    """The pictures of messages as paths below `root`.
+
+    Replay rows lie in the scratch folder of `recipes.starters.vision_data`, which is allowed too. Raises DataError for
+    references that lead elsewhere.
     """
     from recipes.starters.vision_data import scratch
 
     files = []
-    for part in media_parts(example):
-        if not isinstance(part, ImagePart):
-            raise DataError(f"Row {example.id} has {part.type}, which a vision model cannot read.", "Remove the row.")
-        path = Path(part.path)
-        if not (path.is_absolute() and path.is_relative_to(scratch())):
-            if dataset is None:
-                raise DataError(f"Row {example.id} has a picture, but there is no dataset folder.", "Give the dataset.")
-            path = dataset.media_path(part.path)
+    for part in (part for message in messages for part in message.content if isinstance(part, ImagePart)):
+        path = ((root or scratch()) / part.path).resolve()
+        allowed = [folder.resolve() for folder in (root, scratch()) if folder is not None]
+        if not any(path.is_relative_to(folder) for folder in allowed):
+            raise DataError(f"The picture {part.path!r} lies outside the dataset.", "Remove that row.")
         files.append(str(path))
     return tuple(files)
 

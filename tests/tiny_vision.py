@@ -1,4 +1,4 @@
-"""Tiny random vision models of the real classes (SmolVLM: Idefics3; SmolVLM2: SmolVLM) with real processors, splitting on."""
+"""Tiny random models of the real vision classes (Idefics3 for SmolVLM, SmolVLM for SmolVLM2) with real processors."""
 
 from __future__ import annotations
 

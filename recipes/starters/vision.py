@@ -93,6 +93,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     tokenizer = None if asked.text_starter else starter_tokenizer()
     model, processor = build(asked.text_starter, tokenizer, seed=asked.seed)
+    model.set_attn_implementation("eager")  # on short sequences, torch's fused attention is slow to differentiate
     if asked.tower:
         load_tower(model, asked.tower)
     plan = Plan(

@@ -161,6 +161,7 @@ def main() -> None:
 
     torch.set_num_threads(asked.threads)
     whole, _ = build(None, starter_tokenizer(), seed=asked.seed)
+    whole.set_attn_implementation("eager")  # on short sequences, torch's fused attention is slow to differentiate
     inner = whole.model
     model = make_reader(inner.vision_model, inner.connector, inner.config.text_config.hidden_size)
     plan = Plan(

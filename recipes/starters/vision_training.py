@@ -116,7 +116,8 @@ def pictured_loss(model: Any, batch: Pictured) -> torch.Tensor:
     spare = embedded.new_zeros(1, embedded.shape[1])
     merged = torch.cat([embedded, spare]).index_copy(0, batch.places, seen.to(embedded.dtype))[:-1]
     same = batch.documents[:, :, None] == batch.documents[:, None, :]
-    mask = (same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
+    allowed = (same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
+    mask = torch.zeros_like(allowed, dtype=torch.float32).masked_fill(~allowed, -1e9)
     spoken = inner.text_model(
         inputs_embeds=merged.view(lines, length, -1), position_ids=batch.positions, attention_mask=mask, use_cache=False
     ).last_hidden_state
