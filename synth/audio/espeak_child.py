@@ -35,6 +35,7 @@ def _load(collect: Callable[[bytes], None]) -> tuple[Any, int, Any]:
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     data_path = espeakng_loader.get_data_path().encode()
     sample_rate_hz = library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data_path, 0)
+    library.espeak_ng_SetRandSeed(1)  # some voices breathe at random, seeded by the time of day
 
     def on_samples(wave: Any, count: int, _events: Any) -> int:
         if wave and count > 0:

@@ -42,7 +42,7 @@ def decode(content: bytes, name: str, max_seconds: float = MAX_SECONDS) -> Sampl
         raise DataError(
             f"{name} has {len(content) >> 20} MiB.",
             f"Recordings of up to {MAX_FILE_BYTES >> 20} MiB are read.",
-            "audio-big",
+            "recording is too large",
         )
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
@@ -51,23 +51,25 @@ def decode(content: bytes, name: str, max_seconds: float = MAX_SECONDS) -> Sampl
                 raise DataError(
                     f"{name} claims {rate} Hz and {channels} channels.",
                     "Export it again as 16 kHz mono.",
-                    "audio-header",
+                    "recording is broken",
                 )
             cap = int(max_seconds * rate)
             if file.frames > cap:
                 raise DataError(
                     f"{name} lasts {file.frames / rate:.0f} s.",
                     f"Cut recordings to at most {max_seconds:g} s.",
-                    "audio-long",
+                    "recording is too long",
                 )
             frames = file.read(cap, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as fault:
-        raise DataError(f"{name} is not a readable recording.", "Use WAV, FLAC, OGG or MP3.", "audio-broken") from fault
+        raise DataError(
+            f"{name} is not a readable recording.", "Use WAV, FLAC, OGG or MP3.", "recording is broken"
+        ) from fault
     if not len(frames):
-        raise DataError(f"{name} holds no samples.", "Record it again or leave it out.", "audio-empty")
+        raise DataError(f"{name} holds no samples.", "Record it again or leave it out.", "recording is empty")
     mono = frames.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
-        raise DataError(f"{name} holds samples that are not numbers.", "Export it again.", "audio-broken")
+        raise DataError(f"{name} holds samples that are not numbers.", "Export it again.", "recording is broken")
     return resample(mono, rate)
 
 
@@ -76,9 +78,13 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Samples:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise DataError(
-                f"{path.name} has more than {MAX_FILE_BYTES >> 20} MiB.", "Cut it into shorter recordings.", "audio-big"
+                f"{path.name} has more than {MAX_FILE_BYTES >> 20} MiB.",
+                "Cut it into shorter recordings.",
+                "recording is too large",
             )
         content = path.read_bytes()
     except OSError as fault:
-        raise DataError(f"{path.name} cannot be read.", "Check that the file is there.", "audio-missing") from fault
+        raise DataError(
+            f"{path.name} cannot be read.", "Check that the file is there.", "recording is missing"
+        ) from fault
     return decode(content, path.name, max_seconds)

@@ -1,8 +1,8 @@
 """The speech generator: sentence, voice, room, noise → one recording with a transcript that is right by construction.
 
 `generate` streams candidates; it writes nothing itself (media go through `add_media`) and trains nothing. Rows are
-deterministic by (seed, split, index). A transcript belongs to one split only, by its hash, so that test sentences never
-occur in training; `test_ood` uses families, voices, noises and rooms that no other split has.
+deterministic by (seed, split, index). A transcript belongs to one split only, by its hash, so that test sentences
+never occur in training; `test_ood` uses families, voices, noises and rooms that no other split has.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ def spectrogram_png(samples: Samples, width_px: int = 720, height_px: int = 260)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if not len(samples):
-        samples = np.zeros(SAMPLE_RATE_HZ // 100, dtype=np.float32)
+    if len(samples) < SAMPLE_RATE_HZ // 10:  # shorter than what the picture is made of
+        samples = np.zeros(SAMPLE_RATE_HZ // 10, dtype=np.float32)
     mel = torchaudio.transforms.MelSpectrogram(SAMPLE_RATE_HZ, n_fft=512, hop_length=160, n_mels=80)
     level_db = 10 * torch.log10(mel(torch.from_numpy(samples)) + 1e-10).numpy()
     seconds = len(samples) / SAMPLE_RATE_HZ
