@@ -38,6 +38,8 @@ def render(report: JsonDict) -> str:
         lines += ["## By family", "", *_families(report)]
     if report["gallery"]:
         lines += ["## Where they disagree", "", *_gallery(report)]
+    if report["judge"]:
+        lines += ["## What a judge model preferred", "", _judge(report["judge"]), ""]
     for title, key in (("Limits", "limits"), ("Not measured", "not_measured"), ("Assumed", "assumptions")):
         lines += [f"## {title}", "", *(f"- {plain(sentence)}" for sentence in report[key]), ""]
     origin = report["provenance"]
@@ -109,6 +111,17 @@ def _families(report: JsonDict) -> list[str]:
             ]
         )
     return table(["Family", "split", "rows", "small", "large", "ahead by", "p (Holm)"], rows)
+
+
+def _judge(judge: JsonDict) -> str:
+    agreement = percent(judge["agreement_of_orders"]["share"])
+    people = percent(judge["calibration"]["share"]) if judge["calibration"] else "not measured"
+    low, high = judge["ci95"]
+    return (
+        f"{plain(judge['model'])} on {count(judge['judged'])} pairs: small ahead by {points(judge['ahead'])} "
+        f"[{100 * low:+.1f}, {100 * high:+.1f}]; same choice in both orders {agreement}; agreement with people "
+        f"{people}; {count(judge['suspicious_pairs'])} pairs seem to address the judge. A judge is not ground truth."
+    )
 
 
 def _gallery(report: JsonDict) -> list[str]:

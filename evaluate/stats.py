@@ -343,7 +343,8 @@ def verdict(
     margin: the loss that one is willing to accept, in score units (0.02 = 2 points). The one-sided 95 % bound decides
     NOT WORSE; the two-sided 95 % interval decides BETTER and WORSE.
     """
-    points = f"{100 * difference.delta:+.1f} points [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    ahead = f"{100 * difference.delta:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+    points = f"{ahead} points [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
     bound = f"the one-sided 95 % bound is {100 * difference.lower_one_sided:+.1f} points"
     allowed = f"{100 * margin:g} points"
     if difference.low > 0:

@@ -106,8 +106,8 @@ def _does(system: JsonDict, split: str, short: bool = False) -> str:
     figure = with_interval(summary["value"], summary["ci95"])
     if system["metric"] in ERROR_RATES:
         return f"has a {ERROR_RATES[system['metric']]} of {figure}" + ("" if short else " on the test set")
-    verb = "answers" if system["metric"] == "accuracy" else f"reaches {system['metric']}"
-    return f"{verb} {figure}" + ("" if short else " of the test set")
+    verb = "answers" if system["metric"] == "accuracy" else f"has a {system['metric']} of"
+    return f"{verb} {figure}" + ("" if short else " of the test set" if verb == "answers" else " on the test set")
 
 
 def _asked(large: JsonDict) -> str:
