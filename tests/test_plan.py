@@ -22,9 +22,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_plan_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    plan = Plan.model_validate(
-        {"dataset": "d", "systems": TWO, "margin": 0.05, "machine": {"usd_per_hour": 0.1}}
-    )
+    plan = Plan.model_validate({"dataset": "d", "systems": TWO, "margin": 0.05, "machine": {"usd_per_hour": 0.1}})
     assert load_plan(write(tmp_path, dump_plan(plan))) == plan
 
 
