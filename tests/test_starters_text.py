@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from recipes.starters.text import check_rows, starter_tokenizer
+from recipes.starters.text import check_rows
 from recipes.starters.text_answers import answers, is_right
 from recipes.starters.text_data import FAMILIES, GENERATOR_VERSION, WrongRow, checked, examples, rows
 from recipes.starters.text_data.broad import BROAD, UNION
 from recipes.starters.text_data.row import Row, calculation
 from recipes.starters.text_growth import grow
 from recipes.starters.text_model import Shape, export, new_model
-from recipes.starters.text_tokenizer import END, chat_text
+from recipes.starters.text_tokenizer import END, chat_text, starter_tokenizer
 from recipes.starters.text_training import Plan, Trainer, lr_scale, pack
 
 WEIGHTS = Path(__file__).parents[1] / "recipes" / "starters" / "weights"

@@ -14,7 +14,6 @@ command goes on from it) and model/ (what transformers loads).
 """
 
 import argparse
-import itertools
 import os
 import random
 from pathlib import Path
@@ -27,24 +26,15 @@ from recipes.starters.text_data.row import Row
 from recipes.starters.text_growth import grow
 from recipes.starters.text_model import Shape, export, new_model
 from recipes.starters.text_sweep import sweep
-from recipes.starters.text_tokenizer import business_lines, train_tokenizer
+from recipes.starters.text_tokenizer import starter_tokenizer
 from recipes.starters.text_training import Plan, Trainer
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-ROWS_FOR_TOKENIZER = 40_000
 CHECK_ROWS_PER_FAMILY = 5
 SAVES_PER_CHECK = 3
 LARGE_LAYERS = 7
-
-
-def starter_tokenizer() -> "PreTrainedTokenizerFast":
-    """The tokenizer of all text starters; the same each time."""
-    rng = random.Random("text-starter/tokenizer")
-    drawn = itertools.islice(rows(rng), ROWS_FOR_TOKENIZER)
-    texts = (f"{role}\n{text}" for row in drawn for role, text in (*row.prompt, ("assistant", row.target)))
-    return train_tokenizer(itertools.chain(texts, business_lines(rng, ROWS_FOR_TOKENIZER // 2)))
 
 
 def check_rows(families: Weighted, per_family: int, seed: str) -> list[Row]:

@@ -1,19 +1,25 @@
 """The text starters' tokenizer: byte-level BPE in the scheme of SmolLM2, single-digit tokens, a ChatML template.
 
+    python -m recipes.starters.text_tokenizer FILE      # trains it anew; generators that changed since give another
+
 Trained on generated rows and a list of business words, so that words of domains the starter does not know
-are still few tokens. llama.cpp knows this pre-tokenizer as `smollm`.
+are still few tokens. It is kept as a file, because every starter that was trained with it needs exactly it. llama.cpp knows this pre-tokenizer as `smollm`.
 """
 
+import itertools
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"
 VOCABULARY = 1536
+ROWS = 40_000
 CONTEXT = 1024
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -26,6 +32,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 WORDS_FILE = Path(__file__).parent / "text_data" / "business_words.txt"
+TOKENIZER_FILE = Path(__file__).parent / "text_data" / "tokenizer.json"
 
 
 def chat_text(prompt: Sequence[tuple[str, str]]) -> str:
@@ -42,10 +49,9 @@ def business_lines(rng: random.Random, n: int) -> Iterator[str]:
         yield " ".join(word.capitalize() if rng.random() < 0.3 else word for word in words)
 
 
-def train_tokenizer(texts: Iterator[str], vocabulary: int = VOCABULARY) -> "PreTrainedTokenizerFast":
-    """A tokenizer of exactly `vocabulary` tokens, saved and loaded by transformers like any other."""
+def train_core(texts: Iterator[str], vocabulary: int = VOCABULARY) -> "Tokenizer":
+    """Byte-level BPE of exactly `vocabulary` tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
@@ -59,8 +65,16 @@ def train_tokenizer(texts: Iterator[str], vocabulary: int = VOCABULARY) -> "PreT
         show_progress=False,
     )
     core.train_from_iterator(texts, trainer)
+    return core
+
+
+def starter_tokenizer() -> "PreTrainedTokenizerFast":
+    """The tokenizer of all text starters."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core,
+        tokenizer_object=Tokenizer.from_file(str(TOKENIZER_FILE)),
         pad_token=PAD,
         bos_token=START,
         eos_token=END,
@@ -71,3 +85,17 @@ def train_tokenizer(texts: Iterator[str], vocabulary: int = VOCABULARY) -> "PreT
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+def main(target: str) -> None:
+    """Train on generated rows and business words, and write the file."""
+    from recipes.starters.text_data import rows
+
+    rng = random.Random("text-starter/tokenizer")
+    drawn = itertools.islice(rows(rng), ROWS)
+    texts = (f"{role}\n{text}" for row in drawn for role, text in (*row.prompt, ("assistant", row.target)))
+    train_core(itertools.chain(texts, business_lines(rng, ROWS // 2))).save(target)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 RowStream = Callable[[random.Random], Iterator[Row]]
-DECAY_FRACTION = 0.3
+DECAY_FRACTION = 0.6
 PROMPT_WEIGHT = 0.1
 
 

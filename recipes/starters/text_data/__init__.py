@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FEW_SHOT_SHARE = 0.15
 SYSTEM_SHARE = 0.2
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 
 # Weight of each generator in the stream; several may feed one family.
 FAMILIES: Mapping[str, tuple[tuple[Generator, float], ...]] = {

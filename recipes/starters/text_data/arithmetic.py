@@ -40,8 +40,8 @@ _SIGNS = {
 
 
 def quantity(rng: random.Random, digits: int, decimals: int = 0) -> Decimal:
-    """A number with up to `digits` digits before the point, sizes spread evenly over the number of digits."""
-    size = rng.randint(1, digits)
+    """A number with up to `digits` digits before the point, most with two or three, as in everyday sums."""
+    size = min(digits, rng.choices((1, 2, 3, 4, 5), (15, 40, 30, 10, 5))[0])
     whole = rng.randint(10 ** (size - 1), 10**size - 1)
     if not decimals:
         return Decimal(whole)
