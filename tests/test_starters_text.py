@@ -222,8 +222,8 @@ def test_killed_training_resumes_with_identical_losses(tokenizer, tmp_path: Path
 
 def test_learning_rate_warms_up_stays_and_falls():
     assert lr_scale(0, 10, 100) == pytest.approx(0.1)
-    assert lr_scale(50, 10, 100) == 1
-    assert lr_scale(85, 10, 100) == pytest.approx(0.5)
+    assert lr_scale(39, 10, 100) == 1
+    assert lr_scale(70, 10, 100) == pytest.approx(0.5)
     assert lr_scale(99, 10, 100) < 0.05
     assert lr_scale(5000, 10, None) == 1
 

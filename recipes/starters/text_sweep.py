@@ -36,7 +36,9 @@ def sweep(tokenizer: "PreTrainedTokenizerFast", plan: Plan, out: Path) -> None:
     table: list[dict[str, str | int | float]] = []
     for name, shape in SHAPES.items():
         model = new_model(shape, tokenizer, plan.seed)
-        trainer = Trainer(model, tokenizer, rows, plan._replace(compile=False, save_sec=1e9), out / str(len(table)))
+        trainer = Trainer(
+            model, tokenizer, rows, plan._replace(compile=False, save_sec=1e9, warmup=20), out / str(len(table))
+        )
         started = time.process_time()
         trainer.run(lambda _: None)
         used = time.process_time() - started

@@ -2,8 +2,9 @@
 
     python -m recipes.starters.text_tokenizer FILE      # trains it anew; generators that changed since give another
 
-Trained on generated rows and a list of business words, so that words of domains the starter does not know
-are still few tokens. It is kept as a file, because every starter that was trained with it needs exactly it. llama.cpp knows this pre-tokenizer as `smollm`.
+Trained on generated rows and a list of business words, so that words of domains the starter does not know are still
+few tokens. It is kept as a file, because every starter that was trained with it needs exactly it. llama.cpp knows this
+pre-tokenizer as `smollm`.
 """
 
 import itertools
