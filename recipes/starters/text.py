@@ -3,8 +3,8 @@
     python -m recipes.starters.text --name starter-text --minutes 40 --out DIR
     python -m recipes.starters.text --name starter-text --steps 6000 --seed 0 --out DIR    # same loss curve each time
 
-    python -m recipes.starters.text --name starter-text-broad --start-from DIR/model --minutes 30 --out DIR2
-    python -m recipes.starters.text --name starter-text-large --start-from DIR2/model --minutes 30 --out DIR3
+    python -m recipes.starters.text --name starter-text-broad --start-from DIR/model --lr-scale 0.4 --minutes 30 --out DIR2
+    python -m recipes.starters.text --name starter-text-large --start-from DIR2/model --lr-scale 0.25 --minutes 30 --out DIR3
     python -m recipes.starters.text --sweep --minutes 1.5 --out DIR4
 
 starter-text-broad goes on with the small shape on the broad families, where a step is cheap; starter-text-large is that
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 CHECK_ROWS_PER_FAMILY = 5
 SAVES_PER_CHECK = 3
 LARGE_LAYERS = 7
+WARMUP_GOING_ON = 20
 
 
 def check_rows(families: Weighted, per_family: int, seed: str) -> list[Row]:
@@ -97,7 +98,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--muon-lr", type=float, default=Plan().muon_lr)
+    parser.add_argument("--lr-scale", type=float, default=1.0, help="multiplies both learning rates; 0.4 to go on")
     parser.add_argument("--sweep", action="store_true", help="train several shapes for the same time, write sweep.json")
     asked = parser.parse_args()
     if asked.minutes is None and asked.steps is None:
@@ -115,7 +116,14 @@ def main() -> None:
 
     torch.set_num_threads(asked.threads)
     tokenizer = starter_tokenizer()
-    plan = Plan(seed=asked.seed, steps=asked.steps, minutes=asked.minutes, muon_lr=asked.muon_lr)
+    plan = Plan(
+        seed=asked.seed,
+        steps=asked.steps,
+        minutes=asked.minutes,
+        muon_lr=Plan().muon_lr * asked.lr_scale,
+        adam_lr=Plan().adam_lr * asked.lr_scale,
+        warmup=WARMUP_GOING_ON if asked.start_from else Plan().warmup,
+    )
     if asked.sweep:
         sweep(tokenizer, plan, asked.out)
         return
