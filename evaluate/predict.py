@@ -29,7 +29,7 @@ NOTE_EVERY_SEC = 2.0  # how much measured time a kill can lose
 
 
 class Sitting(BaseModel):
-    """One uninterrupted stretch of answering: rows done and wall seconds from the first to the last of them."""
+    """One uninterrupted stretch of answering: rows answered (not from the cache), wall seconds without loading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -163,14 +163,14 @@ class Predictor:
             now = time.perf_counter()
             journal.append(self._line("prediction", prediction))
             self.answers.predictions[prediction.example_id] = prediction
-            rows += 1
+            rows += not prediction.cached
             if now - noted > NOTE_EVERY_SEC:
                 noted = now
                 journal.append(self._line("sitting", self._sitting(name, rows, now - began, system)))
             yield prediction
             if stop():
                 break
-        if rows:
+        if noted:
             sitting = self._sitting(name, rows, time.perf_counter() - began, system)
             journal.append(self._line("sitting", sitting))
             self.answers.sittings.append(sitting)

@@ -8,6 +8,7 @@ A system answers questions in any order, each exactly once; it neither journals 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import time
@@ -36,7 +37,10 @@ DEFAULT_URL = "https://api.openai.com/v1"
 
 
 class Prediction(BaseModel):
-    """One reply. With an `error` there is no reply, and the row is unscored; `truncated`: cut at max_new_tokens."""
+    """One reply. With an `error` there is no reply, and the row is unscored.
+
+    `truncated`: cut at max_new_tokens. `cached`: taken from the reply cache, so not part of the measured speed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +50,7 @@ class Prediction(BaseModel):
     seconds: NonNegativeFloat | None = None
     confidence: float | None = None
     truncated: bool = False
+    cached: bool = False
     error: str = ""
 
 
@@ -138,13 +143,17 @@ class EndpointSystem:
     def answer(self, questions: Sequence[Question], stop: Stop) -> Iterator[Prediction]:
         """Replies as they come. Raises EndpointError when going on is pointless."""
         for index, reply in self._endpoint.ask_many((self._ask(question) for question in questions), stop):
-            question = questions[index]
+            question, usage = questions[index], reply.usage
+            if reply.ok and not usage.audio_sec:
+                heard = audio_seconds(question) * (1 + usage.billed_retries)
+                usage = usage.model_copy(update={"audio_sec": heard})
             yield Prediction(
                 example_id=question.example_id,
                 text=reply.text,
-                usage=reply.usage.model_copy(update={"audio_sec": reply.usage.audio_sec or audio_seconds(question)}),
+                usage=usage,
                 seconds=reply.seconds if reply.ok else None,
                 truncated=reply.finish_reason == "length",
+                cached=reply.cached,
                 error=reply.error,
             )
 
@@ -203,13 +212,13 @@ def open_system(plan: SystemPlan, context: Context, spent_usd: float = 0.0) -> S
 
 
 def audio_seconds(question: Question) -> float:
-    """Length of the recordings of a question, from their headers; 0 without any."""
+    """Length of the recordings of a question, from their headers; 0 without any, or where none can be read."""
     total = 0.0
-    for message in question.messages:
-        for part in message.content:
-            if isinstance(part, AudioPart):
-                import soundfile
+    for part in (part for message in question.messages for part in message.content):
+        if isinstance(part, AudioPart):
+            import soundfile
 
+            with contextlib.suppress(RuntimeError):  # what libsndfile cannot read, the server may
                 total += float(soundfile.info(str(question.media_root / part.path)).duration)
     return total
 

@@ -89,8 +89,8 @@ def chat_payload(model: str, ask: Ask, limit_field: str) -> JsonDict:
 
 
 def transcription_file(ask: Ask) -> tuple[str, bytes]:
-    """(file name, bytes) of the one recording of an Ask. Raises DataError when there is none."""
-    for message in ask.messages:
+    """(file name, bytes) of the last recording of an Ask (examples come before it). Raises DataError without one."""
+    for message in reversed(ask.messages):
         for part in message.content:
             if isinstance(part, AudioPart):
                 return Path(part.path).name, media_bytes(part, ask.media_root)
