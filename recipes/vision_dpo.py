@@ -79,6 +79,9 @@ def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRo
     """TRL's trainer on tokenised pairs; `held` are the pairs of the validation loss."""
     from trl import DPOConfig, DPOTrainer
 
+    lengths = [len(r.prompt_ids) + max(len(r.chosen_ids), len(r.rejected_ids)) for r in learned]
+    models.short_attention(work.loaded.model, vision_rows.longest_attention(lengths, work.loaded.model))
+
     class Trainer(training.RunTrainer, DPOTrainer):  # type: ignore[misc]
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset  # the rows are tokens already
@@ -102,7 +105,7 @@ def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRo
         data_collator=vision_rows.PairCollator(work.loaded.processor),
         processing_class=work.loaded.tokenizer,
         work=work,
-        lengths=[len(r.prompt_ids) + max(len(r.chosen_ids), len(r.rejected_ids)) for r in learned],
+        lengths=lengths,
     )
 
 

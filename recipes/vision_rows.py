@@ -133,6 +133,12 @@ def pixels(pictures: Sequence[Sequence[str]], processor: Any) -> dict[str, Any]:
     return {name: value for name, value in made.items() if name not in NOT_FOR_THE_MODEL}
 
 
+def longest_attention(lengths: Sequence[int], model: Any) -> int:
+    """The longest sequence that any attention of the model sees: a row, or the patches of one tile."""
+    tower = model.config.vision_config
+    return max(*lengths, (tower.image_size // tower.patch_size) ** 2)
+
+
 def padded(rows: Sequence[Sequence[int]], filler: int) -> Any:
     """[rows, longest] int64, filled on the right, where a causal model never looks."""
     import torch

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recipes import preflight, training, vision_rows
+from recipes import models, preflight, training, vision_rows
 from recipes.recipe import Recipe
 from recipes.run import Run, TrainResult
 from recipes.vision_rows import VisionRow
@@ -46,6 +46,9 @@ def build_trainer(work: training.Work, learned: list[VisionRow], held: list[Visi
     """TRL's trainer on tokenised rows; `held` are the rows of the validation loss."""
     from trl import SFTConfig, SFTTrainer
 
+    lengths = [len(row.tokens.input_ids) for row in learned]
+    models.short_attention(work.loaded.model, vision_rows.longest_attention(lengths, work.loaded.model))
+
     class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
         pass
 
@@ -59,7 +62,7 @@ def build_trainer(work: training.Work, learned: list[VisionRow], held: list[Visi
         data_collator=vision_rows.Collator(work.loaded.processor),
         processing_class=work.loaded.tokenizer,
         work=work,
-        lengths=[len(row.tokens.input_ids) for row in learned],
+        lengths=lengths,
     )
 
 
