@@ -2,9 +2,10 @@
 
     python -m recipes.starters.text --name starter-text --minutes 40 --out DIR
     python -m recipes.starters.text --name starter-text --steps 6000 --seed 0 --out DIR    # same loss curve each time
-
-    python -m recipes.starters.text --name starter-text-broad --start-from DIR/model --lr-scale 0.4 --minutes 30 --out DIR2
-    python -m recipes.starters.text --name starter-text-large --start-from DIR2/model --lr-scale 0.25 --minutes 30 --out DIR3
+    python -m recipes.starters.text --name starter-text-broad --start-from DIR/model --lr-scale 0.4 \\
+        --minutes 30 --out DIR2
+    python -m recipes.starters.text --name starter-text-large --start-from DIR2/model --lr-scale 0.25 \\
+        --minutes 30 --out DIR3
     python -m recipes.starters.text --sweep --minutes 1.5 --out DIR4
 
 starter-text-broad goes on with the small shape on the broad families, where a step is cheap; starter-text-large is that
