@@ -88,7 +88,7 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import torch
 
-    from recipes.starters.text import starter_tokenizer
+    from recipes.starters.text_tokenizer import starter_tokenizer
 
     torch.set_num_threads(asked.threads)
     tokenizer = None if asked.text_starter else starter_tokenizer()

@@ -156,7 +156,7 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import torch
 
-    from recipes.starters.text import starter_tokenizer
+    from recipes.starters.text_tokenizer import starter_tokenizer
     from recipes.starters.vision_model import build
 
     torch.set_num_threads(asked.threads)

@@ -67,7 +67,6 @@ class Clock:
 
 def render() -> bool:
     """All kinds and styles at 384 px, level 3, every degradation, PNG included; one core."""
-    effects = ("blur", "jpeg", "perspective", "shadow", "noise")
     rates = [rendered("plain", ()), rendered("degraded", ("blur", "jpeg", "perspective", "shadow", "noise"))]
     return min(rates) >= RENDER_GOAL
 
@@ -92,7 +91,7 @@ def rendered(label: str, effects: tuple[str, ...]) -> float:
 
 def prepare(home: Path) -> tuple[Recipe, Workspace, DatasetDir]:
     """The starter's shape with random weights, and a dataset of charts."""
-    from recipes.starters.text import starter_tokenizer
+    from recipes.starters.text_tokenizer import starter_tokenizer
 
     model, processor = build(None, starter_tokenizer())
     export(model, processor, home / "base")
