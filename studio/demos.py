@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class DemoSpec(NamedTuple):
-    """What a demo generates, how it tunes, and whom it compares."""
+    """What a demo generates, how it tunes, and whom it compares; `large` is empty where no larger model is embedded."""
 
     generator: str
     settings: dict[str, Any]
@@ -23,7 +23,9 @@ class DemoSpec(NamedTuple):
 
     def plan(self, name: str, dataset: str, seeds: list[int], adapters: list[tuple[str, str]]) -> dict[str, Any]:
         """The comparison plan: base and large prompted, each seed's SFT and DPO adapters."""
-        prompted = [("base", self.starter, "Starter"), ("large", self.large, "Larger starter")]
+        prompted = [("base", self.starter, "Starter")]
+        if self.large:
+            prompted.append(("large", self.large, "Larger starter"))
         systems = []
         for key, model, label in prompted:
             systems.append(self._system(f"{key}-zero", f"{label}, zero-shot", model))
@@ -42,7 +44,7 @@ class DemoSpec(NamedTuple):
             "splits": ["test", "test_ood"],
             "systems": systems,
             "small": systems[-1]["id"],
-            "large": "large-few" if self.few_shot else "large-zero",
+            "large": f"{prompted[-1][0]}-{'few' if self.few_shot else 'zero'}",
             "forgetting_rows": self.forgetting_rows,
         }
 
@@ -60,5 +62,25 @@ DEMOS: dict[str, DemoSpec] = {
         large="starter-text-large",
         shots=3,
         max_new_tokens=160,
+    ),
+    "vision": DemoSpec(
+        generator="vision",
+        settings={
+            "train": 2000,
+            "val": 160,
+            "test": 300,
+            "test_ood": 100,
+            "kinds": ["hbar"],
+            "difficulty": 1,
+            "size": 128,
+            "model_size": 128,
+        },
+        sft="starter-vision-sft",
+        dpo="starter-vision-dpo",
+        starter="starter-vision",
+        large="",
+        shots=0,
+        max_new_tokens=80,
+        few_shot=False,
     ),
 }
