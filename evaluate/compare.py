@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from evaluate import cost, forgetting, lineage, prices, report
+from evaluate import audio_metrics, cost, forgetting, lineage, prices, report
 from evaluate.plan import Plan, SystemPlan, dump_plan
 from evaluate.predict import Answers, Predictor
 from evaluate.prompts import Prompter
@@ -115,6 +115,7 @@ def _run(job: _Job) -> Path:
         dataset=lineage.dataset_facts(job.dataset, _counts(job.examples), job.workspace),
         systems=tuple(systems),
         forgetting=_forgetting(job),
+        speech=audio_metrics.speech_section(systems, job.examples, job.plan.splits),
         ledger=lineage.ledger(job.dataset, systems, origins, job.workspace),
         provenance=lineage.provenance(job.folder.name, job.plan, job.dataset, origins),
     )

@@ -51,6 +51,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> JsonDict:
         "format_check": gallery.format_check(results.systems, splits),
         "gallery": gallery.disagreements(small, large, splits) if large else None,
         "judge": None,
+        "speech": results.speech,
         "forgetting": [_forgetting(item.model_dump()) for item in results.forgetting],
         "machine": economics.machine_facts(results, prices),
         "ledger": [item.model_dump() for item in results.ledger],

@@ -5,7 +5,7 @@ Everything here is plain, frozen data: no statistics, no prices, no files. `None
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -154,6 +154,9 @@ class Results(Frozen):
     ledger: tuple[LedgerItem, ...] = ()
     forgetting: tuple[Forgetting, ...] = ()
     provenance: Provenance
+    speech: dict[str, Any] | None = Field(
+        default=None, description="system id -> split -> errors behind the word error rate; see audio_metrics."
+    )
     notes: tuple[str, ...] = Field(default=(), description="Plain sentences the reader must know (limits, stand-ins).")
 
     def system(self, system_id: str) -> SystemResult:

@@ -139,6 +139,7 @@ def train(asked: argparse.Namespace) -> None:
         minutes=asked.minutes,
         batch=asked.batch,
         muon_lr=asked.muon_lr,
+        save_sec=asked.save_sec,
         compile=False,
     )
     trainer = AudioTrainer(model, processor, rows, plan, asked.scratch)
@@ -190,6 +191,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--save-sec", type=float, default=Plan().save_sec)
     parser.add_argument("--muon-lr", type=float, default=Plan().muon_lr)
     asked = parser.parse_args()
     if asked.action == "train" and asked.minutes is None and asked.steps is None:

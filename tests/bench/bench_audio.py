@@ -1,0 +1,234 @@
+"""Speech: generation against real time, training against a plain transformers script, transcription speed.
+
+    python tests/bench/bench_audio.py               # all three
+    python tests/bench/bench_audio.py generate      # one of: generate, train, transcribe
+
+Training is measured on whisper-tiny's shape with random weights, against transformers' Seq2SeqTrainer with PEFT as its
+documentation shows it: 30-second windows, the same rows, rank, batch and steps. CPU time is shown beside wall time,
+because it does not depend on what else the machine does. Exit code 1 below a goal (60 x real time per core; 1.2 x).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch
+
+from recipes import audio_answers, audio_rows, audio_sft, models, training
+from recipes.recipe import load_recipe
+from recipes.run import Run
+from synth.audio import Spec, generate
+from synth.dataset import DatasetDir
+from synth.example import Example
+from synth.pipeline import build_dataset
+from synth.workspace import Workspace
+
+GENERATED = 200
+BATCH, STEPS, WARM = 4, 6, 2
+GOALS = {"generate": 60.0, "train": 1.2}
+
+
+class Clock(NamedTuple):
+    """Seconds of wall and of processor time, child processes included."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Clock:
+        spent = os.times()
+        return cls(time.monotonic(), spent.user + spent.system + spent.children_user + spent.children_system)
+
+    def since(self, start: Clock) -> Clock:
+        return Clock(self.wall - start.wall, self.cpu - start.cpu)
+
+
+def bench_generate() -> float:
+    """Seconds of finished speech for each second of processor time (espeak-ng's process included)."""
+    torch.set_num_threads(1)
+    for _ in generate(Spec(train=4, val=0, test=0, test_ood=0), lambda content, suffix: "media/x" + suffix):
+        pass  # imports and filters
+    start, seconds = Clock.now(), 0.0
+    spec = Spec(train=GENERATED, val=0, test=0, test_ood=0, domains=("medical", "field", "orders", "calls"))
+    for candidate in generate(spec, lambda content, suffix: "media/x" + suffix):
+        if candidate.example:
+            seconds += candidate.example.source["seconds"]
+    spent = Clock.now().since(start)
+    print(
+        f"generate: {seconds:.0f} s of speech, {seconds / spent.wall:.0f} x real time by wall, "
+        f"{seconds / spent.cpu:.0f} x per second of one core"
+    )
+    return seconds / spent.cpu
+
+
+def random_whisper_tiny(folder: Path) -> Path:
+    """openai/whisper-tiny's shape with random weights and the starter's tokenizer."""
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperProcessor
+
+    from recipes.starters.audio import build_processor
+
+    tokenizer = build_processor(folder / "tokenizer").tokenizer
+    ids = tokenizer.convert_tokens_to_ids
+    end = ids("<|endoftext|>")
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=51_865, d_model=384, encoder_layers=4, decoder_layers=4, encoder_attention_heads=6,
+        decoder_attention_heads=6, encoder_ffn_dim=1536, decoder_ffn_dim=1536, pad_token_id=end, bos_token_id=end,
+        eos_token_id=end, decoder_start_token_id=ids("<|startoftranscript|>"), suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )  # fmt: skip
+    WhisperForConditionalGeneration(config).save_pretrained(folder / "model")
+    WhisperProcessor(WhisperFeatureExtractor(), tokenizer).save_pretrained(folder / "model")
+    return folder / "model"
+
+
+def seconds_per_step(train: Callable[[Any], Any], spent: list[Clock]) -> Clock:
+    """Mean time of a step after the first WARM, from the clocks at the ends of the steps."""
+    train(None)
+    total = spent[-1].since(spent[WARM - 1])
+    steps = len(spent) - WARM
+    return Clock(total.wall / steps, total.cpu / steps)
+
+
+def watch(spent: list[Clock]) -> Any:
+    from transformers import TrainerCallback
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            spent.append(Clock.now())
+
+    return Watch()
+
+
+def ours(base: Path, workspace: Workspace, name: str) -> Clock:
+    """A step of audio_sft."""
+    recipe = load_recipe(
+        "whisper-tiny",
+        [f"base_model={base}", f"data.dataset={name}", f"max_steps={STEPS}", f"batch_size={BATCH}",
+         "optim.gradient_accumulation_steps=1", "eval_steps=0", "save_steps=1000"],
+    )  # fmt: skip
+    run = Run.create(workspace, recipe, "ours")
+    work = training.prepare(run, recipe)
+    rows, _ = training.examples(work)
+    recordings = [audio_rows.recording(row, work.dataset) for row in rows]
+    window = audio_rows.window_seconds(recordings, work.loaded.processor)
+    audio_rows.shorten(work.loaded.model, work.loaded.processor, window)
+    trainer = audio_sft.build_trainer(work, audio_sft.encode(rows, recordings, work, window), None)
+    spent: list[Clock] = []
+    trainer.add_callback(watch(spent))
+    return seconds_per_step(lambda _: trainer.train(), spent)
+
+
+def plain(base: Path, dataset: DatasetDir, home: Path) -> Clock:
+    """A step of Seq2SeqTrainer with PEFT on a 4-bit base, as their documentation shows it."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import (
+        BitsAndBytesConfig,
+        Seq2SeqTrainer,
+        Seq2SeqTrainingArguments,
+        WhisperForConditionalGeneration,
+        WhisperProcessor,
+    )
+
+    processor = WhisperProcessor.from_pretrained(base)
+    quantised = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    model = WhisperForConditionalGeneration.from_pretrained(base, quantization_config=quantised, device_map="cpu")
+    targets = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+    model = get_peft_model(model, LoraConfig(r=32, lora_alpha=64, target_modules=targets))
+    rows: list[dict[str, Any]] = []
+    for example in list(dataset.examples("train"))[: BATCH * STEPS]:
+        sound = audio_rows.recording(example, dataset)
+        features = processor.feature_extractor(sound, sampling_rate=16_000).input_features[0]
+        rows.append({"input_features": features, "labels": processor.tokenizer(example.target).input_ids})
+
+    def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
+        labels = processor.tokenizer.pad([{"input_ids": i["labels"]} for i in items], return_tensors="pt")
+        masked = labels["input_ids"].masked_fill(labels["attention_mask"] == 0, -100)
+        sounds = processor.feature_extractor.pad(
+            [{"input_features": i["input_features"]} for i in items], return_tensors="pt"
+        )
+        return {"input_features": sounds["input_features"], "labels": masked[:, 1:]}
+
+    spent: list[Clock] = []
+    trainer = Seq2SeqTrainer(
+        model=model,
+        args=Seq2SeqTrainingArguments(
+            str(home / "plain"), per_device_train_batch_size=BATCH, max_steps=STEPS, learning_rate=5e-4, bf16=True,
+            use_cpu=True, report_to="none", remove_unused_columns=False, label_names=["labels"], save_strategy="no",
+            disable_tqdm=True,
+        ),
+        train_dataset=rows,
+        data_collator=collate,
+        callbacks=[watch(spent)],
+    )  # fmt: skip
+    return seconds_per_step(lambda _: trainer.train(), spent)
+
+
+def spoken(workspace: Workspace) -> DatasetDir:
+    """Enough recordings for all steps."""
+    settings = {"train": BATCH * STEPS, "val": 0, "test": 0, "test_ood": 0, "silence_share": 0}
+    return build_dataset("audio", settings, "speech", workspace)
+
+
+def bench_train(home: Path) -> float:
+    """Our utterances per processor second over theirs."""
+    workspace = Workspace(home / "workspace")
+    dataset, base = spoken(workspace), random_whisper_tiny(home)
+    theirs, own = plain(base, dataset, home), ours(base, workspace, dataset.name)
+    for name, clock in (("Seq2SeqTrainer + PEFT", theirs), ("audio_sft", own)):
+        print(f"train, {name}: {BATCH / clock.wall:.2f} utterances/s by wall, {BATCH / clock.cpu:.2f} per CPU second")
+    print(f"train: {theirs.wall / own.wall:.2f} x by wall, {theirs.cpu / own.cpu:.2f} x by CPU time")
+    return theirs.cpu / own.cpu
+
+
+def bench_transcribe(home: Path) -> float:
+    """Seconds of sound for each wall second, by the starter where it is installed, else by a random whisper-tiny."""
+    workspace = Workspace(home / "more")
+    dataset = spoken(workspace)
+    base = "starter-audio" if "starter-audio" in models.starters() else str(random_whisper_tiny(home / "base"))
+    loaded = models.load_for_inference(base)
+    examples: list[Example] = list(dataset.examples("train"))
+    recordings = [audio_rows.recording(example, dataset) for example in examples]
+    start = Clock.now()
+    audio_answers.transcribe(loaded, audio_rows.windows(recordings, loaded.processor), 64)
+    spent = Clock.now().since(start)
+    seconds = sum(map(len, recordings)) / 16_000
+    print(
+        f"transcribe, {Path(base).name}: RTFx {seconds / spent.wall:.1f} by wall, {seconds / spent.cpu:.1f} per CPU s"
+    )
+    return seconds / spent.cpu
+
+
+def main() -> int:
+    """Run the benches that the command line names; 1 when one misses its goal."""
+    asked = sys.argv[1:] or ["generate", "train", "transcribe"]
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        benches = {
+            "generate": bench_generate,
+            "train": lambda: bench_train(home),
+            "transcribe": lambda: bench_transcribe(home),
+        }
+        for bench in asked:
+            found[bench] = benches[bench]()
+    missed = [bench for bench, value in found.items() if value < GOALS.get(bench, 0)]
+    print("all goals met" if not missed else f"below the goal: {', '.join(missed)}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
