@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from recipes import models, preference, preflight, rows, sampling, training
 from recipes.recipe import Recipe
 from recipes.run import Run, TrainResult
+from synth.errors import DataError
 from synth.example import Example
 
 
@@ -33,6 +34,8 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     data = recipe.data
     learned = [e for e in pairs.examples(data.train_split) if e.rejected is not None][: recipe.dpo.max_pairs]
     watched = list(islice(pairs.examples(data.val_split), data.max_val_examples)) if data.val_split else []
+    if not learned:
+        raise DataError(f"No row of {pairs.name} has a rejected answer.", "Check data.train_split.", "data.no_pairs")
     encoded = encode(learned, work)
     held = encode([e for e in watched if e.rejected is not None], work) if recipe.eval_steps else []
     trainer = build_trainer(work, encoded, held)
@@ -51,6 +54,8 @@ def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.
 
 def encode(examples: Sequence[Example], work: training.Work) -> list[PairRow]:
     """Token rows of pairs, uncut: the row's `target` is the chosen answer, whatever data.target says."""
+    if not examples:
+        return []
     wrong = [e.model_copy(update={"target": e.rejected}) for e in examples]
     data = work.recipe.data.model_copy(update={"target": "target"})
     sides = [rows.encode(side, work.loaded.tokenizer, data) for side in (examples, wrong)]
@@ -75,6 +80,9 @@ def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRo
     """TRL's trainer on tokenised pairs; `held` are the pairs of the validation loss."""
     from trl import DPOConfig, DPOTrainer
 
+    lengths = [len(r.prompt_ids) + max(len(r.chosen_ids), len(r.rejected_ids)) for r in learned]
+    models.short_attention(work.loaded.model, max(lengths, default=0))
+
     class Trainer(training.RunTrainer, DPOTrainer):  # type: ignore[misc]
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset  # the rows are tokens already
@@ -96,7 +104,7 @@ def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRo
         eval_dataset=as_dataset(held) if held else None,
         processing_class=work.loaded.tokenizer,
         work=work,
-        lengths=[len(r.prompt_ids) + max(len(r.chosen_ids), len(r.rejected_ids)) for r in learned],
+        lengths=lengths,
     )
 
 
