@@ -163,12 +163,13 @@ class SlotDecoder:
         self._mask = torch.full((slots, capacity), -math.inf, dtype=self._model.dtype, device=self._model.device)
         self._rows: list[_Row | None] = [None] * slots
         self._last = torch.zeros(slots, dtype=torch.long, device=self._model.device)
+        self._start = len(prefix)
         if prefix:
             self._fill_prefix(prefix)
         while queue or any(row is not None for row in self._rows):
             free = [slot for slot, row in enumerate(self._rows) if row is None]
             if queue and len(free) >= max(1, len(self._rows) // 8):
-                yield from self._admit(queue, free, len(prefix))
+                yield from self._admit(queue, free)
             elif not queue and len(free) > len(self._rows) // 5:
                 self._shrink()
             else:
@@ -193,10 +194,11 @@ class SlotDecoder:
         for layer in self._cache.layers:
             layer.spread(len(prefix))
 
-    def _admit(self, queue: list[int], free: list[int], start: int) -> Iterator[Generated]:
+    def _admit(self, queue: list[int], free: list[int]) -> Iterator[Generated]:
         """Prefill the next prompts into free slots and take their first tokens."""
         import torch
 
+        start = self._start
         longest = len(self._prompts[queue[-1]]) - start
         count = max(1, min(len(free), len(queue), PREFILL_TOKENS // longest))
         chosen = [queue.pop() for _ in range(count)]
@@ -219,11 +221,11 @@ class SlotDecoder:
         yield from self._take(slots, last)
 
     def _step(self) -> Iterator[Generated]:
-        """One token for every slot; empty slots are computed too, and ignored."""
+        """One token for every slot; empty slots are computed too, and ignored: they write behind the prefix."""
         import torch
 
         device = self._model.device
-        at = [row.length + len(row.tokens) - 1 if row else 0 for row in self._rows]
+        at = [row.length + len(row.tokens) - 1 if row else self._start for row in self._rows]
         self._plan.every = torch.arange(len(self._rows), device=device)
         self._plan.position = torch.tensor(at, device=device)
         self._plan.visible = max(at) + 1

@@ -54,6 +54,12 @@ def test_slots_give_the_tokens_of_generate(model: Any, slots: int, prefix: int) 
     assert {g.ended for g in found.values()} == {True, False}
 
 
+def test_slots_that_wait_empty_keep_the_shared_prefix(model: Any) -> None:
+    asked = prompts(90, 17)
+    one = {g.place: g.tokens for g in SlotDecoder(model, END, 1, 12).run(asked)}
+    assert {g.place: g.tokens for g in SlotDecoder(model, END, 40, 12).run(asked)} == one
+
+
 def test_the_fallback_gives_the_same_tokens_and_confidence(model: Any) -> None:
     asked = prompts(12)
     slots = {g.place: g for g in SlotDecoder(model, END, 4, 16).run(asked)}
