@@ -150,6 +150,7 @@ def _context(report: JsonDict) -> JsonDict:
     return {
         "r": report,
         "small": wording.find(report, report["small"]),
+        "large": wording.find(report, report["large"]),
         "labels": {system["id"]: system["label"] for system in systems},
         "index": {system["id"]: place for place, system in enumerate(systems)},
         "role": lambda system_id: charts.role(report, system_id),

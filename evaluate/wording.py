@@ -22,10 +22,11 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def with_interval(value: float | None, ci95: list[float] | None, digits: int | None = None) -> str:
-    """'93 % [90, 95]', with a decimal only where the interval is narrow enough to carry it."""
+    """'93 % [90, 95]', with a decimal where the interval can carry it or whole numbers would mislead."""
     if value is None or ci95 is None:
         return MISSING
-    places = digits if digits is not None else int(ci95[1] - ci95[0] < 0.02)
+    fine = ci95[1] - ci95[0] < 0.02 or value < 0.1 or value > 0.985
+    places = digits if digits is not None else int(fine)
     low, high = (f"{100 * bound:.{places}f}" for bound in ci95)
     return f"{100 * value:.{places}f} % [{low}, {high}]"
 
@@ -167,6 +168,8 @@ def assumptions(report: JsonDict) -> list[str]:
         "Rows of one template (or image, or text) count as one cluster in differences; intervals of single rates take "
         "rows as independent."
     )
+    if any(system["metric"] not in ("accuracy", *ERROR_RATES) for system in report["systems"]):
+        said.append("Where scores are fractions, cost per right answer is cost per full point.")
     if report.get("repriced"):
         said.append(
             "Re-priced: intervals of cost per right answer were scaled from the original prices, and the chance of "

@@ -1,6 +1,7 @@
 // What-if sliders, theme, gallery filter. Reads the embedded report.json; the formulas are those of evaluate/economics.py.
 (() => {
   "use strict";
+  document.documentElement.classList.add("js");
   const report = JSON.parse(document.getElementById("report").textContent);
   const start = report.what_if;
   const byId = (id) => document.getElementById(id);
