@@ -122,3 +122,24 @@ def test_words_are_counted_as_jiwer_counts_them() -> None:
     assert (ours.substitutions, ours.deletions, ours.insertions) == (
         theirs.substitutions, theirs.deletions, theirs.insertions,
     )  # fmt: skip
+
+
+def test_the_report_shows_errors_entities_and_conditions_of_speech_inertly() -> None:
+    from plausible import results
+
+    from evaluate import render_html, report
+
+    plain = results(per_split=12)
+    hostile = "<script>alert(1)</script>"
+    part = {
+        "words": 40, "substitutions": 3, "deletions": 2, "insertions": 1, "worst": [(hostile, 2, 5)], "confusions": [],
+        "rate": 0.15, "entities": {"dose": {"spoken": 4, "missed": 1}}, "entity_error_rate": 0.25,
+        "conditions": {"noise: pink": {"n": 6, "words": 20, "rate": 0.2}},
+    }  # fmt: skip
+    shown = plain.model_copy(update={"speech": {plain.systems[0].id: {"test": part}}})
+    page = render_html.render(report.build(shown))
+    assert "Errors in speech" in page
+    assert "dose 1/4" in page
+    assert "noise: pink" in page
+    assert hostile not in page
+    assert "Errors in speech" not in render_html.render(report.build(plain))
