@@ -1,7 +1,8 @@
 """A tuned model as one ordinary checkpoint: base and adapter merged, to load with plain transformers and to serve.
 
-The weights are those that were trained and evaluated (the base rounded as in training, plus the adapter), with
-tokenizer, configuration, a card and a manifest of SHA-256 hashes. The folder appears whole or not at all and never
+The weights are those that were trained and evaluated (the base rounded as in training, plus the adapter), stored in the
+base's own number format unless another is asked for, with tokenizer, configuration, a card and a manifest of SHA-256
+hashes. The folder appears whole or not at all and never
 overwrites another. Other formats (GGUF …) start from this one; they are not made here.
 """
 
