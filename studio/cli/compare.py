@@ -1,4 +1,4 @@
-"""`smolstudio compare`, `smolstudio report` and `smolstudio prices …`."""
+"""`smolstudio compare`, `smolstudio report`, `smolstudio judge` and `smolstudio prices …`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from studio.cli.judge import judge
 from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
 
 prices_app = typer.Typer(no_args_is_help=True, help="The dated price sheet.")
@@ -17,6 +18,7 @@ def add(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command()(compare)
     app.command()(report)
+    app.command()(judge)
     app.add_typer(prices_app, name="prices")
 
 
@@ -31,8 +33,8 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Let every system answer the same rows, and write the report."""
-    from evaluate.compare import run_comparison
     from evaluate import gate
+    from evaluate.compare import run_comparison
     from evaluate.plan import load_plan
     from studio.results import headline
     from studio.terminal import ProgressLine
