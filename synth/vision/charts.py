@@ -241,7 +241,8 @@ def _draw_pie(chart: Chart, canvas: Canvas) -> None:
     room = (max(canvas.width(word) for word in words) + em * 1.6) if words else 0
     radius = min((size - room - em) / 2, (size - y0 - em * 0.4) / 2)
     cx, cy = em * 0.5 + radius if words else size / 2, y0 + radius
-    angle = rng.uniform(0, 360)
+    # Without a legend the order of the slices is their order clockwise from the top.
+    angle = -90.0 if chart.by_colour else rng.uniform(0, 360)
     for c, (name, share) in enumerate(zip(chart.names, chart.values[0], strict=True)):
         sweep = share * 3.6
         colour = _mark_colour(chart, 0, c, rng)
