@@ -1,0 +1,238 @@
+"""Training speed against a plain TRL QLoRA script: same base, rows, batch size, LoRA, learning rate and steps.
+
+    python tests/bench/bench_training.py                   # all three parts
+    python tests/bench/bench_training.py starter           # the embedded starter
+    python tests/bench/bench_training.py 135m              # SmolLM2-135M's shape, random weights
+    python tests/bench/bench_training.py machinery         # our trainer against a bare loop on the same batches
+
+Tokens are real ones, padding left out. Wall and CPU time are shown, because the second depends less on what else the
+machine does. The first WARM steps are left out on every side. All adapters then answer for the same held-out loss.
+Exit code 1 below a goal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import torch
+
+from recipes import models, rows, text_sft, training
+from recipes.recipe import Recipe, load_recipe
+from recipes.run import Run
+from recipes.starters.text_data import examples
+from synth.dataset import Card, DatasetWriter
+from synth.workspace import Workspace
+
+WARM = 4
+
+
+class Shape(NamedTuple):
+    """A base to measure on; `goal` is our tokens/s over TRL's, `compile` whether a long run would compile."""
+
+    sizes: dict[str, int]
+    batch: int
+    steps: int
+    learning_rate: float
+    goal: float
+    compile: str
+
+
+class Side(NamedTuple):
+    """One training: tokens per second by wall and CPU clock, first step, held-out loss."""
+
+    wall: float
+    cpu: float
+    first_sec: float
+    loss: float
+
+
+SHAPES = {
+    "starter": Shape({}, 16, 24, 1e-3, 1.5, "off"),
+    "135m": Shape(
+        {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
+         "num_key_value_heads": 3, "vocab_size": 49152},
+        4, 10, 5e-4, 2.0, "off",
+    ),
+}  # fmt: skip
+
+
+def prepare(shape: Shape, home: Path) -> tuple[Recipe, Workspace]:
+    """A dataset of the starter's families and a recipe; the base is the starter, or a random one with its tokenizer."""
+    base = models.resolve("starter-text").path
+    if shape.sizes:
+        from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+        torch.manual_seed(0)
+        config = LlamaConfig(**shape.sizes, tie_word_embeddings=True, max_position_embeddings=2048)
+        LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(home / "base")
+        AutoTokenizer.from_pretrained(base).save_pretrained(home / "base")
+        base = home / "base"
+    folder = home / "datasets" / "rows"
+    folder.mkdir(parents=True)
+    writer = DatasetWriter(folder)
+    for number, row in enumerate(examples(12345, shape.batch * shape.steps + 64)):
+        writer.keep(row.model_copy(update={"split": "val" if number < 64 else "train"}))
+    writer.finish(Card(name="rows"))
+    options = {
+        "base_model": str(base), "dataset": "rows", "per_device_train_batch_size": shape.batch, "lora_r": 16,
+        "lora_alpha": 32, "learning_rate": shape.learning_rate, "torch_compile": shape.compile, "max_length": None,
+        "eval_steps": 10**6, "save_steps": 10**6, "logging_steps": 10,
+    }  # fmt: skip
+    return load_recipe(options), Workspace(home)
+
+
+class Clock:
+    """Wraps `training_step` of a trainer: times from one step's start to the next, with the tokens of each."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.marks: list[tuple[float, float, int]] = []
+        self._step = trainer.training_step
+        trainer.training_step = self
+
+    def __call__(self, model: Any, inputs: Any, *rest: Any, **more: Any) -> Any:
+        self.mark(int(inputs["attention_mask"].sum()))
+        return self._step(model, inputs, *rest, **more)
+
+    def mark(self, tokens: int = 0) -> None:
+        self.marks.append((time.perf_counter(), time.process_time(), tokens))
+
+    def side(self, loss: float) -> Side:
+        """Call `mark` after the last step first."""
+        tokens = sum(n for _, _, n in self.marks[WARM:])
+        begin, end = self.marks[WARM], self.marks[-1]
+        first = self.marks[1][0] - self.marks[0][0]
+        return Side(tokens / (end[0] - begin[0]), tokens / (end[1] - begin[1]), first, loss)
+
+
+def encoded(recipe: Recipe, workspace: Workspace) -> tuple[training.Work, list[rows.TokenRow], list[rows.TokenRow]]:
+    run = Run.create(workspace, recipe)
+    work = training.prepare(run, recipe)
+    learned, held = training.examples(work)
+    tokenizer = work.loaded.tokenizer
+    return work, rows.encode(learned, tokenizer, recipe.data), rows.encode(held, tokenizer, recipe.data)
+
+
+def ours(recipe: Recipe, workspace: Workspace) -> Side:
+    work, learned, held = encoded(recipe, workspace)
+    trainer = text_sft.build_trainer(work, learned, held)
+    clock = Clock(trainer)
+    training.fit(trainer)
+    clock.mark()
+    return clock.side(held_out_loss(work.loaded.model, trainer.get_eval_dataloader()))
+
+
+def theirs(recipe: Recipe, workspace: Workspace, checkpointing: bool) -> Side:
+    """The script that TRL's documentation shows for QLoRA; `checkpointing` is on by TRL's default."""
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+    from trl import SFTConfig, SFTTrainer
+
+    _, learned, held = encoded(recipe, workspace)
+    nf4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+    quantization = BitsAndBytesConfig(**nf4, bnb_4bit_compute_dtype=torch.bfloat16)
+    base = recipe.base_model
+    network = AutoModelForCausalLM.from_pretrained(
+        base, quantization_config=quantization, dtype=torch.bfloat16, device_map="cpu"
+    )
+    more = {} if checkpointing else {"gradient_checkpointing": False}
+    trainer = SFTTrainer(
+        network,
+        SFTConfig(
+            output_dir=tempfile.mkdtemp(), per_device_train_batch_size=recipe.optim.per_device_train_batch_size,
+            learning_rate=recipe.optim.learning_rate, num_train_epochs=1, max_length=None, bf16=True, use_cpu=True,
+            lr_scheduler_type="cosine", warmup_steps=recipe.optim.warmup_ratio, report_to="none", save_strategy="no",
+            disable_tqdm=True, dataloader_pin_memory=False, seed=recipe.seed, **more,
+        ),
+        train_dataset=text_sft.as_dataset(learned),
+        eval_dataset=text_sft.as_dataset(held),
+        processing_class=AutoTokenizer.from_pretrained(base),
+        peft_config=LoraConfig(
+            r=recipe.lora.r, lora_alpha=recipe.lora.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+        ),
+    )  # fmt: skip
+    clock = Clock(trainer)
+    trainer.train()
+    clock.mark()
+    return clock.side(held_out_loss(trainer.model, trainer.get_eval_dataloader()))
+
+
+def held_out_loss(model: Any, batches: Any) -> float:
+    """Mean loss per learned token."""
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for batch in batches:
+            learned = int((batch["labels"][:, 1:] != rows.IGNORED).sum())
+            total += float(model(**{**batch, "use_cache": False}).loss) * learned
+            count += learned
+    return total / count
+
+
+def overhead(recipe: Recipe, workspace: Workspace) -> float:
+    """CPU time of a step in our trainer over that of a bare loop on the same batches, minus 1. Each runs twice."""
+    trained, bare = [], []
+    for _ in range(2):
+        trained.append(ours(recipe, workspace).cpu)
+        work, learned, held = encoded(recipe, workspace)
+        trainer = text_sft.build_trainer(work, learned, held)
+        parameters = list(trainer.trainable().values())
+        optimizer = torch.optim.AdamW(parameters, lr=recipe.optim.learning_rate, fused=True)
+        work.loaded.model.train()
+        clock = Clock(trainer)
+        for batch in trainer.get_train_dataloader():
+            clock.mark(int(batch["attention_mask"].sum()))
+            trainer.compute_loss(work.loaded.model, batch).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        clock.mark()
+        bare.append(clock.side(0.0).cpu)
+    return max(bare) / max(trained) - 1
+
+
+def compare(name: str) -> bool:
+    """Print the three sides on one shape; whether the goal is met at an equal loss, by the better of the two clocks."""
+    shape = SHAPES[name]
+    with tempfile.TemporaryDirectory() as home:
+        recipe, workspace = prepare(shape, Path(home))
+        sides = {
+            "TRL, its defaults": theirs(recipe, workspace, checkpointing=True),
+            "TRL, no gradient checkpointing": theirs(recipe, workspace, checkpointing=False),
+            "smolstudio": ours(recipe, workspace),
+        }
+    first, mine = sides["TRL, its defaults"], sides["smolstudio"]
+    print(f"\n{name}: {shape.steps} steps of {shape.batch} rows, compile {shape.compile}")
+    for label, side in sides.items():
+        print(
+            f"  {label:32} {side.wall:8.0f} tokens/s  {side.cpu:8.0f} tokens/CPU-s  "
+            f"first step {side.first_sec:5.1f} s  held-out loss {side.loss:.4f}  "
+            f"{side.wall / first.wall:.2f}x wall {side.cpu / first.cpu:.2f}x CPU",
+            flush=True,
+        )
+    return max(mine.wall / first.wall, mine.cpu / first.cpu) >= shape.goal and mine.loss <= first.loss * 1.02
+
+
+def machinery() -> bool:
+    """Print what our trainer costs over a bare loop, on the starter; whether it is 3 % at most."""
+    with tempfile.TemporaryDirectory() as home:
+        cost = overhead(*prepare(SHAPES["starter"], Path(home)))
+    print(f"\nour machinery costs {cost:.1%} over a bare loop", flush=True)
+    return cost <= 0.03
+
+
+def main(names: list[str]) -> int:
+    """Exit code: 0 when every goal is met."""
+    met = [machinery() if name == "machinery" else compare(name) for name in names or [*SHAPES, "machinery"]]
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
