@@ -11,10 +11,11 @@ Statistics and wording are `report`'s; this module only brings rows together and
 from __future__ import annotations
 
 import json
+import random
 import re
+import secrets
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from evaluate.plan import Plan, SystemPlan, dump_plan
 from evaluate.predict import Answers, Predictor
 from evaluate.prompts import Prompter
 from evaluate.results import Forgetting, Results, Row, Speed, SystemResult
-from evaluate.scorers import Score, golds, metric_name, normaliser_name, score_reply
+from evaluate.scorers import Score, golds, known_scorer, metric_name, normaliser_name, score_reply
 from evaluate.systems import Context, Facts, Prediction, open_system
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import DataError, UserError
@@ -63,7 +64,7 @@ def run_comparison(
 
     Raises UserError; RunError with code run.stopped when `stop` says so. Answers given by then are kept.
     """
-    name = comparison_id or f"{_slug(plan.name)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = comparison_id or f"{_slug(plan.name)}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     job = JobDir(workspace.comparisons / name)
     with job.hold():
         atomic_write_text(job.path / "plan.yaml", dump_plan(plan))
@@ -93,17 +94,27 @@ def _prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: Progre
     dataset = open_dataset(plan.dataset, workspace.datasets)
     seen: dict[str, Example] = {}
     for split in plan.splits:
-        for example in islice(dataset.examples(split), plan.max_rows):
+        for example in _some(list(dataset.examples(split)), plan.max_rows, f"{plan.seed}/{split}"):
             seen.setdefault(example.id, example)
+    for scorer in {example.scorer for example in seen.values()} if plan.metric == "auto" else {plan.metric}:
+        known_scorer(scorer)  # refused now rather than when every answer has been paid
     if not seen:
         splits = ", ".join(plan.splits)
         raise DataError(f"The dataset {dataset.name} has no rows in {splits}.", "Choose other splits in the plan.")
     needs_train = any(system.prompting != "zero_shot" for system in plan.systems)
-    train = list(islice(dataset.examples("train"), SHOT_POOL)) if needs_train else []
+    train = _some(list(dataset.examples("train")), SHOT_POOL, f"{plan.seed}/train") if needs_train else []
     if needs_train and not train:
         raise DataError(f"The dataset {dataset.name} has no train rows to take examples from.", "Use zero_shot.")
     sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
     return _Job(plan, workspace, folder, dataset, list(seen.values()), train, sheet, on_progress, stop)
+
+
+def _some(rows: list[Example], most: int | None, seed: str) -> list[Example]:
+    """At most so many rows, drawn at random, in their order; a larger draw contains each smaller one."""
+    if most is None or most >= len(rows):
+        return rows
+    order = random.Random(seed).sample(range(len(rows)), len(rows))
+    return [rows[index] for index in sorted(order[:most])]
 
 
 def _run(job: _Job) -> Path:

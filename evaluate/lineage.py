@@ -71,7 +71,8 @@ def fingerprint(plan: SystemPlan, made_of: Origin, shot_ids: Sequence[str], sche
     if plan.kind == "endpoint":
         choices["base_url"] = plan.base_url or os.environ.get("OPENAI_BASE_URL")
     file = sha256_file(Path(plan.path)) if plan.path and Path(plan.path).is_file() else ""
-    parts = [choices, made_of.model_sha256, made_of.adapter_sha256, list(shot_ids), schema, file]
+    numerics = {name: metadata.version(name) for name in ("torch", "transformers")} if plan.kind == "local" else {}
+    parts = [choices, made_of.model_sha256, made_of.adapter_sha256, list(shot_ids), schema, file, numerics]
     return sha256_bytes(json.dumps(parts, sort_keys=True).encode())
 
 

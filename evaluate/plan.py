@@ -102,7 +102,9 @@ class Plan(_Frozen):
         default=0, ge=0, le=100_000, description="Rows of the base's own families; 0 = not measured."
     )
     seed: int = 0
-    max_rows: int | None = Field(default=None, ge=1, description="First rows of each split only; all when empty.")
+    max_rows: int | None = Field(
+        default=None, ge=1, description="Rows of each split, drawn with the seed; all when empty."
+    )
 
     @model_validator(mode="after")
     def _ids_fit(self) -> Plan:

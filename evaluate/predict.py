@@ -135,17 +135,16 @@ class Predictor:
     ) -> Answers:
         """Answer what is missing and return everything. Raises RunError run.stopped when asked to stop."""
         todo = self.missing(questions)
-        meter = Meter(self._label, len(questions), "rows", on_progress)
-        done = len(questions) - len(todo)
+        meter = Meter(self._label, len(todo), "rows", on_progress)
+        kept = f"{len(questions) - len(todo)} from the journal" if len(todo) < len(questions) else ""
+        meter.update(0, kept)
         if not todo:
-            meter.update(done, "from the journal")
             return self.answers
-        meter.update(done, "loading")
         system = open_it()
         try:
             with Journal(self._path, durable=False) as journal:
-                for number, _ in enumerate(self._answer(system, todo, journal, stop), start=done + 1):
-                    meter.update(number)
+                for done, _ in enumerate(self._answer(system, todo, journal, stop), start=1):
+                    meter.update(done, kept)
         finally:
             system.close()
         left = [question for question in questions if question.example_id not in self.answers.predictions]

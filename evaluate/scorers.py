@@ -227,12 +227,15 @@ def metric_name(scorers: set[str]) -> str:
     return names.pop() if len(names) == 1 else "mean score"
 
 
-def score_reply(reply: str, example: Example, scorer: str = "auto") -> Score:
-    """Score one reply with the row's own scorer or the named one. Raises DataError for an unknown scorer."""
-    name = example.scorer if scorer == "auto" else scorer
+def known_scorer(name: str) -> Scorer:
+    """The scorer of that name. Raises DataError, with the nearest name, when there is none."""
     if name not in SCORERS:
         hint = did_you_mean(name, list(SCORERS))
         raise DataError(f"There is no scorer '{name}'{hint}.", f"Known: {', '.join(SCORERS)}.", "scorer.unknown")
-    if not golds(example):
-        return Score(None, "", "the row has no gold answer")
-    return SCORERS[name](reply, example)
+    return SCORERS[name]
+
+
+def score_reply(reply: str, example: Example, scorer: str = "auto") -> Score:
+    """Score one reply with the row's own scorer or the named one. Raises DataError for an unknown scorer."""
+    chosen = known_scorer(example.scorer if scorer == "auto" else scorer)
+    return chosen(reply, example) if golds(example) else Score(None, "", "the row has no gold answer")

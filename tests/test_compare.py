@@ -151,6 +151,26 @@ def test_splits_without_rows_are_refused(workspace: Workspace, dataset: DatasetD
         run_comparison(plan, workspace)
 
 
+def test_an_unknown_metric_is_refused_before_anything_is_paid(workspace: Workspace, dataset: DatasetDir) -> None:
+    with serve_in_thread() as stub, pytest.raises(DataError, match="did you mean 'exact'"):
+        run_comparison(plan_of([endpoint(stub.base_url)], metric="exakt"), workspace)
+    assert not stub.requests
+
+
+def test_fewer_rows_are_a_random_part_of_more(workspace: Workspace, dataset: DatasetDir) -> None:
+    drawn = []
+    with serve_in_thread() as stub:
+        for most in (4, 10):
+            path = run_comparison(plan_of([endpoint(stub.base_url)], max_rows=most, splits=["test"]), workspace)
+            lines = read_jsonl(path.parent / "scores.jsonl")
+            drawn.append([str((line.value or {})["example_id"]) for line in lines])
+        assert stub.paid == 10
+    every = [example.id for example in dataset.examples("test")]
+    assert set(drawn[0]) < set(drawn[1]) < set(every)
+    assert drawn[1] == [name for name in every if name in drawn[1]]
+    assert drawn[1] != every[:10]
+
+
 def test_a_stop_request_is_obeyed_and_taken_up(workspace: Workspace, dataset: DatasetDir) -> None:
     with serve_in_thread() as stub:
         plan = plan_of([endpoint(stub.base_url)])
