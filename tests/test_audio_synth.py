@@ -19,9 +19,10 @@ from synth.audio.files import decode, encode_flac
 from synth.audio.generate import generate_with
 from synth.audio.grammar import realise
 from synth.audio.preview import spectrogram_png
-from synth.audio.voices import HELD_OUT_VOICES, EspeakVoice, Samples, VoiceSpec
+from synth.audio.sentences import say
+from synth.audio.voices import HELD_OUT_VOICES, EndpointVoice, EspeakVoice, Samples, VoiceSpec
 from synth.dataset import DatasetDir
-from synth.errors import DataError, RecipeError
+from synth.errors import DataError, EndpointError, RecipeError
 from synth.generators import Candidate, generator, parse_spec
 from synth.pipeline import build_dataset
 from synth.workspace import Workspace
@@ -203,6 +204,70 @@ def test_a_dataset_is_built_with_media_by_hash_and_entities_in_the_transcript(wo
             written = row.target.lower()
             assert all(entity["written"].lower() in written for entity in row.source["entities"])
     assert json.loads((dataset.path / "dataset.json").read_text())["modality"] == "audio"
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("Give 12.5 mg to KT-4.", "give twelve point five milligrams to kay tee four."),
+        ("It costs $4.50, 30% off.", "it costs four dollars and fifty cents, thirty percent off."),
+        (
+            "Account 004417, 1,250 m of pipe",
+            "account zero zero four four one seven, one thousand two hundred fifty meters of pipe",
+        ),
+        ("Plain words only", "plain words only"),
+    ],
+)
+def test_written_sentences_are_said_in_words(written: str, spoken: str) -> None:
+    assert say(written) == spoken
+    assert not any(c.isdigit() for c in say(written))
+
+
+def test_own_sentences_replace_the_grammars_and_keep_to_their_splits(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("".join(f"Move crate {n} to bay {n % 7}.\n" for n in range(100)) + "Dr. Wu\tdoctor woo\n")
+    made = [
+        c.example for c in rows(Spec(train=30, val=5, test=5, test_ood=5, silence_share=0, sentences_file=str(file)))
+    ]
+    texts = {s: {e.target for e in made if e and e.split == s} for s in ("train", "val", "test", "test_ood")}
+    assert all(text.startswith(("Move crate", "Dr. Wu")) for part in texts.values() for text in part)
+    assert not texts["train"] & (texts["val"] | texts["test"] | texts["test_ood"])
+    assert {e.family for e in made if e} == {"own_sentences"}
+    with pytest.raises(DataError, match="cannot be read"):
+        rows(Spec(train=1, sentences_file=str(tmp_path / "none.txt")))
+
+
+def test_a_speech_endpoint_is_a_voice_and_its_refusal_a_sentence() -> None:
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    asked: list[dict[str, object]] = []
+
+    class Speech(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            good = asked[-1]["voice"] == "alloy"
+            body = encode_flac(tone(440, 0.4)) if good else b'{"error": {"message": "no such voice"}}'
+            self.send_response(200 if good else 400)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Speech)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        speak = EndpointVoice(f"http://127.0.0.1:{server.server_port}/v1", "tts-tiny", "NO_SUCH_KEY")
+        samples = speak("hello there", VoiceSpec("alloy"))
+        assert abs(len(samples) - 6400) < 10
+        assert asked[0]["input"] == "hello there"
+        with pytest.raises(EndpointError, match="refused"):
+            speak("hello", VoiceSpec("nobody"))
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_faulty_settings_are_refused_with_their_names() -> None:

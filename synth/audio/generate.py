@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from synth.audio import augment
 from synth.audio.domains import SLOTS, families
 from synth.audio.files import encode_flac
-from synth.audio.grammar import Family, Utterance, realise, text_id
+from synth.audio.grammar import Utterance, realise, text_id
+from synth.audio.sentences import read_sentences
 from synth.audio.voices import (
     HELD_OUT_VOICES,
     SAMPLE_RATE_HZ,
@@ -27,6 +28,7 @@ from synth.audio.voices import (
     Voice,
     VoiceSpec,
 )
+from synth.errors import DataError
 from synth.example import SPLITS, AudioPart, Split, make_example, user
 from synth.generators import AddMedia, Candidate, kept, rejected
 from synth.storage import sha256_bytes
@@ -53,6 +55,11 @@ class Spec(BaseModel):
         min_length=1,
         title="Domains",
         description="Medical notes, field notes, voice orders, call-centre lines.",
+    )
+    sentences_file: str = Field(
+        "",
+        title="Own sentences",
+        description="A text file with one sentence per line, said instead of the domains' sentences; empty for none.",
     )
     noise_share: float = Field(0.5, ge=0, le=1, title="Noisy share", description="Share of rows with background noise.")
     snr_low_db: float = Field(5.0, ge=-5, le=40, title="Loudest noise (dB SNR)", description="Lower means noisier.")
@@ -127,9 +134,7 @@ def _row(voice: Voice, spec: Spec, add_media: AddMedia, split: Split, index: int
     rng = Random(f"{spec.seed}/{split}/{index}")
     held_out = split == "test_ood"
     silent = rng.random() < spec.silence_share
-    utterance = (
-        Utterance("", "", (), "non_speech", "") if silent else _sentence(families(spec.domains, held_out), split, rng)
-    )
+    utterance = Utterance("", "", (), "non_speech", "") if silent else _sentence(spec, split, rng)
     take = _record(voice, spec, utterance, held_out, rng, chatter)
     seconds = len(take.samples) / SAMPLE_RATE_HZ
     source = _lineage(spec, utterance, take, index, seconds)
@@ -152,13 +157,27 @@ def _row(voice: Voice, spec: Spec, add_media: AddMedia, split: Split, index: int
     )
 
 
-def _sentence(choices: tuple[Family, ...], split: Split, rng: Random) -> Utterance:
-    """A sentence whose hash puts it in this split: 80 % of all sentences may train, 10 % each are val's and test's."""
-    while True:
-        utterance = realise(rng.choice(choices), SLOTS, rng)
-        bucket = int(text_id(utterance.written)[:8], 16) % 10
-        if split == "test_ood" or {"val": 8, "test": 9}.get(split, min(bucket, 7)) == bucket:
+def _sentence(spec: Spec, split: Split, rng: Random) -> Utterance:
+    """A sentence whose hash puts it in this split: 80 % of all sentences may train, 10 % each are val's and test's.
+
+    `test_ood` takes sentences of held-out families, or test's own where they come from a file, which has no families.
+    """
+    own = read_sentences(spec.sentences_file) if spec.sentences_file else ()
+    choices = families(spec.domains, split == "test_ood")
+    for _ in range(10_000):
+        utterance = rng.choice(own) if own else realise(rng.choice(choices), SLOTS, rng)
+        if split == "test_ood" and (not own or _home(utterance.written) == "test"):
             return utterance
+        if _home(utterance.written) == split:
+            return utterance
+    raise DataError(
+        f"The {len(own)} sentences give none for {split}.",
+        "Give at least 50 sentences, or ask for no rows of that split.",
+    )
+
+
+def _home(written: str) -> str:
+    return {8: "val", 9: "test"}.get(int(text_id(written)[:8], 16) % 10, "train")
 
 
 def _record(voice: Voice, spec: Spec, utterance: Utterance, held_out: bool, rng: Random, chatter: _Chatter) -> _Take:
