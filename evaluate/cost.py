@@ -117,15 +117,16 @@ def _token_quantities(usage: Usage) -> dict[Unit, float]:
     return {unit: count / MILLION for unit, count in counts.items()}
 
 
-def forecast(usage_per_request: Usage, requests: int, retry_share: float = 0.0) -> Usage:
-    """Usage of many alike requests before any was made; retry_share of them are paid twice."""
-    scale = requests * (1 + retry_share)
+def forecast(usage: Usage, copies: int = 1, retry_share: float = 0.0) -> Usage:
+    """Usage of `copies` times the same before any was made; retry_share of the requests are paid twice."""
+    scale = copies * (1 + retry_share)
     counted = {
         name: value * scale
-        for name, value in usage_per_request.model_dump().items()
+        for name, value in usage.model_dump().items()
         if value is not None and name not in ("requests", "retries", "billed_retries")
     }
     whole = {name: value if name == "audio_sec" else round(value) for name, value in counted.items()}
+    requests = usage.requests * copies
     repeated = round(requests * retry_share)
     return Usage(**{**whole, "requests": requests + repeated, "retries": repeated, "billed_retries": repeated})
 

@@ -67,13 +67,14 @@ def _rate_from_usage(system: JsonDict, sheet: PriceSheet, model: str) -> Rate:
     return Rate(billed.usd / answered, f"usage of {answered:,} answers × price of {model}{dated}", "usage")
 
 
-def bill_of(system: JsonDict, sheet: PriceSheet, model: str) -> cost.Bill:
-    """The bill for all of a system's answers in this comparison."""
+def bill_of(system: JsonDict, sheet: PriceSheet, model: str, batch: bool = False) -> cost.Bill:
+    """The bill for all of a system's answers in this comparison, or what a batch of them would have cost."""
     fields = {key: value for key, value in system["usage"].items() if key in Usage.model_fields}
-    return cost.bill(Usage.model_validate(fields), model, sheet, largest_input=system["usage"]["largest_input_tokens"])
+    usage = Usage.model_validate(fields)
+    return cost.bill(usage, model, sheet, batch, system["usage"]["largest_input_tokens"])
 
 
-def price_name(system: SystemResult, sheet: PriceSheet) -> str | None:
+def price_name(system: SystemResult) -> str | None:
     """Row of the price sheet a system is billed by; endpoints fall back to their model's name."""
     return system.price_model or (system.base_model if system.kind == "endpoint" else None)
 
@@ -91,10 +92,15 @@ def system_cost(system: JsonDict, machine: JsonDict, sheet: PriceSheet, split: s
         audio = cost.own_audio_hour(machine["usd_per_hour"], system["audio_sec_per_s"], machine["utilisation"])
     elif found.usd is not None and system["usage"]["audio_sec"]:
         audio = found.usd * system["usage"]["answers"] / (system["usage"]["audio_sec"] / 3600)
-    items = bill_of(system, sheet, system["priced_as"]).items if found.kind == "usage" else ()
+    items: tuple[cost.BillItem, ...] = ()
+    in_batch = None
+    if found.kind == "usage":
+        items = bill_of(system, sheet, system["priced_as"]).items
+        in_batch = bill_of(system, sheet, system["priced_as"], batch=True).usd
     return {
         "usd_per_request": found.usd,
         "usd_per_1k": None if found.usd is None else found.usd * 1000,
+        "usd_per_1k_batch": None if in_batch is None else 1000 * in_batch / system["usage"]["answers"],
         "usd_per_correct": per_right,
         "usd_per_correct_ci95": None,
         "usd_per_audio_hour": audio,

@@ -128,8 +128,13 @@ def _forgiven(rows: Sequence[Row], metric: str) -> float | None:
 def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> JsonDict:
     """Everything of `systems[]` but its cost."""
     speed = system.speed
-    answered = [row.usage for row in system.rows if not row.error]
-    counted = [usage for usage in answered if usage.reported] or answered
+    answered = [row for row in system.rows if not row.error]
+    if any(row.usage.reported for row in answered):
+        # Failed answers that reported tokens were paid as well: in the sum, but not among the answers it is shared by.
+        counted = [row.usage for row in system.rows if row.usage.reported]
+        answered = [row for row in answered if row.usage.reported]
+    else:
+        counted = [row.usage for row in answered]
     usage = total(counted)
     return {
         "id": system.id,
@@ -152,7 +157,7 @@ def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> Json
         "splits": {split: split_summary(system, split, seed) for split in splits},
         "usage": {
             **usage.model_dump(),
-            "answers": len(counted),
+            "answers": len(answered),
             "largest_input_tokens": max((one.input_tokens or 0 for one in counted), default=0),
         },
         "latency_s": {"p50": speed.latency_p50, "p95": speed.latency_p95, "basis": speed.latency_basis},

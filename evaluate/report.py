@@ -43,7 +43,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> JsonDict:
         "primary_split": primary,
         "margin": plan.margin,
         "dataset": _dataset(results, splits),
-        "systems": [_facts(system, splits, plan.seed, prices) for system in results.systems],
+        "systems": [_facts(system, splits, plan.seed) for system in results.systems],
         "comparisons": _comparisons(results, small, large, splits),
         "baselines": _baselines(results, small, large, primary),
         "families": measures.families(results.systems, small, large, splits, plan.seed),
@@ -126,9 +126,8 @@ def _dataset(results: Results, splits: list[str]) -> JsonDict:
     }
 
 
-def _facts(system: SystemResult, splits: list[str], seed: int, sheet: PriceSheet) -> JsonDict:
-    facts = measures.system_facts(system, splits, seed)
-    return {**facts, "priced_as": economics.price_name(system, sheet)}
+def _facts(system: SystemResult, splits: list[str], seed: int) -> JsonDict:
+    return {**measures.system_facts(system, splits, seed), "priced_as": economics.price_name(system)}
 
 
 def _comparisons(

@@ -99,7 +99,7 @@ def test_a_billed_retry_is_paid_with_the_answer() -> None:
 
 def test_a_forecast_with_two_percent_retries_costs_two_percent_more() -> None:
     one = Usage(input_tokens=500, output_tokens=100)
-    plain, retried = cost.forecast(one, 10_000), cost.forecast(one, 10_000, retry_share=0.02)
+    plain, retried = cost.forecast(one, 10_000), cost.forecast(one, 10_000, 0.02)
     assert usd(retried, "gpt-4o") == pytest.approx(1.02 * usd(plain, "gpt-4o"))
     assert (retried.requests, retried.billed_retries) == (10_200, 200)
 

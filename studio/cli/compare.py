@@ -29,10 +29,14 @@ def compare(
         list[str] | None, typer.Option(help='Exit code 1 when true, such as "delta_lower < -0.02"; may be repeated')
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the --fail-if outcome as a JUnit file")] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only say what the endpoints would cost")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let every system answer the same rows, and write the report."""
+    if estimate:
+        _estimate(plan, workspace, as_json)
+        return
     from evaluate import gate
     from evaluate.compare import run_comparison
     from evaluate.plan import load_plan
@@ -50,6 +54,19 @@ def compare(
         print(outcome.sentence, file=sys.stderr)
     if any(outcome.failed for outcome in checks):
         raise typer.Exit(1)
+
+
+def _estimate(plan: Path, workspace: Path | None, as_json: bool) -> None:
+    from evaluate.forecast import estimate
+    from evaluate.plan import load_plan
+    from studio.terminal import table
+
+    found = estimate(load_plan(plan), workspace_of(workspace))
+    if as_json:
+        print_json([{**one._asdict(), "usage": one.usage.model_dump()} for one in found])
+        return
+    rows = [[e.system, str(e.requests), "unpriced" if e.usd is None else f"{e.usd:.4f}", e.note] for e in found]
+    print(table(["system", "requests", "usd", "note"], rows) if rows else "No endpoint is asked: nothing to pay.")
 
 
 def report(

@@ -1,0 +1,108 @@
+"""What a plan's endpoints would cost, before anything is asked: `smolstudio compare plan.yaml --estimate`.
+
+A forecast, not a bill: text is counted as four characters a token, pictures and sound by the vendors' published
+formulas, replies as long as the rows' own targets. The report uses the usage that endpoints report instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from evaluate import cost, prices
+from evaluate.plan import Plan, SystemPlan
+from evaluate.prompts import Prompter, Question
+from synth.dataset import open_dataset
+from synth.errors import DataError
+from synth.example import AudioPart, Example, ImagePart, TextPart
+from synth.usage import Usage, total
+from synth.workspace import Workspace
+
+CHARACTERS_PER_TOKEN = 4  # rule of thumb for English text in vendors' documentation
+MESSAGE_TOKENS = 4  # wrapping of one chat message
+RETRIED = 0.01  # share of answers assumed to be paid twice
+SHOT_POOL = 5000  # as in a real comparison
+
+
+class Estimate(NamedTuple):
+    """One endpoint system; usd None = unpriced, `note` says why."""
+
+    system: str
+    requests: int
+    usage: Usage
+    usd: float | None
+    note: str
+
+
+def estimate(plan: Plan, workspace: Workspace) -> list[Estimate]:
+    """A forecast for every endpoint of the plan. Raises DataError where the dataset or its media cannot be read."""
+    dataset = open_dataset(plan.dataset, workspace.datasets)
+    examples = [row for split in plan.splits for row in islice(dataset.examples(split), plan.max_rows)]
+    train = list(islice(dataset.examples("train"), SHOT_POOL))
+    sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
+    return [
+        _of_system(one, Prompter(one, train, plan.seed, dataset.path), examples, sheet)
+        for one in plan.systems
+        if one.kind == "endpoint"
+    ]
+
+
+def _of_system(plan: SystemPlan, prompter: Prompter, examples: Sequence[Example], sheet: prices.PriceSheet) -> Estimate:
+    model = plan.price_model or plan.model
+    usages = [_of_row(prompter.question(row), row.target, plan.max_new_tokens, model) for row in examples]
+    known = [usage for usage in usages if usage is not None]
+    if len(known) < len(usages):
+        return Estimate(plan.id, len(usages), Usage(), None, f"no token formula for the media that {model} would get")
+    usage = cost.forecast(total(known), retry_share=RETRIED) if known else Usage(requests=0)
+    largest = max((one.input_tokens or 0 for one in known), default=0)
+    bill = cost.bill(usage, model, sheet, largest_input=largest)
+    return Estimate(plan.id, len(usages), usage, bill.usd, ", ".join(bill.missing) and f"unpriced: {bill.missing[0]}")
+
+
+def _of_row(question: Question, target: str, most: int, model: str) -> Usage | None:
+    """Expected usage of one question; None where its media have no formula."""
+    text = images = sound = 0
+    seconds = 0.0
+    for message in question.messages:
+        text += MESSAGE_TOKENS
+        for part in message.content:
+            if isinstance(part, TextPart):
+                text += math.ceil(len(part.text) / CHARACTERS_PER_TOKEN)
+            elif isinstance(part, ImagePart):
+                tokens = _image_tokens(question.media_root / part.path, model)
+                if tokens is None:
+                    return None
+                images += tokens
+            elif isinstance(part, AudioPart):
+                length = _seconds(question.media_root / part.path)
+                seconds += length
+                sound += cost.audio_tokens(model, length) or 0
+    if seconds and not sound:  # sold by the minute, or not at all: the price sheet decides
+        return Usage(audio_sec=seconds)
+    reply = min(most, math.ceil(len(target) / CHARACTERS_PER_TOKEN) + 1)
+    return Usage(
+        input_tokens=text + images + sound,
+        output_tokens=reply,
+        image_tokens=images,
+        audio_tokens=sound,
+        audio_sec=seconds,
+    )
+
+
+def _image_tokens(file: Path, model: str) -> int | None:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as picture:
+            return cost.image_tokens(model, *picture.size)
+    except (OSError, Image.DecompressionBombError) as error:
+        raise DataError(f"The picture {file.name} cannot be read.", "Run `smolstudio data check`.") from error
+
+
+def _seconds(file: Path) -> float:
+    import soundfile
+
+    return float(soundfile.info(str(file)).duration)
