@@ -79,7 +79,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=10, help="packed sequences per step")
     parser.add_argument("--length", type=int, default=384, help="tokens per packed sequence")
     parser.add_argument("--slots", type=int, default=44, help="pictures per step at most")
-    parser.add_argument("--muon-lr", type=float, default=Plan().muon_lr)
+    parser.add_argument("--muon-lr", type=float, default=0.01)
+    parser.add_argument("--adam-lr", type=float, default=1.5e-3)
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--save-sec", type=float, default=400.0)
     asked = parser.parse_args()
@@ -98,7 +99,7 @@ def main() -> None:
         load_tower(model, asked.tower)
     plan = Plan(
         seed=asked.seed, steps=asked.steps, minutes=asked.minutes, batch=asked.batch, length=asked.length,
-        muon_lr=asked.muon_lr, compile=not asked.no_compile, save_sec=asked.save_sec,
+        muon_lr=asked.muon_lr, adam_lr=asked.adam_lr, compile=not asked.no_compile, save_sec=asked.save_sec,
     )  # fmt: skip
     trainer = VisionTrainer(model, processor, plan, asked.out, asked.slots)
     resumed = trainer.resume()

@@ -66,8 +66,8 @@ pipeline_tag: image-text-to-text
 # {NAME}
 
 A tiny vision-language base for tuning where no model hub can be reached. It reads simple rendered pictures of 128 pixels:
-upright bar charts, line charts with coloured points, pies, and shapes on a grid, all named by colour. It was never shown
-sideways bars, receipts, tables, forms or printed words: those are for whoever tunes it.
+upright bar charts and shapes on a grid, both named by colour. It was never shown sideways bars, lines, pies, receipts,
+tables, forms or printed words: those are for whoever tunes it.
 
 - **Class**: `SmolVLMForConditionalGeneration` with `SmolVLMProcessor`; tower of {tower["num_hidden_layers"]} layers, width {tower["hidden_size"]}, patches of {tower["patch_size"]} pixels, pixel shuffle {config["scale_factor"]}; language half of {text["num_hidden_layers"]} layers, width {text["hidden_size"]}, taken from starter-text; bf16 safetensors.
 - **Replies**: a transcription of the picture, the reasoning, then `Answer: X`.

@@ -19,8 +19,8 @@ from recipes.starters.vision_tower import image_tokens
 if TYPE_CHECKING:
     import torch
 
-LIST_START, LIST_END, LIST_FADE_STEPS = 0.85, 0.2, 900
-"""Share of rows that only transcribe: high at first, because transcribing is what teaches the tower."""
+LIST_START, LIST_END, LIST_FADE_STEPS = 0.7, 0.2, 150
+"""Share of rows that only transcribe: high at first, to join tower and language."""
 
 
 class Pictured(NamedTuple):
