@@ -81,14 +81,14 @@ def _heard(tokenizer: Any, ids: list[int], logps: list[float]) -> Heard:
     return Heard(tokenizer.decode(ids[:count], skip_special_tokens=True).strip(), count, finished, confidence)
 
 
-def audio_generator(loaded: Loaded, dataset: DatasetDir, seconds: float, temperature: float, seed: int) -> Generate:
+def audio_generator(loaded: Loaded, dataset: DatasetDir, temperature: float, seed: int) -> Generate:
     """A `Generate` over a speech model in eval mode; the caller's random state is left as it was."""
 
     def generate(examples: Sequence[Example], n: int) -> list[list[Answer]]:
         import torch
 
         recordings = [audio_rows.recording(example, dataset) for example in examples]
-        sounds = audio_rows.windows(recordings, loaded.processor, seconds)
+        sounds = audio_rows.windows(recordings, loaded.processor)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             rounds = [transcribe(loaded, sounds)]

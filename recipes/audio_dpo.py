@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from recipes import audio_pairs, audio_rows, preflight, training
+from recipes import audio_answers, audio_rows, models, preference, preflight, sampling, training
 from recipes.audio_rows import Windowed
 from recipes.options import Dpo
 from recipes.recipe import Recipe
@@ -40,13 +40,13 @@ class Logps(NamedTuple):
 
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
-    pairs = audio_pairs.pair_dataset(run, recipe)
+    pairs = preference.pair_dataset(run, recipe, lambda prompts: generator(run, recipe, prompts))
     work = training.prepare(run, recipe)
     run.emit("phase", name="encoding")
     data = recipe.data
     learned = [e for e in pairs.examples(data.train_split) if e.rejected is not None][: recipe.dpo.max_pairs]
     watched = list(islice(pairs.examples(data.val_split), data.max_val_examples)) if data.val_split else []
-    seconds = audio_pairs.window(recipe, run, learned, pairs, work.loaded.processor)
+    seconds = window(run, recipe, [*learned, *watched], pairs, work.loaded.processor)
     audio_rows.shorten(work.loaded.model, work.loaded.processor, seconds)
     encoded = encode(learned, work, pairs, seconds)
     held = encode([e for e in watched if e.rejected is not None], work, pairs, seconds) if recipe.eval_steps else []
@@ -57,16 +57,35 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     return result
 
 
+def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.Generate:
+    """The model to be tuned, ready to transcribe `prompts` as `recipe.dpo` says."""
+    base = models.resolve(recipe.base_model, recipe.revision)
+    loaded = models.load_for_inference(base, recipe.adapter, runs=run.workspace.runs)
+    seconds = window(run, recipe, prompts, run.dataset(), loaded.processor)
+    audio_rows.shorten(loaded.model, loaded.processor, seconds)
+    return audio_answers.audio_generator(loaded, run.dataset(), recipe.dpo.temperature, recipe.seed)
+
+
+def window(run: Run, recipe: Recipe, rows: Sequence[Example], dataset: DatasetDir, processor: Any) -> float:
+    """Seconds of the window: the adapter's that training starts from, else what the recordings need."""
+    if recipe.adapter:
+        noted = audio_rows.noted_window(models.find_adapter(recipe.adapter, run.workspace.runs))
+        if noted is not None:
+            return noted
+    return audio_rows.window_seconds([audio_rows.recording(row, dataset) for row in rows], processor)
+
+
 def encode(examples: Sequence[Example], work: training.Work, pairs: DatasetDir, seconds: float) -> list[PairRow]:
-    """Windows and both transcripts of the pairs, in order: `target` is chosen, whatever data.target says."""
+    """Windows and both transcripts of the pairs, in order; chosen is the true transcript, whatever data.target says."""
     if not examples:
         return []
     data, processor = work.recipe.data.model_copy(update={"target": "target"}), work.loaded.processor
+    true = [e if e.answer is None else e.model_copy(update={"target": e.answer}) for e in examples]
     wrong = [e.model_copy(update={"target": e.rejected}) for e in examples]
     recordings = [audio_rows.recording(example, pairs) for example in examples]
     parts = (
         audio_rows.windows(recordings, processor, seconds),
-        audio_rows.encode(examples, processor, data),
+        audio_rows.encode(true, processor, data),
         audio_rows.encode(wrong, processor, data),
     )
     return [PairRow(*row) for row in zip(*parts, strict=True)]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from recipes import audio_answers, audio_dpo, audio_pairs, audio_sft
+from recipes import audio_answers, audio_dpo, audio_sft, preference
 from recipes.options import Dpo
 from recipes.recipe import load_recipe
 from recipes.run import Run, Stopped
@@ -112,7 +112,7 @@ def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(
 
     monkeypatch.setattr(audio_answers, "transcribe", heard)
     run = make_run(workspace, base, "dpo", **{"data.dataset": "plain", "dpo.num_generations": 2})
-    mined = audio_pairs.pair_dataset(run, run.recipe)
+    mined = preference.pair_dataset(run, run.recipe, lambda prompts: audio_dpo.generator(run, run.recipe, prompts))
     rows = [*mined.examples("train"), *mined.examples("val")]
     assert len(rows) == 8
     assert {row.rejected for row in rows} == {"Pitch one"}

@@ -19,13 +19,13 @@ from random import Random
 from typing import Any, NamedTuple
 
 from recipes.starters import audio_model, audio_pool
-from recipes.starters.audio_data import sentences
+from recipes.starters.audio_data import FAMILIES, sentences
 from recipes.starters.text_training import Plan, Trainer
 from synth.storage import atomic_dir
 
 TEXTS_FOR_TOKENIZER = 40_000
 HELD_OUT_ROWS = 600
-CHECK_ROWS = 96
+CHECK_ROWS = 32
 CTC_WEIGHT = 0.3
 
 
@@ -80,7 +80,7 @@ class AudioTrainer(Trainer):
 
 def build_processor(folder: Path) -> Any:
     """The starter's processor, the same each time."""
-    stream = sentences(Random("audio-starter/tokenizer"))
+    stream = sentences(Random("audio-starter/tokenizer"), tuple(FAMILIES))
     return audio_model.build_processor((next(stream).written for _ in range(TEXTS_FOR_TOKENIZER)), folder)
 
 
@@ -140,6 +140,7 @@ def train(asked: argparse.Namespace) -> None:
         batch=asked.batch,
         muon_lr=asked.muon_lr,
         save_sec=asked.save_sec,
+        warmup=40,
         compile=False,
     )
     trainer = AudioTrainer(model, processor, rows, plan, asked.scratch)

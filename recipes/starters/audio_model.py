@@ -70,7 +70,7 @@ def build_processor(texts: Iterable[str], folder: Path) -> Any:
     return WhisperProcessor(extractor, build_tokenizer(texts, folder))
 
 
-def build_model(tokenizer: Any, *, width: int = 256, encoder_layers: int = 4, decoder_layers: int = 2) -> Any:
+def build_model(tokenizer: Any, *, width: int = 192, encoder_layers: int = 4, decoder_layers: int = 2) -> Any:
     """An untrained WhisperForConditionalGeneration in fp32; draw from torch's generator, so seed it first."""
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 

@@ -24,6 +24,7 @@ from synth.storage import atomic_dir
 
 SHARD_ROWS = 2000
 WINDOW_FRAMES = audio_model.WINDOW_SEC * audio_model.SAMPLE_RATE_HZ // audio_model.HOP_SAMPLES
+MAX_LETTERS = 170  # of one window: the decoder has 96 positions, and a token holds two to three letters
 _SILENCE = -10.0  # log10 of the extractor's floor
 
 Mel = NDArray[np.float32]
@@ -163,7 +164,7 @@ class Batch(NamedTuple):
 def batch(rows: Sequence[Row], tokenizer: Any, size: int, seed: int, step: int) -> Batch:
     """Batch number `step` of an endless shuffled stream; it depends on the arguments alone, so that a run can resume.
 
-    Most windows hold two or three utterances, one after the other: eight seconds are longer than most sentences.
+    Most windows are filled with utterances, one after the other: the encoder costs the same for silence as for speech.
     """
     import torch
 
@@ -176,15 +177,17 @@ def batch(rows: Sequence[Row], tokenizer: Any, size: int, seed: int, step: int) 
 
 
 def _spoken_together(rows: Sequence[Row], first: int, rng: np.random.Generator) -> tuple[Mel, str]:
-    """A window that begins with row `first`, and its transcript."""
+    """A window that begins with row `first`, and its transcript. One in four holds nothing else."""
     pieces = [disturbed(rows[first].mel.astype(np.float32), rng)]
     texts = [rows[first].text]
     start = int(rng.integers(0, min(25, WINDOW_FRAMES - len(pieces[0])) + 1))
     end = start + len(pieces[0])
-    for _ in range(int(rng.integers(0, 3))):
+    letters = len(texts[0])
+    for _ in range(int(rng.choice((0, 2, 4, 6)))):
         row = rows[int(rng.integers(len(rows)))]
+        letters += len(row.text)
         pause, mel = int(rng.integers(3, 25)), disturbed(row.mel.astype(np.float32), rng)
-        if end + pause + len(mel) > WINDOW_FRAMES:
+        if end + pause + len(mel) > WINDOW_FRAMES or letters > MAX_LETTERS:
             break
         pieces += [np.full((pause, mel.shape[1]), _SILENCE, dtype=np.float32), mel]
         texts.append(row.text)
