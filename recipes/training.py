@@ -127,14 +127,15 @@ class RunTrainer:
         self._restored: JsonDict = {}
         optim = work.recipe.optim
         self.batches = Batches(lengths, optim.per_device_train_batch_size, work.recipe.seed, optim.group_by_length)
+        # TRL casts the adapters of a 4-bit base to bf16, too coarse for AdamW's second moment: they are put back.
+        exact = {name: p.data for name, p in work.loaded.model.named_parameters() if p.requires_grad}
         super().__init__(*args, **kwargs)
+        for name, parameter in self.trainable().items():
+            parameter.data = exact[name]
         self.told = RunCallback(work.run, self)
         self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
         self.add_callback(_Restore(self))  # type: ignore[attr-defined]
         self.add_callback(self.told)  # type: ignore[attr-defined]
-        for parameter in self.trainable().values():
-            # TRL casts the adapters of a 4-bit base to bf16, too coarse for AdamW's second moment.
-            parameter.data = parameter.data.float()
 
     @property
     def seconds(self) -> float:

@@ -148,3 +148,15 @@ def test_random_state_survives_json() -> None:
     drawn = (random.random(), np.random.rand(), torch.rand(1).item())
     restore_random_state(tensors, json.loads(json.dumps(plain)))
     assert (random.random(), np.random.rand(), torch.rand(1).item()) == drawn
+
+
+@pytest.mark.parametrize("weights", ["packed", "rounded"])
+def test_building_the_trainer_leaves_the_adapter_exactly_as_it_was_in_fp32(run_of: Any, weights: str) -> None:
+    run = run_of(quant={"weights": weights}, bf16=True)
+    work = training.prepare(run, run.recipe)
+    before = {n: p.detach().clone() for n, p in work.loaded.model.named_parameters() if p.requires_grad}
+    learned, _ = training.examples(work)
+    trainer = text_sft.build_trainer(work, rows.encode(learned, work.loaded.tokenizer, run.recipe.data), None)
+    after = trainer.trainable()
+    assert before.keys() == after.keys()
+    assert all(p.dtype == torch.float32 and torch.equal(p, before[n]) for n, p in after.items())

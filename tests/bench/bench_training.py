@@ -84,7 +84,7 @@ def prepare(shape: Shape, home: Path) -> tuple[Recipe, Workspace]:
     options = {
         "base_model": str(base), "dataset": "rows", "per_device_train_batch_size": shape.batch, "lora_r": 16,
         "lora_alpha": 32, "learning_rate": shape.learning_rate, "torch_compile": shape.compile, "max_length": None,
-        "eval_steps": 10**6, "save_steps": 10**6, "logging_steps": 10,
+        "save_steps": 10**6, "logging_steps": 10,
     }  # fmt: skip
     return load_recipe(options), Workspace(home)
 
@@ -101,12 +101,12 @@ class Clock:
         self.mark(int(inputs["attention_mask"].sum()))
         return self._step(model, inputs, *rest, **more)
 
-    def mark(self, tokens: int = 0) -> None:
+    def mark(self, tokens: int) -> None:
         self.marks.append((time.perf_counter(), time.process_time(), tokens))
 
     def side(self, loss: float) -> Side:
-        """Call `mark` after the last step first."""
-        tokens = sum(n for _, _, n in self.marks[WARM:])
+        """Speed from the start of step WARM to the start of the last: what comes after the training is left out."""
+        tokens = sum(n for _, _, n in self.marks[WARM:-1])
         begin, end = self.marks[WARM], self.marks[-1]
         first = self.marks[1][0] - self.marks[0][0]
         return Side(tokens / (end[0] - begin[0]), tokens / (end[1] - begin[1]), first, loss)
@@ -115,8 +115,8 @@ class Clock:
 def encoded(recipe: Recipe, workspace: Workspace) -> tuple[training.Work, list[rows.TokenRow], list[rows.TokenRow]]:
     run = Run.create(workspace, recipe)
     work = training.prepare(run, recipe)
-    learned, held = training.examples(work)
-    tokenizer = work.loaded.tokenizer
+    learned, _ = training.examples(work)
+    held, tokenizer = list(work.dataset.examples("val")), work.loaded.tokenizer
     return work, rows.encode(learned, tokenizer, recipe.data), rows.encode(held, tokenizer, recipe.data)
 
 
@@ -125,7 +125,6 @@ def ours(recipe: Recipe, workspace: Workspace) -> Side:
     trainer = text_sft.build_trainer(work, learned, held)
     clock = Clock(trainer)
     training.fit(trainer)
-    clock.mark()
     return clock.side(held_out_loss(work.loaded.model, trainer.get_eval_dataloader()))
 
 
@@ -160,7 +159,6 @@ def theirs(recipe: Recipe, workspace: Workspace, checkpointing: bool) -> Side:
     )  # fmt: skip
     clock = Clock(trainer)
     trainer.train()
-    clock.mark()
     return clock.side(held_out_loss(trainer.model, trainer.get_eval_dataloader()))
 
 
@@ -193,7 +191,6 @@ def overhead(recipe: Recipe, workspace: Workspace) -> float:
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-        clock.mark()
         bare.append(clock.side(0.0).cpu)
     return max(bare) / max(trained) - 1
 
