@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluate import charts, wording
+from evaluate.audio_metrics import word_diff
+from synth.errors import DataError
 
 JsonDict = dict[str, Any]
 TEMPLATES = Path(__file__).with_name("templates")
@@ -47,8 +49,11 @@ class Media(NamedTuple):
 
 
 def render(report: JsonDict, media_root: Path | None = None) -> str:
-    """The page. media_root: dataset folder that the gallery's media paths are relative to; None embeds none."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    """The page. media_root: dataset folder that the gallery's media paths are relative to; None embeds none.
+
+    Raises DataError for a report that lacks figures which this program shows.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
     from markupsafe import Markup
 
     environment = Environment(
@@ -62,16 +67,20 @@ def render(report: JsonDict, media_root: Path | None = None) -> str:
     shown: JsonDict = visible(report)
     script = (TEMPLATES / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    media, left_out = _gallery_media(report, media_root)
-    return environment.get_template("report.html.j2").render(
-        **_context(shown),
-        media=media,
-        media_left_out=left_out,
-        css=Markup((TEMPLATES / "report.css").read_text("utf-8")),
-        script=Markup(script),
-        script_hash=f"sha256-{digest}",
-        embedded=Markup(inert_json(report)),
-    )
+    try:
+        media, left_out = _gallery_media(report, media_root)
+        return environment.get_template("report.html.j2").render(
+            **_context(shown),
+            media=media,
+            media_left_out=left_out,
+            css=Markup((TEMPLATES / "report.css").read_text("utf-8")),
+            script=Markup(script),
+            script_hash=f"sha256-{digest}",
+            embedded=Markup(inert_json(report)),
+        )
+    except (KeyError, UndefinedError) as error:
+        message = f"This report.json was made by another version of smolstudio: it lacks a figure ({error})."
+        raise DataError(message, "Run `smolstudio compare` again; answers that were given are kept.") from error
 
 
 def visible(value: Any) -> Any:
@@ -174,6 +183,7 @@ def _context(report: JsonDict) -> JsonDict:
         "pay_back": wording.pay_back(report) if report["large"] else "",
         "slider": _slider(report),
         "family_systems": _family_systems(report),
+        "word_diff": word_diff if metric == "wer" else None,
         "kind_names": ERROR_KIND_NAMES if lower else KIND_NAMES,
         "printed": _printed(items),
         "provenance": json.dumps(report["provenance"], indent=1, ensure_ascii=False),
@@ -252,10 +262,13 @@ def _gallery_media(report: JsonDict, root: Path | None) -> tuple[dict[str, list[
     for item in report["gallery"]["items"] if report["gallery"] else []:
         if item["example_id"] in found:
             continue
-        loaded = [
-            embed(root, path) if root and used < MEDIA_BUDGET else Media("missing", why="not embedded")
-            for path in item["media"]
-        ]
+        loaded: list[Media] = []
+        for path in item["media"]:
+            if root and used < MEDIA_BUDGET:
+                medium = embed(root, path)
+                loaded += [*spectrogram(root / path), medium] if medium.kind == "audio" else [medium]
+            else:
+                loaded.append(Media("missing", why="not embedded"))
         used += sum(len(one.uri) for one in loaded)
         left_out += sum(one.kind == "missing" for one in loaded)
         found[item["example_id"]] = loaded
@@ -274,6 +287,18 @@ def embed(root: Path, path: str) -> Media:
         kind = {".mp3": "mpeg"}.get(suffix, suffix[1:])
         return Media("audio", f"data:audio/{kind};base64,{base64.b64encode(file.read_bytes()).decode()}")
     return _thumbnail(file)
+
+
+def spectrogram(file: Path) -> list[Media]:
+    """A picture of a recording, or none when it cannot be read; the player then says enough."""
+    from synth.audio.files import read_audio
+    from synth.audio.preview import spectrogram_png
+
+    try:
+        picture = spectrogram_png(read_audio(file), width_px=480, height_px=170)
+    except DataError:
+        return []
+    return [Media("image", f"data:image/png;base64,{base64.b64encode(picture).decode()}")]
 
 
 def _thumbnail(file: Path) -> Media:

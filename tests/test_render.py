@@ -19,6 +19,7 @@ from plausible import results
 
 from evaluate import render_html, render_md, report
 from evaluate.results import Results
+from synth.errors import DataError
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>[a](javascript:alert(3))"
@@ -166,6 +167,12 @@ def test_a_report_of_one_system_or_without_prices_renders() -> None:
         assert ">Systems</h2>" in render_html.render(one)
         assert render_md.render(one)
     assert "unpriced" in render_html.render(unpriced)
+
+
+@pytest.mark.parametrize("lost", ["what_if", "gallery", "format_check"])
+def test_a_report_that_lacks_figures_is_one_clear_error(lost: str) -> None:
+    with pytest.raises(DataError, match="another version"):
+        render_html.render({key: value for key, value in made().items() if key != lost})
 
 
 def png(path: Path, width: int, height: int) -> None:
