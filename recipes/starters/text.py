@@ -100,6 +100,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--lr-scale", type=float, default=1.0, help="multiplies both learning rates; 0.4 to go on")
+    parser.add_argument("--no-compile", action="store_true", help="for short runs, where compiling costs more than it saves")
     parser.add_argument("--sweep", action="store_true", help="train several shapes for the same time, write sweep.json")
     asked = parser.parse_args()
     if asked.minutes is None and asked.steps is None:
@@ -124,6 +125,7 @@ def main() -> None:
         muon_lr=Plan().muon_lr * asked.lr_scale,
         adam_lr=Plan().adam_lr * asked.lr_scale,
         warmup=WARMUP_GOING_ON if asked.start_from else Plan().warmup,
+        compile=not asked.no_compile,
     )
     if asked.sweep:
         sweep(tokenizer, plan, asked.out)

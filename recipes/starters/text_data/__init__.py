@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FEW_SHOT_SHARE = 0.15
 SYSTEM_SHARE = 0.2
-GENERATOR_VERSION = "2"
+GENERATOR_VERSION = "3"
 
 # Weight of each generator in the stream; several may feed one family.
 FAMILIES: Mapping[str, tuple[tuple[Generator, float], ...]] = {
@@ -49,17 +49,17 @@ FAMILIES: Mapping[str, tuple[tuple[Generator, float], ...]] = {
     "ages": ((words.ages, 2),),
     "distances": ((words.distances, 3),),
     "which": ((compare.which, 2),),
-    "extreme": ((compare.extreme, 2),),
-    "order": ((compare.order, 2),),
-    "spread": ((compare.spread, 1),),
+    "extreme": ((compare.extreme, 3),),
+    "order": ((compare.order, 3),),
+    "spread": ((compare.spread, 2),),
     "units": ((units.convert, 4),),
     "mixed_units": ((units.mixed, 3),),
     "measured": ((units.measured, 3),),
     "money": ((money.shop, 7),),
     "cents": ((money.cents, 2),),
     "purse": ((money.purse, 3),),
-    "times": ((dates.times, 6),),
-    "half_day": ((dates.half_day, 1),),
+    "times": ((dates.times, 7),),
+    "half_day": ((dates.half_day, 3),),
     "iso_dates": ((dates.iso, 2),),
     "add_days": ((dates.add_days, 3),),
     "days_between": ((dates.days_between, 2),),

@@ -14,16 +14,16 @@ def _numbers(rng: random.Random, count: int) -> list[Decimal]:
     """Different numbers of one kind: small, large, close together, or decimals."""
     kind = rng.randrange(4)
     drawn: set[Decimal] = set()
-    base = rng.randint(10, 900)
+    base, decimals = rng.randint(10, 900), rng.randint(1, 2)
     while len(drawn) < count:
         if kind == 0:
             drawn.add(Decimal(rng.randint(0, 99)))
         elif kind == 1:
-            drawn.add(Decimal(rng.randint(0, 9999)))
+            drawn.add(Decimal(rng.randint(0, 999)))
         elif kind == 2:
             drawn.add(Decimal(base + rng.randint(0, 20)))
         else:
-            drawn.add(Decimal(rng.randint(1, 999)).scaleb(-rng.randint(1, 2)))
+            drawn.add(Decimal(rng.randint(1, 999)).scaleb(-decimals))
     values = list(drawn)
     rng.shuffle(values)
     return values
@@ -62,8 +62,8 @@ def which(rng: random.Random) -> Row:
 
 
 def extreme(rng: random.Random) -> Row:
-    """The largest or smallest of three to six numbers; each line compares the best so far with the next."""
-    values = _numbers(rng, rng.randint(3, 6))
+    """The largest or smallest of three to five numbers; each line compares the best so far with the next."""
+    values = _numbers(rng, rng.randint(3, 5))
     want = rng.choice(["largest", "smallest"])
     synonyms = {
         "largest": ["largest", "greatest", "biggest", "highest", "maximum"],
@@ -108,8 +108,8 @@ def spread(rng: random.Random) -> Row:
 
 
 def order(rng: random.Random) -> Row:
-    """Three to five numbers from small to large or back; each line names the pick and what is left."""
-    left = _numbers(rng, rng.randint(3, 5))
+    """Three or four numbers from small to large or back; each line names the pick and what is left."""
+    left = _numbers(rng, rng.choice((3, 3, 4)))
     rising = rng.random() < 0.6
     up = ("from smallest to largest", "in ascending order", "from low to high", "in increasing order")
     down = ("from largest to smallest", "in descending order", "from high to low", "in decreasing order")

@@ -95,17 +95,20 @@ def times(rng: random.Random) -> Row:
 
 
 def half_day(rng: random.Random) -> Row:
-    """Between `3:05 pm` and `15:05`."""
+    """Between `3:05 pm` and `15:05`; twelve added or taken away stands in a line of its own."""
     minutes = rng.randrange(1440)
     hours, rest = divmod(minutes, 60)
-    short = f"{(hours - 1) % 12 + 1}:{rest:02d} {'am' if hours < 12 else 'pm'}"
+    shown = (hours - 1) % 12 + 1
+    short = f"{shown}:{rest:02d} {'am' if hours < 12 else 'pm'}"
     if rng.random() < 0.6:
+        lines = [add(shown, 12)] if hours > 12 else []
         form = pick(rng, ("Write {t} in 24-hour time.", "{t} in 24-hour form?", "Convert {t} to 24-hour time."))
-        return literal(
-            form.text.format(t=short), f"Answer: {clock(minutes)}", "half_day", f"24.{form.place}", clock(minutes)
-        )
-    form = pick(rng, ("Write {t} with am or pm.", "{t} in 12-hour time?", "Convert {t} to 12-hour time."))
-    return literal(form.text.format(t=clock(minutes)), f"Answer: {short}", "half_day", f"12.{form.place}", short)
+        text, answer, template = form.text.format(t=short), clock(minutes), f"24.{form.place}"
+    else:
+        lines = [sub(hours, 12)] if hours > 12 else []
+        form = pick(rng, ("Write {t} with am or pm.", "{t} in 12-hour time?", "Convert {t} to 12-hour time."))
+        text, answer, template = form.text.format(t=clock(minutes)), short, f"12.{form.place}"
+    return calculation(text, lines, answer, "half_day", template)._replace(scorer="exact")
 
 
 def _written(rng: random.Random, day: datetime.date) -> str:

@@ -212,7 +212,7 @@ def one_field(rng: random.Random) -> Row:
 def echo(rng: random.Random) -> Row:
     """Words, codes or digits repeated, reversed, or taken from the list by place."""
     kind = rng.randrange(3)
-    count = rng.randint(2, 7)
+    count = rng.randint(2, 5)
     if kind == 0:
         items = [invented_word(rng, rng.randint(1, 3)) for _ in range(count)]
     elif kind == 1:
