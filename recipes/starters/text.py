@@ -100,7 +100,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--lr-scale", type=float, default=1.0, help="multiplies both learning rates; 0.4 to go on")
-    parser.add_argument("--no-compile", action="store_true", help="for short runs, where compiling costs more than it saves")
+    parser.add_argument("--no-compile", action="store_true", help="for runs too short to repay compiling")
     parser.add_argument("--sweep", action="store_true", help="train several shapes for the same time, write sweep.json")
     asked = parser.parse_args()
     if asked.minutes is None and asked.steps is None:
