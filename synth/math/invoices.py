@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..working import Number
+from .composed import INVOICES
 from .family import NAMES, Constraint, Domain, Family, Values, Work, payment_above
 
 _ITEMS = (
@@ -133,6 +134,47 @@ FAMILIES = (
         ),
     ),
     Family(
+        "two_items_delivery", "invoices", 4, {"n": "count", "p": "price", "m": "count", "q": "price", "f": "fee"},
+        lambda w, v: w.add(_two(w, v), v["f"]),
+        (
+            "{name} buys {n} {item} at ${p} each and {m} {item2} at ${q} each. Delivery costs ${f}. "
+            "What is the total in dollars?",
+            "An invoice lists {n} {item} at ${p} each, {m} {item2} at ${q} each and ${f} for delivery. "
+            "How many dollars are due?",
+            "Receipt: {n} x {item} ${p}; {m} x {item2} ${q}; delivery ${f}. Total in dollars?",
+            "A shop sells {item} for ${p} each and {item2} for ${q} each and delivers for ${f}. "
+            "{name} orders {n} {item} and {m} {item2}. How many dollars does {name} pay?",
+            "With ${f} for delivery, how many dollars do {n} {item} at ${p} each and {m} {item2} at ${q} each cost?",
+            "{name} orders {n} {item} for ${p} apiece and {m} {item2} for ${q} apiece. "
+            "A delivery fee of ${f} is added. How much is the order in dollars?",
+            "Order: {item}, quantity {n}, unit price ${p}; {item2}, quantity {m}, unit price ${q}; shipping ${f}. "
+            "Find the sum in dollars.",
+            "Each of the {n} {item} costs ${p} and each of the {m} {item2} costs ${q}. "
+            "Shipping is ${f} for the whole order. What does {name} pay for all, in dollars?",
+        ),
+        constraints=(_TWO_PRICES,),
+    ),
+    Family(
+        "delivery_coupon", "invoices", 3, {"n": "count", "p": "price", "f": "fee", "c": "fee"},
+        lambda w, v: w.sub(w.add(w.mul(v["n"], v["p"]), v["f"]), v["c"]),
+        (
+            "{name} buys {n} {item} at ${p} each. Delivery costs ${f}. A coupon takes ${c} off. "
+            "What is the total in dollars?",
+            "An invoice lists {n} {item} at ${p} each, ${f} for delivery and a discount of ${c}. "
+            "How many dollars are due?",
+            "Receipt: {n} x {item} ${p}; delivery ${f}; coupon -${c}. Total in dollars?",
+            "A shop sells {item} for ${p} each and delivers for ${f}. {name} orders {n} {item} and has a coupon "
+            "for ${c}. How many dollars does {name} pay?",
+            "With ${f} for delivery and a discount of ${c}, how many dollars do {n} {item} cost at ${p} each?",
+            "{name} orders {n} {item} for ${p} apiece. A delivery fee of ${f} is added. "
+            "A voucher of ${c} is taken off. How much is the order in dollars?",
+            "Order: {item}, quantity {n}, unit price ${p}; shipping ${f}; discount ${c}. Find the sum in dollars.",
+            "Each of the {n} {item} costs ${p}. Shipping is ${f} for the whole order. The shop takes ${c} off. "
+            "What does {name} pay in dollars?",
+        ),
+        constraints=(_SMALL_COUPON, Constraint(lambda v: v["f"] != v["c"], "the fee and the coupon are equal")),
+    ),
+    Family(
         "two_items_change", "invoices", 4, {"n": "count", "p": "price", "m": "count", "q": "price"},
         lambda w, v: w.sub(v["b"], _two(w, v)),
         (
@@ -189,5 +231,5 @@ DOMAIN = Domain(
         "{d} people wait in line.", "The shop is {d} km away.", "It is {d} degrees outside.",
         "The shop has {d} windows.", "{d} cars stand outside.",
     ),
-    FAMILIES,
+    (*FAMILIES, *INVOICES),
 )  # fmt: skip

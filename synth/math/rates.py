@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 from ..working import Number
+from .composed import RATES
 from .family import NAMES, Constraint, Domain, Family, Values, Work
 
 _SHORTEST = Constraint(lambda v: math.gcd(int(v["a"]), int(v["b"])) == 1, "the ratio can be shortened")
@@ -168,6 +169,54 @@ FAMILIES = (
         derived=lambda v: {"q": v["p"] + v["z"] * (v["a"] + v["b"])},
     ),
     Family(
+        "joint_drain", "rates", 3, {"z": "amount", "r": "rate", "s": "rate", "t": "hours"},
+        lambda w, v: w.sub(v["v"], w.mul(w.add(v["r"], v["s"]), v["t"])),
+        (
+            "A tank holds {v} litres. One pump takes out {r} litres per minute and another {s} litres per minute. "
+            "Both run for {t} minutes. How many litres are in the tank then?",
+            "A store has {v} parts. Two machines use {r} and {s} parts per hour. "
+            "How many parts are there after {t} hours?",
+            "Log: start {v} litres; drain A {r} litres per minute; drain B {s} litres per minute; time {t} minutes. "
+            "Litres at the end?",
+            "Two pipes drain {r} and {s} litres of {liquid} per minute from a tank with {v} litres. "
+            "How many litres are in it {t} minutes later?",
+            "There are {v} boxes. {name} sends out {r} boxes per hour and {name2} sends out {s} boxes per hour. "
+            "How many boxes are there after {t} hours?",
+            "{v} pages wait. Two printers print {r} and {s} pages per hour. "
+            "How many pages wait after {t} hours?",
+            "A pool has {v} litres. One leak loses {r} litres per minute and another {s} litres per minute. "
+            "How many litres does it have after {t} minutes?",
+            "After {t} hours with {r} and {s} litres of {liquid} per hour flowing out of two pipes, "
+            "how full is a tank that began with {v} litres?",
+        ),
+        derived=lambda v: {"v": v["z"] + (v["r"] + v["s"]) * v["t"]},
+        constraints=(_TWO_RATES,),
+    ),
+    Family(
+        "fill_twice", "rates", 4, {"v": "amount", "r": "rate", "t": "hours", "s": "rate", "u": "hours"},
+        lambda w, v: w.add(w.add(w.mul(v["r"], v["t"]), v["v"]), w.mul(v["s"], v["u"])),
+        (
+            "A tank holds {v} litres of {liquid}. A pump adds {r} litres per minute for {t} minutes. "
+            "Then it adds {s} litres per minute for {u} minutes. How many litres are in the tank then?",
+            "There are {v} litres of {liquid} in a barrel. {r} litres per hour flow in for {t} hours. "
+            "Then {s} litres per hour flow in for {u} hours. How many litres are there?",
+            "Log: start {v} litres; in {r} litres per minute for {t} minutes; in {s} litres per minute for {u} "
+            "minutes. "
+            "Litres at the end?",
+            "A pool has {v} litres. A hose brings {r} litres per minute for {t} minutes. "
+            "Then a tap brings {s} litres per minute for {u} minutes. How many litres does it have?",
+            "{name} has {v} labels, prints {r} labels per minute for {t} minutes and then {s} labels per minute "
+            "for {u} minutes. How many labels does {name} have then?",
+            "How full is a tank that began with {v} litres, after {t} hours with {r} litres per hour flowing in "
+            "and {u} hours with {s} litres per hour flowing in?",
+            "A store has {v} boxes. A machine makes {r} boxes per hour for {t} hours. "
+            "Another makes {s} boxes per hour for {u} hours. How many boxes are there then?",
+            "A pipe brings {r} litres per minute into a tank with {v} litres for {t} minutes. "
+            "Another pipe brings {s} litres per minute for {u} minutes. How many litres are in it?",
+        ),
+        constraints=(_TWO_RATES,),
+    ),
+    Family(
         "joint_fill", "rates", 3, {"v": "amount", "r": "rate", "s": "rate", "t": "hours"},
         lambda w, v: w.add(w.mul(w.add(v["r"], v["s"]), v["t"]), v["v"]),
         (
@@ -233,5 +282,5 @@ DOMAIN = Domain(
         "{d} birds sit on the roof.", "The manual has {d} chapters.", "The site was built {d} years ago.",
         "The door has the number {d}.", "The wall has {d} windows.",
     ),
-    FAMILIES,
+    (*FAMILIES, *RATES),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..working import Number
+from .composed import SCHEDULES
 from .family import NAMES, Constraint, Domain, Family, Values, Work
 
 
@@ -115,6 +116,38 @@ FAMILIES = (
         clocks=frozenset({"s"}), clock_answer=True,
     ),
     Family(
+        "hours_break", "schedules", 2, {"h": "hours", "b": "minutes"},
+        lambda w, v: w.sub(w.mul(v["h"], 60), v["b"]),
+        (
+            "{name} has {h} hours and rests for {b} minutes. How many minutes are left?",
+            "A course of {h} hours has one break of {b} minutes. How many minutes remain?",
+            "Plan: {h} hours; one break of {b} minutes. Minutes left?",
+            "How many minutes of {h} hours are left after a pause of {b} minutes?",
+            "A shift is {h} hours. A break takes {b} minutes. How many minutes does {name} work?",
+            "A morning of {h} hours has a pause of {b} minutes. How many minutes are used?",
+            "{name} booked a room for {h} hours. {b} minutes go to cleaning. How many minutes stay free?",
+            "After a film of {b} minutes, how many minutes remain of an evening of {h} hours?",
+        ),
+    ),
+    Family(
+        "two_parts_end", "schedules", 3, {"s": "clock", "m": "minutes", "b": "minutes"},
+        lambda w, v: w.later(v["s"], w.add(v["m"], v["b"])),
+        (
+            "A lesson of {m} minutes starts at {s}. After it there is a test of {b} minutes. "
+            "At what time does the test end?",
+            "{name} leaves at {s}, travels {m} minutes and waits {b} minutes. At what time does {name} go in?",
+            "Plan: start {s}; {m} minutes of talk; {b} minutes of questions. End time?",
+            "What time is it after a game of {m} minutes and a pause of {b} minutes, begun at {s}?",
+            "A meeting of {m} minutes begins at {s}. It runs {b} minutes over. When is it over?",
+            "At {s} {name} begins a call of {m} minutes and then one of {b} minutes. At what time is {name} done?",
+            "At {s} {name} puts a cake in the oven for {m} minutes. It cools for {b} minutes. "
+            "At what time is it ready?",
+            "A film of {m} minutes starts at {s}. A second film of {b} minutes follows. At what time does it end?",
+        ),
+        constraints=(Constraint(lambda v: v["m"] != v["b"], "both parts are equally long"),),
+        clocks=frozenset({"s"}), clock_answer=True,
+    ),
+    Family(
         "hours_left", "schedules", 3, {"h": "hours", "n": "count", "m": "minutes"},
         lambda w, v: w.sub(w.mul(v["h"], 60), w.mul(v["n"], v["m"])),
         (
@@ -157,5 +190,5 @@ DOMAIN = Domain(
         "It is {d} degrees outside.", "{d} posters hang on the wall.", "The bus line is number {d}.",
         "The house was built {d} years ago.", "The lobby has {d} plants.",
     ),
-    FAMILIES,
+    (*FAMILIES, *SCHEDULES),
 )  # fmt: skip
