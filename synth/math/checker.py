@@ -47,6 +47,17 @@ EQUATIONS: dict[str, str] = {
     "two_parts_end": "answer - b - s = m",
     "hours_left": "h - answer/60 = n*m/60",
     "sessions_end": "(answer - s)/n = m",
+    "coupon_change": "b - answer + c = n*p",
+    "two_items_coupon_change": "b - answer + c - m*q = n*p",
+    "coupon_delivery_change": "b - answer + c - f = n*p",
+    "two_items_delivery_change": "b - answer - f - m*q = n*p",
+    "drain_twice": "v - answer - s*u = r*t",
+    "drain_then_fill": "answer - r*t + s*u = v",
+    "net_fill": "(answer - v)/t + s = r",
+    "tasks_setup": "(answer - b)/n = m",
+    "hours_and_tasks": "h + n*m/60 = answer/60",
+    "long_shift_left": "h + k/60 - answer/60 = n*m/60",
+    "sessions_break_end": "(answer - s - b)/n = m",
 }
 
 _NUMBER = r"\d+(?:\.\d\d)?"
