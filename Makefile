@@ -13,7 +13,7 @@ test: .venv/.test
 	$(BIN)/python -m pytest
 
 bench: .venv/.test
-	$(BIN)/python -m pytest tests/bench -m bench -s
+	for file in tests/bench/bench_*.py; do echo "== $$file"; PYTHONPATH=tests $(BIN)/python $$file || exit 1; done
 
 ui: install
 	$(BIN)/smolstudio ui

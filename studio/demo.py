@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recipes.model_files import resolve
 from recipes.recipe import Recipe, load_recipe, recipe_hash
 from studio import jobs
 from studio.demos import DEMOS, DemoSpec
@@ -37,6 +38,8 @@ def run_demo(modality: str, seeds: list[int], workspace: Workspace, on_progress:
     if modality not in DEMOS:
         raise RecipeError(f"There is no demo for '{modality}'.", f"Choose one of {', '.join(DEMOS)}.")
     demo, start = DEMOS[modality], time.monotonic()
+    for starter in filter(None, (demo.starter, demo.large)):
+        resolve(starter)  # a starter that is not there is said before anything is generated
     base = f"demo-{modality}-s{seeds[0]}"
     dataset = _dataset(demo, base, seeds[0], workspace, on_progress)
     adapters = [_tune(demo, f"demo-{modality}-s{seed}", dataset, seed, workspace, on_progress) for seed in seeds]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from synth.dataset import CARD, Card
 from synth.errors import UserError
@@ -43,19 +42,10 @@ def report_heads(workspace: Workspace) -> list[ReportHead]:
     for file in _newest_first(list(workspace.comparisons.glob("*/report.json"))):
         try:
             report = read_json(file)
-            verdicts = [c["verdict"] for c in report.get("comparisons", []) if c.get("split") == "test"]
-            heads.append(ReportHead(file.parent.name, str(report.get("headline", "")), _word(verdicts)))
-        except (UserError, KeyError, TypeError, json.JSONDecodeError):
+            heads.append(ReportHead(file.parent.name, str(report["headline"]), str(report["verdict"]["word"])))
+        except (UserError, KeyError, TypeError):
             continue
     return heads
-
-
-def _word(verdicts: list[Any]) -> str:
-    """The verdict's one word; newer reports hold it in an object with its sentence."""
-    if not verdicts:
-        return "DONE"
-    first = verdicts[0]
-    return str(first.get("word", "DONE") if isinstance(first, dict) else first)
 
 
 def machine_line(workspace: Workspace) -> str:

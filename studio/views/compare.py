@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from evaluate.plan import Plan, dump_plan
+from recipes.model_files import starters
 from studio import jobs, ui
 from studio.cards import card_for
 from studio.endpoints import load_endpoints
@@ -39,7 +40,10 @@ def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
     card = card_for(dataset.modality)
     offers: dict[str, dict[str, Any]] = {}
     promptings = ("zero_shot", "few_shot") if dataset.modality == "text" else ("zero_shot",)
+    shipped = starters()
     for role, model in (("Base", card.starter), ("Large", card.large)):
+        if model not in shipped:
+            continue
         for prompting in promptings:
             label = f"{role}: {model}, {PROMPTINGS[prompting]}"
             offers[label] = {"model": model, "prompting": prompting, "role": role.lower()}

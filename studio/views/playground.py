@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from evaluate.prompts import Question
+from recipes.model_files import starters
 from recipes.recipe import Recipe
 from studio import asking, jobs, ui
 from studio.cards import CARDS, card_for
@@ -28,12 +29,16 @@ MAX_UPLOAD_MB = 20
 def _offers(modality: str) -> dict[str, dict[str, Any]]:
     """Every system of a modality that can be asked, by label."""
     card = card_for(modality)
-    offers: dict[str, dict[str, Any]] = {f"Base: {card.starter}": {"model": card.starter}}
+    shipped = starters()
+    offers: dict[str, dict[str, Any]] = {}
+    if card.starter in shipped:
+        offers[f"Base: {card.starter}"] = {"model": card.starter}
     runs: dict[str, Recipe] = {run.id: run.recipe for run in jobs.list_runs(ui.workspace())}
     for run_id in adapters(ui.workspace().runs):
         if run_id in runs and runs[run_id].modality == modality:
             offers[f"Tuned: {run_id}"] = {"model": runs[run_id].base_model, "adapter": run_id}
-    offers[f"Large: {card.large}"] = {"model": card.large}
+    if card.large in shipped:
+        offers[f"Large: {card.large}"] = {"model": card.large}
     for endpoint in load_endpoints(ui.workspace()):
         offers[f"Endpoint: {endpoint.name}"] = endpoint.system()
     return offers
@@ -105,8 +110,8 @@ modality = st.segmented_control("Kind", kinds, default=wanted.modality, format_f
 with ui.sentences():
     offers = _offers(modality)
     labels = list(offers)
-    tuned = [label for label in labels if label.startswith("Tuned")][:1]
-    chosen = st.multiselect("Models", labels, [labels[0], *tuned], max_selections=4)
+    preset = [*labels[:1], *[label for label in labels[1:] if label.startswith("Tuned")][:1]]
+    chosen = st.multiselect("Models", labels, preset, max_selections=4)
     media = _media(modality)
     prompt = st.text_area("Question", placeholder=HINTS[modality]) if modality != "audio" else ""
     ready = bool(chosen) and (bool(media) if modality != "text" else bool(prompt.strip()))
