@@ -83,4 +83,15 @@ DEMOS: dict[str, DemoSpec] = {
         max_new_tokens=80,
         few_shot=False,
     ),
+    "audio": DemoSpec(
+        generator="audio",
+        settings={"train": 2000, "val": 120, "test": 300, "test_ood": 150, "domains": ["medical"]},
+        sft="starter-audio-sft",
+        dpo="starter-audio-dpo",
+        starter="starter-audio",
+        large="",
+        shots=0,
+        max_new_tokens=90,
+        few_shot=False,
+    ),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import jiwer
@@ -143,3 +145,26 @@ def test_the_report_shows_errors_entities_and_conditions_of_speech_inertly() -> 
     assert "noise: pink" in page
     assert hostile not in page
     assert "Errors in speech" not in render_html.render(report.build(plain))
+
+
+def test_cases_of_speech_have_a_player_a_spectrogram_and_a_word_level_diff(tmp_path: Path) -> None:
+    from plausible import results
+
+    from evaluate import render_html, report
+    from synth.audio.files import encode_flac
+    from tests.tiny_audio import tone
+
+    (tmp_path / "a.flac").write_bytes(encode_flac(tone(440, 0.5)))
+    made = report.build(results(per_split=12))
+    made["gallery"]["items"] = made["gallery"]["items"][:1]
+    item = made["gallery"]["items"][0]
+    item.update(media=["a.flac"], gold="Bed 14 left", prompt="")
+    item["small"].update(text="bed 40 left", answer="bed 40 left")
+    for system in made["systems"]:
+        system["metric"] = "wer"
+    page = render_html.render(made, tmp_path)
+    assert page.count("<audio controls") == 1
+    assert "data:image/png;base64" in page
+    assert re.search(r"<del>.*14.*</del><ins>.*40.*</ins>", page)
+    (tmp_path / "a.flac").write_bytes(b"no sound")
+    assert render_html.spectrogram(tmp_path / "a.flac") == []
