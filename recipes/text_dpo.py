@@ -73,8 +73,9 @@ def encode(examples: Sequence[Example], work: training.Work) -> list[PairRow]:
 def first_difference(chosen: list[int], rejected: list[int], tokenizer: Any) -> tuple[list[int], list[int]]:
     """Both answers up to the end of the first line in which they differ.
 
-    What follows a wrong line is a right continuation of it. Rejecting that too teaches the model to avoid its own
-    format: with whole answers, a starter fell from 87 % to 61 % right at a rate that here keeps what it knows.
+    What follows a wrong line is a right continuation of it, and rejecting that too teaches the model to avoid its own
+    format. Measured on a tuned starter at a rate that is too high on purpose: 86 % of the test rows right before, 61 %
+    after DPO on whole answers, 79 % on answers cut here.
     """
     limit = min(len(chosen), len(rejected))
     start = next((i for i in range(limit) if chosen[i] != rejected[i]), limit)
