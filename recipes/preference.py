@@ -29,7 +29,7 @@ from synth.verify import Verdict
 
 PAIRS = "pairs"
 LOOKED_AT = 100  # rows, to see whether a dataset has rejected answers
-PROMPTS_TRIED = 800  # at most: a strong model errs on every eighth or so, sampled three times
+PROMPTS_TRIED = 500  # at most: a strong model errs on every eighth or so, sampled three times
 WAVE = 128  # prompts answered before looking whether there are pairs enough
 
 
