@@ -59,7 +59,7 @@ SHAPES = {
     "135m": Shape(
         {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
          "num_key_value_heads": 3, "vocab_size": 49152},
-        4, 10, 5e-4, 2.0, "off",
+        4, 8, 5e-4, 2.0, "off",
     ),
 }  # fmt: skip
 
