@@ -120,20 +120,19 @@ def percent_of(percent: int, value: Number, money: bool = False) -> tuple[list[s
     return [mul(value, percent, money), div(product, 100, money)], product / 100
 
 
-def evaluate(side: str) -> Fraction:
-    """The value of a sum of products such as `12 * 7 + 0.45 * 7`; brackets are ignored."""
-    total, term, sign, operator = Fraction(0), Fraction(0), 1, "+"
+def evaluate(side: str) -> Fraction | int:
+    """The exact value of a sum of products such as `12 * 7 + 0.45 * 7`; brackets are ignored."""
+    total: Fraction | int = 0
+    term: Fraction | int = 0
+    sign, operator = 1, "+"
     for token in _TOKEN.findall(side):
         if token in "+-":
             total, sign, operator = total + sign * term, 1 if token == "+" else -1, token
         elif token in "*/":
             operator = token
-        elif operator == "*":
-            term *= Fraction(token)
-        elif operator == "/":
-            term /= Fraction(token)
         else:
-            term = Fraction(token)
+            number = Fraction(token) if "." in token else int(token)
+            term = term * number if operator == "*" else Fraction(term) / number if operator == "/" else number
     return total + sign * term
 
 
