@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from recipes.starters.text import KINDS, Kind, check_rows
 from recipes.starters.text_answers import Tally, answers, is_right, tallies
+from recipes.starters.text_average import AVERAGE
 from recipes.starters.text_data import checked
 from recipes.starters.text_data.fewshot import with_examples
 from synth.storage import atomic_write_text, read_json, read_jsonl, sha256_file
@@ -72,12 +73,18 @@ def family_table(measured: Measured) -> str:
 
 
 def training_table(runs: Sequence[Path]) -> str:
-    """One line for each training, in order, with a few points of its loss curve."""
+    """One line for each training, in order, with a few points of its loss curve; a mean of trainings is a sentence."""
     lines = [
         "| training | steps | tokens | minutes | threads | loss at 10 %, 25 %, 50 %, 75 %, 100 % |",
         "|---|---|---|---|---|---|",
     ]
+    averages = [read_json(run / AVERAGE)["runs"] for run in runs if (run / AVERAGE).exists()]
+    notes = [
+        f"\nThe weights are the mean of those of the last {count} trainings of starter-text." for count in averages
+    ]
     for run in runs:
+        if (run / AVERAGE).exists():
+            continue
         log = [line.value for line in read_jsonl(run / "log.jsonl") if line.value]
         first = next(row for row in log if "plan" in row)
         points = [row for row in log if "loss" in row]
@@ -87,7 +94,7 @@ def training_table(runs: Sequence[Path]) -> str:
             f"| {first.get('name', 'starter-text')} (seed {first['plan']['seed']}) | {last['step']} | {last['tokens'] / 1e6:.1f} M "
             f"| {last['seconds'] / 60:.0f} | {first.get('threads', 2)} | {', '.join(f'{loss:.3f}' for loss in curve)} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *notes])
 
 
 def sweep_table() -> str:
