@@ -191,7 +191,7 @@ def lean_lora(model: Any) -> None:
     """Give the plain LoRA layers of `model` a forward with fewer passes over memory; the function is PEFT's.
 
     PEFT casts the input to fp32 (autocast casts it back) and scales the wide output; here the narrow middle is scaled.
-    Measured on two cores: 5 to 9 % of a QLoRA step. Disabled, merged or several adapters take PEFT's own path.
+    Measured on one core: about a tenth of a QLoRA step. Disabled, merged or several adapters take PEFT's own path.
     """
     from types import MethodType
 
