@@ -110,7 +110,7 @@ def load(folder: Path) -> list[Row]:
     """All rows of a pool; frames stay on disk (memory-mapped) until they are used."""
     rows: list[Row] = []
     for shard in sorted(folder.glob("shard-*")):
-        frames = np.load(shard / "mel.npy", mmap_mode="r", allow_pickle=False)
+        frames = np.lib.format.open_memmap(shard / "mel.npy", mode="r")  # arrays of numbers only, never objects
         start = 0
         for line in (shard / "rows.jsonl").read_text().splitlines():
             item = json.loads(line)
