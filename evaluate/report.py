@@ -274,7 +274,9 @@ def _scale_interval(cost: JsonDict, before: JsonDict) -> None:
     old, new = before["usd_per_request"], cost["usd_per_request"]
     if before["usd_per_correct_ci95"] and old and new is not None:
         cost["usd_per_correct"] = before["usd_per_correct"] * new / old
-        cost["usd_per_correct_ci95"] = [bound * new / old for bound in before["usd_per_correct_ci95"]]
+        cost["usd_per_correct_ci95"] = [
+            None if bound is None else bound * new / old for bound in before["usd_per_correct_ci95"]
+        ]
 
 
 def _recost_cascade(report: JsonDict) -> None:

@@ -250,3 +250,9 @@ def test_fifty_thousand_rows_give_a_small_page_that_states_its_counts() -> None:
     counts = big["gallery"]["counts"]
     assert sum(sum(split.values()) for split in counts.values()) == sum(big["dataset"]["splits"].values()) >= 50_000
     assert f"{counts['test']['only_small']:,}" in source
+
+
+def test_cost_per_correct_without_an_upper_bound_is_said_in_words() -> None:
+    made = report.build(results(("sft", "large-few"), small="sft", per_split=30))
+    made["systems"][0]["cost"]["usd_per_correct_ci95"] = [0.001, None]
+    assert "or more: it may be right in none" in render_html.render(made)
