@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 
 import typer
 
@@ -26,6 +28,9 @@ def main() -> None:
     """Entry point: user errors become one sentence on stderr and exit code 1, Ctrl-C exit code 130."""
     from synth.errors import UserError
 
+    # Advice from libraries to their own developers would fall into our progress line.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         app()
     except UserError as error:
