@@ -26,9 +26,7 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    dataset: str = option(
-        "", "Dataset", "Name of a dataset in the workspace, or the path of a dataset folder."
-    )
+    dataset: str = option("", "Dataset", "Name of a dataset in the workspace, or the path of a dataset folder.")
     train_split: Literal["train", "val"] = option(
         "train",
         "Training split",
@@ -64,9 +62,7 @@ class Data(Section):
 
 
 class Lora(Section):
-    r: int = option(
-        32, "LoRA rank", "Width of the adapter: higher learns more and costs more memory.", ge=1, le=1024
-    )
+    r: int = option(32, "LoRA rank", "Width of the adapter: higher learns more and costs more memory.", ge=1, le=1024)
     lora_alpha: float = option(
         64,
         "LoRA alpha",
@@ -135,12 +131,8 @@ class Optim(Section):
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = option(
         "cosine", "Schedule", "How the learning rate falls after warm-up.", advanced=True
     )
-    weight_decay: float = option(
-        0.0, "Weight decay", "AdamW weight decay on the adapter.", ge=0, lt=1, advanced=True
-    )
-    max_grad_norm: float = option(
-        1.0, "Gradient clip", "Gradients are scaled down to this norm.", gt=0, advanced=True
-    )
+    weight_decay: float = option(0.0, "Weight decay", "AdamW weight decay on the adapter.", ge=0, lt=1, advanced=True)
+    max_grad_norm: float = option(1.0, "Gradient clip", "Gradients are scaled down to this norm.", gt=0, advanced=True)
     max_length: int | None = option(
         512, "Length in tokens", "Longest row, prompt and answer together; empty for no limit.", ge=8
     )
@@ -193,9 +185,7 @@ class Dpo(Section):
         ge=0,
         advanced=True,
     )
-    max_pairs: int | None = option(
-        None, "Pairs at most", "Preference pairs to train on; empty takes all.", ge=1
-    )
+    max_pairs: int | None = option(None, "Pairs at most", "Preference pairs to train on; empty takes all.", ge=1)
     num_generations: int = option(
         4, "Samples per prompt", "Answers drawn per prompt when pairs are mined.", ge=1, le=64, advanced=True
     )

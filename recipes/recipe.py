@@ -49,17 +49,11 @@ class Recipe(Section):
     data: Data = Field(default_factory=Data, title="Data", description="What is learned from.")
     lora: Lora = Field(default_factory=Lora, title="LoRA", description="The adapter, in PEFT's names.")
     quant: Quant = Field(default_factory=Quant, title="Quantisation", description="How the base is held.")
-    optim: Optim = Field(
-        default_factory=Optim, title="Optimisation", description="In transformers' and TRL's names."
-    )
+    optim: Optim = Field(default_factory=Optim, title="Optimisation", description="In transformers' and TRL's names.")
     dpo: Dpo = Field(default_factory=Dpo, title="Preference", description="Used by the *_dpo methods only.")
     seed: int = option(0, "Seed", "Fixes data order, adapter initialisation and dropout.", ge=0, lt=2**32)
-    save_steps: int = option(
-        200, "Checkpoint every", "Optimiser steps between checkpoints.", ge=1, advanced=True
-    )
-    save_total_limit: int = option(
-        2, "Checkpoints kept", "Older ones are removed.", ge=1, le=100, advanced=True
-    )
+    save_steps: int = option(200, "Checkpoint every", "Optimiser steps between checkpoints.", ge=1, advanced=True)
+    save_total_limit: int = option(2, "Checkpoints kept", "Older ones are removed.", ge=1, le=100, advanced=True)
     eval_steps: int = option(
         0, "Validate every", "Optimiser steps between validation losses; 0 never.", ge=0, advanced=True
     )
@@ -80,9 +74,7 @@ class Recipe(Section):
     def _parts_fit(self) -> Self:
         faults = []
         if self.optim.max_steps == 0:
-            faults.append(
-                "optim.max_steps is 0, so nothing would be trained: give a positive number, or -1 for epochs"
-            )
+            faults.append("optim.max_steps is 0, so nothing would be trained: give a positive number, or -1 for epochs")
         if not self.quant.load_in_4bit and self.quant.weights != "auto":
             faults.append(f"quant.weights is {self.quant.weights}, but quant.load_in_4bit is off")
         if faults:
@@ -194,9 +186,7 @@ def dump_recipe(recipe: Recipe, comments: bool = True) -> str:
         value = values[head][name] if head else values[name]
         if comments:
             lines.append(f"{indent}# {info.description}")
-        text = yaml.safe_dump([value], default_flow_style=True, width=10_000).strip()[
-            1:-1
-        ]  # a list, without its []
+        text = yaml.safe_dump([value], default_flow_style=True, width=10_000).strip()[1:-1]  # a list, without its []
         lines.append(f"{indent}{name}: {text}")
     return "\n".join(lines) + "\n"
 
@@ -210,11 +200,7 @@ def recipe_hash(recipe: Recipe) -> str:
 def recipe_diff(old: Recipe, new: Recipe) -> list[str]:
     """Changed choices as sentences "optim.learning_rate: 0.001 -> 0.002", names left out."""
     before, after = dict(_flatten(old.model_dump(mode="json"))), dict(_flatten(new.model_dump(mode="json")))
-    return [
-        f"{key}: {before[key]} -> {after[key]}"
-        for key in after
-        if key != "name" and before[key] != after[key]
-    ]
+    return [f"{key}: {before[key]} -> {after[key]}" for key in after if key != "name" and before[key] != after[key]]
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], str]:
@@ -228,9 +214,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], str]:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
-        raise RecipeError(
-            f"{found.name} is not valid YAML{where}.", "Check indentation and quotes."
-        ) from error
+        raise RecipeError(f"{found.name} is not valid YAML{where}.", "Check indentation and quotes.") from error
     if not isinstance(raw, Mapping):
         raise RecipeError(f"{found.name} holds no keys.", "A recipe is a list of `key: value` lines.")
     return raw, found.name

@@ -136,7 +136,7 @@ def pixels(pictures: Sequence[Sequence[str]], processor: Any) -> dict[str, Any]:
 def longest_attention(lengths: Sequence[int], model: Any) -> int:
     """The longest sequence that any attention of the model sees: a row, or the patches of one tile."""
     tower = model.config.vision_config
-    return max(*lengths, (tower.image_size // tower.patch_size) ** 2)
+    return int(max(*lengths, (tower.image_size // tower.patch_size) ** 2))
 
 
 def padded(rows: Sequence[Sequence[int]], filler: int) -> Any:
