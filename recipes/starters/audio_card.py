@@ -81,7 +81,7 @@ language: en
 ---
 # {NAME}
 
-A tiny speech model for tuning where no model hub can be reached. It writes down short general English sentences, word lists and
+A tiny speech model for tuning where no model hub can be reached. It writes down short general English sentences and
 numbers in synthetic voices. It was never shown drug names, codes, dates, clock times or units of measurement: those are for whoever
 tunes it.
 
@@ -106,7 +106,7 @@ Greedy, fresh sentences without noise, in 24 voices that training never heard. C
 ## Limits
 
 Formant-synthesis voices only: real speakers were never heard, and real recordings will come out badly before tuning. English only, about
-1,100 words. Do not use it for anything that matters.
+450 words. Do not use it for anything that matters.
 """
 
 
