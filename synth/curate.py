@@ -7,22 +7,18 @@ order. Meaning is not compared: a paraphrase in other words stays.
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from . import leakage
-from .dataset import DatasetDir, DatasetWriter
-from .errors import DataError
+from .dataset import DatasetDir
+from .derive import Dropped, derive
+from .errors import RunError
 from .example import Example, Split, media_parts, text_of
 from .leakage import Text, near_duplicates, read_text
-from .pipeline import check_name, now_utc
 from .progress import Meter, ProgressFn, silent
-from .storage import atomic_dir
 from .workspace import Workspace
 
 SHINGLE = 5
@@ -51,11 +47,12 @@ class Rules(BaseModel):
     )
 
 
-class Dropped(NamedTuple):
-    """A row that is not kept, and the counted reason."""
+class Foreseen(NamedTuple):
+    """What rules would do to a dataset: rows kept by split, dropped by reason, and a few of those."""
 
-    example: Example
-    reason: str
+    kept: dict[str, int]
+    dropped: dict[str, int]
+    samples: dict[str, list[Example]]
 
 
 def curate(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Dropped]:
@@ -75,47 +72,50 @@ def curate(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Drop
             yield _judged(example, rules, seen)
 
 
+def foresee(
+    source: DatasetDir,
+    rules: Rules,
+    samples: int = 3,
+    on_progress: ProgressFn = silent,
+    stop: Callable[[], bool] = lambda: False,
+) -> Foreseen:
+    """What `curate_dataset` would keep and drop, with `samples` rows for each reason; writes nothing."""
+    meter = Meter(f"look through {source.name}", sum(source.card.splits.values()), "rows", on_progress)
+    kept: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    shown: dict[str, list[Example]] = defaultdict(list)
+    for done, result in enumerate(curate(_rows(source), rules), start=1):
+        if stop():
+            raise RunError("Looking was stopped.", "Start it again.", "run.stopped")
+        if isinstance(result, Dropped):
+            dropped[result.reason] += 1
+            if len(shown[result.reason]) < samples:
+                shown[result.reason].append(result.example)
+        else:
+            kept[result.split] += 1
+        meter.update(done, f"{sum(dropped.values())} dropped")
+    return Foreseen({split: kept[split] for split in source.splits()}, dict(dropped.most_common()), dict(shown))
+
+
 def curate_dataset(
-    source: DatasetDir, name: str, workspace: Workspace, rules: Rules, on_progress: ProgressFn = silent
+    source: DatasetDir,
+    name: str,
+    workspace: Workspace,
+    rules: Rules,
+    on_progress: ProgressFn = silent,
+    stop: Callable[[], bool] = lambda: False,
 ) -> DatasetDir:
     """A new dataset `name` of the rows of `source` that pass; dropped ones are in its rejected.jsonl.
 
     Raises DataError when no training row is left, StorageError when the name is taken.
     """
-    start = time.monotonic()
-    target = workspace.datasets / check_name(name)
-    meter = Meter(f"curate {source.name}", sum(source.card.splits.values()), "rows", on_progress)
-    with atomic_dir(target) as folder:
-        writer = DatasetWriter(folder)
-        rows = (example for split in _ORDER for example in source.examples(split))
-        for done, result in enumerate(curate(rows, rules), start=1):
-            if isinstance(result, Dropped):
-                writer.reject(result.example, result.reason)
-            else:
-                _copy_media(source, result, folder)
-                writer.keep(result)
-            meter.update(done, f"{sum(writer.reasons.values())} dropped")
-        if source.count("train") and not writer.counts["train"]:
-            raise DataError("No training row would be left.", "Loosen the rules.", "data.nothing_left")
-        card = source.card.model_copy(
-            update={
-                "name": name,
-                "created": now_utc(),
-                "seconds": round(source.card.seconds + time.monotonic() - start, 3),
-                "notes": {"curated_from": source.name, "rules": rules.model_dump()},
-            }
-        )
-        writer.finish(card)
-        leakage.record(folder)
-    return DatasetDir(target)
+    notes = {"curated_from": source.name, "rules": rules.model_dump()}
+    rows = curate(_rows(source), rules)
+    return derive(source, name, workspace, rows, notes, on_progress=on_progress, stop=stop)
 
 
-def _copy_media(source: DatasetDir, example: Example, folder: Path) -> None:
-    for part in media_parts(example):
-        copy = folder / part.path
-        if not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source.media_path(part.path), copy)
+def _rows(source: DatasetDir) -> Iterator[Example]:
+    return (example for split in _ORDER for example in source.examples(split))
 
 
 def _judged(example: Example, rules: Rules, seen: _Seen) -> Example | Dropped:

@@ -187,6 +187,8 @@ def readme(card: Card) -> str:
         f"{card.modality} dataset, made by `{card.generator}` on {card.created} in {card.seconds:.0f} s.",
         "",
     ]
+    if parent := card.notes.get("parent"):
+        lines += [f"Rows of `{parent['name']}`, selected or changed; how, is in `{CARD}` under `notes`.", ""]
     lines += ["| split | rows | families |", "|---|---|---|"]
     lines += [f"| {s} | {n} | {', '.join(card.families.get(s, {}))} |" for s, n in card.splits.items()]
     lines += [

@@ -199,21 +199,23 @@ def sha256_file(path: Path) -> str:
 class DirLock:
     """An OS lock on `<directory>/lock`: it ends with the process, however the process ends."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, wait_sec: float = 0.0) -> None:
         from filelock import FileLock
 
         self.directory = directory
+        self.wait_sec = wait_sec
         self._lock = FileLock(str(directory / "lock"), thread_local=False)
 
     def acquire(self) -> None:
-        """Take the lock at once. Raises StorageError when another process holds it."""
+        """Take the lock, within `wait_sec`. Raises StorageError when another process holds it all that time."""
         from filelock import Timeout
 
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            message = f"{self.directory} is in use by another process."
-            raise StorageError(message, "Wait for it to end, or stop it first.", "storage.locked") from error
+        with storage_faults(self.directory / "lock"):
+            try:
+                self._lock.acquire(timeout=self.wait_sec)
+            except Timeout as error:
+                message = f"{self.directory} is in use by another process."
+                raise StorageError(message, "Wait for it to end, or stop it first.", "storage.locked") from error
 
     def release(self) -> None:
         """Give the lock back."""

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from synth.curate import Dropped, Rules, curate, curate_dataset
+from synth.curate import Dropped, Rules, curate, curate_dataset, foresee
 from synth.dataset import Card, DatasetDir, DatasetWriter
-from synth.errors import DataError
+from synth.errors import DataError, RunError
 from synth.example import Example, ImagePart, Split, make_example, media_parts, user
 from synth.workspace import Workspace
 
@@ -92,3 +92,22 @@ def test_rules_that_leave_nothing_are_refused(source: DatasetDir, workspace: Wor
     with pytest.raises(DataError, match="No training row"):
         curate_dataset(source, "clean", workspace, Rules(min_prompt_chars=1000))
     assert not (workspace.datasets / "clean").exists()
+
+
+def test_what_would_be_dropped_is_said_before_anything_is_made(source: DatasetDir, workspace: Workspace) -> None:
+    seen = foresee(source, Rules())
+    assert seen.kept == {"train": 2, "test": 1}
+    assert seen.dropped == {"exact duplicate": 1}
+    assert [e.prompt[0].text for e in seen.samples["exact duplicate"]] == ["what is it?"]
+    assert [p.name for p in workspace.datasets.iterdir()] == ["raw"]
+
+
+def test_a_curated_dataset_names_its_parent_with_hashes(source: DatasetDir, workspace: Workspace) -> None:
+    parent = curate_dataset(source, "clean", workspace, Rules()).card.notes["parent"]
+    assert (parent["name"], parent["sha256"]) == ("raw", source.card.sha256)
+
+
+def test_curation_that_is_stopped_leaves_nothing(source: DatasetDir, workspace: Workspace) -> None:
+    with pytest.raises(RunError, match="nothing was kept"):
+        curate_dataset(source, "clean", workspace, Rules(), stop=lambda: True)
+    assert [p.name for p in workspace.datasets.iterdir()] == ["raw"]
