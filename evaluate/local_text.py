@@ -1,7 +1,6 @@
 """Answers of a local text model: chat template, slot decoding, a batch size that fits the memory.
 
-Decoding itself is in `evaluate.decode`; models whose attention the slots do not fit go through transformers'
-`generate`. Greedy only: an evaluation must give the same answers twice.
+Decoding itself is in `recipes.decode`. Greedy only: an evaluation must give the same answers twice.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from evaluate.decode import Generated, SlotDecoder, fits, generate_batches, slots_for
 from evaluate.prompts import Question
 from evaluate.systems import Prediction, Stop
+from recipes.decode import Generated, decode, rows_in_memory
 from synth.errors import ModelError
 from synth.usage import Usage
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 128
 LATENCY = "seconds from a row's entry into the running batch until its last token"
-TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
 
 
 # Decodes the prompts of these numbers, so many rows at a time, none beyond the limit in tokens; `place` counts in them.
@@ -33,33 +31,34 @@ def answer(
     """One prediction per question, as rows finish. Raises ModelError without a chat template or enough memory."""
     prompts = tokenise(loaded, questions)
 
-    def decode(chosen: Sequence[int], rows: int, limit: int) -> Iterator[Generated]:
-        return _decode(loaded, [prompts[i] for i in chosen], rows, max_new_tokens, limit)
+    def decode_some(chosen: Sequence[int], rows: int, limit: int) -> Iterator[Generated]:
+        return decode(loaded, [prompts[i] for i in chosen], rows, max_new_tokens, limit)
 
-    yield from answer_prompts(loaded, questions, prompts, decode, max_new_tokens, batch_size, stop)
+    yield from answer_prompts(loaded, questions, prompts, decode_some, max_new_tokens, batch_size, stop)
 
 
 def answer_prompts(
     loaded: Loaded,
     questions: Sequence[Question],
     prompts: Sequence[list[int]],
-    decode: Decode,
+    decode_some: Decode,
     max_new_tokens: int,
     batch_size: int | None,
     stop: Stop,
 ) -> Iterator[Prediction]:
-    """Predictions through `decode`, with half the rows at a time whenever the memory does not suffice."""
+    """Predictions through `decode_some`, with half the rows at a time whenever the memory does not suffice."""
     limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
     for question, prompt in zip(questions, prompts, strict=True):
         if len(prompt) >= limit:
             error = f"The prompt has {len(prompt)} tokens, and the model takes {limit}."
             yield Prediction(example_id=question.example_id, error=error)
     todo = [index for index, prompt in enumerate(prompts) if len(prompt) < limit]
-    rows = batch_size or _rows_in_memory(loaded, max((len(prompts[i]) for i in todo), default=1) + max_new_tokens)
+    capacity = max((len(prompts[i]) for i in todo), default=1) + max_new_tokens
+    rows = batch_size or rows_in_memory(loaded.model, capacity, BATCH_SIZE)
     while todo:
         left = set(todo)
         try:
-            for done in decode(todo, rows, limit):
+            for done in decode_some(todo, rows, limit):
                 index = todo[done.place]
                 left.discard(index)
                 yield _prediction(loaded, questions[index], prompts[index], done)
@@ -88,24 +87,6 @@ def tokenise(loaded: Loaded, questions: Sequence[Question]) -> list[list[int]]:
     return list(tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]) if texts else []
 
 
-def end_ids(loaded: Loaded) -> set[int]:
-    """Token ids that end an answer: the model's, the tokenizer's, and the usual ends of a turn."""
-    tokenizer = loaded.tokenizer
-    configured = getattr(loaded.model.generation_config, "eos_token_id", None)
-    ids = set(configured if isinstance(configured, list) else [configured]) | {tokenizer.eos_token_id}
-    known = tokenizer.get_added_vocab()
-    return {i for i in ids if i is not None} | {known[word] for word in TURN_ENDS if word in known}
-
-
-def _decode(
-    loaded: Loaded, prompts: Sequence[list[int]], rows: int, max_new_tokens: int, limit: int
-) -> Iterator[Generated]:
-    if fits(loaded.model):
-        return SlotDecoder(loaded.model, end_ids(loaded), rows, max_new_tokens, limit).run(prompts)
-    pad = loaded.tokenizer.pad_token_id
-    return generate_batches(loaded.model, end_ids(loaded), rows, max_new_tokens, pad, prompts)
-
-
 def _prediction(loaded: Loaded, question: Question, prompt: Sequence[int], done: Generated) -> Prediction:
     return Prediction(
         example_id=question.example_id,
@@ -115,18 +96,6 @@ def _prediction(loaded: Loaded, question: Question, prompt: Sequence[int], done:
         confidence=done.confidence,
         truncated=not done.ended,
     )
-
-
-def _rows_in_memory(loaded: Loaded, capacity: int) -> int:
-    """Rows whose keys and values take at most a quarter of the free memory."""
-    import psutil
-    import torch
-
-    if loaded.model.device.type == "cuda":
-        free = torch.cuda.mem_get_info()[0]
-    else:
-        free = psutil.virtual_memory().available
-    return slots_for(loaded.model, capacity, free // 4, BATCH_SIZE)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

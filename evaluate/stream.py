@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evaluate.local_text import end_ids, tokenise
+from evaluate.local_text import tokenise
 from evaluate.prompts import Question
+from recipes.decode import end_ids
 
 if TYPE_CHECKING:
     from recipes.models import Loaded

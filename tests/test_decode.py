@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from evaluate.decode import SlotDecoder, fits, generate_batches, shared_prefix, slots_for
+from recipes.decode import Sampling, SlotDecoder, fits, generate_batches, shared_prefix, slots_for
 
 END = {1, 2, 3, 4}  # several end tokens, so that random models end rows at differing lengths
 SHAPE: dict[str, Any] = {
@@ -68,6 +68,27 @@ def test_the_fallback_gives_the_same_tokens_and_confidence(model: Any) -> None:
         assert slots[place].tokens == plain[place].tokens
         assert slots[place].confidence == pytest.approx(plain[place].confidence, rel=1e-4)
         assert slots[place].ended == plain[place].ended
+
+
+@pytest.mark.parametrize("slots", [1, 4, 64])
+def test_sampled_tokens_follow_the_models_distribution(model: Any, slots: int) -> None:
+    prompt = [7, 8, 9]
+    with torch.inference_mode():
+        expected = (model(torch.tensor([prompt])).logits[0, -1] / 2.0).softmax(-1)
+    found = list(SlotDecoder(model, set(), slots, 1, sampling=Sampling(2.0, 3)).run([prompt] * 600))
+    shares = torch.bincount(torch.tensor([g.tokens[0] for g in found]), minlength=48) / 600
+    assert (shares - expected).abs().max() < 4 * (0.25 / 600) ** 0.5
+
+
+def test_sampling_repeats_by_its_seed_and_leaves_the_random_state(model: Any) -> None:
+    asked, state = prompts(10), torch.get_rng_state()
+    for run in (
+        lambda seed: SlotDecoder(model, END, 4, 16, sampling=Sampling(1.0, seed)).run(asked),
+        lambda seed: generate_batches(model, END, 4, 16, 0, asked, Sampling(1.0, seed)),
+    ):
+        first, same, other = ({g.place: g.tokens for g in run(seed)} for seed in (1, 1, 2))
+        assert first == same != other
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_no_row_outgrows_the_models_positions(model: Any) -> None:

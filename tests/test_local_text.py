@@ -12,6 +12,7 @@ from evaluate import local_text
 from evaluate.plan import SystemPlan
 from evaluate.prompts import Question
 from evaluate.systems import Context, LocalSystem, Prediction
+from recipes import decode
 from recipes.models import Loaded, load_for_inference
 from synth.errors import ModelError
 from synth.example import system, user
@@ -52,7 +53,7 @@ def test_a_prompt_longer_than_the_model_is_an_error_of_its_row(loaded: Loaded) -
 def test_running_out_of_memory_halves_the_batch_and_loses_no_row(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Hungry(local_text.SlotDecoder):
+    class Hungry(decode.SlotDecoder):
         def __init__(self, model: Any, ends: set[int], slots: int, *rest: Any) -> None:
             super().__init__(model, ends, slots, *rest)
             self.rows = slots
@@ -66,7 +67,7 @@ def test_running_out_of_memory_halves_the_batch_and_loses_no_row(
 
     tried: list[int] = []
     expected = answers(loaded)
-    monkeypatch.setattr(local_text, "SlotDecoder", Hungry)
+    monkeypatch.setattr(decode, "SlotDecoder", Hungry)
     found = answers(loaded, 8)
     assert tried == [8, 4, 2]
     assert {k: p.text for k, p in found.items()} == {k: p.text for k, p in expected.items()}
@@ -76,7 +77,7 @@ def test_one_row_that_does_not_fit_is_said_plainly(loaded: Loaded, monkeypatch: 
     def refuse(*_: Any) -> Iterator[Any]:
         raise RuntimeError("not enough memory")
 
-    monkeypatch.setattr(local_text, "_decode", refuse)
+    monkeypatch.setattr(local_text, "decode", refuse)
     with pytest.raises(ModelError, match="does not fit into the memory"):
         answers(loaded, 4)
 
@@ -91,7 +92,7 @@ def test_generate_takes_over_for_models_that_do_not_fit_the_slots(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = answers(loaded)
-    monkeypatch.setattr(local_text, "fits", lambda _: False)
+    monkeypatch.setattr(decode, "fits", lambda _: False)
     assert {k: p.text for k, p in answers(loaded, 5).items()} == {k: p.text for k, p in expected.items()}
 
 

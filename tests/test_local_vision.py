@@ -8,7 +8,7 @@ import pytest
 
 from evaluate import local_vision
 from evaluate.prompts import Question
-from recipes import models
+from recipes import models, vision_decode
 from synth.workspace import Workspace
 from tests.tiny_vision import CLASSES, picture_dataset, tiny_vlm
 
@@ -27,7 +27,7 @@ def test_slot_decoding_equals_generate_row_by_row(workspace: Workspace, loaded: 
     questions, _ = ask(workspace)
     fast = {p.example_id: p for p in local_vision.answer(loaded, questions, 8, 5, lambda: False)}
     prompts, files = zip(*(local_vision.encoded(loaded, q) for q in questions), strict=True)
-    for question, done in zip(questions, local_vision.one_by_one(loaded, prompts, files, 8), strict=True):
+    for question, done in zip(questions, vision_decode.one_by_one(loaded, prompts, files, 8), strict=True):
         found = fast[question.example_id]
         assert found.text == loaded.tokenizer.decode(done.tokens, skip_special_tokens=True).strip()
         assert found.confidence == pytest.approx(done.confidence, rel=1e-3)

@@ -1,8 +1,9 @@
-"""Greedy decoding of many prompts through a fixed number of slots, as fast as a transformers model allows.
+"""Decoding of many prompts through a fixed number of slots, as fast as a transformers model allows.
 
 Prompts are served longest first. A row that ends frees its slot, which the next prompt takes, so that no step is spent
 on finished rows; a prefix that all prompts share (instructions, examples) is computed once. Keys and values are
 written in place into buffers made once. Works for decoder-only models with full attention; see `fits`.
+Greedy, or sampled with generators of its own. Mining, checks and comparisons all decode here.
 It knows tokens only: no texts, no scores.
 """
 
@@ -11,9 +12,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from recipes.models import Loaded
 
 PREFILL_TOKENS = 8192  # tokens per prefill call, padding included: bounds activation memory
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
+
+
+class Sampling(NamedTuple):
+    """Tokens drawn from the whole distribution at `temperature` (above 0); the same `seed` draws the same tokens."""
+
+    temperature: float
+    seed: int
 
 
 class Generated(NamedTuple):
@@ -52,6 +64,39 @@ def slots_for(model: Any, capacity: int, memory_bytes: int, most: int) -> int:
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     per_slot: int = 2 * config.num_hidden_layers * heads * width * capacity * model.dtype.itemsize
     return max(1, min(most, memory_bytes // max(per_slot, 1)))
+
+
+def rows_in_memory(model: Any, capacity: int, most: int) -> int:
+    """Rows of `capacity` tokens whose keys and values take at most a quarter of the free memory; `most` at most."""
+    import psutil
+    import torch
+
+    free = torch.cuda.mem_get_info()[0] if model.device.type == "cuda" else psutil.virtual_memory().available
+    return slots_for(model, capacity, free // 4, most)
+
+
+def end_ids(loaded: Loaded) -> set[int]:
+    """Token ids that end an answer: the model's, the tokenizer's, and the usual ends of a turn."""
+    tokenizer = loaded.tokenizer
+    configured = getattr(loaded.model.generation_config, "eos_token_id", None)
+    ids = set(configured if isinstance(configured, list) else [configured]) | {tokenizer.eos_token_id}
+    known = tokenizer.get_added_vocab()
+    return {i for i in ids if i is not None} | {known[word] for word in TURN_ENDS if word in known}
+
+
+def decode(
+    loaded: Loaded,
+    prompts: Sequence[list[int]],
+    rows: int,
+    max_new_tokens: int,
+    limit: int = 1 << 30,
+    sampling: Sampling | None = None,
+) -> Iterator[Generated]:
+    """Finished rows in the order they finish, `rows` at a time, none beyond `limit` tokens; greedy by default."""
+    ends = end_ids(loaded)
+    if fits(loaded.model):
+        return SlotDecoder(loaded.model, ends, rows, max_new_tokens, limit, sampling).run(prompts)
+    return generate_batches(loaded.model, ends, rows, max_new_tokens, loaded.tokenizer.pad_token_id, prompts, sampling)
 
 
 def make_cache(model: Any, plan: SlotPlan) -> Any:
@@ -134,7 +179,15 @@ class _Row:
 class SlotDecoder:
     """One pass over prompts. `end_ids` end a row, `slots` rows are in flight at once, none outgrows `limit` tokens."""
 
-    def __init__(self, model: Any, end_ids: set[int], slots: int, max_new_tokens: int, limit: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        model: Any,
+        end_ids: set[int],
+        slots: int,
+        max_new_tokens: int,
+        limit: int = 1 << 30,
+        sampling: Sampling | None = None,
+    ) -> None:
         self._model = model
         self._decoder = model.get_decoder()
         self._head = model.get_output_embeddings()
@@ -142,6 +195,7 @@ class SlotDecoder:
         self._slots = slots
         self._max_new = max_new_tokens
         self._limit = limit
+        self._sampling = sampling
 
     def run(self, prompts: Sequence[list[int]]) -> Iterator[Generated]:
         """Finished rows in the order they finish; none of `prompts` may be empty."""
@@ -154,6 +208,9 @@ class SlotDecoder:
         import torch
 
         self._prompts = prompts
+        self._chance = torch.Generator(self._model.device)
+        if self._sampling:
+            self._chance.manual_seed(self._sampling.seed)
         prefix = self._prefix(prompts)
         queue = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # the longest is taken first, from the end
         slots = min(self._slots, len(prompts))
@@ -239,8 +296,12 @@ class SlotDecoder:
         import torch
 
         logits = self._head(hidden).float()
-        best, tokens = logits.max(-1)
-        logprobs = (best - torch.logsumexp(logits, -1)).tolist()
+        chosen, tokens = logits.max(-1)
+        if self._sampling:
+            chances = (logits / self._sampling.temperature).softmax(-1)
+            tokens = torch.multinomial(chances, 1, generator=self._chance)[:, 0]
+            chosen = logits.gather(1, tokens[:, None])[:, 0]
+        logprobs = (chosen - torch.logsumexp(logits, -1)).tolist()
         self._last[torch.tensor(slots, device=self._last.device)] = tokens
         for slot, token, logprob in zip(slots, tokens.tolist(), logprobs, strict=True):
             row = self._rows[slot]
@@ -269,34 +330,66 @@ class SlotDecoder:
 
 
 def generate_batches(
-    model: Any, end_ids: set[int], rows: int, max_new_tokens: int, pad_id: int, prompts: Sequence[list[int]]
+    model: Any,
+    end_ids: set[int],
+    rows: int,
+    max_new_tokens: int,
+    pad_id: int,
+    prompts: Sequence[list[int]],
+    sampling: Sampling | None = None,
 ) -> Iterator[Generated]:
     """The same through transformers' `generate`, batch by batch, for models that do not fit the slots."""
     import torch
 
     queue = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     for start in range(0, len(queue), rows):
-        began, chosen = time.perf_counter(), queue[start : start + rows]
+        chosen = queue[start : start + rows]
         longest = len(prompts[chosen[0]])
         gaps = [longest - len(prompts[i]) for i in chosen]
         ids = torch.tensor([[pad_id] * gap + list(prompts[i]) for gap, i in zip(gaps, chosen, strict=True)])
-        mask = torch.arange(longest) >= torch.tensor(gaps)[:, None]
-        with torch.inference_mode():
-            output = model.generate(
-                ids.to(model.device),
-                attention_mask=mask.long().to(model.device),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                eos_token_id=sorted(end_ids),
-                pad_token_id=pad_id,
-                output_logits=True,
-                return_dict_in_generate=True,
-            )
-        seconds = time.perf_counter() - began
-        best = torch.stack([(step.float().amax(-1) - step.float().logsumexp(-1)) for step in output.logits], 1)
-        for line, index in enumerate(chosen):
-            tokens = output.sequences[line, longest:].tolist()
-            length = next((i for i, token in enumerate(tokens) if token in end_ids), len(tokens))
-            ended = length < len(tokens)
-            confidence = math.exp(best[line, : length + ended].mean().item())
-            yield Generated(index, tokens[:length], confidence, seconds, ended)
+        mask = (torch.arange(longest) >= torch.tensor(gaps)[:, None]).long()
+        inputs = {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
+        seeded = sampling and sampling._replace(seed=sampling.seed + start)
+        for done in generate_batch(model, inputs, end_ids, max_new_tokens, pad_id, seeded):
+            yield done._replace(place=chosen[done.place])
+
+
+def generate_batch(
+    model: Any,
+    inputs: dict[str, Any],
+    end_ids: set[int],
+    max_new_tokens: int,
+    pad_id: int,
+    sampling: Sampling | None = None,
+) -> Iterator[Generated]:
+    """One batch of `generate`; `inputs` are its tensors, padded on the left. `seconds` are those of the whole batch.
+
+    The caller's random state is left as it was.
+    """
+    import torch
+
+    how: dict[str, Any] = {"do_sample": False}
+    if sampling:
+        how = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
+    began = time.perf_counter()
+    with torch.inference_mode(), torch.random.fork_rng(enabled=sampling is not None):
+        if sampling:
+            torch.manual_seed(sampling.seed)
+        output = model.generate(
+            **inputs,
+            **how,
+            max_new_tokens=max_new_tokens,
+            eos_token_id=sorted(end_ids),
+            pad_token_id=pad_id,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    seconds = time.perf_counter() - began
+    answers = output.sequences[:, inputs["input_ids"].shape[1] :]
+    picked = [step.float().log_softmax(-1).gather(1, answers[:, [i]]) for i, step in enumerate(output.logits)]
+    logprobs = torch.cat(picked, 1)
+    for line, tokens in enumerate(answers.tolist()):
+        length = next((i for i, token in enumerate(tokens) if token in end_ids), len(tokens))
+        ended = length < len(tokens)
+        confidence = math.exp(logprobs[line, : length + ended].mean().item())
+        yield Generated(line, tokens[:length], confidence, seconds, ended)
