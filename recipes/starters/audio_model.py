@@ -56,18 +56,24 @@ def build_tokenizer(texts: Iterable[str], folder: Path) -> Any:
     return tokenizer
 
 
-def build_processor(texts: Iterable[str], folder: Path) -> Any:
-    """The WhisperProcessor: tokenizer as `build_tokenizer`, features of 8-second windows (80 mel bands, 400 frames)."""
-    from transformers import WhisperFeatureExtractor, WhisperProcessor
+def build_extractor() -> Any:
+    """The WhisperFeatureExtractor: 8-second windows, 80 mel bands, 400 frames."""
+    from transformers import WhisperFeatureExtractor
 
-    extractor = WhisperFeatureExtractor(
+    return WhisperFeatureExtractor(
         feature_size=MEL_BANDS,
         sampling_rate=SAMPLE_RATE_HZ,
         hop_length=HOP_SAMPLES,
         chunk_length=WINDOW_SEC,
         n_fft=FFT_SAMPLES,
     )
-    return WhisperProcessor(extractor, build_tokenizer(texts, folder))
+
+
+def build_processor(texts: Iterable[str], folder: Path) -> Any:
+    """The WhisperProcessor: tokenizer as `build_tokenizer`, features as `build_extractor`."""
+    from transformers import WhisperProcessor
+
+    return WhisperProcessor(build_extractor(), build_tokenizer(texts, folder))
 
 
 def build_model(tokenizer: Any, *, width: int = 192, encoder_layers: int = 4, decoder_layers: int = 2) -> Any:

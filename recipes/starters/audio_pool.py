@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -66,19 +68,38 @@ def scaled(window: Mel) -> Mel:
     return np.asarray((np.maximum(window, window.max() - 8.0) + 4.0) / 4.0, dtype=np.float32)
 
 
-def build(folder: Path, rows: int, extractor: Any, *, held_out: bool = False) -> None:
-    """Speak `rows` sentences into shards under `folder`, keeping those that exist. Held-out voices are spoken clean."""
-    features = Features(extractor)
+def build(folder: Path, rows: int, *, held_out: bool = False, workers: int = 1) -> None:
+    """Speak `rows` sentences into shards under `folder`, keeping those that exist. Held-out voices are spoken clean.
+
+    Each of `workers` processes speaks whole shards, with its own espeak-ng; the shards are the same for any number.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        started = [
+            pool.submit(_build_shard, target, shard, min(SHARD_ROWS, rows - shard * SHARD_ROWS), held_out)
+            for shard in range(-(-rows // SHARD_ROWS))
+            if not (target := folder / f"shard-{shard:04d}").exists()
+        ]
+        for finished in as_completed(started):
+            print(f"{finished.result()} done", flush=True)
+
+
+def _build_shard(target: Path, shard: int, rows: int, held_out: bool) -> str:
+    import torch
+
+    torch.set_num_threads(1)
     with EspeakVoice() as voice:
-        for shard in range(-(-rows // SHARD_ROWS)):
-            target = folder / f"shard-{shard:04d}"
-            if not target.exists():
-                _build_shard(target, shard, min(SHARD_ROWS, rows - shard * SHARD_ROWS), voice, features, held_out)
-                print(f"{target.name} done", flush=True)
+        mels, lines = _speak(shard, rows, voice, held_out)
+    with atomic_dir(target) as folder:
+        np.save(folder / "mel.npy", np.concatenate(mels), allow_pickle=False)
+        (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return target.name
 
 
-def _build_shard(target: Path, shard: int, rows: int, voice: EspeakVoice, features: Features, held_out: bool) -> None:
+def _speak(
+    shard: int, rows: int, voice: EspeakVoice, held_out: bool
+) -> tuple[list[NDArray[np.float16]], list[dict[str, Any]]]:
+    features = Features(audio_model.build_extractor())
     rng = Random(f"audio-pool/{held_out}/{shard}")
     texts = sentences(rng)
     voices = HELD_OUT_VOICES if held_out else TRAIN_VOICES
@@ -95,9 +116,7 @@ def _build_shard(target: Path, shard: int, rows: int, voice: EspeakVoice, featur
         if len(mel) <= WINDOW_FRAMES:
             mels.append(mel.astype(np.float16))
             lines.append({"text": text.written, "voice": speaker.name, "frames": len(mel)})
-    with atomic_dir(target) as folder:
-        np.save(folder / "mel.npy", np.concatenate(mels), allow_pickle=False)
-        (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return mels, lines
 
 
 def _conditions(rng: Random) -> augment.Conditions:

@@ -1,0 +1,37 @@
+"""The audio starter's pool and batches: the same whoever makes them, whole or not there, and within the window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recipes.starters import audio_model, audio_pool
+
+
+def test_shards_are_spoken_side_by_side_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio_pool, "SHARD_ROWS", 2)
+    audio_pool.build(tmp_path, 3, workers=2)
+    rows = audio_pool.load(tmp_path)
+    assert [folder.name for folder in sorted(tmp_path.iterdir())] == ["shard-0000", "shard-0001"]
+    assert len(rows) == 3
+    assert all(row.text and 0 < len(row.mel) <= audio_pool.WINDOW_FRAMES for row in rows)
+    assert len({row.text for row in rows}) == 3
+    written = (tmp_path / "shard-0000" / "mel.npy").stat().st_mtime_ns
+    audio_pool.build(tmp_path, 3)
+    assert (tmp_path / "shard-0000" / "mel.npy").stat().st_mtime_ns == written
+
+
+def test_a_batch_follows_from_seed_and_step_and_fits_window_and_decoder(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    rows = [
+        audio_pool.Row((chance.normal(size=(90, 80)) - 3).astype(np.float16), f"Page {n} shows it.", "voice")
+        for n in range(12)
+    ]
+    tokenizer = audio_model.build_tokenizer((row.text for row in rows), tmp_path)
+    first, again, other = (audio_pool.batch(rows, tokenizer, 4, 0, step) for step in (5, 5, 6))
+    assert np.array_equal(first.features, again.features)
+    assert not np.array_equal(first.features, other.features)
+    assert first.features.shape == (4, 80, audio_pool.WINDOW_FRAMES)
+    assert first.labels.shape[1] <= 96
