@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from synth import leakage
 from synth.audio.files import MAX_SECONDS, encode_flac, read_audio
@@ -23,20 +23,22 @@ from synth.audio.grammar import text_id
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError
 from synth.example import SPLITS, AudioPart, Example, Split, make_example, user
-from synth.import_files import read_rows
-from synth.importers import SHARES, ImportReport, split_of
+from synth.import_files import read_rows, sample_rows
+from synth.import_rows import first_text, guess_mapping, role_columns
+from synth.importers import SHARES, Guess, ImportReport, check_mapping, columns_of, split_of
 from synth.pipeline import check_name, now_utc
 from synth.progress import Meter, ProgressFn, silent
 from synth.storage import atomic_dir, sha256_bytes, sha256_file
 from synth.workspace import Workspace
 
-COLUMNS: dict[str, tuple[str, ...]] = {
+Columns = Mapping[str, tuple[str, ...]]
+ROLES: Columns = {
     "path": ("file_name", "path", "audio", "file", "wav"),
-    "text": ("transcription", "transcript", "sentence", "text", "normalized_text"),
+    "transcript": ("transcription", "transcript", "sentence", "text", "normalized_text"),
     "speaker": ("client_id", "speaker", "speaker_id"),
     "split": ("split",),
 }
-"""What a column can be, and the names under which it is found."""
+"""What a column can be, and the names under which it is found without a mapping."""
 COMMON_VOICE: dict[str, Split] = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}
 
 
@@ -45,25 +47,27 @@ class Row(NamedTuple):
 
     line: int
     path: str = ""
-    text: str = ""
+    transcript: str = ""
     speaker: str = ""
     split: str = ""
     fault: str = ""
 
 
 class Layout(NamedTuple):
-    """A recognised layout: the tables it reads, the folder that recordings start from, and its rows."""
+    """A recognised layout: its tables, the folder that recordings start from, its rows, whether columns have names."""
 
     name: str
     tables: tuple[Path, ...]
     root: Path
-    rows: Callable[[], Iterator[Row]]
+    rows: Callable[[Columns], Iterator[Row]]
+    named: bool = True
 
 
 def import_audio(
     source: str | Path,
     name: str,
     workspace: Workspace,
+    mapping: Mapping[str, str] | None = None,
     shares: Mapping[Split, float] = SHARES,
     max_seconds: float = MAX_SECONDS,
     on_progress: ProgressFn = silent,
@@ -71,54 +75,76 @@ def import_audio(
     """Make the dataset `name` of a folder in one of the layouts, or of a table with paths.
 
     Args:
+        mapping: role (`ROLES`) -> column, "" for none; roles that are not in it are found by the usual names.
         shares: share of each split for rows that name none.
         max_seconds: longer recordings are set aside, by their header, before decoding.
 
     Raises:
-        DataError: no layout is recognised, or no row is left.
+        DataError: no layout is recognised, the mapping is wrong, or no row is left.
         StorageError: the name is taken, or the disk refuses.
     """
     layout = recognise(Path(source))
+    if mapping:
+        _check(layout, mapping)
+    columns = role_columns(ROLES, mapping)
     start = time.monotonic()
     rejected: list[tuple[int, str]] = []
     seen: set[str] = set()
     with atomic_dir(workspace.datasets / check_name(name)) as folder:
         writer = DatasetWriter(folder)
         meter = Meter(f"import {name}", None, "rows", on_progress)
-        for count, row in enumerate(layout.rows(), start=1):
+        for count, row in enumerate(layout.rows(columns), start=1):
             example = _example(row, layout, writer, shares, max_seconds)
             if not isinstance(example, str) and example.id in seen:
                 example = "same recording as an earlier row"
             if isinstance(example, str):
                 rejected.append((row.line, example))
-                writer.reject({"line": row.line, "path": row.path[:500], "text": row.text[:2000]}, example)
+                writer.reject({"line": row.line, "path": row.path[:500], "text": row.transcript[:2000]}, example)
             else:
                 seen.add(example.id)
                 writer.keep(example)
             meter.update(count, f"{len(rejected)} set aside")
         if not seen:
             first = f"; the first, line {rejected[0][0]}: {rejected[0][1]}" if rejected else ", it has none"
-            raise DataError(f"No row of {layout.name} can be used{first}.", "Mend the rows.", "data.nothing_left")
-        card = writer.finish(_card(layout, name, time.monotonic() - start))
+            remedy = "Mend the rows, or map the columns: path, transcript."
+            raise DataError(f"No row of {layout.name} can be used{first}.", remedy, "data.nothing_left")
+        card = writer.finish(_card(layout, name, mapping, time.monotonic() - start))
         leaks = leakage.record(folder).faults
     return ImportReport(len(seen), rejected, dict(card.splits), leaks)
+
+
+def detect(source: str | Path) -> Guess:
+    """The layout, its columns and which role each seems to have; none where columns have no names. Raises DataError."""
+    layout = recognise(Path(source))
+    if not layout.named:
+        return Guess("LJSpeech: id, text, normalised text", (), {}, [])
+    columns = columns_of(layout.tables[0])
+    sample = sample_rows(layout.tables[0])[:5]
+    return Guess(f"rows of {layout.name}", tuple(columns), guess_mapping(columns, ROLES), sample)
+
+
+def _check(layout: Layout, mapping: Mapping[str, str]) -> None:
+    if not layout.named:
+        raise DataError(f"The columns of {layout.name} have no names.", "Import it without a mapping.")
+    for table in layout.tables:
+        check_mapping(table, mapping, list(ROLES))
 
 
 def recognise(source: Path) -> Layout:
     """Which layout a folder or table has. Raises DataError when it has none."""
     if source.is_file():
-        return Layout(source.name, (source,), source.parent, lambda: _table_rows(source, ""))
+        return Layout(source.name, (source,), source.parent, lambda columns: _table_rows(source, columns))
     voices = tuple(source / file for file in COMMON_VOICE if (source / file).is_file())
     if voices and (source / "clips").is_dir():
         return Layout(
             "the Common Voice tables",
             voices,
             source / "clips",
-            lambda: (row for table in voices for row in _table_rows(table, COMMON_VOICE[table.name])),
+            lambda columns: (row for t in voices for row in _table_rows(t, columns, COMMON_VOICE[t.name])),
         )
     table = source / "metadata.csv"
     if table.is_file() and (source / "wavs").is_dir() and _has_pipes(table):
-        return Layout("metadata.csv", (table,), source / "wavs", lambda: _ljspeech_rows(table))
+        return Layout("metadata.csv", (table,), source / "wavs", lambda _: _ljspeech_rows(table), named=False)
     for listing in (source / "metadata.jsonl", table):
         if listing.is_file():
             return _audiofolder(listing)
@@ -127,7 +153,7 @@ def recognise(source: Path) -> Layout:
 
 
 def _audiofolder(table: Path) -> Layout:
-    return Layout(table.name, (table,), table.parent, lambda: _table_rows(table, ""))
+    return Layout(table.name, (table,), table.parent, lambda columns: _table_rows(table, columns))
 
 
 def _has_pipes(table: Path) -> bool:
@@ -135,12 +161,12 @@ def _has_pipes(table: Path) -> bool:
         return file.readline(10_000).count(b"|") >= 1
 
 
-def _table_rows(table: Path, split: str) -> Iterator[Row]:
+def _table_rows(table: Path, columns: Columns, split: str = "") -> Iterator[Row]:
     for raw in read_rows(table):
         if raw.value is None:
             yield Row(raw.line, fault=raw.fault)
             continue
-        found = {role: _first(raw.value, names) for role, names in COLUMNS.items()}
+        found = {role: first_text(raw.value, names) for role, names in columns.items()}
         yield Row(raw.line, **{**found, "split": split or found["split"]})
 
 
@@ -152,13 +178,7 @@ def _ljspeech_rows(table: Path) -> Iterator[Row]:
             if len(fields) < 2:
                 yield Row(number, fault="not of the form id|text")
             else:
-                yield Row(number, path=f"{fields[0].strip()}.wav", text=fields[1].strip())
-
-
-def _first(value: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    lowered = {str(key).strip().lower(): found for key, found in value.items()}
-    found = next((lowered[name] for name in names if lowered.get(name) not in (None, "")), "")
-    return str(found).strip() if isinstance(found, str | int | float) else ""
+                yield Row(number, path=f"{fields[0].strip()}.wav", transcript=fields[1].strip())
 
 
 def _example(
@@ -169,7 +189,7 @@ def _example(
         return row.fault
     if not row.path:
         return "no recording named"
-    if not row.text:
+    if not row.transcript:
         return "no transcript"
     split = next((known for known in SPLITS if known == row.split), None)
     if row.split and split is None:
@@ -179,11 +199,11 @@ def _example(
         return part
     return make_example(
         [user(part, INSTRUCTION)],
-        row.text,
-        answer=row.text,
+        row.transcript,
+        answer=row.transcript,
         family="imported",
-        template=text_id(row.text),
-        split=split or split_of(row.speaker or text_id(row.text), shares),
+        template=text_id(row.transcript),
+        split=split or split_of(row.speaker or text_id(row.transcript), shares),
         scorer="wer",
         source={"importer": "audio", "layout": layout.name, "line": row.line, "speaker": row.speaker[:64]},
     )
@@ -205,12 +225,16 @@ def _store(root: Path, relative: str, writer: DatasetWriter, max_seconds: float)
     return AudioPart(path=writer.add_media(content, ".flac"), sha256=sha256_bytes(content))
 
 
-def _card(layout: Layout, name: str, seconds: float) -> Card:
+def _card(layout: Layout, name: str, mapping: Mapping[str, str] | None, seconds: float) -> Card:
     return Card(
         name=name,
         modality="audio",
         generator="import",
-        spec={"files": {table.name: sha256_file(table) for table in layout.tables}, "layout": layout.name},
+        spec={
+            "files": {table.name: sha256_file(table) for table in layout.tables},
+            "layout": layout.name,
+            "mapping": dict(mapping or {}),
+        },
         created=now_utc(),
         seconds=round(seconds, 3),
     )

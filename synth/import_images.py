@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 from synth import leakage
 from synth.dataset import Card, DatasetWriter
-from synth.errors import DataError, did_you_mean
+from synth.errors import DataError
 from synth.example import SPLITS, Example, ImagePart, Split, make_example, user
-from synth.import_files import RawRow, read_rows
-from synth.importers import SHARES, ImportReport, split_of
+from synth.import_files import RawRow, read_rows, sample_rows
+from synth.import_rows import first_text, guess_mapping, role_columns
+from synth.importers import SHARES, Guess, ImportReport, check_mapping, columns_of, split_of
 from synth.pipeline import check_name, now_utc
 from synth.progress import Meter, ProgressFn, silent
 from synth.storage import atomic_dir, sha256_bytes, sha256_file
@@ -75,6 +76,13 @@ def read_image(path: Path) -> Any:
         raise DataError(f"{name} is no readable picture: {reason}.", "Replace it.", "picture is broken") from error
 
 
+def detect(source: str | Path) -> Guess:
+    """The columns of the table or of the folder's metadata, and which role each seems to have. Raises DataError."""
+    table, _ = _table(Path(source))
+    columns = columns_of(table)
+    return Guess(f"rows of {table.name}", tuple(columns), guess_mapping(columns, ROLES), sample_rows(table)[:5])
+
+
 def import_images(
     source: str | Path,
     name: str,
@@ -87,7 +95,7 @@ def import_images(
     """Make the dataset `name` of a folder with metadata.jsonl, or of a table with paths.
 
     Args:
-        mapping: role (`ROLES`) -> column; None finds the usual names.
+        mapping: role (`ROLES`) -> column, "" for none; roles that are not in it are found by the usual names.
         shares: share of each split for rows that name none; questions about one picture stay together.
 
     Raises:
@@ -95,12 +103,9 @@ def import_images(
         StorageError: the name is taken, or the disk refuses.
     """
     table, root = _table(Path(source))
-    for role in mapping or {}:
-        if role not in ROLES:
-            raise DataError(
-                f"There is no role '{role}'{did_you_mean(role, list(ROLES))}.", f"Known: {', '.join(ROLES)}."
-            )
-    columns = {role: (mapping[role],) if mapping and role in mapping else names for role, names in ROLES.items()}
+    if mapping:
+        check_mapping(table, mapping, list(ROLES))
+    columns = role_columns(ROLES, mapping)
     start = time.monotonic()
     rejected: list[tuple[int, str]] = []
     seen: dict[str, int] = {}
@@ -121,7 +126,8 @@ def import_images(
             meter.update(count, f"{len(rejected)} set aside")
         if not seen:
             first = f"; the first, line {rejected[0][0]}: {rejected[0][1]}" if rejected else ", it has none"
-            raise DataError(f"No row of {table.name} can be used{first}.", "Mend the rows.", "data.nothing_left")
+            remedy = "Mend the rows, or map the columns: path, question, answer."
+            raise DataError(f"No row of {table.name} can be used{first}.", remedy, "data.nothing_left")
         card = writer.finish(_card(table, name, mapping, time.monotonic() - start))
         leaks = leakage.record(folder).faults
     return ImportReport(len(seen), rejected, dict(card.splits), leaks)
@@ -150,7 +156,7 @@ def _example(
     """The row as an Example with its picture stored, or why it is none."""
     if raw.value is None:
         return raw.fault
-    row = Row(*(_first(raw.value, columns[role]) for role in Row._fields))
+    row = Row(*(first_text(raw.value, columns[role]) for role in Row._fields))
     for role in ("path", "question", "answer"):
         if not getattr(row, role):
             return f"no {role}"
@@ -172,12 +178,6 @@ def _example(
         scorer=scorer,
         source={"importer": "images", "file": file, "line": raw.line},
     )
-
-
-def _first(value: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    lowered = {str(key).strip().lower(): found for key, found in value.items()}
-    found = next((lowered[name.lower()] for name in names if lowered.get(name.lower()) not in (None, "")), "")
-    return str(found).strip() if isinstance(found, str | int | float) else ""
 
 
 def _store(root: Path, relative: str, writer: DatasetWriter) -> ImagePart | str:

@@ -63,15 +63,29 @@ def guess_format(row: Mapping[str, Any]) -> str:
     return "columns"
 
 
-def guess_mapping(columns: list[str]) -> dict[str, str]:
-    """Role → column, by the usual names; roles without one are left out."""
+def guess_mapping(columns: list[str], usual: Mapping[str, tuple[str, ...]] = _NAMES) -> dict[str, str]:
+    """Role → column, by the `usual` names; roles without one are left out."""
     by_name = {column.strip().casefold(): column for column in columns}
     mapping: dict[str, str] = {}
-    for role, names in _NAMES.items():
+    for role, names in usual.items():
         column = next((by_name[n] for n in names if n in by_name and by_name[n] not in mapping.values()), None)
         if column is not None:
             mapping[role] = column
     return mapping
+
+
+def role_columns(usual: Mapping[str, tuple[str, ...]], mapping: Mapping[str, str] | None) -> dict[str, tuple[str, ...]]:
+    """Role → the columns to look in: the mapped one, none when it is mapped to "", else those with the usual names."""
+    mapped = {role: (column,) if column else () for role, column in (mapping or {}).items()}
+    return {role: mapped.get(role, names) for role, names in usual.items()}
+
+
+def first_text(row: Mapping[str, Any], columns: tuple[str, ...]) -> str:
+    """The first of these columns that holds a text or number, case aside; "" when none does."""
+    by_name = {str(key).strip().casefold(): value for key, value in row.items()}
+    values = (by_name.get(column.strip().casefold()) for column in columns)
+    found = next((value for value in values if value not in (None, "")), "")
+    return str(found).strip() if isinstance(found, str | int | float) else ""
 
 
 def read_row(row: Mapping[str, Any], mapping: Mapping[str, str] | None) -> Fields:

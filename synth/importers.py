@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ SHARES: dict[Split, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 class Guess(NamedTuple):
-    """What a file looks like. `columns` and `mapping` (role → column) are empty when its format needs no mapping."""
+    """What a file or folder looks like. `columns` and `mapping` (role → column) are empty when it needs no mapping."""
 
     format: str
     columns: tuple[str, ...]
@@ -79,7 +79,9 @@ def import_text(
         StorageError: the name is taken, or the disk refuses.
     """
     if mapping is not None:
-        _check_mapping(path, mapping)
+        check_mapping(path, mapping, ROLES)
+        if "question" not in mapping or not {"answer", "target"} & set(mapping):
+            raise DataError("The mapping needs a column for the question and one for the answer.", "Map both.")
     start = time.monotonic()
     rejected: list[tuple[int, str]] = []
     lines: dict[str, int] = {}
@@ -135,18 +137,22 @@ def split_of(key: str, shares: Mapping[Split, float]) -> Split:
     return next(iter(shares))
 
 
-def _check_mapping(path: Path, mapping: Mapping[str, str]) -> None:
-    columns = list(dict.fromkeys(str(key) for row in sample_rows(path) for key in row))
+def columns_of(path: Path) -> list[str]:
+    """The columns of a file's first rows. Raises DataError when none can be read."""
+    return list(dict.fromkeys(str(key) for row in sample_rows(path) for key in row))
+
+
+def check_mapping(path: Path, mapping: Mapping[str, str], roles: Sequence[str]) -> None:
+    """Raises DataError for a role that is not one of `roles`, or a column that the file has not ("" is none)."""
+    columns = columns_of(path)
     for role, column in mapping.items():
-        if role not in ROLES:
+        if role not in roles:
             raise DataError(
-                f"There is no role '{role}'{did_you_mean(role, list(ROLES))}.", f"Known: {', '.join(ROLES)}."
+                f"There is no role '{role}'{did_you_mean(role, list(roles))}.", f"Known: {', '.join(roles)}."
             )
-        if column not in columns:
+        if column and column not in columns:
             hint = did_you_mean(column, columns)
             raise DataError(f"{path.name} has no column '{column}'{hint}.", f"It has: {', '.join(columns[:20])}.")
-    if "question" not in mapping or not {"answer", "target"} & set(mapping):
-        raise DataError("The mapping needs a column for the question and one for the answer.", "Map both.")
 
 
 def _nothing_left(path: Path, rejected: list[tuple[int, str]]) -> str:

@@ -13,7 +13,7 @@ import soundfile
 from synth.audio.files import read_audio
 from synth.dataset import DatasetDir
 from synth.errors import DataError
-from synth.import_audio import import_audio
+from synth.import_audio import detect, import_audio
 from synth.workspace import Workspace
 from tests.tiny_audio import tone
 
@@ -40,6 +40,35 @@ def test_an_audiofolder_keeps_its_splits_and_becomes_16_khz_mono(tmp_path: Path,
     peak_hz = np.argmax(np.abs(np.fft.rfft(heard))) * 16_000 / len(heard)
     assert abs(len(heard) / 16_000 - 0.5) < 0.01
     assert abs(peak_hz - 440) < 3
+
+
+def test_columns_are_guessed_and_can_be_mapped(tmp_path: Path, workspace: Workspace) -> None:
+    source = tmp_path / "anrufe"
+    write(source / "a.wav")
+    write(source / "b.wav", hertz=300)
+    (source / "rows.csv").write_text("datei,satz,client_id\na.wav,Guten Tag.,7\nb.wav,Zwei.,7\n")
+    assert detect(source / "rows.csv").mapping == {"speaker": "client_id"}
+    with pytest.raises(DataError, match=r"no recording named.*map the columns"):
+        import_audio(source / "rows.csv", "calls", workspace)
+    with pytest.raises(DataError, match="did you mean 'transcript'"):
+        import_audio(source / "rows.csv", "calls", workspace, {"transcripts": "satz"})
+    with pytest.raises(DataError, match=r"no column 'sats'.*did you mean 'satz'"):
+        import_audio(source / "rows.csv", "calls", workspace, {"path": "datei", "transcript": "sats"})
+    mapping = {"path": "datei", "transcript": "satz", "speaker": ""}
+    assert import_audio(source / "rows.csv", "calls", workspace, mapping).kept == 2
+    dataset = DatasetDir(workspace.datasets / "calls")
+    rows = [row for split in dataset.splits() for row in dataset.examples(split)]
+    assert {row.target for row in rows} == {"Guten Tag.", "Zwei."}
+    assert {row.source["speaker"] for row in rows} == {""}
+    assert dataset.card.spec["mapping"] == mapping
+
+
+def test_columns_without_names_cannot_be_mapped(tmp_path: Path, workspace: Workspace) -> None:
+    write(tmp_path / "wavs" / "LJ001.wav")
+    (tmp_path / "metadata.csv").write_text("LJ001|Hello.|Hello.\n")
+    assert detect(tmp_path).columns == ()
+    with pytest.raises(DataError, match="have no names"):
+        import_audio(tmp_path, "lj", workspace, {"transcript": "text"})
 
 
 def test_ljspeech_and_common_voice_layouts_are_recognised(tmp_path: Path, workspace: Workspace) -> None:

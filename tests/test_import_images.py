@@ -12,7 +12,7 @@ from PIL import Image
 
 from synth.dataset import DatasetDir
 from synth.errors import DataError
-from synth.import_images import import_images, read_image
+from synth.import_images import detect, import_images, read_image
 from synth.workspace import Workspace
 
 
@@ -61,6 +61,21 @@ def test_named_columns_are_mapped(tmp_path: Path, workspace: Workspace) -> None:
     assert import_images(source, "mine", workspace, mapping).kept == 1
     with pytest.raises(DataError, match="did you mean 'answer'"):
         import_images(source, "other", workspace, {"anser": "antwort"})
+
+
+def test_a_mapping_is_guessed_and_a_wrong_one_is_a_sentence(tmp_path: Path, workspace: Workspace) -> None:
+    source = write_folder(tmp_path / "in", [])
+    (source / "rows.csv").write_text("Image,frage,label,split\n0.png,Was?,Rot,test\n1.png,Wer?,Ada,test\n")
+    guess = detect(source / "rows.csv")
+    assert guess.columns == ("Image", "frage", "label", "split")
+    assert guess.mapping == {"path": "Image", "answer": "label", "split": "split"}
+    with pytest.raises(DataError, match=r"no question.*map the columns"):
+        import_images(source / "rows.csv", "mine", workspace)
+    with pytest.raises(DataError, match="did you mean 'frage'"):
+        import_images(source / "rows.csv", "mine", workspace, {"question": "fragen"})
+    report = import_images(source / "rows.csv", "mine", workspace, {"question": "frage", "split": ""})
+    assert report.kept == 2
+    assert report.splits != {"test": 2}
 
 
 def test_each_fault_is_a_row_error_with_its_line(tmp_path: Path, workspace: Workspace) -> None:
