@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.queue import turn
-from recipes.run import METHODS, Run, Stopped, TrainResult
+from recipes.run import DISCARDED, METHODS, Run, Stopped, TrainResult
 from synth.errors import RunError, StorageError, UserError
 
 CODES = {"done": 0, "failed": 1, "stopped": 3}
@@ -72,6 +72,9 @@ def work(run: Run, check_only: bool = False) -> int:
         recipe = run.recipe
         result: TrainResult = importlib.import_module(METHODS[recipe.method]).train(run, recipe)
     except Stopped as stop:
+        if run.discard_requested():
+            run.drop_checkpoints()
+            return _end(run, "stopped", f"Discarded after step {stop.step}: nothing was kept of it.", DISCARDED)
         sentence = (
             f"Stopped after step {stop.step}; resume continues from there."
             if stop.step

@@ -6,11 +6,12 @@ Writes these events to the run's events.jsonl, each with `at` and `kind`:
     step        step, total_steps, epoch, loss, learning_rate, grad_norm, tokens, tokens_per_s, memory_mb, seconds,
                 eta_sec, and for DPO rewards/… and logps/…
     eval        step, loss
+    samples     step, rows: see `recipes.samples`
     checkpoint  step, path
     warning     sentence
 
-and ends the training between two steps, with a checkpoint, when a stop was requested. It keeps no state that a
-checkpoint would need; that is in `recipes.training`.
+and ends the training between two steps when a stop was requested, with a checkpoint unless it is to be discarded. It
+keeps no state that a checkpoint would need; that is in `recipes.training`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from recipes.run import Run
+from recipes.samples import Samples
 from synth.progress import Progress
 
 
@@ -30,6 +32,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
     def __init__(self, run: Run, trainer: Any) -> None:
         self.run = run
         self.trainer = trainer
+        self.samples: Samples | None = None
         self.stopped = False
         self._begin = (0.0, 0, 0)  # time, step and tokens when this sitting began
 
@@ -37,9 +40,15 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self._begin = (time.monotonic(), state.global_step, self.trainer.tokens)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.run.stop_requested() and state.global_step < state.max_steps:
-            self.stopped = True
-            control.should_save = control.should_training_stop = True
+        step, last = state.global_step, state.max_steps
+        if step == last:
+            control.should_log = True  # the end is told even where it falls between two logged steps
+        elif self.run.stop_requested():
+            self.stopped = control.should_training_stop = True
+            control.should_save = not self.run.discard_requested()
+            return
+        if self.samples and self.samples.due(step, last):
+            self.samples.show(step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         if "loss" not in logs:

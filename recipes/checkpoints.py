@@ -63,5 +63,15 @@ def newest(folder: Path) -> Checkpoint | None:
     return next((found for path in _by_step(folder) if (found := read(path))), None)
 
 
+def fingerprint(folder: Path) -> dict[str, Any] | None:
+    """What the newest checkpoint was trained from, without verifying its bytes; None when there is none."""
+    for path in _by_step(folder):
+        try:
+            return dict(read_json(path / MANIFEST)["fingerprint"])
+        except (StorageError, KeyError, TypeError, ValueError):
+            continue
+    return None
+
+
 def _by_step(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), key=lambda p: int(p.name.partition("-")[2]), reverse=True)

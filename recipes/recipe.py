@@ -58,6 +58,14 @@ class Recipe(Section):
         0, "Validate every", "Optimiser steps between validation losses; 0 never.", ge=0, advanced=True
     )
     logging_steps: int = option(5, "Log every", "Optimiser steps between logged losses.", ge=1, advanced=True)
+    sample_steps: int = option(
+        0,
+        "Show answers every",
+        "Optimiser steps after which the model answers a few validation rows, to be read beside the right answers "
+        "while it trains (*_sft methods); 0 never. What is learned stays the same.",
+        ge=0,
+    )
+    sample_rows: int = option(3, "Rows answered", "Validation rows that are answered each time.", ge=1, advanced=True)
     threads: int | None = option(
         None, "Threads", "Processor threads; empty uses every core given to the process.", ge=1, advanced=True
     )
@@ -235,7 +243,7 @@ def _put(flat: dict[str, Any], key: str, value: Any, faults: list[str], *, overr
         return
     if name is None:
         close = _closest(key)
-        faults.append(f"unknown key '{key}'" + (f", did you mean '{close}'?" if close else ""))
+        faults.append(f"unknown key '{key}'" + (f" (did you mean '{close}'?)" if close else ""))
         return
     bare = key.rpartition(".")[2]
     if bare == "quantization_bit":

@@ -81,6 +81,18 @@ def restore_random_state(tensors: dict[str, Any], plain: dict[str, Any]) -> None
 
 
 @contextlib.contextmanager
+def in_eval_mode(model: Any) -> Iterator[None]:
+    """The model without dropout for the block; afterwards each module is in the mode that it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextlib.contextmanager
 def untouched_randomness() -> Iterator[None]:
     """Whatever is drawn inside the block leaves no trace: for evaluation and sampling in the middle of a training."""
     state = random_state()

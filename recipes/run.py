@@ -8,10 +8,12 @@ does it is `python -m recipes RUN_DIR` (`recipes.__main__`).
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
 import secrets
+import shutil
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from typing import Any, NamedTuple
 from recipes import checkpoints
 from recipes.recipe import Recipe, dump_recipe, load_recipe
 from synth.dataset import DatasetDir, open_dataset
-from synth.errors import RunError
+from synth.errors import RunError, UserError
 from synth.jobdir import JobDir
 from synth.pipeline import check_name
 from synth.storage import JsonDict, atomic_write_text, sha256_file, storage_faults, write_json
@@ -36,7 +38,10 @@ METHODS: dict[str, str] = {
 }
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "tokenizers")
 # Choices that change what is watched or kept, not what is learned: a resumed run may have others.
-FREE = ("name", "save_steps", "save_total_limit", "eval_steps", "logging_steps", "threads")
+FREE = (
+    "name", "save_steps", "save_total_limit", "eval_steps", "logging_steps", "sample_steps", "sample_rows", "threads",
+)  # fmt: skip
+DISCARDED = "run.discarded"  # code of the end of a run that was stopped without saving
 
 
 class TrainResult(NamedTuple):
@@ -77,7 +82,8 @@ class Run(JobDir):
     @property
     def recipe(self) -> Recipe:
         """The recipe as it is on disk now."""
-        return load_recipe(self.path / "recipe.yaml")
+        file = self.path / "recipe.yaml"
+        return _recipe(file, file.stat().st_mtime_ns) if file.exists() else load_recipe(file)
 
     @property
     def workspace(self) -> Workspace:
@@ -96,6 +102,26 @@ class Run(JobDir):
     def checkpoint(self) -> checkpoints.Checkpoint | None:
         """The newest checkpoint that verifies."""
         return checkpoints.newest(self.path / "checkpoints")
+
+    def drop_checkpoints(self) -> None:
+        """Forget everything that was learned so far."""
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+
+    def obstacle(self) -> str:
+        """Why a run that ended early cannot go on, in one sentence; empty when nothing is seen in its way.
+
+        Compares choices, data and libraries with the newest checkpoint; the base's weights are compared on loading.
+        """
+        ended = self.exit()
+        if ended and ended.code == DISCARDED:
+            return f"{self.id} was discarded: nothing was kept to go on from."
+        then = checkpoints.fingerprint(self.path / "checkpoints")
+        try:
+            now = self.fingerprint("")
+            self.refuse_changes(now, {**then, "model": ""} if then else now)
+        except UserError as error:
+            return error.message
+        return ""
 
     def fingerprint(self, model_sha256: str) -> JsonDict:
         """What the training depends on: choices, data, base weights, libraries. JSON values."""
@@ -128,6 +154,11 @@ class Run(JobDir):
                 "Put it back as it was, or start a new run. Its checkpoints are kept.",
                 "run.changed",
             )
+
+
+@functools.lru_cache(maxsize=4096)
+def _recipe(file: Path, changed_ns: int) -> Recipe:
+    return load_recipe(file)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

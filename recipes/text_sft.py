@@ -6,11 +6,13 @@ train modules share.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from recipes import models, preflight, rows, training
+from recipes import models, preflight, rows, sampling, training
 from recipes.recipe import Recipe
 from recipes.run import Run, TrainResult
+from synth.example import Example
 
 CHECKED_ROWS = 64  # rows on which the chat template is tried
 
@@ -26,7 +28,13 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     chats = ((rows.chat_messages(e), e.target) for e in learned[:CHECKED_ROWS])
     trainer = build_trainer(work, encoded, held)
     preflight.check(trainer, encoded, problems=preflight.check_template(tokenizer, chats))
-    return training.fit(trainer)
+    return training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
+
+
+def generator(loaded: models.Loaded, asked: Sequence[Example], work: training.Work) -> sampling.Generate:
+    """The model as it is at this moment, ready to answer `asked`."""
+    room = sampling.longest_target_tokens(loaded, asked)
+    return sampling.text_generator(loaded, 1.0, room, work.recipe.seed)
 
 
 def build_trainer(work: training.Work, learned: list[rows.TokenRow], held: list[rows.TokenRow] | None) -> Any:

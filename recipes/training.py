@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from transformers import TrainerCallback
 
-from recipes import checkpoints, compiling, models, preflight, replay
+from recipes import checkpoints, compiling, models, preflight, replay, samples
 from recipes.callbacks import RunCallback
 from recipes.recipe import Recipe
 from recipes.repeatable import Batches, random_state, restore_random_state, seed_all, untouched_randomness
@@ -166,7 +166,7 @@ class RunTrainer:
         super()._run_epoch(*args, **kwargs)  # type: ignore[misc]
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        mask = inputs.get("attention_mask")
+        mask = inputs.get("attention_mask") if "input_ids" in inputs else None  # of sound, it is no count of tokens
         self.tokens += int(mask.sum()) if mask is not None else int((inputs["labels"] != -100).sum())
         return super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
 
@@ -281,10 +281,14 @@ class RunTrainer:
             self.tokens, self._seconds_before = self._restored["tokens"], self._restored["seconds"]
 
 
-def fit(trainer: Any) -> TrainResult:
-    """Train from the start or the checkpoint to the end, and write the adapter. Raises Stopped or a UserError."""
+def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult:
+    """Train from the start or the checkpoint to the end, and write the adapter. Raises Stopped or a UserError.
+
+    `generator` lets the model answer validation rows meanwhile, where the recipe asks for it.
+    """
     work: Work = trainer.work
     run, found = work.run, work.checkpoint
+    trainer.told.samples = samples.Samples(work, generator) if generator else None
     if run.stop_requested():
         raise Stopped(found.step if found else 0)
     probe = report.probe if (report := preflight.read_report(run.path)) else None

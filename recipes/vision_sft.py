@@ -7,12 +7,14 @@ nothing. Which modules get LoRA (language, tower, connector) is `lora.target_mod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from recipes import models, preflight, training, vision_rows
+from recipes import models, preflight, sampling, training, vision_rows, vision_sampling
 from recipes.recipe import Recipe
 from recipes.run import Run, TrainResult
 from recipes.vision_rows import VisionRow
+from synth.example import Example
 
 CHECKED_ROWS = 64  # rows on which the chat template is tried
 
@@ -27,7 +29,13 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     held = vision_rows.encode(watched, processor, recipe.data, work.dataset) if watched else None
     trainer = build_trainer(work, encoded, held)
     check(trainer, encoded, [(vision_rows.chat(e.prompt), e.target) for e in learned[:CHECKED_ROWS]])
-    return training.fit(trainer)
+    return training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
+
+
+def generator(loaded: models.Loaded, asked: Sequence[Example], work: training.Work) -> sampling.Generate:
+    """The model as it is at this moment, ready to answer `asked`."""
+    room = sampling.longest_target_tokens(loaded, asked)
+    return vision_sampling.vision_generator(loaded, work.dataset, 1.0, room, work.recipe.seed)
 
 
 def check(trainer: Any, encoded: list[VisionRow], chats: list[tuple[list[dict[str, Any]], str]]) -> None:

@@ -66,6 +66,8 @@ def resume_training(run: Run) -> None:
         raise RunError(f"{run.id} is {status}.", "Stop it first, or wait.")
     if status == "done":
         raise RunError(f"{run.id} is complete; there is nothing to resume.", "Start a new run, or clone this one.")
+    if why := run.obstacle():
+        raise RunError(why, "Put it back as it was, or clone this run and start anew.", "run.changed")
     _spawn(["recipes", str(run.path), "--resume"], run.path)
     _await_start(run)
 

@@ -99,10 +99,18 @@ class JobDir:
         values = (line.value for line in read_jsonl(file))
         return [v for v in values if v is not None and (kind is None or v.get("kind") == kind)]
 
-    def request_stop(self) -> None:
-        """Ask the worker to save and end; it looks for the file between steps."""
-        (self.path / STOP).touch()
+    def request_stop(self, discard: bool = False) -> None:
+        """Ask the worker to end, and to save before that unless `discard`; it looks for the file between steps."""
+        if discard:
+            (self.path / STOP).write_text("discard")
+        else:
+            (self.path / STOP).touch()
 
     def stop_requested(self) -> bool:
         """Whether someone asked the worker to end."""
         return (self.path / STOP).exists()
+
+    def discard_requested(self) -> bool:
+        """Whether the worker need not save what it did."""
+        file = self.path / STOP
+        return file.is_file() and file.read_text() == "discard"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,16 @@ def test_all_faults_come_in_one_error() -> None:
     text = str(caught.value)
     for part in (
         "6 faults",
-        "unknown key 'base_modle', did you mean 'base_model'?",
-        "unknown key 'optim.learning_rat', did you mean 'optim.learning_rate'?",
+        "unknown key 'base_modle' (did you mean 'base_model'?)",
+        "unknown key 'optim.learning_rat' (did you mean 'optim.learning_rate'?)",
         "override 'nonsense' is not of the form key=value",
         "base_model is missing",
         "lora.r is 0 but should be greater than or equal to 1",
     ):
         assert part in text
     assert "optim.learning_rate is 'abc'" in text
+    assert text.endswith(". Correct it and try again.")
+    assert not re.search(r"[?!.;,]['\"]?[.;,]", text)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import torch
 from tiny import sums_dataset, tiny_llama
 from workers import losses, tiny_run
 
-from recipes import rows, text_sft, training
+from recipes import rows, samples, text_sft, training
 from recipes.repeatable import Batches, random_state, restore_random_state, untouched_randomness
 from recipes.run import Run
+from recipes.sampling import Answer
 from synth.errors import RunError
 from synth.workspace import Workspace
 
@@ -74,9 +75,9 @@ def test_only_the_target_and_its_end_carry_loss(run_of: Any) -> None:
 
 
 @pytest.mark.parametrize("weights", ["packed", "rounded"])
-def test_evaluation_at_any_time_never_changes_what_is_learned(run_of: Any, weights: str) -> None:
-    def train(eval_steps: int, before: bool) -> tuple[dict[int, float], bytes]:
-        run = run_of(quant={"weights": weights}, eval_steps=eval_steps)
+def test_evaluation_and_answers_at_any_time_never_change_what_is_learned(run_of: Any, weights: str) -> None:
+    def train(eval_steps: int, before: bool, sample_steps: int = 0) -> tuple[dict[int, float], bytes]:
+        run = run_of(quant={"weights": weights}, eval_steps=eval_steps, sample_steps=sample_steps)
         if before:
             trainer = trainer_of(run)
             with untouched_randomness():
@@ -85,12 +86,50 @@ def test_evaluation_at_any_time_never_changes_what_is_learned(run_of: Any, weigh
         else:
             text_sft.train(run, run.recipe)
         assert len(run.events("eval")) == (4 // eval_steps if eval_steps and not before else before)
+        assert [e["step"] for e in run.events("samples")] == ([*range(1, 5)] if sample_steps else [])
+        assert not run.events("warning")
         return losses(run), (run.adapter / "adapter_model.safetensors").read_bytes()
 
     never = train(0, before=False)
     assert train(1, before=False) == never
     assert train(2, before=False) == never
     assert train(0, before=True) == never
+    assert train(0, before=False, sample_steps=1) == never
+    assert train(2, before=False, sample_steps=1) == never
+
+
+def test_answers_during_training_are_told_with_gold_and_verdict(run_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(sample_steps=3, sample_rows=2, bf16=True)
+    rows_asked = [e.id for e in run.dataset().examples("val")][::4]
+    real = samples.told_of
+
+    def first_is_right(row: Any, answer: Answer) -> dict[str, Any]:
+        return real(row, Answer(f"…so\nAnswer: {row.answer}", True) if row.id == rows_asked[0] else answer)
+
+    monkeypatch.setattr(samples, "told_of", first_is_right)
+    text_sft.train(run, run.recipe)
+    assert [e["step"] for e in run.events("samples")] == [3, 4]  # every third step, and the last
+    for event in run.events("samples"):
+        assert [row["id"] for row in event["rows"]] == rows_asked
+        assert [row["right"] for row in event["rows"]] == [True, False]
+        assert all("what is" in row["question"] and "Answer:" in row["gold"] for row in event["rows"])
+
+
+def test_answers_that_fail_are_told_once_and_training_goes_on(run_of: Any) -> None:
+    run = run_of(sample_steps=1, val_split="")
+    text_sft.train(run, run.recipe)
+    (warning,) = run.events("warning")
+    assert "no validation rows" in warning["sentence"]
+    assert len(run.events("step")) == 4
+
+
+def test_the_last_step_is_told_even_between_two_logged_ones(run_of: Any) -> None:
+    from studio.jobs import progress_of
+
+    run = run_of(logging_steps=3)
+    text_sft.train(run, run.recipe)
+    told = [progress for event in run.events("step") if (progress := progress_of(event))]
+    assert [(p.done, p.total) for p in told] == [(3, 4), (4, 4)]
 
 
 def test_a_loss_that_is_not_a_number_halts_before_saving(run_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:

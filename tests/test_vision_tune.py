@@ -168,6 +168,21 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(workspace: Workspa
     assert all(torch.equal(tuned[0][name], tuned[1][name]) for name in tuned[0])
 
 
+def test_answers_during_training_show_the_picture_and_leave_no_trace(workspace: Workspace, base: Path) -> None:
+    picture_dataset(workspace)
+    options: dict[str, Any] = {"data": {"val_split": "val"}, "optim": {"bf16": False}, "lora": {"lora_dropout": 0.1}}
+    plain = make_run(workspace, base, "plain", **options)
+    watched = make_run(workspace, base, "watched", sample_steps=2, **options)
+    for run in (plain, watched):
+        vision_sft.train(run, run.recipe)
+    assert [e["step"] for e in watched.events("samples")] == [2, 4]
+    shown = watched.events("samples")[-1]["rows"]
+    assert len(shown) == 3
+    assert all((watched.dataset().path / row["media"][0]).is_file() and row["right"] is False for row in shown)
+    tuned = [load_file(run.adapter / "adapter_model.safetensors") for run in (plain, watched)]
+    assert all(torch.equal(tuned[0][name], tuned[1][name]) for name in tuned[0])
+
+
 def test_dpo_moves_the_adapter_from_its_reference(workspace: Workspace, base: Path) -> None:
     picture_dataset(workspace)
     sft = make_run(workspace, base, "sft")
