@@ -1,17 +1,18 @@
 """Preference pairs from a verifier: a model's own wrong answers against right ones.
 
 The tuned model answers training prompts, greedily and sampled; `synth.verify` says which answers are right. A wrong
-answer that can still be parsed becomes `rejected`, the model's own right answer (or the row's target) `chosen`.
-Pairs are ordinary dataset rows with a `rejected` field. Works for every modality through a `Generate` callable; it
-does not load models and does not train.
+answer that can still be parsed becomes `rejected`; `chosen` is the right answer nearest to it, the model's own or the
+row's target. Pairs are ordinary dataset rows with a `rejected` field. Works for every modality through a `Generate`
+callable; it does not load models and does not train.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, takewhile, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,11 +27,13 @@ from synth.example import Example, Message, Part, TextPart, media_parts
 from synth.progress import Meter, ProgressFn, silent
 from synth.storage import atomic_dir
 from synth.verify import Verdict
+from synth.working import false_lines
 
 PAIRS = "pairs"
 LOOKED_AT = 100  # rows, to see whether a dataset has rejected answers
-PROMPTS_TRIED = 500  # at most: a strong model errs on every eighth or so, sampled three times
+PROMPTS_TRIED = 500  # at most: a tuned starter errs on every eighth or so
 WAVE = 128  # prompts answered before looking whether there are pairs enough
+VAL_SHARE = 0.1  # of mined pairs, for the validation loss
 
 
 class Pairs(NamedTuple):
@@ -46,21 +49,32 @@ class Pairs(NamedTuple):
         return dict(Counter(reason for _, reason in self.unusable))
 
 
+class Selected(NamedTuple):
+    """Rows with a rejected answer: those to learn from, and those of the validation loss."""
+
+    learned: list[Example]
+    watched: list[Example]
+
+
 Judge = Callable[[Example, str], Verdict | None]
 
 
 def judge(example: Example, text: str) -> Verdict | None:
     """Is `text` right for the row? None when it cannot be parsed as an answer at all.
 
-    Raises DataError for a row whose scorer or gold answer allows no check by rule.
+    Where annotators gave several answers, any of them is right. Raises DataError for a row whose scorer allows no check
+    by rule.
     """
-    gold = example.answer if example.answer is not None else example.target
     try:
         rule = _RULES[example.scorer]
     except KeyError:
         message = f"Rows with the scorer '{example.scorer}' cannot be checked by rule."
         raise DataError(message, f"Pairs can be mined for: {', '.join(_RULES)}.", "data.unverifiable") from None
-    return rule(text, gold)
+    given = example.source.get("answers") if example.scorer in _SEVERAL else None
+    single = example.target if example.answer is None else example.answer
+    golds = given if isinstance(given, list) and given else [single]
+    verdicts = [rule(text, str(gold)) for gold in golds]
+    return next((verdict for verdict in verdicts if verdict), verdicts[0])
 
 
 def _number(text: str, gold: str) -> Verdict | None:
@@ -95,7 +109,19 @@ def _text(text: str, gold: str) -> Verdict | None:
     return verify.same_text(text, gold) if text.strip() else None
 
 
-# Keys of the evaluation's scorers; a preference needs right or wrong, so graded scorers are read strictly here.
+def _words(text: str, gold: str) -> Verdict | None:
+    return verify.same_words(text, gold) if text.strip() else None
+
+
+def _no_articles(text: str, gold: str) -> Verdict | None:
+    return _final_text(_ARTICLES.sub("", text), _ARTICLES.sub("", gold))
+
+
+_ARTICLES = re.compile(r"\b(?:an?|the)\s+", re.IGNORECASE)
+_SEVERAL = ("exact", "anls", "vqa")  # scorers that accept any annotator's answer
+
+# Keys of the evaluation's scorers. A preference needs right or wrong, so graded scorers are read strictly here; what a
+# scorer overlooks (case, punctuation, articles) is no mistake here either.
 _RULES: dict[str, Callable[[str, str], Verdict | None]] = {
     "math": _number,
     "exact": _final_text,
@@ -103,8 +129,9 @@ _RULES: dict[str, Callable[[str, str], Verdict | None]] = {
     "fields": _fields,
     "relaxed": _close_number,
     "anls": _final_text,
-    "vqa": _final_text,
-    "wer": _text,
+    "vqa": _no_articles,
+    "wer": _words,
+    "cer": _words,
     "choice": _choice,
 }
 
@@ -112,8 +139,8 @@ _RULES: dict[str, Callable[[str, str], Verdict | None]] = {
 def pair_dataset(run: Run, recipe: Recipe, generator: Callable[[Sequence[Example]], Generate]) -> DatasetDir:
     """The run's dataset itself when it has rejected answers, else pairs mined once for this run, in its `pairs/`.
 
-    `generator(prompts)` loads the model that answers. Prompts of `val`, which it has not learned, are tried first.
-    Raises DataError without a usable pair, RunError when the pairs of an earlier sitting were changed.
+    `generator(prompts)` loads the model that answers. Raises DataError without a usable pair, RunError when the pairs
+    of an earlier sitting were changed.
     """
     dataset, split = run.dataset(), recipe.data.train_split
     if any(example.rejected is not None for example in islice(dataset.examples(split), LOOKED_AT)):
@@ -125,7 +152,7 @@ def pair_dataset(run: Run, recipe: Recipe, generator: Callable[[Sequence[Example
             raise RunError(f"The pairs of {run.id} changed: {'; '.join(faults)}.", "Start a new run.", "run.changed")
         return mined
     run.emit("phase", name="mining")
-    prompts = list(islice((e for s in dict.fromkeys(("val", split)) for e in dataset.examples(s)), PROMPTS_TRIED))
+    prompts = prompts_to_mine(dataset, recipe)
     pairs = mine_pairs(
         prompts,
         generator(prompts),
@@ -135,7 +162,42 @@ def pair_dataset(run: Run, recipe: Recipe, generator: Callable[[Sequence[Example
         on_progress=lambda progress: run.emit("progress", **progress._asdict()),
     )
     run.emit("pairs", pairs=len(pairs.rows), without=pairs.reasons, answers=pairs.answers)
-    return write_pairs(folder, pairs, dataset)
+    return write_pairs(folder, pairs, dataset, VAL_SHARE if recipe.eval_steps else 0.0)
+
+
+def select(pairs: DatasetDir, recipe: Recipe) -> Selected:
+    """Rows to train on, families in turn, `dpo.max_pairs` at most, and rows to watch if the recipe does.
+
+    Raises DataError when there is nothing to learn.
+    """
+    data = recipe.data
+    learned = in_turns(e for e in pairs.examples(data.train_split) if e.rejected is not None)[: recipe.dpo.max_pairs]
+    if not learned:
+        raise DataError(f"No row of {pairs.name} has a rejected answer.", "Check data.train_split.", "data.no_pairs")
+    if not (data.val_split and recipe.eval_steps):
+        return Selected(learned, [])
+    watched = (e for e in pairs.examples(data.val_split) if e.rejected is not None)
+    return Selected(learned, list(islice(watched, data.max_val_examples)))
+
+
+def prompts_to_mine(dataset: DatasetDir, recipe: Recipe) -> list[Example]:
+    """Rows whose prompts are tried, families in turn.
+
+    First rows of `val` that nothing else looks at, because the model has not learned them; then rows to learn from. The
+    rows that validation watches stay out, or it could not tell what the tuning does.
+    """
+    data = recipe.data
+    watched = data.max_val_examples if data.val_split == "val" else 0
+    spare = [] if data.train_split == "val" else islice(dataset.examples("val"), watched, None)
+    return [*in_turns(spare), *in_turns(dataset.examples(data.train_split))][:PROMPTS_TRIED]
+
+
+def in_turns(examples: Iterable[Example]) -> list[Example]:
+    """Rows with the families taking turns, each in its own order, so that any beginning holds something of each."""
+    families: defaultdict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        families[example.family].append(example)
+    return [example for turn in zip_longest(*families.values()) for example in turn if example is not None]
 
 
 def mine_pairs(
@@ -148,11 +210,14 @@ def mine_pairs(
     target_of: Callable[[Example], str] = lambda example: example.target,
     on_progress: ProgressFn = silent,
 ) -> Pairs:
-    """Answer prompts in order, `samples` times each (the first greedily), until there are `max_pairs` pairs.
+    """Answer prompts, `samples` times each (the first greedily), until there are `max_pairs` pairs.
 
-    Without a right answer of its own, the model is given `target_of(row)`. A prompt gives at most one pair.
+    With `max_pairs`, prompts that are answered wrong greedily come first: use is greedy, and a prompt that is answered
+    right already has nothing to mend. `target_of(row)` is a right answer too. A prompt gives at most one pair.
     Reasons for none: every answer right; no wrong answer could be parsed.
     """
+    if max_pairs is not None:
+        examples = _wrong_first(examples, generate, judge, max_pairs, on_progress)
     rows: list[Example] = []
     unusable: list[tuple[Example, str]] = []
     answers: Counter[str] = Counter()
@@ -173,29 +238,66 @@ def mine_pairs(
     return Pairs(rows, unusable, dict(answers))
 
 
+def _wrong_first(
+    examples: Sequence[Example], generate: Generate, judge: Judge, enough: int, on_progress: ProgressFn
+) -> list[Example]:
+    """Prompts with a wrong greedy answer, then others, each in order; it looks no further than `enough` wrong ones."""
+    wrong: list[Example] = []
+    others: list[Example] = []
+    meter = Meter("looking for mistakes", len(examples), "prompts", on_progress)
+    for start in range(0, len(examples), WAVE):
+        wave = examples[start : start + WAVE]
+        for example, (greedy, *_) in zip(wave, generate(wave, 1), strict=True):
+            (wrong if _kind(example, greedy, judge) == "wrong" else others).append(example)
+        meter.update(start + len(wave), note=f"{len(wrong)} mistakes")
+        if len(wrong) >= enough:
+            break
+    return wrong + others
+
+
+def _kind(example: Example, answer: Answer, judge: Judge) -> str:
+    """right, wrong, unparseable, or cut: not ended at the token limit."""
+    if not answer.finished:
+        return "cut"
+    verdict = judge(example, answer.text)
+    return "unparseable" if verdict is None else "right" if verdict else "wrong"
+
+
 def _pair(
     example: Example, target: str, given: Sequence[Answer], judge: Judge, answers: Counter[str]
 ) -> tuple[Example | None, str]:
-    right: list[str] = []
-    wrong: list[str] = []
-    for answer in given:
-        verdict = judge(example, answer.text) if answer.finished else None
-        kind = "right" if verdict else "wrong" if verdict is not None else "unparseable" if answer.finished else "cut"
-        answers[kind] += 1
-        if verdict is not None:
-            (right if verdict else wrong).append(answer.text)
+    kinds = [_kind(example, answer, judge) for answer in given]
+    answers.update(kinds)
+    right, wrong = (
+        [answer.text for answer, kind in zip(given, kinds, strict=True) if kind == wanted]
+        for wanted in ("right", "wrong")
+    )
     if not wrong:
         return None, "no wrong answer could be parsed" if len(right) < len(given) else "every answer right"
     # The mistake made most often; ties go to the earliest, so that the greedy answer comes first.
     rejected = Counter(wrong).most_common(1)[0][0]
-    chosen = right[0] if right else target
-    mined = {"chosen": "own answer" if right else "target", "right": len(right), "wrong": len(wrong), "of": len(given)}
+    # The nearest right answer differs from it in the mistake rather than in wording or order. An answer that is right
+    # by luck, with a false line on the way, is not one to learn from.
+    own = [text for text in right if not false_lines(text)]
+    chosen = max([*own, target], key=lambda text: _shared(text, rejected))
+    mined = {
+        "chosen": "own answer" if chosen in own else "target",
+        "greedy": kinds[0],
+        "right": len(right),
+        "wrong": len(wrong),
+        "of": len(given),
+    }
     changes = {"target": chosen, "rejected": rejected, "source": {**example.source, "pair": mined}}
     return example.model_copy(update=changes), ""
 
 
-def write_pairs(target: Path, pairs: Pairs, origin: DatasetDir, val_fraction: float = 0.1) -> DatasetDir:
-    """Save pairs as a dataset folder with its media; every tenth pair or so becomes `val`, `val_fraction` of them.
+def _shared(first: str, second: str) -> int:
+    """Characters that both texts begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+
+
+def write_pairs(target: Path, pairs: Pairs, origin: DatasetDir, val_fraction: float = VAL_SHARE) -> DatasetDir:
+    """Save pairs as a dataset folder with its media; `val_fraction` of them, evenly spread, become `val`.
 
     Prompts that gave no pair are its rejected rows. Raises DataError when there is no pair at all.
     """

@@ -218,6 +218,12 @@ def same_text(answer: str, gold: str) -> Verdict:
     return Verdict(False, f"{_quote(answer)} is not {_quote(gold)}")
 
 
+def same_words(answer: str, gold: str) -> Verdict:
+    """The same words in the same order, case and punctuation aside, as error rates count them."""
+    given, expected = (re.sub(r"[^\w\s]", " ", text.casefold()).split() for text in (answer, gold))
+    return Verdict(given == expected, "equal" if given == expected else f"{_quote(answer)} is not {_quote(gold)}")
+
+
 def same_choice(answer: str, gold: str) -> Verdict:
     """Is the chosen letter the gold letter? Reads `B`, `(b)`, `B.`, `B) Paris`, `Answer: B`."""
     match = re.match(r"[\s(\[*]*([A-Za-z])(?![A-Za-z'])", final_answer(answer))

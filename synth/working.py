@@ -137,15 +137,18 @@ def evaluate(side: str) -> Fraction | int:
 
 
 def false_lines(text: str) -> list[str]:
-    """The equations and orderings in `text` that do not hold; lines of words are not judged."""
-    wrong = []
-    for line in text.split("\n"):
+    """The equations and orderings in `text` that do not hold or have no value; lines of words are not judged."""
+    return [line for line in text.split("\n") if not _holds(line)]
+
+
+def _holds(line: str) -> bool:
+    try:
         if _EQUATION.fullmatch(line):
-            if len({evaluate(side) for side in line.split(" = ")}) != 1:
-                wrong.append(line)
-        elif _ORDER.fullmatch(line):
+            return len({evaluate(side) for side in line.split(" = ")}) == 1
+        if _ORDER.fullmatch(line):
             parts = line.split(" ")
             pairs = zip(parts[::2], parts[1::2], parts[2::2], strict=False)
-            if not all((Fraction(a) < Fraction(b)) == (op == "<") for a, op, b in pairs):
-                wrong.append(line)
-    return wrong
+            return all((Fraction(a) < Fraction(b)) == (op == "<") for a, op, b in pairs)
+    except (ValueError, ZeroDivisionError):
+        return False
+    return True

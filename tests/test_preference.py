@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes.preference import judge, mine_pairs, write_pairs
+from recipes.preference import in_turns, judge, mine_pairs, prompts_to_mine, select, write_pairs
+from recipes.recipe import load_recipe
 from recipes.sampling import Answer
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, StorageError
@@ -45,12 +46,55 @@ def test_own_right_answer_is_chosen_and_the_commonest_mistake_rejected() -> None
     given = says("Answer: 9", "2 is\nAnswer: 2", "Answer: 7", "Answer: 7")
     pairs = mine([given], [row(2)])
     assert [(r.target, r.rejected) for r in pairs.rows] == [("2 is\nAnswer: 2", "Answer: 7")]
-    assert pairs.rows[0].source["pair"] == {"chosen": "own answer", "right": 1, "wrong": 3, "of": 4}
+    assert pairs.rows[0].source["pair"] == {"chosen": "own answer", "greedy": "wrong", "right": 1, "wrong": 3, "of": 4}
 
 
 def test_target_is_chosen_when_no_own_answer_is_right() -> None:
     pairs = mine([says("Answer: 9")], [row(2)])
     assert (pairs.rows[0].target, pairs.rows[0].rejected) == ("2\nAnswer: 2", "Answer: 9")
+
+
+def test_the_right_answer_nearest_to_the_mistake_is_chosen() -> None:
+    mistake = "1 + 1 = 2\n2 + 0 = 3\nAnswer: 3"
+    near, far = "1 + 1 = 2\n2 + 0 = 2\nAnswer: 2", "4 - 2 = 2\nAnswer: 2"
+    pairs = mine([says(mistake, far, near)], [row(2)])
+    assert [(r.target, r.rejected) for r in pairs.rows] == [(near, mistake)]
+
+
+def test_an_answer_that_is_right_by_luck_is_not_chosen() -> None:
+    pairs = mine([says("2 + 1 = 4\nAnswer: 4", "2 + 1 = 4\n4 / 0 = 2\nAnswer: 2")], [row(2)])
+    assert pairs.rows[0].target == "2\nAnswer: 2"
+    assert pairs.rows[0].source["pair"]["chosen"] == "target"
+
+
+def test_prompts_that_are_answered_wrong_greedily_come_first() -> None:
+    rows = [row(n) for n in range(6)]
+    answers = [says(f"Answer: {n if n < 4 else 9}", "Answer: 7") for n in range(6)]
+    pairs = mine(answers, rows, max_pairs=3)
+    assert [r.answer for r in pairs.rows] == ["4", "5", "0"]
+    assert [r.source["pair"]["greedy"] for r in pairs.rows] == ["wrong", "wrong", "right"]
+
+
+def test_families_take_turns_in_what_is_mined_and_learned(tmp_path: Path) -> None:
+    def of(family: str, number: int, **more: str) -> Example:
+        known = {"family": family, "template": "t", "answer": "1", "scorer": "math", **more}
+        return make_example([user(f"{family} {number}?")], "Answer: 1", **known)  # type: ignore[arg-type]
+
+    rows = [of(family, n, rejected="Answer: 2") for family, count in (("a", 6), ("b", 2)) for n in range(count)]
+    assert [e.family for e in in_turns(rows)] == ["a", "b", "a", "b", "a", "a", "a", "a"]
+    watched = [of("v", n, split="val") for n in range(3)]
+    folder = tmp_path / "set"
+    folder.mkdir()
+    writer = DatasetWriter(folder)
+    for example in [*rows, *watched]:
+        writer.keep(example)
+    writer.finish(Card(name="set"))
+    recipe = load_recipe({"method": "text_dpo", "base_model": "b", "dpo": {"max_pairs": 4}})
+    learned, held = select(DatasetDir(folder), recipe)
+    assert ([e.family for e in learned], held) == (["a", "b", "a", "b"], [])
+    assert {e.family for e in prompts_to_mine(DatasetDir(folder), recipe)} == {"a", "b"}, "watched rows stay out"
+    fewer = load_recipe({**recipe.model_dump(), "data": {"max_val_examples": 2}})
+    assert [e.family for e in prompts_to_mine(DatasetDir(folder), fewer)][:2] == ["v", "a"]
 
 
 def test_every_prompt_without_a_pair_has_a_counted_reason() -> None:
@@ -85,12 +129,20 @@ def test_mining_stops_at_the_number_of_pairs_asked_for() -> None:
         ("exact", "red", "The ball.\nAnswer: Red.", True),
         ("relaxed", "100", "Answer: 104", True),
         ("wer", "lights on", "lights off", False),
+        ("wer", "lights on, please", "Lights on please.", True),
+        ("vqa", "a dog", "the dog", True),
+        ("vqa", "dog", "cat", False),
         ("wer", "lights on", " ", None),
     ],
 )
 def test_answers_are_judged_by_the_rows_scorer(scorer: str, gold: str, text: str, right: bool | None) -> None:
     verdict = judge(row(1, scorer, gold), text)
     assert (None if verdict is None else verdict.ok) is right
+
+
+def test_any_annotators_answer_is_right() -> None:
+    asked = row(1, "vqa", "dog").model_copy(update={"source": {"answers": ["dog", "puppy"]}})
+    assert [bool(judge(asked, text)) for text in ("puppy", "dog", "cat")] == [True, True, False]
 
 
 def test_rows_that_no_rule_can_check_are_refused() -> None:

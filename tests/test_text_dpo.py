@@ -175,21 +175,6 @@ def test_sampled_answers_are_reproducible_and_leave_the_random_state(base: Path)
     assert longest_target_tokens(loaded, examples) >= len("Answer: 3")
 
 
-def test_answers_are_compared_up_to_the_first_line_in_which_they_differ(base: Path) -> None:
-    from recipes.models import load_processor, resolve
-
-    tokenizer = load_processor(resolve(str(base)))
-
-    def cut(chosen: str, rejected: str) -> list[str]:
-        ids = [tokenizer(text)["input_ids"] for text in (chosen, rejected)]
-        return [tokenizer.decode(part) for part in text_dpo.first_difference(*ids, tokenizer)]
-
-    right, wrong = "2 * 3 = 6\n6 + 1 = 7\nAnswer: 7", "2 * 3 = 6\n6 + 1 = 8\nAnswer: 8"
-    assert cut(right, wrong) == ["2 * 3 = 6\n6 + 1 = 7\n", "2 * 3 = 6\n6 + 1 = 8\n"]
-    assert cut("Answer: 7", "Answer: 8") == ["Answer: 7", "Answer: 8"]
-    assert cut("Answer: 7", "Answer: 7\nor 8") == ["Answer: 7", "Answer: 7\n"]
-
-
 def test_dataset_without_usable_pairs_is_a_sentence(workspace: Workspace, base: Path) -> None:
     make_dataset(workspace, "plain", [row.model_copy(update={"scorer": "taste"}) for row in rows(2, paired=False)])
     run = make_run(workspace, base, "dpo", **{"data.dataset": "plain", "dpo.num_generations": 1})
