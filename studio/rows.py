@@ -1,40 +1,57 @@
-"""Random access to the lines of a JSONL file: byte offsets once (cached by the file's state), then pages of rows."""
+"""Random access to the lines of a JSONL file: offsets and ids once (cached by the file's state), then pages of rows."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
+_ID = re.compile(rb'"id": ?"([^"\\]*)"')
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _offsets(path: str, size: int, changed_ns: int, query: str) -> list[int]:
+
+class Rows(NamedTuple):
+    """Where rows begin (byte offsets), and their ids ("" for a line without one). Shared between sessions."""
+
+    offsets: tuple[int, ...]
+    ids: tuple[str, ...]
+
+    def only(self, wanted: Callable[[str], bool]) -> Rows:
+        """The rows whose id is wanted."""
+        pairs = [pair for pair in zip(self.offsets, self.ids, strict=True) if wanted(pair[1])]
+        return Rows(tuple(offset for offset, _ in pairs), tuple(row_id for _, row_id in pairs))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _rows(path: str, size: int, changed_ns: int, query: str) -> Rows:
     needle = json.dumps(query, ensure_ascii=False)[1:-1].lower().encode()
-    offsets, position = [], 0
+    offsets, ids, position = [], [], 0
     with Path(path).open("rb") as file:
         for line in file:
             if not needle or needle in line.lower():
                 offsets.append(position)
+                found = _ID.search(line)
+                ids.append(found.group(1).decode("utf-8", "replace") if found else "")
             position += len(line)
-    return offsets
+    return Rows(tuple(offsets), tuple(ids))
 
 
-def row_offsets(path: Path, query: str = "") -> list[int]:
-    """Byte offsets of the rows whose line holds `query` (case does not matter); all rows when it is empty."""
+def rows_of(path: Path, query: str = "") -> Rows:
+    """The rows whose line holds `query` (case does not matter); all rows when it is empty."""
     if not path.is_file():
-        return []
+        return Rows((), ())
     state = path.stat()
-    return _offsets(str(path), state.st_size, state.st_mtime_ns, query)
+    return _rows(str(path), state.st_size, state.st_mtime_ns, query)
 
 
-def page_of(path: Path, offsets: Sequence[int], page: int, size: int) -> list[dict[str, Any]]:
-    """The rows of one page (from 0), read from disk."""
+def read_at(path: Path, offsets: Sequence[int]) -> list[dict[str, Any]]:
+    """The rows that begin at these offsets, read from disk."""
     rows = []
     with path.open("rb") as file:
-        for offset in offsets[page * size : (page + 1) * size]:
+        for offset in offsets:
             file.seek(offset)
             rows.append(json.loads(file.readline()))
     return rows

@@ -1,4 +1,4 @@
-"""The worker of a task: `python -m studio.task TASK_DIR`. Generation, import and comparison away from the UI.
+"""The worker of a task: `python -m studio.task TASK_DIR`. Generation, import, cleaning and comparison away from the UI.
 
 Its progress goes to the task's events, its end to exit.json; a failure is one sentence there, its traceback in the log.
 """
@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from studio.jobs import TASK_FILE, emit_progress
-from synth.errors import UserError
+from synth.errors import RunError, UserError
 from synth.jobdir import JobDir
+from synth.progress import Progress
 from synth.storage import read_json
 from synth.workspace import Workspace
 
 Outcome = dict[str, Any]
+MAX_FAULTS = 1000
+"""Faulty lines that an import's outcome lists; all are in the dataset's rejected.jsonl."""
 
 
 def _synth(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
@@ -46,9 +49,62 @@ def _compare(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Ou
     return {"report": str(report), "comparison": report.parent.name}
 
 
+def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from studio.importing import import_rows
+
+    emit = emit_progress(job)
+
+    def on_progress(progress: Progress) -> None:
+        if job.stop_requested():  # importers ask nobody, but tell how far they are several times a second
+            raise RunError("The import was stopped; nothing was kept.", "Start it again.", "run.stopped")
+        emit(progress)
+
+    source = Path(arguments["source"])
+    report = import_rows(arguments["modality"], source, arguments["name"], workspace, arguments["mapping"], on_progress)
+    return {
+        "dataset": arguments["name"],
+        "kept": report.kept,
+        "set_aside": len(report.rejected),
+        "faults": report.rejected[:MAX_FAULTS],
+    }
+
+
+def _curate(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    """Make the curated dataset; without a name, only say what would be dropped."""
+    from synth.curate import Rules, curate_dataset, foresee
+    from synth.dataset import open_dataset
+
+    source = open_dataset(arguments["dataset"], workspace.datasets)
+    rules, say = Rules.model_validate(arguments["rules"]), emit_progress(job)
+    if arguments["name"]:
+        made = curate_dataset(source, arguments["name"], workspace, rules, say, job.stop_requested)
+        return {"dataset": made.name}
+    seen = foresee(source, rules, on_progress=say, stop=job.stop_requested)
+    samples = {reason: [row.model_dump(mode="json") for row in rows] for reason, rows in seen.samples.items()}
+    return {**arguments, "kept": seen.kept, "dropped": seen.dropped, "samples": samples}
+
+
+def _review(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from synth.dataset import open_dataset
+    from synth.review import apply_reviews
+
+    made = apply_reviews(
+        open_dataset(arguments["dataset"], workspace.datasets),
+        arguments["name"],
+        workspace,
+        arguments["approved_only"],
+        emit_progress(job),
+        job.stop_requested,
+    )
+    return {"dataset": made.name}
+
+
 KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {
     "synth": _synth,
     "compare": _compare,
+    "import": _import,
+    "curate": _curate,
+    "review": _review,
 }
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from studio.cli.options import JsonOption, WorkspaceOption, key_values, print_json, workspace_of
+from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, key_values, print_json, workspace_of
+from studio.cli.review import review_app
 
-if TYPE_CHECKING:
-    from synth.dataset import DatasetDir
-
-data_app = typer.Typer(no_args_is_help=True, help="Check, show and import datasets.")
+data_app = typer.Typer(no_args_is_help=True, help="Check, show, import, review and clean datasets.")
+data_app.add_typer(review_app, name="review")
 
 
 def add(app: typer.Typer) -> None:
@@ -42,28 +41,11 @@ def synth(
         return
     chosen = name or f"{generator}-{values.get('seed', 0)}"
     dataset = build_dataset(generator, values, chosen, workspace_of(workspace), ProgressLine())
-    _describe(dataset, as_json)
+    describe_dataset(dataset, as_json)
 
 
-def _shown(prompt: str, target: str, family: str) -> str:
-    return f"[{family}]\n{prompt}\n  -> " + target.replace("\n", "\n     ") + "\n"
-
-
-def _describe(dataset: DatasetDir, as_json: bool) -> None:
-    card = dataset.card
-    if as_json:
-        print_json(
-            {
-                "dataset": dataset.name,
-                "path": str(dataset.path),
-                **card.model_dump(include={"splits", "rejected", "rows_in"}),
-            }
-        )
-        return
-    print(f"{dataset.name}: {', '.join(f'{n} {s}' for s, n in card.splits.items())} rows in {card.seconds:.1f} s")
-    for reason, count in card.rejected.items():
-        print(f"  rejected {count}: {reason}")
-    print(f"  {dataset.path}")
+def _shown(prompt: str, target: str, label: str) -> str:
+    return f"[{label}]\n{prompt}\n  -> " + target.replace("\n", "\n     ") + "\n"
 
 
 @data_app.command()
@@ -114,7 +96,7 @@ def show(
     if split not in SPLITS:
         raise DataError(f"There is no split '{split}'.", f"Choose one of {', '.join(SPLITS)} or rejected.")
     for example in islice(found.examples(split), rows):
-        print(_shown(example.prompt[-1].text, example.target, example.family))
+        print(_shown(example.prompt[-1].text, example.target, f"{example.family} · {example.id[:12]}"))
 
 
 @data_app.command(name="list")
@@ -136,11 +118,51 @@ def list_datasets(workspace: WorkspaceOption = None, as_json: JsonOption = False
         print(table(["dataset", "modality", "train", "val", "test", "test_ood"], rows))
 
 
+@data_app.command()
+def curate(
+    dataset: Annotated[str, typer.Argument(help="Name or folder of a dataset")],
+    rules: Annotated[
+        list[str] | None, typer.Argument(help="key=value rules, such as near=0.7 max_target_chars=600")
+    ] = None,
+    name: Annotated[str, typer.Option("--as", help="Name of the cleaned dataset; without it nothing is written")] = "",
+    rows: Annotated[int, typer.Option(help="Without --as: how many rows to show for each reason")] = 2,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which rows rules would drop and why; with --as, make the dataset without them."""
+    from studio.terminal import ProgressLine
+    from synth.curate import Rules, curate_dataset, foresee
+    from synth.dataset import open_dataset
+    from synth.strict import validated
+
+    found = open_dataset(dataset, workspace_of(workspace).datasets)
+    chosen = validated(Rules, key_values(rules or []), "rules")
+    if name:
+        describe_dataset(curate_dataset(found, name, workspace_of(workspace), chosen, ProgressLine()), as_json)
+        return
+    seen = foresee(found, chosen, rows, ProgressLine())
+    if as_json:
+        print_json({"dataset": found.name, "kept": seen.kept, "dropped": seen.dropped})
+        return
+    kept = ", ".join(f"{count} {split}" for split, count in seen.kept.items())
+    print(f"{found.name}: would keep {kept} rows and drop {sum(seen.dropped.values())}")
+    for reason, count in seen.dropped.items():
+        print(f"\n{count}: {reason}")
+        for example in seen.samples.get(reason, []):
+            print(_shown(example.prompt[-1].text, example.target, f"{example.split} · {example.id[:12]}"))
+
+
 @data_app.command(name="import")
 def import_(
     source: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV or TSV file, or a folder with metadata")],
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the dataset")],
-    columns: Annotated[list[str] | None, typer.Option("--map", help="role=column, such as question=Q")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="role=column, such as question=Q; pictures: path, question, answer; recordings: path, transcript",
+        ),
+    ] = None,
     modality: Annotated[str, typer.Option(help="text, vision or audio")] = "text",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -148,7 +170,7 @@ def import_(
     """Import your own rows; faulty ones are quarantined with their line numbers."""
     from studio.importing import import_rows
 
-    mapping = {role: str(column) for role, column in key_values(columns or []).items()}
+    mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
     report = import_rows(modality, source, name, workspace_of(workspace), mapping or None)
     if as_json:
         print_json({"dataset": name, "kept": report.kept, "rejected": [list(r) for r in report.rejected]})

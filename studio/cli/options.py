@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from synth.workspace import Workspace, resolve_workspace
+
+if TYPE_CHECKING:
+    from synth.dataset import DatasetDir
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -43,3 +46,21 @@ def key_values(pairs: list[str]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise RecipeError(f"The value of '{pair}' is not YAML.", "Put it in quotes.") from error
     return values
+
+
+def describe_dataset(dataset: DatasetDir, as_json: bool) -> None:
+    """Print what a dataset that was just made holds."""
+    card = dataset.card
+    if as_json:
+        print_json(
+            {
+                "dataset": dataset.name,
+                "path": str(dataset.path),
+                **card.model_dump(include={"splits", "rejected", "rows_in"}),
+            }
+        )
+        return
+    print(f"{dataset.name}: {', '.join(f'{n} {s}' for s, n in card.splits.items())} rows in {card.seconds:.1f} s")
+    for reason, count in card.rejected.items():
+        print(f"  rejected {count}: {reason}")
+    print(f"  {dataset.path}")

@@ -1,4 +1,4 @@
-"""Browse: filter, search and page through a split of any size; rejected rows with their reasons; lineage of a row."""
+"""Browse: filter, search and page through a split of any size; rejected rows with their reasons; rows to review."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from studio import ui
+from studio import address, following, ui
 from studio.glance import dataset_cards
 from studio.media import show_example
-from studio.rows import page_of, row_offsets
+from studio.rows import Rows, read_at, rows_of
+from studio.views import data_review
 from synth.dataset import DatasetDir, open_dataset
 from synth.example import Example
+from synth.review import STATES, Reviews, states
 
 PAGE = 20
+STANDINGS = {"": "All rows", "open": "Not reviewed", **{state: state.capitalize() for state in STATES}}
+ROW_PARAMS = ("row", "page")
 
 
 def pick_dataset() -> DatasetDir | None:
@@ -25,25 +29,48 @@ def pick_dataset() -> DatasetDir | None:
     wanted = ui.param("dataset")
     if wanted and wanted not in names:
         ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
-    chosen = st.selectbox("Dataset", names, names.index(wanted) if wanted in names else 0)
+    chosen = address.menu("Dataset", names, "dataset", forget=(*ROW_PARAMS, "split", "q", "standing", "made"))
     ui.set_params(dataset=chosen)
     return open_dataset(chosen, ui.workspace().datasets)
 
 
-def _rows(dataset: DatasetDir, split: str, query: str) -> None:
+def _matching(file: Path, query: str, standing: str, reviews: Reviews) -> Rows:
+    """The rows that hold the query and stand so."""
+    rows = rows_of(file, query)
+    if standing == "open":
+        return rows.only(lambda row_id: not states(reviews.trail(row_id)))
+    return rows.only(lambda row_id: standing in states(reviews.trail(row_id))) if standing else rows
+
+
+def _page(dataset: DatasetDir, split: str, rows: Rows, filtered: bool, reviews: Reviews) -> None:
     file = dataset.path / f"{split}.jsonl"
-    offsets = row_offsets(file, query)
-    pages = max(1, -(-len(offsets) // PAGE))
+    pages = max(1, -(-len(rows.ids) // PAGE))
     left, right = st.columns([1, 3], vertical_alignment="bottom")
-    page = left.number_input("Page", 1, pages, 1, key=f"page.{dataset.name}.{split}.{query}")
-    right.caption(f"{len(offsets):,} rows{' match' if query else ''} · page {page} of {pages}")
-    for value in page_of(file, offsets, int(page) - 1, PAGE):
+    with left:
+        page = address.number("Page", 1, pages, "page")
+    right.caption(f"{len(rows.ids):,} rows{' match' if filtered else ''} · page {page} of {pages}")
+    for place, value in enumerate(read_at(file, rows.offsets[(page - 1) * PAGE : page * PAGE])):
         if split == "rejected":
             with st.container(border=True):
                 st.markdown(f":material/block: **{ui.inert(value.get('reason', ''))}**")
                 st.json(value.get("row", {}), expanded=False)
         else:
-            show_example(Example.model_validate(value), lambda p: dataset.media_path(p).read_bytes(), details=True)
+            _row(dataset, Example.model_validate(value), reviews, f"open.{place}")
+
+
+def _row(dataset: DatasetDir, original: Example, reviews: Reviews, key: str) -> None:
+    trail = reviews.trail(original.id)
+    show_example(data_review.current(original, trail).row, data_review.reader(dataset), details=True)
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    left.caption(data_review.standing_line(trail))
+    with right:
+        st.button(
+            "Review",
+            key=key,
+            icon=":material/rate_review:",
+            on_click=ui.set_params,
+            kwargs={"row": original.id},
+        )
 
 
 def render() -> None:
@@ -51,19 +78,39 @@ def render() -> None:
     dataset = pick_dataset()
     if dataset is None:
         return
-    card = dataset.card
+    card, row_id = dataset.card, ui.param("row")
     splits = [*dataset.splits(), *(["rejected"] if card.rejected else [])]
-    counts = {**card.splits, "rejected": sum(card.rejected.values())}
-    for column, split in zip(st.columns(max(1, len(splits))), splits, strict=False):
-        column.metric(split, f"{counts[split]:,}")
-    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
-    split = left.selectbox("Split", splits)
-    query = middle.text_input("Search", placeholder="text in question, answer, family or id")
+    if not splits:
+        ui.empty("No row", "This dataset holds neither kept nor rejected rows.")
+        return
+    if not row_id:
+        counts = {**card.splits, "rejected": sum(card.rejected.values())}
+        for column, name in zip(st.columns(len(splits)), splits, strict=True):
+            column.metric(name, f"{counts[name]:,}")
+    left, middle, right = st.columns([1, 2, 1], vertical_alignment="bottom")
+    with left:
+        split = address.menu("Split", splits, "split", ROW_PARAMS)
+    with middle:
+        query = address.text("Search", "q", ROW_PARAMS, "text in question, answer, family or id")
+    standing = ""
+    with right:
+        if split != "rejected":
+            standing = address.menu("Reviewed", list(STANDINGS), "standing", ROW_PARAMS, STANDINGS.__getitem__)
+    reviews = data_review.reviews_of(dataset)
+    file = dataset.path / f"{split}.jsonl"
+    rows = _matching(file, query, standing, reviews)
+    if row_id and split != "rejected":
+        data_review.render(dataset, split, rows, row_id, reviews)
+        return
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    left.caption(f"{data_review.counts_line(dataset, reviews)} · open a row with **Review** to decide about it")
     if right.button("Train on it", type="primary", icon=":material/arrow_forward:"):
-        st.switch_page("views/train.py", query_params={"dataset": dataset.name})
-    if split:
-        _rows(dataset, split, query.strip())
-    _download(dataset.path / f"{split}.jsonl")
+        st.switch_page("views/train.py", query_params={**ui.task_param(), "dataset": dataset.name})
+    if made := following.outcome("made"):
+        following.ready(str(made["dataset"]))
+    data_review.summary(dataset, reviews)
+    _page(dataset, split, rows, bool(query or standing), reviews)
+    _download(file)
 
 
 def _download(file: Path) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 import streamlit as st
 import yaml
 
-from studio import forms, jobs, ui
+from studio import following, forms, jobs, ui
 from studio.media import show_example
 from synth.errors import RecipeError
 from synth.generators import GENERATORS, generator, parse_spec
-from synth.jobdir import JobDir
 from synth.pipeline import check_name, preview_rows
 
 PREVIEW_ROWS = 3
@@ -66,39 +65,6 @@ def _start(key: str, values: dict[str, Any]) -> None:
         st.rerun()
 
 
-@st.fragment(run_every=1.0)
-def watch(task_id: str) -> None:
-    """Progress of a generation, polled while it runs."""
-    job = JobDir(ui.workspace().tasks / task_id)
-    status = job.status()
-    if status in ("queued", "running"):
-        ui.progress_bar(job.events("progress"))
-        if st.button("Cancel", key="cancel"):
-            job.request_stop()
-    else:
-        st.rerun()
-
-
-def _outcome(task_id: str) -> None:
-    job = JobDir(ui.workspace().tasks / task_id)
-    if job.status() in ("queued", "running"):
-        watch(task_id)
-        return
-    ended = job.exit()
-    if ended is None or ended.verdict != "done":
-        message = ended.sentence if ended else "The worker was lost: killed, possibly out of memory."
-        ui.show_error(message, "Change the settings if need be, and start again.")
-        return
-    name = str(jobs.task_of(job)["arguments"]["name"])
-    st.success(f"{ui.inert(name)} is ready.", icon=":material/check_circle:")
-    left, right = st.columns(2)
-    task = ui.task_param()
-    if left.button("Look at the rows", icon=":material/table_rows:"):
-        st.switch_page("views/data.py", query_params={**task, "tab": "browse", "dataset": name})
-    if right.button("Train on it", type="primary", icon=":material/arrow_forward:"):
-        st.switch_page("views/train.py", query_params={**task, "dataset": name})
-
-
 def render() -> None:
     """The tab."""
     card = ui.chosen_card()
@@ -106,8 +72,8 @@ def render() -> None:
     preset = card.generator if card and card.generator else keys[0]
     key = st.radio("Kind", keys, keys.index(preset), format_func=lambda k: GENERATORS[k].title, horizontal=True)
     st.caption(GENERATORS[key].about)
-    if task_id := ui.param("job"):
-        _outcome(task_id)
+    if made := following.outcome("job"):
+        following.ready(str(made["dataset"]))
     left, right = st.columns([3, 2], gap="large")
     with left, ui.sentences():
         values = _settings(key)

@@ -4,29 +4,60 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from studio import ui
-from studio.importing import import_rows
-from synth.errors import DataError
-from synth.import_rows import ROLES
-from synth.importers import detect
+from studio import following, jobs, ui
+from studio.importing import MODALITIES, detect, roles_of
+from synth.errors import DataError, RecipeError
 from synth.pipeline import check_name
 
-SUFFIXES = ["jsonl", "json", "csv", "tsv"]
+TABLES = ("jsonl", "json", "csv", "tsv")
+MEDIA = {
+    "text": (),
+    "vision": ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"),
+    "audio": ("wav", "flac", "mp3", "ogg"),
+}
+KINDS = {"text": "Questions and answers", "vision": "Pictures with questions", "audio": "Recordings with transcripts"}
+HELP = {
+    "text": "JSONL, JSON, CSV and TSV; chats (`messages`), prompt and completion, question and answer.",
+    "vision": "A table with a picture's path, a question and its answer in each row, beside the pictures; or a folder "
+    "with a `metadata.jsonl`. Upload the table together with its pictures, or name the table or folder.",
+    "audio": "A table with a recording's path and its transcript in each row, beside the recordings; or a folder in "
+    "the audiofolder, LJSpeech or Common Voice layout. Upload the table together with its recordings, or name it.",
+}
 
 
-def _source() -> Path | None:
-    """The file to import: uploaded (kept in a private temp folder) or a path on this machine."""
-    upload = st.file_uploader("Upload a file", SUFFIXES, help="JSONL, JSON, CSV or TSV")
+def _uploaded(modality: str) -> Path | None:
+    """The uploaded table, in a private folder of its own with what was uploaded beside it."""
+    several = modality != "text"
+    types = [*TABLES, *MEDIA[modality]]
+    given = st.file_uploader(
+        "Upload a table and its files" if several else "Upload a file", types, accept_multiple_files=several
+    )
+    files = given if isinstance(given, list) else [given] if given else []
+    if not files:
+        return None
+    tables = [file for file in files if Path(file.name).suffix.lower().lstrip(".") in TABLES]
+    if len(tables) != 1:
+        raise DataError(f"There are {len(tables)} tables among the files.", "Upload one table, and what it names.")
+    key = ".".join(sorted(file.file_id for file in files))
+    folders: dict[str, str] = st.session_state.setdefault("upload.folders", {})
+    if key not in folders:
+        folder = Path(tempfile.mkdtemp(prefix="smolstudio-"))
+        for file in files:
+            (folder / Path(file.name).name).write_bytes(file.getvalue())
+        folders[key] = str(folder)
+    return Path(folders[key]) / Path(tables[0].name).name
+
+
+def _source(modality: str) -> Path | None:
+    """The file or folder to import: uploaded, or a path on this machine."""
+    upload = _uploaded(modality)
     typed = st.text_input("… or a file or folder on this machine", placeholder="/data/questions.csv")
     if upload is not None:
-        folder = Path(st.session_state.setdefault("upload.folder", tempfile.mkdtemp(prefix="smolstudio-")))
-        file = folder / f"upload{Path(upload.name).suffix.lower()}"
-        if not file.exists() or file.stat().st_size != upload.size:
-            file.write_bytes(upload.getvalue())
-        return file
+        return upload
     if typed.strip():
         path = Path(typed.strip()).expanduser()
         if not path.exists():
@@ -35,26 +66,40 @@ def _source() -> Path | None:
     return None
 
 
-def _mapping(columns: list[str], guess: dict[str, str]) -> dict[str, str]:
-    """Which column plays which role."""
+def _mapping(modality: str, source: Path) -> dict[str, str]:
+    """Which column plays which role; empty for a format that needs no mapping."""
+    guess = detect(modality, source)
+    st.caption(ui.inert(f"Looks like: {guess.format}"))
+    if not guess.columns:
+        return {}
     st.markdown("##### Which column is what?")
+    roles, options = roles_of(modality), ["", *guess.columns]
     mapping = {}
-    for place, role in zip(st.columns(len(ROLES)), ROLES, strict=True):
-        options = ["", *columns]
-        preset = options.index(guess[role]) if guess.get(role) in options else 0
-        if column := place.selectbox(role, options, preset, key=f"map.{role}"):
-            mapping[role] = column
-    return mapping
+    for place, role in zip(st.columns(len(roles)), roles, strict=True):
+        preset = options.index(guess.mapping[role]) if guess.mapping.get(role) in options else 0
+        mapping[role] = str(place.selectbox(role, options, preset, key=f"map.{modality}.{source}.{role}"))
+    if guess.sample:
+        with st.expander("The first rows", icon=":material/table_rows:"):
+            st.dataframe([{str(k): str(v)[:500] for k, v in row.items()} for row in guess.sample], hide_index=True)
+    return {r: c for r, c in mapping.items() if c} if modality == "text" else mapping
 
 
-def _report(report: object, name: str) -> None:
-    kept, rejected = getattr(report, "kept", 0), list(getattr(report, "rejected", []))
-    st.success(f"{ui.inert(name)}: {kept:,} rows kept, {len(rejected):,} set aside.", icon=":material/check_circle:")
-    if rejected:
+def _report(made: dict[str, Any]) -> None:
+    following.ready(str(made["dataset"]))
+    st.markdown(f"{made['kept']:,} rows kept, {made['set_aside']:,} set aside.")
+    if made["faults"]:
         st.markdown("##### Lines that were set aside")
-        st.dataframe([{"line": str(line), "reason": reason} for line, reason in rejected[:1000]], hide_index=True)
-    if st.button("Train on it", type="primary", icon=":material/arrow_forward:"):
-        st.switch_page("views/train.py", query_params={"dataset": name, "task": "own"})
+        st.dataframe([{"line": str(line), "reason": reason} for line, reason in made["faults"]], hide_index=True)
+
+
+def _start(modality: str, source: Path, name: str, mapping: dict[str, str]) -> None:
+    if (ui.workspace().datasets / check_name(name)).exists():
+        raise RecipeError(f"There is already a dataset '{name}'.", "Choose another name.")
+    arguments = {"modality": modality, "source": str(source.absolute()), "name": name, "mapping": mapping or None}
+    job = jobs.start_task(ui.workspace(), "import", arguments, f"import-{name}-{ui.draft_token('import')}")
+    ui.new_draft("import")
+    ui.set_params(imported=job.id)
+    st.rerun()
 
 
 def render() -> None:
@@ -62,25 +107,16 @@ def render() -> None:
     st.markdown(
         "Rows with a question and its right answer. Faulty lines are set aside with their numbers; nothing is lost."
     )
-    modality = st.radio("Kind", ["text", "vision", "audio"], horizontal=True)
-    source = _source()
+    card = ui.chosen_card()
+    preset = MODALITIES.index(card.modality) if card else 0
+    modality = st.radio("Kind", MODALITIES, preset, format_func=KINDS.__getitem__, horizontal=True)
+    if made := following.outcome("imported"):
+        _report(made)
+    source = _source(modality)
     if source is None:
-        ui.empty(
-            "What it can read",
-            "JSONL, JSON, CSV and TSV; chats (`messages`), prompt and completion, question and answer.",
-        )
+        ui.empty("What it can read", HELP[modality])
         return
-    mapping: dict[str, str] = {}
-    if modality == "text":
-        guess = detect(source)
-        st.caption(ui.inert(f"Looks like: {guess.format}"))
-        if guess.columns:
-            mapping = _mapping(list(guess.columns), dict(guess.mapping))
+    mapping = _mapping(modality, source)
     name = st.text_input("Name of the dataset", "my-data")
     if st.button("Import", type="primary", icon=":material/upload:"):
-        st.session_state["import.report"] = (
-            import_rows(modality, source, check_name(name), ui.workspace(), mapping or None),
-            name,
-        )
-    if done := st.session_state.get("import.report"):
-        _report(*done)
+        _start(modality, source, name, mapping)

@@ -1,33 +1,37 @@
-"""Quality: leakage between splits, lengths, families, diversity and signs of collapse."""
+"""Quality: leakage between splits, lengths, families, diversity and signs of collapse; and cleaning by rules."""
 
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from studio import ui
+from studio import following, forms, jobs, ui
+from studio.media import show_example
 from studio.views.data_browse import pick_dataset
+from studio.views.data_review import reader
+from synth.curate import Rules
 from synth.dataset import DatasetDir
-from synth.example import text_of
+from synth.errors import RecipeError
+from synth.example import Example, text_of
 from synth.leakage import check_dataset
+from synth.pipeline import check_name
 from synth.quality import by_source
+from synth.strict import validated
 
 MEASURED_ROWS = 2000
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing the splits …")
 def _leakage(path: str, sha256: str) -> dict[str, object]:
-    from pathlib import Path
-
     return check_dataset(DatasetDir(Path(path))).model_dump(mode="json")
 
 
 @st.cache_data(max_entries=16, show_spinner="Measuring diversity …")
 def _diversity(path: str, sha256: str) -> list[dict[str, object]]:
     """One line of measures for each generator or teacher of the training rows."""
-    from pathlib import Path
-
     dataset = DatasetDir(Path(path))
     rows = list(islice(dataset.examples(dataset.splits()[0]), MEASURED_ROWS))
     key = "teacher" if any("teacher" in row.source for row in rows) else "generator"
@@ -61,12 +65,12 @@ def render() -> None:
     if dataset is None:
         return
     card = dataset.card
-    report = _leakage(str(dataset.path), str(sorted(card.sha256.items())))
+    report = card.notes.get("leakage") or _leakage(str(dataset.path), str(sorted(card.sha256.items())))
     faults, notes = report["faults"], report["notes"]
     st.markdown("##### Is anything of the tests in the training rows?")
     if isinstance(faults, list) and faults:
         for fault in faults:
-            ui.show_error(str(fault), "Remove those rows, or generate with another seed.")
+            ui.show_error(str(fault), "Clean the dataset below, or generate with another seed.")
     else:
         st.success("No prompt, near-duplicate or unseen family's template is shared.", icon=":material/check_circle:")
     for note in notes if isinstance(notes, list) else []:
@@ -87,3 +91,49 @@ def render() -> None:
     if card.rejected:
         st.markdown("##### Why rows were rejected")
         st.dataframe([{"reason": r, "rows": n} for r, n in card.rejected.items()], hide_index=True)
+    _clean(dataset)
+
+
+def _clean(dataset: DatasetDir) -> None:
+    """Rules, what they would drop, and the dataset without those rows."""
+    st.markdown("##### Clean it by rules")
+    st.caption("Looking changes nothing. Cleaning makes a new dataset that keeps the dropped rows, with their reasons.")
+    rules = validated(Rules, forms.form(Rules, {}, "curate"), "rules").model_dump()
+    if st.button("See what it would drop", icon=":material/search:"):
+        _start(dataset, rules, "", "look")
+    seen = following.outcome("look")
+    if seen and seen["dataset"] == dataset.name:
+        _foreseen(dataset, seen)
+        if seen["rules"] != rules:
+            st.caption("The rules were changed since; look again before you clean.")
+        elif seen["dropped"]:
+            _offer(dataset, rules)
+    if made := following.outcome("made"):
+        following.ready(str(made["dataset"]))
+
+
+def _start(dataset: DatasetDir, rules: dict[str, Any], name: str, param: str) -> None:
+    arguments = {"dataset": dataset.name, "rules": rules, "name": name}
+    task = f"curate-{name or dataset.name}-{ui.draft_token(param)}"
+    job = jobs.start_task(ui.workspace(), "curate", arguments, task)
+    ui.new_draft(param)
+    ui.set_params(**{param: job.id})
+    st.rerun()
+
+
+def _foreseen(dataset: DatasetDir, seen: dict[str, Any]) -> None:
+    kept = ", ".join(f"{count:,} {split}" for split, count in seen["kept"].items())
+    dropped = sum(seen["dropped"].values())
+    st.markdown(f"It would keep {kept} rows and drop **{dropped:,}**.")
+    for reason, count in seen["dropped"].items():
+        with st.expander(f"{count:,} · {ui.inert(reason)}"):
+            for value in seen["samples"].get(reason, []):
+                show_example(Example.model_validate(value), reader(dataset))
+
+
+def _offer(dataset: DatasetDir, rules: dict[str, Any]) -> None:
+    name = st.text_input("Name of the cleaned dataset", f"{dataset.name}-clean")
+    if st.button("Make cleaned dataset", type="primary", icon=":material/cleaning_services:"):
+        if (ui.workspace().datasets / check_name(name)).exists():
+            raise RecipeError(f"There is already a dataset '{name}'.", "Choose another name.")
+        _start(dataset, rules, name, "made")

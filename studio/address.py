@@ -1,0 +1,47 @@
+"""Widgets whose value is in the page's address, so that a link or a second tab shows the same; a change writes it.
+
+The address is the truth: the widget is set from it in every run. A value that is only passed as a widget's default
+would be lost at the second change, because another default makes another widget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from studio import ui
+
+
+def _key(param: str, value: Any, forget: Sequence[str]) -> dict[str, Any]:
+    """The widget's key, set to `value`, and what a change does: write the address, without the params to forget."""
+    key = f"address.{param}"
+    st.session_state[key] = value
+
+    def changed() -> None:
+        chosen = st.session_state[key]
+        ui.set_params(**dict.fromkeys(forget), **{param: str(chosen) if chosen not in ("", None) else None})
+
+    return {"key": key, "on_change": changed}
+
+
+def menu(
+    label: str, options: Sequence[str], param: str, forget: Sequence[str] = (), show: Callable[[str], str] = str
+) -> str:
+    """A menu; the first option when the address names none of them."""
+    wanted = ui.param(param)
+    value = wanted if wanted in options else options[0]
+    return str(st.selectbox(label, options, format_func=show, **_key(param, value, forget)))
+
+
+def text(label: str, param: str, forget: Sequence[str] = (), placeholder: str = "") -> str:
+    """A line of text, without outer white space."""
+    return st.text_input(label, placeholder=placeholder, **_key(param, ui.param(param) or "", forget)).strip()
+
+
+def number(label: str, low: int, high: int, param: str) -> int:
+    """A whole number from `low` to `high`; `low` when the address has none, the nearer end when it is outside."""
+    wanted = ui.param(param) or ""
+    value = min(max(int(wanted), low), high) if wanted.isdecimal() else low
+    return int(st.number_input(label, low, high, step=1, **_key(param, value, ())))
