@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from recipes.options import Data, Dpo, Lora, Optim, Quant, Section, option
 from synth.errors import RecipeError
+from synth.strict import parse_yaml
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -218,7 +219,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], str]:
         hint = f"Did you mean {close[0]}?" if close else f"Ready recipes: {', '.join(ready_recipes())}."
         raise RecipeError(f"There is no recipe '{path}'.", hint)
     try:
-        raw = yaml.safe_load(found.read_text(encoding="utf-8"))
+        raw = parse_yaml(found.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""

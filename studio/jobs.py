@@ -100,7 +100,7 @@ def start_task(workspace: Workspace, kind: str, arguments: dict[str, Any], task_
 
 
 def list_runs(workspace: Workspace) -> list[Run]:
-    """Runs, newest first by name (names begin with what they are and end with their time)."""
+    """Runs, the last changed first. What lists show of many runs at once is in `studio.history`."""
     from recipes.run import Run
 
     folders = [p for p in workspace.runs.glob("*") if (p / "recipe.yaml").is_file()]

@@ -101,34 +101,69 @@ def _watch(run: Run, as_json: bool, since: int = 0) -> None:
 
 
 @runs_app.command(name="list")
-def list_(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def list_(
+    tag: Annotated[str, typer.Option(help="Only runs with this tag")] = "",
+    status: Annotated[str, typer.Option(help="Only runs that are so, such as done or failed")] = "",
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List trainings, newest first."""
-    from studio import jobs
+    from studio.history import history, matching, tags_of
     from studio.terminal import table
+    from synth.errors import RunError, did_you_mean
 
-    runs = jobs.list_runs(workspace_of(workspace))
+    runs = history(workspace_of(workspace))
+    if tag and tag not in (known := tags_of(runs)):
+        listing = (
+            f"Tags in use: {', '.join(known)}." if known else "Give one with `smolstudio runs note RUN --tag TAG`."
+        )
+        raise RunError(f"No run has the tag '{tag}'{did_you_mean(tag, known)}.", listing)
+    chosen = matching(runs, status=status, tag=tag)
     if as_json:
-        print_json([{"run": r.id, "status": r.status(), "method": r.recipe.method} for r in runs])
+        print_json([{"run": r.id, "status": r.status, "method": r.recipe.method, **r.notes._asdict()} for r in chosen])
     elif not runs:
         print("There is no run yet. Start one: smolstudio train starter-text-sft data.dataset=NAME")
     else:
-        print(table(["run", "status", "method", "base"], [_summary(r) for r in runs]))
+        rows = [[r.id, r.status, r.recipe.method, r.recipe.base_model, ", ".join(r.notes.tags)] for r in chosen]
+        print(table(["run", "status", "method", "base", "tags"], rows))
 
 
-def _summary(run: Run) -> list[str]:
-    recipe = run.recipe
-    return [run.id, run.status(), recipe.method, recipe.base_model]
+@runs_app.command()
+def note(
+    run_id: Annotated[str, typer.Argument(help="Run, or the beginning of its id")],
+    text: Annotated[str | None, typer.Argument(help="The note; replaces what was there")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Add a tag; may be repeated")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="Take a tag away; may be repeated")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a note or tags on a run; without any, show them."""
+    from studio import jobs
+    from studio.notes import read_notes, write_notes
+
+    run = jobs.find_run(workspace_of(workspace), run_id)
+    notes = read_notes(run.path)
+    if text is not None or tag or untag:
+        tags = [word for word in (*notes.tags, *(tag or ())) if word not in (untag or ())]
+        notes = write_notes(run, notes.note if text is None else text, tags)
+    if as_json:
+        print_json({"run": run.id, **notes._asdict()})
+    else:
+        print(f"{run.id} [{', '.join(notes.tags) or 'no tags'}]\n{notes.note or 'no note'}")
 
 
 @runs_app.command()
 def show(run_id: str, workspace: WorkspaceOption = None) -> None:
-    """Show how a run stands, its recipe and its last figures."""
+    """Show how a run stands, its notes, its recipe and its last figures."""
     from recipes.recipe import dump_recipe
     from studio import jobs
+    from studio.notes import Notes, read_notes
 
     run = jobs.find_run(workspace_of(workspace), run_id)
-    ended = run.exit()
+    ended, notes = run.exit(), read_notes(run.path)
     print(f"{run.id}: {run.status()}. {ended.sentence if ended else ''}\n")
+    if notes != Notes():
+        print(f"[{', '.join(notes.tags)}] {notes.note}\n")
     steps = run.events("step")
     if steps:
         print("last step: " + ", ".join(f"{k} {v}" for k, v in steps[-1].items() if k not in ("at", "kind")) + "\n")
@@ -149,7 +184,11 @@ def logs(
 
 
 @runs_app.command()
-def stop(run_id: str, workspace: WorkspaceOption = None) -> None:
+def stop(
+    run_id: str,
+    discard: Annotated[bool, typer.Option("--discard", help="Stop without saving, and forget its checkpoints")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
     """Ask a run to save a checkpoint and stop."""
     from studio import jobs
     from synth.errors import RunError
@@ -157,8 +196,8 @@ def stop(run_id: str, workspace: WorkspaceOption = None) -> None:
     run = jobs.find_run(workspace_of(workspace), run_id)
     if run.status() not in ("running", "queued"):
         raise RunError(f"{run.id} is {run.status()}; there is nothing to stop.", "See `smolstudio runs list`.")
-    run.request_stop()
-    print(f"{run.id} will save and stop.")
+    run.request_stop(discard)
+    print(f"{run.id} will stop and be discarded." if discard else f"{run.id} will save and stop.")
 
 
 @runs_app.command()
