@@ -208,8 +208,14 @@ def recipe_hash(recipe: Recipe) -> str:
 
 def recipe_diff(old: Recipe, new: Recipe) -> list[str]:
     """Changed choices as sentences "optim.learning_rate: 0.001 -> 0.002", names left out."""
-    before, after = dict(_flatten(old.model_dump(mode="json"))), dict(_flatten(new.model_dump(mode="json")))
-    return [f"{key}: {before[key]} -> {after[key]}" for key in after if key != "name" and before[key] != after[key]]
+    return [f"{key}: {before} -> {after}" for key, (before, after) in differences([old, new]).items()]
+
+
+def differences(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:
+    """The choices, by dotted name, in which these recipes are not all alike, each with one value a recipe."""
+    flat = [dict(_flatten(recipe.model_dump(mode="json"))) for recipe in recipes]
+    columns = {key: [choices[key] for choices in flat] for key in flat[0] if key != "name"}
+    return {key: values for key, values in columns.items() if any(value != values[0] for value in values)}
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], str]:

@@ -45,3 +45,15 @@ def number(label: str, low: int, high: int, param: str) -> int:
     wanted = ui.param(param) or ""
     value = min(max(int(wanted), low), high) if wanted.isdecimal() else low
     return int(st.number_input(label, low, high, step=1, **_key(param, value, ())))
+
+
+def several(label: str, options: Sequence[str], param: str, most: int) -> list[str]:
+    """Several of `options`, none of which may hold a comma; those of the address that exist."""
+    key = f"address.{param}"
+    wanted = (ui.param(param) or "").split(",")
+    st.session_state[key] = [option for option in options if option in wanted][:most]
+
+    def changed() -> None:
+        ui.set_params(**{param: ",".join(st.session_state[key]) or None})
+
+    return st.multiselect(label, options, key=key, on_change=changed, max_selections=most)

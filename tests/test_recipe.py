@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recipes.recipe import Recipe, dump_recipe, leaves, load_recipe, ready_recipes, recipe_diff, recipe_hash
+from recipes.recipe import Recipe, differences, dump_recipe, leaves, load_recipe, ready_recipes, recipe_diff, recipe_hash
 from synth.errors import RecipeError
 
 BASE = {"base_model": "starter-text"}
@@ -96,6 +96,12 @@ def test_the_hash_ignores_the_name_and_nothing_else() -> None:
 
 def test_a_diff_names_each_changed_choice() -> None:
     assert recipe_diff(load_recipe(BASE), load_recipe(BASE, ["lr=1e-3"])) == ["optim.learning_rate: 0.0002 -> 0.001"]
+
+
+def test_only_what_differs_among_several_recipes_is_listed() -> None:
+    recipes = [load_recipe(BASE, ["name=a"]), load_recipe(BASE, ["lr=1e-3"]), load_recipe(BASE, ["seed=2"])]
+    assert differences(recipes) == {"optim.learning_rate": [2e-4, 1e-3, 2e-4], "seed": [0, 0, 2]}
+    assert differences(recipes[:1]) == {}
 
 
 def test_a_recipe_is_frozen() -> None:

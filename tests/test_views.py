@@ -136,7 +136,7 @@ def test_two_tabs_with_the_same_draft_start_one_run(made: Workspace, monkeypatch
 def test_run_page_shows_figures_and_offers_the_next_step() -> None:
     app = page("runs", run="first")
     assert "Trained 20 steps" in text(app).replace("\\", "")
-    assert {m.label: m.value for m in app.metric}["Step"] == "20"
+    assert {m.label: m.value for m in app.metric}["Step"] == "20 of 20"
     assert "Compare" in [b.label for b in app.button]
 
 

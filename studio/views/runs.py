@@ -1,142 +1,174 @@
-"""Runs: history and queue; one run's curves, phases, log and remedies; several runs laid over each other."""
+"""Runs: queue and history with filters; the chosen run, polled while it goes on; others laid over it."""
 
 from __future__ import annotations
 
-import shutil
+from typing import Any
 
 import streamlit as st
 
-from recipes.recipe import dump_recipe, recipe_diff
 from recipes.run import Run
-from studio import jobs, ui
-from studio.curves import curve_frame, last_figures
-from synth.errors import RunError
+from studio import address, trash, ui
+from studio.history import RunFacts, history, matching, tags_of
+from studio.terminal import duration
+from studio.views.run_detail import detail, notes
+from synth.errors import UserError
 
-CURVES = {
-    "loss": "Loss",
-    "eval_loss": "Validation loss",
-    "learning_rate": "Learning rate",
-    "tokens_per_s": "Tokens per second",
-    "memory_mb": "Memory (MiB)",
-    "rewards/margins": "Reward margin",
-}
+ACTIVE = ("queued", "running")
+MOST_OVERLAID = 7
+ROW_PX, HEAD_PX, MOST_ROWS = 35, 38, 7
 
 
-def history() -> None:
-    """Every run, newest first."""
-    runs = jobs.list_runs(ui.workspace())
+def page() -> None:
+    """The whole page."""
+    runs = history(ui.workspace())
+    _undo()
     if not runs:
         ui.empty(
             "No run yet", "A run is one training. Start one on the **Train** page; it goes on when this page is closed."
         )
         st.page_link("views/train.py", label="Train a model", icon=":material/model_training:")
+        _trash()
         return
+    shown = _filtered(runs)
     wanted = ui.param("run")
     ids = [run.id for run in runs]
     if wanted and wanted not in ids:
         ui.show_error(f"There is no run '{wanted}' in this workspace.", "Choose another one below.")
-    left, right = st.columns([2, 3])
-    chosen = left.selectbox("Run", ids, ids.index(wanted) if wanted in ids else 0)
-    others = right.multiselect("Lay over it", [i for i in ids if i != chosen], max_selections=7)
-    ui.set_params(run=chosen)
-    run = next(r for r in runs if r.id == chosen)
-    if run.status() in ("queued", "running"):
-        live(run.id, others)
+    _table(shown)
+    listed = [run.id for run in shown]
+    if wanted in ids and wanted not in listed:
+        listed.insert(0, wanted)
+    if listed:
+        left, right = st.columns([2, 3])
+        with left:
+            chosen = address.menu("Run", listed, "run")
+        with right:
+            others = address.several("Lay over it", [i for i in listed if i != chosen], "over", MOST_OVERLAID)
+        ui.set_params(run=chosen)
+        _show(Run(ui.workspace().runs / chosen), others, tags_of(runs))
+    _trash()
+
+
+def _filtered(runs: list[RunFacts]) -> list[RunFacts]:
+    """The runs that the filters in the address leave."""
+    first, second, third = st.columns([3, 1, 1])
+    with first:
+        words = address.text("Search", "find", placeholder="id, note, tag, dataset, base model")
+    with second:
+        status = address.menu("Status", ["", *ui.STATUS_ICON], "status", show=lambda s: s or "any")
+    with third:
+        tag = address.menu("Tag", ["", *tags_of(runs)], "tag", show=lambda t: t or "any")
+    found = matching(runs, words, status, tag)
+    waiting = sum(run.status == "queued" for run in runs)
+    going = next((run.id for run in runs if run.status == "running"), None)
+    queue = f" · {ui.inert(going)} is training" if going else ""
+    queue += f" · {waiting} waiting, one training at a time" if waiting else ""
+    st.caption(f"{len(found):,} of {len(runs):,} runs{queue}")
+    return found
+
+
+def _table(runs: list[RunFacts]) -> None:
+    """The runs as a table; a click on a row opens it."""
+    import pandas as pd
+
+    if not runs:
+        ui.empty("No run fits", "Widen the search, or choose **any** status and tag.")
+        return
+    frame = pd.DataFrame(
+        {
+            "Run": [run.id for run in runs],
+            "Status": [run.status for run in runs],
+            "Dataset": [run.recipe.data.dataset for run in runs],
+            "Method": [run.recipe.method for run in runs],
+            "Base": [run.recipe.base_model for run in runs],
+            "Loss": [run.ended.loss if run.ended else None for run in runs],
+            "Took": [_took(run) for run in runs],
+            "Tags": [list(run.notes.tags) for run in runs],
+            "Note": [run.notes.note.partition("\n")[0][:80] for run in runs],
+            "Changed": pd.to_datetime([run.changed for run in runs], unit="s"),
+        }
+    )
+    columns = {
+        "Loss": st.column_config.NumberColumn(format="%.3f"),
+        "Tags": st.column_config.ListColumn(),
+        "Changed": st.column_config.DatetimeColumn(format="distance"),
+    }
+
+    def open_row() -> None:
+        selection: Any = st.session_state["runs.table"]
+        if rows := selection["selection"]["rows"]:
+            ui.set_params(run=runs[rows[0]].id)
+
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height=HEAD_PX + ROW_PX * min(len(runs), MOST_ROWS),
+        column_config=columns,
+        selection_mode="single-row",
+        on_select=open_row,
+        key="runs.table",
+    )
+
+
+def _took(run: RunFacts) -> str:
+    seconds = run.ended.seconds if run.ended else None
+    return "" if seconds is None else duration(seconds)
+
+
+def _show(run: Run, others: list[str], tags: list[str]) -> None:
+    overlaid = [Run(ui.workspace().runs / name) for name in others]
+    notes(run, tags)
+    if run.status() in ACTIVE:
+        _live(run.id, overlaid)
     else:
-        detail(run, others)
+        detail(run, overlaid)
 
 
 @st.fragment(run_every=1.0)
-def live(run_id: str, others: list[str]) -> None:
+def _live(run_id: str, others: list[Run]) -> None:
     """A run that goes on, polled until it ends."""
     run = Run(ui.workspace().runs / run_id)
-    if run.status() not in ("queued", "running"):
+    if run.status() not in ACTIVE:
         st.rerun()
     detail(run, others)
 
 
-def detail(run: Run, others: list[str]) -> None:
-    """One run: how it stands, what can be done, its curves and settings."""
-    status, ended = run.status(), run.exit()
-    with st.container(border=True):
-        st.markdown(f"#### {ui.status_label(run)}")
-        if ended and ended.sentence:
-            st.markdown(ui.inert(ended.sentence))
-        if status == "lost":
-            ui.show_error("The worker was lost: killed, possibly out of memory.", "Resume it from its last checkpoint.")
-        if status in ("queued", "running"):
-            ui.progress_bar(run.events())
-        _buttons(run, status)
-    _figures(run)
-    _curves(run, others)
-    _settings(run, others)
-    with st.expander("Log", icon=":material/terminal:", expanded=status == "failed"):
-        st.code(jobs.log_tail(run) or "Nothing was logged yet.", language=None, wrap_lines=True)
-
-
-def _buttons(run: Run, status: str) -> None:
-    task = ui.task_param()
-    first, second, third, _ = st.columns(4)
-    if status in ("queued", "running"):
-        if first.button("Stop and save", icon=":material/stop_circle:", key="stop"):
-            run.request_stop()
-            ui.flash("It will save and stop")
-            st.rerun()
+def _undo() -> None:
+    """The way back right after a deletion."""
+    name = ui.param("deleted")
+    if not name or name not in trash.deleted_runs(ui.workspace()):
         return
-    if status == "done" and first.button("Compare", type="primary", icon=":material/arrow_forward:", key="compare"):
-        query = {**task, "dataset": run.recipe.data.dataset, "run": run.id}
-        st.switch_page("views/compare.py", query_params=query)
-    if status in ("stopped", "failed", "lost") and first.button("Resume", type="primary", key="resume"):
-        with ui.sentences():
-            jobs.resume_training(run)
-            st.rerun()
-    if second.button("Clone and change", icon=":material/content_copy:", key="clone"):
-        st.switch_page("views/train.py", query_params={**task, "dataset": run.recipe.data.dataset})
-    if third.button("Delete", icon=":material/delete:", key="delete"):
-        _delete(run)
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    left.info(f"{ui.inert(trash.run_id(name))} is in the trash.", icon=":material/delete:")
+    if right.button("Undo", icon=":material/undo:", key="undo"):
+        _put_back(name)
 
 
-def _delete(run: Run) -> None:
-    """Move a run to the workspace's trash, from where it can be taken back."""
-    if run.status() in ("queued", "running"):
-        raise RunError(f"{run.id} is running.", "Stop it first.")
-    trash = ui.workspace().path / "trash"
-    trash.mkdir(parents=True, exist_ok=True)
-    shutil.move(run.path, trash / run.id)
-    ui.flash(f"{run.id} is in the workspace's trash folder")
-    ui.set_params(run=None)
+def _put_back(name: str) -> None:
+    try:
+        run_id = trash.restore_run(ui.workspace(), name)
+    except UserError as error:
+        ui.show_error(error.message, error.remedy)
+        return
+    ui.set_params(run=run_id, deleted=None)
     st.rerun()
 
 
-def _figures(run: Run) -> None:
-    figures = last_figures(run)
-    for column, (label, value) in zip(st.columns(max(1, len(figures))), figures, strict=False):
-        column.metric(label, value)
-
-
-def _curves(run: Run, others: list[str]) -> None:
-    runs = [run, *(Run(ui.workspace().runs / name) for name in others)]
-    frames = {key: frame for key in CURVES if not (frame := curve_frame(runs, key)).empty}
-    if not frames:
-        st.caption("Curves appear after the first steps.")
+def _trash() -> None:
+    """What was deleted, to be put back or removed for good."""
+    names = trash.deleted_runs(ui.workspace())
+    if not names:
         return
-    for position, (key, frame) in enumerate(frames.items()):
-        if position % 2 == 0:
-            columns = st.columns(2)
-        with columns[position % 2]:
-            st.markdown(f"**{CURVES[key]}**")
-            st.line_chart(frame, color=list(ui.PALETTE[: frame.shape[1]]), x_label="step", height=220)
-
-
-def _settings(run: Run, others: list[str]) -> None:
-    with st.expander("Recipe", icon=":material/description:"):
-        st.code(dump_recipe(run.recipe, comments=False), language="yaml")
-    for name in others:
-        differences = recipe_diff(run.recipe, Run(ui.workspace().runs / name).recipe)
-        st.markdown(f"**{ui.inert(run.id)} → {ui.inert(name)}**")
-        st.markdown("\n".join(f"- {ui.inert(d)}" for d in differences) or "No setting differs.")
+    with st.expander(f"Trash ({len(names)})", icon=":material/delete:"):
+        name = st.selectbox("Deleted run", names, format_func=trash.run_id)
+        left, right, _ = st.columns([1, 1, 2])
+        if left.button("Put back", icon=":material/undo:", key="restore"):
+            _put_back(name)
+        if right.button("Remove for good", icon=":material/delete_forever:", key="destroy"):
+            trash.destroy_run(ui.workspace(), name)
+            st.rerun()
 
 
 st.title("Runs")
 with ui.sentences():
-    history()
+    page()

@@ -12,6 +12,7 @@ from recipes.run import Run
 from studio import forms, jobs, ui
 from studio.cards import card_for
 from studio.glance import dataset_cards
+from studio.history import tuned
 from studio.models import model_choices, model_facts
 from studio.views.preflight import watch_preflight
 from synth.dataset import Card
@@ -35,17 +36,27 @@ def _pick_dataset() -> Card | None:
     return cards[chosen]
 
 
-def _pick_recipe(dataset: Card) -> dict[str, Any]:
-    """Values of the chosen ready recipe or uploaded file, with dataset, method and model filled in."""
+def _recipes(modality: str) -> dict[str, Recipe]:
+    """Recipes to begin with, by label: first that of the run to be cloned, when the address names one."""
+    found: dict[str, Recipe] = {}
+    if clone := ui.param("clone"):
+        found[f"as in {clone}"] = jobs.find_run(ui.workspace(), clone).recipe
+    found |= {name: load_recipe(name) for name in ready_recipes()}
+    return {label: recipe for label, recipe in found.items() if recipe.modality == modality}
+
+
+def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
+    """Values of the chosen recipe or uploaded file, with dataset, method and model filled in; and what it is called."""
     card = ui.chosen_card() or card_for(dataset.modality)
-    fitting = [name for name in ready_recipes() if load_recipe(name).modality == dataset.modality]
+    fitting = _recipes(dataset.modality)
     if not fitting:
         raise DataError(f"There is no recipe for {dataset.modality} yet.", "Choose a dataset of another kind.")
-    preset = fitting.index(card.recipe) if card.recipe in fitting else 0
+    labels = list(fitting)
+    preset = labels.index(card.recipe) if card.recipe in fitting and not ui.param("clone") else 0
     left, middle, right = st.columns(3)
-    ready = left.selectbox("Recipe", fitting, preset, help="A starting point; every setting can be changed below.")
+    label = left.selectbox("Recipe", labels, preset, help="A starting point; every setting can be changed below.")
     upload = right.file_uploader("… or a recipe file", ["yaml", "yml"])
-    recipe = load_recipe(yaml.safe_load(upload.getvalue()) or {}) if upload else load_recipe(ready)
+    recipe = load_recipe(yaml.safe_load(upload.getvalue()) or {}) if upload else fitting[label]
     values = recipe.model_dump(mode="json")
     models = model_choices(dataset.modality)
     names = list(dict.fromkeys([values["base_model"], *models]))
@@ -53,11 +64,12 @@ def _pick_recipe(dataset: Card) -> dict[str, Any]:
     middle.caption(ui.inert(model_facts(values["base_model"])))
     values["data"]["dataset"] = dataset.name
     if recipe.objective == "dpo":
-        done = [r.id for r in jobs.list_runs(ui.workspace()) if r.status() == "done" and r.recipe.objective == "sft"]
+        done = [run.id for run in tuned(ui.workspace(), dataset.modality) if run.recipe.objective == "sft"]
         if not done:
             raise DataError("DPO goes on from a tuned adapter, and there is none yet.", "Run a *_sft recipe first.")
-        values["adapter"] = st.selectbox("Start from the adapter of", done)
-    return values
+        preset = done.index(values["adapter"]) if values["adapter"] in done else 0
+        values["adapter"] = st.selectbox("Start from the adapter of", done, preset)
+    return values, recipe.name if upload else label
 
 
 def _settings(values: dict[str, Any], key: str) -> Recipe:
@@ -106,6 +118,6 @@ ui.steps("train")
 with ui.sentences():
     picked = _pick_dataset()
     if picked is not None:
-        draft = _pick_recipe(picked)
-        identity = f"{draft['name']}.{draft['base_model']}.{picked.name}".replace(".", "-")
+        draft, label = _pick_recipe(picked)
+        identity = f"{label}.{draft['base_model']}.{picked.name}".replace(".", "-")
         _start(_settings(draft, identity), identity)

@@ -1,0 +1,153 @@
+"""One run: how it stands, what can be done with it, its notes, answers, curves and settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from recipes.recipe import differences, dump_recipe
+from recipes.run import Run
+from studio import jobs, trash, ui
+from studio.curves import CURVES, curve_frame, events, last_figures, phases
+from studio.notes import read_notes, write_notes
+from studio.terminal import duration
+from studio.views.run_samples import show_answers
+from synth.jobdir import Status
+
+ACTIVE = ("queued", "running")
+CHART_PX = 220
+
+
+def detail(run: Run, others: Sequence[Run]) -> None:
+    """Everything of a run but its notes, with `others` laid over its curves and beside its settings."""
+    status, ended = run.status(), run.exit()
+    with st.container(border=True):
+        st.markdown(f"#### {ui.status_label(run)}")
+        if ended and ended.sentence:
+            st.markdown(ui.inert(ended.sentence))
+        if status == "lost":
+            ui.show_error("The worker was lost: killed, possibly out of memory.", "Resume it from its last checkpoint.")
+        _phases(run, status)
+        if status == "queued":
+            st.caption("It waits for its turn: one training at a time, so that each has the whole machine.")
+        elif status == "running":
+            ui.progress_bar(events(run))
+        _buttons(run, status)
+    for warning in (event["sentence"] for event in events(run) if event["kind"] == "warning"):
+        st.warning(ui.inert(warning), icon=":material/warning:")
+    _figures(run)
+    show_answers(run, status in ACTIVE)
+    _curves([run, *others])
+    _settings(run, others)
+    with st.expander("Log", icon=":material/terminal:", expanded=status == "failed"):
+        st.code(jobs.log_tail(run) or "Nothing was logged yet.", language=None, wrap_lines=True)
+
+
+def _phases(run: Run, status: Status) -> None:
+    """Named parts of the training with their times; the present one stands out."""
+    going = status == "running"
+    told = phases(run, time.time() if going else None)
+    parts = [f"{ui.inert(phase.name)} {duration(phase.seconds)}" for phase in told]
+    if parts and going:
+        parts[-1] = f"**{parts[-1]}**"
+    if parts:
+        st.markdown(" :gray[→] ".join(parts))
+
+
+def _buttons(run: Run, status: Status) -> None:
+    task = ui.task_param()
+    first, second, third, _ = st.columns(4)
+    if status in ACTIVE:
+        if first.button("Stop and save", icon=":material/stop_circle:", key="stop"):
+            run.request_stop()
+            ui.flash("It will save and stop")
+            st.rerun()
+        with second.popover("Discard", icon=":material/delete_sweep:"):
+            st.markdown("Stop without saving, and forget the checkpoints. This cannot be undone.")
+            if st.button("Stop and discard", key="discard"):
+                run.request_stop(discard=True)
+                ui.flash("It will stop and be discarded")
+                st.rerun()
+        return
+    dataset = {"dataset": run.recipe.data.dataset}
+    if status == "done" and first.button("Compare", type="primary", icon=":material/arrow_forward:", key="compare"):
+        st.switch_page("views/compare.py", query_params={**task, **dataset, "run": run.id})
+    if status in ("stopped", "failed", "lost"):
+        _resume(run, first)
+    if second.button("Clone and change", icon=":material/content_copy:", key="clone"):
+        st.switch_page("views/train.py", query_params={**task, **dataset, "clone": run.id})
+    if third.button("Delete", icon=":material/delete:", key="delete", help="It goes to the trash; you can undo that."):
+        name = trash.delete_run(ui.workspace(), run)
+        ui.set_params(run=None, over=None, deleted=name)
+        st.rerun()
+
+
+@st.cache_data(ttl=10, max_entries=64, show_spinner=False)
+def _obstacle(path: str, ended_at: float) -> str:
+    from pathlib import Path
+
+    return Run(Path(path)).obstacle()
+
+
+def _resume(run: Run, place: st.delta_generator.DeltaGenerator) -> None:
+    """The button, or why there is no going on."""
+    why = _obstacle(str(run.path), run.path.stat().st_mtime)
+    if place.button("Resume", type="primary", key="resume", disabled=bool(why), icon=":material/play_arrow:"):
+        with ui.sentences():
+            jobs.resume_training(run)
+            st.rerun()
+    if why:
+        st.caption(f"{ui.inert(why)} Clone it to start anew.")
+
+
+def notes(run: Run, known_tags: Sequence[str]) -> None:
+    """The note and tags of a run, shown and edited."""
+    written = read_notes(run.path)
+    if written.tags:
+        st.markdown(" ".join(f":blue-badge[{ui.inert(tag)}]" for tag in written.tags))
+    if written.note:
+        st.text(written.note)
+    with st.expander("Edit note and tags", icon=":material/edit_note:"), st.form(f"notes.{run.id}", border=False):
+        options = list(dict.fromkeys([*written.tags, *known_tags]))
+        tags = st.multiselect("Tags", options, written.tags, accept_new_options=True, help="Type a new one and Enter.")
+        note = st.text_area("Note", written.note, placeholder="What was tried, and what came of it")
+        if st.form_submit_button("Save note", icon=":material/save:"):
+            with ui.sentences():
+                write_notes(run, note, tags)
+                ui.flash("Note saved")
+                st.rerun()
+
+
+def _figures(run: Run) -> None:
+    figures = last_figures(run)
+    for column, (label, value) in zip(st.columns(max(1, len(figures))), figures, strict=False):
+        column.metric(label, value)
+
+
+def _curves(runs: Sequence[Run]) -> None:
+    frames = {key: frame for key in CURVES if not (frame := curve_frame(runs, key)).empty}
+    if not frames:
+        st.caption("Curves appear after the first steps.")
+        return
+    for position, (key, frame) in enumerate(frames.items()):
+        if position % 2 == 0:
+            columns = st.columns(2)
+        with columns[position % 2]:
+            st.markdown(f"**{CURVES[key]}**")
+            st.line_chart(frame, color=list(ui.PALETTE[: frame.shape[1]]), x_label="step", height=CHART_PX)
+
+
+def _settings(run: Run, others: Sequence[Run]) -> None:
+    if others:
+        runs = [run, *others]
+        differing = differences([each.recipe for each in runs])
+        st.markdown("**Settings that differ**")
+        if differing:
+            cells = {each.id: [str(values[i]) for values in differing.values()] for i, each in enumerate(runs)}
+            st.dataframe({"setting": list(differing), **cells}, hide_index=True)
+        else:
+            st.caption("None: these runs were asked for the same thing.")
+    with st.expander("Recipe", icon=":material/description:"):
+        st.code(dump_recipe(run.recipe, comments=False), language="yaml")
