@@ -20,9 +20,11 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from recipes.starters.team import join
 from recipes.starters.text_answers import answers, tallies
 from recipes.starters.text_data import FAMILIES, checked, rows
 from recipes.starters.text_data.broad import UNION, Weighted
+from recipes.starters.text_data.drills import with_drills
 from recipes.starters.text_data.row import Row
 from recipes.starters.text_growth import grow
 from recipes.starters.text_model import Shape, export, new_model
@@ -132,7 +134,7 @@ def main() -> None:
         return
     kind = KINDS[asked.name]
     model = starting_model(kind, tokenizer, asked.start_from, asked.seed)
-    trainer = Trainer(model, tokenizer, lambda rng: rows(rng, kind.families), plan, asked.out)
+    trainer = Trainer(model, tokenizer, lambda rng: with_drills(rng, rows(rng, kind.families)), plan, asked.out, join())
     resumed = trainer.resume()
     trainer.log(
         parameters=sum(p.numel() for p in model.parameters()),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from recipes.starters.team import Team
 from recipes.starters.text_data.row import Row
 from recipes.starters.text_tokenizer import END, chat_text
 
@@ -128,15 +129,24 @@ class Trainer:
     """One training with its state in a folder: `state.safetensors`, `log.jsonl`."""
 
     def __init__(
-        self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", stream: RowStream, plan: Plan, out: Path
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerFast",
+        stream: RowStream,
+        plan: Plan,
+        out: Path,
+        team: Team | None = None,
     ) -> None:
         self.model, self.tokenizer, self.stream, self.plan, self.out = model, tokenizer, stream, plan, out
+        self.team = team or Team()
         self.step, self.total, self.seconds, self.tokens, self.saves = 0, plan.steps, 0.0, 0, 0
         self.optimizers = make_optimizers(model, plan)
         out.mkdir(parents=True, exist_ok=True)
 
     def log(self, **fields: Any) -> None:
-        """Append one line to log.jsonl and print it."""
+        """Append one line to log.jsonl and print it, in the leading process."""
+        if not self.team.leads:
+            return
         line = json.dumps({"step": self.step, "seconds": round(self.seconds, 1), **fields})
         with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -191,10 +201,15 @@ class Trainer:
         """Tokens in a batch, padding left out."""
         return int((batch.documents > 0).sum())
 
+    @property
+    def place(self) -> str:
+        """What the random numbers of this process's next batch depend on."""
+        alone = f"{self.plan.seed}/{self.step}"
+        return alone if self.team.size == 1 else f"{alone}/{self.team.rank}"
+
     def batch(self) -> Any:
         """Batch number `step`."""
-        rng = random.Random(f"{self.plan.seed}/{self.step}")
-        return pack(self.tokenizer, self.stream(rng), self.plan.batch, self.plan.length)
+        return pack(self.tokenizer, self.stream(random.Random(self.place)), self.plan.batch, self.plan.length)
 
     def _plan_end(self) -> None:
         """With a time limit, the plateau ends at 1 - DECAY_FRACTION of it; the step count then fixes the rest."""
@@ -228,18 +243,20 @@ class Trainer:
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 loss = loss_of(self.model, batch)
             loss.backward()
+            self.team.average(self.model.parameters())
             scale = lr_scale(self.step, self.plan.warmup, self.total)
             norm = self._update(scale)
             losses.append(loss.item())
             self.step += 1
-            self.tokens += self.size(batch)
+            self.tokens += self.size(batch) * self.team.size
             self.seconds = time.monotonic() - started
             self._plan_end()
+            self.total = self.team.agree(self.total)
             if self.step % self.plan.log_every == 0:
                 mean = sum(losses) / len(losses)
                 self.log(loss=round(mean, 4), lr=round(scale, 3), norm=round(norm, 2), tokens=self.tokens)
                 losses = []
-            if time.monotonic() - saved > self.plan.save_sec or self.step == self.total:
+            if self.team.leads and (time.monotonic() - saved > self.plan.save_sec or self.step == self.total):
                 self.save()
                 on_save(self)
                 self.model.train()

@@ -15,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from recipes.starters.team import join
 from recipes.starters.text_training import Plan
 from recipes.starters.vision_data import FAMILIES, examples
 from recipes.starters.vision_model import build, export, load_tower
@@ -101,7 +102,7 @@ def main() -> None:
         seed=asked.seed, steps=asked.steps, minutes=asked.minutes, batch=asked.batch, length=asked.length,
         muon_lr=asked.muon_lr, adam_lr=asked.adam_lr, compile=not asked.no_compile, save_sec=asked.save_sec,
     )  # fmt: skip
-    trainer = VisionTrainer(model, processor, plan, asked.out, asked.slots)
+    trainer = VisionTrainer(model, processor, plan, asked.out, asked.slots, join())
     resumed = trainer.resume()
     size = sum(p.numel() for p in model.parameters())
     trainer.log(

@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from recipes.starters.team import join
 from recipes.starters.text_training import Plan, Trainer
 from recipes.starters.vision_data import FAMILIES, SIZE, VisionRow, rows
 from synth.vision.canvas import COLOURS
@@ -107,7 +108,7 @@ class TowerTrainer(Trainer):
 
     def batch(self) -> Read:
         """Batch number `step`."""
-        stream = rows(Random(f"tower/{self.plan.seed}/{self.step}"), list_share=1.0)
+        stream = rows(Random(f"tower/{self.place}"), list_share=1.0)
         return collate([next(stream) for _ in range(self.plan.batch)])
 
 
@@ -168,7 +169,7 @@ def main() -> None:
         seed=asked.seed, steps=asked.steps, minutes=asked.minutes, batch=asked.batch, muon_lr=asked.muon_lr,
         adam_lr=asked.adam_lr, compile=not asked.no_compile, save_sec=asked.save_sec,
     )  # fmt: skip
-    trainer = TowerTrainer(model, None, None, plan, asked.out)  # type: ignore[arg-type]
+    trainer = TowerTrainer(model, None, None, plan, asked.out, join())  # type: ignore[arg-type]
     trainer.log(parameters=sum(p.numel() for p in model.parameters()), resumed=trainer.resume(), plan=plan._asdict())
     trainer.run(measure_and_save)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from recipes.starters.team import Team
 from recipes.starters.text_tokenizer import END, START
 from recipes.starters.text_training import Plan, Trainer
 from recipes.starters.vision_data import SIZE, VisionRow, rows
@@ -129,8 +130,10 @@ def pictured_loss(model: Any, batch: Pictured) -> torch.Tensor:
 class VisionTrainer(Trainer):
     """The text starters' loop over pictured batches."""
 
-    def __init__(self, model: Any, processor: Any, plan: Plan, out: Path, slots: int) -> None:
-        super().__init__(model, processor.tokenizer, None, plan, out)  # type: ignore[arg-type]
+    def __init__(
+        self, model: Any, processor: Any, plan: Plan, out: Path, slots: int, team: Team | None = None
+    ) -> None:
+        super().__init__(model, processor.tokenizer, None, plan, out, team)  # type: ignore[arg-type]
         self.processor, self.slots = processor, slots
 
     def loss(self, model: Any, batch: Pictured) -> torch.Tensor:
@@ -139,7 +142,7 @@ class VisionTrainer(Trainer):
 
     def batch(self) -> Pictured:
         """Batch number `step`."""
-        rng = Random(f"vision/{self.plan.seed}/{self.step}")
+        rng = Random(f"vision/{self.place}")
         share = LIST_END + (LIST_START - LIST_END) * math.exp(-self.step / LIST_FADE_STEPS)
         image_id = self.model.config.image_token_id
         return pack(self.tokenizer, rows(rng, share), self.plan.batch, self.plan.length, image_id, self.slots)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FEW_SHOT_SHARE = 0.15
 SYSTEM_SHARE = 0.2
-GENERATOR_VERSION = "3"
+GENERATOR_VERSION = "4"
 
 # Weight of each generator in the stream; several may feed one family.
 FAMILIES: Mapping[str, tuple[tuple[Generator, float], ...]] = {
@@ -48,10 +48,10 @@ FAMILIES: Mapping[str, tuple[tuple[Generator, float], ...]] = {
     "comparing": ((words.comparing, 4),),
     "ages": ((words.ages, 2),),
     "distances": ((words.distances, 3),),
-    "which": ((compare.which, 2),),
-    "extreme": ((compare.extreme, 3),),
-    "order": ((compare.order, 3),),
-    "spread": ((compare.spread, 2),),
+    "which": ((compare.which, 4),),
+    "extreme": ((compare.extreme, 4),),
+    "order": ((compare.order, 4),),
+    "spread": ((compare.spread, 3),),
     "units": ((units.convert, 4),),
     "mixed_units": ((units.mixed, 3),),
     "measured": ((units.measured, 3),),

@@ -62,10 +62,10 @@ def _asked(rng: random.Random, sign: str, a: Number, b: Number, money: bool) -> 
 
 
 def addition(rng: random.Random) -> Row:
-    """Two numbers to five digits, or with one or two decimals."""
+    """Two numbers to five digits, with one decimal, or money."""
     kind = rng.randrange(4)
     money = kind == 3
-    decimals = (0, 0, rng.randint(1, 2), 2)[kind]
+    decimals = (0, 0, 1, 2)[kind]
     a, b = quantity(rng, 5 if not decimals else 4, decimals), quantity(rng, 5 if not decimals else 3, decimals)
     if rng.random() < 0.1 and decimals:
         b = Decimal(int(b))
@@ -74,10 +74,10 @@ def addition(rng: random.Random) -> Row:
 
 
 def subtraction(rng: random.Random) -> Row:
-    """Two numbers to five digits, or with one or two decimals; the result is never negative."""
+    """Two numbers to five digits, with one decimal, or money; the result is never negative."""
     kind = rng.randrange(4)
     money = kind == 3
-    decimals = (0, 0, rng.randint(1, 2), 2)[kind]
+    decimals = (0, 0, 1, 2)[kind]
     a, b = quantity(rng, 5 if not decimals else 4, decimals), quantity(rng, 4, decimals)
     if rng.random() < 0.2 and decimals:
         a = Decimal(int(a))

@@ -1,16 +1,18 @@
 """Comparisons: which number is larger or smaller, largest and smallest of a list, putting in order.
 
-The working is explicit: pairs for two numbers, one running winner for a list, one pick a line for an order.
+The working is explicit: pairs for two numbers, one running winner for a list, one insertion a line for an order.
 """
 
 import random
+from bisect import insort
+from collections.abc import Sequence
 from decimal import Decimal
 
 from recipes.starters.text_data.row import FIRST, Row, calculation, pick
 from synth.working import show, sub
 
 
-def _numbers(rng: random.Random, count: int) -> list[Decimal]:
+def close_numbers(rng: random.Random, count: int) -> list[Decimal]:
     """Different numbers of one kind: small, large, close together, or decimals."""
     kind = rng.randrange(4)
     drawn: set[Decimal] = set()
@@ -29,7 +31,7 @@ def _numbers(rng: random.Random, count: int) -> list[Decimal]:
     return values
 
 
-def _padded(values: list[Decimal]) -> list[str]:
+def padded(values: list[Decimal]) -> list[str]:
     """The same number of decimals for all, as one writes them under each other to compare."""
     decimals = max(max(0, -int(value.normalize().as_tuple().exponent)) for value in values)
     return [f"{value:.{decimals}f}" for value in values]
@@ -37,7 +39,7 @@ def _padded(values: list[Decimal]) -> list[str]:
 
 def which(rng: random.Random) -> Row:
     """The larger or smaller of two numbers, and who has more."""
-    a, b = _numbers(rng, 2)
+    a, b = close_numbers(rng, 2)
     want = rng.choice(["larger", "smaller"])
     n, m = rng.sample(FIRST, 2)
     synonyms = {"larger": ["larger", "greater", "bigger", "higher"], "smaller": ["smaller", "lower", "less"]}
@@ -54,7 +56,7 @@ def which(rng: random.Random) -> Row:
             "{n} has {a} points and {m} has {b}. Whose number is {w}? Give the number.",
         ),
     )
-    first, second = _padded([a, b])
+    first, second = padded([a, b])
     answer = max(a, b) if want == "larger" else min(a, b)
     line = f"{first} {'<' if a < b else '>'} {second}"
     text = ask.text.format(w=word, a=show(a), b=show(b), n=n, m=m)
@@ -63,7 +65,7 @@ def which(rng: random.Random) -> Row:
 
 def extreme(rng: random.Random) -> Row:
     """The largest or smallest of three to five numbers; each line compares the best so far with the next."""
-    values = _numbers(rng, rng.randint(3, 5))
+    values = close_numbers(rng, rng.randint(3, 5))
     want = rng.choice(["largest", "smallest"])
     synonyms = {
         "largest": ["largest", "greatest", "biggest", "highest", "maximum"],
@@ -82,7 +84,7 @@ def extreme(rng: random.Random) -> Row:
     )
     best, lines = values[0], []
     for value in values[1:]:
-        first, second = _padded([best, value])
+        first, second = padded([best, value])
         lines.append(f"{first} {'<' if best < value else '>'} {second}")
         best = max(best, value) if want == "largest" else min(best, value)
     text = ask.text.format(w=rng.choice(synonyms[want]), l=", ".join(map(show, values)))
@@ -91,7 +93,7 @@ def extreme(rng: random.Random) -> Row:
 
 def spread(rng: random.Random) -> Row:
     """The difference of the larger and the smaller of two amounts, whichever comes first."""
-    a, b = _numbers(rng, 2)
+    a, b = close_numbers(rng, 2)
     n, m = rng.sample(FIRST, 2)
     ask = pick(
         rng,
@@ -107,9 +109,18 @@ def spread(rng: random.Random) -> Row:
     return calculation(text, [sub(large, small)], show(large - small), "spread", str(ask.place))
 
 
+def placed(values: Sequence[Decimal], rising: bool) -> list[str]:
+    """Insertion: each line puts the next number among those before it, so that every step is a comparison of two."""
+    ordered, lines = [values[0]], []
+    for value in values[1:]:
+        insort(ordered, value, key=lambda number: number if rising else -number)
+        lines.append(", ".join(map(show, ordered)))
+    return lines
+
+
 def order(rng: random.Random) -> Row:
-    """Three or four numbers from small to large or back; each line names the pick and what is left."""
-    left = _numbers(rng, rng.choice((3, 3, 4)))
+    """Three or four numbers from small to large or back."""
+    left = close_numbers(rng, rng.choice((3, 3, 4)))
     rising = rng.random() < 0.6
     up = ("from smallest to largest", "in ascending order", "from low to high", "in increasing order")
     down = ("from largest to smallest", "in descending order", "from high to low", "in decreasing order")
@@ -118,12 +129,6 @@ def order(rng: random.Random) -> Row:
     )
     way = pick(rng, up if rising else down)
     text = ask.text.format(w=way.text, l=", ".join(map(show, left)))
-    lines, done = [], []
-    while len(left) > 1:
-        best = min(left) if rising else max(left)
-        left.remove(best)
-        done.append(show(best))
-        lines.append(f"{show(best)} then {', '.join(map(show, left))}")
-    done.append(show(left[0]))
-    row = calculation(text, lines, ", ".join(done), "order", f"{ask.place}.{way.place}")
+    lines = placed(left, rising)
+    row = calculation(text, lines, lines[-1], "order", f"{ask.place}.{way.place}")
     return row._replace(scorer="exact")

@@ -154,7 +154,7 @@ def add_days(rng: random.Random) -> Row:
     """Up to 40 days after or before a date, with the lengths of the months passed."""
     day, count = _day(rng), rng.randint(1, 40)
     later = rng.random() < 0.6
-    lines: list[str] = []
+    lines = [day.isoformat()]
     forms: Sequence[str]
     if later:
         number, at = day.day + count, day
@@ -196,10 +196,11 @@ def days_between(rng: random.Random) -> Row:
     length = _month_length(day)
     rest = length - day.day
     end = day + datetime.timedelta(days=rng.randint(1, rest + 28))
+    lines = [f"{day.isoformat()} to {end.isoformat()}"]
     if end.month == day.month:
-        lines = [sub(end.day, day.day)]
+        lines.append(sub(end.day, day.day))
     else:
-        lines = [f"{MONTHS[day.month - 1]} {day.year} has {length} days", sub(length, day.day), add(rest, end.day)]
+        lines += [f"{MONTHS[day.month - 1]} {day.year} has {length} days", sub(length, day.day), add(rest, end.day)]
     form = pick(
         rng,
         (
