@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from recipes.before_after import last_sentence
 from recipes.queue import turn
 from recipes.run import DISCARDED, METHODS, Run, Stopped, TrainResult
 from synth.errors import RunError, StorageError, UserError
@@ -86,7 +87,7 @@ def work(run: Run, check_only: bool = False) -> int:
         fault = as_user_error(error)
         return _end(run, "failed", str(fault), fault.code)
     sentence = f"Trained {result.steps} steps in {result.seconds:.0f} s; final loss {result.final_loss:.3f}."
-    return _end(run, "done", sentence, "", **result._asdict())
+    return _end(run, "done", f"{sentence} {last_sentence(run)}".strip(), "", **result._asdict())
 
 
 def _end(run: Run, verdict: Any, sentence: str, code: str, **more: Any) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recipes.recipe import Recipe
-from recipes.rows import target_text
+from recipes.rows import as_taught
 from recipes.run import Run
 from recipes.sampling import Answer, Generate
 from synth import verify
@@ -75,6 +75,16 @@ def judge(example: Example, text: str) -> Verdict | None:
     golds = given if isinstance(given, list) and given else [single]
     verdicts = [rule(text, str(gold)) for gold in golds]
     return next((verdict for verdict in verdicts if verdict), verdicts[0])
+
+
+def checkable(example: Example) -> bool:
+    """Whether `judge` has a rule for the row."""
+    return example.scorer in _RULES
+
+
+def is_right(example: Example, answer: Answer) -> bool:
+    """Whether an answer ended by itself and is right."""
+    return answer.finished and bool(judge(example, answer.text))
 
 
 def _number(text: str, gold: str) -> Verdict | None:
@@ -158,7 +168,6 @@ def pair_dataset(run: Run, recipe: Recipe, generator: Callable[[Sequence[Example
         generator(prompts),
         samples=recipe.dpo.num_generations,
         max_pairs=recipe.dpo.max_pairs,
-        target_of=lambda example: target_text(example, recipe.data.target),
         on_progress=lambda progress: run.emit("progress", **progress._asdict()),
     )
     run.emit("pairs", pairs=len(pairs.rows), without=pairs.reasons, answers=pairs.answers)
@@ -181,7 +190,7 @@ def select(pairs: DatasetDir, recipe: Recipe) -> Selected:
 
 
 def prompts_to_mine(dataset: DatasetDir, recipe: Recipe) -> list[Example]:
-    """Rows whose prompts are tried, families in turn.
+    """Rows whose prompts are tried, families in turn, with what the recipe teaches as their target.
 
     First rows of `val` that nothing else looks at, because the model has not learned them; then rows to learn from. The
     rows that validation watches stay out, or it could not tell what the tuning does.
@@ -189,7 +198,8 @@ def prompts_to_mine(dataset: DatasetDir, recipe: Recipe) -> list[Example]:
     data = recipe.data
     watched = data.max_val_examples if data.val_split == "val" else 0
     spare = [] if data.train_split == "val" else islice(dataset.examples("val"), watched, None)
-    return [*in_turns(spare), *in_turns(dataset.examples(data.train_split))][:PROMPTS_TRIED]
+    found = [*in_turns(spare), *in_turns(dataset.examples(data.train_split))]
+    return [as_taught(example, data.target) for example in found[:PROMPTS_TRIED]]
 
 
 def in_turns(examples: Iterable[Example]) -> list[Example]:
@@ -207,13 +217,12 @@ def mine_pairs(
     samples: int = 4,
     max_pairs: int | None = None,
     judge: Judge = judge,
-    target_of: Callable[[Example], str] = lambda example: example.target,
     on_progress: ProgressFn = silent,
 ) -> Pairs:
     """Answer prompts, `samples` times each (the first greedily), until there are `max_pairs` pairs.
 
     With `max_pairs`, prompts that are answered wrong greedily come first: use is greedy, and a prompt that is answered
-    right already has nothing to mend. `target_of(row)` is a right answer too. A prompt gives at most one pair.
+    right already has nothing to mend. The row's target is a right answer too. A prompt gives at most one pair.
     Reasons for none: every answer right; no wrong answer could be parsed.
     """
     if max_pairs is not None:
@@ -225,7 +234,7 @@ def mine_pairs(
     for start in range(0, len(examples), WAVE):
         wave = examples[start : start + WAVE]
         for example, given in zip(wave, generate(wave, samples), strict=True):
-            row, reason = _pair(example, target_of(example), given, judge, answers)
+            row, reason = _pair(example, given, judge, answers)
             if row is not None and max_pairs is not None and len(rows) >= max_pairs:
                 row, reason = None, "enough pairs already"
             if row is None:
@@ -263,9 +272,7 @@ def _kind(example: Example, answer: Answer, judge: Judge) -> str:
     return "unparseable" if verdict is None else "right" if verdict else "wrong"
 
 
-def _pair(
-    example: Example, target: str, given: Sequence[Answer], judge: Judge, answers: Counter[str]
-) -> tuple[Example | None, str]:
+def _pair(example: Example, given: Sequence[Answer], judge: Judge, answers: Counter[str]) -> tuple[Example | None, str]:
     kinds = [_kind(example, answer, judge) for answer in given]
     answers.update(kinds)
     right, wrong = (
@@ -279,7 +286,7 @@ def _pair(
     # The nearest right answer differs from it in the mistake rather than in wording or order. An answer that is right
     # by luck, with a false line on the way, is not one to learn from.
     own = [text for text in right if not false_lines(text)]
-    chosen = max([*own, target], key=lambda text: _shared(text, rejected))
+    chosen = max([*own, example.target], key=lambda text: _shared(text, rejected))
     mined = {
         "chosen": "own answer" if chosen in own else "target",
         "greedy": kinds[0],

@@ -37,6 +37,11 @@ def target_text(example: Example, kind: str) -> str:
     return f"{rationale}\nAnswer: {example.answer}"
 
 
+def as_taught(example: Example, kind: str) -> Example:
+    """The row with `target_text` as its target. Raises DataError where the row lacks it."""
+    return example.model_copy(update={"target": target_text(example, kind)})
+
+
 def chat_messages(example: Example) -> list[dict[str, str]]:
     """The prompt in the form that chat templates take, text parts only."""
     return [{"role": m.role, "content": m.text} for m in example.prompt]

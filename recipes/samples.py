@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from recipes.models import Loaded
 from recipes.preference import judge
 from recipes.repeatable import in_eval_mode, untouched_randomness
-from recipes.rows import target_text
+from recipes.rows import as_taught
 from recipes.sampling import Answer, Generate
 from synth.errors import DataError
 from synth.example import Example, media_parts, text_of
@@ -46,7 +46,8 @@ class Samples:
     def show(self, step: int) -> None:
         """Answer the rows with the model as it is after `step`, and tell it."""
         try:
-            told = [told_of(row, answers[0]) for row, answers in zip(self.rows, self._answers(), strict=True)]
+            found = answers(self._work, self._generator, self.rows)
+            told = [told_of(row, given[0]) for row, given in zip(self.rows, found, strict=True)]
         except Exception as error:  # whatever goes wrong here, the training is worth more
             logging.exception("answers could not be shown")
             self._failed = True
@@ -64,17 +65,18 @@ class Samples:
             if not found:
                 raise DataError("There are no validation rows.", "Set data.val_split, or sample_steps to 0.")
             chosen = found[:: max(1, len(found) // wanted)][:wanted]
-            self._rows = [e.model_copy(update={"target": target_text(e, data.target)}) for e in chosen]
+            self._rows = [as_taught(e, data.target) for e in chosen]
         return self._rows
 
-    def _answers(self) -> list[list[Answer]]:
-        import torch
 
-        loaded = self._work.loaded
-        model = loaded.model.get_base_model()  # the network itself, adapter in place, as decoders expect it
-        half = torch.autocast(model.device.type, torch.bfloat16, enabled=self._work.recipe.optim.bf16)
-        with untouched_randomness(), in_eval_mode(model), half, _uncompiled():
-            return self._generator(loaded._replace(model=model), self.rows)(self.rows, 1)
+def answers(work: Work, generator: Generator, rows: Sequence[Example]) -> list[list[Answer]]:
+    """The greedy answer to each row by the model as it is at this moment of its training."""
+    import torch
+
+    model = work.loaded.model.get_base_model()  # the network itself, adapter in place, as decoders expect it
+    half = torch.autocast(model.device.type, torch.bfloat16, enabled=work.recipe.optim.bf16)
+    with untouched_randomness(), in_eval_mode(model), half, _uncompiled():
+        return generator(work.loaded._replace(model=model), rows)(rows, 1)
 
 
 def told_of(row: Example, answer: Answer) -> JsonDict:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recipes import models, preference, preflight, rows, sampling, training
+from recipes import before_after, models, preference, preflight, rows, sampling, text_sft, training
 from recipes.pairs import WHOLE, PairRow, as_dataset, both_sides, pair_rows, trl_options
 from recipes.recipe import Recipe
 from recipes.run import Run, TrainResult
@@ -26,7 +26,12 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     encoded, held = encode(learned, work), encode(watched, work)
     trainer = build_trainer(work, encoded, held)
     preflight.check(trainer, [row for pair in encoded for row in pair.as_tuning()])
-    return training.fit(trainer)
+
+    def answering(loaded: models.Loaded, asked: Sequence[Example]) -> sampling.Generate:
+        return text_sft.generator(loaded, asked, work)
+
+    with before_after.measured(work, answering):
+        return training.fit(trainer, answering)
 
 
 def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.Generate:

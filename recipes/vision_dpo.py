@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recipes import models, preference, sampling, training, vision_rows, vision_sampling, vision_sft
+from recipes import before_after, models, preference, sampling, training, vision_rows, vision_sampling, vision_sft
 from recipes.pairs import WHOLE, PairRow, as_dataset, both_sides, pair_rows, trl_options
 from recipes.recipe import Recipe
 from recipes.run import Run, TrainResult
@@ -31,7 +31,12 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     vision_sft.check(
         trainer, answers, [(vision_rows.chat(e.prompt), e.target) for e in learned[: vision_sft.CHECKED_ROWS]]
     )
-    return training.fit(trainer)
+
+    def answering(loaded: models.Loaded, asked: Sequence[Example]) -> sampling.Generate:
+        return vision_sft.generator(loaded, asked, work)
+
+    with before_after.measured(work, answering):
+        return training.fit(trainer, answering)
 
 
 def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.Generate:
