@@ -37,7 +37,8 @@ def menu(
 
 def text(label: str, param: str, forget: Sequence[str] = (), placeholder: str = "") -> str:
     """A line of text, without outer white space."""
-    return st.text_input(label, placeholder=placeholder, **_key(param, ui.param(param) or "", forget)).strip()
+    typed = st.text_input(label, placeholder=placeholder, **_key(param, ui.param(param) or "", forget))
+    return str(typed).strip()
 
 
 def number(label: str, low: int, high: int, param: str) -> int:

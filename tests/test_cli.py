@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from studio.cli import app, main
+from synth.dataset import DatasetDir
+from synth.errors import DataError, RecipeError
 from synth.workspace import Workspace
 
 
@@ -64,3 +67,66 @@ def test_user_errors_have_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: 
         main()
     assert caught.value.code == 1
     assert capsys.readouterr().err == "Error: 'train' is not a setting. Write settings as key=value.\n"
+
+
+@pytest.fixture
+def small(workspace: Workspace) -> DatasetDir:
+    import filled
+
+    filled.dataset(workspace, "small", rows=5)
+    return DatasetDir(workspace.datasets / "small")
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    app(["data", *arguments], standalone_mode=False)
+    return capsys.readouterr().out
+
+
+def test_rows_are_reviewed_and_the_dataset_made_headless(
+    capsys: pytest.CaptureFixture[str], small: DatasetDir, workspace: Workspace
+) -> None:
+    first, second, third = (row.id for row in islice(small.examples("train"), 3))
+    assert first[:12] in said(capsys, "show", "small", "--rows", "1")
+    said(capsys, "review", "approve", "small", first[:12], "--by", "Ada")
+    said(capsys, "review", "reject", "small", second, "--reason", "dull", "--by", "Ada")
+    with pytest.raises(DataError, match="8 is not 2"):
+        app(["data", "review", "edit", "small", third, "--target", "Answer: 8"], standalone_mode=False)
+    edited = said(capsys, "review", "edit", "small", third, "--answer", "8", "--insist", "--by", "Bo")
+    assert "edited answer, target, by Bo" in edited
+    listed = said(capsys, "review", "list", "small")
+    assert "1 approved, 1 rejected, 1 edited of 35 rows" in listed
+    assert "dull" in listed
+    assert third[:12] not in said(capsys, "review", "list", "small", "--state", "rejected")
+    trail = json.loads(said(capsys, "review", "list", "small", "--row", third, "--json"))["rows"][third]
+    assert trail["decisions"][0]["changes"]["answer"] == {"before": "2", "after": "8"}
+    made = json.loads(said(capsys, "review", "apply", "small", "--as", "clean", "--json"))
+    assert made["splits"]["train"] == 4
+    assert made["rejected"] == {"rejected by hand: dull": 1}
+    said(capsys, "review", "reset", "small", first)
+    assert "0 approved" in said(capsys, "review", "list", "small")
+
+
+def test_curate_says_what_it_would_drop_and_drops_it_when_named(
+    capsys: pytest.CaptureFixture[str], small: DatasetDir, workspace: Workspace
+) -> None:
+    looked = said(capsys, "curate", "small", "min_prompt_chars=18")
+    assert "would keep 0 train" in looked
+    assert "25: the question is too short\n[test · " in looked
+    assert [p.name for p in workspace.datasets.iterdir()] == ["small"]
+    with pytest.raises(RecipeError, match="did you mean 'near'"):
+        app(["data", "curate", "small", "neer=1"], standalone_mode=False)
+    made = json.loads(said(capsys, "curate", "small", "max_prompt_chars=17", "--as", "short", "--json"))
+    assert made["rejected"] == {"the question is too long": 10}
+
+
+def test_columns_of_pictures_are_mapped_headless(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, workspace: Workspace
+) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "rows.csv").write_text("bild,frage,antwort,split\na.png,Was?,Rot,test\n")
+    columns = [o for pair in ("path=bild", "question=frage", "answer=antwort", "split=") for o in ("--map", pair)]
+    arguments = ["import", str(tmp_path / "rows.csv"), "-n", "mine", "--modality", "vision", *columns]
+    assert "1 rows kept, 0 set aside" in said(capsys, *arguments)
+    assert DatasetDir(workspace.datasets / "mine").card.spec["mapping"]["split"] == ""
