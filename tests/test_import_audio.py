@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from synth.audio.files import read_audio
+from synth.audio.files import decode, read_audio
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.import_audio import detect, import_audio
@@ -148,3 +149,25 @@ def test_a_folder_without_a_known_layout_says_what_to_add(tmp_path: Path, worksp
     with pytest.raises(DataError, match=r"metadata\.csv or metadata\.jsonl"):
         import_audio(tmp_path, "none", workspace)
     assert not (workspace.datasets / "none").exists()
+
+
+def test_hours_of_sound_in_a_small_file_are_refused_before_they_take_memory(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "hours.flac", np.zeros(2 * 3600 * 4000, dtype=np.int16), 4000)
+    content = (tmp_path / "hours.flac").read_bytes()
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="lasts 7200 s"):
+            decode(content, "hours.flac")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_absurd_sizes_rates_and_channels_are_refused_by_their_headers(tmp_path: Path) -> None:
+    with (tmp_path / "huge.wav").open("wb") as file:
+        file.truncate(65 << 20)
+    soundfile.write(tmp_path / "slow.wav", np.zeros(100), 100)
+    soundfile.write(tmp_path / "crowd.wav", np.zeros((100, 40)), 16_000)
+    for name, sentence in (("huge", "more than 64 MiB"), ("slow", "claims 100 Hz"), ("crowd", "40 channels")):
+        with pytest.raises(DataError, match=sentence):
+            read_audio(tmp_path / f"{name}.wav")
