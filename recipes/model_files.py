@@ -14,7 +14,10 @@ from synth.storage import read_json, sha256_bytes, sha256_file
 
 STARTERS = Path(__file__).parent / "starters" / "weights"
 BASE_STAMP = "base.json"
+RESERVED = "starter-"
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+
+SPEECH = ("whisper", "moonshine", "qwen3_asr")  # model types that `recipes.listeners` knows
 
 Modality = Literal["text", "vision", "audio"]
 
@@ -30,19 +33,28 @@ class ModelRef(NamedTuple):
 
 
 def resolve(ref: str, revision: str | None = None) -> ModelRef:
-    """Find the files of a base model, fetching a hub id once. Raises ModelError."""
+    """Find the files of a base model, fetching a hub id once. Raises ModelError.
+
+    Bare names that begin with `starter-` belong to the embedded starters; a folder of such a name is `./starter-…`.
+    """
     starter, folder = STARTERS / ref, Path(ref).expanduser()
     if "/" not in ref and (starter / "config.json").is_file():
         return ModelRef(ref, "starter", starter, None, modality_of(starter))
-    if (folder / "config.json").is_file():
+    reserved = ref.startswith(RESERVED) and "/" not in ref
+    if (folder / "config.json").is_file() and not reserved:
         return ModelRef(ref, "path", folder.absolute(), None, modality_of(folder))
-    if folder.is_dir():
+    if folder.is_dir() and not reserved:
         raise ModelError(f"The folder {ref} holds no config.json, so it is not a model.", "Name a model's folder.")
     if ref.count("/") != 1 or ref.startswith((".", "/", "~")):
         names = starters()
         listing = f"Embedded starters: {', '.join(names)}." if names else "No starter is installed."
         hint = did_you_mean(ref, names)
-        raise ModelError(f"There is no model '{ref}'{hint}.", f"{listing} Or give a folder or a hub id (owner/name).")
+        other = (
+            f"The folder of that name is './{ref}'."
+            if folder.is_dir()
+            else "Or give a folder or a hub id (owner/name)."
+        )
+        raise ModelError(f"There is no model '{ref}'{hint}.", f"{listing} {other}")
     path = _from_hub(ref, revision)
     return ModelRef(ref, "hub", path, path.name, modality_of(path))
 
@@ -74,7 +86,7 @@ def _from_hub(ref: str, revision: str | None) -> Path:
 def modality_of(path: Path) -> Modality:
     """What a model reads besides text, from its config.json."""
     config = read_json(path / "config.json")
-    if config.get("model_type") == "whisper":
+    if config.get("model_type") in SPEECH:
         return "audio"
     return "vision" if "vision_config" in config else "text"
 
@@ -93,10 +105,13 @@ def _sha256_of(files: tuple[tuple[str, int, int], ...]) -> str:
 
 
 def find_adapter(name: str, runs: Path | None) -> Path:
-    """Folder of an adapter, by its path or by the id of a finished run in the folder `runs`. Raises ModelError."""
+    """Folder of an adapter, by the id of a finished run in the folder `runs` or by its path. Raises ModelError.
+
+    A bare name is a run's id first.
+    """
     candidates = [Path(name).expanduser(), Path(name).expanduser() / "adapter"]
     if runs is not None:
-        candidates.append(runs / name / "adapter")
+        candidates.insert(0 if "/" not in name else 2, runs / name / "adapter")
     for folder in candidates:
         if (folder / "adapter_config.json").is_file():
             return folder.absolute()

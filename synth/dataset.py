@@ -204,13 +204,15 @@ def readme(card: Card) -> str:
 
 
 def open_dataset(name_or_path: str | Path, datasets: Path) -> DatasetDir:
-    """A dataset by path, or by name in the workspace's `datasets` folder. Raises DataError with the nearest name."""
-    direct = Path(name_or_path)
-    if (direct / CARD).is_file():
-        return DatasetDir(direct)
-    named = datasets / str(name_or_path)
-    if (named / CARD).is_file():
-        return DatasetDir(named)
+    """A dataset by name in the workspace's `datasets` folder, or by path. Raises DataError with the nearest name.
+
+    A bare name is one of the workspace first; a folder of the same name is `./NAME`.
+    """
+    direct, named = Path(name_or_path), datasets / str(name_or_path)
+    order = (direct, named) if "/" in str(name_or_path) else (named, direct)
+    for folder in order:
+        if (folder / CARD).is_file():
+            return DatasetDir(folder)
     known = sorted(p.parent.name for p in datasets.glob(f"*/{CARD}"))
     hint = did_you_mean(str(name_or_path), known)
     listing = f"Known: {', '.join(known)}." if known else "There is none yet; make one with `smolstudio synth`."

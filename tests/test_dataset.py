@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -50,6 +52,16 @@ def test_unknown_dataset_names_the_nearest(workspace: Workspace) -> None:
     write(workspace, "invoices")
     with pytest.raises(DataError, match="did you mean 'invoices'"):
         open_dataset("invoice", workspace.datasets)
+
+
+def test_a_name_is_the_workspaces_before_it_is_a_folder_here(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(workspace, "invoices")
+    shutil.copytree(workspace.datasets / "invoices", tmp_path / "here/invoices")
+    monkeypatch.chdir(tmp_path / "here")
+    assert open_dataset("invoices", workspace.datasets).path == workspace.datasets / "invoices"
+    assert open_dataset("./invoices", workspace.datasets).path == Path("invoices")
 
 
 def test_media_reference_cannot_leave_the_dataset(workspace: Workspace) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import tiny_llama
 
-from recipes import models
+from recipes import model_files, models
 from recipes.recipe import load_recipe
 from synth.errors import ModelError
 
@@ -160,6 +160,31 @@ def test_a_model_that_cannot_be_found_ends_in_a_sentence_with_a_remedy(ref: str,
         models.resolve(ref)
     assert caught.value.code == code
     assert caught.value.remedy
+
+
+def test_a_folder_here_never_stands_in_for_a_starter(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = tmp_path / "embedded"
+    for folder in (tmp_path / "starter-audio", tmp_path / "starter-mine", embedded / "starter-mine"):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text((base / "config.json").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model_files, "STARTERS", embedded)
+    assert models.resolve("starter-mine").path == embedded / "starter-mine"
+    assert models.resolve("./starter-mine").kind == "path"
+    with pytest.raises(ModelError, match="There is no model 'starter-audio'") as caught:
+        models.resolve("starter-audio")
+    assert "./starter-audio" in caught.value.remedy
+
+
+def test_the_name_of_a_run_wins_over_a_folder_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (tmp_path / "runs/first/adapter", tmp_path / "first"):
+        folder.mkdir(parents=True)
+        (folder / "adapter_config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert models.find_adapter("first", tmp_path / "runs") == tmp_path / "runs/first/adapter"
+    assert models.find_adapter("./first", tmp_path / "runs") == tmp_path / "first"
 
 
 def test_weights_that_are_not_safetensors_are_not_read(base: Path, tmp_path: Path) -> None:
