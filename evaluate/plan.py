@@ -2,7 +2,7 @@
 
     smolstudio compare plan.yaml
 
-Reads, checks and writes plans; runs nothing. API keys are named by environment variable, never written down.
+Reads, checks and writes plans; runs nothing. API keys are named, never written down.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SystemPlan(_Frozen):
         default=None, ge=1, le=4096, description="Rows answered at once; automatic when empty."
     )
     base_url: str | None = Field(default=None, description="Endpoint address; OPENAI_BASE_URL when empty.")
-    api_key_env: str = Field(default="OPENAI_API_KEY", description="Environment variable that holds the key.")
+    api_key_env: str = Field(default="OPENAI_API_KEY", description="Name of the key: in the environment, or else in the keyring.")
     api: Literal["auto", "chat", "transcriptions"] = Field(
         default="auto", description="Route of an endpoint; auto = transcriptions for whisper and transcribe models."
     )

@@ -1,8 +1,7 @@
-"""Endpoints that a workspace knows: address, model and the *name* of the environment variable that holds the key."""
+"""Endpoints that a workspace knows: address, model and the *name* of the key, never the key."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,11 +21,6 @@ class Endpoint(BaseModel):
     base_url: str = Field(pattern=r"^https?://\S+$")
     model: str = Field(min_length=1)
     api_key_env: str = Field(default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-
-    @property
-    def has_key(self) -> bool:
-        """Whether the variable is set where the studio runs."""
-        return bool(os.environ.get(self.api_key_env))
 
     def system(self) -> dict[str, Any]:
         """The fields of a plan's system."""

@@ -183,7 +183,7 @@ def test_settings_never_shows_a_key(made: Workspace, monkeypatch: pytest.MonkeyP
         "Name": "mini",
         "Address": "https://example.test/v1",
         "Model": "mini-1",
-        "Variable with the key": "MY_KEY",
+        "Name of the key": "MY_KEY",
     }.items():
         next(i for i in app.text_input if i.label == label).set_value(value)
     next(b for b in app.button if b.label == "Add").click().run()

@@ -168,7 +168,7 @@ class EspeakVoice:
 class EndpointVoice:
     """An OpenAI-compatible `/v1/audio/speech` endpoint as a `Voice`; `VoiceSpec.name` is the endpoint's voice name.
 
-    The key is read from the environment variable `api_key_env` at each call and is never stored. Raises EndpointError.
+    The key is the one named `api_key_env`, looked up at each call (`synth.endpoint.keys`). Raises EndpointError.
     """
 
     def __init__(
@@ -181,8 +181,9 @@ class EndpointVoice:
         import openai
 
         from synth.audio.files import decode
+        from synth.endpoint.keys import find_key
 
-        key = os.environ.get(self._api_key_env) or "none"
+        key = find_key(self._api_key_env) or "none"
         client = openai.OpenAI(base_url=self._base_url, api_key=key, timeout=self._timeout_sec)
         try:
             reply = client.audio.speech.create(

@@ -3,7 +3,7 @@
     endpoint = Endpoint(Settings(base_url="http://127.0.0.1:8000/v1", model="m"), ReplyCache(folder))
     for index, reply in endpoint.ask_many(requests): ...
 
-It knows nothing of prompts, teachers or scores. Keys are read from the environment and never stored.
+It knows nothing of prompts, teachers or scores. Keys come from the environment or the system's keyring (`keys`).
 """
 
 from synth.endpoint.cache import ReplyCache

@@ -9,7 +9,6 @@ a deadline, then become replies with an error. A paid answer is on disk before a
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from synth.endpoint.cache import ReplyCache
+from synth.endpoint.keys import find_key
 from synth.endpoint.throttle import Budget, Price, Throttle, backoff_sec, retry_after_sec
 from synth.endpoint.wire import (
     Ask,
@@ -106,7 +106,7 @@ class Endpoint:
         self._budget = Budget(spend_cap_usd, price, spent_usd)
         self._throttle = Throttle(settings.concurrency)
         self._limit_field = "max_tokens"
-        self._key = os.environ.get(settings.api_key_env, "")
+        self._key = find_key(settings.api_key_env)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         limits = httpx.Limits(max_connections=settings.concurrency)
         self._http = httpx.Client(headers=headers, limits=limits, follow_redirects=False)
