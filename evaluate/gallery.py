@@ -27,14 +27,16 @@ def shortened(text: str, limit: int = LONGEST_TEXT) -> str:
 
 def kind_of(small: Row, large: Row) -> str | None:
     """only_small | only_large | both_wrong by score; None when both answered fully right."""
-    a, b = small.score, large.score
-    if a is None or b is None:
-        return None
-    if a > b:
+    return None if small.score is None or large.score is None else kind_of_scores(small.score, large.score)
+
+
+def kind_of_scores(small: float, large: float) -> str | None:
+    """As `kind_of`, from two scores."""
+    if small > large:
         return "only_small"
-    if b > a:
+    if large > small:
         return "only_large"
-    return "both_wrong" if a < 1 else None
+    return "both_wrong" if small < 1 else None
 
 
 def disagreements(small: SystemResult, large: SystemResult, splits: Sequence[str]) -> JsonDict:

@@ -38,7 +38,9 @@ class SystemPlan(_Frozen):
         default=None, ge=1, le=4096, description="Rows answered at once; automatic when empty."
     )
     base_url: str | None = Field(default=None, description="Endpoint address; OPENAI_BASE_URL when empty.")
-    api_key_env: str = Field(default="OPENAI_API_KEY", description="Name of the key: in the environment, or else in the keyring.")
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY", description="Name of the key, looked up in the environment, then in the keyring."
+    )
     api: Literal["auto", "chat", "transcriptions"] = Field(
         default="auto", description="Route of an endpoint; auto = transcriptions for whisper and transcribe models."
     )

@@ -6,7 +6,7 @@ import time
 
 from plausible import results
 
-from evaluate import render_html, render_md, report
+from evaluate import compare, render_html, render_md, report
 from recipes.recipe import load_recipe
 from recipes.run import Run
 from synth.dataset import Card, DatasetWriter
@@ -77,9 +77,11 @@ def run(workspace: Workspace, run_id: str, verdict: str | None = "done", dataset
 
 def comparison(workspace: Workspace, name: str = "first", hostile: str = "") -> None:
     """A finished comparison with its three reports."""
-    made = report.build(results(("sft", "large-few"), small="sft", per_split=40, hostile=hostile))
+    measured = results(("sft", "large-few"), small="sft", per_split=40, hostile=hostile)
+    made = report.build(measured)
     folder = workspace.comparisons / name
     folder.mkdir(parents=True)
+    compare._write_scores(measured, folder / "scores.jsonl")
     (folder / "report.json").write_text(report.dumps(made), "utf-8")
     (folder / "report.html").write_text(render_html.render(made), "utf-8")
     (folder / "report.md").write_text(render_md.render(made), "utf-8")

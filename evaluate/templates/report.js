@@ -14,6 +14,8 @@
     document.documentElement.dataset.theme = dark ? "light" : "dark";
   });
 
+  byId("print").addEventListener("click", () => window.print());
+
   const money = (v) => {
     if (v === null) return "unpriced";
     if (v === 0) return "$0";

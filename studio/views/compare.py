@@ -7,19 +7,20 @@ from typing import Any
 
 import streamlit as st
 
+from evaluate import prices
 from evaluate.plan import Plan, dump_plan
 from recipes.model_files import starters
 from studio import jobs, ui
 from studio.cards import card_for
 from studio.endpoints import load_endpoints
 from studio.glance import dataset_cards, report_heads
-from studio.models import adapters
+from studio.history import tuned
+from studio.views import verdict
 from synth.dataset import Card
 from synth.errors import RecipeError
 from synth.jobdir import JobDir
 from synth.strict import validated
 
-FILES = {"report.html": "text/html", "report.md": "text/markdown", "report.json": "application/json"}
 PROMPTINGS = {"zero_shot": "zero-shot", "few_shot": "few-shot", "schema": "with a schema"}
 
 
@@ -47,13 +48,14 @@ def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
         for prompting in promptings:
             label = f"{role}: {model}, {PROMPTINGS[prompting]}"
             offers[label] = {"model": model, "prompting": prompting, "role": role.lower()}
-    place = ui.workspace()
-    runs = {run.id: run.recipe for run in jobs.list_runs(place)}
-    for run_id in adapters(place.runs):
-        recipe = runs.get(run_id)
-        if recipe and recipe.modality == dataset.modality:
-            offers[f"Tuned: {run_id}"] = {"model": recipe.base_model, "adapter": run_id, "role": "tuned"}
-    for endpoint in load_endpoints(place):
+    for run in tuned(ui.workspace(), dataset.modality):
+        offers[f"Tuned: {run.id}"] = {
+            "model": run.recipe.base_model,
+            "adapter": run.id,
+            "role": "tuned",
+            "learned": run.recipe.data.dataset,
+        }
+    for endpoint in load_endpoints(ui.workspace()):
         for prompting in promptings:
             label = f"Endpoint: {endpoint.name}, {PROMPTINGS[prompting]}"
             offers[label] = {**endpoint.system(), "prompting": prompting, "role": "large"}
@@ -62,24 +64,30 @@ def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
 
 def _preset(offers: dict[str, dict[str, Any]], dataset: Card) -> list[str]:
     """Base and large as prompted, and the tuned adapter of the address or the newest on this dataset."""
-    runs = {run.id: run.recipe for run in jobs.list_runs(ui.workspace())}
-    tuned = [
-        label
-        for label, offer in offers.items()
-        if offer["role"] == "tuned"
-        and (offer["adapter"] == ui.param("run") or runs[offer["adapter"]].data.dataset == dataset.name)
-    ]
+    own = [label for label, offer in offers.items() if offer.get("learned") == dataset.name]
+    named = [label for label, offer in offers.items() if offer.get("adapter") and offer["adapter"] == ui.param("run")]
     prompted = [label for label, o in offers.items() if o["role"] in ("base", "large") and "base_url" not in o]
-    return [*prompted, *tuned[:2]]
+    return [*prompted, *list(dict.fromkeys([*named, *own]))[:2]]
 
 
 def _systems(chosen: list[str], offers: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     systems = []
     for label in chosen:
-        fields = {k: v for k, v in offers[label].items() if k != "role"}
+        fields = {k: v for k, v in offers[label].items() if k not in ("role", "learned")}
         key = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-")[:60]
         systems.append({"id": key, "label": label[:80], "max_new_tokens": 160, **fields})
     return systems
+
+
+def _unpriced(chosen: list[dict[str, Any]]) -> None:
+    """Say which endpoints would stay without a price, and where to give them one."""
+    asked = [offer["model"] for offer in chosen if "base_url" in offer]
+    sheet = prices.load(workspace=ui.workspace().path) if asked else None
+    missing = [model for model in dict.fromkeys(asked) if sheet and not sheet.rows_of(model)]
+    if missing:
+        names = ui.inert(", ".join(missing))
+        st.warning(f"No price is known for {names}, so its cost will be unpriced.", icon=":material/payments:")
+        st.page_link("views/settings.py", label="Set its price", icon=":material/settings:")
 
 
 def _plan(dataset: Card) -> Plan:
@@ -88,14 +96,15 @@ def _plan(dataset: Card) -> Plan:
     roles = {label: offers[label]["role"] for label in chosen}
     if not chosen:
         raise RecipeError("No system was chosen.", "Choose at least one above.")
-    tuned = [c for c in chosen if roles[c] == "tuned"] or chosen
-    large = [c for c in chosen if roles[c] == "large" and c not in tuned[:1]] or [c for c in chosen if c != tuned[0]]
+    small = [c for c in chosen if roles[c] == "tuned"] or chosen
+    large = [c for c in chosen if roles[c] == "large" and c not in small[:1]] or [c for c in chosen if c != small[0]]
     first, second, third, fourth = st.columns(4)
-    small_label = first.selectbox("Is this one …", tuned if roles[tuned[0]] == "tuned" else chosen)
+    small_label = first.selectbox("Is this one …", small if roles[small[0]] == "tuned" else chosen)
     large_label = second.selectbox("… good enough to replace", large) if large else ""
     help_text = "The largest loss of accuracy still called 'not worse', in points."
     margin = third.number_input("Margin (points)", 0.0, 20.0, 2.0, 0.5, help=help_text) / 100
     rows = fourth.number_input("Rows per split", 10, 100_000, 200, 10, help="The first rows of test and test_ood.")
+    _unpriced([offers[label] for label in chosen])
     with st.expander("Costs", icon=":material/payments:"):
         left, right = st.columns(2)
         help_price = "Empty takes the price sheet's row for a machine like this one."
@@ -143,22 +152,6 @@ def _watch(task_id: str) -> None:
         job.request_stop()
 
 
-def _report(comparison: str) -> None:
-    folder = ui.workspace().comparisons / comparison
-    html = folder / "report.html"
-    if not html.is_file():
-        ui.show_error(f"The comparison '{comparison}' has no report yet.", "Run it again: answers so far are kept.")
-        return
-    for column, (name, mime) in zip(st.columns(len(FILES) + 1), FILES.items(), strict=False):
-        if (folder / name).is_file():
-            label = name.rpartition(".")[2].upper()
-            column.download_button(
-                f"Download {label}", (folder / name).read_bytes(), name, mime, icon=":material/download:"
-            )
-    st.caption("For a PDF, open the HTML and print it: it is laid out for paper.")
-    st.iframe(html, height=1600)
-
-
 st.title("Compare")
 ui.steps("compare")
 with ui.sentences():
@@ -172,9 +165,11 @@ with ui.sentences():
         if job and (ended is None or ended.verdict != "done"):
             ui.show_error(ended.sentence if ended else "The comparison's worker was lost.", "Answers so far are kept.")
         if st.button("New comparison", icon=":material/add:"):
-            ui.set_params(comparison=None, job=None)
+            ui.set_params(
+                comparison=None, job=None, first=None, second=None, kind=None, split=None, family=None, row=None
+            )
             st.rerun()
-        _report(comparison)
+        verdict.show(comparison)
     else:
         _ask()
         if heads:

@@ -1,0 +1,130 @@
+"""A finished comparison: its report, every row where two systems differ, and its files to take along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from studio import address, disagreements, ui
+from studio.disagreements import Case
+from studio.rows import read_at
+from synth.storage import JsonDict, read_json
+
+FILES = {"report.html": "text/html", "report.md": "text/markdown", "report.json": "application/json"}
+PARTS = {"report": "Report", "rows": "Row by row"}
+KIND_TITLES = {
+    "only_small": "only the first is right",
+    "only_large": "only the second is right",
+    "both_wrong": "neither is right",
+    "both_right": "both are right",
+    "unscored": "unscored",
+}
+REPORT_PX = 1600
+PAGE = 10
+
+
+def show(comparison: str) -> None:
+    """The comparison of that id; a sentence when it has no report."""
+    folder = ui.workspace().comparisons / comparison
+    if Path(comparison).name != comparison or not (folder / "report.json").is_file():
+        ui.show_error(f"The comparison '{comparison}' has no report yet.", "Run it again: answers so far are kept.")
+        return
+    _take_along(folder)
+    part = st.segmented_control(
+        "Show", list(PARTS), default="report", format_func=PARTS.__getitem__, label_visibility="collapsed"
+    )
+    if part == "rows":
+        _rows(folder)
+    else:
+        st.caption("The sliders under **Cost and pay-back** price it anew as you move them.")
+        st.iframe(folder / "report.html", height=REPORT_PX)
+
+
+def _take_along(folder: Path) -> None:
+    *columns, last = st.columns(len(FILES) + 1)
+    for column, (name, mime) in zip(columns, FILES.items(), strict=True):
+        file = folder / name
+        if file.is_file():
+            label = f"Download {file.suffix[1:].upper()}"
+            column.download_button(label, file.read_bytes(), name, mime, icon=":material/download:", on_click="ignore")
+    help_text = "Prices change: take those of Settings as they are now. Accuracy stays as it was measured."
+    if last.button("Price again", icon=":material/payments:", help=help_text):
+        from evaluate.compare import render_again
+
+        render_again(folder / "report.json", ui.workspace(), reprice=True)
+        ui.flash("Priced as Settings has it now")
+        st.rerun()
+    st.caption(
+        "For a PDF: **Print or save as PDF** at the top of the report, then choose *Save as PDF* as the printer. "
+        "It is laid out for paper."
+    )
+
+
+def _rows(folder: Path) -> None:
+    """Every row that two systems answered, filtered and paged."""
+    scores = folder / "scores.jsonl"
+    if not scores.is_file():
+        ui.show_error("This comparison kept no scores.", "Run it again: answers so far are kept.")
+        return
+    report = read_json(folder / "report.json")
+    names = {system["id"]: system["label"] for system in report["systems"]}
+    order = [s for s in (report["small"], report["large"], *disagreements.systems(scores)) if s in names]
+    order = list(dict.fromkeys(order))
+    if len(order) < 2:
+        ui.empty("Nothing to compare row by row", "Only one system answered.")
+        return
+    left, right = st.columns(2)
+    with left:
+        small = address.menu("First", order, "first", ("row",), names.__getitem__)
+    with right:
+        large = address.menu("Second", [s for s in order if s != small], "second", ("row",), names.__getitem__)
+    found = _filtered(disagreements.cases(scores, small, large))
+    pages = max(1, -(-len(found) // PAGE))
+    page = address.number("Page", 1, pages, "row") if pages > 1 else 1
+    st.caption(f"{len(found):,} rows · page {page} of {pages}")
+    root = ui.workspace().path / report["dataset"]["path"]
+    for case in found[(page - 1) * PAGE : page * PAGE]:
+        _case(case, read_at(scores, (case.small, case.large)), (names[small], names[large]), root)
+
+
+def _filtered(cases: list[Case]) -> list[Case]:
+    counts = {kind: sum(case.kind == kind for case in cases) for kind in disagreements.ALL_KINDS}
+    first, second, third = st.columns(3)
+    with first:
+        kind = address.menu(
+            "Outcome", list(counts), "kind", ("row",), lambda kind: f"{KIND_TITLES[kind]} ({counts[kind]:,})"
+        )
+    with second:
+        splits = sorted({case.split for case in cases})
+        split = address.menu("Split", ["", *splits], "split", ("row",), lambda split: split or "any")
+    with third:
+        families = sorted({case.family for case in cases})
+        family = address.menu("Family", ["", *families], "family", ("row",), lambda family: family or "any")
+    return [c for c in cases if c.kind == kind and split in ("", c.split) and family in ("", c.family)]
+
+
+def _case(case: Case, rows: list[JsonDict], names: tuple[str, str], root: Path) -> None:
+    with st.container(border=True):
+        st.caption(f"{ui.inert(case.family)} · {ui.inert(case.split)} · {ui.inert(case.example_id)}")
+        for path in rows[0]["media"]:
+            _medium(root, path)
+        if rows[0]["prompt_text"]:
+            st.text(rows[0]["prompt_text"])
+        st.markdown(f"**Right:** {ui.inert(rows[0]['gold'])}")
+        for column, row, name in zip(st.columns(2), rows, names, strict=True):
+            with column:
+                score = "unscored" if row["score"] is None else f"{row['score']:.2f}"
+                st.markdown(f"**{ui.inert(name)}** · {score}")
+                st.code(row["answer_text"] or row["error"] or " ", language=None, wrap_lines=True)
+                st.caption(ui.inert(row["why"]))
+
+
+def _medium(root: Path, relative: str) -> None:
+    file = (root / relative).resolve()
+    if not file.is_relative_to(root.resolve()) or not file.is_file():
+        st.caption("Its picture or recording is no longer there.")
+    elif file.suffix == ".flac":
+        st.audio(file.read_bytes(), format="audio/flac")
+    else:
+        st.image(file.read_bytes(), width="content")
