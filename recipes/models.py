@@ -19,6 +19,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from recipes import templates
 from recipes.model_files import (
     BASE_STAMP,
     Modality,
@@ -141,7 +142,10 @@ def load_for_inference(
 
 
 def load_processor(ref: ModelRef) -> Any:
-    """Tokenizer (text) or processor (vision, audio); a missing padding token becomes the end token."""
+    """Tokenizer (text) or processor (vision, audio), its chat template with a time limit.
+
+    A missing padding token becomes the end token.
+    """
     from transformers import AutoProcessor, AutoTokenizer
 
     cls = AutoTokenizer if ref.modality == "text" else AutoProcessor
@@ -155,6 +159,7 @@ def load_processor(ref: ModelRef) -> Any:
     tokenizer = getattr(processor, "tokenizer", processor)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    templates.limit(processor, ref.name)
     return processor
 
 
