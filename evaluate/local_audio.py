@@ -1,7 +1,7 @@
-"""Answers of a local speech model: one window per recording, greedy decoding in batches of similar length.
+"""Answers of a local speech model: one piece per recording, greedy decoding in batches of similar length.
 
-Greedy only: an evaluation must give the same answers twice. Prompts other than the recording are not read, because a
-Whisper takes none; few-shot prompting therefore changes nothing here.
+Greedy only: an evaluation must give the same answers twice. Prompts other than the recording are not read
+(`recipes.listeners`); few-shot prompting therefore changes nothing here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from synth.errors import DataError
 from synth.usage import Usage
 
 if TYPE_CHECKING:
-    from recipes.audio_rows import Samples
+    from recipes.listeners import Samples
     from recipes.models import Loaded
 
 BATCH_SIZE = 32
@@ -29,13 +29,14 @@ def answer(
     """One prediction per question, longest recordings first. Unreadable or too long recordings are errors of their
     row.
     """
-    from recipes import audio_answers, audio_rows
+    from recipes import audio_answers
+    from recipes.listeners import listener
 
-    limit = audio_rows.full_window(loaded.processor)
+    ear = listener(loaded)
     sounds: list[tuple[Question, Samples]] = []
     for question in questions:
         try:
-            sounds.append((question, recording(question, limit)))
+            sounds.append((question, recording(question, ear.limit_sec)))
         except DataError as fault:
             yield Prediction(example_id=question.example_id, usage=Usage(requests=0), error=str(fault))
     sounds.sort(key=lambda item: len(item[1]), reverse=True)
@@ -45,8 +46,7 @@ def answer(
             return
         part = sounds[start : start + size]
         begun = time.perf_counter()
-        windows = audio_rows.windows([samples for _, samples in part], loaded.processor)
-        heard = audio_answers.transcribe(loaded, windows, max_new_tokens)
+        heard = audio_answers.transcribe(ear, ear.hear([samples for _, samples in part]), max_new_tokens)
         seconds = time.perf_counter() - begun
         for (question, samples), found in zip(part, heard, strict=True):
             yield Prediction(
@@ -55,7 +55,7 @@ def answer(
                 usage=Usage(
                     input_tokens=0,
                     output_tokens=found.tokens,
-                    audio_sec=round(len(samples) / audio_rows.rate_hz(loaded.processor), 3),
+                    audio_sec=round(len(samples) / ear.rate_hz, 3),
                 ),
                 seconds=seconds,
                 confidence=found.confidence,

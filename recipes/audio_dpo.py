@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from recipes import audio_answers, audio_rows, models, preference, preflight, sampling, training
-from recipes.audio_rows import Windowed
+from recipes.listeners import Listener, Sound, listener, note_window, noted_window
 from recipes.options import Dpo
 from recipes.recipe import Recipe
 from recipes.rows import IGNORED, TokenRow
@@ -26,7 +26,7 @@ from synth.example import Example
 class PairRow(NamedTuple):
     """A recording with both transcripts as tokens."""
 
-    sound: Windowed
+    sound: Sound
     chosen: TokenRow
     rejected: TokenRow
 
@@ -46,14 +46,14 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     data = recipe.data
     learned = [e for e in pairs.examples(data.train_split) if e.rejected is not None][: recipe.dpo.max_pairs]
     watched = list(islice(pairs.examples(data.val_split), data.max_val_examples)) if data.val_split else []
-    seconds = window(run, recipe, [*learned, *watched], pairs, work.loaded.processor)
-    audio_rows.shorten(work.loaded.model, work.loaded.processor, seconds)
-    encoded = encode(learned, work, pairs, seconds)
-    held = encode([e for e in watched if e.rejected is not None], work, pairs, seconds) if recipe.eval_steps else []
+    ear = listener(work.loaded)
+    seconds = fit_window(ear, run, recipe, [*learned, *watched], pairs)
+    encoded = encode(learned, ear, work, pairs)
+    held = encode([e for e in watched if e.rejected is not None], ear, work, pairs) if recipe.eval_steps else []
     trainer = build_trainer(work, encoded, held)
     preflight.check(trainer, [row for pair in encoded for row in (pair.chosen, pair.rejected)])
     result = training.fit(trainer)
-    audio_rows.note_window(run.adapter, seconds)
+    note_window(run.adapter, seconds)
     return result
 
 
@@ -61,40 +61,43 @@ def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.
     """The model to be tuned, ready to transcribe `prompts` as `recipe.dpo` says."""
     base = models.resolve(recipe.base_model, recipe.revision)
     loaded = models.load_for_inference(base, recipe.adapter, runs=run.workspace.runs)
-    seconds = window(run, recipe, prompts, run.dataset(), loaded.processor)
-    audio_rows.shorten(loaded.model, loaded.processor, seconds)
+    fit_window(listener(loaded), run, recipe, prompts, run.dataset())
     return audio_answers.audio_generator(loaded, run.dataset(), recipe.dpo.temperature, recipe.seed)
 
 
-def window(run: Run, recipe: Recipe, rows: Sequence[Example], dataset: DatasetDir, processor: Any) -> float:
-    """Seconds of the window: the adapter's that training starts from, else what the recordings need."""
-    if recipe.adapter:
-        noted = audio_rows.noted_window(models.find_adapter(recipe.adapter, run.workspace.runs))
-        if noted is not None:
-            return noted
-    return audio_rows.window_seconds([audio_rows.recording(row, dataset) for row in rows], processor)
+def fit_window(ear: Listener, run: Run, recipe: Recipe, rows: Sequence[Example], dataset: DatasetDir) -> float:
+    """Fit the window to the adapter that training starts from, else to the recordings; returns its seconds.
+
+    Raises DataError when a recording is longer.
+    """
+    noted = noted_window(models.find_adapter(recipe.adapter, run.workspace.runs)) if recipe.adapter else None
+    if noted is not None:
+        ear.fit(noted)
+    needed = ear.window_seconds([audio_rows.recording(row, dataset) for row in rows])
+    seconds = needed if noted is None else noted
+    ear.fit(seconds)
+    return seconds
 
 
-def encode(examples: Sequence[Example], work: training.Work, pairs: DatasetDir, seconds: float) -> list[PairRow]:
-    """Windows and both transcripts of the pairs, in order; chosen is the true transcript, whatever data.target says."""
+def encode(examples: Sequence[Example], ear: Listener, work: training.Work, pairs: DatasetDir) -> list[PairRow]:
+    """Sounds and both transcripts of the pairs, in order; chosen is the true transcript, whatever data.target says."""
     if not examples:
         return []
-    data, processor = work.recipe.data.model_copy(update={"target": "target"}), work.loaded.processor
+    data = work.recipe.data.model_copy(update={"target": "target"})
     true = [e if e.answer is None else e.model_copy(update={"target": e.answer}) for e in examples]
     wrong = [e.model_copy(update={"target": e.rejected}) for e in examples]
-    recordings = [audio_rows.recording(example, pairs) for example in examples]
-    parts = (
-        audio_rows.windows(recordings, processor, seconds),
-        audio_rows.encode(true, processor, data),
-        audio_rows.encode(wrong, processor, data),
-    )
-    return [PairRow(*row) for row in zip(*parts, strict=True)]
+    sounds = ear.hear([audio_rows.recording(example, pairs) for example in examples])
+    chosen, rejected = (audio_rows.encode(side, sounds, ear, data) for side in (true, wrong))
+    return [PairRow(*row) for row in zip(sounds, chosen, rejected, strict=True)]
 
 
 def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRow]) -> Any:
     """transformers' Trainer with the preference loss; `held` are the pairs of the validation loss."""
     from transformers import Trainer as Plain
     from transformers import TrainingArguments
+
+    sounds, tokens = [row.sound for row in learned], [side for row in learned for side in (row.chosen, row.rejected)]
+    models.short_attention(work.loaded.model, audio_rows.longest_attention(sounds, tokens))
 
     class Trainer(_Preference, training.RunTrainer, Plain):  # type: ignore[misc]
         pass
@@ -107,11 +110,9 @@ def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRo
         eval_dataset=audio_rows.Rows(held, watched=True) if held else None,
         processing_class=work.loaded.tokenizer,
         work=work,
-        lengths=[max(len(r.chosen.input_ids), len(r.rejected.input_ids)) for r in learned],
+        lengths=[r.sound.positions + max(len(r.chosen.input_ids), len(r.rejected.input_ids)) for r in learned],
     )
-    trainer.data_collator = PairCollator(
-        work.loaded.tokenizer.pad_token_id, work.recipe.seed, lambda: trainer.batches.epoch
-    )
+    trainer.data_collator = PairCollator(listener(work.loaded), work.recipe.seed, lambda: trainer.batches.epoch)
     trainer.model_accepts_loss_kwargs = False  # the loss is a mean over pairs, whatever their tokens
     trainer.note_reference([*learned, *held])
     return trainer
@@ -131,7 +132,7 @@ class PairCollator(audio_rows.Batcher):
         both = self.tokens([row.chosen for _, row in items] + [row.rejected for _, row in items])
         sounds = self.sounds([(number, row.sound) for number, row in items])
         known = torch.tensor([self.reference.get(id(row), (0.0, 0.0)) for _, row in items])
-        return {"input_features": sounds, **both, "reference": known}
+        return {**sounds, **both, "reference": known}
 
 
 class _Preference:
@@ -155,9 +156,9 @@ class _Preference:
     def _logps(self, model: Any, inputs: dict[str, Any]) -> Logps:
         import torch
 
-        device = next(model.parameters()).device
+        device, ear = next(model.parameters()).device, self.data_collator.ear  # type: ignore[attr-defined]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.args.bf16):  # type: ignore[attr-defined]
-            return pair_logps(model, {name: value.to(device) for name, value in inputs.items()})
+            return pair_logps(ear, {name: value.to(device) for name, value in inputs.items()})
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -207,21 +208,10 @@ def _without_dropout(model: Any) -> Iterator[None]:
             layer.train()
 
 
-def pair_logps(model: Any, inputs: dict[str, Any]) -> Logps:
-    """Log-probability of each transcript given its recording: one pass of the encoder, one of the decoder for both.
-
-    `input_features` (pairs, bands, frames); `decoder_input_ids` and `labels` (2 × pairs, tokens), chosen ones first.
-    """
-    from transformers.modeling_outputs import BaseModelOutput
-
-    network = model.get_base_model() if hasattr(model, "get_base_model") else model
-    heard = network.model.encoder(inputs["input_features"]).last_hidden_state
-    hidden = network.model(
-        encoder_outputs=BaseModelOutput(last_hidden_state=heard.repeat(2, 1, 1)),
-        decoder_input_ids=inputs["decoder_input_ids"],
-        use_cache=False,
-    ).last_hidden_state
-    sums = transcript_logps(network.get_output_embeddings()(hidden), inputs["labels"])
+def pair_logps(ear: Listener, inputs: dict[str, Any]) -> Logps:
+    """Log-probability of each transcript given its recording. `labels` are (2 × pairs, tokens), chosen ones first."""
+    hidden = ear.pair_states(inputs)
+    sums = transcript_logps(ear.network.get_output_embeddings()(hidden), inputs["labels"])
     return Logps(*sums.chunk(2))
 
 

@@ -145,7 +145,7 @@ def card(name: str, facts: dict[str, Any]) -> str:
     classes = {
         "text": "AutoModelForCausalLM",
         "vision": "AutoModelForImageTextToText",
-        "audio": "WhisperForConditionalGeneration",
+        "audio": "AutoModelForSpeechSeq2Seq",
     }
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: transformers\n---\n\n# {name}\n\n"

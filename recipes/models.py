@@ -129,16 +129,16 @@ def load_for_inference(
     # Rounded from the dtype of the training, so that the values are those the adapter was fitted to.
     trained_dtype = getattr(torch, stamp["dtype"]) if stamp else dtype
     model = _load_base(base, trained_dtype, quant, weights).to(dtype)
-    processor = load_processor(base)
     if folder:
         model = _with_adapter(model, base, folder, trainable=False)
         model = model.merge_and_unload() if merge else model
-        if base.modality == "audio":
-            from recipes import audio_rows
-
-            audio_rows.listen_as_trained(model, processor, folder)
     model.eval()
-    return Loaded(model, processor, _info(model, base, weights, dtype, quant))
+    loaded = Loaded(model, load_processor(base), _info(model, base, weights, dtype, quant))
+    if folder and base.modality == "audio":
+        from recipes import listeners
+
+        listeners.listen_as_trained(loaded, folder)
+    return loaded
 
 
 def load_processor(ref: ModelRef) -> Any:
@@ -262,7 +262,7 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: str) -> Any:
     classes = {
         "text": "AutoModelForCausalLM",
         "vision": "AutoModelForImageTextToText",
-        "audio": "WhisperForConditionalGeneration",
+        "audio": "AutoModelForSpeechSeq2Seq",
     }
     weights_sha256(ref.path)  # refuses a folder without safetensors before transformers looks for other formats
     options: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "use_safetensors": True}

@@ -22,6 +22,8 @@ HUB_FACTS: dict[str, tuple[float, str]] = {
     "openai/whisper-base": (73, "Apache-2.0"),
     "openai/whisper-small": (242, "Apache-2.0"),
     "distil-whisper/distil-small.en": (166, "MIT"),
+    "UsefulSensors/moonshine-tiny": (27, "MIT"),
+    "Qwen/Qwen3-ASR-0.6B-hf": (900, "Apache-2.0"),
 }
 # A frozen NF4 base takes about 0.55 byte a weight packed; adapter, optimiser and activations come on top.
 BYTES_ROUNDED, OVERHEAD_GB = 2.0, 1.0

@@ -1,4 +1,4 @@
-"""Preference tuning of tiny Whispers, and our encoder-decoder loss against TRL's where both apply."""
+"""Preference tuning of tiny speech models, and our encoder-decoder loss against TRL's where both apply."""
 
 from __future__ import annotations
 
@@ -9,19 +9,29 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from recipes import audio_answers, audio_dpo, audio_sft, preference
+from recipes import audio_answers, audio_dpo, audio_sft, models, preference
+from recipes.listeners import listener, noted_window
 from recipes.options import Dpo
 from recipes.recipe import load_recipe
+from recipes.rows import TokenRow
 from recipes.run import Run, Stopped
+from synth.errors import DataError
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
-from tests.tiny_audio import tiny_whisper, tones_dataset
+from tests.tiny_audio import tiny_speech_model, tiny_whisper, tone, tones_dataset
+
+EVERY_LINEAR = ["q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2", "gate_proj", "up_proj", "down_proj"]
+TENSORS = {"multilingual": 64, "english_only": 64, "moonshine": 64, "qwen3_asr": 52}  # A and B of each linear layer
 
 
-@pytest.fixture(scope="module", params=["multilingual", "english_only"])
+@pytest.fixture(scope="module", params=list(TENSORS))
 def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base") / str(request.param)
-    return tiny_whisper(folder, english_only=request.param == "english_only")
+    return tiny_speech_model(request.param, tmp_path_factory.mktemp("base") / str(request.param))
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_whisper(tmp_path_factory.mktemp("base") / "multilingual")
 
 
 def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
@@ -29,7 +39,7 @@ def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> R
         "method": "audio_dpo",
         "base_model": str(base),
         "data": {"dataset": "pairs"},
-        "lora": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]},
+        "lora": {"r": 4, "lora_alpha": 8, "target_modules": EVERY_LINEAR},
         "optim": {
             "learning_rate": 5e-3,
             "num_train_epochs": 2,
@@ -58,21 +68,42 @@ def test_margins_grow_from_zero_and_every_adapter_tensor_moves(workspace: Worksp
     assert steps[-1]["rewards/margins"] > steps[0]["rewards/margins"] + 0.02
     assert all("rewards/margins" in event for event in run.events("eval"))
     weights = load_file(run.adapter / "adapter_model.safetensors")
-    assert len(weights) == 2 * (2 * 6 + 2 * 10)
+    assert len(weights) == TENSORS[base.name]
     assert all(w.abs().sum() > 0 for w in weights.values())
 
 
-def test_dpo_holds_the_tuned_adapter_as_reference_and_keeps_its_window(workspace: Workspace, base: Path) -> None:
+def test_both_transcripts_get_the_log_probabilities_of_an_ordinary_forward_pass(base: Path) -> None:
+    ear = listener(models.load_for_inference(str(base)))
+    sounds = ear.hear([tone(300, 0.9), tone(420, 1.6)])
+    rows = [
+        TokenRow([*s.head, *ids, ear.end], [-100] * len(s.head) + [*ids, ear.end])
+        for s, ids in zip([*sounds, *sounds], ([40, 41, 42], [43, 44], [45], [46, 47, 48, 49]), strict=True)
+    ]
+    batcher = audio_dpo.audio_rows.Batcher(ear, 0, lambda: 0)
+    tokens = batcher.tokens(rows)
+    with torch.no_grad():
+        found = torch.cat(audio_dpo.pair_logps(ear, {**ear.tensors(sounds), **tokens}))
+        labels = tokens.pop("labels")
+        logits = ear.network(**ear.ready({**ear.tensors([*sounds, *sounds]), **tokens})).logits
+    assert torch.allclose(found, audio_dpo.transcript_logps(logits, labels), atol=1e-4)
+    assert len(set(found.tolist())) == 4
+
+
+def test_dpo_holds_the_tuned_adapter_as_reference_and_keeps_its_window(workspace: Workspace, whisper: Path) -> None:
     tones_dataset(workspace.datasets / "pairs", train=8, longest=2.7, wrong=True)
-    sft = make_run(workspace, base, "sft", method="audio_sft", **{"optim.max_steps": 3})
+    sft = make_run(workspace, whisper, "sft", method="audio_sft", **{"optim.max_steps": 3})
     train(sft, audio_sft)
     tones_dataset(workspace.datasets / "short", train=8, longest=0.9, wrong=True)
-    run = make_run(workspace, base, "dpo", adapter="sft", **{"optim.max_steps": 2, "data.dataset": "short"})
+    run = make_run(workspace, whisper, "dpo", adapter="sft", **{"optim.max_steps": 2, "data.dataset": "short"})
     train(run)
-    assert audio_dpo.audio_rows.noted_window(run.adapter) == 3.0
+    assert noted_window(run.adapter) == 3.0
     before = load_file(sft.adapter / "adapter_model.safetensors")
     after = load_file(run.adapter / "adapter_model.safetensors")
     assert all(not torch.equal(before[name], after[name]) for name in before)
+    tones_dataset(workspace.datasets / "long", train=4, longest=3.6, wrong=True)
+    more = make_run(workspace, whisper, "more", adapter="sft", **{"data.dataset": "long"})
+    with pytest.raises(DataError, match="exceed the model's window of 3 s"):
+        train(more)
 
 
 def test_a_stopped_run_resumes_with_identical_losses_and_weights(
@@ -101,7 +132,7 @@ def test_a_stopped_run_resumes_with_identical_losses_and_weights(
 
 
 def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(
-    workspace: Workspace, base: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, whisper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tones_dataset(workspace.datasets / "plain", train=6, val=2)
     asked = []
@@ -111,7 +142,7 @@ def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(
         return [audio_answers.Heard("Pitch one", 3, True, 0.5) for _ in sounds]
 
     monkeypatch.setattr(audio_answers, "transcribe", heard)
-    run = make_run(workspace, base, "dpo", **{"data.dataset": "plain", "dpo.num_generations": 2})
+    run = make_run(workspace, whisper, "dpo", **{"data.dataset": "plain", "dpo.num_generations": 2})
     mined = preference.pair_dataset(run, run.recipe, lambda prompts: audio_dpo.generator(run, run.recipe, prompts))
     rows = [*mined.examples("train"), *mined.examples("val")]
     assert len(rows) == 8

@@ -1,4 +1,4 @@
-"""Supervised tuning of tiny Whispers: what moves, what stays, windows, masks, and that a killed run resumes exactly."""
+"""Supervised tuning of tiny speech models: what moves, what stays, windows, masks, and an exact resume after a stop."""
 
 from __future__ import annotations
 
@@ -11,18 +11,32 @@ import torch
 from safetensors.torch import load_file
 
 from recipes import audio_answers, audio_rows, audio_sft, models
+from recipes.listeners import Listener, listener, noted_window
 from recipes.recipe import load_recipe
 from recipes.run import Run, Stopped
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.workspace import Workspace
-from tests.tiny_audio import tiny_whisper, tone, tones_dataset
+from tests.tiny_audio import texts as tones
+from tests.tiny_audio import tiny_speech_model, tiny_whisper, tone, tones_dataset
+
+# Encoder: 4 attention and 2 MLP layers each; decoder: 8 and 2 (Qwen3-ASR's language model: 4 and 3).
+ADAPTED = {"multilingual": 32, "english_only": 32, "moonshine": 32, "qwen3_asr": 26}
+EVERY_LINEAR = ["q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2", "gate_proj", "up_proj", "down_proj"]
 
 
-@pytest.fixture(scope="module", params=["multilingual", "english_only"])
+@pytest.fixture(scope="module", params=list(ADAPTED))
 def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base") / str(request.param)
-    return tiny_whisper(folder, english_only=request.param == "english_only")
+    return tiny_speech_model(request.param, tmp_path_factory.mktemp("base") / str(request.param))
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_whisper(tmp_path_factory.mktemp("base") / "multilingual")
+
+
+def ear_of(base: Path) -> Listener:
+    return listener(models.load_for_inference(str(base)))
 
 
 def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
@@ -30,7 +44,7 @@ def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> R
         "method": "audio_sft",
         "base_model": str(base),
         "data": {"dataset": "tones"},
-        "lora": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]},
+        "lora": {"r": 4, "lora_alpha": 8, "target_modules": EVERY_LINEAR},
         "optim": {"learning_rate": 5e-3, "num_train_epochs": 2, "per_device_train_batch_size": 4, "bf16": False},
         "logging_steps": 1,
         "save_steps": 3,
@@ -54,9 +68,9 @@ def test_every_adapter_tensor_moves_no_frozen_one_does_and_the_loss_falls(worksp
     assert len(run.events("eval")) == 3
     tuned = load_file(run.adapter / "adapter_model.safetensors")
     layers = {name.split(".lora_")[0] for name in tuned}
-    assert len(layers) == 2 * (4 + 2) + 2 * (8 + 2)  # encoder: 4 + 2 linear layers each; decoder: 8 + 2
+    assert len(layers) == ADAPTED[base.name]
     assert all(tensor.abs().sum() > 0 for tensor in tuned.values())  # B starts at zero, so each B has moved
-    assert audio_rows.noted_window(run.adapter) == 2.0
+    assert noted_window(run.adapter) == 2.0
 
 
 def test_a_stopped_run_resumes_with_the_tensors_of_an_uninterrupted_one(
@@ -86,56 +100,99 @@ def test_a_stopped_run_resumes_with_the_tensors_of_an_uninterrupted_one(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_a_shorter_window_keeps_the_first_positions_and_answers(workspace: Workspace, base: Path) -> None:
+def test_answers_during_training_name_the_recording_and_leave_no_trace(workspace: Workspace, base: Path) -> None:
+    tones_dataset(workspace.datasets / "tones")
+    plain = make_run(workspace, base, "plain", eval_steps=0)
+    watched = make_run(workspace, base, "watched", eval_steps=0, sample_steps=5)
+    for run in (plain, watched):
+        train(run)
+    assert [e["step"] for e in watched.events("samples")] == [5, 10, 12]
+    shown = watched.events("samples")[-1]["rows"]
+    assert [row["gold"] for row in shown] == tones([*watched.dataset().examples("val")][:3])
+    assert all((watched.dataset().path / row["media"][0]).is_file() for row in shown)
+    tuned = [load_file(run.adapter / "adapter_model.safetensors") for run in (plain, watched)]
+    assert all(torch.equal(tuned[0][name], tuned[1][name]) for name in tuned[0])
+
+
+def test_a_shorter_window_keeps_the_first_positions_and_answers(workspace: Workspace, whisper: Path) -> None:
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones"))
-    loaded = models.load_for_inference(str(base))
-    before = loaded.model.model.encoder.embed_positions.weight.clone()
+    ear = ear_of(whisper)
+    before = ear.network.model.encoder.embed_positions.weight.clone()
     recordings = [audio_rows.recording(e, dataset) for e in dataset.examples("val")]
-    seconds = audio_rows.window_seconds(recordings, loaded.processor)
-    audio_rows.shorten(loaded.model, loaded.processor, seconds)
-    after = loaded.model.model.encoder.embed_positions.weight
-    assert seconds == 2.0
+    seconds = ear.window_seconds(recordings)
+    ear.fit(seconds)
+    after = ear.network.model.encoder.embed_positions.weight
+    assert seconds == ear.limit_sec == 2.0
     assert torch.equal(after, before[:100])
-    answers = audio_answers.transcribe(loaded, audio_rows.windows(recordings, loaded.processor, seconds), 8)
-    assert len(answers) == len(recordings)
+    sounds = ear.hear(recordings)
+    assert all(sound.features.shape == (80, 200) for sound in sounds)
+    assert len(audio_answers.transcribe(ear, sounds, 8)) == len(recordings)
 
 
-def test_labels_cover_the_transcript_and_the_end_but_not_the_prefix(workspace: Workspace, base: Path) -> None:
+def test_an_answer_does_not_depend_on_the_recordings_decoded_with_it(base: Path) -> None:
+    ear = ear_of(base)
+    sounds = ear.hear([tone(300, 1.2), tone(500, 0.5), tone(410, 2.3)])
+    together = audio_answers.transcribe(ear, sounds, 6)
+    alone = [audio_answers.transcribe(ear, [sound], 6)[0] for sound in sounds]
+    assert [heard.text for heard in together] == [heard.text for heard in alone]
+    assert [heard.confidence for heard in together] == pytest.approx([heard.confidence for heard in alone], rel=1e-4)
+
+
+# What the decoder is given before the transcript.
+GIVEN = {
+    "multilingual": "<|startoftranscript|><|en|><|transcribe|><|notimestamps|>",
+    "english_only": "<|startoftranscript|><|notimestamps|>",
+    "moonshine": "<s>",
+    "qwen3_asr": "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n<|audio_start|>"
+    + "<|audio_pad|>" * 8
+    + "<|audio_end|><|im_end|>\n<|im_start|>assistant\nlanguage English<asr_text>",
+}
+END = {"multilingual": "<|endoftext|>", "english_only": "<|endoftext|>", "moonshine": "</s>", "qwen3_asr": "<|im_end|>"}
+
+
+def test_labels_cover_the_transcript_and_the_end_but_not_what_is_given(workspace: Workspace, base: Path) -> None:
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones", train=2, val=0))
-    processor = models.load_processor(models.resolve(str(base)))
-    row = audio_rows.encode(list(dataset.examples("train")), processor, load_recipe({"base_model": "x"}).data)[0]
-    words = processor.tokenizer.convert_ids_to_tokens(row.input_ids)
-    given = [word for word, label in zip(words, row.labels, strict=True) if label == audio_rows.IGNORED]
-    multilingual = base.name == "multilingual"
-    assert given == [
-        "<|startoftranscript|>",
-        *(["<|en|>", "<|transcribe|>"] if multilingual else []),
-        "<|notimestamps|>",
-    ]
-    assert processor.tokenizer.decode([i for i in row.labels if i != audio_rows.IGNORED]) == "Pitch 200<|endoftext|>"
-    assert row.input_ids[: len(given)] == [processor.tokenizer.convert_tokens_to_ids(word) for word in given]
+    ear, examples = ear_of(base), list(dataset.examples("train"))
+    sounds = ear.hear([audio_rows.recording(e, dataset) for e in examples])
+    row = audio_rows.encode(examples, sounds, ear, load_recipe({"base_model": "x"}).data)[0]
+    learned = [label for label in row.labels if label != audio_rows.IGNORED]
+    assert ear.tokenizer.decode(row.input_ids[: -len(learned)]) == GIVEN[base.name]
+    assert row.input_ids[-len(learned) :] == learned
+    assert ear.tokenizer.decode(learned) == "Pitch 200" + END[base.name]
 
 
-def test_masks_follow_from_seed_epoch_and_row_and_spare_watched_rows(base: Path) -> None:
-    processor = models.load_processor(models.resolve(str(base)))
-    sound = audio_rows.windows([tone(440, 1.5)], processor, 2.0)[0]
+def test_masks_follow_from_seed_epoch_and_row_and_spare_watched_rows(whisper: Path) -> None:
+    ear = ear_of(whisper)
+    sound = ear.hear([tone(440, 1.5)])[0]
     epoch = 0
-    batcher = audio_rows.Batcher(0, 7, lambda: epoch)
-    plain = batcher.sounds([(None, sound)])
-    first = batcher.sounds([(n, sound) for n in range(8)])
-    assert torch.equal(first, batcher.sounds([(n, sound) for n in range(8)]))
+    batcher = audio_rows.Batcher(ear, 7, lambda: epoch)
+
+    def seen(number: int | None, rows: int) -> torch.Tensor:
+        return batcher.sounds([(None if number is None else number + n, sound) for n in range(rows)])["input_features"]
+
+    plain, first = seen(None, 1), seen(0, 8)
+    assert torch.equal(first, seen(0, 8))
     assert torch.equal(plain[0], torch.from_numpy(sound.features.astype(np.float32)))
     assert not all(torch.equal(row, plain[0]) for row in first)
     epoch = 1
-    assert not torch.equal(first, batcher.sounds([(n, sound) for n in range(8)]))
+    assert not torch.equal(first, seen(0, 8))
     changed = (first != plain).float().mean(dim=(1, 2))
     assert changed.max() < 0.6
 
 
-def test_recordings_beyond_the_models_window_are_refused_with_their_number(base: Path) -> None:
-    processor = models.load_processor(models.resolve(str(base)))
+def test_waveforms_reach_moonshine_as_recorded_and_unmasked(tmp_path: Path) -> None:
+    ear = ear_of(tiny_speech_model("moonshine", tmp_path / "moonshine"))
+    recorded = np.round(tone(440, 0.5) * 32768) / 32768  # as 16-bit files hold it
+    sounds = ear.hear([recorded.astype(np.float32), np.zeros(40, dtype=np.float32)])
+    batch = audio_rows.Batcher(ear, 7, lambda: 0).sounds(list(enumerate(sounds)))
+    assert np.array_equal(batch["input_values"][0].numpy(), recorded.astype(np.float32))
+    assert batch["attention_mask"].sum(1).tolist() == [8000, 1600], "too short to encode is padded, and heard"
+    assert len(audio_answers.transcribe(ear, sounds, 3)) == 2
+
+
+def test_recordings_beyond_the_models_window_are_refused_with_their_number(whisper: Path) -> None:
     with pytest.raises(DataError, match="1 of 2 recordings exceed the model's window of 4 s"):
-        audio_rows.window_seconds([tone(300, 1), tone(300, 5)], processor)
+        ear_of(whisper).window_seconds([tone(300, 1), tone(300, 5)])
 
 
 def test_a_recording_outside_the_dataset_is_refused(workspace: Workspace) -> None:

@@ -8,14 +8,20 @@ import pytest
 
 from evaluate import local_audio
 from evaluate.prompts import Question
-from recipes import audio_rows, audio_sft, models
+from recipes import audio_sft, models
+from recipes.listeners import listener
 from recipes.recipe import load_recipe
 from recipes.run import Run
 from synth.audio.files import encode_flac
 from synth.dataset import DatasetDir
 from synth.example import AudioPart, user
 from synth.workspace import Workspace
-from tests.tiny_audio import tiny_whisper, tone, tones_dataset
+from tests.tiny_audio import tiny_speech_model, tiny_whisper, tone, tones_dataset
+
+
+@pytest.fixture(scope="module", params=["multilingual", "moonshine", "qwen3_asr"])
+def any_base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_speech_model(request.param, tmp_path_factory.mktemp("base") / str(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +33,9 @@ def questions(dataset: DatasetDir) -> list[Question]:
     return [Question(e.id, e.prompt, dataset.path) for e in dataset.examples("train")]
 
 
-def test_every_recording_is_answered_once_and_the_same_twice(workspace: Workspace, base: Path) -> None:
+def test_every_recording_is_answered_once_and_the_same_twice(workspace: Workspace, any_base: Path) -> None:
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones", train=5, val=0))
-    loaded = models.load_for_inference(str(base))
+    loaded = models.load_for_inference(str(any_base))
     asked = questions(dataset)
     first, second = (list(local_audio.answer(loaded, asked, 6, 2, lambda: False)) for _ in range(2))
     assert sorted(p.example_id for p in first) == sorted(q.example_id for q in asked)
@@ -73,8 +79,8 @@ def test_a_tuned_adapter_listens_to_the_window_it_was_trained_with(workspace: Wo
     with run.hold():
         audio_sft.train(run, recipe)
     plain, tuned = (models.load_for_inference(str(base), adapter) for adapter in (None, run.adapter))
-    assert audio_rows.full_window(plain.processor) == 4.0
-    assert audio_rows.full_window(tuned.processor) == 2.0
+    assert listener(plain).limit_sec == 4.0
+    assert listener(tuned).limit_sec == 2.0
     assert len(tuned.model.model.encoder.embed_positions.weight) == 100
     dataset = DatasetDir(workspace.datasets / "tones")
     assert len(list(local_audio.answer(tuned, questions(dataset), 4, None, lambda: False))) == 4

@@ -1,4 +1,4 @@
-"""Tiny random Whispers of the exact class, multilingual and .en, and a small spoken dataset, for tests."""
+"""Tiny random speech models of the exact classes, and a small spoken dataset, for tests."""
 
 from __future__ import annotations
 
@@ -49,6 +49,105 @@ def tiny_whisper(folder: Path, *, english_only: bool = False, seconds: int = 4, 
     model.save_pretrained(folder)
     WhisperProcessor(WhisperFeatureExtractor(chunk_length=seconds), tokenizer).save_pretrained(folder)
     return folder
+
+
+def tiny_moonshine(folder: Path, seed: int = 0) -> Path:
+    """A random MoonshineForConditionalGeneration in `folder`, with the files of the published one: a
+    Wav2Vec2FeatureExtractor and a byte-fallback BPE that names no special tokens.
+    """
+    import torch
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
+    from transformers import (
+        GenerationConfig,
+        MoonshineConfig,
+        MoonshineForConditionalGeneration,
+        PreTrainedTokenizerFast,
+        Wav2Vec2FeatureExtractor,
+    )
+
+    torch.manual_seed(seed)
+    specials = ["<unk>", "<s>", "</s>"]
+    letters = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", *map(chr, range(33, 127))]
+    bpe = models.BPE(vocab={t: i for i, t in enumerate(letters)}, merges=[], unk_token="<unk>", byte_fallback=True)
+    tokenizer = Tokenizer(bpe)
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in specials])
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    config = MoonshineConfig(
+        vocab_size=len(letters), hidden_size=64, intermediate_size=128, encoder_num_hidden_layers=2,
+        decoder_num_hidden_layers=2, encoder_num_attention_heads=2, decoder_num_attention_heads=2,
+        max_position_embeddings=194, pad_head_dim_to_multiple_of=8, decoder_start_token_id=1, bos_token_id=1,
+        eos_token_id=2, pad_token_id=2,
+    )  # fmt: skip
+    model = MoonshineForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(
+        bos_token_id=1, decoder_start_token_id=1, eos_token_id=2, pad_token_id=2, max_length=194
+    )
+    model.save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=True).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    return folder
+
+
+QWEN3_ASR_TEMPLATE = (
+    "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n"
+    "{% for turn in messages if turn.role == 'user' %}{% for part in turn.content if part.type == 'audio' %}"
+    "<|audio_start|><|audio_pad|><|audio_end|>{% endfor %}{% endfor %}<|im_end|>\n"
+    "{% for turn in messages if turn.role == 'assistant' %}<|im_start|>assistant\n"
+    "{% for part in turn.content %}{{ part.text }}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def tiny_qwen3_asr(folder: Path, seed: int = 0) -> Path:
+    """A random Qwen3ASRForConditionalGeneration with a real Qwen3ASRProcessor, whose template renders the turns of
+    the published one.
+    """
+    import torch
+    from tokenizers import pre_tokenizers
+    from transformers import (
+        GenerationConfig,
+        Qwen2Tokenizer,
+        Qwen3ASRConfig,
+        Qwen3ASRFeatureExtractor,
+        Qwen3ASRForConditionalGeneration,
+        Qwen3ASRProcessor,
+    )
+
+    torch.manual_seed(seed)
+    audio = {"audio_token": "<|audio_pad|>", "audio_bos_token": "<|audio_start|>", "audio_eos_token": "<|audio_end|>"}
+    specials = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<asr_text>", *audio.values())
+    vocabulary = {t: i for i, t in enumerate((*sorted(pre_tokenizers.ByteLevel.alphabet()), *specials))}
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocabulary, merges=[], eos_token="<|im_end|>", pad_token="<|endoftext|>", extra_special_tokens=audio
+    )
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<asr_text>"]}, False)
+    ends = [vocabulary["<|endoftext|>"], vocabulary["<|im_end|>"]]
+    config = Qwen3ASRConfig(
+        audio_config={
+            "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 128, "d_model": 64,
+            "downsample_hidden_size": 8, "output_dim": 64,
+        },
+        text_config={
+            "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 512,
+            "tie_word_embeddings": True,
+        },
+        audio_token_id=vocabulary["<|audio_pad|>"], pad_token_id=ends[1], eos_token_id=ends,
+    )  # fmt: skip
+    model = Qwen3ASRForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=ends[1], max_new_tokens=512)
+    model.save_pretrained(folder)
+    Qwen3ASRProcessor(Qwen3ASRFeatureExtractor(), tokenizer, QWEN3_ASR_TEMPLATE).save_pretrained(folder)
+    return folder
+
+
+def tiny_speech_model(kind: str, folder: Path) -> Path:
+    """The tiny model named `kind`: multilingual, english_only (both Whispers), moonshine or qwen3_asr."""
+    makers = {"moonshine": tiny_moonshine, "qwen3_asr": tiny_qwen3_asr}
+    return makers[kind](folder) if kind in makers else tiny_whisper(folder, english_only=kind == "english_only")
 
 
 def tone(hertz: float, seconds: float) -> np.ndarray:
