@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def answers(work: Work, generator: Generator, rows: Sequence[Example]) -> list[l
 
     model = work.loaded.model.get_base_model()  # the network itself, adapter in place, as decoders expect it
     half = torch.autocast(model.device.type, torch.bfloat16, enabled=work.recipe.optim.bf16)
-    with untouched_randomness(), in_eval_mode(model), half, _uncompiled():
+    with untouched_randomness(), in_eval_mode(model), half, _uncompiled(model):
         return generator(work.loaded._replace(model=model), rows)(rows, 1)
 
 
@@ -103,8 +104,10 @@ def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …"
 
 
-def _uncompiled() -> Any:
+def _uncompiled(model: Any) -> AbstractContextManager[Any]:
     """Run compiled layers as they are: decoding changes shapes with each token, and each would be compiled anew."""
     import torch
 
-    return torch.compiler.set_stance("force_eager")
+    if any(module._compiled_call_impl for module in model.modules()):
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()  # the stance alone would import the compiler, which takes seconds

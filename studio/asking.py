@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
-from evaluate.plan import SystemPlan
+from evaluate.plan import Machine, SystemPlan
 from evaluate.prompts import Question
-from synth.errors import EndpointError
+from synth.endpoint import Ask, Endpoint, Piece, Settings
+from synth.errors import DataError, EndpointError
 from synth.example import AudioPart, ImagePart, Message, user
 from synth.storage import sha256_bytes
+from synth.usage import Usage
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,11 +27,13 @@ KEPT_MODELS = 4
 
 
 class Facts(NamedTuple):
-    """What an answer took; None where the system does not say."""
+    """What an answer took. `first_sec` is the time until its first piece; usd is None when it is unpriced."""
 
     seconds: float
-    input_tokens: int | None
-    output_tokens: int | None
+    first_sec: float
+    usage: Usage
+    usd: float | None
+    basis: str
 
 
 @st.cache_resource(max_entries=KEPT_MODELS, show_spinner="Loading the model …")
@@ -59,38 +63,66 @@ def question(text: str, folder: Path, media: bytes | None, kind: str) -> Questio
     return Question("playground", (message,), folder)
 
 
-def stream_local(loaded: Loaded, asked: Question) -> Iterator[str]:
-    """The answer in pieces: token by token for text, whole for the other modalities."""
-    if loaded.info.ref.modality == "text":
+def answer(workspace: Workspace, offer: dict[str, Any], asked: Question) -> Iterator[str | Facts]:
+    """Pieces of the answer of an offered system as they come, and last what it took. Raises UserError.
+
+    Text and vision models, and endpoints that chat, give theirs token by token; speech comes whole.
+    """
+    plan = SystemPlan.model_validate({"id": "playground", "max_new_tokens": MAX_NEW_TOKENS, **offer})
+    loaded = local(workspace, plan.model, plan.adapter) if plan.kind == "local" else None
+    began, first = time.monotonic(), None
+    usage = Usage()
+    for piece in _local_pieces(loaded, asked) if loaded else _endpoint_pieces(workspace, plan, asked):
+        first = first or time.monotonic()
+        usage = piece.usage or usage
+        yield piece.text
+    ended = time.monotonic()
+    yield Facts(ended - began, (first or ended) - began, usage, *cost_of(workspace, plan, usage, ended - began))
+
+
+def _local_pieces(loaded: Loaded, asked: Question) -> Iterator[Piece]:
+    modality = loaded.info.ref.modality
+    if modality != "audio":
         from evaluate.stream import stream
 
         yield from stream(loaded, asked, MAX_NEW_TOKENS)
         return
     from evaluate.systems import RUNNERS
 
-    runner: Any = importlib.import_module(RUNNERS[loaded.info.ref.modality])
+    runner: Any = importlib.import_module(RUNNERS[modality])
     for prediction in runner.answer(loaded, [asked], MAX_NEW_TOKENS, 1, lambda: False):
-        yield prediction.error or prediction.text
+        if prediction.error:
+            raise DataError(prediction.error, "")
+        yield Piece(prediction.text, prediction.usage)
 
 
-def count_tokens(loaded: Loaded, asked: Question, answer: str, seconds: float) -> Facts:
-    """Token counts of a local text answer."""
-    count = len(loaded.tokenizer(answer, add_special_tokens=False)["input_ids"])
-    prompt = "".join(m.text for m in asked.messages)
-    return Facts(seconds, len(loaded.tokenizer(prompt, add_special_tokens=False)["input_ids"]), count)
+def _endpoint_pieces(workspace: Workspace, plan: SystemPlan, asked: Question) -> Iterator[Piece]:
+    from evaluate.systems import DEFAULT_URL, Context, open_system
+
+    if any(isinstance(part, AudioPart) for message in asked.messages for part in message.content):
+        system = open_system(plan, Context(workspace))
+        try:
+            prediction = next(iter(system.answer([asked], lambda: False)))
+        finally:
+            system.close()
+        if prediction.error:
+            raise EndpointError(prediction.error, "Check the endpoint in Settings.")
+        yield Piece(prediction.text, prediction.usage)
+        return
+    settings = Settings(plan.base_url or DEFAULT_URL, plan.model, plan.api_key_env, 1)
+    with Endpoint(settings) as endpoint:
+        ask = Ask(asked.messages, plan.max_new_tokens, plan.temperature, media_root=asked.media_root)
+        yield from endpoint.stream(ask)
 
 
-def ask_endpoint(workspace: Workspace, system: dict[str, Any], asked: Question) -> tuple[str, Facts]:
-    """The reply of an endpoint. Raises EndpointError when there is none."""
-    from evaluate.systems import Context, open_system
+def cost_of(workspace: Workspace, plan: SystemPlan, usage: Usage, seconds: float) -> tuple[float | None, str]:
+    """USD of one answer and how that is reckoned: an endpoint's bill, or this machine's time for it alone."""
+    from evaluate import cost, economics, prices
 
-    plan = SystemPlan.model_validate({"id": "playground", **system})
-    opened, started = open_system(plan, Context(workspace)), time.monotonic()
-    try:
-        prediction = next(iter(opened.answer([asked], lambda: False)))
-    finally:
-        opened.close()
-    if prediction.error:
-        raise EndpointError(prediction.error, "Check the endpoint in Settings.")
-    usage = prediction.usage
-    return prediction.text, Facts(time.monotonic() - started, usage.input_tokens, usage.output_tokens)
+    sheet = prices.load(workspace=workspace.path)
+    if plan.kind == "endpoint":
+        bill = cost.bill(usage, plan.price_model or plan.model, sheet)
+        return bill.usd, "its tokens at the prices in Settings" if bill.usd is not None else ", ".join(bill.missing)
+    machine = Machine()
+    hourly = economics.machine_price(machine, sheet)
+    return cost.machine_time(seconds, hourly), f"{hourly or 0:g} USD per hour of {machine.name}, this answer alone"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import time
 from typing import Any
 
 import streamlit as st
 
 from evaluate.prompts import Question
+from evaluate.wording import usd
 from recipes.model_files import starters
-from recipes.recipe import Recipe
-from studio import asking, jobs, ui
+from studio import asking, ui
 from studio.cards import CARDS, card_for
 from studio.endpoints import load_endpoints
-from studio.models import adapters
+from studio.history import tuned
 from synth.errors import DataError
 
 MODALITIES = {"text": "Text", "vision": "Picture", "audio": "Speech"}
@@ -27,21 +26,28 @@ MAX_UPLOAD_MB = 20
 
 
 def _offers(modality: str) -> dict[str, dict[str, Any]]:
-    """Every system of a modality that can be asked, by label."""
+    """Every system of a modality that can be asked, by label: base, tuned, large, endpoints."""
     card = card_for(modality)
     shipped = starters()
     offers: dict[str, dict[str, Any]] = {}
     if card.starter in shipped:
         offers[f"Base: {card.starter}"] = {"model": card.starter}
-    runs: dict[str, Recipe] = {run.id: run.recipe for run in jobs.list_runs(ui.workspace())}
-    for run_id in adapters(ui.workspace().runs):
-        if run_id in runs and runs[run_id].modality == modality:
-            offers[f"Tuned: {run_id}"] = {"model": runs[run_id].base_model, "adapter": run_id}
+    for run in tuned(ui.workspace(), modality):
+        offers[f"Tuned: {run.id}"] = {"model": run.recipe.base_model, "adapter": run.id}
     if card.large in shipped:
         offers[f"Large: {card.large}"] = {"model": card.large}
     for endpoint in load_endpoints(ui.workspace()):
         offers[f"Endpoint: {endpoint.name}"] = endpoint.system()
     return offers
+
+
+def _preset(labels: list[str]) -> list[str]:
+    """The base, the newest tuned model, and a large one: an endpoint when there is one."""
+    kinds = ("Base", "Tuned", "Endpoint")
+    found = [next((label for label in labels if label.startswith(kind)), None) for kind in kinds]
+    if found[-1] is None:
+        found[-1] = next((label for label in labels if label.startswith("Large")), None)
+    return [label for label in found if label]
 
 
 def _media(modality: str) -> bytes | None:
@@ -85,21 +91,24 @@ def _as_flac(data: bytes) -> bytes:
 
 
 def _answer(label: str, offer: dict[str, Any], asked: Question) -> None:
-    """One system's answer with what it took."""
+    """One system's answer as it is written, and what it took."""
     st.markdown(f"**{ui.inert(label)}**")
-    place = ui.workspace()
     with ui.sentences():
-        if offer.get("kind") == "endpoint":
-            text, facts = asking.ask_endpoint(place, offer, asked)
-            st.text(text)
-        else:
-            loaded = asking.local(place, offer["model"], offer.get("adapter"))
-            started, box, text = time.monotonic(), st.empty(), ""
-            for piece in asking.stream_local(loaded, asked):
+        box, text = st.empty(), ""
+        for piece in asking.answer(ui.workspace(), offer, asked):
+            if isinstance(piece, asking.Facts):
+                _facts(piece)
+            else:
                 text += piece
                 box.text(text)
-            facts = asking.count_tokens(loaded, asked, text, time.monotonic() - started)
-        st.caption(f"{facts.seconds:.2f} s · {facts.input_tokens} tokens in · {facts.output_tokens} out")
+
+
+def _facts(facts: asking.Facts) -> None:
+    usage = facts.usage
+    tokens = f"{usage.input_tokens} tokens in · {usage.output_tokens} out" if usage.reported else "tokens not reported"
+    rate = f" · {usage.output_tokens / facts.seconds:.0f}/s" if usage.output_tokens and facts.seconds else ""
+    st.caption(f"{facts.seconds:.2f} s, the first word after {facts.first_sec:.2f} s · {tokens}{rate}")
+    st.caption(f"{ui.inert(usd(facts.usd))} for this answer ({ui.inert(facts.basis)})")
 
 
 st.title("Playground")
@@ -110,8 +119,7 @@ modality = st.segmented_control("Kind", kinds, default=wanted.modality, format_f
 with ui.sentences():
     offers = _offers(modality)
     labels = list(offers)
-    preset = [*labels[:1], *[label for label in labels[1:] if label.startswith("Tuned")][:1]]
-    chosen = st.multiselect("Models", labels, preset, max_selections=4)
+    chosen = st.multiselect("Models", labels, _preset(labels), max_selections=4)
     media = _media(modality)
     prompt = st.text_area("Question", placeholder=HINTS[modality]) if modality != "audio" else ""
     ready = bool(chosen) and (bool(media) if modality != "text" else bool(prompt.strip()))

@@ -8,6 +8,6 @@ It knows nothing of prompts, teachers or scores. Keys come from the environment 
 
 from synth.endpoint.cache import ReplyCache
 from synth.endpoint.client import Endpoint, Settings
-from synth.endpoint.wire import Ask, Reply
+from synth.endpoint.wire import Ask, Piece, Reply
 
-__all__ = ["Ask", "Endpoint", "Reply", "ReplyCache", "Settings"]
+__all__ = ["Ask", "Endpoint", "Piece", "Reply", "ReplyCache", "Settings"]

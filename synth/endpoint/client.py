@@ -2,6 +2,7 @@
 
     Endpoint.ask       one question, blocking
     Endpoint.ask_many  many questions, answers as they come
+    Endpoint.stream    one question, its answer piece by piece, for whoever watches
 
 Refusals of the key, model or address stop everything after one call. Faults of single requests are retried within
 a deadline, then become replies with an error. A paid answer is on disk before anyone sees it.
@@ -22,12 +23,14 @@ from synth.endpoint.keys import find_key
 from synth.endpoint.throttle import Budget, Price, Throttle, backoff_sec, retry_after_sec
 from synth.endpoint.wire import (
     Ask,
+    Piece,
     Reply,
     Unreadable,
     cache_key,
     chat_payload,
     chat_reply,
     read_body,
+    streamed_piece,
     transcription_file,
     transcription_reply,
 )
@@ -45,6 +48,7 @@ FATAL = {
     404: ("knows no such address or model", "Check base_url and model."),
 }
 RETRIED = frozenset({408, 409, 425, 429})
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 FAILED_BEFORE_FIRST_ANSWER = 3
 FAILED_IN_A_ROW = 10
 
@@ -179,6 +183,30 @@ class Endpoint:
             self._throttle.leave()
         self._watch(reply)
         return reply
+
+    def stream(self, ask: Ask) -> Iterator[Piece]:
+        """The pieces of an answer as the server sends them. It is asked once: neither cached nor tried again.
+
+        A server that does not stream gives one piece. Raises EndpointError.
+        """
+        import httpx
+
+        payload = {**chat_payload(self.settings.model, ask, self._limit_field), **STREAMED}
+        timeout = httpx.Timeout(self.settings.attempt_sec, connect=10.0)
+        try:
+            with self._http.stream("POST", f"{self._url}/chat/completions", json=payload, timeout=timeout) as response:
+                if response.status_code != 200:
+                    self._judge_status(response.status_code, response.headers, response.read())
+                if "event-stream" not in response.headers.get("content-type", ""):
+                    reply = chat_reply(read_body(response.read()))
+                    yield Piece(reply.text, reply.usage)
+                    return
+                yield from filter(None, map(streamed_piece, response.iter_lines()))
+        except (_Again, _Refused, Unreadable, DataError) as error:
+            raise EndpointError(f"There is no answer: {error}", "Ask again, or check the endpoint.") from error
+        except httpx.HTTPError as error:
+            message = f"The connection broke ({type(error).__name__})."
+            raise EndpointError(message, "Check that the server runs, and its address.", "endpoint.down") from error
 
     def _insist(self, ask: Ask) -> Reply:
         """Attempts until an answer, a refusal, or the end of patience."""

@@ -53,6 +53,13 @@ class Reply(NamedTuple):
         return not self.error
 
 
+class Piece(NamedTuple):
+    """A part of an answer on its way. `usage` is that of the whole answer and comes once, near its end."""
+
+    text: str
+    usage: Usage | None = None
+
+
 class Unreadable(Exception):
     """A 200 whose body holds no answer; the sentence says what it holds instead.
 
@@ -155,6 +162,22 @@ def chat_reply(value: JsonDict) -> Reply:
     if text is None and finish != "length":  # a reasoning model may spend its whole limit before the first word
         raise Unreadable("the answer's message has no text")
     return Reply(text or "", chat_usage(value.get("usage")), 0.0, finish, str(value.get("model") or ""))
+
+
+def streamed_piece(line: str) -> Piece | None:
+    """What one line of a streamed answer brings; None for a line that brings nothing. Raises Unreadable."""
+    data = line.removeprefix("data:").strip()
+    if not line.startswith("data:") or data == "[DONE]":
+        return None
+    value = read_body(data.encode())
+    if value.get("error"):
+        raise Unreadable("the server broke the answer off with an error")
+    choices = value.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    delta = first.get("delta") if isinstance(first, dict) else None
+    said = (_text(delta.get("content")) or _text(delta.get("refusal"))) if isinstance(delta, dict) else None
+    usage = chat_usage(value["usage"]) if isinstance(value.get("usage"), dict) else None
+    return Piece(said or "", usage) if said or usage else None
 
 
 def _text(content: Any) -> str | None:
