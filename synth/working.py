@@ -95,14 +95,21 @@ def mul(a: Number, b: Number, money: bool = False) -> str:
 
 
 def div(a: Number, b: Number, money: bool = False) -> str:
-    """`a / b = q` for an exact quotient, through place-value chunks unless q is one digit or b a power of ten."""
+    """`a / b = q` for an exact quotient: one digit of q after the other, each time with what is left to divide.
+
+    `861 / 7 = 700 / 7 + 161 / 7 = 700 / 7 + 140 / 7 + 21 / 7 = 100 + 20 + 3 = 123`; a one-digit q and powers of ten stand
+    alone.
+    """
     quotient = Decimal(a) / Decimal(b)
     head = f"{show(a, money)} / {show(b, money)}"
     chunks = places(quotient)
     if len(chunks) == 1 or _power_of_ten(b):
         return f"{head} = {show(quotient, money)}"
-    split = " + ".join(f"{show(q * b, money)} / {show(b, money)}" for q in chunks)
-    return f"{head} = {split} = {' + '.join(show(q, money) for q in chunks)} = {show(quotient, money)}"
+    sides = [head]
+    for taken in range(1, len(chunks)):
+        parts = [*chunks[:taken], sum(chunks[taken:], Decimal(0))]
+        sides.append(" + ".join(f"{show(q * b, money)} / {show(b, money)}" for q in parts))
+    return " = ".join([*sides, " + ".join(show(q, money) for q in chunks), show(quotient, money)])
 
 
 def running_sum(values: Sequence[Number], money: bool = False) -> list[str]:

@@ -20,7 +20,7 @@ from .family import Family, Unfit, Values, difficulty
 from .problems import Problem, draw_values, key_of, plain, pose
 from .spec import DOMAINS, Spec
 
-VERSION = 2
+VERSION = 3
 MAX_MISSES = 2000
 """Draws in a row without a new row after which a family counts as exhausted."""
 _OWNERS: tuple[Split, ...] = ("train",) * 7 + ("val",) + ("test",) * 2
