@@ -52,6 +52,8 @@ __all__ = [
 ]
 
 SHORT_TOKENS = 320
+# Said aloud, because transformers otherwise asks on the terminal whether a model's own code may run.
+SAFELY = {"local_files_only": True, "trust_remote_code": False}
 
 
 class ModelInfo(NamedTuple):
@@ -150,7 +152,7 @@ def load_processor(ref: ModelRef) -> Any:
 
     cls = AutoTokenizer if ref.modality == "text" else AutoProcessor
     try:
-        processor = cls.from_pretrained(ref.path, local_files_only=True)
+        processor = cls.from_pretrained(ref.path, **SAFELY)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
             f"The tokenizer or processor of {ref.name} cannot be loaded: {_first_line(error)}.",
@@ -265,7 +267,7 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: str) -> Any:
         "audio": "AutoModelForSpeechSeq2Seq",
     }
     weights_sha256(ref.path)  # refuses a folder without safetensors before transformers looks for other formats
-    options: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "use_safetensors": True}
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, **SAFELY}
     if weights == "packed":
         options["quantization_config"] = transformers.BitsAndBytesConfig(
             load_in_4bit=True,

@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator
 
 from recipes.run import Run, Stopped
+from synth.jobdir import QUEUED
 
 POLL_SEC = 0.5
 LOCK = ".training.lock"
-QUEUED = "queued"  # touched while waiting; `JobDir.status` reads its age
 
 
 @contextlib.contextmanager
@@ -34,6 +34,7 @@ def turn(run: Run) -> Iterator[None]:
                 if run.stop_requested():
                     raise Stopped(0) from None
                 time.sleep(POLL_SEC)
+        mark.unlink(missing_ok=True)  # a worker that is killed now is lost, and waits no more
         yield
     finally:
         mark.unlink(missing_ok=True)

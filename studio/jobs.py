@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth.errors import RunError, did_you_mean
-from synth.jobdir import Exit, JobDir
+from synth.jobdir import QUEUED, Exit, JobDir
 from synth.progress import Progress, ProgressFn
 from synth.storage import JsonDict, read_json, storage_faults, write_json
 from synth.workspace import Workspace
@@ -68,6 +68,7 @@ def resume_training(run: Run) -> None:
         raise RunError(f"{run.id} is complete; there is nothing to resume.", "Start a new run, or clone this one.")
     if why := run.obstacle():
         raise RunError(why, "Put it back as it was, or clone this run and start anew.", "run.changed")
+    (run.path / QUEUED).touch()
     _spawn(["recipes", str(run.path), "--resume"], run.path)
     _await_start(run)
 

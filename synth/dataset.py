@@ -22,6 +22,7 @@ from .storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha
 CARD = "dataset.json"
 REJECTED = "rejected.jsonl"
 MEDIA = "media"
+VERSION = 1  # of the card
 
 
 class Card(BaseModel):
@@ -32,7 +33,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int = 1
+    version: int = VERSION
     name: str
     modality: str = "text"
     generator: str = ""
@@ -47,6 +48,21 @@ class Card(BaseModel):
     seconds: float = 0.0
     usd: float | None = None
     notes: dict[str, Any] = {}
+
+
+def _read_card(file: Path) -> Card:
+    """Raises DataError for a card of a later version, or one that is no card."""
+    value = read_json(file)
+    version = value.get("version", VERSION) if isinstance(value, dict) else VERSION
+    if isinstance(version, int) and version > VERSION:
+        message = f"{file} has format {version}; this smolstudio reads up to {VERSION}."
+        raise DataError(message, "Update smolstudio.", "data.newer")
+    try:
+        return Card.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = f"{file} is no card of a dataset: {first['msg']} at {'.'.join(map(str, first['loc'])) or 'the top'}."
+        raise DataError(message, "Restore it, or make the dataset again.", "data.card") from error
 
 
 class RejectedRow(NamedTuple):
@@ -66,7 +82,7 @@ class DatasetDir:
                 "Check the name, or make one with `smolstudio synth`.",
             )
         self.path = path
-        self.card = Card.model_validate(read_json(path / CARD))
+        self.card = _read_card(path / CARD)
 
     @property
     def name(self) -> str:

@@ -2,8 +2,9 @@
 
     events.jsonl worker.log lock exit.json (last)
 
-Status is derived and never stored: exit.json says how it ended; a held lock means running; young and neither means
-queued; else the worker was lost. So a killed worker cannot leave a lie behind.
+Status is derived and never stored: exit.json says how it ended; a held lock means running; neither means queued while
+the directory is young and tells nothing yet, or while its worker says that it waits; else the worker was lost. So a
+killed worker cannot leave a lie behind.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ Status = Literal["queued", "running", "done", "failed", "stopped", "lost"]
 EXIT = "exit.json"
 EVENTS = "events.jsonl"
 STOP = "stop"
+QUEUED = "queued"  # touched by a worker that waits
 QUEUED_SEC = 30.0
 
 
@@ -51,7 +53,8 @@ class JobDir:
             return "running"
         if ended := self.exit():
             return ended.verdict
-        newest = max((p.stat().st_mtime for p in (self.path, self.path / "queued") if p.exists()), default=0.0)
+        signs = [self.path / QUEUED, *([] if (self.path / EVENTS).exists() else [self.path])]
+        newest = max((p.stat().st_mtime for p in signs if p.exists()), default=0.0)
         return "queued" if time.time() - newest < QUEUED_SEC else "lost"
 
     def exit(self) -> Exit | None:
