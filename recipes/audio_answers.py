@@ -76,7 +76,9 @@ def audio_generator(
         import torch
 
         ear = listener(loaded)
-        sounds = ear.hear([audio_rows.recording(example, dataset) for example in examples])
+        recordings = [audio_rows.recording(example, dataset) for example in examples]
+        ear.window_seconds(recordings)  # longer ones would be cut
+        sounds = ear.hear(recordings)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             rounds = [transcribe(ear, sounds, max_new_tokens)]

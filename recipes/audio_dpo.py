@@ -10,12 +10,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
-from recipes import audio_answers, audio_rows, models, preference, preflight, sampling, training
+from recipes import (
+    audio_answers,
+    audio_rows,
+    audio_sft,
+    before_after,
+    models,
+    preference,
+    preflight,
+    sampling,
+    training,
+)
 from recipes.listeners import Listener, Sound, listener, note_window, noted_window
 from recipes.options import Dpo
+from recipes.pairs import WHOLE
 from recipes.recipe import Recipe
 from recipes.rows import IGNORED, TokenRow
 from recipes.run import Run, TrainResult
@@ -43,16 +53,18 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     pairs = preference.pair_dataset(run, recipe, lambda prompts: generator(run, recipe, prompts))
     work = training.prepare(run, recipe)
     run.emit("phase", name="encoding")
-    data = recipe.data
-    learned = [e for e in pairs.examples(data.train_split) if e.rejected is not None][: recipe.dpo.max_pairs]
-    watched = list(islice(pairs.examples(data.val_split), data.max_val_examples)) if data.val_split else []
     ear = listener(work.loaded)
+    learned, watched = preference.select(pairs, recipe)
     seconds = fit_window(ear, run, recipe, [*learned, *watched], pairs)
-    encoded = encode(learned, ear, work, pairs)
-    held = encode([e for e in watched if e.rejected is not None], ear, work, pairs) if recipe.eval_steps else []
+    encoded, held = encode(learned, ear, pairs), encode(watched, ear, pairs)
     trainer = build_trainer(work, encoded, held)
     preflight.check(trainer, [row for pair in encoded for row in (pair.chosen, pair.rejected)])
-    result = training.fit(trainer)
+
+    def answering(loaded: models.Loaded, asked: Sequence[Example]) -> sampling.Generate:
+        return audio_sft.generator(loaded, asked, work)
+
+    with before_after.measured(work, answering):
+        result = training.fit(trainer, answering)
     note_window(run.adapter, seconds)
     return result
 
@@ -62,7 +74,8 @@ def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.
     base = models.resolve(recipe.base_model, recipe.revision)
     loaded = models.load_for_inference(base, recipe.adapter, runs=run.workspace.runs)
     fit_window(listener(loaded), run, recipe, prompts, run.dataset())
-    return audio_answers.audio_generator(loaded, run.dataset(), recipe.dpo.temperature, recipe.seed)
+    room = sampling.longest_target_tokens(loaded, prompts)
+    return audio_answers.audio_generator(loaded, run.dataset(), recipe.dpo.temperature, recipe.seed, room)
 
 
 def fit_window(ear: Listener, run: Run, recipe: Recipe, rows: Sequence[Example], dataset: DatasetDir) -> float:
@@ -79,15 +92,14 @@ def fit_window(ear: Listener, run: Run, recipe: Recipe, rows: Sequence[Example],
     return seconds
 
 
-def encode(examples: Sequence[Example], ear: Listener, work: training.Work, pairs: DatasetDir) -> list[PairRow]:
+def encode(examples: Sequence[Example], ear: Listener, pairs: DatasetDir) -> list[PairRow]:
     """Sounds and both transcripts of the pairs, in order; chosen is the true transcript, whatever data.target says."""
     if not examples:
         return []
-    data = work.recipe.data.model_copy(update={"target": "target"})
     true = [e if e.answer is None else e.model_copy(update={"target": e.answer}) for e in examples]
     wrong = [e.model_copy(update={"target": e.rejected}) for e in examples]
     sounds = ear.hear([audio_rows.recording(example, pairs) for example in examples])
-    chosen, rejected = (audio_rows.encode(side, sounds, ear, data) for side in (true, wrong))
+    chosen, rejected = (audio_rows.encode(side, sounds, ear, WHOLE) for side in (true, wrong))
     return [PairRow(*row) for row in zip(sounds, chosen, rejected, strict=True)]
 
 

@@ -100,7 +100,7 @@ def test_dpo_holds_the_tuned_adapter_as_reference_and_keeps_its_window(workspace
     before = load_file(sft.adapter / "adapter_model.safetensors")
     after = load_file(run.adapter / "adapter_model.safetensors")
     assert all(not torch.equal(before[name], after[name]) for name in before)
-    tones_dataset(workspace.datasets / "long", train=4, longest=3.6, wrong=True)
+    tones_dataset(workspace.datasets / "long", train=5, longest=3.6, wrong=True)
     more = make_run(workspace, whisper, "more", adapter="sft", **{"data.dataset": "long"})
     with pytest.raises(DataError, match="exceed the model's window of 3 s"):
         train(more)
@@ -137,18 +137,18 @@ def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(
     tones_dataset(workspace.datasets / "plain", train=6, val=2)
     asked = []
 
-    def heard(_loaded: Any, sounds: Any, *_: Any, temperature: float = 0.0) -> list[audio_answers.Heard]:
+    def heard(_ear: Any, sounds: Any, _room: int, temperature: float = 0.0) -> list[audio_answers.Heard]:
         asked.append((len(sounds), temperature))
         return [audio_answers.Heard("Pitch one", 3, True, 0.5) for _ in sounds]
 
     monkeypatch.setattr(audio_answers, "transcribe", heard)
     run = make_run(workspace, whisper, "dpo", **{"data.dataset": "plain", "dpo.num_generations": 2})
     mined = preference.pair_dataset(run, run.recipe, lambda prompts: audio_dpo.generator(run, run.recipe, prompts))
-    rows = [*mined.examples("train"), *mined.examples("val")]
-    assert len(rows) == 8
+    rows = [*mined.examples("train")]
+    assert len(rows) == 6, "rows that validation watches are left alone"
     assert {row.rejected for row in rows} == {"Pitch one"}
     assert all(row.target.startswith("Pitch ") and row.target == row.answer for row in rows)
-    assert asked == [(8, 0.0), (8, 0.8)]
+    assert asked == [(6, 0.0), (6, 0.8)]
     assert all(mined.media_path(row.prompt[0].content[0].path).is_file() for row in rows)
 
 
