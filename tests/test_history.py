@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from typing import Any
 
 import filled
@@ -17,6 +15,7 @@ from studio.cli import app
 from studio.history import history, matching, tags_of, tuned
 from studio.notes import Notes, read_notes, write_notes
 from synth.errors import RunError
+from synth.jobdir import QUEUED
 from synth.workspace import Workspace
 
 
@@ -39,7 +38,7 @@ def test_history_tells_how_each_run_stands_and_sees_every_change(place: Workspac
     run.finish("stopped", "Stopped after step 3.")
     assert {r.id: r.status for r in history(place)}["broken"] == "stopped"
     (run.path / "exit.json").unlink()
-    assert {r.id: r.status for r in history(place)}["broken"] == "queued"
+    assert {r.id: r.status for r in history(place)}["broken"] == "lost"
     (place.runs / "first" / "recipe.yaml").write_text("method: no_such")
     assert "first" not in {r.id for r in history(place)}
     assert [run.id for run in tuned(place, "text")] == ["second"]
@@ -107,7 +106,7 @@ def test_a_deleted_run_can_be_put_back_with_everything_in_it(place: Workspace) -
 
 def test_a_waiting_run_is_not_deleted(place: Workspace) -> None:
     run = run_of(place, "gone")
-    os.utime(run.path, (time.time(), time.time()))
+    (run.path / QUEUED).touch()
     with pytest.raises(RunError, match="gone is queued"):
         trash.delete_run(place, run)
 
