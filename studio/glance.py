@@ -1,7 +1,8 @@
-"""Short views of what is in a workspace, read from its files: for lists, menus and the Start page."""
+"""Short views of what is in a workspace, for lists, menus and the Start page: a file is read again when it changed."""
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from synth.dataset import CARD, Card
 from synth.errors import UserError
 from synth.storage import read_json
 from synth.workspace import Workspace
+
+REMEMBERED = 1024
 
 
 class ReportHead(NamedTuple):
@@ -26,26 +29,31 @@ def _newest_first(files: list[Path]) -> list[Path]:
 
 def dataset_cards(workspace: Workspace) -> list[Card]:
     """Cards of all datasets that can be read, newest first."""
-    cards = []
-    for file in _newest_first(list(workspace.datasets.glob(f"*/{CARD}"))):
-        try:
-            card = Card.model_validate_json(file.read_bytes())
-        except ValueError:
-            continue
-        cards.append(card.model_copy(update={"name": file.parent.name}))
-    return cards
+    files = _newest_first(list(workspace.datasets.glob(f"*/{CARD}")))
+    return [card for file in files if (card := _card(file, file.stat().st_mtime_ns))]
+
+
+@functools.lru_cache(REMEMBERED)
+def _card(file: Path, changed_ns: int) -> Card | None:
+    try:
+        return Card.model_validate_json(file.read_bytes()).model_copy(update={"name": file.parent.name})
+    except ValueError:
+        return None
 
 
 def report_heads(workspace: Workspace) -> list[ReportHead]:
     """Finished comparisons, newest first."""
-    heads = []
-    for file in _newest_first(list(workspace.comparisons.glob("*/report.json"))):
-        try:
-            report = read_json(file)
-            heads.append(ReportHead(file.parent.name, str(report["headline"]), str(report["verdict"]["word"])))
-        except (UserError, KeyError, TypeError):
-            continue
-    return heads
+    files = _newest_first(list(workspace.comparisons.glob("*/report.json")))
+    return [head for file in files if (head := _head(file, file.stat().st_mtime_ns))]
+
+
+@functools.lru_cache(REMEMBERED)
+def _head(file: Path, changed_ns: int) -> ReportHead | None:
+    try:
+        report = read_json(file)
+        return ReportHead(file.parent.name, str(report["headline"]), str(report["verdict"]["word"]))
+    except (UserError, KeyError, TypeError):
+        return None
 
 
 def machine_line(workspace: Workspace) -> str:

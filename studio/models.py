@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from recipes.model_files import STARTERS, starters
 from recipes.recipe import load_recipe, ready_recipes
 
@@ -56,14 +53,3 @@ def model_facts(model: str) -> str:
     need = millions * 1e6 * BYTES_ROUNDED / 2**30 + OVERHEAD_GB
     fits = "fits in memory" if need < psutil.virtual_memory().available / 2**30 else "may not fit in memory"
     return f"{millions:,.1f} M parameters · {licence} · about {need:.1f} GiB to tune: {fits}"
-
-
-def adapters(runs: Path) -> list[str]:
-    """Ids of runs that have a finished adapter, newest first."""
-    found = [p.parent.parent for p in runs.glob("*/adapter/adapter_config.json")]
-    done = [
-        p
-        for p in found
-        if (p / "exit.json").is_file() and json.loads((p / "exit.json").read_text())["verdict"] == "done"
-    ]
-    return [p.name for p in sorted(done, key=lambda p: p.stat().st_mtime, reverse=True)]

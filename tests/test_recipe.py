@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recipes.recipe import Recipe, differences, dump_recipe, leaves, load_recipe, ready_recipes, recipe_diff, recipe_hash
+from recipes.recipe import (
+    Recipe,
+    differences,
+    dump_recipe,
+    leaves,
+    load_recipe,
+    ready_recipes,
+    recipe_diff,
+    recipe_hash,
+)
 from synth.errors import RecipeError
 
 BASE = {"base_model": "starter-text"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -15,6 +16,9 @@ from studio.notes import read_notes, write_notes
 from studio.terminal import duration
 from studio.views.run_samples import show_answers
 from synth.jobdir import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ACTIVE = ("queued", "running")
 CHART_PX = 220
@@ -136,7 +140,32 @@ def _curves(runs: Sequence[Run]) -> None:
             columns = st.columns(2)
         with columns[position % 2]:
             st.markdown(f"**{CURVES[key]}**")
-            st.line_chart(frame, color=list(ui.PALETTE[: frame.shape[1]]), x_label="step", height=CHART_PX)
+            _chart(frame)
+
+
+def _chart(frame: pd.DataFrame) -> None:
+    """One line a run over the steps, written as Vega-Lite: `st.line_chart` takes ten times as long to say the same."""
+    import pandas as pd
+
+    parts = [
+        pd.DataFrame({"step": column.index, "value": column.values, "run": name}) for name, column in frame.items()
+    ]
+    several = len(parts) > 1
+    colors = {"domain": [str(name) for name in frame.columns], "range": list(ui.PALETTE[: len(parts)])}
+    encoding = {
+        "x": {"field": "step", "type": "quantitative", "axis": {"grid": False, "tickMinStep": 1}},
+        "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}},
+        "color": {
+            "field": "run",
+            "type": "nominal",
+            "scale": colors,
+            "legend": {"orient": "bottom", "title": None} if several else None,
+        },
+        "tooltip": [{"field": name} for name in ("run", "step", "value")],
+    }
+    mark = {"type": "line", "strokeWidth": 1.8, "point": len(frame) == 1}
+    data = pd.concat([part.dropna() for part in parts])
+    st.vega_lite_chart(data, {"mark": mark, "encoding": encoding, "height": CHART_PX})
 
 
 def _settings(run: Run, others: Sequence[Run]) -> None:
