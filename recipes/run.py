@@ -1,6 +1,6 @@
 """A run: one training as a directory, from its recipe to its adapter.
 
-    runs/<id>/  recipe.yaml env.json events.jsonl worker.log lock checkpoints/ adapter/ exit.json (last)
+    runs/<id>/  recipe.yaml notes.json env.json events.jsonl worker.log lock checkpoints/ adapter/ exit.json (last)
 
 Making and reading runs needs no torch. The training itself is in the modules that METHODS names; the process that
 does it is `python -m recipes RUN_DIR` (`recipes.__main__`).

@@ -122,14 +122,22 @@ def find_run(workspace: Workspace, run_id: str) -> Run:
 
 
 def read_new(path: Path, offset: int) -> tuple[list[JsonDict], int]:
-    """Whole lines of a growing JSONL file after `offset` (bytes), and the offset after them."""
+    """Objects of a growing JSONL file after `offset` (bytes), torn lines left out, and the offset after them."""
     if not path.is_file():
         return [], offset
     with path.open("rb") as file:
         file.seek(offset)
         data = file.read()
     end = data.rfind(b"\n") + 1
-    return [json.loads(line) for line in data[:end].splitlines() if line.strip()], offset + end
+    return [value for line in data[:end].splitlines() if (value := _object(line))], offset + end
+
+
+def _object(line: bytes) -> JsonDict | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def follow(job: JobDir, on_event: Callable[[JsonDict], None], since: int = 0) -> Exit:

@@ -132,6 +132,8 @@ def test_only_new_events_are_read_and_a_resumed_run_shows_its_last_sitting(place
     run = Run(place.runs / "first")
     assert last_figures(run)[0] == ("Step", "20 of 20")
     assert len(events(run)) == 20
+    with (run.path / "events.jsonl").open("a") as file:
+        file.write('{"at": 1, "ki\n[]\n')
     for name, at in (("loading", 10), ("training", 12), ("loading", 100), ("training", 104)):
         run.emit("phase", name=name, at=at)
     run.emit("step", step=20, total_steps=40, loss=0.5, learning_rate=1e-3, seconds=11, at=110)
