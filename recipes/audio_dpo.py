@@ -1,6 +1,7 @@
 """Preference tuning of a speech model, as QLoRA with our own DPO loss: TRL has none for encoder-decoder models.
 
-Chosen is the true transcript, rejected the model's own wrong hypothesis. The reference is the adapter that training
+Chosen is the true transcript, rejected the model's own wrong hypothesis; both are one line, so nothing is cut as in
+`recipes.pairs`. The reference is the adapter that training
 starts from (or the bare base): its log-probabilities of all pairs are computed once, before the first step. Where the
 dataset has no `rejected` transcripts, pairs are mined (`recipes.preference`) and kept in `pairs/` of the run. See
 `recipes.training` for what all train modules share.
@@ -236,11 +237,11 @@ def transcript_logps(logits: Any, labels: Any) -> Any:
 
 
 def preference_loss(policy: Logps, reference: Logps, lengths: Logps, dpo: Dpo) -> Any:
-    """The loss of each pair, (pairs,): arXiv 2305.18290 eq. 7 (sigmoid), SLiC hinge, or IPO per token (2310.12036 eq.
-    17).
+    """The loss of each pair, (pairs,): arXiv 2305.18290 eq. 7 (sigmoid), with label smoothing 2403.00409, SLiC
+    hinge, or IPO per token (2310.12036 eq. 17).
 
-    `lengths` are the learned tokens of each transcript, which only IPO uses. Without label smoothing, which TRL leaves
-    out of the sigmoid loss, these are TRL's numbers.
+    `lengths` are the learned tokens of each transcript, which only IPO uses. The numbers are those of
+    `pairs.trl_options`.
     """
     import torch
     from torch.nn.functional import logsigmoid
@@ -251,4 +252,5 @@ def preference_loss(policy: Logps, reference: Logps, lengths: Logps, dpo: Dpo) -
         return torch.relu(1 - margin)
     if dpo.loss_type == "ipo":
         return (chosen / lengths.chosen - rejected / lengths.rejected - 1 / (2 * dpo.beta)) ** 2
-    return -logsigmoid(margin) * (1 - dpo.label_smoothing) - logsigmoid(-margin) * dpo.label_smoothing
+    flipped = dpo.label_smoothing
+    return (flipped * logsigmoid(-margin) - (1 - flipped) * logsigmoid(margin)) / (1 - 2 * flipped)

@@ -86,6 +86,8 @@ class Recipe(Section):
             faults.append("optim.max_steps is 0, so nothing would be trained: give a positive number, or -1 for epochs")
         if not self.quant.load_in_4bit and self.quant.weights != "auto":
             faults.append(f"quant.weights is {self.quant.weights}, but quant.load_in_4bit is off")
+        if self.dpo.label_smoothing and self.dpo.loss_type != "sigmoid":
+            faults.append(f"dpo.label_smoothing has no meaning with the {self.dpo.loss_type} loss, only with sigmoid")
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from recipes import audio_answers, audio_dpo, audio_sft, models, preference
 from recipes.listeners import listener, noted_window
 from recipes.options import Dpo
+from recipes.pairs import trl_options
 from recipes.recipe import load_recipe
 from recipes.rows import TokenRow
 from recipes.run import Run, Stopped
@@ -152,13 +153,18 @@ def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(
     assert all(mined.media_path(row.prompt[0].content[0].path).is_file() for row in rows)
 
 
+LOSSES: tuple[tuple[Any, float], ...] = (("sigmoid", 0.0), ("hinge", 0.0), ("ipo", 0.0), ("sigmoid", 0.1))
+
+
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_llama(tmp_path_factory.mktemp("toy") / "llama")
 
 
-@pytest.mark.parametrize("loss_type", ["sigmoid", "hinge", "ipo"])
-def test_our_loss_equals_trls_on_a_decoder_only_model(toy: Path, tmp_path: Path, loss_type: Any) -> None:
+@pytest.mark.parametrize(
+    "dpo", [Dpo(beta=0.3, loss_type=name, label_smoothing=smoothing) for name, smoothing in LOSSES], ids=str
+)
+def test_our_loss_equals_trls_on_a_decoder_only_model(toy: Path, tmp_path: Path, dpo: Dpo) -> None:
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -172,8 +178,8 @@ def test_our_loss_equals_trls_on_a_decoder_only_model(toy: Path, tmp_path: Path,
     trainer = DPOTrainer(
         model=model,
         args=DPOConfig(
-            output_dir=str(tmp_path), loss_type=[loss_type], beta=0.3, use_cpu=True, bf16=False, report_to="none",
-            gradient_checkpointing=False,
+            output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", gradient_checkpointing=False,
+            **{**trl_options(dpo), "precompute_ref_log_probs": False},
         ),
         train_dataset=Dataset.from_list(pairs),
         processing_class=AutoTokenizer.from_pretrained(toy),
@@ -196,6 +202,6 @@ def test_our_loss_equals_trls_on_a_decoder_only_model(toy: Path, tmp_path: Path,
         with model.disable_adapter():
             reference = logps()
         lengths = audio_dpo.Logps(*(labels != -100).sum(1).chunk(2))
-        ours = audio_dpo.preference_loss(policy, reference, lengths, Dpo(beta=0.3, loss_type=loss_type)).mean()
+        ours = audio_dpo.preference_loss(policy, reference, lengths, dpo).mean()
     assert abs(float(policy.chosen[0] - reference.chosen[0])) > 1e-3, "the adapter must matter for this comparison"
     assert float(ours) == pytest.approx(float(expected), abs=1e-5)

@@ -11,7 +11,9 @@ from recipes import text_dpo, vision_dpo
 from recipes.models import Loaded
 from recipes.options import Dpo
 from recipes.pairs import first_difference, trl_options
+from recipes.recipe import load_recipe
 from recipes.rows import IGNORED
+from synth.errors import RecipeError
 from synth.example import make_example, user
 from synth.workspace import Workspace
 from tests.tiny import tiny_tokenizer
@@ -69,3 +71,5 @@ def test_the_loss_is_what_the_recipe_says() -> None:
     assert (mixed["loss_type"], mixed["loss_weights"]) == (["ipo", "sft"], [1.0, 0.2])
     smoothed = trl_options(Dpo(label_smoothing=0.1))
     assert smoothed["loss_type"] == ["robust"], "TRL's sigmoid loss would leave the smoothing out"
+    with pytest.raises(RecipeError, match="label_smoothing has no meaning with the ipo loss"):
+        load_recipe({"base_model": "b", "dpo": {"loss_type": "ipo", "label_smoothing": 0.1}})
