@@ -84,8 +84,14 @@ def _from_hub(ref: str, revision: str | None) -> Path:
 
 
 def modality_of(path: Path) -> Modality:
-    """What a model reads besides text, from its config.json."""
+    """What a model reads besides text, from its config.json. Raises ModelError for a layout that no class reads."""
     config = read_json(path / "config.json")
+    if config.get("model_type") == "qwen3_asr" and "thinker_config" in config:
+        raise ModelError(
+            "This Qwen3-ASR is laid out for its authors' own package; transformers would fill it with random weights.",
+            "Take the one that is published for transformers: its name ends in -hf.",
+            "model.layout",
+        )
     if config.get("model_type") in SPEECH:
         return "audio"
     return "vision" if "vision_config" in config else "text"

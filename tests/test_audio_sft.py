@@ -15,7 +15,7 @@ from recipes.listeners import Listener, listener, noted_window
 from recipes.recipe import load_recipe
 from recipes.run import Run, Stopped
 from synth.dataset import DatasetDir
-from synth.errors import DataError
+from synth.errors import DataError, ModelError
 from synth.workspace import Workspace
 from tests.tiny_audio import texts as tones
 from tests.tiny_audio import tiny_speech_model, tiny_whisper, tone, tones_dataset
@@ -193,6 +193,12 @@ def test_waveforms_reach_moonshine_as_recorded_and_unmasked(tmp_path: Path) -> N
 def test_recordings_beyond_the_models_window_are_refused_with_their_number(whisper: Path) -> None:
     with pytest.raises(DataError, match="1 of 2 recordings exceed the model's window of 4 s"):
         ear_of(whisper).window_seconds([tone(300, 1), tone(300, 5)])
+
+
+def test_a_qwen3_asr_in_its_authors_own_layout_is_refused_instead_of_made_up(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_asr", "thinker_config": {}}')
+    with pytest.raises(ModelError, match="random weights"):
+        models.resolve(str(tmp_path))
 
 
 def test_a_recording_outside_the_dataset_is_refused(workspace: Workspace) -> None:
