@@ -72,7 +72,8 @@ def trl_options(dpo: Dpo) -> dict[str, Any]:
     """Arguments of TRL's DPOConfig. The reference's log-probabilities are computed once, before the first step."""
     # TRL's sigmoid loss leaves label smoothing out; "robust" is the same loss with it (arXiv 2403.00409).
     smoothed = dpo.loss_type == "sigmoid" and dpo.label_smoothing
-    losses, weights = ["robust" if smoothed else dpo.loss_type], [1.0]
+    losses: list[str] = ["robust" if smoothed else dpo.loss_type]
+    weights = [1.0]
     if dpo.sft_weight:
         losses, weights = [*losses, "sft"], [*weights, dpo.sft_weight]
     return {
