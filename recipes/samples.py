@@ -109,5 +109,6 @@ def _uncompiled(model: Any) -> AbstractContextManager[Any]:
     import torch
 
     if any(module._compiled_call_impl for module in model.modules()):
-        return torch.compiler.set_stance("force_eager")
+        as_they_are: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return as_they_are
     return nullcontext()  # the stance alone would import the compiler, which takes seconds
