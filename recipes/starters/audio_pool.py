@@ -1,7 +1,7 @@
 """A pool of spoken sentences on disk, as log-mel frames, so that training the audio starter never waits for speech.
 
 The pool is made once, in shards that appear whole or not at all (a killed build continues where it was), and lies
-outside the repository. `batches` mixes it, moves it in time, adds coloured noise and SpecAugment, all on mel frames,
+outside the repository. `batch` mixes it, moves it in time, adds coloured noise and SpecAugment, all on mel frames,
 which is cheap.
 """
 
