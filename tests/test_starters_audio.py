@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipes.starters import audio_model, audio_pool
+from recipes.starters import audio, audio_model, audio_pool
+from recipes.starters.team import Team
+from recipes.starters.text_training import Plan
 
 
 def test_shards_are_spoken_side_by_side_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,9 +31,17 @@ def test_a_batch_follows_from_seed_and_step_and_fits_window_and_decoder(tmp_path
         audio_pool.Row((chance.normal(size=(90, 80)) - 3).astype(np.float16), f"Page {n} shows it.", "voice")
         for n in range(12)
     ]
-    tokenizer = audio_model.build_tokenizer((row.text for row in rows), tmp_path)
+    processor = audio_model.build_processor((row.text for row in rows), tmp_path)
+    tokenizer = processor.tokenizer
     first, again, other = (audio_pool.batch(rows, tokenizer, 4, 0, step) for step in (5, 5, 6))
     assert np.array_equal(first.features, again.features)
     assert not np.array_equal(first.features, other.features)
     assert first.features.shape == (4, 80, audio_pool.WINDOW_FRAMES)
     assert first.labels.shape[1] <= 96
+    model = audio_model.build_model(tokenizer, encoder_layers=1, decoder_layers=1)
+    pair = [audio.AudioTrainer(model, processor, rows, Plan(batch=4), tmp_path, Team(rank, 2)) for rank in (0, 1)]
+    for trainer in pair:
+        trainer.step = 3
+    read = [trainer.batch().features for trainer in pair]
+    assert np.array_equal(read[0], other.features), "processes that train together share one stream of batches"
+    assert not np.array_equal(read[1], other.features)

@@ -1,7 +1,8 @@
 """Train the audio starter from nothing, or go on: a small Whisper on generated speech only.
 
     python -m recipes.starters.audio pool --scratch DIR --rows 40000      # speak once; resumable
-    python -m recipes.starters.audio train --scratch DIR --minutes 70     # resumable with the same command
+    torchrun --nproc-per-node 2 -m recipes.starters.audio train --scratch DIR --minutes 70 --threads 1 --batch 24
+                                                                          # resumable with the same command
     python -m recipes.starters.audio measure --scratch DIR                # WER on voices that were held out
 
 DIR receives pool/, held-out/, log.jsonl, state.safetensors and model/ (what transformers loads).
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 from recipes.starters import audio_model, audio_pool
 from recipes.starters.audio_data import FAMILIES, sentences
+from recipes.starters.team import Team, join
 from recipes.starters.text_training import DECAY_FRACTION, Plan, Trainer
 from synth.storage import atomic_dir
 
@@ -47,13 +49,21 @@ class AudioTrainer(Trainer):
     That head makes attention find its alignment early (hybrid CTC/attention, arXiv 1609.06773); it is not exported.
     """
 
-    def __init__(self, model: Any, processor: Any, rows: Sequence[audio_pool.Row], plan: Plan, out: Path) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        rows: Sequence[audio_pool.Row],
+        plan: Plan,
+        out: Path,
+        team: Team | None = None,
+    ) -> None:
         import torch
 
         self.rows, self.processor = rows, processor
         self.blank = len(processor.tokenizer)
         model.ctc_head = torch.nn.Linear(model.config.d_model, self.blank + 1)
-        super().__init__(model, processor.tokenizer, lambda rng: iter(()), plan, out)
+        super().__init__(model, processor.tokenizer, lambda rng: iter(()), plan, out, team)
 
     def resume(self) -> bool:
         """Take up the state file; a time limit may be another than before."""
@@ -63,7 +73,8 @@ class AudioTrainer(Trainer):
         return found
 
     def batch(self) -> audio_pool.Batch:
-        return audio_pool.batch(self.rows, self.tokenizer, self.plan.batch, self.plan.seed, self.step)
+        number = self.step * self.team.size + self.team.rank
+        return audio_pool.batch(self.rows, self.tokenizer, self.plan.batch, self.plan.seed, number)
 
     def size(self, batch: audio_pool.Batch) -> int:
         return int((batch.labels != -100).sum())
@@ -161,10 +172,10 @@ def train(asked: argparse.Namespace) -> None:
         warmup=40,
         compile=False,
     )
-    trainer = AudioTrainer(model, processor, rows, plan, asked.scratch)
+    trainer = AudioTrainer(model, processor, rows, plan, asked.scratch, join())
     resumed = trainer.resume()
     count = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("ctc_head"))
-    trainer.log(parameters=count, rows=len(rows), resumed=resumed, plan=plan._asdict())
+    trainer.log(parameters=count, rows=len(rows), resumed=resumed, processes=trainer.team.size, plan=plan._asdict())
 
     def check(_: Trainer) -> None:
         export(model, processor, asked.scratch / "model")
