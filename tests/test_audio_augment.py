@@ -35,6 +35,11 @@ def test_noise_is_mixed_within_half_a_decibel_of_the_ratio_asked(kind: str, snr_
     assert abs(found_db - snr_db) < 0.5
 
 
+def test_silent_babble_leaves_the_recording_as_it_is() -> None:
+    clean = tone(440, 1.0)
+    assert np.array_equal(augment.add_noise(clean, np.zeros_like(clean), 10.0), clean)
+
+
 def test_coloured_noises_fall_by_their_slope() -> None:
     rng = np.random.default_rng(2)
     for kind, slope_db in (("white", 0.0), ("pink", -3.0), ("brown", -6.0)):

@@ -134,6 +134,7 @@ def main() -> None:
         return
     kind = KINDS[asked.name]
     model = starting_model(kind, tokenizer, asked.start_from, asked.seed)
+    model.set_attn_implementation("eager")  # torch's fused attention takes four times as long to differentiate here
     trainer = Trainer(model, tokenizer, lambda rng: with_drills(rng, rows(rng, kind.families)), plan, asked.out, join())
     resumed = trainer.resume()
     trainer.log(

@@ -36,6 +36,7 @@ def sweep(tokenizer: "PreTrainedTokenizerFast", plan: Plan, out: Path) -> None:
     table: list[dict[str, str | int | float]] = []
     for name, shape in SHAPES.items():
         model = new_model(shape, tokenizer, plan.seed)
+        model.set_attn_implementation("eager")
         trainer = Trainer(
             model, tokenizer, rows, plan._replace(compile=False, save_sec=1e9, warmup=20), out / str(len(table))
         )

@@ -97,8 +97,8 @@ def packed_loss(model: "PreTrainedModel", batch: Packed) -> "torch.Tensor":
 
     length = batch.ids.shape[1]
     same = batch.documents[:, :, None] == batch.documents[:, None, :]
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
-    mask = (same & causal)[:, None]
+    allowed = (same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
+    mask = torch.zeros_like(allowed, dtype=torch.float32).masked_fill(~allowed, -1e9)
     logits = model(input_ids=batch.ids, position_ids=batch.positions, attention_mask=mask, use_cache=False).logits
     losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten(), reduction="none")
     return (losses * batch.weights.flatten()).sum() / batch.weights.sum()
@@ -247,6 +247,8 @@ class Trainer:
             scale = lr_scale(self.step, self.plan.warmup, self.total)
             norm = self._update(scale)
             losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise FloatingPointError(f"The loss of step {self.step} is {losses[-1]}; the last saved state is whole.")
             self.step += 1
             self.tokens += self.size(batch) * self.team.size
             self.seconds = time.monotonic() - started

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GENERATOR_VERSION = "1"
 SIZE = 128
-FAMILIES: dict[str, float] = {"bar": 0.55, "shapes": 0.45}
+FAMILIES: dict[str, float] = {"bar": 0.4, "shapes": 0.6}
 """Kinds of picture and their share of the stream."""
 
 LIST_PHRASES = ("List what you see.", "What does the picture show?", "Read the picture.", "Describe the picture.")

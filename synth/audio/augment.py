@@ -143,10 +143,12 @@ def _clatter(length: int, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[
 
 
 def add_noise(samples: Samples, disturbance: Samples, snr_db: float) -> Samples:
-    """Mix in `disturbance` (same length) so that signal power over noise power is `snr_db`."""
+    """Mix in `disturbance` (same length) so that signal power over noise power is `snr_db`; a silent one adds nothing."""
     import torch
     import torchaudio.functional as F
 
+    if not disturbance.any():
+        return samples
     mixed = F.add_noise(torch.from_numpy(samples), torch.from_numpy(disturbance), torch.tensor(float(snr_db)))
     return np.asarray(mixed, dtype=np.float32)
 
