@@ -10,7 +10,7 @@ from workers import losses, tiny_run
 
 from recipes import rows, samples, text_sft, training
 from recipes.repeatable import Batches, random_state, restore_random_state, untouched_randomness
-from recipes.run import Run
+from recipes.run import DISCARDED, Run
 from recipes.sampling import Answer
 from synth.errors import RunError
 from synth.workspace import Workspace
@@ -121,6 +121,28 @@ def test_answers_that_fail_are_told_once_and_training_goes_on(run_of: Any) -> No
     (warning,) = run.events("warning")
     assert "no validation rows" in warning["sentence"]
     assert len(run.events("step")) == 4
+
+
+def test_a_discarded_run_stops_at_once_and_keeps_nothing(run_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recipes.__main__ import work
+
+    run = run_of(save_steps=1)
+    emit = run.emit
+
+    def discard_at_two(kind: str, **fields: Any) -> None:
+        emit(kind, **fields)
+        if kind == "step" and fields["step"] == 2:
+            run.request_stop(discard=True)
+
+    monkeypatch.setattr(run, "emit", discard_at_two)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with run.hold():
+        assert work(run) == 3
+    ended = run.exit()
+    assert ended is not None and (ended.verdict, ended.code) == ("stopped", DISCARDED)
+    assert len(run.events("step")) == 3 and run.checkpoint() is None
+    assert not run.adapter.exists()
+    assert "was discarded" in run.obstacle()
 
 
 def test_the_last_step_is_told_even_between_two_logged_ones(run_of: Any) -> None:

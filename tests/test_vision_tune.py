@@ -36,6 +36,7 @@ def make_run(workspace: Workspace, base: Path, run_id: str, method: str = "visio
             "per_device_train_batch_size": 4,
             "max_length": None,
             "warmup_ratio": 0.0,
+            "torch_compile": "off",  # auto would compile, and round otherwise, where the machine is busy
         },
         "logging_steps": 1,
     }

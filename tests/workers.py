@@ -63,6 +63,7 @@ def tiny_run(workspace: Workspace, model: Path, dataset: Path, **choices: Any) -
         "learning_rate": 1e-3,
         "per_device_train_batch_size": 8,
         "bf16": False,
+        "torch_compile": "off",  # auto would compile, and round otherwise, where the machine is busy
         "lora_r": 4,
         "lora_dropout": 0.1,
         "save_steps": 7,
