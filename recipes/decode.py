@@ -267,7 +267,9 @@ class SlotDecoder:
             tokens[line, : len(own)] = torch.tensor(own)
             self._rows[slots[line]] = _Row(index, len(self._prompts[index]))
         positions = torch.arange(start, start + longest, device=device)
-        mask = (torch.arange(start + longest, device=device) <= positions[:, None])[None, None] if start else None
+        seen = torch.arange(start + longest, device=device) <= positions[:, None]
+        # Numbers to add, as plain attention wants them: it would add a mask of truth values as ones and zeros.
+        mask = torch.where(seen, 0.0, -math.inf).to(self._mask.dtype)[None, None] if start else None
         self._plan.filling, self._plan.start = torch.tensor(slots, device=device), start
         hidden = self._forward(tokens.to(device), positions[None].expand(count, -1), mask)
         lengths = torch.tensor([len(self._prompts[index]) for index in chosen], device=device)

@@ -54,6 +54,16 @@ def test_slots_give_the_tokens_of_generate(model: Any, slots: int, prefix: int) 
     assert {g.ended for g in found.values()} == {True, False}
 
 
+def test_plain_attention_gives_the_same_tokens_behind_a_shared_prefix(model: Any) -> None:
+    asked = prompts(20, 17)
+    fused = {g.place: g.tokens for g in SlotDecoder(model, END, 8, 24).run(asked)}
+    model.set_attn_implementation("eager")
+    try:
+        assert {g.place: g.tokens for g in SlotDecoder(model, END, 8, 24).run(asked)} == fused
+    finally:
+        model.set_attn_implementation("sdpa")
+
+
 def test_slots_that_wait_empty_keep_the_shared_prefix(model: Any) -> None:
     asked = prompts(90, 17)
     one = {g.place: g.tokens for g in SlotDecoder(model, END, 1, 12).run(asked)}
