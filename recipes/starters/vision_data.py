@@ -28,7 +28,7 @@ FAMILIES: dict[str, float] = {"bar": 0.4, "shapes": 0.6}
 """Kinds of picture and their share of the stream."""
 
 LIST_PHRASES = ("List what you see.", "What does the picture show?", "Read the picture.", "Describe the picture.")
-MORE_QUESTIONS = 2
+MORE_QUESTIONS = 4
 """Further questions about the same picture: the working without the transcription, which stands above."""
 
 

@@ -20,7 +20,7 @@ from recipes.starters.vision_tower import image_tokens
 if TYPE_CHECKING:
     import torch
 
-LIST_START, LIST_END, LIST_FADE_STEPS = 0.7, 0.2, 150
+LIST_START, LIST_END, LIST_FADE_STEPS = 0.7, 0.1, 150
 """Share of rows that only transcribe: high at first, to join tower and language."""
 
 
