@@ -74,12 +74,14 @@ def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str) -> Pair:
 
 
 def difference(both: Pair, metric: str, seed: int) -> stats.Difference | None:
-    """How far the small system is ahead, clusters = templates; None below two common rows."""
+    """How far the small system is ahead, clusters = templates; None below two common rows or without reference words."""
     if len(both.small) < 2:
         return None
     if metric not in LOWER_IS_BETTER:
         return stats.paired_difference(scores(both.small), scores(both.large), both.templates, seed)
     columns = np.hstack([edit_columns(both.small), edit_columns(both.large)])
+    if not columns[:, 1].any():
+        return None
 
     def saved(sums: stats.Floats) -> stats.Floats:
         return stats.ratio(sums[..., 2:]) - stats.ratio(sums[..., :2])

@@ -136,7 +136,7 @@ class _EncoderDecoder(Listener):
             self.network,
             encoder_outputs=self.listen(self._placed(self.tensors(sounds))),
             decoder_input_ids=torch.tensor([self.head] * len(sounds), device=self.network.device),
-            max_new_tokens=max_new_tokens,
+            max_length=len(self.head) + max_new_tokens,  # max_new_tokens beside a model's own max_length is warned of
             pad_token_id=self.pad,
             eos_token_id=sorted(self.ends),
             num_beams=1,
