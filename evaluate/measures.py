@@ -74,7 +74,7 @@ def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str) -> Pair:
 
 
 def difference(both: Pair, metric: str, seed: int) -> stats.Difference | None:
-    """How far the small system is ahead, clusters = templates; None below two common rows or without reference words."""
+    """How far the small system is ahead, clusters = templates; None below two common rows or without words to hear."""
     if len(both.small) < 2:
         return None
     if metric not in LOWER_IS_BETTER:

@@ -67,7 +67,7 @@ DEMOS: dict[str, DemoSpec] = {
     "vision": DemoSpec(
         generator="vision",
         settings={
-            "train": 2000,
+            "train": 4000,
             "val": 160,
             "test": 300,
             "test_ood": 100,

@@ -97,8 +97,8 @@ def mul(a: Number, b: Number, money: bool = False) -> str:
 def div(a: Number, b: Number, money: bool = False) -> str:
     """`a / b = q` for an exact quotient: one digit of q after the other, each time with what is left to divide.
 
-    `861 / 7 = 700 / 7 + 161 / 7 = 700 / 7 + 140 / 7 + 21 / 7 = 100 + 20 + 3 = 123`; a one-digit q and powers of ten stand
-    alone.
+    `861 / 7 = 700 / 7 + 161 / 7 = 700 / 7 + 140 / 7 + 21 / 7 = 100 + 20 + 3 = 123`; a one-digit q and powers of ten
+    stand alone.
     """
     quotient = Decimal(a) / Decimal(b)
     head = f"{show(a, money)} / {show(b, money)}"

@@ -84,3 +84,16 @@ def test_a_tuned_adapter_listens_to_the_window_it_was_trained_with(workspace: Wo
     assert len(tuned.model.model.encoder.embed_positions.weight) == 100
     dataset = DatasetDir(workspace.datasets / "tones")
     assert len(list(local_audio.answer(tuned, questions(dataset), 4, None, lambda: False))) == 4
+
+
+def test_the_shipped_starter_writes_down_fresh_sentences() -> None:
+    from recipes.starters.audio import errors
+    from recipes.starters.audio_data import examples
+
+    spoken = list(examples(11, 40))
+    asked = [Question(e.id, e.prompt, Path("/")) for e in spoken]
+    heard = {
+        p.example_id: p.text
+        for p in local_audio.answer(models.load_for_inference("starter-audio"), asked, 90, None, lambda: False)
+    }
+    assert errors([e.target for e in spoken], [heard[e.id] for e in spoken]).rate <= 0.05

@@ -272,30 +272,31 @@ def test_export_loads_and_says_the_same(tokenizer, tmp_path: Path):
         torch.testing.assert_close(loaded(ids).logits, model(ids).logits, atol=0.05, rtol=0.05)
 
 
-@pytest.mark.parametrize("name", ["starter-text", "starter-text-large"])
-def test_shipped_weights_match_their_hashes_and_load(name: str, tokenizer):
-    from transformers import AutoConfig, AutoTokenizer
-
+@pytest.mark.parametrize("name", ["starter-text", "starter-text-large", "starter-vision", "starter-audio"])
+def test_shipped_weights_match_their_hashes(name: str):
     folder = WEIGHTS / name
-    if not (folder / "SHA256SUMS").exists():
-        pytest.skip(f"{name} is not in this checkout")
     listed = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
     for file, digest in listed.items():
         assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest, file
         assert (folder / file).stat().st_size <= 16 * 2**20
     assert {"README.md", "config.json", "tokenizer.json"} <= set(listed)
+
+
+@pytest.mark.parametrize("name", ["starter-text", "starter-text-large"])
+def test_shipped_text_starters_load_with_their_tokenizer(name: str, tokenizer):
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = WEIGHTS / name
     assert AutoConfig.from_pretrained(folder).vocab_size == len(tokenizer)
     assert AutoTokenizer.from_pretrained(folder).get_vocab() == tokenizer.get_vocab()
 
 
-def test_shipped_starter_answers_four_of_five_unseen_rows():
+def test_shipped_starter_answers_seven_of_eight_unseen_rows():
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = WEIGHTS / "starter-text"
-    if not (folder / "SHA256SUMS").exists():
-        pytest.skip("starter-text is not in this checkout")
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     asked = check_rows(FAMILIES, 3, "test")[:105]
     right = sum(map(is_right, asked, answers(model, AutoTokenizer.from_pretrained(folder), asked)))
-    assert right >= 0.8 * len(asked)
+    assert right >= 7 / 8 * len(asked)

@@ -248,7 +248,7 @@ class Trainer:
             norm = self._update(scale)
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
-                raise FloatingPointError(f"The loss of step {self.step} is {losses[-1]}; the last saved state is whole.")
+                raise FloatingPointError(f"The loss of step {self.step} is {losses[-1]}; the saved state is whole.")
             self.step += 1
             self.tokens += self.size(batch) * self.team.size
             self.seconds = time.monotonic() - started

@@ -143,7 +143,7 @@ def _clatter(length: int, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[
 
 
 def add_noise(samples: Samples, disturbance: Samples, snr_db: float) -> Samples:
-    """Mix in `disturbance` (same length) so that signal power over noise power is `snr_db`; a silent one adds nothing."""
+    """Mix in `disturbance` (same length) so that signal power over noise power is `snr_db`; silence adds nothing."""
     import torch
     import torchaudio.functional as F
 
