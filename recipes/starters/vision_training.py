@@ -130,9 +130,7 @@ def pictured_loss(model: Any, batch: Pictured) -> torch.Tensor:
 class VisionTrainer(Trainer):
     """The text starters' loop over pictured batches."""
 
-    def __init__(
-        self, model: Any, processor: Any, plan: Plan, out: Path, slots: int, team: Team | None = None
-    ) -> None:
+    def __init__(self, model: Any, processor: Any, plan: Plan, out: Path, slots: int, team: Team | None = None) -> None:
         super().__init__(model, processor.tokenizer, None, plan, out, team)  # type: ignore[arg-type]
         self.processor, self.slots = processor, slots
 
