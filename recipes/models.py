@@ -277,12 +277,20 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: str) -> Any:
         )
         options["device_map"] = "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
-        model = getattr(transformers, classes[ref.modality]).from_pretrained(ref.path, **options)
+        found = getattr(transformers, classes[ref.modality]).from_pretrained(
+            ref.path, output_loading_info=True, **options
+        )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelError(
             f"{ref.name} cannot be loaded: {_first_line(error)}.",
             "It must be a safetensors model of a class that transformers knows.",
         ) from error
+    model, loading = found
+    if missing := sorted(loading["missing_keys"]):  # transformers would go on with random numbers in their place
+        raise ModelError(
+            f"{ref.name} lacks {len(missing)} of its model's tensors, for instance {missing[0]}.",
+            "Its files are of another class than its config.json says, or incomplete: fetch them again.",
+        )
     if weights == "rounded":
         round_to_nf4(model, quant)
     if weights != "packed" and torch.cuda.is_available():

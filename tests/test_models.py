@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,17 @@ def test_weights_that_are_not_safetensors_are_not_read(base: Path, tmp_path: Pat
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
     with pytest.raises(ModelError, match="no safetensors"):
         models.load_for_inference(str(tmp_path))
+
+
+def test_a_base_that_lacks_tensors_is_refused(base: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(base, tmp_path / "torn"))
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.0.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="lacks 1 of its model's tensors, for instance model.layers.0.mlp.up_proj"):
+        models.load_for_inference(str(folder))
 
 
 def test_a_text_model_under_a_vision_method_is_refused(base: Path) -> None:
