@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 PROGRAM = """
-import json, sys
+import json, os
 import torch
 from recipes.starters.team import join
 
@@ -16,7 +16,8 @@ weight.grad = torch.full((2, 2), float(1 + 2 * team.rank))
 unused = torch.nn.Parameter(torch.zeros(3))
 team.average([weight, unused])
 agreed = [team.agree(7 if team.leads else 9), team.agree(None if team.leads else 9)]
-print(json.dumps({"mean": weight.grad.flatten().tolist(), "agreed": agreed}), flush=True)
+line = json.dumps({"mean": weight.grad.flatten().tolist(), "agreed": agreed}) + "\\n"
+os.write(1, line.encode())  # whole: both processes write to one pipe
 """
 
 

@@ -130,7 +130,7 @@ def test_journey_from_start_to_verdict(studio: Studio, page: Any) -> None:
     click(page, "Compare")
     page.get_by_text("Rows per split").wait_for()
     page.get_by_role("button", name="Compare", exact=True).last.click()
-    page.get_by_role("button", name="Download HTML").wait_for(timeout=120_000)
+    page.get_by_role("button", name="Download HTML").wait_for(timeout=300_000)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download HTML").click()
     html = Path(download.value.path()).read_text("utf-8")
