@@ -280,6 +280,7 @@ def test_shipped_weights_match_their_hashes(name: str):
         assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest, file
         assert (folder / file).stat().st_size <= 16 * 2**20
     assert {"README.md", "config.json", "tokenizer.json"} <= set(listed)
+    assert "_name_or_path" not in (folder / "config.json").read_text()  # it would tell a path of whoever trained it
 
 
 @pytest.mark.parametrize("name", ["starter-text", "starter-text-large"])

@@ -97,6 +97,7 @@ def build(
     text = AutoModelForCausalLM.from_pretrained(text_starter, dtype=torch.float32) if text_starter else None
     tokenizer = add_image_tokens(AutoTokenizer.from_pretrained(text_starter) if text_starter else tokenizer)
     language = text.config.to_dict() if text is not None else _fresh_language(tokenizer)
+    language.pop("_name_or_path", None)  # where the text starter lay is nobody's business
     config = SmolVLMConfig(
         text_config={**language, "model_type": "llama", "vocab_size": len(tokenizer)},
         vision_config={
