@@ -221,6 +221,18 @@ def test_killed_training_resumes_with_identical_losses(tokenizer, tmp_path: Path
     assert len(losses("whole")) == 6
 
 
+def test_a_time_limit_ends_training_and_a_longer_one_goes_on(tokenizer, tmp_path: Path):
+    def trained(minutes: float) -> Trainer:
+        trainer = Trainer(new_model(TINY, tokenizer, 0), tokenizer, rows, Plan(minutes=minutes, compile=False), tmp_path)
+        trainer.resume()
+        trainer.run(lambda _: None)
+        return trainer
+
+    short, longer = trained(0.02), trained(0.04)
+    assert 1.2 <= short.seconds < longer.seconds
+    assert short.total == short.step < longer.step == longer.total
+
+
 def test_learning_rate_warms_up_stays_and_falls():
     assert lr_scale(0, 10, 100) == pytest.approx(0.1)
     assert lr_scale(39, 10, 100) == 1

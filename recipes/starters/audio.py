@@ -11,7 +11,6 @@ DIR receives pool/, held-out/, log.jsonl, state.safetensors and model/ (what tra
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import re
 import shutil
@@ -23,7 +22,7 @@ from typing import Any, NamedTuple
 from recipes.starters import audio_model, audio_pool
 from recipes.starters.audio_data import FAMILIES, sentences
 from recipes.starters.team import Team, join
-from recipes.starters.text_training import DECAY_FRACTION, Plan, Trainer
+from recipes.starters.text_training import Plan, Trainer
 from synth.storage import atomic_dir
 
 TEXTS_FOR_TOKENIZER = 40_000
@@ -65,28 +64,12 @@ class AudioTrainer(Trainer):
         model.ctc_head = torch.nn.Linear(model.config.d_model, self.blank + 1)
         super().__init__(model, processor.tokenizer, lambda rng: iter(()), plan, out, team)
 
-    def resume(self) -> bool:
-        """Take up the state file; a time limit may be another than before."""
-        found = super().resume()
-        self.total = self.plan.steps
-        self._plan_end()
-        return found
-
     def batch(self) -> audio_pool.Batch:
         number = self.step * self.team.size + self.team.rank
         return audio_pool.batch(self.rows, self.tokenizer, self.plan.batch, self.plan.seed, number)
 
     def size(self, batch: audio_pool.Batch) -> int:
         return int((batch.labels != -100).sum())
-
-    def _plan_end(self) -> None:
-        """With a time limit the rate falls with the time that is left, however fast the machine happens to be."""
-        if self.plan.steps is None and self.plan.minutes is not None:
-            limit = self.plan.minutes * 60
-            if self.seconds >= (1 - DECAY_FRACTION) * limit:
-                self.total = max(self.step, math.ceil(self.step * limit / max(self.seconds, 1.0)))
-                if self.seconds >= limit:
-                    self.total = self.step
 
     def loss(self, model: Any, batch: audio_pool.Batch) -> Any:
         """Cross-entropy of the decoder plus CTC_WEIGHT times CTC per token of the encoder."""

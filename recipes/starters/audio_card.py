@@ -101,7 +101,7 @@ Greedy, fresh sentences without noise, in 24 voices that training never heard. C
 
 ## Training
 
-{points[-1]["step"]} steps of {first["plan"]["batch"] * first.get("processes", 1)} windows, {points[-1]["tokens"] / 1e6:.1f} M tokens, {points[-1]["seconds"] / 60:.0f} minutes of wall time (the machine was shared). Loss (cross-entropy plus 0.3 CTC per token, nats) at 10, 25, 50, 75, 100 %: {curve}.
+{points[-1]["step"]} steps of {first["plan"]["batch"] * first["processes"]} windows, {points[-1]["tokens"] / 1e6:.1f} M tokens, {points[-1]["seconds"] / 60:.0f} minutes of wall time (the machine was shared). Loss (cross-entropy plus 0.3 CTC per token, nats) at 10, 25, 50, 75, 100 %: {curve}.
 
 ## Limits
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.starters.text import KINDS, Kind, check_rows
+from recipes.starters.text import KINDS, WARMUP_GOING_ON, Kind, check_rows
 from recipes.starters.text_answers import Tally, answers, is_right, tallies
 from recipes.starters.text_average import AVERAGE
 from recipes.starters.text_data import checked
@@ -72,6 +72,10 @@ def family_table(measured: Measured) -> str:
     return "\n".join(lines)
 
 
+def _log_of(run: Path) -> list[dict[str, Any]]:
+    return [line.value for line in read_jsonl(run / "log.jsonl") if line.value]
+
+
 def training_table(runs: Sequence[Path]) -> str:
     """One line for each training, in order, with a few points of its loss curve; a mean of trainings is a sentence."""
     lines = [
@@ -82,10 +86,8 @@ def training_table(runs: Sequence[Path]) -> str:
     notes = [
         f"\nThe weights are the mean of those of the last {count} trainings of starter-text." for count in averages
     ]
-    for run in runs:
-        if (run / AVERAGE).exists():
-            continue
-        log = [line.value for line in read_jsonl(run / "log.jsonl") if line.value]
+    logs = [_log_of(run) for run in runs if not (run / AVERAGE).exists()]
+    for log in logs:
         first = next(row for row in log if "plan" in row)
         points = [row for row in log if "loss" in row]
         last = points[-1]
@@ -94,6 +96,8 @@ def training_table(runs: Sequence[Path]) -> str:
             f"| {first.get('name', 'starter-text')} (seed {first['plan']['seed']}) | {last['step']} | {last['tokens'] / 1e6:.1f} M "
             f"| {last['seconds'] / 60:.0f} | {first.get('threads', 2)} | {', '.join(f'{loss:.3f}' for loss in curve)} |"
         )
+    if next(row for row in logs[0] if "plan" in row)["plan"]["warmup"] == WARMUP_GOING_ON:
+        notes.append("\nThe first of them went on from weights that had been trained before.")
     return "\n".join([*lines, *notes])
 
 

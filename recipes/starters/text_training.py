@@ -91,14 +91,21 @@ def pack(tokenizer: "PreTrainedTokenizerFast", stream: Iterator[Row], batch: int
     return Packed(out[0], out[1], out[2], out[3], weights)
 
 
+def document_mask(documents: "torch.Tensor") -> "torch.Tensor":
+    """[batch, 1, length, length] to add to attention scores: 0 for earlier tokens of the same document, else -1e9."""
+    import torch
+
+    length = documents.shape[1]
+    same = documents[:, :, None] == documents[:, None, :]
+    allowed = (same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
+    return torch.zeros_like(allowed, dtype=torch.float32).masked_fill(~allowed, -1e9)
+
+
 def packed_loss(model: "PreTrainedModel", batch: Packed) -> "torch.Tensor":
     """Weighted mean cross-entropy (nats a token); attention stays within a document."""
     import torch
 
-    length = batch.ids.shape[1]
-    same = batch.documents[:, :, None] == batch.documents[:, None, :]
-    allowed = (same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
-    mask = torch.zeros_like(allowed, dtype=torch.float32).masked_fill(~allowed, -1e9)
+    mask = document_mask(batch.documents)
     logits = model(input_ids=batch.ids, position_ids=batch.positions, attention_mask=mask, use_cache=False).logits
     losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten(), reduction="none")
     return (losses * batch.weights.flatten()).sum() / batch.weights.sum()
@@ -164,13 +171,13 @@ class Trainer:
         """Write the whole state to a new file and rename it, so that a kill loses only the steps since."""
         from safetensors.torch import save_file
 
-        counters = {"step": self.step, "total": self.total, "seconds": self.seconds, "tokens": self.tokens}
+        counters = {"step": self.step, "seconds": self.seconds, "tokens": self.tokens}
         part = self.out / "state.part"
         save_file({k: v.contiguous() for k, v in self._tensors().items()}, part, {"counters": json.dumps(counters)})
         part.replace(self.out / "state.safetensors")
 
     def resume(self) -> bool:
-        """Take up the state file when there is one."""
+        """Take up the state file when there is one; the limit may be another than before."""
         import torch
         from safetensors import safe_open
 
@@ -190,7 +197,7 @@ class Trainer:
                     parameter = optimizer.param_groups[0]["params"][int(index)]
                     optimizer.state[parameter][key] = file.get_tensor(name)
         self.step, self.seconds, self.tokens = counters["step"], counters["seconds"], counters["tokens"]
-        self.total = self.plan.steps or counters["total"]
+        self._plan_end()
         return True
 
     def loss(self, model: "PreTrainedModel", batch: Any) -> "torch.Tensor":
@@ -212,12 +219,13 @@ class Trainer:
         return pack(self.tokenizer, self.stream(random.Random(self.place)), self.plan.batch, self.plan.length)
 
     def _plan_end(self) -> None:
-        """With a time limit, the plateau ends at 1 - DECAY_FRACTION of it; the step count then fixes the rest."""
-        if self.total is not None or self.plan.minutes is None:
-            return
-        if self.seconds >= self.plan.minutes * 60 * (1 - DECAY_FRACTION):
-            self.total = math.ceil(self.step / (1 - DECAY_FRACTION))
-            self.log(total_steps=self.total)
+        """With a time limit the rate falls with the time that is left, however fast the machine happens to be."""
+        if self.plan.steps is None and self.plan.minutes is not None:
+            limit = self.plan.minutes * 60
+            if self.seconds >= limit:
+                self.total = self.step
+            elif self.seconds >= (1 - DECAY_FRACTION) * limit:
+                self.total = math.ceil(self.step * limit / self.seconds)
 
     def _update(self, scale: float) -> float:
         import torch
@@ -242,13 +250,13 @@ class Trainer:
             batch = self.batch()
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 loss = loss_of(self.model, batch)
+            losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise FloatingPointError(f"The loss of step {self.step} is {losses[-1]}; the saved state is whole.")
             loss.backward()
             self.team.average(self.model.parameters())
             scale = lr_scale(self.step, self.plan.warmup, self.total)
             norm = self._update(scale)
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
-                raise FloatingPointError(f"The loss of step {self.step} is {losses[-1]}; the saved state is whole.")
             self.step += 1
             self.tokens += self.size(batch) * self.team.size
             self.seconds = time.monotonic() - started

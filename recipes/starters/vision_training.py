@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.starters.team import Team
 from recipes.starters.text_tokenizer import END, START
-from recipes.starters.text_training import Plan, Trainer
+from recipes.starters.text_training import Plan, Trainer, document_mask
 from recipes.starters.vision_data import SIZE, VisionRow, rows
 from recipes.starters.vision_model import IMAGE_RUN, IMAGE_TOKENS
 from recipes.starters.vision_tower import image_tokens
@@ -116,9 +116,7 @@ def pictured_loss(model: Any, batch: Pictured) -> torch.Tensor:
     embedded = inner.text_model.embed_tokens(batch.ids).flatten(0, 1)
     spare = embedded.new_zeros(1, embedded.shape[1])
     merged = torch.cat([embedded, spare]).index_copy(0, batch.places, seen.to(embedded.dtype))[:-1]
-    same = batch.documents[:, :, None] == batch.documents[:, None, :]
-    allowed = (same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
-    mask = torch.zeros_like(allowed, dtype=torch.float32).masked_fill(~allowed, -1e9)
+    mask = document_mask(batch.documents)
     spoken = inner.text_model(
         inputs_embeds=merged.view(lines, length, -1), position_ids=batch.positions, attention_mask=mask, use_cache=False
     ).last_hidden_state

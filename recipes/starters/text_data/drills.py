@@ -1,7 +1,7 @@
-"""Several small facts in one reply: the single steps that all families are made of, met ten times as often per token.
+"""Eight small facts in one reply: the single steps that all families are made of, with little else to read.
 
-Training reads them beside the families; no accuracy is measured on them. Without them, a starter that solves long
-problems still held 39 to be smaller than 9 in one of three questions about two numbers.
+Training reads them beside the families; no accuracy is measured on them. Before them, a starter that solved 86 % of
+its problems answered 21 of 30 questions such as "39 or 9: which is greater?"; after them 29 of 30 (in its card).
 """
 
 import random
