@@ -223,13 +223,15 @@ def test_killed_training_resumes_with_identical_losses(tokenizer, tmp_path: Path
 
 def test_a_time_limit_ends_training_and_a_longer_one_goes_on(tokenizer, tmp_path: Path):
     def trained(minutes: float) -> Trainer:
-        trainer = Trainer(new_model(TINY, tokenizer, 0), tokenizer, rows, Plan(minutes=minutes, compile=False), tmp_path)
+        plan = Plan(minutes=minutes, batch=2, length=128, compile=False)
+        trainer = Trainer(new_model(TINY, tokenizer, 0), tokenizer, rows, plan, tmp_path)
         trainer.resume()
         trainer.run(lambda _: None)
         return trainer
 
-    short, longer = trained(0.02), trained(0.04)
-    assert 1.2 <= short.seconds < longer.seconds
+    short = trained(0.01)
+    longer = trained(short.seconds / 60 + 0.01)
+    assert 0.6 <= short.seconds < longer.seconds
     assert short.total == short.step < longer.step == longer.total
 
 
