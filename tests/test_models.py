@@ -202,7 +202,7 @@ def test_a_base_that_lacks_tensors_is_refused(base: Path, tmp_path: Path) -> Non
     tensors = load_file(folder / "model.safetensors")
     del tensors["model.layers.0.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks 1 of its model's tensors, for instance model\.layers\.0\.mlp\.up_proj"):
+    with pytest.raises(ModelError, match=r"lacks 1 of its model's tensors, for instance .*up_proj"):
         models.load_for_inference(str(folder))
 
 
