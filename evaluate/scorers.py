@@ -91,7 +91,8 @@ def score_exact(reply: str, example: Example) -> Score:
     verdicts = [verify.same_text(answer, gold) for gold in golds(example)]
     if any(verdicts):
         return Score(1.0, answer, "equal")
-    said = " " + verify.fold(re.sub(r"[^\w.%-]+", " ", reply)) + " "
+    # Not in the whole reply: the working before a marked answer names whatever was looked at.
+    said = " " + verify.fold(re.sub(r"[^\w.%-]+", " ", answer)) + " "
     inside = any(f" {verify.fold(gold)} " in said for gold in golds(example) if verify.fold(gold))
     return Score(0.0, answer, verdicts[0].reason, inside)
 

@@ -39,7 +39,14 @@ def test_math(reply: str, gold: str, value: float, fault: bool) -> None:
 
 @pytest.mark.parametrize(
     ("reply", "value", "fault"),
-    [("Blue.", 1.0, False), ("I see...\nAnswer: blue", 1.0, False), ("It is blue", 0.0, True), ("bluest", 0.0, False)],
+    [
+        ("Blue.", 1.0, False),
+        ("I see...\nAnswer: blue", 1.0, False),
+        ("It is blue", 0.0, True),
+        ("Answer: the blue one", 0.0, True),
+        ("red 4, blue 5\nAnswer: red", 0.0, False),
+        ("bluest", 0.0, False),
+    ],
 )
 def test_exact(reply: str, value: float, fault: bool) -> None:
     score = score_reply(reply, row("exact", "blue"))
