@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from recipes import checkpoints
 from recipes.recipe import Recipe, dump_recipe, load_recipe
 from synth.dataset import DatasetDir, open_dataset
-from synth.errors import RunError, UserError
+from synth.errors import DataError, RunError, UserError
 from synth.jobdir import JobDir
 from synth.pipeline import check_name
 from synth.storage import JsonDict, atomic_write_text, sha256_file, storage_faults, write_json
@@ -96,8 +96,16 @@ class Run(JobDir):
         return self.path / "adapter"
 
     def dataset(self) -> DatasetDir:
-        """The dataset that the recipe names. Raises DataError."""
-        return open_dataset(self.recipe.data.dataset, self.workspace.datasets)
+        """The dataset that the recipe names. Raises DataError, also when it is of another modality."""
+        recipe = self.recipe
+        found = open_dataset(recipe.data.dataset, self.workspace.datasets)
+        if found.card.modality != recipe.modality:
+            raise DataError(
+                f"{found.name} is a dataset of {found.card.modality}, but {recipe.method} learns {recipe.modality}.",
+                f"Choose another dataset, or the method {found.card.modality}_{recipe.objective}.",
+                "data.modality",
+            )
+        return found
 
     def checkpoint(self) -> checkpoints.Checkpoint | None:
         """The newest checkpoint that verifies."""

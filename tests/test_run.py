@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from tiny import sums_dataset, tiny_llama
+from tiny_audio import tones_dataset
 from workers import finish, losses, start, tiny_run, wait_for_step
 
 from recipes import checkpoints
 from recipes.__main__ import as_user_error, main
 from recipes.run import Run
-from synth.errors import RunError
+from synth.errors import DataError, RunError
 from synth.workspace import Workspace
 
 
@@ -151,6 +152,12 @@ def test_the_command_line_worker_ends_an_unknown_model_with_one_sentence(workspa
     assert done.returncode == 1
     assert ended is not None and ended.code == "model.offline"
     assert ended.sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_dataset_of_recordings_is_refused_by_a_text_method(workspace: Workspace, model: Path) -> None:
+    run = tiny_run(workspace, model, tones_dataset(workspace.datasets / "tones"))
+    with pytest.raises(DataError, match=r"tones is a dataset of audio, but text_sft learns text\. .* audio_sft"):
+        run.dataset()
 
 
 @pytest.mark.parametrize(
