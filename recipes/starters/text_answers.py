@@ -22,7 +22,7 @@ def answers(
     tokenizer: "PreTrainedTokenizerFast",
     rows: Sequence[Row],
     batch: int = 64,
-    new_tokens: int = 160,
+    new_tokens: int = 288,
 ) -> list[str]:
     """The greedy reply to each row, in the order of the rows; batches are of like length."""
     import torch

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 FEW_SHOT_SHARE = 0.15
 SYSTEM_SHARE = 0.2
-GENERATOR_VERSION = "4"
+GENERATOR_VERSION = "5"
 
 # Weight of each generator in the stream; several may feed one family.
 FAMILIES: Mapping[str, tuple[tuple[Generator, float], ...]] = {
     "addition": ((arithmetic.addition, 5),),
     "subtraction": ((arithmetic.subtraction, 5),),
     "multiplication": ((arithmetic.multiplication, 8),),
-    "division": ((arithmetic.division, 6),),
+    "division": ((arithmetic.division, 8),),
     "column": ((arithmetic.column, 4),),
     "chain": ((arithmetic.chain, 4),),
     "precedence": ((arithmetic.precedence, 3),),

@@ -1,6 +1,7 @@
 """Bare arithmetic with written working: the four operations, columns, chains, percentages, averages."""
 
 import random
+import re
 from decimal import Decimal
 
 from recipes.starters.text_data.row import Row, calculation, pick
@@ -53,6 +54,11 @@ def _written(rng: random.Random, value: Number, money: bool) -> str:
     if "." not in text and len(text) > 3 and rng.random() < 0.2:
         text = f"{int(text):,}"
     return f"${text}" if money and rng.random() < 0.5 else text
+
+
+def _reads_as_money(text: str) -> bool:
+    """A currency sign or cents, so that whoever reads `text` knows that the answer has two decimals."""
+    return "$" in text or re.search(r"\.\d\d\b", text) is not None
 
 
 def _asked(rng: random.Random, sign: str, a: Number, b: Number, money: bool) -> tuple[str, str]:
@@ -115,9 +121,9 @@ def division(rng: random.Random) -> Row:
     if kind == 4:
         return _remainder(rng, int(divisor))
     quotient = quantity(rng, 1) if kind == 0 else quantity(rng, 3) if kind == 1 else quantity(rng, 2, kind - 1)
-    money = kind == 3
     dividend = quotient * divisor
-    question, template = _asked(rng, "/", dividend, divisor, money)
+    question, template = _asked(rng, "/", dividend, divisor, money=kind == 3)
+    money = _reads_as_money(question)
     return calculation(question, [div(dividend, divisor, money)], show(quotient, money), "division", template)
 
 
@@ -247,8 +253,9 @@ def percent(rng: random.Random) -> Row:
         value = quantity(rng, 3, 2)
         while value * rate % 1:
             value = quantity(rng, 3, rng.randint(0, 2))
-    lines, part = percent_of(rate, value, money)
     shown = _written(rng, value, money)
+    money = _reads_as_money(shown)
+    lines, part = percent_of(rate, value, money)
     change = rng.choice(["of", "of", "up", "down"])
     if change == "of":
         ask = pick(

@@ -10,9 +10,9 @@ from decimal import Decimal
 
 from recipes.starters.text_data.compare import close_numbers, padded, placed
 from recipes.starters.text_data.row import Row, literal
-from synth.working import Number, add, div, mul, show, sub
+from synth.working import Number, add, div, mul, places, show, sub
 
-SHARE = 0.12
+SHARE = 0.15
 ITEMS = 8
 _DIVISORS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 20, 24, 25, 30, 40, 50, 60)
 
@@ -62,12 +62,23 @@ def _quotient(rng: random.Random) -> Fact:
     return f"{divisor * quotient} / {divisor}", div(divisor * quotient, divisor)
 
 
+def _digit(rng: random.Random) -> Fact:
+    """The first digit of a long division and what it leaves: the step in which most divisions go wrong."""
+    divisor, digits = rng.choice(_DIVISORS), rng.randint(2, 4)
+    quotient = Decimal(rng.randint(10 ** (digits - 1), 10**digits - 1)).scaleb(-rng.randint(0, 2))
+    total, first = quotient * divisor, places(quotient)[0] * divisor
+    money = "." in show(total) and rng.random() < 0.5
+    asked = f"{show(total, money)} / {divisor}"
+    parts = [first, total - first] if total > first else [first]
+    return f"start {asked}", f"{asked} = " + " + ".join(f"{show(part, money)} / {divisor}" for part in parts)
+
+
 def _sorted(rng: random.Random) -> Fact:
     values = close_numbers(rng, 3)
     return f"{', '.join(map(show, values))} in ascending order", "\n".join(placed(values, rising=True))
 
 
-_FACTS = (_sum, _sum, _difference, _difference, _comparison, _product, _remainder, _quotient, _sorted)
+_FACTS = (_sum, _sum, _difference, _difference, _comparison, _product, _remainder, _quotient, _digit, _digit, _sorted)
 _HEADS = ("Work out each line:\n{}", "One line for each:\n{}", "{}\nGive each result.")
 
 
