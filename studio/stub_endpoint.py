@@ -3,8 +3,8 @@
 For tests and rehearsals. It answers /v1/chat/completions (also streamed; pictures and recordings accepted and
 counted), /v1/models, /v1/audio/transcriptions, /v1/audio/speech and /health, deterministically, and says in every
 answer what it is. It can be slow, and fail in every way that real providers do. Each request is logged, so that a
-test can count what was paid. It does not judge, fetch web addresses, or keep keys: the log says only whether a
-key was sent.
+test can count what was paid. A repeated `Idempotency-Key` gets the answer that was made for it and is not billed again.
+It does not judge, fetch web addresses, or keep API keys: the log says only whether one was sent.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -63,6 +63,13 @@ class StubSettings(BaseModel):
         return value
 
 
+class Answer(NamedTuple):
+    """What a request gets, and what it costs."""
+
+    texts: list[str]
+    bill: Bill = Bill(0, 0, 0)
+
+
 class Stub:
     """The state of one running stub: answers, prompt cache, faults to come, and the log of requests."""
 
@@ -74,6 +81,7 @@ class Stub:
         self._journal = Journal(settings.log, durable=False) if settings.log else None
         self._repeats: Counter[str] = Counter()
         self._script = list(settings.script)
+        self._made: dict[str, tuple[str, Answer]] = {}  # idempotency key -> hash of the payload, its answer
         self.base_url = ""
         self.active = 0
 
@@ -101,7 +109,7 @@ class Stub:
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "path": request.url.path,
             "fault": fault,
-            "paid": fault not in UNPAID,
+            "paid": fault not in UNPAID and not fields.get("replayed"),
             "seconds": round(time.monotonic() - started, 4),
             "key_sent": "authorization" in request.headers,
             **fields,
@@ -135,17 +143,30 @@ class Stub:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self.record(request, "400", started)
             return as_error(400, f"The request is malformed: {error}")
-        fault = await self._meet(request, raw.decode("utf-8", "replace"))
+        fault = await self._meet(request, raw)
         if fault in UNPAID:
             self.record(request, fault, started, model=body.get("model"))
             return refuse(fault, self.settings.retry_after_sec)
+        (texts, bill), replayed = self._once(request, raw, lambda: self._answer(body, question, fault))
+        self.record(request, fault, started, replayed=replayed, **_summary(body, question, bill))
+        return _marked(self._reply(body, texts, bill, fault), replayed)
+
+    def _answer(self, body: dict[str, Any], question: Question, fault: str) -> Answer:
         count = max(1, int(body.get("n") or 1))
         texts = [self.book.answer(question, body.get("response_format"), sample) for sample in range(count)]
         if fault in ("refusal", "empty"):
             texts = [REFUSAL if fault == "refusal" else ""] * count
-        bill = self.cache.bill(question, texts)
-        self.record(request, fault, started, **_summary(body, question, bill))
-        return self._reply(body, texts, bill, fault)
+        return Answer(texts, self.cache.bill(question, texts))
+
+    def _once(self, request: Request, payload: bytes, make: Callable[[], Answer]) -> tuple[Answer, bool]:
+        """The answer that `make` gives, or gave to this idempotency key before, and whether it did."""
+        key = request.headers.get("idempotency-key", "")
+        if key in self._made:
+            return self._made[key][1], True
+        answer = make()
+        if key:
+            self._made[key] = sha256_bytes(payload), answer
+        return answer, False
 
     def _reply(self, body: dict[str, Any], texts: list[str], bill: Bill, fault: str) -> Response:
         if body.get("stream"):
@@ -173,15 +194,17 @@ class Stub:
         if audio is None:
             self.record(request, "400", started)
             return as_error(400, "The form needs a file.")
-        fault = await self._meet(request, f"{model} {sha256_bytes(audio)}")
+        payload = f"{model} {sha256_bytes(audio)}".encode()
+        fault = await self._meet(request, payload)
         if fault in UNPAID:
             self.record(request, fault, started, model=model)
             return refuse(fault, self.settings.retry_after_sec)
-        text = self.book.transcript(audio)
-        self.record(request, fault, started, model=model, audio_bytes=len(audio))
+        (texts, _), replayed = self._once(request, payload, lambda: Answer([self.book.transcript(audio)]))
+        self.record(request, fault, started, replayed=replayed, model=model, audio_bytes=len(audio))
         if kind == "text":
-            return PlainTextResponse(text, headers=HEADERS)
-        return spoil(json.dumps({"text": text, "stub": True, "notice": NOTICE}).encode(), fault, self.settings.drip_sec)
+            return _marked(PlainTextResponse(texts[0], headers=HEADERS), replayed)
+        body = json.dumps({"text": texts[0], "stub": True, "notice": NOTICE}).encode()
+        return _marked(spoil(body, fault, self.settings.drip_sec), replayed)
 
     async def speak(self, request: Request) -> Response:
         """POST /v1/audio/speech: a beep whose length and pitch depend on the text."""
@@ -195,13 +218,13 @@ class Stub:
         if kind not in ("wav", "flac", "mp3", "pcm"):
             self.record(request, "400", started)
             return as_error(400, "response_format must be wav, flac, mp3 or pcm.")
-        fault = await self._meet(request, json.dumps(body, sort_keys=True))
+        fault = await self._meet(request, json.dumps(body, sort_keys=True).encode())
         self.record(request, fault, started, model=body.get("model"), characters=len(text))
         if fault in UNPAID:
             return refuse(fault, self.settings.retry_after_sec)
         return spoil(tone(text, kind), fault, self.settings.drip_sec, f"audio/{kind}")
 
-    async def _meet(self, request: Request, payload: str) -> str:
+    async def _meet(self, request: Request, payload: bytes) -> str:
         """Check key and concurrency, wait the latency, and name the fault to show."""
         import anyio
 
@@ -211,13 +234,22 @@ class Stub:
         limit = self.settings.max_concurrent
         if limit is not None and self.active >= limit:
             return "429"
-        fault = self.next_fault(payload)
+        known = self._made.get(request.headers.get("idempotency-key", ""))
+        if known is not None and known[0] != sha256_bytes(payload):
+            return "422"
+        fault = self.next_fault(payload.decode("utf-8", "replace"))
         self.active += 1
         try:
             await anyio.sleep(self.settings.latency_sec)
         finally:
             self.active -= 1
         return fault
+
+
+def _marked(response: Response, replayed: bool) -> Response:
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 def _envelope(body: dict[str, Any], kind: str) -> dict[str, Any]:

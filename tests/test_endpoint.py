@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
 from studio.stub_endpoint import Stub, StubSettings, serve_in_thread
@@ -17,7 +18,7 @@ from synth.endpoint import Ask, Endpoint, Reply, ReplyCache, Settings
 from synth.endpoint.throttle import Throttle, backoff_sec, retry_after_sec
 from synth.endpoint.wire import chat_payload
 from synth.errors import EndpointError, StorageError
-from synth.example import ImagePart, user
+from synth.example import AudioPart, ImagePart, user
 from synth.storage import sha256_bytes
 from synth.usage import Usage
 
@@ -58,8 +59,9 @@ def test_a_passing_fault_is_retried_and_counted(fault: str) -> None:
         replies = collect(client(stub, concurrency=1), asks(2))
     assert [replies[i].ok for i in (0, 1)] == [True, True]
     assert replies[1].usage.retries == 1
-    billed = fault in ("reset", "cut", "no-choices")
+    billed = fault in ("cut", "no-choices")
     assert replies[1].usage.billed_retries == billed
+    assert stub.paid == 2 + billed, "the answer that broke off is not billed again"
     assert replies[1].usage.output_tokens == (replies[0].usage.output_tokens or 0) * (1 + billed)
 
 
@@ -90,7 +92,7 @@ def test_an_oversize_body_is_cut_off_and_becomes_an_error() -> None:
     with serve_in_thread() as stub:
         replies = collect(client(stub, max_body_bytes=100, attempts=2), asks(1))
     assert "larger than" in replies[0].error
-    assert replies[0].usage.billed_retries == 2
+    assert replies[0].usage.billed_retries == stub.paid == 1
 
 
 def test_a_slow_drip_meets_the_total_deadline() -> None:
@@ -120,8 +122,49 @@ def test_nothing_is_paid_twice_after_a_stop(tmp_path: Path) -> None:
         paid = stub.paid
         assert 10 <= paid < 30
         replies = collect(client(stub, ReplyCache(tmp_path)), asks(30))
-        assert stub.paid == 30
+        assert len(stub.requests) == stub.paid == 30
     assert sum(r.cached for r in replies.values()) == paid
+
+
+def test_an_answer_lost_with_the_process_is_asked_again_and_not_billed_again(tmp_path: Path) -> None:
+    with serve_in_thread() as stub:
+        lost = client(stub, ReplyCache(tmp_path / "lost"))
+        collect(lost, asks(5))
+        replies = collect(client(stub, ReplyCache(tmp_path / "kept")), [*asks(5), asks(1)[0]._replace(sample=1)])
+        assert len(stub.requests) == 11
+        assert stub.paid == 6, "another sample is another question"
+    assert [replies[i].replayed for i in range(6)] == [True] * 5 + [False]
+    assert all(r.usage.billed_retries == 0 for r in replies.values())
+
+
+def test_without_a_cache_each_question_is_a_new_one() -> None:
+    with serve_in_thread() as stub:
+        collect(client(stub), asks(3))
+        collect(client(stub), asks(3))
+        assert stub.paid == 6
+
+
+def test_a_recording_sent_again_is_the_same_request_byte_for_byte(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    part = AudioPart(path="a.wav", sha256=sha256_bytes(b"sound"))
+    ask = Ask((user("Transcribe.", part),), media_root=tmp_path, transcription=True)
+    with serve_in_thread() as stub:
+        first, again = (client(stub, ReplyCache(tmp_path / name)) for name in ("one", "two"))
+        timeout = httpx.Timeout(1.0)
+        sent = [endpoint._request(ask, "k", timeout) for endpoint in (first, again)]
+        assert sent[0].read() == sent[1].read()
+        assert sent[0].headers["content-type"] == sent[1].headers["content-type"]
+        texts = [collect(endpoint, [ask])[0].text for endpoint in (first, again)]
+        assert stub.paid == 1
+    assert texts[0] == texts[1] != ""
+
+
+def test_a_server_that_wants_the_other_limit_field_gets_another_key(tmp_path: Path) -> None:
+    with serve_in_thread() as stub, client(stub, ReplyCache(tmp_path)) as endpoint:
+        timeout = httpx.Timeout(1.0)
+        before = endpoint._request(asks(1)[0], "k", timeout).headers["idempotency-key"]
+        endpoint._limit_field = "max_completion_tokens"
+        assert endpoint._request(asks(1)[0], "k", timeout).headers["idempotency-key"] != before
 
 
 def test_editing_one_question_or_sample_number_issues_one_request(tmp_path: Path) -> None:
@@ -129,7 +172,7 @@ def test_editing_one_question_or_sample_number_issues_one_request(tmp_path: Path
         collect(client(stub, ReplyCache(tmp_path)), asks(5))
         edited = [*asks(4), Ask((user("Another?"),)), asks(1)[0]._replace(sample=1)]
         collect(client(stub, ReplyCache(tmp_path)), edited)
-        assert stub.paid == 7
+        assert len(stub.requests) == stub.paid == 7
 
 
 def test_a_torn_cache_line_costs_one_answer(tmp_path: Path) -> None:
@@ -138,7 +181,7 @@ def test_a_torn_cache_line_costs_one_answer(tmp_path: Path) -> None:
         segment = next(tmp_path.glob("*.jsonl"))
         segment.write_bytes(segment.read_bytes()[:-20])
         collect(client(stub, ReplyCache(tmp_path)), asks(3))
-        assert stub.paid == 4
+        assert len(stub.requests) == 4
 
 
 def test_a_full_disk_stops_instead_of_losing_paid_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,22 @@ def test_body_faults_are_what_they_say_and_are_paid() -> None:
     assert stub.paid == 5
 
 
+def test_a_repeated_idempotency_key_gets_the_same_answer_and_no_second_bill() -> None:
+    def keyed(stub: Stub, text: str) -> httpx.Response:
+        body = {"messages": [{"role": "user", "content": text}]}
+        return httpx.post(f"{stub.base_url}/chat/completions", json=body, headers={"Idempotency-Key": "k"})
+
+    with serve_in_thread(StubSettings(script=("429", "reset", "ok"))) as stub:
+        assert keyed(stub, "x").status_code == 429
+        with pytest.raises(httpx.RemoteProtocolError):
+            keyed(stub, "x")
+        again, other, keyless = keyed(stub, "x"), keyed(stub, "y"), ask(stub, "x")
+    assert content(again) == content(keyless)
+    assert [r.headers.get("idempotent-replayed") for r in (again, keyless)] == ["true", None]
+    assert other.status_code == 422, "one key cannot name two payloads"
+    assert [row["paid"] for row in stub.requests] == [False, True, False, False, True]
+
+
 def test_reset_breaks_the_connection_in_the_body() -> None:
     with serve_in_thread(StubSettings(script=("reset", "reset"))) as stub:
         with pytest.raises(httpx.RemoteProtocolError):

@@ -5,12 +5,15 @@
     Endpoint.stream    one question, its answer piece by piece, for whoever watches
 
 Refusals of the key, model or address stop everything after one call. Faults of single requests are retried within
-a deadline, then become replies with an error. A paid answer is on disk before anyone sees it.
+a deadline, then become replies with an error. A paid answer is on disk before anyone sees it. Each question carries an
+`Idempotency-Key` that follows from its content, so that a server that honours the header bills a repeat once: after a
+broken connection, and after a kill that lost the answer on its way. Other servers bill such a repeat again.
 """
 
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +39,7 @@ from synth.endpoint.wire import (
 )
 from synth.errors import DataError, EndpointError, UserError
 from synth.example import ImagePart
+from synth.storage import sha256_bytes
 from synth.usage import Usage
 
 if TYPE_CHECKING:
@@ -85,10 +89,13 @@ class _Refused(Exception):
 class _Again(Exception):
     """This attempt failed; another may not."""
 
-    def __init__(self, why: str, wait_sec: float | None = None, billed: bool = False) -> None:
+    def __init__(
+        self, why: str, wait_sec: float | None = None, *, billed: bool = False, complete: bool = False
+    ) -> None:
         super().__init__(why)
         self.wait_sec = wait_sec
         self.billed = billed
+        self.complete = complete  # the whole answer came and is of no use: asking for the same one is pointless
 
 
 class Endpoint:
@@ -173,7 +180,7 @@ class Endpoint:
         if not self._throttle.enter():
             raise self._fatal or EndpointError("The endpoint was closed.", "Start again.", "endpoint.closed")
         try:
-            reply = self._insist(ask)
+            reply = self._insist(ask, key if self._cache is not None else secrets.token_hex(16))
             if reply.ok and self._cache is not None:
                 self._cache.put(key, reply)
         except UserError as error:
@@ -208,10 +215,10 @@ class Endpoint:
             message = f"The connection broke ({type(error).__name__})."
             raise EndpointError(message, "Check that the server runs, and its address.", "endpoint.down") from error
 
-    def _insist(self, ask: Ask) -> Reply:
+    def _insist(self, ask: Ask, key: str) -> Reply:
         """Attempts until an answer, a refusal, or the end of patience."""
         give_up_at = time.monotonic() + self.settings.deadline_sec
-        attempt = billed = 0
+        attempt = billed = useless = 0
         reserved = self._budget.reserve(_worst_case(ask))
         usage: Usage | None = None
         why = "the deadline passed"
@@ -220,17 +227,18 @@ class Endpoint:
                 if self._closed.is_set() or time.monotonic() >= give_up_at:
                     break
                 try:
-                    reply = self._attempt(ask, give_up_at)
+                    reply = self._attempt(ask, f"{key} {useless}", give_up_at)
                 except _Refused as refused:
                     return Reply("", Usage(retries=attempt - 1), error=str(refused))
                 except _Again as again:
-                    why, billed = str(again), billed + again.billed
+                    why, billed, useless = str(again), billed + again.billed, useless + again.complete
                     pause = again.wait_sec if again.wait_sec is not None else backoff_sec(attempt, self._rng)
                     if attempt == self.settings.attempts or time.monotonic() + pause >= give_up_at:
                         break
                     self._closed.wait(pause)
                     continue
-                usage = reply.usage.repeated(billed).model_copy(update={"retries": attempt - 1})
+                bills = max(1, billed + (not reply.replayed))  # a replay was billed when it was made
+                usage = reply.usage.repeated(bills - 1).model_copy(update={"retries": attempt - 1})
                 self._throttle.succeeded()
                 return reply._replace(usage=usage)
             failed = Usage(retries=attempt - 1, billed_retries=billed)
@@ -238,13 +246,13 @@ class Endpoint:
         finally:
             self._budget.settle(reserved, usage, billed if usage is None else 0)
 
-    def _attempt(self, ask: Ask, give_up_at: float) -> Reply:
+    def _attempt(self, ask: Ask, key: str, give_up_at: float) -> Reply:
         import httpx
 
         started = time.monotonic()
         ends = min(started + self.settings.attempt_sec, give_up_at)
         try:
-            status, headers, body = self._exchange(ask, ends)
+            status, headers, body = self._exchange(ask, key, ends)
         except DataError as error:
             raise _Refused(str(error)) from error
         except httpx.TimeoutException as error:
@@ -253,39 +261,48 @@ class Endpoint:
             raise _Again(f"the connection failed ({type(error).__name__})") from error
         if status != 200:
             self._judge_status(status, headers, body)
+        replayed = _is_replay(headers)
         try:
             value = read_body(body)
             reply = transcription_reply(value) if ask.transcription else chat_reply(value)
         except Unreadable as error:
-            raise _Again(str(error), billed=error.billed) from error
-        return reply._replace(seconds=time.monotonic() - started)
+            raise _Again(str(error), billed=error.billed and not replayed, complete=error.billed) from error
+        return reply._replace(seconds=time.monotonic() - started, replayed=replayed)
 
-    def _exchange(self, ask: Ask, ends: float) -> tuple[int, httpx.Headers, bytes]:
+    def _request(self, ask: Ask, key: str, timeout: httpx.Timeout) -> httpx.Request:
+        """The request of an attempt; the same key always goes with the same bytes."""
+        limit_field = self._limit_field  # another thread may learn meanwhile that the server wants the other one
+        once = sha256_bytes(f"{key} {limit_field}".encode())
+        headers = {"Idempotency-Key": once}
+        if ask.transcription:
+            headers["Content-Type"] = f"multipart/form-data; boundary={once}"
+            form = {"model": self.settings.model, "response_format": "json"}
+            files = {"file": transcription_file(ask)}
+            url = f"{self._url}/audio/transcriptions"
+            return self._http.build_request("POST", url, data=form, files=files, headers=headers, timeout=timeout)
+        payload = chat_payload(self.settings.model, ask, limit_field)
+        url = f"{self._url}/chat/completions"
+        return self._http.build_request("POST", url, json=payload, headers=headers, timeout=timeout)
+
+    def _exchange(self, ask: Ask, key: str, ends: float) -> tuple[int, httpx.Headers, bytes]:
         """Send, and read the body under the deadline and the size cap."""
         import httpx
 
         timeout = httpx.Timeout(max(0.1, ends - time.monotonic()), connect=10.0)
-        if ask.transcription:
-            files = {"file": transcription_file(ask)}
-            form = {"model": self.settings.model, "response_format": "json"}
-            request = self._http.build_request(
-                "POST", f"{self._url}/audio/transcriptions", data=form, files=files, timeout=timeout
-            )
-        else:
-            payload = chat_payload(self.settings.model, ask, self._limit_field)
-            request = self._http.build_request("POST", f"{self._url}/chat/completions", json=payload, timeout=timeout)
-        response = self._http.send(request, stream=True)
+        response = self._http.send(self._request(ask, key, timeout), stream=True)
+        # An answer that is under way was made and will be billed, unless it was made and billed before.
+        billed = response.is_success and not _is_replay(response.headers)
         body = bytearray()
         try:
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > self.settings.max_body_bytes:
-                    raise _Again(f"the body is larger than {self.settings.max_body_bytes:,} bytes", billed=True)
+                    raise _Again(f"the body is larger than {self.settings.max_body_bytes:,} bytes", billed=billed)
                 if time.monotonic() > ends:
-                    raise _Again("the answer dripped in too slowly", billed=True)
+                    raise _Again("the answer dripped in too slowly", billed=billed)
             return response.status_code, response.headers, bytes(body)
-        except httpx.TransportError as error:  # the answer was under way, so it was made, and will be billed
-            raise _Again(f"the answer broke off ({type(error).__name__})", billed=response.is_success) from error
+        except httpx.TransportError as error:
+            raise _Again(f"the answer broke off ({type(error).__name__})", billed=billed) from error
         finally:
             response.close()
 
@@ -334,6 +351,11 @@ class Endpoint:
         self._fatal = self._fatal or error
         self._closed.set()
         self._throttle.close()
+
+
+def _is_replay(headers: httpx.Headers) -> bool:
+    """Whether the server says that it made, and billed, this answer before."""
+    return str(headers.get("idempotent-replayed", "")).lower() == "true"
 
 
 def _worst_case(ask: Ask) -> Usage:

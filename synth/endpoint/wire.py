@@ -37,7 +37,8 @@ class Ask(NamedTuple):
 class Reply(NamedTuple):
     """The answer to one Ask. `error` is a sentence when there is none; such a reply must never become a row.
 
-    `seconds` is the time of the attempt that answered (0 from the cache keeps the time first measured).
+    `seconds` is the time of the attempt that answered; from the cache, the time first measured. `replayed`: the server
+    had made and billed this answer before.
     """
 
     text: str
@@ -47,6 +48,7 @@ class Reply(NamedTuple):
     model: str = ""
     cached: bool = False
     error: str = ""
+    replayed: bool = False
 
     @property
     def ok(self) -> bool:

@@ -2,8 +2,10 @@
 
     python tests/bench/bench_comparison.py [ROWS]       # exit code 1 when an answer was paid twice or a score is wrong
 
-A kill may repeat the requests that were open, and nothing else. Scores must equal the share of right answers that the
-stub gave, which follows from its seed.
+A kill loses the answers that were on their way, at most as many as were open. They are asked again under the same
+idempotency key, and the stub, which honours it, bills none twice; "replayed" counts them, for a server that ignores the
+key would have billed those again. Scores must equal the share of right answers that the stub gave, which follows from
+its seed.
 """
 
 from __future__ import annotations
@@ -118,15 +120,15 @@ def compare(kind: str, rows: int, home: Path) -> bool:
             worker.send_signal(signal.SIGKILL)
             worker.wait()
         report = read_json(run_comparison(plan, workspace, comparison_id=kind))
-        paid = stub.paid
+        paid, replayed = stub.paid, sum(bool(request.get("replayed")) for request in stub.requests)
     book = AnswerBook(dataset.path / "test.jsonl", 0.8, 0)
     right = [expected(example, book, dataset.path) for example in dataset.examples("test")]
     value = sum(score or 0.0 for score in right) / rows
     found = [system["splits"]["test"] for system in report["systems"]]
     exact = all(f["n"] == f["scored"] == rows and abs(f["value"] - value) < 1e-9 for f in found)
-    repeated = paid - wanted
-    print(json.dumps({"modality": kind, "answers": wanted, "paid": paid, "repeated": repeated, "scores_right": exact}))
-    return exact and 0 <= repeated <= 2 * OPEN
+    line = {"modality": kind, "answers": wanted, "paid": paid, "replayed": replayed, "scores_right": exact}
+    print(json.dumps(line), flush=True)
+    return exact and paid == wanted and 0 < replayed <= 2 * OPEN
 
 
 def main() -> int:
