@@ -76,8 +76,18 @@ def _log_of(run: Path) -> list[dict[str, Any]]:
     return [line.value for line in read_jsonl(run / "log.jsonl") if line.value]
 
 
-def training_table(runs: Sequence[Path]) -> str:
-    """One line for each training, in order, with a few points of its loss curve; a mean of trainings is a sentence."""
+def _trainings_of(card: Path) -> list[str]:
+    """The lines of the training table of a published card."""
+    return [
+        line for line in card.read_text("utf-8").splitlines() if line.startswith("| starter-text") and "(seed" in line
+    ]
+
+
+def training_table(runs: Sequence[Path], earlier: Sequence[str] = ()) -> str:
+    """`earlier` lines, then one for each training, in order, with a few points of its loss curve.
+
+    A mean of trainings is a sentence below.
+    """
     lines = [
         "| training | steps | tokens | minutes | threads | loss at 10 %, 25 %, 50 %, 75 %, 100 % |",
         "|---|---|---|---|---|---|",
@@ -96,6 +106,7 @@ def training_table(runs: Sequence[Path]) -> str:
             f"| {first.get('name', 'starter-text')} (seed {first['plan']['seed']}) | {last['step']} | {last['tokens'] / 1e6:.1f} M "
             f"| {last['seconds'] / 60:.0f} | {first.get('threads', 2)} | {', '.join(f'{loss:.3f}' for loss in curve)} |"
         )
+    lines[2:2] = earlier
     if next(row for row in logs[0] if "plan" in row)["plan"]["warmup"] == WARMUP_GOING_ON:
         notes.append("\nThe first of them went on from weights that had been trained before.")
     return "\n".join([*lines, *notes])
@@ -129,7 +140,9 @@ def _what(name: str) -> str:
     )
 
 
-def card_text(name: str, config: Mapping[str, Any], measured: Measured, runs: Sequence[Path]) -> str:
+def card_text(
+    name: str, config: Mapping[str, Any], measured: Measured, runs: Sequence[Path], earlier: Sequence[str] = ()
+) -> str:
     """The model card in Markdown."""
     size = (
         f"{config['num_hidden_layers']} layers, width {config['hidden_size']}, inner {config['intermediate_size']}, heads "
@@ -162,7 +175,7 @@ With one to four examples in the prompt: {share(measured.few_shot)} of {measured
 
 ## Training
 
-{training_table(runs)}
+{training_table(runs, earlier)}
 
 The loss is the weighted mean over reply tokens (weight 1) and prompt tokens (weight 0.1), in nats.
 
@@ -180,15 +193,19 @@ trained. Do not use it for anything that matters.
 """
 
 
-def publish(name: str, run: Path, before: Sequence[Path], n: int) -> None:
-    """Measure DIR/model, then write it with card and SHA256SUMS to weights/NAME."""
+def publish(name: str, run: Path, before: Sequence[Path], n: int, went_on: bool = False) -> None:
+    """Measure DIR/model, then write it with card and SHA256SUMS to weights/NAME.
+
+    `went_on` says that the training started from the weights that lie there: their trainings stay in the card.
+    """
     measured = measure(run / "model", KINDS[name], n)
     target = WEIGHTS / name
+    earlier = _trainings_of(target / "README.md") if went_on else []
     part = WEIGHTS / f".{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(run / "model", part, copy_function=shutil.copyfile)
     config = json.loads((part / "config.json").read_text(encoding="utf-8"))
-    atomic_write_text(part / "README.md", card_text(name, config, measured, [*reversed(before), run]))
+    atomic_write_text(part / "README.md", card_text(name, config, measured, [*reversed(before), run], earlier))
     sums = [f"{sha256_file(path)}  {path.name}" for path in sorted(part.iterdir())]
     atomic_write_text(part / "SHA256SUMS", "\n".join(sums) + "\n")
     shutil.rmtree(target, ignore_errors=True)
@@ -204,13 +221,14 @@ def main() -> None:
     parser.add_argument(
         "--before", type=Path, nargs="*", default=[], help="folders of earlier stages, the latest first"
     )
+    parser.add_argument("--went-on", action="store_true", help="the training started from the published starter NAME")
     parser.add_argument("--rows", type=int, default=1200)
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     import torch
 
     torch.set_num_threads(asked.threads)
-    publish(asked.name, asked.run, asked.before, asked.rows)
+    publish(asked.name, asked.run, asked.before, asked.rows, asked.went_on)
 
 
 if __name__ == "__main__":

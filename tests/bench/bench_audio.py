@@ -157,8 +157,8 @@ def plain(base: Path, dataset: DatasetDir, home: Path) -> Clock:
         rows.append({"input_features": features, "labels": processor.tokenizer(example.target).input_ids})
 
     def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-        labels = processor.tokenizer.pad([{"input_ids": i["labels"]} for i in items], return_tensors="pt")
-        masked = labels["input_ids"].masked_fill(labels["attention_mask"] == 0, -100)
+        labels = [torch.tensor(i["labels"]) for i in items]
+        masked = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=-100)
         sounds = processor.feature_extractor.pad(
             [{"input_features": i["input_features"]} for i in items], return_tensors="pt"
         )
