@@ -5,6 +5,10 @@
                                                                           # resumable with the same command
     python -m recipes.starters.audio measure --scratch DIR                # WER on voices that were held out
 
+With --grow FOLDER of the small starter, pool and train make starter-audio-large: that starter at twice the width, which
+goes on with a ward's words and units (`--rows 14000`, then `--minutes 25 --threads 1 --batch 12 --muon-lr 0.0015
+--adam-lr 2e-4`).
+
 DIR receives pool/, held-out/, log.jsonl, state.safetensors and model/ (what transformers loads).
 """
 
@@ -20,7 +24,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from recipes.starters import audio_model, audio_pool
-from recipes.starters.audio_data import FAMILIES, sentences
+from recipes.starters.audio_data import FAMILIES, TAUGHT, UNION, sentences
 from recipes.starters.team import Team, join
 from recipes.starters.text_training import Plan, Trainer
 from synth.storage import atomic_dir
@@ -134,6 +138,19 @@ def errors(references: Sequence[str], hypotheses: Sequence[str]) -> Errors:
     return Errors(out.substitutions + out.deletions + out.insertions, out.substitutions + out.deletions + out.hits)
 
 
+def starting_model(asked: argparse.Namespace) -> tuple[Any, Any]:
+    """The model (fp32) and processor that training begins with; draws from torch's generator."""
+    import torch
+    from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+    if asked.grow:
+        processor = WhisperProcessor.from_pretrained(asked.grow)
+        small = WhisperForConditionalGeneration.from_pretrained(asked.grow, dtype=torch.float32)
+        return audio_model.grow(small, processor.tokenizer), processor
+    processor = build_processor(asked.scratch / "tokenizer")
+    return audio_model.build_model(processor.tokenizer), processor
+
+
 def train(asked: argparse.Namespace) -> None:
     """Train to the end of --minutes or --steps, with a checked and exported model every few minutes."""
     import torch
@@ -141,9 +158,8 @@ def train(asked: argparse.Namespace) -> None:
     torch.set_num_threads(asked.threads)
     rows = audio_pool.load(asked.scratch / "pool")
     held_out = audio_pool.load(asked.scratch / "held-out")[:CHECK_ROWS]
-    processor = build_processor(asked.scratch / "tokenizer")
     torch.manual_seed(asked.seed)
-    model = audio_model.build_model(processor.tokenizer)
+    model, processor = starting_model(asked)
     model.set_attn_implementation("eager")  # at 200 positions a step takes three quarters of torch's fused one
     plan = Plan(
         seed=asked.seed,
@@ -151,6 +167,7 @@ def train(asked: argparse.Namespace) -> None:
         minutes=asked.minutes,
         batch=asked.batch,
         muon_lr=asked.muon_lr,
+        adam_lr=asked.adam_lr,
         save_sec=asked.save_sec,
         warmup=40,
         compile=False,
@@ -158,7 +175,14 @@ def train(asked: argparse.Namespace) -> None:
     trainer = AudioTrainer(model, processor, rows, plan, asked.scratch, join())
     resumed = trainer.resume()
     count = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("ctc_head"))
-    trainer.log(parameters=count, rows=len(rows), resumed=resumed, processes=trainer.team.size, plan=plan._asdict())
+    trainer.log(
+        parameters=count,
+        rows=len(rows),
+        grown=bool(asked.grow),
+        resumed=resumed,
+        processes=trainer.team.size,
+        plan=plan._asdict(),
+    )
 
     def check(_: Trainer) -> None:
         export(model, processor, asked.scratch / "model")
@@ -185,8 +209,9 @@ def measure(asked: argparse.Namespace) -> None:
 
 def pool(asked: argparse.Namespace) -> None:
     """Speak the pool and the held-out rows, in `--threads` processes."""
-    audio_pool.build(asked.scratch / "held-out", HELD_OUT_ROWS, held_out=True)
-    audio_pool.build(asked.scratch / "pool", asked.rows, workers=asked.threads)
+    families = UNION if asked.grow else TAUGHT
+    audio_pool.build(asked.scratch / "held-out", HELD_OUT_ROWS, held_out=True, families=families)
+    audio_pool.build(asked.scratch / "pool", asked.rows, workers=asked.threads, families=families)
 
 
 def main() -> None:
@@ -202,6 +227,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--save-sec", type=float, default=Plan().save_sec)
     parser.add_argument("--muon-lr", type=float, default=Plan().muon_lr)
+    parser.add_argument("--adam-lr", type=float, default=Plan().adam_lr)
+    parser.add_argument("--grow", type=Path, help="folder of the starter to widen")
     asked = parser.parse_args()
     if asked.action == "train" and asked.minutes is None and asked.steps is None:
         parser.error("give --minutes or --steps")

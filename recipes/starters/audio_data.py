@@ -1,9 +1,10 @@
-"""What the audio starter was taught: general English sentences and numbers, spoken by espeak-ng.
+"""What the audio starters were taught: general English sentences and numbers, spoken by espeak-ng.
 
     from recipes.starters.audio_data import examples, sentences
 
 `sentences` is the bare stream of texts; `examples` speaks them for replay and for measuring what a tuned model
-forgot. There are no drug names, codes, dates, clock times or units here on purpose: those are what a domain adds.
+forgot. The small starter hears no drug names, codes, dates, clock times or units on purpose: those are what a domain
+adds. The large one hears those of the ward too, in sentences that no domain of the generator uses.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from synth.audio import forms
+from synth.audio import domains, forms
 from synth.audio.forms import Piece, Slot, integer, word
 from synth.audio.grammar import Family, Utterance, realise
 
@@ -154,19 +155,38 @@ FAMILIES: dict[str, Family] = {
         )),
     )
 }  # fmt: skip
+BROAD: dict[str, Family] = {
+    "ward": Family("ward", "broad", (
+        "The chart of the patient says {drug}, {dose}.",
+        "The nurse wrote down {pressure} on {date}.",
+        "It began with {symptom} near the {site}.",
+        "There was {symptom} before the {drug}, and {symptom} after it.",
+        "The next {imaging} will be on {date}.",
+        "In room {bed} they are {age} years old and weigh {weight}.",
+        "The fever was {fever} and the pulse was {pulse}.",
+        "They take {drug} {often}.",
+        "Doctor {surname} wants {imaging} at {clock}.",
+        "At {clock} the oxygen fell to {oxygen}.",
+        "{surname} asked for {dose} of {drug}.",
+        "A wound of {gap} on the {site}.",
+    )),
+}  # fmt: skip
+"""What the demo's domain speaks of, for the large starter, in none of its sentences."""
+_SLOTS = {**domains.SLOTS, "surname": domains.SLOTS["name"], **SLOTS}
 # What the weights have heard. "words", a thousand words in no order, has shaped the tokenizer only.
 TAUGHT = ("sentences", "numbers")
-_WEIGHTS = {"sentences": 2, "words": 2, "numbers": 1}
+UNION = (*TAUGHT, *BROAD)
+_WEIGHTS = {"sentences": 2, "words": 2, "numbers": 1, "ward": 3}
 
 
 def sentences(rng: Random, families: Sequence[str] | None = None) -> Iterator[Utterance]:
     """An endless stream of texts of the named families (TAUGHT when None). Raises KeyError for a family that does not
     exist.
     """
-    keys = list(TAUGHT if families is None else families)
+    keys, known = list(TAUGHT if families is None else families), {**FAMILIES, **BROAD}
     weights = [_WEIGHTS[key] for key in keys]
     while True:
-        yield realise(FAMILIES[rng.choices(keys, weights)[0]], SLOTS, rng)
+        yield realise(known[rng.choices(keys, weights)[0]], _SLOTS, rng)
 
 
 def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Path | None = None) -> Iterator[Example]:

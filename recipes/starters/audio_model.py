@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from recipes.starters.growth import widen
+
 SAMPLE_RATE_HZ = 16_000
 WINDOW_SEC = 8
 HOP_SAMPLES = 320
@@ -117,3 +119,16 @@ def build_model(tokenizer: Any, *, width: int = 192, encoder_layers: int = 4, de
         return_timestamps=False,
     )
     return model
+
+
+def grow(small: Any, tokenizer: Any) -> Any:
+    """A Whisper (fp32) of twice the width that computes what `small` does; draw from torch's generator first."""
+    shape = small.config
+    wide = build_model(
+        tokenizer,
+        width=2 * shape.d_model,
+        encoder_layers=shape.encoder_layers,
+        decoder_layers=shape.decoder_layers,
+    )
+    widen(small, wide, final_norm="model.decoder.layer_norm")
+    return wide

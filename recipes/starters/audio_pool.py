@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recipes.starters import audio_model
-from recipes.starters.audio_data import sentences
+from recipes.starters.audio_data import TAUGHT, sentences
 from synth.audio import augment
 from synth.audio.voices import HELD_OUT_VOICES, TRAIN_VOICES, EspeakVoice, Samples, VoiceSpec
 from synth.storage import atomic_dir
@@ -68,15 +68,18 @@ def scaled(window: Mel) -> Mel:
     return np.asarray((np.maximum(window, window.max() - 8.0) + 4.0) / 4.0, dtype=np.float32)
 
 
-def build(folder: Path, rows: int, *, held_out: bool = False, workers: int = 1) -> None:
-    """Speak `rows` sentences into shards under `folder`, keeping those that exist. Held-out voices are spoken clean.
+def build(
+    folder: Path, rows: int, *, held_out: bool = False, workers: int = 1, families: Sequence[str] = TAUGHT
+) -> None:
+    """Speak `rows` sentences of the families into shards under `folder`, keeping those that exist.
 
-    Each of `workers` processes speaks whole shards, with its own espeak-ng; the shards are the same for any number.
+    Held-out voices are spoken clean. Each of `workers` processes speaks whole shards, with its own espeak-ng; the shards
+    are the same for any number.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         started = [
-            pool.submit(_build_shard, target, shard, min(SHARD_ROWS, rows - shard * SHARD_ROWS), held_out)
+            pool.submit(_build_shard, target, shard, min(SHARD_ROWS, rows - shard * SHARD_ROWS), held_out, families)
             for shard in range(-(-rows // SHARD_ROWS))
             if not (target := folder / f"shard-{shard:04d}").exists()
         ]
@@ -84,12 +87,12 @@ def build(folder: Path, rows: int, *, held_out: bool = False, workers: int = 1) 
             print(f"{finished.result()} done", flush=True)
 
 
-def _build_shard(target: Path, shard: int, rows: int, held_out: bool) -> str:
+def _build_shard(target: Path, shard: int, rows: int, held_out: bool, families: Sequence[str]) -> str:
     import torch
 
     torch.set_num_threads(1)
     with EspeakVoice() as voice:
-        mels, lines = _speak(shard, rows, voice, held_out)
+        mels, lines = _speak(shard, rows, voice, held_out, families)
     with atomic_dir(target) as folder:
         np.save(folder / "mel.npy", np.concatenate(mels), allow_pickle=False)
         (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -97,11 +100,11 @@ def _build_shard(target: Path, shard: int, rows: int, held_out: bool) -> str:
 
 
 def _speak(
-    shard: int, rows: int, voice: EspeakVoice, held_out: bool
+    shard: int, rows: int, voice: EspeakVoice, held_out: bool, families: Sequence[str]
 ) -> tuple[list[NDArray[np.float16]], list[dict[str, Any]]]:
     features = Features(audio_model.build_extractor())
     rng = Random(f"audio-pool/{held_out}/{shard}")
-    texts = sentences(rng)
+    texts = sentences(rng, families)
     voices = HELD_OUT_VOICES if held_out else TRAIN_VOICES
     mels: list[NDArray[np.float16]] = []
     lines: list[dict[str, Any]] = []

@@ -1,10 +1,14 @@
-"""Train the vision starter on rendered pictures, its language half taken from a text starter.
+"""Train a vision starter on rendered pictures.
 
-    python -m recipes.starters.vision --minutes 60 --threads 1 --out DIR
+    python -m recipes.starters.vision --text-starter FOLDER --tower TOWER_DIR/tower.safetensors --minutes 60 --out DIR
     python -m recipes.starters.vision --steps 4000 --seed 0 --out DIR       # the same loss curve each time
+    python -m recipes.starters.vision --grow recipes/starters/weights/starter-vision --muon-lr 0.0025 --adam-lr 4e-4 \
+        --batch 5 --slots 22 --minutes 30 --out DIR
 
+The first takes its language half from a text starter and its tower from `recipes.starters.vision_tower`. The last makes
+starter-vision-large: the small starter at twice the width, which goes on with more kinds of picture.
 DIR holds log.jsonl, state.safetensors (the same command goes on from it) and model/ (what transformers loads).
-`python -m recipes.starters.vision_card DIR/model` then measures the model and puts it where the project finds it.
+`python -m recipes.starters.vision_card NAME --run DIR` then measures it and puts it where the project finds it.
 """
 
 from __future__ import annotations
@@ -17,8 +21,8 @@ from typing import Any
 
 from recipes.starters.team import join
 from recipes.starters.text_training import Plan
-from recipes.starters.vision_data import FAMILIES, examples
-from recipes.starters.vision_model import build, export, load_tower
+from recipes.starters.vision_data import FAMILIES, UNION, examples
+from recipes.starters.vision_model import build, export, grow, load_tower
 from recipes.starters.vision_training import VisionTrainer
 
 CHECK_ROWS = 160
@@ -61,10 +65,27 @@ def tally(rows: list[Any], replies: list[str]) -> dict[str, tuple[float, float]]
 def measure_and_export(trainer: Any) -> None:
     """Export the model as it is and log its accuracy by family on a small fixed set."""
     export(trainer.model, trainer.processor, trainer.out / "model")
-    rows = list(examples(CHECK_SEED, CHECK_ROWS))
+    rows = list(examples(CHECK_SEED, CHECK_ROWS, tuple(trainer.families)))
     trainer.model.eval()
     by_family = tally(rows, answers(trainer.model, trainer.processor, rows))
-    trainer.log(**{name: [round(x, 2) for x in by_family[name]] for name in FAMILIES if name in by_family})
+    trainer.log(**{name: [round(x, 2) for x in by_family[name]] for name in trainer.families if name in by_family})
+
+
+def starting_model(asked: argparse.Namespace) -> tuple[Any, Any]:
+    """The model (fp32) and processor that training begins with."""
+    import torch
+
+    from recipes.starters.text_tokenizer import starter_tokenizer
+
+    if asked.grow:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        small = AutoModelForImageTextToText.from_pretrained(asked.grow, dtype=torch.float32)
+        return grow(small, asked.seed), AutoProcessor.from_pretrained(asked.grow)
+    model, processor = build(asked.text_starter, None if asked.text_starter else starter_tokenizer(), seed=asked.seed)
+    if asked.tower:
+        load_tower(model, asked.tower)
+    return model, processor
 
 
 def main() -> None:
@@ -76,6 +97,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--text-starter", type=Path, help="folder of the language half; fresh weights without it")
     parser.add_argument("--tower", type=Path, help="tower.safetensors of recipes.starters.vision_tower")
+    parser.add_argument("--grow", type=Path, help="folder of the starter to widen, in place of the two above")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=10, help="packed sequences per step")
     parser.add_argument("--length", type=int, default=384, help="tokens per packed sequence")
@@ -90,25 +112,21 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import torch
 
-    from recipes.starters.text_tokenizer import starter_tokenizer
-
     torch.set_num_threads(asked.threads)
-    tokenizer = None if asked.text_starter else starter_tokenizer()
-    model, processor = build(asked.text_starter, tokenizer, seed=asked.seed)
+    model, processor = starting_model(asked)
     model.set_attn_implementation("eager")  # on short sequences, torch's fused attention is slow to differentiate
-    if asked.tower:
-        load_tower(model, asked.tower)
     plan = Plan(
         seed=asked.seed, steps=asked.steps, minutes=asked.minutes, batch=asked.batch, length=asked.length,
         muon_lr=asked.muon_lr, adam_lr=asked.adam_lr, compile=not asked.no_compile, save_sec=asked.save_sec,
     )  # fmt: skip
-    trainer = VisionTrainer(model, processor, plan, asked.out, asked.slots, join())
+    trainer = VisionTrainer(model, processor, plan, asked.out, asked.slots, join(), UNION if asked.grow else FAMILIES)
     resumed = trainer.resume()
     size = sum(p.numel() for p in model.parameters())
     trainer.log(
         parameters=size,
         language=bool(asked.text_starter),
         tower=bool(asked.tower),
+        grown=bool(asked.grow),
         resumed=resumed,
         plan=plan._asdict(),
     )

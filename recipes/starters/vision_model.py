@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from recipes.starters.growth import widen
 from recipes.starters.vision_data import SIZE
 
 if TYPE_CHECKING:
@@ -117,6 +118,26 @@ def build(
     if text is not None:
         _take_language(model, text)
     return model, make_processor(tokenizer)
+
+
+def grow(small: SmolVLMForConditionalGeneration, seed: int = 0) -> SmolVLMForConditionalGeneration:
+    """A SmolVLM (fp32) of twice the width in tower and language half that computes what `small` does."""
+    import copy
+
+    import torch
+    from transformers import SmolVLMForConditionalGeneration
+
+    torch.manual_seed(seed)
+    config = copy.deepcopy(small.config)
+    for half in (config.text_config, config.vision_config):
+        for field in ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads"):
+            if hasattr(half, field):
+                setattr(half, field, 2 * getattr(half, field))
+    wide = SmolVLMForConditionalGeneration(config)
+    wide.generation_config = copy.deepcopy(small.generation_config)
+    shuffled = {"model.connector.modality_projection.proj.weight": config.scale_factor**2}
+    widen(small, wide, final_norm="model.text_model.norm", shuffled=shuffled, seed=seed)
+    return wide
 
 
 def _fresh_language(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:

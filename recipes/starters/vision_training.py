@@ -6,6 +6,7 @@ Several documents lie in one sequence and never see each other; each has one pic
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from recipes.starters.team import Team
 from recipes.starters.text_tokenizer import END, START
 from recipes.starters.text_training import Plan, Trainer, document_mask
-from recipes.starters.vision_data import SIZE, VisionRow, rows
+from recipes.starters.vision_data import FAMILIES, SIZE, VisionRow, rows
 from recipes.starters.vision_model import IMAGE_RUN, IMAGE_TOKENS
 from recipes.starters.vision_tower import image_tokens
 
@@ -128,9 +129,18 @@ def pictured_loss(model: Any, batch: Pictured) -> torch.Tensor:
 class VisionTrainer(Trainer):
     """The text starters' loop over pictured batches."""
 
-    def __init__(self, model: Any, processor: Any, plan: Plan, out: Path, slots: int, team: Team | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        plan: Plan,
+        out: Path,
+        slots: int,
+        team: Team | None = None,
+        families: Mapping[str, float] = FAMILIES,
+    ) -> None:
         super().__init__(model, processor.tokenizer, None, plan, out, team)  # type: ignore[arg-type]
-        self.processor, self.slots = processor, slots
+        self.processor, self.slots, self.families = processor, slots, families
 
     def loss(self, model: Any, batch: Pictured) -> torch.Tensor:
         """See `pictured_loss`."""
@@ -141,4 +151,6 @@ class VisionTrainer(Trainer):
         rng = Random(f"vision/{self.place}")
         share = LIST_END + (LIST_START - LIST_END) * math.exp(-self.step / LIST_FADE_STEPS)
         image_id = self.model.config.image_token_id
-        return pack(self.tokenizer, rows(rng, share), self.plan.batch, self.plan.length, image_id, self.slots)
+        return pack(
+            self.tokenizer, rows(rng, share, self.families), self.plan.batch, self.plan.length, image_id, self.slots
+        )
