@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,11 +17,13 @@ from recipes.starters.text_model import Shape, export, new_model
 from recipes.starters.text_tokenizer import starter_tokenizer
 from recipes.starters.text_training import Plan
 from recipes.starters.vision import answers, tally
-from recipes.starters.vision_data import FAMILIES, examples, rows
-from recipes.starters.vision_model import IMAGE_TOKENS, Tower, build, load_tower
+from recipes.starters.vision_data import FAMILIES, UNION, examples, rows
+from recipes.starters.vision_model import IMAGE_TOKENS, Tower, build, grow, load_tower
 from recipes.starters.vision_model import export as export_vision
 from recipes.starters.vision_tower import FIRST, SECOND, TowerTrainer, collate, make_reader, measure_and_save
 from recipes.starters.vision_training import VisionTrainer, encode, pack, pictured_loss
+from synth.vision.candidates import sample_picture
+from synth.vision.canvas import COLOURS
 
 TINY = Tower(width=48, layers=1, heads=2, inner=64)
 
@@ -45,6 +50,44 @@ def test_the_stream_shows_only_the_starters_families_and_never_sideways_bars() -
     assert "hbar" not in FAMILIES
     assert 20 < sum(len(row.turns) == 1 and "Answer" not in row.turns[0][1] for row in drawn) < 80
     assert any(len(row.turns) == 1 + vision_data.MORE_QUESTIONS for row in drawn)
+
+
+def test_the_large_starter_is_asked_about_other_pictures_in_words_of_its_own() -> None:
+    from synth.vision.chart_questions import ASKERS
+    from synth.vision.scene import Rejected
+
+    asked: dict[str, set[str]] = {}
+    generators: set[str] = set()
+    for row in islice(rows(Random(4), 0.0, UNION), 250):
+        asked.setdefault(row.family, set()).update(plain(question) for question, _ in row.turns)
+    for number in range(150):
+        picture = sample_picture(vision_data.spec(kinds=("hbar", "line", "pie")), "test", number)
+        for op in picture.scene.ops():
+            with suppress(Rejected):
+                generators.add(plain(ASKERS[op](picture.scene, picture.rng).text))
+    assert set(asked) == set(UNION)
+    for kind in set(UNION) - set(FAMILIES):
+        assert not asked[kind] & generators
+    assert asked["bar"] & generators, "bars are asked about in the generator's words, so the two can be told apart"
+
+
+def plain(question: str) -> str:
+    """The form of a question: colours and numbers left out."""
+    colours = "|".join(COLOURS)
+    return re.sub(rf"\b({colours}|\d+)\b", "_", question.lower())
+
+
+def test_growth_preserves_what_the_model_sees_and_says(whole: tuple[Any, Any, Path]) -> None:
+    small = whole[0].eval()
+    wide = grow(small).eval()
+    chance = torch.Generator().manual_seed(0)
+    ids = torch.randint(5, 1500, (2, 40), generator=chance)
+    ids[:, 3 : 3 + IMAGE_TOKENS] = small.config.image_token_id
+    pixels = torch.randn(2, 1, 3, vision_data.SIZE, vision_data.SIZE, generator=chance)
+    with torch.inference_mode():
+        said = [model(input_ids=ids, pixel_values=pixels).logits for model in (small, wide)]
+    torch.testing.assert_close(said[1], said[0], atol=1e-4, rtol=1e-4)
+    assert sum(p.numel() for p in wide.parameters()) > 2 * sum(p.numel() for p in small.parameters())
 
 
 def test_examples_repeat_by_seed_and_lie_in_the_scratch_folder() -> None:

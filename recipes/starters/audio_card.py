@@ -1,9 +1,10 @@
-"""Measure the audio starter, write its card and hashes, and put it where the project finds it.
+"""Measure an audio starter, write its card and hashes, and put it where the project finds it.
 
-    python -m recipes.starters.audio_card --scratch DIR
+    python -m recipes.starters.audio_card starter-audio --scratch DIR
+    python -m recipes.starters.audio_card starter-audio-large --scratch DIR
 
 DIR is what `python -m recipes.starters.audio` wrote. The sentences come from seeds that training never draws. The
-folder recipes/starters/weights/starter-audio is replaced as a whole, after the measurement.
+folder recipes/starters/weights/NAME is replaced as a whole, after the measurement.
 """
 
 # ruff: noqa: E501 - Markdown keeps its lines
@@ -20,7 +21,19 @@ from recipes.starters import audio, audio_pool
 from recipes.starters.card import WEIGHTS
 from synth.storage import atomic_write_text, read_json, read_jsonl, sha256_file
 
-NAME = "starter-audio"
+WHAT = {
+    "starter-audio": (
+        "A tiny speech model for tuning where no model hub can be reached. It writes down short general English sentences and "
+        "numbers in synthetic voices. It was never shown drug names, codes, dates, clock times or units of measurement: those are "
+        "for whoever tunes it."
+    ),
+    "starter-audio-large": (
+        "A stand-in for *the large model* where no endpoint is configured: starter-audio at twice the width (3.9 times its "
+        "parameters), trained further on its sentences and on a ward's: drugs, doses, readings, dates and clock times, in sentences that the "
+        "audio generator never uses. It is still a very small model: a win over it says nothing about real large models."
+    ),
+}
+"""What the card of each starter opens with."""
 
 
 class Rate(NamedTuple):
@@ -62,7 +75,7 @@ def _rate(name: str, which: Sequence[int], rows: Sequence[audio_pool.Row], heard
     return Rate(name, audio.Errors(*(int(n) for n in sums.sum(axis=0))), float(low), float(high), len(which))
 
 
-def card_text(config: dict[str, Any], rates: Sequence[Rate], log: Sequence[dict[str, Any]]) -> str:
+def card_text(name: str, config: dict[str, Any], rates: Sequence[Rate], log: Sequence[dict[str, Any]]) -> str:
     """The model card in Markdown."""
     first = next(row for row in log if "plan" in row)
     points = [row for row in log if "loss" in row]
@@ -79,17 +92,15 @@ library_name: transformers
 pipeline_tag: automatic-speech-recognition
 language: en
 ---
-# {NAME}
+# {name}
 
-A tiny speech model for tuning where no model hub can be reached. It writes down short general English sentences and
-numbers in synthetic voices. It was never shown drug names, codes, dates, clock times or units of measurement: those are for whoever
-tunes it.
+{WHAT[name]}
 
 - **Class**: `WhisperForConditionalGeneration`, {first["parameters"] / 1e6:.1f} M parameters: {config["encoder_layers"]} encoder and {config["decoder_layers"]} decoder layers, width {config["d_model"]}; bf16 safetensors.
 - **Window**: 8 s of 16 kHz mono, 80 mel bands, 20-ms frames (a published Whisper: 30 s, 10 ms).
 - **Tokenizer**: `WhisperTokenizer`, byte-level BPE of {config["vocab_size"]} tokens, single digits; `<|en|><|transcribe|><|notimestamps|>`.
 - **Data**: 100 % generated: sentences by `recipes/starters/audio_data.py`, spoken by espeak-ng (84 voices, three accents), with rooms, telephone lines, noise and SpecAugment. {first["rows"]} utterances were spoken.
-- **Made by**: `python -m recipes.starters.audio` on {platform.machine()}, Muon for matrices and AdamW for the rest, bf16 autocast, a CTC head on the encoder while training.
+- **Made by**: `python -m recipes.starters.audio`{" --grow recipes/starters/weights/starter-audio" if first.get("grown") else ""} on {platform.machine()}, Muon for matrices and AdamW for the rest, bf16 autocast, a CTC head on the encoder while training.
 
 ## Word error rate
 
@@ -105,19 +116,19 @@ Greedy, fresh sentences without noise, in 24 voices that training never heard. C
 
 ## Limits
 
-Formant-synthesis voices only: real speakers were never heard, and real recordings will come out badly before tuning. English only, about
-450 words. Do not use it for anything that matters.
+Formant-synthesis voices only: real speakers were never heard, and real recordings will come out badly before tuning. English only, a few
+hundred words. Do not use it for anything that matters.
 """
 
 
-def publish(scratch: Path) -> None:
-    """Measure DIR/model, then write it with card and SHA256SUMS to weights/starter-audio."""
+def publish(name: str, scratch: Path) -> None:
+    """Measure DIR/model, then write it with card and SHA256SUMS to weights/NAME."""
     rates = measure(scratch / "model", scratch)
-    target, part = WEIGHTS / NAME, WEIGHTS / f".{NAME}.part"
+    target, part = WEIGHTS / name, WEIGHTS / f".{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(scratch / "model", part, copy_function=shutil.copyfile)
     log = [line.value for line in read_jsonl(scratch / "log.jsonl") if line.value]
-    atomic_write_text(part / "README.md", card_text(dict(read_json(part / "config.json")), rates, log))
+    atomic_write_text(part / "README.md", card_text(name, dict(read_json(part / "config.json")), rates, log))
     sums = [f"{sha256_file(path)}  {path.name}" for path in sorted(part.iterdir())]
     atomic_write_text(part / "SHA256SUMS", "\n".join(sums) + "\n")
     shutil.rmtree(target, ignore_errors=True)
@@ -129,13 +140,14 @@ def publish(scratch: Path) -> None:
 def main() -> None:
     """Read the command line and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=list(WHAT))
     parser.add_argument("--scratch", type=Path, required=True, help="folder that the training wrote")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     import torch
 
     torch.set_num_threads(asked.threads)
-    publish(asked.scratch)
+    publish(asked.name, asked.scratch)
 
 
 if __name__ == "__main__":

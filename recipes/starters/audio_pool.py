@@ -73,8 +73,8 @@ def build(
 ) -> None:
     """Speak `rows` sentences of the families into shards under `folder`, keeping those that exist.
 
-    Held-out voices are spoken clean. Each of `workers` processes speaks whole shards, with its own espeak-ng; the shards
-    are the same for any number.
+    Held-out voices are spoken clean. Each of `workers` processes speaks whole shards, with its own espeak-ng; the
+    shards are the same for any number.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
