@@ -54,6 +54,34 @@ def test_clusters_of_one_row_change_nothing() -> None:
     assert (alone.low, alone.high) == pytest.approx((named.low, named.high))
 
 
+def test_clusters_of_one_size_have_the_error_that_statsmodels_gives() -> None:
+    from statsmodels.regression.linear_model import OLS
+
+    d, ids = clustered(np.random.default_rng(4), 40, 10, 0.0)
+    codes = np.unique(ids, return_inverse=True)[1]
+    fit = OLS(d, np.ones(len(d))).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
+    found = stats.paired_difference(d, 0 * d, ids)
+    assert found.se == pytest.approx(float(fit.bse[0]), rel=1e-6)
+    assert [found.low, found.high] == pytest.approx(fit.conf_int()[0].tolist())
+    assert found.p == pytest.approx(float(fit.pvalues[0]))
+
+
+def test_clusters_of_many_sizes_have_the_error_of_the_jackknife() -> None:
+    d, ids = clustered(np.random.default_rng(4), 40, 10, 0.0)
+    names = ["big" if int(name) < 8 else name for name in ids]
+    without = [d[[name != left_out for name in names]].mean() for left_out in sorted(set(names))]
+    by_hand = np.sqrt(32 / 33 * np.sum((np.array(without) - d.mean()) ** 2))
+    assert stats.paired_difference(d, 0 * d, names).se == pytest.approx(by_hand)
+
+
+def test_clusters_that_all_come_out_even_do_not_make_certainty() -> None:
+    d = np.tile([1.0, -1.0], 3)
+    found = stats.paired_difference(d, 0 * d, ["a", "a", "b", "b", "c", "c"])
+    assert found.delta == 0
+    assert (found.low, found.high) == pytest.approx((-(1 - 0.025 ** (1 / 3)), 1 - 0.025 ** (1 / 3)))
+    assert stats.verdict(found, 0.02).word == stats.INCONCLUSIVE
+
+
 def test_rows_that_hang_together_widen_the_interval() -> None:
     d, ids = clustered(np.random.default_rng(4), 40, 10, 0.0)
     naive, honest = stats.paired_difference(d, 0 * d), stats.paired_difference(d, 0 * d, ids)
