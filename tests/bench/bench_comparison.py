@@ -5,7 +5,7 @@
 A kill loses the answers that were on their way, at most as many as were open. They are asked again under the same
 idempotency key, and the stub, which honours it, bills none twice; "replayed" counts them, for a server that ignores the
 key would have billed those again. Scores must equal the share of right answers that the stub gave, which follows from
-its seed.
+its seed, and the tokens of each kind in the report must be those that the stub billed.
 """
 
 from __future__ import annotations
@@ -121,14 +121,21 @@ def compare(kind: str, rows: int, home: Path) -> bool:
             worker.wait()
         report = read_json(run_comparison(plan, workspace, comparison_id=kind))
         paid, replayed = stub.paid, sum(bool(request.get("replayed")) for request in stub.requests)
+        billed = [request for request in stub.requests if request["paid"]]
     book = AnswerBook(dataset.path / "test.jsonl", 0.8, 0)
     right = [expected(example, book, dataset.path) for example in dataset.examples("test")]
     value = sum(score or 0.0 for score in right) / rows
     found = [system["splits"]["test"] for system in report["systems"]]
     exact = all(f["n"] == f["scored"] == rows and abs(f["value"] - value) < 1e-9 for f in found)
-    line = {"modality": kind, "answers": wanted, "paid": paid, "replayed": replayed, "scores_right": exact}
-    print(json.dumps(line), flush=True)
-    return exact and paid == wanted and 0 < replayed <= 2 * OPEN
+    kinds = {"input": "prompt", "cached": "cached", "output": "completion"}
+    bill_right = all(
+        sum(system["usage"][f"{ours}_tokens"] for system in report["systems"])
+        == sum(request[f"{theirs}_tokens"] for request in billed)
+        for ours, theirs in kinds.items()
+    )
+    line = {"modality": kind, "answers": wanted, "paid": paid, "replayed": replayed}
+    print(json.dumps({**line, "scores_right": exact, "bill_right": bill_right}), flush=True)
+    return exact and bill_right and paid == wanted and 0 < replayed <= 2 * OPEN
 
 
 def main() -> int:
