@@ -15,9 +15,10 @@ from typing import NamedTuple
 from evaluate import cost, prices
 from evaluate.plan import Plan, SystemPlan
 from evaluate.prompts import Prompter, Question
+from evaluate.systems import audio_seconds
 from synth.dataset import open_dataset
 from synth.errors import DataError
-from synth.example import AudioPart, Example, ImagePart, TextPart
+from synth.example import Example, ImagePart, TextPart
 from synth.usage import Usage, total
 from synth.workspace import Workspace
 
@@ -52,7 +53,7 @@ def estimate(plan: Plan, workspace: Workspace) -> list[Estimate]:
 
 def _of_system(plan: SystemPlan, prompter: Prompter, examples: Sequence[Example], sheet: prices.PriceSheet) -> Estimate:
     model = plan.price_model or plan.model
-    usages = [_of_row(prompter.question(row), row.target, plan.max_new_tokens, model) for row in examples]
+    usages = [_of_row(prompter.question(row), row.target, plan, model) for row in examples]
     known = [usage for usage in usages if usage is not None]
     if len(known) < len(usages):
         return Estimate(plan.id, len(usages), Usage(), None, f"no token formula for the media that {model} would get")
@@ -62,10 +63,13 @@ def _of_system(plan: SystemPlan, prompter: Prompter, examples: Sequence[Example]
     return Estimate(plan.id, len(usages), usage, bill.usd, ", ".join(bill.missing) and f"unpriced: {bill.missing[0]}")
 
 
-def _of_row(question: Question, target: str, most: int, model: str) -> Usage | None:
-    """Expected usage of one question; None where its media have no formula."""
-    text = images = sound = 0
-    seconds = 0.0
+def _of_row(question: Question, target: str, plan: SystemPlan, model: str) -> Usage | None:
+    """Expected usage of one question; None where its media have no formula, or cannot be read."""
+    if plan.transcribes:
+        heard = audio_seconds(question, last_only=True)
+        return Usage(audio_sec=heard) if heard else None
+    text = images = 0
+    seconds = audio_seconds(question)
     for message in question.messages:
         text += MESSAGE_TOKENS
         for part in message.content:
@@ -76,13 +80,10 @@ def _of_row(question: Question, target: str, most: int, model: str) -> Usage | N
                 if tokens is None:
                     return None
                 images += tokens
-            elif isinstance(part, AudioPart):
-                length = _seconds(question.media_root / part.path)
-                seconds += length
-                sound += cost.audio_tokens(model, length) or 0
+    sound = cost.audio_tokens(model, seconds) or 0
     if seconds and not sound:  # sold by the minute, or not at all: the price sheet decides
         return Usage(audio_sec=seconds)
-    reply = min(most, math.ceil(len(target) / CHARACTERS_PER_TOKEN) + 1)
+    reply = min(plan.max_new_tokens, math.ceil(len(target) / CHARACTERS_PER_TOKEN) + 1)
     return Usage(
         input_tokens=text + images + sound,
         output_tokens=reply,
@@ -100,9 +101,3 @@ def _image_tokens(file: Path, model: str) -> int | None:
             return cost.image_tokens(model, *picture.size)
     except (OSError, Image.DecompressionBombError) as error:
         raise DataError(f"The picture {file.name} cannot be read.", "Run `smolstudio data check`.") from error
-
-
-def _seconds(file: Path) -> float:
-    import soundfile
-
-    return float(soundfile.info(str(file)).duration)

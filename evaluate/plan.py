@@ -62,6 +62,12 @@ class SystemPlan(_Frozen):
     def name(self) -> str:
         return self.label or self.id
 
+    @property
+    def transcribes(self) -> bool:
+        """Whether an endpoint is sent the recording alone, at its transcription route."""
+        named = any(word in self.model for word in ("whisper", "transcribe"))
+        return self.api == "transcriptions" or (self.api == "auto" and named)
+
     @model_validator(mode="after")
     def _enough_to_run(self) -> SystemPlan:
         if self.kind == "predictions" and not self.path:

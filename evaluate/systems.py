@@ -136,16 +136,13 @@ class EndpointSystem:
             plan.spend_cap_usd,
             spent_usd,
         )
-        self._transcribes = plan.api == "transcriptions"
-        if plan.api == "auto":
-            self._transcribes = any(word in plan.model for word in ("whisper", "transcribe"))
 
     def answer(self, questions: Sequence[Question], stop: Stop) -> Iterator[Prediction]:
         """Replies as they come. Raises EndpointError when going on is pointless."""
         for index, reply in self._endpoint.ask_many((self._ask(question) for question in questions), stop):
             question, usage = questions[index], reply.usage
             if reply.ok and not usage.audio_sec:
-                heard = audio_seconds(question) * (1 + usage.billed_retries)
+                heard = audio_seconds(question, last_only=self._plan.transcribes) * (1 + usage.billed_retries)
                 usage = usage.model_copy(update={"audio_sec": heard})
             yield Prediction(
                 example_id=question.example_id,
@@ -164,7 +161,7 @@ class EndpointSystem:
             self._plan.temperature,
             question.response_format,
             media_root=question.media_root,
-            transcription=self._transcribes,
+            transcription=self._plan.transcribes,
         )
 
     def facts(self) -> Facts:
@@ -211,15 +208,18 @@ def open_system(plan: SystemPlan, context: Context, spent_usd: float = 0.0) -> S
     return ImportedSystem(plan)
 
 
-def audio_seconds(question: Question) -> float:
-    """Length of the recordings of a question, from their headers; 0 without any, or where none can be read."""
-    total = 0.0
-    for part in (part for message in question.messages for part in message.content):
-        if isinstance(part, AudioPart):
-            import soundfile
+def audio_seconds(question: Question, last_only: bool = False) -> float:
+    """Length of the recordings of a question, from their headers; 0 without any, or where none can be read.
 
-            with contextlib.suppress(RuntimeError):  # what libsndfile cannot read, the server may
-                total += float(soundfile.info(str(question.media_root / part.path)).duration)
+    `last_only`: as a transcription endpoint gets it, which is sent no worked examples.
+    """
+    parts = [part for message in question.messages for part in message.content if isinstance(part, AudioPart)]
+    total = 0.0
+    for part in parts[-1:] if last_only else parts:
+        import soundfile
+
+        with contextlib.suppress(RuntimeError):  # what libsndfile cannot read, the server may
+            total += float(soundfile.info(str(question.media_root / part.path)).duration)
     return total
 
 

@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from evaluate import forecast
 from evaluate.plan import Plan, SystemPlan
-from synth.dataset import Card, DatasetWriter
+from evaluate.prompts import Prompter
+from evaluate.systems import Context, open_system
+from studio.stub_endpoint import serve_in_thread
+from synth.dataset import Card, DatasetWriter, open_dataset
 from synth.errors import DataError
-from synth.example import ImagePart, make_example, user
+from synth.example import AudioPart, ImagePart, make_example, user
 from synth.storage import sha256_file
 from synth.workspace import Workspace
 
@@ -75,6 +80,29 @@ def test_pictures_count_by_the_formula_of_their_model(workspace: Workspace, tmp_
     (unknown,) = forecast.estimate(plan("claude-opus-5"), workspace)
     assert unknown.usd is None
     assert "no token formula" in unknown.note
+
+
+def test_a_transcription_is_paid_by_the_row_s_own_recording_alone(workspace: Workspace, tmp_path: Path) -> None:
+    writer = new_dataset(workspace)
+    for number, split in enumerate(("train", "train", "test")):
+        soundfile.write(tmp_path / "a.wav", np.full(16_000 * 6, number / 10), 16_000)
+        path = writer.add_media((tmp_path / "a.wav").read_bytes(), ".wav")
+        part = AudioPart(path=path, sha256=sha256_file(tmp_path / "a.wav"))
+        writer.keep(make_example([user(part)], "hello", answer="hello", split=split, family="f", template="t"))
+    writer.finish(Card(name="sums", modality="audio"))
+    asked = plan("whisper-1", prompting="few_shot", shots=2)
+    (found,) = forecast.estimate(asked, workspace)
+    assert found.usd == pytest.approx(1.01 * 0.1 * 0.006)
+    with serve_in_thread() as stub:
+        system = asked.systems[0].model_copy(update={"base_url": stub.base_url})
+        dataset = open_dataset("sums", workspace.datasets)
+        prompter = Prompter(system, list(dataset.examples("train")), 0, dataset.path)
+        question = prompter.question(next(dataset.examples("test")))
+        made = open_system(system, Context(workspace))
+        (prediction,) = made.answer([question], lambda: False)
+        made.close()
+    assert len(question.messages) == 5
+    assert prediction.usage.audio_sec == pytest.approx(6.0)
 
 
 def test_a_broken_picture_is_one_clear_error(workspace: Workspace, tmp_path: Path) -> None:
