@@ -47,9 +47,10 @@ class Errors(NamedTuple):
 
 
 class AudioTrainer(Trainer):
-    """The shared training loop on mel windows. While it learns, the encoder also predicts the transcript by CTC.
+    """The shared training loop on mel windows. From nothing, the encoder also predicts the transcript by CTC.
 
-    That head makes attention find its alignment early (hybrid CTC/attention, arXiv 1609.06773); it is not exported.
+    That head makes attention find its alignment early (hybrid CTC/attention, arXiv 1609.06773); it is not exported. A
+    model that goes on has its alignment, and a fresh head would only disturb it.
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class AudioTrainer(Trainer):
         plan: Plan,
         out: Path,
         team: Team | None = None,
+        goes_on: bool = False,
     ) -> None:
         import torch
 
-        self.rows, self.processor = rows, processor
+        self.rows, self.processor, self.goes_on = rows, processor, goes_on
         self.blank = len(processor.tokenizer)
         model.ctc_head = torch.nn.Linear(model.config.d_model, self.blank + 1)
         super().__init__(model, processor.tokenizer, lambda rng: iter(()), plan, out, team)
@@ -76,10 +78,12 @@ class AudioTrainer(Trainer):
         return int((batch.labels != -100).sum())
 
     def loss(self, model: Any, batch: audio_pool.Batch) -> Any:
-        """Cross-entropy of the decoder plus CTC_WEIGHT times CTC per token of the encoder."""
+        """Cross-entropy of the decoder; from nothing, plus CTC_WEIGHT times CTC per token of the encoder."""
         import torch
 
         out = model(input_features=batch.features, labels=batch.labels)
+        if self.goes_on:
+            return out.loss
         scores = model.ctc_head(out.encoder_last_hidden_state).float().log_softmax(-1).transpose(0, 1)
         prefix = (
             len(self.tokenizer.prefix_tokens) - 1
@@ -172,7 +176,7 @@ def train(asked: argparse.Namespace) -> None:
         warmup=40,
         compile=False,
     )
-    trainer = AudioTrainer(model, processor, rows, plan, asked.scratch, join())
+    trainer = AudioTrainer(model, processor, rows, plan, asked.scratch, join(), bool(asked.grow))
     resumed = trainer.resume()
     count = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("ctc_head"))
     trainer.log(
