@@ -23,7 +23,7 @@ from evaluate import audio_metrics, cost, forgetting, lineage, prices, report
 from evaluate.plan import Plan, SystemPlan, dump_plan
 from evaluate.predict import Answers, Predictor
 from evaluate.prompts import Prompter
-from evaluate.results import Forgetting, Results, Row, Speed, SystemResult
+from evaluate.results import Forgetting, LedgerItem, Results, Row, Speed, SystemResult
 from evaluate.scorers import Score, golds, known_scorer, metric_name, normaliser_name, score_reply
 from evaluate.systems import Context, Facts, Prediction, open_system
 from synth.dataset import DatasetDir, open_dataset
@@ -32,7 +32,7 @@ from synth.example import Example, media_parts, text_of
 from synth.jobdir import JobDir
 from synth.progress import ProgressFn, silent
 from synth.storage import atomic_write_text, read_json
-from synth.usage import Usage, total
+from synth.usage import Usage
 from synth.workspace import Workspace
 
 SHOT_POOL = 5000  # train rows from which few-shot examples and the answer schema are drawn
@@ -121,13 +121,14 @@ def _run(job: _Job) -> Path:
     # All names are resolved before anything is run, so that a misspelt last system costs nothing.
     origins = {plan.id: lineage.origin(plan, job.workspace) for plan in job.plan.systems}
     systems = [_system(job, plan, origins[plan.id]) for plan in job.plan.systems]
+    forgot, spent_on_it = _forgetting(job)
     results = Results(
         plan=job.plan,
         dataset=lineage.dataset_facts(job.dataset, _counts(job.examples), job.workspace),
         systems=tuple(systems),
-        forgetting=_forgetting(job),
+        forgetting=forgot,
         speech=audio_metrics.speech_section(systems, job.examples, job.plan.splits),
-        ledger=lineage.ledger(job.dataset, systems, origins, job.workspace),
+        ledger=(*lineage.ledger(job.dataset, systems, origins, job.workspace), *spent_on_it),
         provenance=lineage.provenance(job.folder.name, job.plan, job.dataset, origins),
     )
     _write_scores(results, job.folder / "scores.jsonl")
@@ -167,7 +168,6 @@ def _system(job: _Job, plan: SystemPlan, made_of: lineage.Origin) -> SystemResul
         if example.id in answers.predictions
     ]
     metric = metric_name({row.scorer for row in rows})
-    usage = total(row.usage for row in rows if not row.error)
     return SystemResult(
         id=plan.id,
         label=plan.name,
@@ -188,8 +188,6 @@ def _system(job: _Job, plan: SystemPlan, made_of: lineage.Origin) -> SystemResul
         metric=metric,
         normaliser=normaliser_name() if metric in ("wer", "cer") else None,
         rows=tuple(rows),
-        usage=usage,
-        spent_usd=_priced(job, usage, plan.price_model or plan.model) if plan.kind == "endpoint" else None,
         speed=_speed(answers, answers.facts, rows),
     )
 
@@ -242,16 +240,22 @@ def _speed(answers: Answers, facts: Facts, rows: Sequence[Row]) -> Speed:
     )
 
 
-def _forgetting(job: _Job) -> tuple[Forgetting, ...]:
+def _forgetting(job: _Job) -> tuple[tuple[Forgetting, ...], list[LedgerItem]]:
+    """What tuning made each system forget, and the machine time that finding out took."""
     if not job.plan.forgetting_rows:
-        return ()
+        return (), []
+    seconds: dict[str, float] = {}  # of each sitting: tuned systems share the answers of their base
 
     def answer(plan: SystemPlan, examples: Sequence[Example]) -> dict[str, Prediction]:
         made_of = lineage.origin(plan, job.workspace)
         # Rows of no dataset carry absolute media paths.
-        return _answers(job, plan, made_of, examples, Path("/"), f"forgetting-{plan.id}")[0].predictions
+        answers, _ = _answers(job, plan, made_of, examples, Path("/"), f"forgetting-{plan.id}")
+        seconds.update({one.id: one.wall_seconds + (one.facts.load_seconds or 0.0) for one in answers.sittings})
+        return answers.predictions
 
-    return forgetting.measure(job.plan.systems, job.plan.forgetting_rows, answer)
+    found = forgetting.measure(job.plan.systems, job.plan.forgetting_rows, answer)
+    label = "Answering rows of the base's own families"
+    return found, [LedgerItem(kind="evaluation", label=label, seconds=sum(seconds.values()))] if found else []
 
 
 def _write_scores(results: Results, path: Path) -> None:

@@ -19,6 +19,7 @@ from synth.usage import Usage
 
 JsonDict = dict[str, Any]
 MONTHS_OF_USE = 12  # months over which an always-on machine carries the fixed cost
+ELECTRICITY = "electricity"  # row of the price sheet
 SWING = 2.0  # sensitivity: each assumption halved and doubled
 
 
@@ -87,6 +88,7 @@ def system_cost(system: JsonDict, machine: JsonDict, sheet: PriceSheet, split: s
     per_right = found.usd / value if found.usd is not None and value else None
     watts = sheet.price(machine["name"], "watts") if found.kind == "machine" else None
     energy = cost.energy_wh(watts, system["requests_per_s"])
+    per_kwh = machine["usd_per_kwh"]
     audio = None
     if found.kind == "machine":
         audio = cost.own_audio_hour(machine["usd_per_hour"], system["audio_sec_per_s"], machine["utilisation"])
@@ -108,6 +110,7 @@ def system_cost(system: JsonDict, machine: JsonDict, sheet: PriceSheet, split: s
         "kind": found.kind,
         "bill": [item._asdict() for item in items],
         "wh_per_1k": None if energy is None else energy * 1000,
+        "energy_usd_per_1k": None if energy is None or per_kwh is None else energy * per_kwh,
     }
 
 
@@ -141,14 +144,24 @@ def joint(results: Results, facts: dict[str, JsonDict], sheet: PriceSheet, split
     )
 
 
-def ledger(items: Sequence[JsonDict], usd_per_hour: float | None) -> JsonDict:
-    """The fixed cost, item by item. Failed runs count; one unpriced item makes the sum unknown, not smaller."""
+def answers_bill(system: JsonDict, sheet: PriceSheet) -> float | None:
+    """What an endpoint's answers of this comparison cost; None when unpriced, or when some reported no usage."""
+    return None if system["usage"]["unreported"] else bill_of(system, sheet, system["priced_as"]).usd
+
+
+def ledger(items: Sequence[JsonDict], usd_per_hour: float | None, bills: dict[str, float | None]) -> JsonDict:
+    """The fixed cost, item by item. Failed runs count; one unpriced item makes the sum unknown, not smaller.
+
+    bills: what the answers of each endpoint cost, by system id.
+    """
     lines = []
     for item in items:
+        answered_by = item["system_id"] if item["kind"] == "evaluation" else None
+        money = bills[answered_by] if answered_by in bills else item["usd"]
         time_usd = cost.machine_time(item["seconds"], usd_per_hour)
-        parts = [part for part in (item["usd"], time_usd) if part is not None]
+        parts = [part for part in (money, time_usd) if part is not None]
         unpriced = not parts or (item["seconds"] is not None and time_usd is None)
-        lines.append({**item, "money_usd": item["usd"], "usd": None if unpriced else sum(parts)})
+        lines.append({**item, "money_usd": money, "usd": None if unpriced else sum(parts)})
     known = [line["usd"] for line in lines if line["usd"] is not None]
     complete = bool(lines) and len(known) == len(lines)
     return {
@@ -315,4 +328,5 @@ def machine_facts(results: Results, sheet: PriceSheet) -> JsonDict:
         "assumed": machine_is_assumed(machine, sheet),
         "utilisation": machine.utilisation,
         "watts": sheet.price(machine.name, "watts"),
+        "usd_per_kwh": sheet.price(ELECTRICITY, "kwh"),
     }

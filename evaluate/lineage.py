@@ -137,14 +137,13 @@ def _training(run: Path, system_id: str | None) -> LedgerItem:
 
 
 def _evaluation(system: SystemResult) -> LedgerItem:
-    """Machine time of a local system; the bill of an endpoint is in its usage."""
+    """Machine time of a local system; an endpoint is billed by its usage, wherever prices are applied."""
     local = system.kind == "local"
     seconds = (system.speed.wall_seconds or 0.0) + (system.speed.load_seconds or 0.0) if local else None
     return LedgerItem(
         kind="evaluation",
         label=f"Answering the test rows: {system.label}",
         seconds=seconds,
-        usd=None if local else system.spent_usd,
         system_id=system.id,
     )
 

@@ -134,9 +134,10 @@ def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> Json
     if any(row.usage.reported for row in answered):
         # Failed answers that reported tokens were paid as well: in the sum, but not among the answers it is shared by.
         counted = [row.usage for row in system.rows if row.usage.reported]
+        unreported = sum(not row.usage.reported for row in answered)
         answered = [row for row in answered if row.usage.reported]
     else:
-        counted = [row.usage for row in answered]
+        counted, unreported = [row.usage for row in answered], 0
     usage = total(counted)
     return {
         "id": system.id,
@@ -160,6 +161,7 @@ def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> Json
         "usage": {
             **usage.model_dump(),
             "answers": len(answered),
+            "unreported": unreported,
             "largest_input_tokens": max((one.input_tokens or 0 for one in counted), default=0),
         },
         "latency_s": {"p50": speed.latency_p50, "p95": speed.latency_p95, "basis": speed.latency_basis},

@@ -68,10 +68,20 @@ def build(results: Results, sheet: PriceSheet | None = None) -> JsonDict:
 
 
 def reprice(report: JsonDict, sheet: PriceSheet) -> JsonDict:
-    """The same comparison at other prices, from the report alone. Accuracy figures stay as they are."""
+    """The same comparison at other prices, from the report alone. Accuracy figures stay as they are.
+
+    Raises DataError for a report of another version, or one that lacks figures which this program needs.
+    """
     if report.get("version") != VERSION:
         raise DataError(f"This report has version {report.get('version')!r}.", "Build it again with this program.")
-    new = copy.deepcopy(report)
+    try:
+        return _repriced(copy.deepcopy(report), report, sheet)
+    except KeyError as error:
+        message = f"This report.json was made by another version of smolstudio: it lacks a figure ({error})."
+        raise DataError(message, "Run `smolstudio compare` again; answers that were given are kept.") from error
+
+
+def _repriced(new: JsonDict, report: JsonDict, sheet: PriceSheet) -> JsonDict:
     new["repriced"] = True
     machine = new["machine"]
     if machine["from_sheet"]:
@@ -79,6 +89,7 @@ def reprice(report: JsonDict, sheet: PriceSheet) -> JsonDict:
         machine["usd_per_hour"] = row.price if row else None
         machine["assumed"] = row is not None and row.source == "assumption"
     machine["watts"] = sheet.price(machine["name"], "watts")
+    machine["usd_per_kwh"] = sheet.price(economics.ELECTRICITY, "kwh")
     before = {system["id"]: system["cost"] for system in report["systems"]}
     _price(new, sheet)
     for system in new["systems"]:
@@ -228,7 +239,9 @@ def _price(report: JsonDict, sheet: PriceSheet) -> None:
     machine, primary = report["machine"], report["primary_split"]
     for system in report["systems"]:
         system["cost"] = economics.system_cost(system, machine, sheet, primary)
-    report["fixed_costs"] = economics.ledger(report["ledger"], machine["usd_per_hour"])
+    endpoints = [system for system in report["systems"] if system["kind"] == "endpoint"]
+    bills = {system["id"]: economics.answers_bill(system, sheet) for system in endpoints}
+    report["fixed_costs"] = economics.ledger(report["ledger"], machine["usd_per_hour"], bills)
     small, large = wording.find(report, report["small"]), wording.find(report, report["large"])
     assert small is not None
     main = next((row for row in report["comparisons"] if row["main"] and row["split"] == primary), None)
@@ -248,7 +261,7 @@ def _price(report: JsonDict, sheet: PriceSheet) -> None:
 def _stamp_prices(report: JsonDict, sheet: PriceSheet) -> None:
     """Record the prices used, when they were last confirmed, and which of them are stale."""
     names = {system["priced_as"] for system in report["systems"] if system["priced_as"]}
-    names.add(report["machine"]["name"])
+    names |= {report["machine"]["name"], *([economics.ELECTRICITY] if report["machine"]["watts"] is not None else [])}
     used = [row for name in sorted(names) for row in sheet.rows_of(name)]
     today = dt.date.fromisoformat(report["provenance"]["created"][:10])
     report["prices"] = [{**row.model_dump(mode="json"), "source": sheet.source_of(row)} for row in used]

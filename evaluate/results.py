@@ -97,8 +97,6 @@ class SystemResult(Frozen):
     )
     normaliser: str | None = Field(default=None, description="Text normaliser and its version, for wer and cer.")
     rows: tuple[Row, ...] = ()
-    usage: Usage = Usage(requests=0)
-    spent_usd: float | None = Field(default=None, description="What answering cost, priced by usage; endpoints only.")
     speed: Speed = Speed()
 
 
@@ -109,7 +107,7 @@ class LedgerItem(Frozen):
     label: str
     seconds: float | None = None
     usd: float | None = Field(
-        default=None, description="Money already known (a teacher's bill); machine time is priced in cost.py."
+        default=None, description="Money already known (a teacher's bill); time and usage are priced in economics.py."
     )
     system_id: str | None = None
     run_id: str | None = None

@@ -158,7 +158,8 @@ def assumptions(report: JsonDict) -> list[str]:
         said.append(f"An hour of {machine['name']} costs {usd(machine['usd_per_hour'])} ({origin}).")
     said.append(f"A machine serves requests during {machine['utilisation']:.0%} of the time that is paid for.")
     if machine["watts"] is not None:
-        said.append(f"Energy: {machine['watts']:g} W while serving; assumed, no meter was read.")
+        price = "" if machine["usd_per_kwh"] is None else f" at ${machine['usd_per_kwh']:g} per kWh"
+        said.append(f"Energy: {machine['watts']:g} W while serving{price}; assumed, no meter was read.")
     said.append(f"Not worse means: loses at most {100 * report['margin']:g} points (the plan's margin).")
     said.append("The whole ledger of fixed costs, failed runs included, is charged to the small system.")
     said.append(

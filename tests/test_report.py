@@ -280,6 +280,58 @@ def test_repricing_changes_money_and_leaves_accuracy_alone() -> None:
     assert again["headline"] != made["headline"]
 
 
+def endpoint_in_the_ledger(model: str) -> Results:
+    original = results(("dpo", "mini"), large="mini", per_split=300)
+    asked = LedgerItem(kind="evaluation", label="Answering", system_id="mini")
+    named = swapped(original, "mini", base_model=model)
+    return named.model_copy(update={"ledger": (*original.ledger, asked)})
+
+
+def test_a_price_that_was_missing_completes_the_ledger_and_the_break_even() -> None:
+    made = report.build(endpoint_in_the_ledger("frontier-9"))
+    assert (made["fixed_costs"]["fixed_usd"], made["break_even"]["status"]) == (None, "unpriced")
+    rows = tuple(
+        PriceRow(model="frontier-9", unit=unit, price=price, source="s", checked=dt.date(2026, 11, 25))
+        for unit, price in (("input_mtok", 1.5), ("output_mtok", 6.0))
+    )
+    again = report.reprice(made, load().merged(PriceSheet(rows=rows)))
+    line = again["fixed_costs"]["items"][-1]
+    usage = system(made, "mini")["usage"]
+    assert line["usd"] == pytest.approx((usage["input_tokens"] * 1.5 + usage["output_tokens"] * 6.0) / 1e6)
+    assert again["break_even"]["status"] == "pays_back"
+
+
+def test_many_short_prompts_are_no_long_one_to_a_price_that_rises_with_length() -> None:
+    made = report.build(endpoint_in_the_ledger("gemini-2.5-pro"))
+    system(made, "mini")["usage"]["input_tokens"] = 300_000  # in all; the tier ends at 200,000 in one prompt
+    line = report.reprice(made, load())["fixed_costs"]["items"][-1]
+    assert line["usd"] > 300_000 * 1.25 / 1e6
+
+
+def test_answers_whose_usage_nobody_reported_leave_the_ledger_open() -> None:
+    original = endpoint_in_the_ledger("gpt-4o-mini")
+    rows = original.systems[1].rows
+    silent = (rows[0].model_copy(update={"usage": Usage(), "error": ""}), *rows[1:])
+    made = report.build(swapped(original, "mini", rows=silent))
+    assert made["fixed_costs"]["items"][-1]["usd"] is None
+    assert system(made, "mini")["cost"]["usd_per_request"] is not None, "the others tell what an answer costs"
+
+
+def test_energy_is_priced_where_the_device_is_there_anyway() -> None:
+    one = system(built(), "dpo")["cost"]
+    assert one["wh_per_1k"] == pytest.approx(1000 * 30 / 55 / 3600)
+    assert one["energy_usd_per_1k"] == pytest.approx(one["wh_per_1k"] / 1000 * 0.25)
+    assert any("$0.25 per kWh" in line for line in built()["assumptions"])
+    assert any(row["model"] == "electricity" for row in built()["prices"])
+
+
+def test_a_report_that_lacks_figures_is_refused_when_repriced() -> None:
+    made = report.build(results(per_split=40))
+    del made["systems"][0]["priced_as"]
+    with pytest.raises(DataError, match="another version"):
+        report.reprice(made, load())
+
+
 def test_repricing_at_the_same_prices_gives_the_same_figures() -> None:
     made = against_endpoint()
     again = report.reprice(made, load())
