@@ -48,7 +48,8 @@ KINDS = {
         UNION,
         "A stand-in for *the large model* where no endpoint is configured: starter-vision at twice the width (3.8 times its parameters), "
         "trained further on its pictures and on sideways bars, lines and pies of 128 pixels, all named by colour, with questions in "
-        "wordings of its own. It is still a very small model: a win over it says nothing about real large models.",
+        "wordings of its own. The vision demo draws its sideways bars with the same generator, so there this starter is a hard "
+        "rival; elsewhere it is still a very small model, and a win over it says nothing about real large models.",
         "widened from starter-vision",
         "`python -m recipes.starters.vision --grow recipes/starters/weights/starter-vision`",
     ),
