@@ -227,7 +227,7 @@ def _heat(heat: JsonDict) -> list[JsonDict]:
 def _slider(report: JsonDict) -> JsonDict:
     """Where the sliders start: the report's own figures."""
     start, volumes = report["what_if"], report["monthly_volumes"]
-    hourly = start["usd_per_hour"] or 0.1
+    hourly = start["usd_per_hour"] or 0.0
     middle = sorted(volumes)[len(volumes) // 2] if volumes else 100_000
     return {
         "volume": round(math.log10(middle), 1),

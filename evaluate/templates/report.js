@@ -29,12 +29,12 @@
     : m < 2 ? `${Math.round(m * 30.4)} days` : `${m.toFixed(1)} months`;
 
   const costs = (use, hourly, factor) => {
-    const machine = (hourly / start.usd_per_hour) * (start.utilisation / use);
-    let small = start.small_usd_per_request, large = start.large_usd_per_request, fixed = start.fixed_usd;
-    if (small !== null && start.small_kind === "machine") small *= machine;
-    if (large !== null) large *= factor * (start.large_kind === "machine" ? machine : 1);
-    if (fixed !== null) fixed = start.fixed_money_usd + (fixed - start.fixed_money_usd) * (hourly / start.usd_per_hour);
-    return { small, large, fixed };
+    const own = (kind, usd, speed) => usd !== null && kind === "machine" ? hourly / (3600 * speed * use) : usd;
+    const small = own(start.small_kind, start.small_usd_per_request, start.small_requests_per_s);
+    const large = own(start.large_kind, start.large_usd_per_request, start.large_requests_per_s);
+    const time = start.usd_per_hour === null ? 0 : start.fixed_seconds / 3600 * hourly;
+    const fixed = start.fixed_usd === null ? null : start.fixed_money_usd + time;
+    return { small, large: large === null ? null : large * factor, fixed };
   };
 
   const draw = (small, large, fixed, crossing) => {
@@ -79,11 +79,13 @@
     return start.ci95[1] < 0 ? "WORSE" : "INCONCLUSIVE";
   };
 
-  let moved = false;
+  let drawn = false;
+  const moved = new Set(); // sliders have steps: one that was not moved stands for the report's own figure
   const update = () => {
-    const volume = 10 ** Number(byId("volume").value), use = Number(byId("use").value) / 100;
-    const hourly = Number(byId("hourly").value) || start.usd_per_hour || 1, factor = 2 ** Number(byId("factor").value);
-    const margin = Number(byId("margin").value) / 100;
+    const at = (id, exact, read) => moved.has(id) ? read(Number(byId(id).value)) : exact;
+    const volume = 10 ** Number(byId("volume").value), factor = 2 ** Number(byId("factor").value);
+    const use = at("use", start.utilisation, (v) => v / 100), margin = at("margin", report.margin, (v) => v / 100);
+    const hourly = at("hourly", start.usd_per_hour, (v) => v);
     const { small, large, fixed } = costs(use, hourly, factor);
     const known = small !== null && large !== null && fixed !== null;
     const crossing = known && large > small ? Math.ceil(fixed / (large - small)) : null;
@@ -95,11 +97,11 @@
     set("out-months", !known ? "unpriced" : crossing === null ? "never" : span(crossing / volume));
     set("out-saving", small === null || large === null ? "unpriced" : money((large - small) * volume));
     set("out-verdict", verdict(margin));
-    if (known && moved) draw(small, large, fixed, crossing);
+    if (known && drawn) draw(small, large, fixed, crossing);
   };
   if (byId("volume")) {
-    document.querySelectorAll(".what-if input").forEach((input) => input.addEventListener("input", () => { moved = true; update(); }));
-    byId("start-over").addEventListener("click", () => { byId("sliders").reset(); update(); });
+    document.querySelectorAll(".what-if input").forEach((input) => input.addEventListener("input", () => { moved.add(input.id); drawn = true; update(); }));
+    byId("start-over").addEventListener("click", () => { byId("sliders").reset(); moved.clear(); update(); });
     update();
   }
 

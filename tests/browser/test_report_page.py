@@ -9,6 +9,7 @@ import pytest
 from plausible import results
 
 from evaluate import economics, render_html, report, wording
+from evaluate.plan import Machine
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -52,6 +53,20 @@ def test_sliders_start_at_the_figures_of_the_report(browser: Any, made: dict[str
     assert page.text_content("#out-large") == wording.usd(1000 * start["large_usd_per_request"])
     assert page.text_content("#out-requests") == wording.count(made["break_even"]["requests"])
     assert page.text_content("#out-verdict") == made["verdict"]["word"]
+    assert page.complaints == []
+    page.close()
+
+
+@pytest.mark.parametrize("hourly", [0.0625, 0.0])
+def test_figures_between_the_steps_of_a_slider_are_not_rounded(browser: Any, tmp_path: Path, hourly: float) -> None:
+    original = results(("sft", "dpo", "mini"), large="mini", per_split=60)
+    machine = Machine(name="own", usd_per_hour=hourly, utilisation=0.333)
+    odd = report.build(original.model_copy(update={"plan": original.plan.model_copy(update={"machine": machine})}))
+    page = show(browser, tmp_path, render_html.render(odd))
+    assert page.text_content("#out-small") == wording.usd(1000 * odd["what_if"]["small_usd_per_request"])
+    assert page.text_content("#out-requests") == wording.count(odd["break_even"]["requests"])
+    page.eval_on_selector("#factor", "e => { e.value = 1; e.dispatchEvent(new Event('input')); }")
+    assert page.text_content("#out-small") == wording.usd(1000 * odd["what_if"]["small_usd_per_request"])
     assert page.complaints == []
     page.close()
 
