@@ -38,7 +38,7 @@ def run_demo(modality: str, seeds: list[int], workspace: Workspace, on_progress:
     if modality not in DEMOS:
         raise RecipeError(f"There is no demo for '{modality}'.", f"Choose one of {', '.join(DEMOS)}.")
     demo, start = DEMOS[modality], time.monotonic()
-    for starter in filter(None, (demo.starter, demo.large)):
+    for starter in (demo.starter, demo.large):
         resolve(starter)  # a starter that is not there is said before anything is generated
     base = f"demo-{modality}-s{seeds[0]}"
     dataset = _dataset(demo, base, seeds[0], workspace, on_progress)

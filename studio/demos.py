@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class DemoSpec(NamedTuple):
-    """What a demo generates, how it tunes, and whom it compares; `large` is empty where no larger model is embedded."""
+    """What a demo generates, how it tunes, and whom it compares: the base, tuned and not, and a larger starter."""
 
     generator: str
     settings: dict[str, Any]
@@ -23,11 +23,8 @@ class DemoSpec(NamedTuple):
 
     def plan(self, name: str, dataset: str, seeds: list[int], adapters: list[tuple[str, str]]) -> dict[str, Any]:
         """The comparison plan: base and large prompted, each seed's SFT and DPO adapters."""
-        prompted = [("base", self.starter, "Starter")]
-        if self.large:
-            prompted.append(("large", self.large, "Larger starter"))
         systems = []
-        for key, model, label in prompted:
+        for key, model, label in (("base", self.starter, "Starter"), ("large", self.large, "Larger starter")):
             systems.append(self._system(f"{key}-zero", f"{label}, zero-shot", model))
             if self.few_shot:
                 few = {"prompting": "few_shot", "shots": self.shots}
@@ -44,7 +41,7 @@ class DemoSpec(NamedTuple):
             "splits": ["test", "test_ood"],
             "systems": systems,
             "small": systems[-1]["id"],
-            "large": f"{prompted[-1][0]}-{'few' if self.few_shot else 'zero'}",
+            "large": "large-few" if self.few_shot else "large-zero",
             "forgetting_rows": self.forgetting_rows,
         }
 
@@ -79,7 +76,7 @@ DEMOS: dict[str, DemoSpec] = {
         sft="starter-vision-sft",
         dpo="starter-vision-dpo",
         starter="starter-vision",
-        large="",
+        large="starter-vision-large",
         shots=0,
         max_new_tokens=80,
         few_shot=False,
@@ -90,7 +87,7 @@ DEMOS: dict[str, DemoSpec] = {
         sft="starter-audio-sft",
         dpo="starter-audio-dpo",
         starter="starter-audio",
-        large="",
+        large="starter-audio-large",
         shots=0,
         max_new_tokens=90,
         few_shot=False,

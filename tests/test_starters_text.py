@@ -20,6 +20,7 @@ from recipes.starters.text_growth import grow
 from recipes.starters.text_model import Shape, export, new_model
 from recipes.starters.text_tokenizer import END, chat_text, starter_tokenizer
 from recipes.starters.text_training import Plan, Trainer, lr_scale, pack
+from studio.demos import DEMOS
 
 WEIGHTS = Path(__file__).parents[1] / "recipes" / "starters" / "weights"
 TINY = Shape(width=64, layers=2, heads=1, kv_heads=1, inner=64)
@@ -286,7 +287,10 @@ def test_export_loads_and_says_the_same(tokenizer, tmp_path: Path):
         torch.testing.assert_close(loaded(ids).logits, model(ids).logits, atol=0.05, rtol=0.05)
 
 
-@pytest.mark.parametrize("name", ["starter-text", "starter-text-large", "starter-vision", "starter-audio"])
+SHIPPED = sorted(folder.name for folder in WEIGHTS.iterdir() if folder.is_dir())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_weights_match_their_hashes(name: str):
     folder = WEIGHTS / name
     listed = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
@@ -295,6 +299,18 @@ def test_shipped_weights_match_their_hashes(name: str):
         assert (folder / file).stat().st_size <= 16 * 2**20
     assert {"README.md", "config.json", "tokenizer.json"} <= set(listed)
     assert "_name_or_path" not in (folder / "config.json").read_text()  # it would tell a path of whoever trained it
+
+
+@pytest.mark.parametrize("modality", sorted(DEMOS))
+def test_a_demo_compares_the_tuned_starter_with_its_base_and_a_larger_one_that_ships(modality: str):
+    demo = DEMOS[modality]
+    sizes = [
+        sum(f.stat().st_size for f in (WEIGHTS / name).glob("*.safetensors")) for name in (demo.starter, demo.large)
+    ]
+    assert sizes[1] > 3.5 * sizes[0]
+    plan = demo.plan("demo", "data", [0], [("sft", "dpo")])
+    asked = {system["id"]: system["model"] for system in plan["systems"]}
+    assert asked[plan["large"]] == demo.large and asked[plan["small"]] == demo.starter == asked["base-zero"]
 
 
 @pytest.mark.parametrize("name", ["starter-text", "starter-text-large"])
