@@ -100,7 +100,7 @@ language: en
 - **Window**: 8 s of 16 kHz mono, 80 mel bands, 20-ms frames (a published Whisper: 30 s, 10 ms).
 - **Tokenizer**: `WhisperTokenizer`, byte-level BPE of {config["vocab_size"]} tokens, single digits; `<|en|><|transcribe|><|notimestamps|>`.
 - **Data**: 100 % generated: sentences by `recipes/starters/audio_data.py`, spoken by espeak-ng (84 voices, three accents), with rooms, telephone lines, noise and SpecAugment. {first["rows"]} utterances were spoken.
-- **Made by**: `python -m recipes.starters.audio`{" --grow recipes/starters/weights/starter-audio" if first.get("grown") else ""} on {platform.machine()}, Muon for matrices and AdamW for the rest, bf16 autocast{"" if first.get("grown") else ", a CTC head on the encoder while training"}.
+- **Made by**: `python -m recipes.starters.audio{" --grow recipes/starters/weights/starter-audio" if first.get("grown") else ""}` on {platform.machine()}, Muon for matrices and AdamW for the rest, bf16 autocast{"" if first.get("grown") else ", a CTC head on the encoder while training"}.
 
 ## Word error rate
 
