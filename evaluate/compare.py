@@ -193,17 +193,18 @@ def _system(job: _Job, plan: SystemPlan, made_of: lineage.Origin) -> SystemResul
 
 
 def _row(example: Example, prediction: Prediction, prompter: Prompter, metric: str) -> Row:
+    scorer = example.scorer if metric == "auto" else metric
     if prediction.error:
         score = Score(None, why=prediction.error)
     else:
-        score = score_reply(prompter.reply(prediction.text), example, metric)
+        score = score_reply(prompter.reply(prediction.text, scorer), example, scorer)
     cut = " (cut at max_new_tokens)" if prediction.truncated else ""
     return Row(
         example_id=example.id,
         split=example.split,
         family=example.family,
         template=example.template,
-        scorer=example.scorer if metric == "auto" else metric,
+        scorer=scorer,
         score=score.value,
         why=score.why + cut,
         answer=score.answer,

@@ -77,7 +77,9 @@ def _match(given: Any, expected: Any) -> Match:
         gold = {verify.fold(str(key)): item for key, item in expected.items()}
         parts = [_match(by_key[key], gold[key]) for key in gold.keys() & by_key.keys()]
         lost = [Match(0, 0, _leaves(gold[key])) for key in gold.keys() - by_key.keys()]
-        extra = [Match(0, _leaves(by_key[key]), 0) for key in by_key.keys() - gold.keys()]
+        # A null where gold has no such key says the same; replies under a schema hold every key.
+        more = [by_key[key] for key in by_key.keys() - gold.keys() if by_key[key] is not None]
+        extra = [Match(0, _leaves(item), 0) for item in more]
         return _sum([*parts, *lost, *extra])
     if isinstance(given, list) and isinstance(expected, list) and given and expected:
         return _match_lists(given, expected)

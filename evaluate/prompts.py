@@ -17,6 +17,7 @@ from synth.example import Example, Message, assistant, system
 
 JsonDict = dict[str, Any]
 RECORD_SCORERS = ("json", "fields")
+TRANSCRIPT_SCORERS = ("wer", "cer")
 ANSWER_SCHEMA: JsonDict = {
     "type": "object",
     "properties": {
@@ -51,15 +52,12 @@ def pick_shots(train: Iterable[Example], count: int, seed: int) -> list[Example]
 
 
 def answer_schema(train: Sequence[Example]) -> JsonDict:
-    """JSON schema of the answer: the keys of the gold records, or working and answer."""
+    """JSON schema of the answer: keys and types of the gold records, or working and answer.
+
+    Vendors' strict mode wants every key in every reply; one that some records lack, or hold as null, may be null.
+    """
     records = [record for e in train if e.scorer in RECORD_SCORERS and (record := _record(e.answer))]
-    if not records:
-        return ANSWER_SCHEMA
-    fields: dict[str, JsonDict] = {}
-    for record in records:
-        for key, value in record.items():
-            fields.setdefault(key, _schema_of(value))
-    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    return _schema_of(records) if records else ANSWER_SCHEMA
 
 
 def _record(answer: str | None) -> JsonDict | None:
@@ -70,15 +68,25 @@ def _record(answer: str | None) -> JsonDict | None:
     return value if isinstance(value, dict) else None
 
 
-def _schema_of(value: Any) -> JsonDict:
-    if isinstance(value, dict):
-        fields = {key: _schema_of(item) for key, item in value.items()}
-        return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
-    if isinstance(value, list):
-        return {"type": "array", "items": _schema_of(value[0]) if value else {}}
-    if isinstance(value, bool):
-        return {"type": "boolean"}
-    return {"type": "number"} if isinstance(value, int | float) else {"type": ["string", "null"]}
+def _schema_of(values: Sequence[Any]) -> JsonDict:
+    """The narrowest schema that all these values fit."""
+    found = {_kind(value) for value in values}
+    kinds = [kind for kind in ("object", "array", "string", "number", "boolean", "null") if kind in found]
+    schema: JsonDict = {"type": kinds[0] if len(kinds) == 1 else kinds}
+    records = [value for value in values if isinstance(value, dict)]
+    if records:
+        keys = dict.fromkeys(key for record in records for key in record)
+        fields = {key: _schema_of([record.get(key) for record in records]) for key in keys}
+        schema |= {"properties": fields, "required": list(fields), "additionalProperties": False}
+    if "array" in found:
+        items = [item for value in values if isinstance(value, list) for item in value]
+        schema["items"] = _schema_of(items or [""])
+    return schema
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return kinds.get(type(value), "number")
 
 
 class Prompter:
@@ -107,14 +115,18 @@ class Prompter:
             return None
         return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": self.schema}}
 
-    def reply(self, text: str) -> str:
-        """What the scorer reads: the answer field of a schema reply, as `Answer: …`; anything else as it is."""
+    def reply(self, text: str, scorer: str) -> str:
+        """What the scorer reads: the answer field of a schema reply, as `Answer: …`; anything else as it is.
+
+        A transcript is compared word by word, so that of a schema reply the answer alone is read.
+        """
         if self.schema is not ANSWER_SCHEMA:
             return text
         start, end = text.find("{"), text.rfind("}")
         try:
             record = json.loads(text[start : end + 1])
-            return f"{record.get('working', '')}\nAnswer: {record['answer']}"
+            answer = str(record["answer"])
+            return answer if scorer in TRANSCRIPT_SCORERS else f"{record.get('working', '')}\nAnswer: {answer}"
         except (ValueError, KeyError, AttributeError, RecursionError):
             return text
 

@@ -49,10 +49,11 @@ def test_schema_prompting_names_the_schema_and_its_reply_is_read_back() -> None:
     question = asked.question(row(99))
     assert json.dumps(ANSWER_SCHEMA) in question.messages[0].text
     assert question.response_format is not None
-    assert asked.reply('{"working": "2+2", "answer": "4"}') == "2+2\nAnswer: 4"
-    assert asked.reply('{"answer": 4}').endswith("Answer: 4")
-    assert asked.reply("just 4") == "just 4"
-    assert prompter().reply('{"answer": 4}') == '{"answer": 4}'
+    assert asked.reply('{"working": "2+2", "answer": "4"}', "math") == "2+2\nAnswer: 4"
+    assert asked.reply('{"working": "I hear", "answer": "go left"}', "wer") == "go left"
+    assert asked.reply('{"answer": 4}', "math").endswith("Answer: 4")
+    assert asked.reply("just 4", "math") == "just 4"
+    assert prompter().reply('{"answer": 4}', "math") == '{"answer": 4}'
 
 
 def test_the_schema_of_records_has_their_keys_and_types() -> None:
@@ -62,3 +63,21 @@ def test_the_schema_of_records_has_their_keys_and_types() -> None:
     kinds = {key: value["type"] for key, value in schema["properties"].items()}
     assert kinds["hours"] == "number"
     assert (kinds["open"], kinds["tags"], kinds["who"]) == ("boolean", "array", "object")
+
+
+def test_what_some_records_lack_or_hold_in_another_type_stays_sayable() -> None:
+    golds = [
+        {"total": None, "note": "a", "items": [], "who": {"name": "y"}},
+        {"total": 3, "items": [{"n": 1}], "who": None},
+        {"total": 4.5, "items": [{"n": "two"}], "who": {"name": "z", "age": 3}},
+    ]
+    rows = [row(i, answer=json.dumps(gold), scorer="json") for i, gold in enumerate(golds)]
+    schema = answer_schema(rows)
+    assert schema["type"] == "object"
+    assert schema["required"] == ["total", "note", "items", "who"]
+    fields = schema["properties"]
+    assert fields["total"] == {"type": ["number", "null"]}
+    assert fields["note"] == {"type": ["string", "null"]}
+    assert fields["items"]["items"]["properties"] == {"n": {"type": ["string", "number"]}}
+    assert fields["who"]["type"] == ["object", "null"]
+    assert fields["who"]["properties"]["age"] == {"type": ["number", "null"]}
