@@ -286,17 +286,19 @@ def cascade(results: Results, small: SystemResult, large: SystemResult, start: J
     """
     if small.metric in measures.LOWER_IS_BETTER:
         return None
-    here, val = (measures.pair(small, large, name) for name in (split, "val"))
     costs = (start["small_usd_per_request"], start["large_usd_per_request"])
-    curve = _points(here, *costs)
-    if curve is None:
+    here, val = (_confident(measures.pair(small, large, name)) for name in (split, "val"))
+    if here is None:
         return None
     chosen = None
-    on_val = _points(val, *costs) if val.small and split != "val" else None
-    if on_val is not None:
+    if val is not None and split != "val":
+        on_val = [cost.cascade(*val[:3], *costs, at) for at in cost.cascade_thresholds(val.confidence)]
         best = cost.choose_threshold(on_val, max(point.score for point in on_val) - results.plan.margin / 2)
-        measured = _points(here, *costs, thresholds=[best.threshold])
-        chosen = measured[0]._asdict() if measured else None
+        measured = cost.cascade(*here[:3], *costs, best.threshold)
+        outcomes = np.where(here.confidence < best.threshold, here.large, here.small)
+        interval = stats.mean_score(outcomes, here.templates, results.plan.seed)
+        chosen = {**measured._asdict(), "ci95": [interval.low, interval.high]}
+    curve = [cost.cascade(*here[:3], *costs, at) for at in cost.cascade_thresholds(here.confidence)]
     return {
         "split": split,
         "n": len(here.small),
@@ -306,16 +308,22 @@ def cascade(results: Results, small: SystemResult, large: SystemResult, start: J
     }
 
 
-def _points(
-    both: measures.Pair, small_usd: float | None, large_usd: float | None, thresholds: list[float] | None = None
-) -> list[cost.CascadePoint] | None:
+class Confident(NamedTuple):
+    """Scores of both systems on the rows for which the small one gave a confidence."""
+
+    confidence: stats.Floats
+    small: stats.Floats
+    large: stats.Floats
+    templates: list[str]
+
+
+def _confident(both: measures.Pair) -> Confident | None:
     kept = [(s, g) for s, g in zip(both.small, both.large, strict=True) if s.confidence is not None]
     if len(kept) < 2:
         return None
     confidence = np.array([s.confidence for s, _ in kept], dtype=np.float64)
     small, large = measures.scores([s for s, _ in kept]), measures.scores([g for _, g in kept])
-    where = cost.cascade_thresholds(confidence) if thresholds is None else thresholds
-    return [cost.cascade(confidence, small, large, small_usd, large_usd, t) for t in where]
+    return Confident(confidence, small, large, [s.template for s, _ in kept])
 
 
 def machine_facts(results: Results, sheet: PriceSheet) -> JsonDict:

@@ -307,7 +307,7 @@ def _say(report: JsonDict) -> None:
     main = next((r for r in report["comparisons"] if r["main"] and r["split"] == report["primary_split"]), None)
     report["verdict"] = {
         "word": main["verdict"] if main else None,
-        "sentence": main["sentence"] if main else "There is no second system to compare with.",
+        "sentence": main["sentence"] if main else wording.no_verdict(report),
         "split": report["primary_split"],
         "rows_to_decide": main["rows_to_decide"] if main else None,
     }

@@ -137,6 +137,13 @@ def pay_back(report: JsonDict) -> str:
     )
 
 
+def no_verdict(report: JsonDict) -> str:
+    """Why there is no verdict."""
+    if report["large"]:
+        return "Both systems have a score on fewer than two rows in common, so they are not compared."
+    return "There is no second system to compare with."
+
+
 def stand_in_note(report: JsonDict) -> str | None:
     """In plain words: the large system is our own small stand-in."""
     large = find(report, report["large"])
@@ -166,9 +173,14 @@ def assumptions(report: JsonDict) -> list[str]:
         f"An always-on machine carries the fixed cost over {report['break_even']['always_on']['months']} months."
     )
     said.append(
-        "Rows of one template (or image, or text) count as one cluster in differences; intervals of single rates take "
-        "rows as independent."
+        "Rows of one template (or image, or text) count as one cluster in differences; intervals of single rates and "
+        "McNemar's test take rows as independent."
     )
+    if report["cascade"] and report["cascade"]["chosen"]:
+        said.append(
+            "The cascade hands on the fewest rows that keep val within half the margin of the best val score; every "
+            "row costs the small system's price, rows handed on the large system's too."
+        )
     if any(system["metric"] not in ("accuracy", *ERROR_RATES) for system in report["systems"]):
         said.append("Where scores are fractions, cost per right answer is cost per full point.")
     if report.get("repriced"):
@@ -196,6 +208,9 @@ def limits(report: JsonDict) -> list[str]:
             said.append(f"{row['split']}: only {row['n']:,} rows; intervals are bootstrapped and wide.")
         if row["clusters"] < stats.FEW_CLUSTERS:
             said.append(f"{row['split']}: only {row['clusters']} templates; the certainty rests on few clusters.")
+    for system in report["systems"]:
+        if system["prompting"] == "schema" and system["kind"] == "local":
+            said.append(f"{system['label']} was told the schema; nothing held its replies to it, as an endpoint would.")
     said.extend(_baseline_limits(report))
     stale = report["provenance"]["prices_stale"]
     if stale:
@@ -231,4 +246,9 @@ def not_measured(report: JsonDict) -> list[str]:
             said.append(f"{system['label']} is {system['cost']['basis']}.")
         if system["requests_per_s"] is None:
             said.append(f"The speed of {system['label']} was not measured.")
+    if any(system["kind"] == "endpoint" for system in report["systems"]):
+        said.append(
+            "Requests that a kill of the comparison cut off are in no bill; a provider that ignores idempotency keys "
+            "charges for them, at most as many as were open at once."
+        )
     return said

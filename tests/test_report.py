@@ -157,6 +157,20 @@ def test_a_system_without_answers_is_shown_as_missing() -> None:
     made = report.build(swapped(original, "large", rows=silent))
     assert system(made, "large")["splits"]["test"]["value"] is None
     assert all(row["large"] != "large" for row in made["comparisons"])
+    against = report.build(swapped(original, "large-few", rows=silent))
+    assert against["verdict"]["word"] is None
+    assert "fewer than two rows in common" in against["verdict"]["sentence"]
+
+
+def test_a_schema_that_nothing_enforces_is_no_schema_constraint() -> None:
+    made = report.build(swapped(results(per_split=40), "large-few", prompting="schema"))
+    assert any("nothing held its replies to it" in line for line in made["limits"])
+
+
+def test_what_a_kill_costs_is_said_where_an_endpoint_was_paid() -> None:
+    sentence = "Requests that a kill of the comparison cut off"
+    assert any(line.startswith(sentence) for line in against_endpoint()["not_measured"])
+    assert not any(line.startswith(sentence) for line in built()["not_measured"])
 
 
 def test_one_system_alone_has_a_report_without_a_verdict() -> None:
@@ -217,6 +231,9 @@ def test_cascade_threshold_is_chosen_on_val_and_measured_on_test() -> None:
     made = report.build(original.model_copy(update={"systems": as_val, "dataset": facts}))
     assert made["cascade"]["chosen_on"] == "val"
     assert made["cascade"]["n"] == 200
+    chosen = made["cascade"]["chosen"]
+    assert chosen["ci95"][0] < chosen["score"] < chosen["ci95"][1]
+    assert any("half the margin of the best val score" in line for line in made["assumptions"])
     assert made["primary_split"] == "test"
 
 
