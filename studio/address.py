@@ -35,6 +35,15 @@ def menu(
     return str(st.selectbox(label, options, format_func=show, **_key(param, value, forget)))
 
 
+def tabs(label: str, options: Sequence[str], param: str, show: Callable[[str], str] = str, default: str = "") -> str:
+    """Options side by side, without their label; `default`, or else the first, when the address names none of them."""
+    value = next((wanted for wanted in (ui.param(param), default) if wanted in options), options[0])
+    bound = _key(param, value, ())
+    return str(
+        st.segmented_control(label, options, required=True, format_func=show, label_visibility="collapsed", **bound)
+    )
+
+
 def text(label: str, param: str, forget: Sequence[str] = (), placeholder: str = "") -> str:
     """A line of text, without outer white space."""
     typed = st.text_input(label, placeholder=placeholder, **_key(param, ui.param(param) or "", forget))

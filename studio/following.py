@@ -6,11 +6,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from studio import ui
+from studio import jobs, ui
 from synth.jobdir import EXIT, JobDir
 from synth.storage import JsonDict, read_json
 
 ACTIVE = ("queued", "running")
+AGAIN = "~"  # between the id of a task and how often it was tried again
 
 
 @st.fragment(run_every=1.0)
@@ -18,14 +19,14 @@ def _watch(task_id: str) -> None:
     job = JobDir(ui.workspace().tasks / task_id)
     if job.status() in ACTIVE:
         ui.progress_bar(job.events("progress"))
-        if st.button("Cancel", key=f"cancel.{task_id}"):
+        if st.button("Stop", key=f"stop.{task_id}", icon=":material/stop_circle:"):
             job.request_stop()
     else:
         st.rerun()
 
 
 def outcome(param: str) -> JsonDict | None:
-    """What the task named in the address came to, or None; progress or a sentence is shown meanwhile."""
+    """What the task named in the address came to; None while it runs or after it failed, which is shown."""
     task_id = ui.param(param)
     if not task_id:
         return None
@@ -40,9 +41,23 @@ def outcome(param: str) -> JsonDict | None:
     if ended is None or ended.verdict != "done":
         message = ended.sentence if ended else "The worker was lost: killed, possibly out of memory."
         ui.show_error(message, "Change the settings if need be, and start again.")
+        _offer_again(param, job)
         return None
     found: JsonDict = read_json(job.path / EXIT)
     return found
+
+
+def _offer_again(param: str, job: JobDir) -> None:
+    """A button that gives the same task to another worker, which takes up what the first one finished."""
+    if not (job.path / jobs.TASK_FILE).is_file():
+        return
+    if st.button("Try again", key=f"again.{param}", icon=":material/refresh:", help="What is done already is kept."):
+        asked = jobs.task_of(job)
+        base, _, count = job.id.partition(AGAIN)
+        # The id follows from that of the task that failed, so two tabs that try again start one.
+        made = jobs.start_task(ui.workspace(), asked["kind"], asked["arguments"], f"{base}{AGAIN}{int(count or 0) + 1}")
+        ui.set_params(**{param: made.id})
+        st.rerun()
 
 
 def ready(dataset: str) -> None:

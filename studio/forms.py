@@ -132,10 +132,20 @@ def form(
 
 
 def _grid(fields: list[tuple[str, FieldInfo]], values: Mapping[str, Any], prefix: str, result: dict[str, Any]) -> None:
-    columns = st.columns(3)
-    for position, (name, info) in enumerate(fields):
-        with columns[position % 3]:
+    """Three fields a row; those that hold lists come last, each as wide as the page, so that they can be read."""
+    narrow = [item for item in fields if not _is_list(item[1])]
+    for start in range(0, len(narrow), 3):
+        row = narrow[start : start + 3]
+        for column, (name, info) in zip(st.columns(3, vertical_alignment="bottom"), row, strict=False):
+            with column:
+                result[name] = field(name, info, values.get(name, default_of(info)), prefix)
+    for name, info in fields:
+        if _is_list(info):
             result[name] = field(name, info, values.get(name, default_of(info)), prefix)
+
+
+def _is_list(info: FieldInfo) -> bool:
+    return typing.get_origin(_without_none(info.annotation)[0]) in (tuple, list)
 
 
 def changed(model: type[BaseModel], values: Mapping[str, Any], dotted: str = "") -> list[str]:

@@ -18,11 +18,14 @@ FLAGS = {
     "server.headless": "true",
     "server.enableXsrfProtection": "true",
     "server.enableCORS": "true",
-    "server.maxUploadSize": "512",
+    "server.maxUploadSize": "500",
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
+    # Streamlit's own red looks like a fault; these are the blues of the plots.
+    "theme.light.primaryColor": "#0072B2",
+    "theme.dark.primaryColor": "#56B4E9",
 }
 
 

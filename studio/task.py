@@ -50,6 +50,7 @@ def _compare(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Ou
 
 
 def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from studio import uploads
     from studio.importing import import_rows
 
     emit = emit_progress(job)
@@ -61,6 +62,7 @@ def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
 
     source = Path(arguments["source"])
     report = import_rows(arguments["modality"], source, arguments["name"], workspace, arguments["mapping"], on_progress)
+    uploads.forget(workspace, source)
     return {
         "dataset": arguments["name"],
         "kept": report.kept,

@@ -6,7 +6,7 @@ import json
 
 import filled
 import pytest
-from test_runs_page import press, said
+from test_runs_page import address, press, said
 from test_views import page
 
 from evaluate import prices
@@ -81,3 +81,11 @@ def test_unpriced_endpoints_are_said_before_they_are_asked(place: Workspace) -> 
 
 def test_a_comparison_elsewhere_cannot_be_named(place: Workspace) -> None:
     assert "no report yet" in said(page("compare", comparison="../comparisons/first"))
+
+
+def test_another_dataset_can_be_chosen_again_and_again(place: Workspace) -> None:
+    filled.dataset(place, "second")
+    app = page("compare", dataset="invoices")
+    for name in ("second", "invoices", "second"):
+        next(s for s in app.selectbox if s.label == "Dataset").set_value(name).run()
+        assert (address(app, "dataset"), next(s for s in app.selectbox if s.label == "Dataset").value) == (name, name)

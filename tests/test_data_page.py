@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import filled
@@ -11,7 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from test_views import page, text
 
-from studio import jobs, task
+from studio import jobs, task, uploads
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.example import ImagePart, make_example, media_parts, user
 from synth.jobdir import JobDir
@@ -230,8 +232,7 @@ def test_cleaning_shows_what_it_would_drop_before_it_does(workspace: Workspace) 
 def test_a_table_of_pictures_is_mapped_and_its_faults_listed(tmp_path: Path, workspace: Workspace) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "rows.csv").write_text("bild,frage,label\na.png,Was?,Rot\ngone.png,Wer?,Ada\n")
-    app = page("data", tab="import")
-    app.radio[0].set_value("vision").run()
+    app = page("data", tab="import", modality="vision")
     assert "beside the pictures" in text(app)
     write(app, "… or a file or folder on this machine", str(tmp_path / "rows.csv"))
     app.run()
@@ -250,13 +251,26 @@ def test_a_table_of_pictures_is_mapped_and_its_faults_listed(tmp_path: Path, wor
 @pytest.mark.usefixtures("at_once")
 def test_a_table_uploaded_with_its_pictures_is_imported(tmp_path: Path, workspace: Workspace) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    app = page("data", tab="import")
-    app.radio[0].set_value("vision").run()
+    app = page("data", tab="import", modality="vision")
     table = ("rows.jsonl", json.dumps({"file_name": "a.png", "question": "Was?", "answer": "Rot"}).encode(), "")
     app.file_uploader[0].set_value([table, ("a.png", (tmp_path / "a.png").read_bytes(), "image/png")]).run()
+    (upload,) = (workspace.path / "uploads").iterdir()
     button(app, "Import")
     assert not app.exception
     assert "1 rows kept, 0 set aside" in text(app)
+    assert not upload.exists()
+
+
+def test_uploads_that_nobody_imported_go_after_a_day(workspace: Workspace) -> None:
+    left = uploads.keep(workspace, {"../a.csv": b"question,answer"})
+    assert [file.name for file in left.iterdir()] == ["a.csv"]
+    yesterday = time.time() - uploads.KEPT_SEC - 1
+    os.utime(left, (yesterday, yesterday))
+    new = uploads.keep(workspace, {"b.csv": b""})
+    assert (left.exists(), new.exists()) == (False, True)
+    uploads.forget(workspace, workspace.path / "mine" / "b.csv")
+    uploads.forget(workspace, new / "b.csv")
+    assert (workspace.path.exists(), new.exists()) == (True, False)
 
 
 def test_a_failed_import_is_a_sentence(workspace: Workspace) -> None:
@@ -264,3 +278,17 @@ def test_a_failed_import_is_a_sentence(workspace: Workspace) -> None:
     with job.hold():
         job.finish("failed", "No row of rows.csv can be used. Mend the rows.", "data.nothing_left")
     assert "No row of rows" in text(page("data", tab="import", imported="import-x"))
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_task_that_failed_is_tried_again_by_a_click(tmp_path: Path, workspace: Workspace) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("question,answer\n,\n")
+    arguments = {"modality": "text", "source": str(rows), "name": "mine", "mapping": None}
+    jobs.start_task(workspace, "import", arguments, "import-mine")
+    app = page("data", tab="import", imported="import-mine")
+    rows.write_text("question,answer\nWho?,Ada\n")
+    button(app, "Try again")
+    assert not app.exception
+    assert "1 rows kept, 0 set aside" in text(app)
+    assert sorted(p.name for p in workspace.tasks.iterdir()) == ["import-mine", "import-mine~1"]

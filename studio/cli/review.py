@@ -35,40 +35,23 @@ def _decide(dataset: DatasetDir, rows: list[str], action: Action, by: str, reaso
         print(f"{made.row[:12]}: {action}, by {made.by}")
 
 
-@review_app.command()
-def approve(
-    dataset: DatasetArgument,
-    rows: RowsArgument,
-    by: ByOption = "",
-    reason: ReasonOption = "",
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Say that rows are right."""
-    _decide(_dataset(dataset, workspace), rows, "approve", by, reason)
+def _decision(action: Action, about: str) -> None:
+    """A command that makes one decision about each of the rows."""
+
+    @review_app.command(action, help=about)
+    def decide(
+        dataset: DatasetArgument,
+        rows: RowsArgument,
+        by: ByOption = "",
+        reason: ReasonOption = "",
+        workspace: WorkspaceOption = None,
+    ) -> None:
+        _decide(_dataset(dataset, workspace), rows, action, by, reason)
 
 
-@review_app.command()
-def reject(
-    dataset: DatasetArgument,
-    rows: RowsArgument,
-    reason: ReasonOption,
-    by: ByOption = "",
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Say that rows are wrong, and why."""
-    _decide(_dataset(dataset, workspace), rows, "reject", by, reason)
-
-
-@review_app.command()
-def reset(
-    dataset: DatasetArgument,
-    rows: RowsArgument,
-    by: ByOption = "",
-    reason: ReasonOption = "",
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Take back all decisions about rows; the trail keeps them."""
-    _decide(_dataset(dataset, workspace), rows, "reset", by, reason)
+_decision("approve", "Say that rows are right.")
+_decision("reject", "Say that rows are wrong, and why.")
+_decision("reset", "Take back all decisions about rows; the trail keeps them.")
 
 
 @review_app.command()

@@ -10,7 +10,7 @@ import streamlit as st
 from evaluate import prices
 from evaluate.plan import Plan, dump_plan
 from recipes.model_files import starters
-from studio import jobs, ui
+from studio import address, following, jobs, ui
 from studio.cards import card_for
 from studio.endpoints import load_endpoints
 from studio.glance import dataset_cards, report_heads
@@ -18,7 +18,6 @@ from studio.history import tuned
 from studio.views import verdict
 from synth.dataset import Card
 from synth.errors import RecipeError
-from synth.jobdir import JobDir
 from synth.strict import validated
 
 PROMPTINGS = {"zero_shot": "zero-shot", "few_shot": "few-shot", "schema": "with a schema"}
@@ -30,8 +29,7 @@ def _dataset() -> Card | None:
         ui.empty("Nothing to compare on yet", "A comparison needs a dataset with a test split.")
         st.page_link("views/data.py", label="Make a dataset", query_params={"tab": "generate"}, icon=":material/add:")
         return None
-    wanted, names = ui.param("dataset"), list(cards)
-    chosen = st.selectbox("Dataset", names, names.index(wanted) if wanted in names else 0)
+    chosen = address.menu("Dataset", list(cards), "dataset")
     ui.set_params(dataset=chosen)
     return cards[chosen]
 
@@ -138,44 +136,33 @@ def _ask() -> None:
         arguments = {"plan": plan.model_dump(mode="json"), "comparison_id": comparison_id}
         job = jobs.start_task(ui.workspace(), "compare", arguments, f"compare-{comparison_id}")
         ui.new_draft("compare")
-        ui.set_params(job=job.id, comparison=comparison_id)
+        ui.set_params(job=job.id)
         st.rerun()
 
 
-@st.fragment(run_every=1.0)
-def _watch(task_id: str) -> None:
-    job = JobDir(ui.workspace().tasks / task_id)
-    if job.status() not in ("queued", "running"):
-        st.rerun()
-    ui.progress_bar(job.events("progress"))
-    if st.button("Stop", key="stop.compare", help="Answers so far are kept; comparing again goes on from them."):
-        job.request_stop()
+def _earlier() -> None:
+    heads = report_heads(ui.workspace())[:20]
+    if heads:
+        st.divider()
+        st.markdown("##### Earlier verdicts")
+    for head in heads:
+        label = f"{head.verdict} · {head.id}"
+        st.page_link("views/compare.py", label=ui.inert(label), query_params={"comparison": head.id})
+        st.caption(ui.inert(head.headline))
 
 
 st.title("Compare")
 ui.steps("compare")
 with ui.sentences():
-    heads = report_heads(ui.workspace())
-    task_id, comparison = ui.param("job"), ui.param("comparison")
-    job = JobDir(ui.workspace().tasks / task_id) if task_id else None
-    if job and job.status() in ("queued", "running"):
-        _watch(job.id)
-    elif comparison:
-        ended = job.exit() if job else None
-        if job and (ended is None or ended.verdict != "done"):
-            ui.show_error(ended.sentence if ended else "The comparison's worker was lost.", "Answers so far are kept.")
+    if made := following.outcome("job"):
+        ui.set_params(job=None, comparison=str(made["comparison"]))
+    going, comparison = ui.param("job"), ui.param("comparison")
+    if going or comparison:
         if st.button("New comparison", icon=":material/add:"):
-            ui.set_params(
-                comparison=None, job=None, first=None, second=None, kind=None, split=None, family=None, row=None
-            )
+            ui.set_params(job=None, **dict.fromkeys(verdict.PARAMS))
             st.rerun()
-        verdict.show(comparison)
+        if comparison and not going:
+            verdict.show(comparison)
     else:
         _ask()
-        if heads:
-            st.divider()
-            st.markdown("##### Earlier verdicts")
-            for head in heads[:20]:
-                label = f"{head.verdict} · {head.id}"
-                st.page_link("views/compare.py", label=ui.inert(label), query_params={"comparison": head.id})
-                st.caption(ui.inert(head.headline))
+        _earlier()

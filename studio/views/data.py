@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import streamlit as st
 
-from studio import ui
+from studio import address, ui
 from studio.glance import dataset_cards
 from studio.views import data_browse, data_generate, data_import, data_quality
 
@@ -15,6 +17,8 @@ TABS = {
     "browse": "Browse",
     "quality": "Quality",
 }
+SPLIT_TITLES = {"train": "Train", "val": "Validation", "test": "Test", "test_ood": "Unseen families"}
+LISTED = 12
 
 
 def listing() -> None:
@@ -30,37 +34,38 @@ def listing() -> None:
     st.dataframe(
         [
             {
-                "dataset": card.name,
-                "modality": card.modality,
-                "made by": card.generator or "import",
-                **{split: card.splits.get(split, 0) for split in ("train", "val", "test", "test_ood")},
-                "rejected": sum(card.rejected.values()),
-                "created": card.created,
+                "Dataset": card.name,
+                "Modality": card.modality,
+                "Made by": card.generator or "import",
+                **{title: card.splits.get(split, 0) for split, title in SPLIT_TITLES.items()},
+                "Rejected": sum(card.rejected.values()),
+                "Created": datetime.fromisoformat(card.created) if card.created else None,
             }
             for card in cards
         ],
         hide_index=True,
+        column_config={"Created": st.column_config.DatetimeColumn(format="distance")},
     )
-    for card in cards[:12]:
-        label = f"Browse {card.name}"
-        st.page_link("views/data.py", label=ui.inert(label), query_params={"tab": "browse", "dataset": card.name})
+    for card in cards[:LISTED]:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{ui.inert(card.name)}**")
+            for tab, icon in (("browse", ":material/table_rows:"), ("quality", ":material/verified:")):
+                address_of = {"tab": tab, "dataset": card.name}
+                st.page_link("views/data.py", label=TABS[tab], icon=icon, query_params=address_of)
+            st.page_link(
+                "views/train.py", label="Train", icon=":material/model_training:", query_params={"dataset": card.name}
+            )
 
 
 st.title("Data")
 ui.steps("data")
-tab = ui.param("tab") if ui.param("tab") in TABS else "list"
-chosen = st.segmented_control(
-    "View", list(TABS), default=tab, format_func=TABS.__getitem__, label_visibility="collapsed"
-)
-if chosen and chosen != tab:
-    ui.set_params(tab=chosen)
-    st.rerun()
+tab = address.tabs("View", list(TABS), "tab", TABS.__getitem__)
 render = {
     "list": listing,
     "generate": data_generate.render,
     "import": data_import.render,
     "browse": data_browse.render,
     "quality": data_quality.render,
-}[tab or "list"]
+}[tab]
 with ui.sentences():
     render()

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 import yaml
 
-from studio import following, forms, jobs, ui
+from studio import address, following, forms, jobs, ui
 from studio.media import show_example
 from synth.errors import RecipeError
 from synth.generators import GENERATORS, generator, parse_spec
@@ -67,10 +67,7 @@ def _start(key: str, values: dict[str, Any]) -> None:
 
 def render() -> None:
     """The tab."""
-    card = ui.chosen_card()
-    keys = list(GENERATORS)
-    preset = card.generator if card and card.generator else keys[0]
-    key = st.radio("Kind", keys, keys.index(preset), format_func=lambda k: GENERATORS[k].title, horizontal=True)
+    key = address.tabs("Kind", list(GENERATORS), "task", lambda k: GENERATORS[k].title)
     st.caption(GENERATORS[key].about)
     if made := following.outcome("job"):
         following.ready(str(made["dataset"]))

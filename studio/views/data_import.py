@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from studio import following, jobs, ui
+from studio import address, following, jobs, ui, uploads
 from studio.importing import MODALITIES, detect, roles_of
 from synth.errors import DataError, RecipeError
 from synth.pipeline import check_name
@@ -20,6 +19,7 @@ MEDIA = {
     "audio": ("wav", "flac", "mp3", "ogg"),
 }
 KINDS = {"text": "Questions and answers", "vision": "Pictures with questions", "audio": "Recordings with transcripts"}
+ROLES_A_LINE = 4
 HELP = {
     "text": "JSONL, JSON, CSV and TSV; chats (`messages`), prompt and completion, question and answer.",
     "vision": "A table with a picture's path, a question and its answer in each row, beside the pictures; or a folder "
@@ -30,7 +30,7 @@ HELP = {
 
 
 def _uploaded(modality: str) -> Path | None:
-    """The uploaded table, in a private folder of its own with what was uploaded beside it."""
+    """The uploaded table, in a folder of its own with what was uploaded beside it."""
     several = modality != "text"
     types = [*TABLES, *MEDIA[modality]]
     given = st.file_uploader(
@@ -43,13 +43,10 @@ def _uploaded(modality: str) -> Path | None:
     if len(tables) != 1:
         raise DataError(f"There are {len(tables)} tables among the files.", "Upload one table, and what it names.")
     key = ".".join(sorted(file.file_id for file in files))
-    folders: dict[str, str] = st.session_state.setdefault("upload.folders", {})
-    if key not in folders:
-        folder = Path(tempfile.mkdtemp(prefix="smolstudio-"))
-        for file in files:
-            (folder / Path(file.name).name).write_bytes(file.getvalue())
-        folders[key] = str(folder)
-    return Path(folders[key]) / Path(tables[0].name).name
+    folders: dict[str, Path] = st.session_state.setdefault("upload.folders", {})
+    if key not in folders or not folders[key].is_dir():
+        folders[key] = uploads.keep(ui.workspace(), {file.name: file.getvalue() for file in files})
+    return folders[key] / Path(tables[0].name).name
 
 
 def _source(modality: str) -> Path | None:
@@ -75,12 +72,15 @@ def _mapping(modality: str, source: Path) -> dict[str, str]:
     st.markdown("##### Which column is what?")
     roles, options = roles_of(modality), ["", *guess.columns]
     mapping = {}
-    for place, role in zip(st.columns(len(roles)), roles, strict=True):
-        preset = options.index(guess.mapping[role]) if guess.mapping.get(role) in options else 0
-        mapping[role] = str(place.selectbox(role, options, preset, key=f"map.{modality}.{source}.{role}"))
     if guess.sample:
-        with st.expander("The first rows", icon=":material/table_rows:"):
-            st.dataframe([{str(k): str(v)[:500] for k, v in row.items()} for row in guess.sample], hide_index=True)
+        st.dataframe([{str(k): str(v)[:500] for k, v in row.items()} for row in guess.sample], hide_index=True)
+    for start in range(0, len(roles), ROLES_A_LINE):
+        for place, role in zip(st.columns(ROLES_A_LINE), roles[start : start + ROLES_A_LINE], strict=False):
+            preset = options.index(guess.mapping[role]) if guess.mapping.get(role) in options else 0
+            key = f"map.{modality}.{source}.{role}"
+            mapping[role] = str(
+                place.selectbox(role, options, preset, format_func=lambda column: column or "no column", key=key)
+            )
     return {r: c for r, c in mapping.items() if c} if modality == "text" else mapping
 
 
@@ -108,8 +108,7 @@ def render() -> None:
         "Rows with a question and its right answer. Faulty lines are set aside with their numbers; nothing is lost."
     )
     card = ui.chosen_card()
-    preset = MODALITIES.index(card.modality) if card else 0
-    modality = st.radio("Kind", MODALITIES, preset, format_func=KINDS.__getitem__, horizontal=True)
+    modality = address.tabs("Kind", MODALITIES, "modality", KINDS.__getitem__, card.modality if card else "")
     if made := following.outcome("imported"):
         _report(made)
     source = _source(modality)

@@ -60,21 +60,12 @@ def _show_diversity(dataset: DatasetDir) -> None:
 
 
 def render() -> None:
-    """The tab."""
+    """The tab. What takes longest on a large dataset stands first and is worked out last."""
     dataset = pick_dataset()
     if dataset is None:
         return
-    card = dataset.card
-    report = card.notes.get("leakage") or _leakage(str(dataset.path), str(sorted(card.sha256.items())))
-    faults, notes = report["faults"], report["notes"]
-    st.markdown("##### Is anything of the tests in the training rows?")
-    if isinstance(faults, list) and faults:
-        for fault in faults:
-            ui.show_error(str(fault), "Clean the dataset below, or generate with another seed.")
-    else:
-        st.success("No prompt, near-duplicate or unseen family's template is shared.", icon=":material/check_circle:")
-    for note in notes if isinstance(notes, list) else []:
-        st.caption(ui.inert(note))
+    leaks = st.container()
+    leaks.markdown("##### Is anything of the tests in the training rows?")
     left, right = st.columns(2)
     with left:
         st.markdown("##### Words in a question")
@@ -85,13 +76,29 @@ def render() -> None:
         st.bar_chart(bins, color=ui.PALETTE[0], height=240, x_label="words", y_label="rows")
     with right:
         st.markdown("##### Rows by family")
-        families = card.families.get(dataset.splits()[0], {})
+        families = dataset.card.families.get(dataset.splits()[0], {})
         st.bar_chart(families, color=ui.PALETTE[2], height=240, horizontal=True)
     _show_diversity(dataset)
-    if card.rejected:
+    if dataset.card.rejected:
         st.markdown("##### Why rows were rejected")
-        st.dataframe([{"reason": r, "rows": n} for r, n in card.rejected.items()], hide_index=True)
-    _clean(dataset)
+        st.dataframe([{"reason": r, "rows": n} for r, n in dataset.card.rejected.items()], hide_index=True)
+    with ui.sentences():
+        _clean(dataset)
+    with leaks:
+        _show_leakage(dataset)
+
+
+def _show_leakage(dataset: DatasetDir) -> None:
+    card = dataset.card
+    report = card.notes.get("leakage") or _leakage(str(dataset.path), str(sorted(card.sha256.items())))
+    faults, notes = report["faults"], report["notes"]
+    if isinstance(faults, list) and faults:
+        for fault in faults:
+            ui.show_error(str(fault), "Clean the dataset below, or generate with another seed.")
+    else:
+        st.success("No prompt, near-duplicate or unseen family's template is shared.", icon=":material/check_circle:")
+    for note in notes if isinstance(notes, list) else []:
+        st.caption(ui.inert(note))
 
 
 def _clean(dataset: DatasetDir) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from evaluate.prompts import Question
 from evaluate.wording import usd
 from recipes.model_files import starters
-from studio import asking, ui
+from studio import address, asking, ui
 from studio.cards import CARDS, card_for
 from studio.endpoints import load_endpoints
 from studio.history import tuned
@@ -114,8 +114,7 @@ def _facts(facts: asking.Facts) -> None:
 st.title("Playground")
 st.markdown("Ask several models the same thing. Answers come one after the other, so that times are comparable.")
 wanted = ui.chosen_card() or CARDS[0]
-kinds = list(MODALITIES)
-modality = st.segmented_control("Kind", kinds, default=wanted.modality, format_func=MODALITIES.__getitem__) or "text"
+modality = address.tabs("Kind", list(MODALITIES), "modality", MODALITIES.__getitem__, wanted.modality)
 with ui.sentences():
     offers = _offers(modality)
     labels = list(offers)

@@ -11,9 +11,10 @@ from studio.glance import dataset_cards, machine_line, report_heads
 
 def task_card(card: TaskCard) -> None:
     """One task with its way in."""
-    with st.container(border=True, height="stretch"):
-        st.markdown(f"#### {card.icon} {card.title}")
-        st.markdown(card.about)
+    with st.container(border=True, height="stretch", vertical_alignment="distribute"):
+        with st.container():
+            st.markdown(f"#### {card.icon} {card.title}")
+            st.markdown(card.about)
         if st.button("Begin", key=f"begin.{card.key}", type="primary" if card.key == "math" else "secondary"):
             step = "import" if card.generator is None else "generate"
             st.switch_page("views/data.py", query_params={"task": card.key, "tab": step})

@@ -9,7 +9,7 @@ import yaml
 
 from recipes.recipe import Recipe, dump_recipe, load_recipe, ready_recipes, recipe_hash
 from recipes.run import Run
-from studio import forms, jobs, ui
+from studio import address, forms, jobs, ui
 from studio.cards import card_for
 from studio.glance import dataset_cards
 from studio.history import tuned
@@ -30,8 +30,7 @@ def _pick_dataset() -> Card | None:
     wanted = ui.param("dataset")
     if wanted and wanted not in cards:
         ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
-    names = list(cards)
-    chosen = st.selectbox("Dataset", names, names.index(wanted) if wanted in names else 0)
+    chosen = address.menu("Dataset", list(cards), "dataset")
     ui.set_params(dataset=chosen)
     return cards[chosen]
 

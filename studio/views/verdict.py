@@ -13,6 +13,8 @@ from synth.storage import JsonDict, read_json
 
 FILES = {"report.html": "text/html", "report.md": "text/markdown", "report.json": "application/json"}
 PARTS = {"report": "Report", "rows": "Row by row"}
+PARAMS = ("comparison", "part", "first", "second", "kind", "split", "family", "row")
+"""What of the address concerns a comparison that is shown."""
 KIND_TITLES = {
     "only_small": "only the first is right",
     "only_large": "only the second is right",
@@ -31,10 +33,7 @@ def show(comparison: str) -> None:
         ui.show_error(f"The comparison '{comparison}' has no report yet.", "Run it again: answers so far are kept.")
         return
     _take_along(folder)
-    part = st.segmented_control(
-        "Show", list(PARTS), default="report", format_func=PARTS.__getitem__, label_visibility="collapsed"
-    )
-    if part == "rows":
+    if address.tabs("Show", list(PARTS), "part", PARTS.__getitem__) == "rows":
         _rows(folder)
     else:
         st.caption("The sliders under **Cost and pay-back** price it anew as you move them.")
