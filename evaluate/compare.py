@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evaluate import audio_metrics, cost, forgetting, lineage, prices, report
+from evaluate.imported import read_predictions
 from evaluate.plan import Plan, SystemPlan, dump_plan
 from evaluate.predict import Answers, Predictor
 from evaluate.prompts import Prompter
@@ -118,7 +119,8 @@ def _some(rows: list[Example], most: int | None, seed: str) -> list[Example]:
 
 
 def _run(job: _Job) -> Path:
-    # All names are resolved before anything is run, so that a misspelt last system costs nothing.
+    # All names are resolved and files read before anything is run, so that a misspelt last system costs nothing.
+    _check_imported(job)
     origins = {plan.id: lineage.origin(plan, job.workspace) for plan in job.plan.systems}
     systems = [_system(job, plan, origins[plan.id]) for plan in job.plan.systems]
     forgot, spent_on_it = _forgetting(job)
@@ -133,6 +135,18 @@ def _run(job: _Job) -> Path:
     )
     _write_scores(results, job.folder / "scores.jsonl")
     return _write_report(report.build(results, job.sheet), job.folder, job.dataset.path)
+
+
+def _check_imported(job: _Job) -> None:
+    """Raises DataError for a file of predictions that is faulty, or about other rows altogether."""
+    for plan in job.plan.systems:
+        if plan.kind != "predictions":
+            continue
+        file = Path(plan.path or "")
+        known = read_predictions(file)
+        if not any(example.id in known for example in job.examples):
+            message = f"{file.name} has no prediction for any row of this comparison."
+            raise DataError(message, "Its ids must be the `id`s of the dataset's rows.", "predictions.foreign")
 
 
 def _counts(examples: Sequence[Example]) -> dict[str, int]:

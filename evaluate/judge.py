@@ -25,6 +25,7 @@ from synth.endpoint import Ask, Reply
 from synth.errors import DataError
 from synth.example import system, user
 from synth.storage import read_json, read_jsonl
+from synth.usage import Usage
 
 JsonDict = dict[str, Any]
 Answers = dict[str, dict[str, Row]]  # example id -> system id -> row
@@ -82,12 +83,15 @@ class Judgement(NamedTuple):
         return (VALUE[self.small_first] + VALUE[self.small_second]) / 2
 
 
-def judge(pairs: Sequence[Pair], asker: Asker) -> list[Judgement]:
+def judge(
+    pairs: Sequence[Pair], asker: Asker, on_usage: Callable[[Usage], None] = lambda used: None
+) -> list[Judgement]:
     """Ask about each pair in both orders. Raises EndpointError when going on is pointless."""
     found: dict[int, str | None] = {}
     asks = (_ask(pair, swapped) for pair in pairs for swapped in (False, True))
     for index, reply in asker.ask_many(asks):
         found[index] = _winner(reply, swapped=bool(index % 2))
+        on_usage(reply.usage)
     return [Judgement(pair, found.get(2 * at), found.get(2 * at + 1)) for at, pair in enumerate(pairs)]
 
 
@@ -159,10 +163,13 @@ def _agreement(pairs: Sequence[tuple[str, str]]) -> JsonDict:
     return {"n": len(pairs), "share": share.value, "ci95": [share.low, share.high], "kappa": kappa}
 
 
-def _calibration(judged: Sequence[Judgement], labels: dict[str, str]) -> JsonDict | None:
-    """Agreement of the judge with people on the pairs that they labelled."""
+def _calibration(judged: Sequence[Judgement], labels: dict[str, str]) -> JsonDict:
+    """Agreement of the judge with people on the pairs that they labelled. Raises DataError when there is none."""
     both = [(_word(one.value or 0.0), labels[one.pair.example_id]) for one in judged if one.pair.example_id in labels]
-    return _agreement(both) if both else None
+    if not both:
+        message = "None of the labelled rows is among the pairs that were judged."
+        raise DataError(message, "Check the labels' example_id, or judge more pairs with --limit.", "judge.labels")
+    return _agreement(both)
 
 
 def _word(value: float) -> str:
@@ -182,10 +189,10 @@ def read_labels(path: Path) -> dict[str, str]:
     return found
 
 
-def pairs_of(rows: Answers, small: str, large: str, limit: int | None = None) -> list[Pair]:
-    """Pairs of answers that both systems gave, in a fixed order (example ids are hashes); at most `limit`."""
+def pairs_of(rows: Answers, small: str, large: str) -> list[Pair]:
+    """Pairs of answers that both systems gave, in a fixed order (example ids are hashes)."""
     shared = sorted(name for name, answers in rows.items() if {small, large} <= set(answers))
-    return [_pair(rows[name][small], rows[name][large]) for name in shared[:limit]]
+    return [_pair(rows[name][small], rows[name][large]) for name in shared]
 
 
 def _pair(small: Row, large: Row) -> Pair:
@@ -212,17 +219,23 @@ def add(
     labels: Path | None = None,
     limit: int | None = 500,
     write: Callable[[JsonDict], None] = lambda report: None,
+    price: Callable[[Usage], float | None] = lambda used: None,
 ) -> JsonDict:
     """Judge the main pair of an existing comparison and hand the extended report to `write`.
 
-    path: report.json, with scores.jsonl beside it. Raises DataError when there is no second system or no answer.
+    path: report.json, with scores.jsonl beside it. price: USD of one reply's usage, None = unpriced. Raises DataError
+    when there is no second system or no answer.
     """
     found = read_json(path)
     if not found["large"]:
         raise DataError("This comparison has one system only.", "Judging needs two.", "judge.alone")
     rows = read_answers(path.with_name("scores.jsonl"), found["primary_split"])
-    pairs = pairs_of(rows, found["small"], found["large"], limit)
+    every = pairs_of(rows, found["small"], found["large"])
     known = read_labels(labels) if labels else None
-    result = summary(judge(pairs, asker), model, found["margin"], known)
+    bills: list[float | None] = []
+    judgements = judge(every[:limit], asker, lambda used: bills.append(price(used)))
+    priced = [usd for usd in bills if usd is not None]
+    usd = sum(priced) if len(priced) == len(bills) else None
+    result = {**summary(judgements, model, found["margin"], known), "pairs_in_all": len(every), "usd": usd}
     write({**found, "judge": result})
     return result

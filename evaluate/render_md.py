@@ -118,7 +118,8 @@ def _judge(judge: JsonDict) -> str:
     people = percent(judge["calibration"]["share"]) if judge["calibration"] else "not measured"
     low, high = judge["ci95"]
     return (
-        f"{plain(judge['model'])} on {count(judge['judged'])} pairs: small ahead by {points(judge['ahead'])} "
+        f"{plain(judge['model'])} on {count(judge['judged'])} of {count(judge['pairs_in_all'])} pairs: "
+        f"small ahead by {points(judge['ahead'])} "
         f"[{100 * low:+.1f}, {100 * high:+.1f}]; same choice in both orders {agreement}; agreement with people "
         f"{people}; {count(judge['suspicious_pairs'])} pairs seem to address the judge. A judge is not ground truth."
     )

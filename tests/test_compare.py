@@ -151,6 +151,24 @@ def test_splits_without_rows_are_refused(workspace: Workspace, dataset: DatasetD
         run_comparison(plan, workspace)
 
 
+def test_predictions_for_other_rows_are_refused(workspace: Workspace, dataset: DatasetDir) -> None:
+    foreign = workspace.path / "foreign.csv"
+    foreign.write_text("id,text\n1,12\n2,13\n")
+    with pytest.raises(DataError, match="no prediction for any row"):
+        run_comparison(plan_of([{"id": "p", "kind": "predictions", "path": str(foreign)}]), workspace)
+
+
+def test_the_time_to_measure_what_was_forgotten_is_a_fixed_cost(
+    workspace: Workspace, dataset: DatasetDir, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = list(dataset.examples("train"))[:4]
+    monkeypatch.setattr("evaluate.forgetting._rows_for", lambda plan, count: rows)
+    found = read_json(run_comparison(plan_of([local(tiny)], forgetting_rows=4), workspace))
+    lines = [line for line in found["fixed_costs"]["items"] if "own families" in line["label"]]
+    assert [line["kind"] for line in lines] == ["evaluation"]
+    assert lines[0]["seconds"] > 0
+
+
 def test_an_unknown_metric_is_refused_before_anything_is_paid(workspace: Workspace, dataset: DatasetDir) -> None:
     with serve_in_thread() as stub, pytest.raises(DataError, match="did you mean 'exact'"):
         run_comparison(plan_of([endpoint(stub.base_url)], metric="exakt"), workspace)

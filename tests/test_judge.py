@@ -126,6 +126,11 @@ def test_agreement_with_people_is_measured_on_the_labelled_pairs(tmp_path: Path)
     assert 0.8 < found["calibration"]["kappa"] < 0.9
 
 
+def test_labels_of_other_rows_are_no_calibration() -> None:
+    with pytest.raises(DataError, match="None of the labelled rows"):
+        judged(longer, LONG_WINS, labels={"elsewhere": "small"})
+
+
 def test_a_faulty_label_names_its_line(tmp_path: Path) -> None:
     labels = tmp_path / "labels.jsonl"
     labels.write_text('{"example_id": "a", "winner": "tie"}\n{"example_id": "b", "winner": "me"}\n', "utf-8")
@@ -140,7 +145,9 @@ def test_judging_an_existing_comparison_extends_its_report(tmp_path: Path) -> No
     lines = [{"system": one.id, **row.model_dump(mode="json")} for one in original.systems for row in one.rows]
     (tmp_path / "scores.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
     written: list[dict[str, Any]] = []
-    judge.add(path, Scripted(longer), "scripted", limit=20, write=written.append)
-    assert written[0]["judge"]["pairs"] == 20
+    judge.add(path, Scripted(longer), "scripted", limit=20, write=written.append, price=lambda used: 0.01)
+    found = written[0]["judge"]
+    assert (found["pairs"], found["pairs_in_all"], found["usd"]) == (20, 40, pytest.approx(0.4))
     assert "What a judge model preferred" in render_html.render(written[0])
+    assert "a sample of" in render_html.render(written[0])
     assert "A judge is not ground truth" in render_md.render(written[0])

@@ -22,7 +22,7 @@ def judge(
     as_json: JsonOption = False,
 ) -> None:
     """Judge the two main systems pairwise and add the outcome to the report."""
-    from evaluate import report
+    from evaluate import cost, prices, report
     from evaluate.compare import render_again
     from evaluate.judge import add
     from evaluate.systems import DEFAULT_URL
@@ -33,7 +33,16 @@ def judge(
     place = workspace_of(workspace)
     path = find_report(place, comparison)
     settings = Settings(base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL, model, api_key_env)
+    sheet = prices.load(workspace=place.path)
     with Endpoint(settings, ReplyCache(place.path / "cache" / "replies")) as endpoint:
-        found = add(path, endpoint, model, labels, limit, lambda made: atomic_write_text(path, report.dumps(made)))
+        found = add(
+            path,
+            endpoint,
+            model,
+            labels,
+            limit,
+            write=lambda made: atomic_write_text(path, report.dumps(made)),
+            price=lambda used: cost.bill(used, model, sheet).usd,
+        )
     render_again(path, place)
     print_json(found) if as_json else print(f"{found['sentence']} {path.with_name('report.html')}")
