@@ -17,6 +17,7 @@ from evaluate.results import Row, SystemResult
 from synth.usage import total
 
 LOWER_IS_BETTER = frozenset({"wer", "cer"})
+MOST_FAMILIES = 100  # of one split; data whose every row is its own family must not make a report of 50,000 tables
 JsonDict = dict[str, Any]
 
 
@@ -211,12 +212,16 @@ def comparison(
 def families(
     systems: Sequence[SystemResult], small: SystemResult, large: SystemResult | None, splits: Sequence[str], seed: int
 ) -> list[JsonDict]:
-    """Per split and family: every system's value, and the main difference with Holm's correction over families."""
+    """Per split and family: every system's value, and the main difference with Holm's correction over these families.
+
+    Of a split with more than MOST_FAMILIES, the most numerous ones.
+    """
     grouped = {system.id: _by_family(system.rows) for system in systems}
     metrics = {system.id: system.metric for system in systems}
     table = []
     for split in splits:
-        names = sorted(family for where, family in grouped[small.id] if where == split)
+        sizes = {family: len(rows) for (where, family), rows in grouped[small.id].items() if where == split}
+        names = sorted(sorted(sizes, key=lambda name: (-sizes[name], name))[:MOST_FAMILIES])
         rows = []
         for name in names:
             here = {system_id: groups.get((split, name), []) for system_id, groups in grouped.items()}
@@ -229,6 +234,11 @@ def families(
             row["p_holm"] = adjusted
         table.extend(rows)
     return table
+
+
+def families_in_all(small: SystemResult, splits: Sequence[str]) -> dict[str, int]:
+    """How many families each split has."""
+    return {split: len({row.family for row in small.rows if row.split == split}) for split in splits}
 
 
 def _by_family(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:

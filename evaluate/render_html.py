@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from evaluate import charts, wording
 from evaluate.audio_metrics import word_diff
+from evaluate.measures import MOST_FAMILIES
 from synth.errors import DataError
 
 JsonDict = dict[str, Any]
@@ -183,6 +184,7 @@ def _context(report: JsonDict) -> JsonDict:
         "pay_back": wording.pay_back(report) if report["large"] else "",
         "slider": _slider(report),
         "family_systems": _family_systems(report),
+        "most_families": MOST_FAMILIES,
         "word_diff": word_diff if metric == "wer" else None,
         "kind_names": ERROR_KIND_NAMES if lower else KIND_NAMES,
         "printed": _printed(items),

@@ -47,6 +47,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> JsonDict:
         "comparisons": _comparisons(results, small, large, splits),
         "baselines": _baselines(results, small, large, primary),
         "families": measures.families(results.systems, small, large, splits, plan.seed),
+        "families_in_all": measures.families_in_all(small, splits),
         "seeds": _seeds(results, splits),
         "format_check": gallery.format_check(results.systems, splits),
         "gallery": gallery.disagreements(small, large, splits) if large else None,

@@ -252,6 +252,18 @@ def test_fifty_thousand_rows_give_a_small_page_that_states_its_counts() -> None:
     assert f"{counts['test']['only_small']:,}" in source
 
 
+def test_data_whose_every_row_is_its_own_family_give_a_table_of_a_hundred() -> None:
+    original = results(("dpo", "large-few"), per_split=150)
+    systems = tuple(
+        one.model_copy(update={"rows": tuple(row.model_copy(update={"family": row.example_id}) for row in one.rows)})
+        for one in original.systems
+    )
+    many = report.build(original.model_copy(update={"systems": systems}))
+    assert [row["split"] for row in many["families"]].count("test") == 100
+    assert many["families_in_all"] == {"test": 150, "test_ood": 75}
+    assert "the 100 most numerous of" in render_html.render(many)
+
+
 def test_cost_per_correct_without_an_upper_bound_is_said_in_words() -> None:
     made = report.build(results(("sft", "large-few"), small="sft", per_split=30))
     made["systems"][0]["cost"]["usd_per_correct_ci95"] = [0.001, None]
