@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import signal
@@ -15,7 +16,9 @@ import pytest
 
 from evaluate.compare import render_again, run_comparison
 from evaluate.plan import Plan, dump_plan
+from studio.cli import app
 from studio.stub_endpoint import StubSettings, serve_in_thread
+from studio.task import KINDS
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, EndpointError, ModelError, RunError
 from synth.example import make_example, user
@@ -127,6 +130,27 @@ def test_views_are_written_again_from_the_report(workspace: Workspace, dataset: 
     (path.parent / "report.html").unlink()
     render_again(path, workspace)
     assert {name: (path.parent / name).read_bytes() for name in kept} == kept
+
+
+def test_the_studio_and_the_command_line_write_the_same_bytes(
+    workspace: Workspace, dataset: DatasetDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Noon(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Noon:
+            return cls(2026, 1, 1, 12, tzinfo=tz)
+
+    monkeypatch.setattr("evaluate.lineage.datetime", Noon)
+    folder = workspace.comparisons / "same"
+    with serve_in_thread(StubSettings(answers=dataset.path / "test.jsonl", accuracy=0.7)) as stub:
+        plan = plan_of([endpoint(stub.base_url), endpoint(stub.base_url, "schema", prompting="schema")])
+        (tmp_path / "plan.yaml").write_text(dump_plan(plan))
+        app(["compare", str(tmp_path / "plan.yaml"), "--id", "same"], standalone_mode=False)
+        by_command = {name: (folder / name).read_bytes() for name in ("report.html", "report.md", "report.json")}
+        # What the studio's page hands to its background task, and what that task does with it.
+        arguments = {"plan": plan.model_dump(mode="json"), "comparison_id": "same"}
+        KINDS["compare"](JobDir(tmp_path / "task"), workspace, arguments)
+    assert {name: (folder / name).read_bytes() for name in by_command} == by_command
 
 
 def test_a_refused_key_ends_in_one_sentence(workspace: Workspace, dataset: DatasetDir) -> None:
