@@ -5,9 +5,13 @@ import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
+from evaluate.plan import Plan
+from recipes.recipe import Recipe
 from studio.cli import app, main
 from synth.dataset import DatasetDir
 from synth.errors import DataError, RecipeError
@@ -130,3 +134,25 @@ def test_columns_of_pictures_are_mapped_headless(
     arguments = ["import", str(tmp_path / "rows.csv"), "-n", "mine", "--modality", "vision", *columns]
     assert "1 rows kept, 0 set aside" in said(capsys, *arguments)
     assert DatasetDir(workspace.datasets / "mine").card.spec["mapping"]["split"] == ""
+
+
+def test_several_seeds_are_trained_in_turn_and_named_for_a_plan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], workspace: Workspace
+) -> None:
+    trained: list[tuple[str | None, int]] = []
+
+    def start(place: Workspace, recipe: Recipe, run_id: str | None = None) -> SimpleNamespace:
+        trained.append((run_id, recipe.seed))
+        return SimpleNamespace(id=run_id, path=place.runs / str(run_id))
+
+    monkeypatch.setattr("studio.jobs.start_training", start)
+    monkeypatch.setattr(
+        "studio.jobs.follow", lambda run, on_event, since=0: SimpleNamespace(verdict="done", sentence="")
+    )
+    app(["train", "starter-text-sft", "data.dataset=d", "seed=4", "--id", "x", "--seeds", "3"], standalone_mode=False)
+    assert trained == [("x-s4", 4), ("x-s5", 5), ("x-s6", 6)]
+    plan = yaml.safe_load("".join(capsys.readouterr().out.partition("systems:")[1:]))
+    systems = Plan.model_validate({"dataset": "d", **plan}).systems
+    assert [(s.adapter, s.train_seed, s.seed_group) for s in systems] == [(f"x-s{n}", n, "x") for n in (4, 5, 6)]
+    with pytest.raises(RecipeError, match="in turn"):
+        app(["train", "starter-text-sft", "--seeds", "2", "--detach"], standalone_mode=False)

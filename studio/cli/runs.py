@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
+from synth.errors import RecipeError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from recipes.run import Run
 
 runs_app = typer.Typer(no_args_is_help=True, help="List, watch, stop and resume trainings.")
@@ -27,10 +30,16 @@ def train(
     run_id: Annotated[str, typer.Option("--id", help="Name of the run; made up when empty")] = "",
     detach: Annotated[bool, typer.Option(help="Start it and return at once")] = False,
     preflight: Annotated[bool, typer.Option("--preflight", help="Only check: memory, time, masks, gradients")] = False,
+    seeds: Annotated[int, typer.Option(help="Train this many times, with seeds from the recipe's on", min=1)] = 1,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a model. It runs in its own process; Ctrl-C asks it to save and stop."""
+    if seeds > 1:
+        if detach or preflight:
+            raise RecipeError("Several seeds are trained in turn and watched.", "Leave out --detach and --preflight.")
+        _train_seeds(recipe, overrides or [], run_id, seeds, workspace, as_json)
+        return
     from recipes.recipe import load_recipe
     from studio import jobs
 
@@ -44,6 +53,28 @@ def train(
         _show_preflight(run, as_json)
     else:
         _watch(run, as_json)
+
+
+def _train_seeds(
+    recipe: str, overrides: list[str], name: str, seeds: int, workspace: Path | None, as_json: bool
+) -> None:
+    """Train one after another, and print how a plan names the systems whose spread a comparison shows."""
+    from recipes.recipe import load_recipe
+    from studio import jobs
+
+    chosen, trained = load_recipe(recipe, overrides), []
+    for seed in range(chosen.seed, chosen.seed + seeds):
+        once = chosen.model_copy(update={"seed": seed})
+        run = jobs.start_training(workspace_of(workspace), once, f"{name}-s{seed}" if name else None)
+        trained.append((seed, run.id))
+        if _watch(run, as_json) != "done":
+            return
+    if not as_json:
+        print("\nFor a plan; its report gives the mean and spread over these seeds:\nsystems:")
+        for seed, run_id in trained:
+            group = name or trained[0][1]
+            print(f"  - {{id: s{seed}, model: {chosen.base_model}, adapter: {run_id}, ", end="")
+            print(f"train_seed: {seed}, seed_group: {group}}}")
 
 
 def _show_preflight(run: Run, as_json: bool) -> None:
@@ -73,8 +104,8 @@ def _show_preflight(run: Run, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _watch(run: Run, as_json: bool, since: int = 0) -> None:
-    """Show a run until it ends; Ctrl-C asks it to stop and keeps watching until it has saved."""
+def _watch(run: Run, as_json: bool, since: int = 0) -> str:
+    """Show a run until it ends, and say how; Ctrl-C asks it to stop and keeps watching until it has saved."""
     from studio import jobs
     from studio.terminal import ProgressLine
 
@@ -98,6 +129,7 @@ def _watch(run: Run, as_json: bool, since: int = 0) -> None:
             print(f"Go on with: smolstudio runs resume {run.id}")
     if ended.verdict == "failed":
         raise typer.Exit(1)
+    return ended.verdict
 
 
 @runs_app.command(name="list")
