@@ -1,6 +1,7 @@
 """plan.yaml: which systems answer which rows, how they are prompted, and what the machine costs.
 
     smolstudio compare plan.yaml
+    python -m evaluate.plan          # the tables of docs/plan.md
 
 Reads, checks and writes plans; runs nothing. API keys are named, never written down.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from synth.strict import read_yaml, validated
 
@@ -26,14 +27,19 @@ class SystemPlan(_Frozen):
 
     id: SystemId = Field(description="Short name, also the name of its file of predictions.")
     label: str = Field(default="", description="Name in tables; the id when empty.")
-    kind: Literal["local", "endpoint", "predictions"] = "local"
+    kind: Literal["local", "endpoint", "predictions"] = Field(
+        default="local", description="A model here, a model behind an OpenAI-compatible endpoint, or a file of answers."
+    )
     model: str = Field(default="", description="Starter, hub id or folder (local); model name (endpoint).")
     revision: str | None = Field(default=None, description="Pinned revision of a hub model.")
     adapter: str | None = Field(default=None, description="Run id or adapter folder (local).")
-    prompting: Literal["zero_shot", "few_shot", "schema"] = "zero_shot"
+    prompting: Literal["zero_shot", "few_shot", "schema"] = Field(
+        default="zero_shot",
+        description="The row's prompt alone, after worked examples, or with a JSON schema of the answer.",
+    )
     shots: int = Field(default=4, ge=1, le=64, description="Examples from the train split when prompting is few_shot.")
     instruction: str = Field(default="", description="System message put before every prompt; empty = none.")
-    max_new_tokens: int = Field(default=256, ge=1, le=32_768)
+    max_new_tokens: int = Field(default=256, ge=1, le=32_768, description="Longest reply; a longer one is cut.")
     batch_size: int | None = Field(
         default=None, ge=1, le=4096, description="Rows answered at once; automatic when empty."
     )
@@ -90,26 +96,30 @@ class Machine(_Frozen):
 class Plan(_Frozen):
     """A comparison: dataset by systems by prices."""
 
-    version: Literal[1] = 1
+    version: Literal[1] = Field(default=1, description="Of this format.")
     name: str = Field(default="comparison", description="Used in the comparison's id and title.")
     dataset: str = Field(description="Dataset name in the workspace, or a folder.")
-    splits: tuple[Literal["train", "val", "test", "test_ood"], ...] = Field(default=("test", "test_ood"), min_length=1)
-    systems: tuple[SystemPlan, ...] = Field(min_length=1)
+    splits: tuple[Literal["train", "val", "test", "test_ood"], ...] = Field(
+        default=("test", "test_ood"),
+        min_length=1,
+        description="Splits to answer; with `val` too, a cascade threshold is chosen there.",
+    )
+    systems: tuple[SystemPlan, ...] = Field(min_length=1, description="Who answers.")
     small: str = Field(default="", description="Id of the system under test; the last with an adapter when empty.")
     large: str = Field(default="", description="Id of the system to replace; the last of the others when empty.")
     margin: float = Field(
         default=0.02, ge=0, le=0.5, description="Largest loss still called 'not worse' (0.02 = 2 points)."
     )
     metric: str = Field(default="auto", description="Scorer for all rows; auto = each row's own.")
-    machine: Machine = Machine()
+    machine: Machine = Field(default=Machine(), description="What the machine of the local systems costs.")
     prices: str | None = Field(default=None, description="Price sheet to use instead of the shipped one.")
-    monthly_volumes: tuple[int, ...] = Field(
+    monthly_volumes: tuple[PositiveInt, ...] = Field(
         default=(10_000, 100_000, 1_000_000), description="Requests per month in the report."
     )
     forgetting_rows: int = Field(
         default=0, ge=0, le=100_000, description="Rows of the base's own families; 0 = not measured."
     )
-    seed: int = 0
+    seed: int = Field(default=0, description="Of worked examples, drawn rows and resampling.")
     max_rows: int | None = Field(
         default=None, ge=1, description="Rows of each split, drawn with the seed; all when empty."
     )
@@ -154,3 +164,43 @@ def dump_plan(plan: Plan) -> str:
 
     kept: dict[str, Any] = plan.model_dump(mode="json", exclude_defaults=True)
     return yaml.safe_dump({"version": plan.version, **kept}, sort_keys=False, allow_unicode=True)
+
+
+def tables() -> str:
+    """Every key of a plan with its kind, default and meaning, as Markdown."""
+    parts = []
+    for title, model in (("The plan", Plan), ("One of `systems`", SystemPlan), ("`machine`", Machine)):
+        rows = [f"## {title}", "", "| key | kind | default | meaning |", "|---|---|---|---|"]
+        for name, schema in model.model_json_schema()["properties"].items():
+            info = model.model_fields[name]
+            default = "required" if info.is_required() else _shown(info.default)
+            rows.append(f"| `{name}` | {_kind(schema)} | {default} | {info.description or ''} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """A JSON schema's type in words."""
+    if "anyOf" in schema:
+        return " or ".join(_kind(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "$ref" in schema:
+        return "see below"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "array":
+        return f"list of: {_kind(schema['items'])}"
+    return {"string": "text", "integer": "whole number", "number": "number"}[schema["type"]]
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, BaseModel):
+        return "see below"
+    if default is None or default == "":
+        return "empty"
+    return f"`{', '.join(map(str, default))}`" if isinstance(default, tuple) else f"`{default}`"
+
+
+if __name__ == "__main__":
+    print(tables(), end="")

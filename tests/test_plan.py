@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluate.plan import Plan, dump_plan, load_plan
+from evaluate.plan import Plan, dump_plan, load_plan, tables
 from synth.errors import RecipeError
 
 TWO = [
@@ -42,6 +42,7 @@ def test_every_fault_is_named_at_once_with_a_suggestion(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"small": "nobody"}, "no system has the id 'nobody'"),
+        ({"monthly_volumes": [0]}, "monthly_volumes.0"),
         ({"systems": [TWO[0], TWO[0]]}, "ids must differ: tuned"),
         ({"small": "big", "large": "big"}, "must be two systems"),
         ({"systems": [{"id": "x", "kind": "predictions"}]}, "needs `path`"),
@@ -70,3 +71,12 @@ def test_roles_default_to_the_last_tuned_and_the_last_untuned_system() -> None:
     assert Plan.model_validate({"dataset": "d", "systems": TWO}).roles() == ("tuned", "big")
     assert Plan.model_validate({"dataset": "d", "systems": TWO[1:]}).roles() == ("big", None)
     assert Plan.model_validate({"dataset": "d", "systems": TWO, "large": "tuned"}).roles() == ("big", "tuned")
+
+
+def test_the_document_on_plans_has_every_key_and_an_example_that_can_be_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "plan.md").read_text("utf-8")
+    assert text.endswith(tables()), "run `python -m evaluate.plan` and put its tables into docs/plan.md"
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    plan = load_plan(write(tmp_path, example))
+    assert plan.roles() == ("tuned", "gpt-few")
+    assert all(line.split(" | ")[-1] != " |" for line in tables().splitlines()), "every key is described"
