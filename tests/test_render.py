@@ -76,6 +76,68 @@ def test_every_figure_names_a_place_that_exists_in_the_embedded_report() -> None
         look_up(data, path or "")
 
 
+class Untraced(HTMLParser):
+    """Words with digits that stand under no element which names its source, names from data left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[tuple[str, bool]] = []
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        traced = "data-from" in named or "data" in (named.get("class") or "").split()
+        if tag not in ("meta", "img", "input", "br"):
+            self.open.append((tag, traced or tag in ("style", "script", "title")))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if re.search(r"\d", data) and not any(traced for _, traced in self.open):
+            self.found.append(" ".join(data.split()))
+
+
+SPEECH = {
+    "words": 100,
+    "substitutions": 7,
+    "deletions": 3,
+    "insertions": 2,
+    "worst": [["left", 4, 20]],
+    "confusions": [],
+    "rate": 0.12,
+    "entities": {"name": {"spoken": 9, "missed": 2}},
+    "entity_error_rate": 2 / 9,
+    "conditions": {"noise: none": {"n": 60, "words": 100, "rate": 0.12}},
+}
+
+
+def test_no_figure_stands_without_its_place() -> None:
+    full = results(("base", "sft", "dpo", "large-few", "mini"), large="mini", per_split=120)
+    seeds = tuple(
+        one.model_copy(update={"seed_group": "g", "train_seed": number}) for number, one in enumerate(full.systems)
+    )
+    agreement = {"n": 40, "share": 0.9, "ci95": [0.8, 0.95], "kappa": 0.7}
+    judged = {"model": "j", "pairs": 40, "pairs_in_all": 90, "judged": 39, "small_wins": 20, "large_wins": 10}
+    judged |= {"ties_or_flips": 9, "ahead": 0.2, "ci95": [0.1, 0.3], "verdict": "BETTER", "sentence": "s", "usd": 0.3}
+    judged |= {"agreement_of_orders": agreement, "first_position_wins": 0.5, "suspicious_pairs": 1}
+    judged |= {"ahead_without_suspicious": 0.2, "calibration": agreement}
+    made = report.build(full.model_copy(update={"systems": seeds, "speech": {"dpo": {"test": SPEECH}}}))
+    source = render_html.render({**made, "judge": judged})
+    for _, attrs in tags(source):
+        if "data-from" in attrs:
+            look_up(embedded(source), attrs["data-from"] or "")
+    parser = Untraced()
+    parser.feed(source)
+    prose = r"95 % intervals?|per 1,000|p50 / p95|80 % power|\(3,600 ×|above 100 %|730 hours|90 days|50 % would"
+    assert len(parser.found) > 8
+    assert [text for text in parser.found if re.search(r"\d", re.sub(prose, "", text))] == []
+
+
 def test_shown_scores_are_those_of_their_place() -> None:
     pairs = re.findall(r'<span data-from="(systems/\d+/splits/\w+/value)">([\d.]+)\xa0%</span>', page())
     assert len(pairs) >= 12
