@@ -63,9 +63,9 @@ def _offer_again(param: str, job: JobDir) -> None:
 def ready(dataset: str) -> None:
     """Say that a dataset was made, with the ways to its rows and on to training."""
     st.success(f"{ui.inert(dataset)} is ready.", icon=":material/check_circle:")
-    left, right = st.columns(2)
+    line = st.container(horizontal=True)
     task = ui.task_param()
-    if left.button("Look at the rows", icon=":material/table_rows:"):
+    if line.button("Look at the rows", icon=":material/table_rows:"):
         st.switch_page("views/data.py", query_params={**task, "tab": "browse", "dataset": dataset})
-    if right.button("Train on it", type="primary", icon=":material/arrow_forward:", key="ready.train"):
+    if line.button("Train on it", type="primary", icon=":material/arrow_forward:", key="ready.train"):
         st.switch_page("views/train.py", query_params={**task, "dataset": dataset})

@@ -111,7 +111,11 @@ def _as_yaml(label: str, value: Any, key: str, help_text: str | None) -> Any:
 
 
 def form(
-    model: type[BaseModel], values: Mapping[str, Any], prefix: str, skip: frozenset[str] = frozenset()
+    model: type[BaseModel],
+    values: Mapping[str, Any],
+    prefix: str,
+    skip: frozenset[str] = frozenset(),
+    nested: bool = False,
 ) -> dict[str, Any]:
     """Draw every field of a model, advanced ones behind a fold; returns the values by name, nested like the model."""
     result: dict[str, Any] = {}
@@ -122,11 +126,12 @@ def form(
         if section := is_section(info):
             with st.expander(info.title or name, icon=":material/tune:"):
                 st.caption(info.description or "")
-                result[name] = form(section, values.get(name) or default_of(info) or {}, f"{prefix}.{name}")
+                within = values.get(name) or default_of(info) or {}
+                result[name] = form(section, within, f"{prefix}.{name}", nested=True)
     if folded:
-        with st.expander("Advanced", icon=":material/tune:") if prefix.count(".") == 0 else st.container():
-            if prefix.count("."):
-                st.caption("Advanced")
+        if nested:
+            st.caption("Advanced")  # a fold cannot hold another
+        with st.container() if nested else st.expander("Advanced", icon=":material/tune:"):
             _grid(folded, values, prefix, result)
     return result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from studio import ui
 from synth.example import AudioPart, Example, ImagePart, media_parts
@@ -12,9 +13,10 @@ from synth.example import AudioPart, Example, ImagePart, media_parts
 ReadMedia = Callable[[str], bytes]
 
 
-def show_example(example: Example, read: ReadMedia, details: bool = False) -> None:
-    """A row in a frame; `read` gives the bytes of a medium by its relative path."""
-    with st.container(border=True):
+def show_example(example: Example, read: ReadMedia, details: bool = False) -> DeltaGenerator:
+    """A row in a frame, which is returned; `read` gives the bytes of a medium by its relative path."""
+    frame = st.container(border=True)
+    with frame:
         st.caption(f"{ui.inert(example.family)} · {ui.inert(example.split)} · {ui.inert(example.template)}")
         for part in media_parts(example):
             if isinstance(part, ImagePart):
@@ -31,3 +33,4 @@ def show_example(example: Example, read: ReadMedia, details: bool = False) -> No
         if details:
             with st.expander("Where it comes from", icon=":material/account_tree:"):
                 st.json({"id": example.id, "scorer": example.scorer, "answer": example.answer, **example.source})
+    return frame

@@ -129,9 +129,10 @@ def _ask() -> None:
     if dataset is None:
         return
     plan = _plan(dataset)
-    left, right = st.columns(2)
-    left.download_button("Download plan", dump_plan(plan), "plan.yaml", icon=":material/download:")
-    if right.button("Compare", type="primary", icon=":material/balance:"):
+    line = st.container(horizontal=True)
+    start = line.button("Compare", type="primary", icon=":material/balance:")
+    line.download_button("Download plan", dump_plan(plan), "plan.yaml", icon=":material/download:")
+    if start:
         comparison_id = f"{dataset.name}-{ui.draft_token('compare')}"
         arguments = {"plan": plan.model_dump(mode="json"), "comparison_id": comparison_id}
         job = jobs.start_task(ui.workspace(), "compare", arguments, f"compare-{comparison_id}")
@@ -158,11 +159,12 @@ with ui.sentences():
         ui.set_params(job=None, comparison=str(made["comparison"]))
     going, comparison = ui.param("job"), ui.param("comparison")
     if going or comparison:
-        if st.button("New comparison", icon=":material/add:"):
+        line = st.container(horizontal=True)
+        if line.button("New comparison", icon=":material/add:"):
             ui.set_params(job=None, **dict.fromkeys(verdict.PARAMS))
             st.rerun()
         if comparison and not going:
-            verdict.show(comparison)
+            verdict.show(comparison, line)
     else:
         _ask()
         _earlier()

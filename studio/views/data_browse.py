@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import streamlit as st
@@ -18,6 +19,8 @@ from synth.review import STATES, Reviews, states
 PAGE = 20
 STANDINGS = {"": "All rows", "open": "Not reviewed", **{state: state.capitalize() for state in STATES}}
 ROW_PARAMS = ("row", "page")
+MOST_CHARACTERS = 5000
+"""Of a rejected row that are shown."""
 
 
 def pick_dataset() -> DatasetDir | None:
@@ -53,24 +56,19 @@ def _page(dataset: DatasetDir, split: str, rows: Rows, filtered: bool, reviews: 
         if split == "rejected":
             with st.container(border=True):
                 st.markdown(f":material/block: **{ui.inert(value.get('reason', ''))}**")
-                st.json(value.get("row", {}), expanded=False)
+                row = json.dumps(value.get("row", {}), ensure_ascii=False)
+                st.code(row[:MOST_CHARACTERS], language=None, wrap_lines=True)
         else:
             _row(dataset, Example.model_validate(value), reviews, f"open.{place}")
 
 
 def _row(dataset: DatasetDir, original: Example, reviews: Reviews, key: str) -> None:
     trail = reviews.trail(original.id)
-    show_example(data_review.current(original, trail).row, data_review.reader(dataset), details=True)
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    left.caption(data_review.standing_line(trail))
-    with right:
-        st.button(
-            "Review",
-            key=key,
-            icon=":material/rate_review:",
-            on_click=ui.set_params,
-            kwargs={"row": original.id},
-        )
+    frame = show_example(data_review.current(original, trail).row, data_review.reader(dataset), details=True)
+    with frame, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(data_review.standing_line(trail), width="content")
+        icon = ":material/rate_review:"
+        st.button("Review", key=key, icon=icon, on_click=ui.set_params, kwargs={"row": original.id})
 
 
 def render() -> None:
@@ -83,13 +81,10 @@ def render() -> None:
     if not splits:
         ui.empty("No row", "This dataset holds neither kept nor rejected rows.")
         return
-    if not row_id:
-        counts = {**card.splits, "rejected": sum(card.rejected.values())}
-        for column, name in zip(st.columns(len(splits)), splits, strict=True):
-            column.metric(name, f"{counts[name]:,}")
+    counts = {**card.splits, "rejected": sum(card.rejected.values())}
     left, middle, right = st.columns([1, 2, 1], vertical_alignment="bottom")
     with left:
-        split = address.menu("Split", splits, "split", ROW_PARAMS)
+        split = address.menu("Split", splits, "split", ROW_PARAMS, lambda name: f"{name}: {counts[name]:,} rows")
     with middle:
         query = address.text("Search", "q", ROW_PARAMS, "text in question, answer, family or id")
     standing = ""
@@ -102,10 +97,11 @@ def render() -> None:
     if row_id and split != "rejected":
         data_review.render(dataset, split, rows, row_id, reviews)
         return
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    left.caption(f"{data_review.counts_line(dataset, reviews)} · open a row with **Review** to decide about it")
-    if right.button("Train on it", type="primary", icon=":material/arrow_forward:"):
-        st.switch_page("views/train.py", query_params={**ui.task_param(), "dataset": dataset.name})
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        line = f"{data_review.counts_line(dataset, reviews)} · open a row with **Review** to decide about it"
+        st.caption(line, width="content")
+        if st.button("Train on it", type="primary", icon=":material/arrow_forward:"):
+            st.switch_page("views/train.py", query_params={**ui.task_param(), "dataset": dataset.name})
     if made := following.outcome("made"):
         following.ready(str(made["dataset"]))
     data_review.summary(dataset, reviews)

@@ -69,13 +69,16 @@ def render() -> None:
     """The tab."""
     key = address.tabs("Kind", list(GENERATORS), "task", lambda k: GENERATORS[k].title)
     st.caption(GENERATORS[key].about)
-    if made := following.outcome("job"):
-        following.ready(str(made["dataset"]))
     left, right = st.columns([3, 2], gap="large")
-    with left, ui.sentences():
-        values = _settings(key)
-        _start(key, values)
+    values: dict[str, Any] | None = None
+    with left:
+        with ui.sentences():
+            values = _settings(key)
+            _start(key, values)
+        if made := following.outcome("job"):
+            following.ready(str(made["dataset"]))
     with right:
         st.markdown("##### What it will look like")
         with ui.sentences():
-            _preview(key, values)
+            if values is not None:
+                _preview(key, values)

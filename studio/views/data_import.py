@@ -109,13 +109,14 @@ def render() -> None:
     )
     card = ui.chosen_card()
     modality = address.tabs("Kind", MODALITIES, "modality", KINDS.__getitem__, card.modality if card else "")
+    with ui.sentences():
+        source = _source(modality)
+        if source is None:
+            ui.empty("What it can read", HELP[modality])
+        else:
+            mapping = _mapping(modality, source)
+            name = st.text_input("Name of the dataset", "my-data")
+            if st.button("Import", type="primary", icon=":material/upload:"):
+                _start(modality, source, name, mapping)
     if made := following.outcome("imported"):
         _report(made)
-    source = _source(modality)
-    if source is None:
-        ui.empty("What it can read", HELP[modality])
-        return
-    mapping = _mapping(modality, source)
-    name = st.text_input("Name of the dataset", "my-data")
-    if st.button("Import", type="primary", icon=":material/upload:"):
-        _start(modality, source, name, mapping)

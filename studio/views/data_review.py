@@ -155,19 +155,19 @@ def _walk(dataset: DatasetDir, rows: Rows, row_id: str, reviews: Reviews) -> str
     place = rows.ids.index(row_id) if row_id in rows.ids else None
     before = rows.ids[place - 1] if place else None
     after = rows.ids[place + 1] if place is not None and place + 1 < len(rows.ids) else None
-    back, previous, following, note = st.columns([1.4, 1, 1, 3], vertical_alignment="center")
-    back.button("Back to the rows", on_click=ui.set_params, kwargs={"row": None}, icon=":material/arrow_back:")
-    for column, label, target, icon in (
-        (previous, "Previous", before, ":material/chevron_left:"),
-        (following, "Next", after, ":material/chevron_right:"),
+    line = st.container(horizontal=True, vertical_alignment="center")
+    line.button("Back to the rows", on_click=ui.set_params, kwargs={"row": None}, icon=":material/arrow_back:")
+    for label, target, icon in (
+        ("Previous", before, ":material/chevron_left:"),
+        ("Next", after, ":material/chevron_right:"),
     ):
-        column.button(
+        line.button(
             label, on_click=ui.set_params, kwargs={"row": target}, disabled=target is None, icon=icon, key=f"go.{label}"
         )
     where = (
         f"row {place + 1:,} of {len(rows.ids):,}" if place is not None else f"not among the {len(rows.ids):,} chosen"
     )
-    note.caption(f"{where} · {counts_line(dataset, reviews)}")
+    line.caption(f"{where} · {counts_line(dataset, reviews)}")
     return after
 
 

@@ -62,13 +62,13 @@ def _phases(run: Run, status: Status) -> None:
 
 def _buttons(run: Run, status: Status) -> None:
     task = ui.task_param()
-    first, second, third, _ = st.columns(4)
+    line = st.container(horizontal=True)
     if status in ACTIVE:
-        if first.button("Stop and save", icon=":material/stop_circle:", key="stop"):
+        if line.button("Stop and save", icon=":material/stop_circle:", key="stop"):
             run.request_stop()
             ui.flash("It will save and stop")
             st.rerun()
-        with second.popover("Discard", icon=":material/delete_sweep:"):
+        with line.popover("Discard", icon=":material/delete_sweep:"):
             st.markdown("Stop without saving, and forget the checkpoints. This cannot be undone.")
             if st.button("Stop and discard", key="discard"):
                 run.request_stop(discard=True)
@@ -76,13 +76,13 @@ def _buttons(run: Run, status: Status) -> None:
                 st.rerun()
         return
     dataset = {"dataset": run.recipe.data.dataset}
-    if status == "done" and first.button("Compare", type="primary", icon=":material/arrow_forward:", key="compare"):
+    if status == "done" and line.button("Compare", type="primary", icon=":material/arrow_forward:", key="compare"):
         st.switch_page("views/compare.py", query_params={**task, **dataset, "run": run.id})
     if status in ("stopped", "failed", "lost"):
-        _resume(run, first)
-    if second.button("Clone and change", icon=":material/content_copy:", key="clone"):
+        _resume(run, line)
+    if line.button("Clone and change", icon=":material/content_copy:", key="clone"):
         st.switch_page("views/train.py", query_params={**task, **dataset, "clone": run.id})
-    if third.button("Delete", icon=":material/delete:", key="delete", help="It goes to the trash; you can undo that."):
+    if line.button("Delete", icon=":material/delete:", key="delete", help="It goes to the trash; you can undo that."):
         name = trash.delete_run(ui.workspace(), run)
         ui.set_params(run=None, over=None, deleted=name)
         st.rerun()
@@ -139,7 +139,7 @@ def _curves(runs: Sequence[Run]) -> None:
         if position % 2 == 0:
             columns = st.columns(2)
         with columns[position % 2]:
-            st.markdown(f"**{CURVES[key]}**")
+            st.markdown(f"**{CURVES[key]}** :gray[by step]")
             _chart(frame)
 
 
@@ -153,13 +153,13 @@ def _chart(frame: pd.DataFrame) -> None:
     several = len(parts) > 1
     colors = {"domain": [str(name) for name in frame.columns], "range": list(ui.PALETTE[: len(parts)])}
     encoding = {
-        "x": {"field": "step", "type": "quantitative", "axis": {"grid": False, "tickMinStep": 1}},
+        "x": {"field": "step", "type": "quantitative", "title": None, "axis": {"grid": False, "tickMinStep": 1}},
         "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}},
         "color": {
             "field": "run",
             "type": "nominal",
             "scale": colors,
-            "legend": {"orient": "bottom", "title": None} if several else None,
+            "legend": {"orient": "top", "title": None} if several else None,
         },
         "tooltip": [{"field": name} for name in ("run", "step", "value")],
     }

@@ -52,15 +52,16 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
         raise DataError(f"There is no recipe for {dataset.modality} yet.", "Choose a dataset of another kind.")
     labels = list(fitting)
     preset = labels.index(card.recipe) if card.recipe in fitting and not ui.param("clone") else 0
-    left, middle, right = st.columns(3)
+    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
     label = left.selectbox("Recipe", labels, preset, help="A starting point; every setting can be changed below.")
-    upload = right.file_uploader("… or a recipe file", ["yaml", "yml"])
+    with right.popover("Recipe from a file", icon=":material/upload_file:"):
+        upload = st.file_uploader("Recipe, as the download below writes it", ["yaml", "yml"])
     recipe = load_recipe(yaml.safe_load(upload.getvalue()) or {}) if upload else fitting[label]
     values = recipe.model_dump(mode="json")
     models = model_choices(dataset.modality)
     names = list(dict.fromkeys([values["base_model"], *models]))
     values["base_model"] = middle.selectbox("Model", names, 0, accept_new_options=True, help=model_facts(names[0]))
-    middle.caption(ui.inert(model_facts(values["base_model"])))
+    st.caption(ui.inert(model_facts(values["base_model"])))
     values["data"]["dataset"] = dataset.name
     if recipe.objective == "dpo":
         done = [run.id for run in tuned(ui.workspace(), dataset.modality) if run.recipe.objective == "sft"]
@@ -95,12 +96,13 @@ def _start(recipe: Recipe, key: str) -> None:
     """Preflight and start; both concern the run that this draft stands for, so two clicks or tabs start one run."""
     run_id = f"{recipe.name}-{recipe_hash(recipe)[:6]}-{ui.draft_token(key)}"
     run = Run(ui.workspace().runs / run_id)
-    left, middle, right = st.columns(3)
-    left.download_button("Download recipe", dump_recipe(recipe), f"{recipe.name}.yaml", icon=":material/download:")
+    line = st.container(horizontal=True)
+    start = line.button("Start training", type="primary", icon=":material/play_arrow:")
     help_text = "Loads the model and takes two real steps: memory, time, masks, gradients. Nothing is kept of them."
-    if middle.button("Preflight", icon=":material/fact_check:", help=help_text):
+    if line.button("Preflight", icon=":material/fact_check:", help=help_text):
         jobs.start_training(ui.workspace(), recipe, run_id, check_only=True)
-    if right.button("Start training", type="primary", icon=":material/play_arrow:"):
+    line.download_button("Download recipe", dump_recipe(recipe), f"{recipe.name}.yaml", icon=":material/download:")
+    if start:
         if run.path.exists() and run.status() == "stopped":
             jobs.resume_training(run)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from studio import address, disagreements, ui
 from studio.disagreements import Case
@@ -26,38 +27,36 @@ REPORT_PX = 1600
 PAGE = 10
 
 
-def show(comparison: str) -> None:
-    """The comparison of that id; a sentence when it has no report."""
+def show(comparison: str, line: DeltaGenerator) -> None:
+    """The comparison of that id, with its buttons on `line`; a sentence when it has no report."""
     folder = ui.workspace().comparisons / comparison
     if Path(comparison).name != comparison or not (folder / "report.json").is_file():
         ui.show_error(f"The comparison '{comparison}' has no report yet.", "Run it again: answers so far are kept.")
         return
-    _take_along(folder)
+    _take_along(folder, line)
     if address.tabs("Show", list(PARTS), "part", PARTS.__getitem__) == "rows":
         _rows(folder)
     else:
-        st.caption("The sliders under **Cost and pay-back** price it anew as you move them.")
+        st.caption(
+            "The sliders under **Cost and pay-back** price it anew as you move them. For a PDF: **Print or save as "
+            "PDF** below, then *Save as PDF* as the printer."
+        )
         st.iframe(folder / "report.html", height=REPORT_PX)
 
 
-def _take_along(folder: Path) -> None:
-    *columns, last = st.columns(len(FILES) + 1)
-    for column, (name, mime) in zip(columns, FILES.items(), strict=True):
+def _take_along(folder: Path, line: DeltaGenerator) -> None:
+    for name, mime in FILES.items():
         file = folder / name
         if file.is_file():
             label = f"Download {file.suffix[1:].upper()}"
-            column.download_button(label, file.read_bytes(), name, mime, icon=":material/download:", on_click="ignore")
+            line.download_button(label, file.read_bytes(), name, mime, icon=":material/download:", on_click="ignore")
     help_text = "Prices change: take those of Settings as they are now. Accuracy stays as it was measured."
-    if last.button("Price again", icon=":material/payments:", help=help_text):
+    if line.button("Price again", icon=":material/payments:", help=help_text):
         from evaluate.compare import render_again
 
         render_again(folder / "report.json", ui.workspace(), reprice=True)
         ui.flash("Priced as Settings has it now")
         st.rerun()
-    st.caption(
-        "For a PDF: **Print or save as PDF** at the top of the report, then choose *Save as PDF* as the printer. "
-        "It is laid out for paper."
-    )
 
 
 def _rows(folder: Path) -> None:
