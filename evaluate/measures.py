@@ -236,6 +236,30 @@ def families(
     return table
 
 
+def family_counts(table: Sequence[JsonDict]) -> JsonDict:
+    """Per split: families where the small system is ahead, level, behind, and for how many Holm's p is below 0.05.
+
+    `mean_delta` weighs each family alike; the difference of the split weighs each row alike. A mean over families is
+    no mean over rows.
+    """
+    found: JsonDict = {}
+    for split in dict.fromkeys(row["split"] for row in table):
+        rows = [row for row in table if row["split"] == split and row["delta"] is not None]
+        if not rows:
+            continue
+        sure = [row for row in rows if row["p_holm"] is not None and row["p_holm"] < 0.05]
+        found[split] = {
+            "compared": len(rows),
+            "ahead": sum(row["delta"] > 0 for row in rows),
+            "level": sum(row["delta"] == 0 for row in rows),
+            "behind": sum(row["delta"] < 0 for row in rows),
+            "surely_ahead": sum(row["delta"] > 0 for row in sure),
+            "surely_behind": sum(row["delta"] < 0 for row in sure),
+            "mean_delta": float(np.mean([row["delta"] for row in rows])),
+        }
+    return found
+
+
 def families_in_all(small: SystemResult, splits: Sequence[str]) -> dict[str, int]:
     """How many families each split has."""
     return {split: len({row.family for row in small.rows if row.split == split}) for split in splits}

@@ -110,7 +110,12 @@ def _families(report: JsonDict) -> list[str]:
                 "–" if family["p_holm"] is None else f"{family['p_holm']:.2g}",
             ]
         )
-    return table(["Family", "split", "rows", "small", "large", "ahead by", "p (Holm)"], rows)
+    counts = [
+        f"- {split}: ahead in {c['ahead']}, level in {c['level']}, behind in {c['behind']} of {c['compared']} "
+        f"families; mean over families {points(c['mean_delta'])}"
+        for split, c in report["family_counts"].items()
+    ]
+    return [*counts, "", *table(["Family", "split", "rows", "small", "large", "ahead by", "p (Holm)"], rows)]
 
 
 def _judge(judge: JsonDict) -> str:

@@ -60,6 +60,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> JsonDict:
         "notes": list(results.notes),
         "provenance": _provenance(results),
     }
+    report["family_counts"] = measures.family_counts(report["families"])
     _price(report, prices)
     _add_joint(report, results, prices)
     if large is not None:

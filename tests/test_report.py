@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from plausible import results
 
-from evaluate import report, stats
+from evaluate import measures, report, stats
 from evaluate.measures import LOWER_IS_BETTER
 from evaluate.plan import Machine
 from evaluate.prices import PriceRow, PriceSheet, load
@@ -188,6 +188,26 @@ def test_test_and_held_out_families_are_never_mixed() -> None:
 def test_family_p_values_are_corrected_within_each_split() -> None:
     rows = [row for row in built()["families"] if row["split"] == "test"]
     assert [row["p_holm"] for row in rows] == pytest.approx(stats.holm([row["p"] for row in rows]))
+
+
+def test_families_won_and_lost_are_counted_and_their_mean_is_no_mean_over_rows() -> None:
+    made = built()
+    rows = [row for row in made["families"] if row["split"] == "test"]
+    counts = made["family_counts"]["test"]
+    assert counts["ahead"] + counts["level"] + counts["behind"] == counts["compared"] == len(rows)
+    assert counts["ahead"] == sum(row["delta"] > 0 for row in rows)
+    assert counts["surely_ahead"] == sum(row["delta"] > 0 and row["p_holm"] < 0.05 for row in rows)
+    outcomes = ((0.4, 0.01), (-0.1, 0.5), (0.0, None), (None, None))
+    uneven = [{"split": "test", "delta": delta, "p_holm": p} for delta, p in outcomes]
+    assert measures.family_counts(uneven)["test"] == {
+        "compared": 3,
+        "ahead": 1,
+        "level": 1,
+        "behind": 1,
+        "surely_ahead": 1,
+        "surely_behind": 0,
+        "mean_delta": pytest.approx(0.1),
+    }
 
 
 def test_baselines_list_every_prompt_of_the_large_model_and_mark_the_strongest() -> None:
