@@ -13,15 +13,14 @@ from recipes import audio_answers, audio_dpo, audio_sft, models, preference
 from recipes.listeners import listener, noted_window
 from recipes.options import Dpo
 from recipes.pairs import trl_options
-from recipes.recipe import load_recipe
 from recipes.rows import TokenRow
-from recipes.run import Run, Stopped
+from recipes.run import Run
 from synth.errors import DataError
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
-from tests.tiny_audio import tiny_speech_model, tiny_whisper, tone, tones_dataset
+from tests.tiny_audio import EVERY_LINEAR, tiny_speech_model, tiny_whisper, tone, tones_dataset
+from tests.tiny_runs import assert_same_training, short_run, stop_after
 
-EVERY_LINEAR = ["q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2", "gate_proj", "up_proj", "down_proj"]
 TENSORS = {"multilingual": 64, "english_only": 64, "moonshine": 64, "qwen3_asr": 52}  # A and B of each linear layer
 
 
@@ -36,22 +35,13 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
-    recipe: dict[str, Any] = {
+    recipe = {
         "method": "audio_dpo",
-        "base_model": str(base),
         "data": {"dataset": "pairs"},
-        "lora": {"r": 4, "lora_alpha": 8, "target_modules": EVERY_LINEAR},
-        "optim": {
-            "learning_rate": 5e-3,
-            "num_train_epochs": 2,
-            "per_device_train_batch_size": 4,
-            "bf16": False,
-            "warmup_ratio": 0.0,
-        },
-        "logging_steps": 1,
-        "save_steps": 3,
+        "lora": {"target_modules": EVERY_LINEAR},
+        "optim": {"warmup_ratio": 0.0},
     }
-    return Run.create(workspace, load_recipe(recipe, [f"{key}={value}" for key, value in changes.items()]), run_id)
+    return short_run(workspace, base, run_id, recipe, changes)
 
 
 def train(run: Run, method: Any = audio_dpo) -> Any:
@@ -113,23 +103,9 @@ def test_a_stopped_run_resumes_with_identical_losses_and_weights(
     tones_dataset(workspace.datasets / "pairs", train=16, wrong=True)
     whole = make_run(workspace, base, "whole")
     train(whole)
-    parted = make_run(workspace, base, "parted")
-    emit = parted.emit
-
-    def stop_at_four(kind: str, **fields: Any) -> None:
-        emit(kind, **fields)
-        if kind == "step" and fields["step"] == 4:
-            parted.request_stop()
-
-    monkeypatch.setattr(parted, "emit", stop_at_four)
-    with pytest.raises(Stopped):
-        train(parted)
-    again = Run(parted.path)
-    train(again)
-    losses = [{e["step"]: e["loss"] for e in run.events("step")} for run in (whole, again)]
-    assert losses[0] == losses[1]
-    weights = [load_file(run.adapter / "adapter_model.safetensors") for run in (whole, again)]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    parted = stop_after(4, make_run(workspace, base, "parted"), train, monkeypatch)
+    train(parted)
+    assert_same_training(whole, parted)
 
 
 def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(

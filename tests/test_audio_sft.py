@@ -12,17 +12,17 @@ from safetensors.torch import load_file
 
 from recipes import audio_answers, audio_rows, audio_sft, models
 from recipes.listeners import Listener, listener, noted_window
-from recipes.recipe import load_recipe
-from recipes.run import Run, Stopped
+from recipes.options import Data
+from recipes.run import Run
 from synth.dataset import DatasetDir
 from synth.errors import DataError, ModelError
 from synth.workspace import Workspace
+from tests.tiny_audio import EVERY_LINEAR, tiny_speech_model, tiny_whisper, tone, tones_dataset
 from tests.tiny_audio import texts as tones
-from tests.tiny_audio import tiny_speech_model, tiny_whisper, tone, tones_dataset
+from tests.tiny_runs import assert_same_adapter, assert_same_training, short_run, stop_after
 
 # Encoder: 4 attention and 2 MLP layers each; decoder: 8 and 2 (Qwen3-ASR's language model: 4 and 3).
 ADAPTED = {"multilingual": 32, "english_only": 32, "moonshine": 32, "qwen3_asr": 26}
-EVERY_LINEAR = ["q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2", "gate_proj", "up_proj", "down_proj"]
 
 
 @pytest.fixture(scope="module", params=list(ADAPTED))
@@ -40,23 +40,13 @@ def ear_of(base: Path) -> Listener:
 
 
 def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
-    recipe: dict[str, Any] = {
+    recipe = {
         "method": "audio_sft",
-        "base_model": str(base),
         "data": {"dataset": "tones"},
-        "lora": {"r": 4, "lora_alpha": 8, "target_modules": EVERY_LINEAR},
-        "optim": {
-            "learning_rate": 5e-3,
-            "num_train_epochs": 2,
-            "per_device_train_batch_size": 4,
-            "bf16": False,
-            "torch_compile": "off",  # auto would compile, and round otherwise, where the machine is busy
-        },
-        "logging_steps": 1,
-        "save_steps": 3,
+        "lora": {"target_modules": EVERY_LINEAR},
         "eval_steps": 4,
     }
-    return Run.create(workspace, load_recipe(recipe, [f"{key}={value}" for key, value in changes.items()]), run_id)
+    return short_run(workspace, base, run_id, recipe, changes)
 
 
 def train(run: Run) -> Any:
@@ -85,25 +75,9 @@ def test_a_stopped_run_resumes_with_the_tensors_of_an_uninterrupted_one(
     tones_dataset(workspace.datasets / "tones")
     whole = make_run(workspace, base, "whole")
     train(whole)
-    parted = make_run(workspace, base, "parted")
-    emit = parted.emit
-
-    def stop_at_five(kind: str, **fields: Any) -> None:
-        emit(kind, **fields)
-        if kind == "step" and fields["step"] == 5:
-            parted.request_stop()
-
-    monkeypatch.setattr(parted, "emit", stop_at_five)
-    with pytest.raises(Stopped):
-        train(parted)
-    again = Run(parted.path)
-    train(again)
-    losses = [{e["step"]: e["loss"] for e in run.events("step")} for run in (whole, again)]
-    assert losses[0] == losses[1]
-    expected = load_file(whole.adapter / "adapter_model.safetensors")
-    found = load_file(again.adapter / "adapter_model.safetensors")
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    parted = stop_after(5, make_run(workspace, base, "parted"), train, monkeypatch)
+    train(parted)
+    assert_same_training(whole, parted)
 
 
 def test_answers_during_training_name_the_recording_and_leave_no_trace(workspace: Workspace, base: Path) -> None:
@@ -116,8 +90,7 @@ def test_answers_during_training_name_the_recording_and_leave_no_trace(workspace
     shown = watched.events("samples")[-1]["rows"]
     assert [row["gold"] for row in shown] == tones([*watched.dataset().examples("val")][:3])
     assert all((watched.dataset().path / row["media"][0]).is_file() for row in shown)
-    tuned = [load_file(run.adapter / "adapter_model.safetensors") for run in (plain, watched)]
-    assert all(torch.equal(tuned[0][name], tuned[1][name]) for name in tuned[0])
+    assert_same_adapter(plain, watched)
 
 
 def test_a_shorter_window_keeps_the_first_positions_and_answers(workspace: Workspace, whisper: Path) -> None:
@@ -160,7 +133,7 @@ def test_labels_cover_the_transcript_and_the_end_but_not_what_is_given(workspace
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones", train=2, val=0))
     ear, examples = ear_of(base), list(dataset.examples("train"))
     sounds = ear.hear([audio_rows.recording(e, dataset) for e in examples])
-    row = audio_rows.encode(examples, sounds, ear, load_recipe({"base_model": "x"}).data)[0]
+    row = audio_rows.encode(examples, sounds, ear, Data())[0]
     learned = [label for label in row.labels if label != audio_rows.IGNORED]
     assert ear.tokenizer.decode(row.input_ids[: -len(learned)]) == GIVEN[base.name]
     assert row.input_ids[-len(learned) :] == learned

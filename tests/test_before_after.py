@@ -10,12 +10,13 @@ import pytest
 from recipes import __main__ as worker
 from recipes import before_after, samples
 from recipes.before_after import Change, change
-from recipes.run import Run, Stopped
+from recipes.run import Run
 from recipes.sampling import Answer, Generate
 from synth.example import Example
 from synth.workspace import Workspace
-from tests.test_text_dpo import make_dataset, make_run, rows
+from tests.test_text_dpo import make_dataset, make_run, rows, train
 from tests.tiny import tiny_llama
+from tests.tiny_runs import assert_same_adapter, stop_after
 
 
 @pytest.fixture(scope="module")
@@ -78,19 +79,7 @@ def test_a_resumed_run_is_compared_with_its_first_beginning(
     paired_with_val(workspace)
     scripted(monkeypatch, {0, 1}, {0, 1, 2})
     run = short(workspace, base, save_steps=1, **{"optim.max_steps": 3})
-    emit = run.emit
-
-    def stop_at_one(kind: str, **fields: Any) -> None:
-        emit(kind, **fields)
-        if kind == "step" and fields["step"] == 1:
-            run.request_stop()
-
-    monkeypatch.setattr(run, "emit", stop_at_one)
-    from recipes import text_dpo
-
-    with run.hold(), pytest.raises(Stopped):
-        text_dpo.train(run, run.recipe)
-    again = Run(run.path)
+    again = stop_after(1, run, train, monkeypatch)
     with again.hold():
         assert worker.work(again) == 0
     assert [event["when"] for event in again.events("accuracy")] == ["before", "after"]
@@ -114,5 +103,4 @@ def test_looking_changes_nothing_that_is_learned_and_its_failure_ends_nothing(
     with blind.hold():
         assert worker.work(blind) == 0
     assert "no memory for that" in blind.events("warning")[0]["sentence"]
-    files = [run.adapter / "adapter_model.safetensors" for run in (looked, blind)]
-    assert files[0].read_bytes() == files[1].read_bytes()
+    assert_same_adapter(looked, blind)

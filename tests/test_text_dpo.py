@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 from recipes import preference, text_dpo, text_sft
-from recipes.recipe import load_recipe
-from recipes.run import Run, Stopped
+from recipes.run import Run
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError, RunError
 from synth.example import Example, make_example, user
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
+from tests.tiny_runs import assert_same_training, short_run, stop_after
 
 
 @pytest.fixture(scope="module")
@@ -50,24 +50,13 @@ def make_dataset(workspace: Workspace, name: str, examples: list[Example]) -> No
 
 
 def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
-    recipe: dict[str, Any] = {
+    recipe = {
         "method": "text_dpo",
-        "base_model": str(base),
         "data": {"dataset": "pairs", "val_split": ""},
-        "lora": {"r": 4, "lora_alpha": 8},
-        "optim": {
-            "learning_rate": 5e-3,
-            "num_train_epochs": 2,
-            "per_device_train_batch_size": 4,
-            "max_length": 96,
-            "bf16": False,
-            "warmup_ratio": 0.0,
-        },
+        "optim": {"max_length": 96, "warmup_ratio": 0.0},
         "dpo": {"sft_weight": 0.2},
-        "logging_steps": 1,
-        "save_steps": 3,
     }
-    return Run.create(workspace, load_recipe(recipe, [f"{key}={value}" for key, value in changes.items()]), run_id)
+    return short_run(workspace, base, run_id, recipe, changes)
 
 
 def train(run: Run) -> Any:
@@ -113,23 +102,9 @@ def test_stopped_run_resumes_with_identical_losses_and_weights(
     make_dataset(workspace, "pairs", rows(16, paired=True))
     whole = make_run(workspace, base, "whole")
     train(whole)
-    parted = make_run(workspace, base, "parted")
-    emit = parted.emit
-
-    def stop_at_four(kind: str, **fields: Any) -> None:
-        emit(kind, **fields)
-        if kind == "step" and fields["step"] == 4:
-            parted.request_stop()
-
-    monkeypatch.setattr(parted, "emit", stop_at_four)
-    with pytest.raises(Stopped):
-        train(parted)
-    again = Run(parted.path)
-    train(again)
-    losses = {run.id: {e["step"]: e["loss"] for e in run.events("step")} for run in (whole, again)}
-    assert losses["whole"] == losses["parted"]
-    weights = [load_file(run.adapter / "adapter_model.safetensors") for run in (whole, again)]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    parted = stop_after(4, make_run(workspace, base, "parted"), train, monkeypatch)
+    train(parted)
+    assert_same_training(whole, parted)
 
 
 def test_pairs_are_mined_from_own_answers_once_and_kept_in_the_run(

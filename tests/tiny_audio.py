@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 MULTILINGUAL = ("<|en|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>")
+# Linear layers of all these classes that carry an adapter.
+EVERY_LINEAR = ["q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2", "gate_proj", "up_proj", "down_proj"]
 ENGLISH_ONLY = ("<|startoflm|>", "<|startofprev|>", "<|nospeech|>")
 
 
