@@ -1,8 +1,11 @@
 """What a training tells the outside, and what it hears from it.
 
-Writes these events to the run's events.jsonl, each with `at` and `kind`:
+The events of a run, in its events.jsonl, each with `at` and `kind`. This module writes step and eval, others the rest:
 
-    phase       name: loading | encoding | preflight | compiling | training | saving, as it begins
+    phase       name: mining | loading | encoding | preflight | checking | compiling | training | saving, as it begins
+    progress    of mining: the fields of `synth.progress.Progress`
+    pairs       pairs, without, answers: what mining gave (`recipes.preference`)
+    accuracy    when, right, sentence: validation rows before and after preference tuning (`recipes.before_after`)
     step        step, total_steps, epoch, loss, learning_rate, grad_norm, tokens, tokens_per_s, memory_mb, seconds,
                 eta_sec, and for DPO rewards/… and logps/…
     eval        step, loss

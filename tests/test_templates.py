@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,32 @@ def tokenizer(tmp_path: Path) -> Any:
     return AutoTokenizer.from_pretrained(tmp_path)
 
 
-def test_an_endless_template_ends_in_a_sentence(tokenizer: Any) -> None:
-    before = signal.getsignal(signal.SIGVTALRM)
+@pytest.mark.parametrize("threads", [0, 3])
+def test_an_endless_template_ends_in_a_sentence_in_every_thread(tokenizer: Any, threads: int) -> None:
     templates.limit(tokenizer, "evil/model", seconds=0.3)
     tokenizer.chat_template = ENDLESS
-    with pytest.raises(ModelError, match=r"evil/model did not end within 0\.3 s"):
-        tokenizer.apply_chat_template(ASK, tokenize=False)
-    assert signal.getsignal(signal.SIGVTALRM) is before
-    assert signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0
+
+    def ask(_: int = 0) -> str:
+        with pytest.raises(ModelError) as caught:
+            tokenizer.apply_chat_template(ASK, tokenize=False)
+        return str(caught.value)
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        said = list(pool.map(ask, range(threads))) if threads else [ask()]
+    assert said
+    assert all("evil/model did not end within 0.3 s" in one for one in said)
+
+
+def test_what_renders_in_time_is_never_cut_off_and_no_watcher_stays(tokenizer: Any) -> None:
+    templates.limit(tokenizer, "model", seconds=0.5)
+    until = time.thread_time() + 1.0
+    while time.thread_time() < until:  # more than the limit in all, not in one call
+        assert tokenizer.apply_chat_template(ASK, tokenize=False)
+    waited = time.monotonic() + 5
+    while templates._watcher is not None and time.monotonic() < waited:
+        time.sleep(0.05)
+    assert templates._watcher is None
+    assert not templates._ends
 
 
 def test_a_limited_template_renders_and_saves_as_before(tokenizer: Any, tmp_path: Path) -> None:
