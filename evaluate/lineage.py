@@ -19,7 +19,7 @@ from evaluate.plan import Plan, SystemPlan
 from evaluate.results import DatasetFacts, LedgerItem, Provenance, SystemResult
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import UserError
-from synth.storage import sha256_bytes, sha256_file
+from synth.storage import read_json, sha256_bytes, sha256_file
 from synth.workspace import Workspace
 
 LIBRARIES = ("smolstudio", "torch", "transformers", "trl", "peft", "bitsandbytes", "scipy", "statsmodels", "jiwer")
@@ -121,19 +121,31 @@ def _training(run: Path, system_id: str | None) -> LedgerItem:
     from synth.jobdir import JobDir
 
     job = JobDir(run)
-    times = [float(event["at"]) for event in job.events()]
+    events = job.events()
     if (run / "exit.json").is_file():
-        times.append(float(json.loads((run / "exit.json").read_text("utf-8")).get("at", times[-1] if times else 0.0)))
-    gaps = [after - before for before, after in itertools.pairwise(times)]
-    worked = sum(gap for gap in gaps if 0 < gap < IDLE_SEC)
+        ended = read_json(run / "exit.json")
+        events += [{"at": ended["at"]}] if "at" in ended else []
     return LedgerItem(
         kind="training",
         label=f"Training {run.name}",
-        seconds=worked if times else None,
+        seconds=_worked_sec(events) if events else None,
         system_id=system_id,
         run_id=run.name,
         status=job.status(),
     )
+
+
+def _worked_sec(events: Sequence[dict[str, Any]]) -> float:
+    """Seconds that somebody worked on a run. A long silence counts as far as steps say that it was spent on training:
+    between two steps of a large model on a processor many minutes may pass.
+    """
+    worked, trained = 0.0, 0.0
+    for before, after in itertools.pairwise(events):
+        gap = max(0.0, float(after["at"]) - float(before["at"]))
+        told = float(after.get("seconds", trained)) if after.get("kind") == "step" else trained
+        worked += gap if gap < IDLE_SEC else min(gap, max(0.0, told - trained))
+        trained = told
+    return worked
 
 
 def _evaluation(system: SystemResult) -> LedgerItem:

@@ -73,6 +73,17 @@ def test_failed_runs_are_in_the_ledger_and_idle_time_is_not(workspace: Workspace
     assert JobDir(made).status() == "done"
 
 
+def test_slow_steps_are_work_though_nothing_was_said_for_long() -> None:
+    def step(at: float, seconds: float) -> dict[str, object]:
+        return {"kind": "step", "at": at, "seconds": seconds}
+
+    told = [{"kind": "phase", "at": 0.0}, step(900.0, 880.0), step(1800.0, 1780.0), {"at": 1810.0}]
+    assert lineage._worked_sec(told) == 880.0 + 900.0 + 10.0
+    # Stopped after the first step, and gone on with a day later.
+    resumed = [*told[:2], {"kind": "phase", "at": 90_000.0}, step(90_500.0, 490.0 + 880.0)]
+    assert lineage._worked_sec(resumed) == 880.0 + 490.0
+
+
 def test_provenance_names_no_paths_of_this_machine(workspace: Workspace) -> None:
     dataset = DatasetDir(sums_dataset(workspace.datasets / "sums", train=4, val=1))
     plan = Plan(dataset="sums", systems=(PLAN,))
