@@ -161,8 +161,9 @@ def _part(system: SystemResult, split: str, known: Mapping[str, Example]) -> dic
     rows = [(known[r.example_id], r) for r in system.rows if r.split == split and not r.error and r.example_id in known]
     if not rows:
         return None
-    errors = breakdown((row.gold, row.answer_text) for _, row in rows)
-    kinds = entities((example, row.answer_text) for example, row in rows)
+    # What was scored: the transcript that the scorer read against the one answer that it took.
+    errors = breakdown((example.answer or "", row.answer) for example, row in rows)
+    kinds = entities((example, row.answer) for example, row in rows)
     spoken, missed = (sum(column) for column in zip(*kinds.values(), strict=True)) if kinds else (0, 0)
     return {
         **errors._asdict(),

@@ -66,12 +66,19 @@ def target_suffix(tokenizer: Any) -> str:
     return head + end if ends else end
 
 
+def refuse_endless(tokenizer: Any) -> None:
+    """Raise DataError when the tokenizer names no token that ends an answer, for then no answer could be taught to."""
+    if not tokenizer.eos_token:
+        raise DataError("The model's tokenizer names no end token (eos_token).", "Choose an instruct model.")
+
+
 def encode(examples: Sequence[Example], tokenizer: Any, data: Data) -> list[TokenRow]:
     """Token rows of `examples`, in order and uncut. Raises DataError when there is nothing to encode."""
     if not examples:
         raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
     if not tokenizer.chat_template:
         raise DataError("The model's tokenizer has no chat template.", "Choose an instruct model, or a starter.")
+    refuse_endless(tokenizer)
     suffix = target_suffix(tokenizer)
     prompts = [prompt_text(chat_messages(e), tokenizer) for e in examples]
     targets = [target_text(e, data.target) + suffix for e in examples]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.options import Data
-from recipes.rows import IGNORED, TokenRow, target_text
+from recipes.rows import IGNORED, TokenRow, refuse_endless, target_text
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import Example, ImagePart, Message, media_parts
@@ -114,6 +114,7 @@ def encode(examples: Sequence[Example], processor: Any, data: Data, dataset: Dat
     """Token rows of `examples`, in order and uncut. Raises DataError when there is nothing to encode."""
     if not examples:
         raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
+    refuse_endless(processor.tokenizer)
     chats = [chat(e.prompt) for e in examples]
     pictures = [picture_files(e, dataset) for e in examples]
     heads = encode_prompts([prompt_text(c, processor) for c in chats], pictures, processor)

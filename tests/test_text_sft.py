@@ -9,10 +9,13 @@ from tiny import sums_dataset, tiny_llama
 from workers import losses, tiny_run
 
 from recipes import rows, samples, text_sft, training
+from recipes.models import load_processor, resolve
+from recipes.options import Data
 from recipes.repeatable import Batches, random_state, restore_random_state, untouched_randomness
 from recipes.run import DISCARDED, Run
 from recipes.sampling import Answer
-from synth.errors import RunError
+from synth.dataset import DatasetDir
+from synth.errors import DataError, RunError
 from synth.workspace import Workspace
 
 
@@ -72,6 +75,13 @@ def test_only_the_target_and_its_end_carry_loss(run_of: Any) -> None:
     asked = row.input_ids[: len(row.input_ids) - len(learned)]
     messages = rows.chat_messages(example)
     assert work.loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"] == asked
+
+
+def test_a_tokenizer_without_an_end_token_is_refused(model: Path, dataset: Path) -> None:
+    tokenizer = load_processor(resolve(str(model)))
+    tokenizer.eos_token = None
+    with pytest.raises(DataError, match="names no end token"):
+        rows.encode(list(DatasetDir(dataset).examples("train")), tokenizer, Data())
 
 
 @pytest.mark.parametrize("weights", ["packed", "rounded"])
