@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]  # (…, k) sums over rows -> (…,) value
 
-MIN_ROWS_NORMAL = 200  # below this no normal-theory interval is shown (EVALUATION.md)
-FEW_CLUSTERS = 20  # fewer than this make either method too sure: the wider of both intervals is shown, and it is said
+MIN_ROWS_NORMAL = 200  # below this no interval is shown that normal theory alone gives (EVALUATION.md)
+FEW_CLUSTERS = 20  # fewer than this make any method too sure, and it is said
 RESAMPLES = 2000
 BETTER, NOT_WORSE, WORSE, INCONCLUSIVE = "BETTER", "NOT WORSE", "WORSE", "INCONCLUSIVE"
 
@@ -203,8 +203,9 @@ def paired_difference(
     """Mean of small − large over the same rows, with cluster-robust errors (leave-one-cluster-out, df = C − 1).
 
     small, large: (n,) scores, higher is better. Without clusters this is the paired t test. Under 200 rows the
-    interval comes from a BCa bootstrap over clusters; when no cluster deviates from the mean, from the exact binomial
-    bound on how often one can. ValueError below two rows.
+    interval is the wider of that and a BCa bootstrap over clusters: where differences are rare, the bootstrap alone
+    misses the truth too often (in 11 % of samples of 60 rows of which one in ten differs). When no cluster deviates
+    from the mean, it comes from the exact binomial bound on how often one can. ValueError below two rows.
     """
     d = np.asarray(small, dtype=np.float64) - np.asarray(large, dtype=np.float64)
     n = len(d)
@@ -219,13 +220,9 @@ def paired_difference(
     method = "paired t" if count == n else f"cluster-robust (CR3), {count} clusters"
     if n < MIN_ROWS_NORMAL:
         boot = cluster_bootstrap(np.column_stack([d, np.ones(n)]), ratio, clusters, seed)
-        if count < FEW_CLUSTERS:
-            low, high, lower = min(low, boot.low), max(high, boot.high), min(lower, boot.lower_one_sided)
-            method = f"wider of {boot.method} and t({count - 1}), {count} clusters"
-        else:
-            low, high, lower = boot.low, boot.high, boot.lower_one_sided
-            method = f"{boot.method}, {count} {'rows' if count == n else 'clusters'}"
+        low, high, lower = min(low, boot.low), max(high, boot.high), min(lower, boot.lower_one_sided)
         low, high, lower = max(-1.0, low), min(1.0, high), max(-1.0, lower)
+        method = f"wider of {boot.method} and t({count - 1}), {count} {'rows' if count == n else 'clusters'}"
     return Difference(delta, low, high, lower, se, se * math.sqrt(n), p, n, count, method)
 
 

@@ -105,6 +105,15 @@ def test_few_rows_get_a_bootstrap_and_many_a_normal_theory_interval() -> None:
     assert "bootstrap" not in stats.paired_difference(a, b).method
 
 
+def test_rare_differences_in_few_rows_are_covered_as_often_as_promised() -> None:
+    rng, covered, sets = np.random.default_rng(0), 0, 200
+    for _ in range(sets):
+        small, large = (rng.random(60) < 0.93).astype(float), (rng.random(60) < 0.97).astype(float)
+        found = stats.paired_difference(small, large)
+        covered += found.low <= -0.04 <= found.high
+    assert 0.93 <= covered / sets <= 0.99
+
+
 def test_systems_that_never_differ_get_an_interval_that_shrinks_with_rows() -> None:
     few = stats.paired_difference(np.ones(30), np.ones(30))
     many = stats.paired_difference(np.ones(3000), np.ones(3000))
