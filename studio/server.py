@@ -23,9 +23,9 @@ FLAGS = {
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
-    # Streamlit's own red looks like a fault; these are the blues of the plots.
+    # Streamlit's own red looks like a fault; blue is that of the plots, dark enough for white words on it.
     "theme.light.primaryColor": "#0072B2",
-    "theme.dark.primaryColor": "#56B4E9",
+    "theme.dark.primaryColor": "#2480BE",
 }
 
 
