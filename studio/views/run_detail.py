@@ -42,8 +42,8 @@ def detail(run: Run, others: Sequence[Run]) -> None:
     for warning in (event["sentence"] for event in events(run) if event["kind"] == "warning"):
         st.warning(ui.inert(warning), icon=":material/warning:")
     _figures(run)
-    show_answers(run, status in ACTIVE)
     _curves([run, *others])
+    show_answers(run, status in ACTIVE)
     _settings(run, others)
     with st.expander("Log", icon=":material/terminal:", expanded=status == "failed"):
         st.code(jobs.log_tail(run) or "Nothing was logged yet.", language=None, wrap_lines=True)
