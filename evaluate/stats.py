@@ -124,14 +124,6 @@ def ratio(sums: Floats) -> Floats:
         return np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], np.inf)
 
 
-def f1(sums: Floats) -> Floats:
-    """Micro F1 from Σ true positives, Σ false positives, Σ false negatives; 1 when there is nothing to find."""
-    tp, errors = sums[..., 0], sums[..., 1] + sums[..., 2]
-    total = 2 * tp + errors
-    with np.errstate(invalid="ignore"):
-        return np.where(total > 0, 2 * tp / total, 1.0)
-
-
 def cluster_codes(n: int, clusters: Sequence[str] | None) -> NDArray[np.intp]:
     """Cluster index per row, 0..C-1; each row its own cluster when no ids are given."""
     if clusters is None:

@@ -103,11 +103,17 @@ class PreflightReport(Frozen):
 
 
 def check(
-    trainer: Any, rows: Sequence[TokenRow], *, problems: Iterable[str] = (), picture: str | None = None
+    trainer: Any,
+    rows: Sequence[TokenRow],
+    *,
+    problems: Iterable[str] = (),
+    picture: str | None = None,
+    decode: Callable[[Sequence[int]], str] | None = None,
 ) -> PreflightReport | None:
     """Preflight of a RunTrainer that is about to start; None when it continues from a checkpoint.
 
-    `rows` are its training rows. Raises RunError with all problems; the report is saved in the run folder before.
+    `rows` are its training rows, `decode` writes tokens for people (by default as the tokenizer does). Raises RunError
+    with all problems; the report is saved in the run folder before.
     """
     work = trainer.work
     if work.checkpoint is not None:
@@ -118,7 +124,7 @@ def check(
         work.run.path,
         subject_of(trainer),
         rows,
-        work.loaded.tokenizer.decode,
+        decode or work.loaded.tokenizer.decode,
         max_length=limit,
         problems=problems,
         picture=picture,

@@ -208,11 +208,6 @@ def recipe_hash(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def recipe_diff(old: Recipe, new: Recipe) -> list[str]:
-    """Changed choices as sentences "optim.learning_rate: 0.001 -> 0.002", names left out."""
-    return [f"{key}: {before} -> {after}" for key, (before, after) in differences([old, new]).items()]
-
-
 def differences(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:
     """The choices, by dotted name, in which these recipes are not all alike, each with one value a recipe."""
     flat = [dict(_flatten(recipe.model_dump(mode="json"))) for recipe in recipes]

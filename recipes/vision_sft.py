@@ -47,7 +47,8 @@ def check(trainer: Any, encoded: list[VisionRow], chats: list[tuple[list[dict[st
     faults = preflight.check_template(vision_rows.template_view(processor), chats)
     faults += vision_rows.problems(encoded, work.loaded.model, processor)
     picture = vision_rows.show(encoded, processor, work.run.path)
-    preflight.check(trainer, [row.tokens for row in encoded], problems=faults, picture=picture)
+    decode = vision_rows.short_decode(processor)
+    preflight.check(trainer, [row.tokens for row in encoded], problems=faults, picture=picture, decode=decode)
 
 
 def build_trainer(work: training.Work, learned: list[VisionRow], held: list[VisionRow] | None) -> Any:

@@ -13,7 +13,6 @@ from recipes.recipe import (
     leaves,
     load_recipe,
     ready_recipes,
-    recipe_diff,
     recipe_hash,
 )
 from synth.errors import RecipeError
@@ -101,10 +100,6 @@ def test_the_hash_ignores_the_name_and_nothing_else() -> None:
     recipe = load_recipe(BASE)
     assert recipe_hash(load_recipe({**BASE, "name": "other"})) == recipe_hash(recipe)
     assert recipe_hash(load_recipe({**BASE, "seed": 1})) != recipe_hash(recipe)
-
-
-def test_a_diff_names_each_changed_choice() -> None:
-    assert recipe_diff(load_recipe(BASE), load_recipe(BASE, ["lr=1e-3"])) == ["optim.learning_rate: 0.0002 -> 0.001"]
 
 
 def test_only_what_differs_among_several_recipes_is_listed() -> None:

@@ -161,11 +161,6 @@ def test_corpus_wer_is_the_ratio_of_sums_not_the_mean_of_ratios() -> None:
     assert boot.value == 0.01
 
 
-def test_micro_f1_comes_from_counts() -> None:
-    assert stats.f1(np.array([8.0, 2.0, 2.0])) == pytest.approx(0.8)
-    assert stats.f1(np.zeros(3)) == 1.0
-
-
 def test_joint_resampling_sees_that_equal_systems_never_differ() -> None:
     rng = np.random.default_rng(8)
     edits, words = rng.integers(0, 3, 300).astype(float), np.full(300, 10.0)

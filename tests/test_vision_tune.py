@@ -108,6 +108,7 @@ def test_every_adapter_tensor_moves_and_no_frozen_one(workspace: Workspace, base
     report = json.loads((run.path / "preflight.json").read_text())
     assert report["ok"]
     assert report["picture"] == "preflight.png"
+    assert "<image x " in report["sample_text"], "image tokens are counted, not written one by one"
     assert (run.path / "preflight.png").stat().st_size > 500
 
 
