@@ -117,12 +117,20 @@ def _endpoint_pieces(workspace: Workspace, plan: SystemPlan, asked: Question) ->
 
 def cost_of(workspace: Workspace, plan: SystemPlan, usage: Usage, seconds: float) -> tuple[float | None, str]:
     """USD of one answer and how that is reckoned: an endpoint's bill, or this machine's time for it alone."""
-    from evaluate import cost, economics, prices
-
-    sheet = prices.load(workspace=workspace.path)
     if plan.kind == "endpoint":
+        from evaluate import cost, prices
+
+        sheet = prices.load(workspace=workspace.path)
         bill = cost.bill(usage, plan.price_model or plan.model, sheet)
         return bill.usd, "its tokens at the prices in Settings" if bill.usd is not None else ", ".join(bill.missing)
+    usd, basis = machine_cost(workspace, seconds)
+    return usd, f"{basis}, this answer alone"
+
+
+def machine_cost(workspace: Workspace, seconds: float) -> tuple[float | None, str]:
+    """USD of this machine's time, and the price by which that is reckoned."""
+    from evaluate import cost, economics, prices
+
     machine = Machine()
-    hourly = economics.machine_price(machine, sheet)
-    return cost.machine_time(seconds, hourly), f"{hourly or 0:g} USD per hour of {machine.name}, this answer alone"
+    hourly = economics.machine_price(machine, prices.load(workspace=workspace.path))
+    return cost.machine_time(seconds, hourly), f"{hourly or 0:g} USD per hour of {machine.name}"

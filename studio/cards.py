@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 
 class TaskCard(NamedTuple):
-    """A task: what it is for, and what the pages after it begin with."""
+    """A task: what it is for, and what the pages after it begin with; `settings` are the generator's."""
 
     key: str
     title: str
@@ -18,6 +19,7 @@ class TaskCard(NamedTuple):
     dpo_recipe: str
     starter: str
     large: str
+    settings: Mapping[str, Any] = {}
 
 
 CARDS: tuple[TaskCard, ...] = (
@@ -44,6 +46,7 @@ CARDS: tuple[TaskCard, ...] = (
         "starter-vision-dpo",
         "starter-vision",
         "starter-vision-large",
+        {"difficulty": 1, "size": 128, "model_size": 128},  # the starter sees no more
     ),
     TaskCard(
         "audio",
@@ -75,6 +78,11 @@ CARDS: tuple[TaskCard, ...] = (
 def card(key: str | None) -> TaskCard | None:
     """The card of that key, or None."""
     return next((c for c in CARDS if c.key == key), None)
+
+
+def settings_for(generator: str) -> dict[str, Any]:
+    """What the form of a generator begins with."""
+    return next((dict(c.settings) for c in CARDS if c.generator == generator), {})
 
 
 def card_for(modality: str) -> TaskCard:

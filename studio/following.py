@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NoReturn
 
 import streamlit as st
 
@@ -10,19 +11,26 @@ from studio import jobs, ui
 from synth.jobdir import EXIT, JobDir
 from synth.storage import JsonDict, read_json
 
-ACTIVE = ("queued", "running")
 AGAIN = "~"  # between the id of a task and how often it was tried again
 
 
 @st.fragment(run_every=1.0)
 def _watch(task_id: str) -> None:
     job = JobDir(ui.workspace().tasks / task_id)
-    if job.status() in ACTIVE:
+    if job.status() in ui.ACTIVE:
         ui.progress_bar(job.events("progress"))
         if st.button("Stop", key=f"stop.{task_id}", icon=":material/stop_circle:"):
             job.request_stop()
     else:
         st.rerun()
+
+
+def start(param: str, kind: str, arguments: dict[str, Any], name: str) -> NoReturn:
+    """Start a task once for this draft, however often that is clicked, and follow it under `param` of the address."""
+    job = jobs.start_task(ui.workspace(), kind, arguments, f"{kind}-{name}-{ui.draft_token(param)}")
+    ui.new_draft(param)
+    ui.set_params(**{param: job.id})
+    st.rerun()
 
 
 def outcome(param: str) -> JsonDict | None:
@@ -34,7 +42,7 @@ def outcome(param: str) -> JsonDict | None:
     if Path(task_id).name != task_id or not job.path.is_dir():
         ui.show_error(f"There is no task '{task_id}' in this workspace.", "Start it again.")
         return None
-    if job.status() in ACTIVE:
+    if job.status() in ui.ACTIVE:
         _watch(task_id)
         return None
     ended = job.exit()

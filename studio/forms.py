@@ -18,6 +18,22 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from synth.errors import RecipeError
+from synth.strict import parse_yaml
+
+
+def read_yaml(text: str | bytes, what: str) -> dict[str, Any]:
+    """The settings in a YAML text or file; `what` names it. Raises RecipeError."""
+    try:
+        value = parse_yaml(text if isinstance(text, str) else text.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise RecipeError(f"{what} is not valid YAML{where}.", "Check indentation and quotes.") from error
+    if not isinstance(value, dict | None):
+        raise RecipeError(f"{what} holds no settings.", "Write one `key: value` on each line.")
+    return value or {}
+
 
 def is_section(info: FieldInfo) -> type[BaseModel] | None:
     """The nested model of a field, when it is one."""

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from studio.cards import TaskCard, card
-from synth.errors import UserError
+from synth.errors import RecipeError, UserError
 from synth.jobdir import JobDir, Status
 from synth.workspace import Workspace, resolve_workspace
 
@@ -22,9 +22,10 @@ STATUS_ICON: dict[Status, str] = {
     "stopped": ":material/stop_circle:",
     "lost": ":material/help:",
 }
+ACTIVE: tuple[Status, ...] = ("queued", "running")
 STEPS = (("data", "1 · Data"), ("train", "2 · Train"), ("compare", "3 · Compare"))
-# Colour-blind-safe (Okabe and Ito), in the order in which plots use them.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+# Colour-blind-safe (Okabe and Ito, grey instead of black, which a dark page hides), in the order of use.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 LINK_CHARACTERS = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]()#+-.!|<>~$:&"})
 
 
@@ -100,6 +101,15 @@ def empty(title: str, text: str) -> None:
     with st.container(border=True):
         st.markdown(f"##### {title}")
         st.markdown(text)
+
+
+def free_name(name: str) -> str:
+    """The name, for a new dataset. Raises RecipeError when it is none, or taken."""
+    from synth.pipeline import check_name
+
+    if (workspace().datasets / check_name(name)).exists():
+        raise RecipeError(f"There is already a dataset '{name}'.", "Choose another name.")
+    return name
 
 
 def draft_token(key: str) -> str:

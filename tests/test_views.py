@@ -10,7 +10,11 @@ import filled
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from recipes.recipe import dump_recipe, load_recipe, recipe_hash
+from recipes.run import Run
 from studio import jobs
+from studio.cards import CARDS, settings_for
+from synth.generators import generator, parse_spec
 from synth.jobdir import JobDir
 from synth.workspace import Workspace
 
@@ -123,7 +127,6 @@ def test_train_counts_settings_and_multiplies_the_batch() -> None:
 def test_two_tabs_with_the_same_draft_start_one_run(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(jobs, "_spawn", lambda arguments, directory: started.append(arguments))
-    from recipes.recipe import load_recipe
 
     recipe = load_recipe("starter-text-sft", ["data.dataset=invoices"])
     first = jobs.start_training(made, recipe, "same-draft")
@@ -198,3 +201,67 @@ def test_hostile_names_and_cells_are_shown_not_run(workspace: Workspace) -> None
     marked_up = [str(m.value) for m in [*app.markdown, *app.caption]]
     alive = re.compile(r"(?<!\\)<script|(?<!\\)\]\(javascript")  # what inert text escapes
     assert not any(alive.search(value) for value in marked_up)
+
+
+def choose(app: AppTest, label: str, value: Any) -> AppTest:
+    return next(c for c in app.segmented_control if c.label == label).set_value(value).run()
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(b for b in app.button if b.label == label).click().run()
+
+
+def test_the_form_of_a_task_begins_with_what_its_starter_can_read() -> None:
+    for card in CARDS:
+        if card.generator:
+            parse_spec(generator(card.generator), settings_for(card.generator))
+    app = page("data", tab="generate", task="vision")
+    sizes = {n.label: n.value for n in app.number_input}
+    assert (sizes["Picture size"], sizes["Model's input size"]) == (128, 128)
+
+
+@pytest.mark.usefixtures("made")
+def test_what_is_written_as_yaml_stays_in_the_form() -> None:
+    app = choose(page("train", dataset="invoices"), "Settings as", "YAML")
+    recipe = next(a for a in app.text_area if a.label == "Recipe")
+    recipe.set_value(recipe.value.replace("seed: 0", "seed: 7")).run()
+    choose(app, "Settings as", "Form")
+    assert not app.exception, app.exception
+    assert next(n for n in app.number_input if n.label == "Seed").value == 7
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(("name", "label"), [("train", "Recipe"), ("data", "Settings")])
+@pytest.mark.parametrize(("written", "said"), [("a: [1", "is not valid YAML"), ("- 1", "holds no settings")])
+def test_yaml_that_cannot_be_read_is_a_sentence(name: str, label: str, written: str, said: str) -> None:
+    app = choose(page(name, dataset="invoices", tab="generate"), "Settings as", "YAML")
+    next(a for a in app.text_area if a.label == label).set_value(written).run()
+    assert not app.exception, app.exception
+    assert said in text(app)
+
+
+def test_a_copy_of_the_tab_starts_no_second_run(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_spawn", lambda arguments, directory: None)
+    first, second = (page("train", dataset="invoices", draft="abc123") for _ in range(2))
+    before = {run.name for run in made.runs.iterdir()}
+    press(first, "Start training")
+    press(second, "Start training")
+    assert len({run.name for run in made.runs.iterdir()} - before) == 1
+    assert "goes on already" in text(second)
+
+
+def test_the_recipe_of_the_page_and_its_file_are_the_same_run(
+    made: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_spawn", lambda arguments, directory: None)
+    app = page("train", dataset="invoices", draft="abc123")
+    next(n for n in app.number_input if n.label == "Seed").set_value(7).run()
+    press(app, "Start training")
+    (run,) = made.runs.glob("*abc123")
+    file = tmp_path / "recipe.yaml"
+    file.write_text(dump_recipe(Run(run).recipe), "utf-8")
+    again = load_recipe(file)
+    assert recipe_hash(again) == recipe_hash(Run(run).recipe)
+    app = page("train", dataset="invoices")
+    app.file_uploader[0].set_value(("recipe.yaml", file.read_bytes(), "application/yaml")).run()
+    assert f"recipe {recipe_hash(again)[:12]}" in text(app)

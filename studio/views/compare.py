@@ -10,7 +10,7 @@ import streamlit as st
 from evaluate import prices
 from evaluate.plan import Plan, dump_plan
 from recipes.model_files import starters
-from studio import address, following, jobs, ui
+from studio import address, following, ui
 from studio.cards import card_for
 from studio.endpoints import load_endpoints
 from studio.glance import dataset_cards, report_heads
@@ -133,12 +133,11 @@ def _ask() -> None:
     start = line.button("Compare", type="primary", icon=":material/balance:")
     line.download_button("Download plan", dump_plan(plan), "plan.yaml", icon=":material/download:")
     if start:
-        comparison_id = f"{dataset.name}-{ui.draft_token('compare')}"
-        arguments = {"plan": plan.model_dump(mode="json"), "comparison_id": comparison_id}
-        job = jobs.start_task(ui.workspace(), "compare", arguments, f"compare-{comparison_id}")
-        ui.new_draft("compare")
-        ui.set_params(job=job.id)
-        st.rerun()
+        arguments = {
+            "plan": plan.model_dump(mode="json"),
+            "comparison_id": f"{dataset.name}-{ui.draft_token('job')}",
+        }
+        following.start("job", "compare", arguments, dataset.name)
 
 
 def _earlier() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import streamlit as st
 import yaml
 
-from studio import address, following, forms, jobs, ui
+from studio import address, following, forms, ui
+from studio.cards import settings_for
+from studio.glance import dataset_cards
 from studio.media import show_example
-from synth.errors import RecipeError
 from synth.generators import GENERATORS, generator, parse_spec
-from synth.pipeline import check_name, preview_rows
+from synth.pipeline import preview_rows
 
 PREVIEW_ROWS = 3
 
@@ -20,18 +22,16 @@ def _settings(key: str) -> dict[str, Any]:
     """The settings by form or as YAML; both show the same draft."""
     info = generator(key)
     model = info.spec_class()
-    draft = st.session_state.setdefault(f"draft.spec.{key}", {})
+    draft = st.session_state.setdefault(f"draft.spec.{key}", settings_for(key))
     how = st.segmented_control("Settings as", ["Form", "YAML"], default="Form", key=f"how.{key}")
     if how == "YAML":
         full = parse_spec(info, draft).model_dump(mode="json")
         text = st.text_area("Settings", yaml.safe_dump(full, sort_keys=False), height=340, key=f"yaml.{key}")
-        try:
-            values = yaml.safe_load(text) or {}
-        except yaml.YAMLError as error:
-            raise RecipeError("This is not valid YAML.", f"{error}") from error
+        values = forms.read_yaml(text, "The text")
         st.download_button("Download YAML", text, f"{key}.yaml")
     else:
         values = forms.form(model, draft, f"spec.{key}")
+    parse_spec(info, values)
     st.session_state[f"draft.spec.{key}"] = values
     return values
 
@@ -50,19 +50,14 @@ def _preview(key: str, values: dict[str, Any]) -> None:
 
 
 def _start(key: str, values: dict[str, Any]) -> None:
-    name = st.text_input("Name of the dataset", f"{key}-1", key=f"name.{key}")
+    taken = {card.name for card in dataset_cards(ui.workspace())}
+    free = next(name for number in count(1) if (name := f"{key}-{number}") not in taken)
+    name = st.text_input("Name of the dataset", free, key=f"name.{key}")
     total = sum(int(values.get(s) or 0) for s in ("train", "val", "test", "test_ood"))
     st.caption(f"{total:,} rows. Generating costs machine time only: no endpoint is asked.")
     if st.button("Generate", type="primary", key=f"generate.{key}", icon=":material/play_arrow:"):
-        parse_spec(generator(key), values)
-        check_name(name)
-        if (ui.workspace().datasets / name).exists():
-            raise RecipeError(f"There is already a dataset '{name}'.", "Choose another name.")
-        arguments = {"generator": key, "settings": values, "name": name}
-        job = jobs.start_task(ui.workspace(), "synth", arguments, f"synth-{name}-{ui.draft_token(key)}")
-        ui.new_draft(key)
-        ui.set_params(job=job.id)
-        st.rerun()
+        arguments = {"generator": key, "settings": values, "name": ui.free_name(name)}
+        following.start("job", "synth", arguments, name)
 
 
 def render() -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from studio import address, following, jobs, ui, uploads
+from studio import address, following, ui, uploads
 from studio.importing import MODALITIES, detect, roles_of
-from synth.errors import DataError, RecipeError
-from synth.pipeline import check_name
+from synth.errors import DataError
 
 TABLES = ("jsonl", "json", "csv", "tsv")
 MEDIA = {
@@ -93,13 +92,9 @@ def _report(made: dict[str, Any]) -> None:
 
 
 def _start(modality: str, source: Path, name: str, mapping: dict[str, str]) -> None:
-    if (ui.workspace().datasets / check_name(name)).exists():
-        raise RecipeError(f"There is already a dataset '{name}'.", "Choose another name.")
+    ui.free_name(name)
     arguments = {"modality": modality, "source": str(source.absolute()), "name": name, "mapping": mapping or None}
-    job = jobs.start_task(ui.workspace(), "import", arguments, f"import-{name}-{ui.draft_token('import')}")
-    ui.new_draft("import")
-    ui.set_params(imported=job.id)
-    st.rerun()
+    following.start("imported", "import", arguments, name)
 
 
 def render() -> None:

@@ -8,16 +8,14 @@ from typing import Any
 
 import streamlit as st
 
-from studio import following, forms, jobs, ui
+from studio import following, forms, ui
 from studio.media import show_example
 from studio.views.data_browse import pick_dataset
 from studio.views.data_review import reader
 from synth.curate import Rules
 from synth.dataset import DatasetDir
-from synth.errors import RecipeError
 from synth.example import Example, text_of
 from synth.leakage import check_dataset
-from synth.pipeline import check_name
 from synth.quality import by_source
 from synth.strict import validated
 
@@ -121,11 +119,7 @@ def _clean(dataset: DatasetDir) -> None:
 
 def _start(dataset: DatasetDir, rules: dict[str, Any], name: str, param: str) -> None:
     arguments = {"dataset": dataset.name, "rules": rules, "name": name}
-    task = f"curate-{name or dataset.name}-{ui.draft_token(param)}"
-    job = jobs.start_task(ui.workspace(), "curate", arguments, task)
-    ui.new_draft(param)
-    ui.set_params(**{param: job.id})
-    st.rerun()
+    following.start(param, "curate", arguments, name or dataset.name)
 
 
 def _foreseen(dataset: DatasetDir, seen: dict[str, Any]) -> None:
@@ -141,6 +135,4 @@ def _foreseen(dataset: DatasetDir, seen: dict[str, Any]) -> None:
 def _offer(dataset: DatasetDir, rules: dict[str, Any]) -> None:
     name = st.text_input("Name of the cleaned dataset", f"{dataset.name}-clean")
     if st.button("Make cleaned dataset", type="primary", icon=":material/cleaning_services:"):
-        if (ui.workspace().datasets / check_name(name)).exists():
-            raise RecipeError(f"There is already a dataset '{name}'.", "Choose another name.")
-        _start(dataset, rules, name, "made")
+        _start(dataset, rules, ui.free_name(name), "made")

@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from studio import jobs, ui
+from studio import following, ui
 from studio.media import show_example
 from studio.rows import Rows, read_at, rows_of
 from synth.dataset import DatasetDir
 from synth.edit import fields_of
-from synth.errors import DataError, RecipeError, UserError
+from synth.errors import DataError, UserError
 from synth.example import Example
-from synth.pipeline import check_name
 from synth.review import REVIEWS, Action, Review, Reviews, as_reviewed, default_reviewer, read_reviews, record, states
 
 REASONS = ("The answer is wrong", "The question is unclear", "The picture or recording does not fit", "Nobody asks so")
@@ -102,13 +101,8 @@ def summary(dataset: DatasetDir, reviews: Reviews) -> None:
 
 
 def _make(dataset: DatasetDir, name: str, approved_only: bool) -> None:
-    if (ui.workspace().datasets / check_name(name)).exists():
-        raise RecipeError(f"There is already a dataset '{name}'.", "Choose another name.")
-    arguments = {"dataset": dataset.name, "name": name, "approved_only": approved_only}
-    job = jobs.start_task(ui.workspace(), "review", arguments, f"review-{name}-{ui.draft_token('review')}")
-    ui.new_draft("review")
-    ui.set_params(made=job.id)
-    st.rerun()
+    arguments = {"dataset": dataset.name, "name": ui.free_name(name), "approved_only": approved_only}
+    following.start("made", "review", arguments, name)
 
 
 # --- one row -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from synth.jobdir import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-ACTIVE = ("queued", "running")
 CHART_PX = 220
 
 
@@ -43,7 +42,7 @@ def detail(run: Run, others: Sequence[Run]) -> None:
         st.warning(ui.inert(warning), icon=":material/warning:")
     _figures(run)
     _curves([run, *others])
-    show_answers(run, status in ACTIVE)
+    show_answers(run, status in ui.ACTIVE)
     _settings(run, others)
     with st.expander("Log", icon=":material/terminal:", expanded=status == "failed"):
         st.code(jobs.log_tail(run) or "Nothing was logged yet.", language=None, wrap_lines=True)
@@ -63,7 +62,7 @@ def _phases(run: Run, status: Status) -> None:
 def _buttons(run: Run, status: Status) -> None:
     task = ui.task_param()
     line = st.container(horizontal=True)
-    if status in ACTIVE:
+    if status in ui.ACTIVE:
         if line.button("Stop and save", icon=":material/stop_circle:", key="stop"):
             run.request_stop()
             ui.flash("It will save and stop")

@@ -13,7 +13,6 @@ from studio.terminal import duration
 from studio.views.run_detail import detail, notes
 from synth.errors import UserError
 
-ACTIVE = ("queued", "running")
 MOST_OVERLAID = 7
 ROW_PX, HEAD_PX, MOST_ROWS = 35, 38, 7
 
@@ -118,7 +117,7 @@ def _took(run: RunFacts) -> str:
 def _show(run: Run, others: list[str], tags: list[str]) -> None:
     overlaid = [Run(ui.workspace().runs / name) for name in others]
     notes(run, tags)
-    if run.status() in ACTIVE:
+    if run.status() in ui.ACTIVE:
         _live(run.id, overlaid)
     else:
         detail(run, overlaid)
@@ -128,7 +127,7 @@ def _show(run: Run, others: list[str], tags: list[str]) -> None:
 def _live(run_id: str, others: list[Run]) -> None:
     """A run that goes on, polled until it ends."""
     run = Run(ui.workspace().runs / run_id)
-    if run.status() not in ACTIVE:
+    if run.status() not in ui.ACTIVE:
         st.rerun()
     detail(run, others)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from typing import Any
 
 import streamlit as st
-import yaml
 
 from recipes.recipe import Recipe, dump_recipe, load_recipe, ready_recipes, recipe_hash
 from recipes.run import Run
@@ -14,10 +15,11 @@ from studio.cards import card_for
 from studio.glance import dataset_cards
 from studio.history import tuned
 from studio.models import model_choices, model_facts
-from studio.views.preflight import watch_preflight
+from studio.views.preflight import show_preflight
 from synth.dataset import Card
-from synth.errors import DataError
+from synth.errors import DataError, RunError
 
+DRAFT = re.compile("[0-9a-f]{6}")
 SKIP = frozenset({"version", "name", "method", "base_model", "revision", "adapter"})
 
 
@@ -45,7 +47,7 @@ def _recipes(modality: str) -> dict[str, Recipe]:
 
 
 def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
-    """Values of the chosen recipe or uploaded file, with dataset, method and model filled in; and what it is called."""
+    """Values of the chosen recipe or uploaded file, with dataset, method and model filled in; and which it was."""
     card = ui.chosen_card() or card_for(dataset.modality)
     fitting = _recipes(dataset.modality)
     if not fitting:
@@ -56,7 +58,7 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
     label = left.selectbox("Recipe", labels, preset, help="A starting point; every setting can be changed below.")
     with right.popover("Recipe from a file", icon=":material/upload_file:"):
         upload = st.file_uploader("Recipe, as the download below writes it", ["yaml", "yml"])
-    recipe = load_recipe(yaml.safe_load(upload.getvalue()) or {}) if upload else fitting[label]
+    recipe = load_recipe(forms.read_yaml(upload.getvalue(), upload.name)) if upload else fitting[label]
     values = recipe.model_dump(mode="json")
     models = model_choices(dataset.modality)
     names = list(dict.fromkeys([values["base_model"], *models]))
@@ -69,16 +71,19 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
             raise DataError("DPO goes on from a tuned adapter, and there is none yet.", "Run a *_sft recipe first.")
         preset = done.index(values["adapter"]) if values["adapter"] in done else 0
         values["adapter"] = st.selectbox("Start from the adapter of", done, preset)
-    return values, recipe.name if upload else label
+    return values, recipe_hash(recipe)[:12]
 
 
 def _settings(values: dict[str, Any], key: str) -> Recipe:
+    """The recipe by form or as YAML; both show the same draft."""
+    values = {**st.session_state.get(f"draft.{key}", values), **{name: values[name] for name in SKIP}}
     how = st.segmented_control("Settings as", ["Form", "YAML"], default="Form", key=f"how.{key}")
     if how == "YAML":
         text = st.text_area("Recipe", dump_recipe(load_recipe(values), comments=False), height=420, key=f"yaml.{key}")
-        recipe = load_recipe(yaml.safe_load(text) or {})
+        recipe = load_recipe(forms.read_yaml(text, "The text"))
     else:
         recipe = load_recipe({**values, **forms.form(Recipe, values, f"recipe.{key}", SKIP)})
+    st.session_state[f"draft.{key}"] = recipe.model_dump(mode="json")
     differing = forms.changed(Recipe, {k: v for k, v in recipe.model_dump(mode="json").items() if k not in SKIP})
     differing = [name for name in differing if name != "data.dataset"]
     optim = recipe.optim
@@ -92,9 +97,17 @@ def _settings(values: dict[str, Any], key: str) -> Recipe:
     return recipe
 
 
-def _start(recipe: Recipe, key: str) -> None:
+def _draft() -> str:
+    """What tells this draft from others of the same recipe; in the address, so that a copy of the tab is the same."""
+    given = ui.param("draft") or ""
+    token = given if DRAFT.fullmatch(given) else secrets.token_hex(3)
+    ui.set_params(draft=token)
+    return token
+
+
+def _start(recipe: Recipe) -> None:
     """Preflight and start; both concern the run that this draft stands for, so two clicks or tabs start one run."""
-    run_id = f"{recipe.name}-{recipe_hash(recipe)[:6]}-{ui.draft_token(key)}"
+    run_id = f"{recipe.name}-{recipe_hash(recipe)[:6]}-{_draft()}"
     run = Run(ui.workspace().runs / run_id)
     line = st.container(horizontal=True)
     start = line.button("Start training", type="primary", icon=":material/play_arrow:")
@@ -103,15 +116,16 @@ def _start(recipe: Recipe, key: str) -> None:
         jobs.start_training(ui.workspace(), recipe, run_id, check_only=True)
     line.download_button("Download recipe", dump_recipe(recipe), f"{recipe.name}.yaml", icon=":material/download:")
     if start:
-        if run.path.exists() and run.status() == "stopped":
-            jobs.resume_training(run)
-        else:
+        if not run.path.exists():
             jobs.start_training(ui.workspace(), recipe, run_id)
-        ui.new_draft(key)
+        elif run.status() in ui.ACTIVE:
+            raise RunError(f"{run_id} goes on already.", "Wait for its preflight to end, or see it on the Runs page.")
+        elif run.status() != "done":
+            jobs.resume_training(run)
         ui.flash(f"{run_id} started")
         st.switch_page("views/runs.py", query_params={"run": run_id, **ui.task_param()})
     if run.path.exists():
-        watch_preflight(run_id)
+        show_preflight(run)
 
 
 st.title("Train")
@@ -119,6 +133,6 @@ ui.steps("train")
 with ui.sentences():
     picked = _pick_dataset()
     if picked is not None:
-        draft, label = _pick_recipe(picked)
-        identity = f"{label}.{draft['base_model']}.{picked.name}".replace(".", "-")
-        _start(_settings(draft, identity), identity)
+        draft, chosen = _pick_recipe(picked)
+        identity = f"{chosen}.{draft['base_model']}.{picked.name}".replace(".", "-")
+        _start(_settings(draft, identity))
