@@ -59,7 +59,8 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     seconds = fit_window(ear, run, recipe, [*learned, *watched], pairs)
     encoded, held = encode(learned, ear, pairs), encode(watched, ear, pairs)
     trainer = build_trainer(work, encoded, held)
-    preflight.check(trainer, [row for pair in encoded for row in (pair.chosen, pair.rejected)])
+    picture = audio_rows.show([pair.sound for pair in encoded[:1]], run.path)
+    preflight.check(trainer, [row for pair in encoded for row in (pair.chosen, pair.rejected)], picture=picture)
 
     def answering(loaded: models.Loaded, asked: Sequence[Example]) -> sampling.Generate:
         return audio_sft.generator(loaded, asked, work)

@@ -15,6 +15,7 @@ import numpy as np
 
 from recipes.listeners import Listener, Samples, Sound
 from recipes.options import Data
+from recipes.preflight import keep_picture
 from recipes.rows import IGNORED, TokenRow, target_text
 from synth.dataset import DatasetDir
 from synth.errors import DataError
@@ -61,6 +62,18 @@ def encode(examples: Sequence[Example], sounds: Sequence[Sound], ear: Listener, 
         TokenRow([*sound.head, *ids, ear.end], [IGNORED] * len(sound.head) + [*ids, ear.end])
         for sound, ids in zip(sounds, bodies, strict=True)
     ]
+
+
+def show(sounds: Sequence[Sound], folder: Path) -> str | None:
+    """Draw the first recording as the model hears it into `folder`; the file's name, None for a bare waveform."""
+    from PIL import Image
+
+    heard = sounds[0].features.astype(np.float32) if sounds else np.zeros(0, np.float32)
+    if heard.ndim != 2:
+        return None
+    low, high = heard.min(), heard.max()
+    shades = (255 * (heard[::-1] - low) / max(high - low, 1e-6)).astype(np.uint8)  # low tones at the bottom
+    return keep_picture(Image.fromarray(shades.repeat(2, 0).repeat(2, 1)), folder)
 
 
 def longest_attention(sounds: Sequence[Sound], rows: Sequence[TokenRow]) -> int:

@@ -31,7 +31,8 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     encoded = encode(learned, recordings[: len(learned)], ear, recipe.data)
     held = encode(watched, recordings[len(learned) :], ear, recipe.data) if watched else None
     trainer = build_trainer(work, encoded, held)
-    preflight.check(trainer, [row.tokens for row in encoded])
+    picture = audio_rows.show([row.sound for row in encoded[:1]], run.path)
+    preflight.check(trainer, [row.tokens for row in encoded], picture=picture)
     result = training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
     note_window(run.adapter, seconds)
     return result

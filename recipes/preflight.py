@@ -9,6 +9,7 @@ in through `Subject`, `TokenRow` and extra problems; this module loads no model.
 
 from __future__ import annotations
 
+import io
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,9 +22,10 @@ from recipes.memory import available_bytes, peak_memory
 from recipes.repeatable import untouched_randomness
 from recipes.rows import IGNORED, TokenRow
 from synth.errors import RunError
-from synth.storage import read_json, write_json
+from synth.storage import atomic_write_bytes, read_json, write_json
 
 FILE = "preflight.json"
+PICTURE = "preflight.png"
 SHOWN_TOKENS = 400  # of the decoded sample; the middle of longer ones is left out
 
 
@@ -194,6 +196,14 @@ def preflight(
     )
     write_json(run_path / FILE, report.model_dump())
     return report
+
+
+def keep_picture(image: Any, run_path: Path) -> str:
+    """Save a PIL image of what the model gets in the run folder; returns its file name."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    atomic_write_bytes(run_path / PICTURE, buffer.getvalue())
+    return PICTURE
 
 
 def read_report(run_path: Path) -> PreflightReport | None:

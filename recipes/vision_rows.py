@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.options import Data
+from recipes.preflight import keep_picture
 from recipes.rows import IGNORED, TokenRow, refuse_endless, target_text
 from synth.dataset import DatasetDir
 from synth.errors import DataError
@@ -251,22 +252,10 @@ def as_seen(row: VisionRow, processor: Any) -> Any:
     return sheet
 
 
-PICTURE = "preflight.png"
-
-
 def show(rows: Sequence[VisionRow], processor: Any, folder: Path) -> str | None:
     """Write the first picture as the model sees it into `folder`; the file's name, None when no row has one."""
-    import io
-
-    from synth.storage import atomic_write_bytes
-
     first = next((row for row in rows if row.pictures), None)
-    if first is None:
-        return None
-    buffer = io.BytesIO()
-    as_seen(first, processor).save(buffer, "PNG")
-    atomic_write_bytes(folder / PICTURE, buffer.getvalue())
-    return PICTURE
+    return keep_picture(as_seen(first, processor), folder) if first else None
 
 
 Decode = Callable[[Sequence[int]], str]

@@ -1,16 +1,35 @@
-"""How a row is shown: its question with picture or player, its target and its facts. All of its text is inert."""
+"""How a row and its media are shown: question with picture or player, target and facts. All of its text is inert."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from studio import ui
-from synth.example import AudioPart, Example, ImagePart, media_parts
+from synth.errors import UserError
+from synth.example import Example, media_parts
 
 ReadMedia = Callable[[str], bytes]
+SMALL_PX = 256
+
+
+def show_medium(path: str, read: ReadMedia) -> None:
+    """A picture, a small one at twice its size, or a player; a sentence when the file is gone or broken."""
+    from PIL import Image
+
+    try:
+        content = read(path)
+        if path.endswith(".flac"):
+            st.audio(content, format="audio/flac")
+            return
+        with Image.open(io.BytesIO(content)) as picture:
+            width = picture.width
+        st.image(content, width=2 * width if width < SMALL_PX else "content")
+    except (OSError, UserError):
+        st.caption("Its picture or recording is no longer there.")
 
 
 def show_example(example: Example, read: ReadMedia, details: bool = False) -> DeltaGenerator:
@@ -19,10 +38,7 @@ def show_example(example: Example, read: ReadMedia, details: bool = False) -> De
     with frame:
         st.caption(f"{ui.inert(example.family)} · {ui.inert(example.split)} · {ui.inert(example.template)}")
         for part in media_parts(example):
-            if isinstance(part, ImagePart):
-                st.image(read(part.path), width="content")
-            elif isinstance(part, AudioPart):
-                st.audio(read(part.path), format="audio/flac")
+            show_medium(part.path, read)
         for message in example.prompt:
             if message.text:
                 st.text(message.text)

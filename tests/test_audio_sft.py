@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from recipes import audio_answers, audio_rows, audio_sft, models
 from recipes.listeners import Listener, listener, noted_window
 from recipes.options import Data
+from recipes.preflight import read_report
 from recipes.run import Run
 from synth.dataset import DatasetDir
 from synth.errors import DataError, ModelError
@@ -67,6 +68,9 @@ def test_every_adapter_tensor_moves_no_frozen_one_does_and_the_loss_falls(worksp
     assert len(layers) == ADAPTED[base.name]
     assert all(tensor.abs().sum() > 0 for tensor in tuned.values())  # B starts at zero, so each B has moved
     assert noted_window(run.adapter) == 2.0
+    report = read_report(run.path)
+    assert report is not None
+    assert (report.picture is None) is (base.name == "moonshine")  # it hears the bare waveform
 
 
 def test_a_stopped_run_resumes_with_the_tensors_of_an_uninterrupted_one(

@@ -11,6 +11,11 @@ from studio import ui
 from studio.asking import machine_cost
 from studio.terminal import duration
 
+CAPTIONS = {
+    "vision": "A picture as the model sees it",
+    "audio": "A recording as the model hears it: from left to right in time, low tones below",
+}
+
 
 def show_preflight(run: Run) -> None:
     """The card of a run's preflight, waited for while it is being made."""
@@ -47,6 +52,6 @@ def _card(run: Run, report: PreflightReport) -> None:
             fourth.metric("Trained parameters", f"{probe.trainable / 1e6:.2f} M")
             fifth.metric("Longest row", f"{report.tokens.longest} tokens")
         if report.picture:
-            st.image(str(run.path / report.picture), caption="The picture as the model sees it")
+            st.image(str(run.path / report.picture), caption=CAPTIONS[run.recipe.modality])
         st.caption("A sample as the model gets it. Text in ⟦ ⟧ is read but not learned.")
         st.code(report.sample_text, language=None, wrap_lines=True)

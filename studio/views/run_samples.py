@@ -6,8 +6,7 @@ import streamlit as st
 
 from recipes.run import Run
 from studio.curves import answers
-from synth.dataset import DatasetDir
-from synth.errors import DataError
+from studio.media import show_medium
 from synth.storage import JsonDict
 
 MARKS = {
@@ -42,23 +41,11 @@ def show_answers(run: Run, going: bool) -> None:
 
 def _row(run: Run, row: JsonDict) -> None:
     st.markdown(MARKS[row["right"]])
-    _media(run, row["media"])
+    for relative in row["media"]:
+        show_medium(relative, lambda path: run.dataset().media_path(path).read_bytes())
     if row["question"]:
         st.text(row["question"])
     st.caption("Answer" if row["finished"] else "Answer, cut off")
     st.code(row["answer"] or " ", language=None, wrap_lines=True)
     st.caption("Right answer")
     st.code(row["gold"], language=None, wrap_lines=True)
-
-
-def _media(run: Run, paths: list[str]) -> None:
-    try:
-        dataset: DatasetDir = run.dataset()
-        for path in paths:
-            content = dataset.media_path(path).read_bytes()
-            if path.endswith(".flac"):
-                st.audio(content, format="audio/flac")
-            else:
-                st.image(content, width="content")
-    except (DataError, OSError):
-        st.caption("Its picture or recording is no longer there.")

@@ -9,7 +9,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from studio import address, disagreements, ui
 from studio.disagreements import Case
+from studio.media import ReadMedia, show_medium
 from studio.rows import read_at
+from synth.dataset import DatasetDir
 from synth.storage import JsonDict, read_json
 
 FILES = {"report.html": "text/html", "report.md": "text/markdown", "report.json": "application/json"}
@@ -82,8 +84,12 @@ def _rows(folder: Path) -> None:
     page = address.number("Page", 1, pages, "row") if pages > 1 else 1
     st.caption(f"{len(found):,} rows · page {page} of {pages}")
     root = ui.workspace().path / report["dataset"]["path"]
+
+    def read(path: str) -> bytes:
+        return DatasetDir(root).media_path(path).read_bytes()
+
     for case in found[(page - 1) * PAGE : page * PAGE]:
-        _case(case, read_at(scores, (case.small, case.large)), (names[small], names[large]), root)
+        _case(case, read_at(scores, (case.small, case.large)), (names[small], names[large]), read)
 
 
 def _filtered(cases: list[Case]) -> list[Case]:
@@ -102,11 +108,11 @@ def _filtered(cases: list[Case]) -> list[Case]:
     return [c for c in cases if c.kind == kind and split in ("", c.split) and family in ("", c.family)]
 
 
-def _case(case: Case, rows: list[JsonDict], names: tuple[str, str], root: Path) -> None:
+def _case(case: Case, rows: list[JsonDict], names: tuple[str, str], read: ReadMedia) -> None:
     with st.container(border=True):
         st.caption(f"{ui.inert(case.family)} · {ui.inert(case.split)} · {ui.inert(case.example_id)}")
         for path in rows[0]["media"]:
-            _medium(root, path)
+            show_medium(path, read)
         if rows[0]["prompt_text"]:
             st.text(rows[0]["prompt_text"])
         st.markdown(f"**Right:** {ui.inert(rows[0]['gold'])}")
@@ -116,13 +122,3 @@ def _case(case: Case, rows: list[JsonDict], names: tuple[str, str], root: Path) 
                 st.markdown(f"**{ui.inert(name)}** · {score}")
                 st.code(row["answer_text"] or row["error"] or " ", language=None, wrap_lines=True)
                 st.caption(ui.inert(row["why"]))
-
-
-def _medium(root: Path, relative: str) -> None:
-    file = (root / relative).resolve()
-    if not file.is_relative_to(root.resolve()) or not file.is_file():
-        st.caption("Its picture or recording is no longer there.")
-    elif file.suffix == ".flac":
-        st.audio(file.read_bytes(), format="audio/flac")
-    else:
-        st.image(file.read_bytes(), width="content")
