@@ -20,6 +20,7 @@ from synth.quality import by_source
 from synth.strict import validated
 
 MEASURED_ROWS = 2000
+CHART_PX = 240
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing the splits …")
@@ -71,11 +72,13 @@ def render() -> None:
         bins = dict.fromkeys(range(0, max(lengths, default=0) + 5, 5), 0)
         for length in lengths:
             bins[length // 5 * 5] += 1
-        st.bar_chart(bins, color=ui.PALETTE[0], height=240, x_label="words", y_label="rows")
+        st.bar_chart(bins, color=ui.PALETTE[0], height=CHART_PX, x_label="words", y_label="rows")
     with right:
         st.markdown("##### Rows by family")
         families = dataset.card.families.get(dataset.splits()[0], {})
-        st.bar_chart(families, color=ui.PALETTE[2], height=240, horizontal=True)
+        bar = st.column_config.ProgressColumn(format="%d", max_value=max(families.values(), default=1))
+        rows = [{"family": family, "rows": count} for family, count in families.items()]
+        st.dataframe(rows, hide_index=True, height=CHART_PX, column_config={"rows": bar})
     _show_diversity(dataset)
     if dataset.card.rejected:
         st.markdown("##### Why rows were rejected")
