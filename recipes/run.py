@@ -61,16 +61,27 @@ class Stopped(Exception):
         self.step = step
 
 
+def _dataset_of(recipe: Recipe, workspace: Workspace) -> DatasetDir:
+    found = open_dataset(recipe.data.dataset, workspace.datasets)
+    if found.card.modality != recipe.modality:
+        raise DataError(
+            f"{found.name} is a dataset of {found.card.modality}, but {recipe.method} learns {recipe.modality}.",
+            f"Choose another dataset, or the method {found.card.modality}_{recipe.objective}.",
+            "data.modality",
+        )
+    return found
+
+
 class Run(JobDir):
     """A run directory. Its status is derived, see `JobDir.status`."""
 
     @classmethod
     def create(cls, workspace: Workspace, recipe: Recipe, run_id: str | None = None) -> Run:
-        """A new run directory with its recipe; checks that its dataset exists. Raises DataError, StorageError.
+        """A new run directory with its recipe; checks that its dataset fits. Raises DataError, StorageError.
 
         `run_id` is made of the recipe's name and the time when it is not given.
         """
-        open_dataset(recipe.data.dataset, workspace.datasets)
+        _dataset_of(recipe, workspace)
         stamp = time.strftime("%Y%m%d-%H%M%S")
         chosen = check_name(run_id or f"{recipe.name}-{stamp}-{secrets.token_hex(2)}")
         run = cls(workspace.runs / chosen)
@@ -97,15 +108,7 @@ class Run(JobDir):
 
     def dataset(self) -> DatasetDir:
         """The dataset that the recipe names. Raises DataError, also when it is of another modality."""
-        recipe = self.recipe
-        found = open_dataset(recipe.data.dataset, self.workspace.datasets)
-        if found.card.modality != recipe.modality:
-            raise DataError(
-                f"{found.name} is a dataset of {found.card.modality}, but {recipe.method} learns {recipe.modality}.",
-                f"Choose another dataset, or the method {found.card.modality}_{recipe.objective}.",
-                "data.modality",
-            )
-        return found
+        return _dataset_of(self.recipe, self.workspace)
 
     def checkpoint(self) -> checkpoints.Checkpoint | None:
         """The newest checkpoint that verifies."""

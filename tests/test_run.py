@@ -154,10 +154,13 @@ def test_the_command_line_worker_ends_an_unknown_model_with_one_sentence(workspa
     assert ended.sentence in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_dataset_of_recordings_is_refused_by_a_text_method(workspace: Workspace, model: Path) -> None:
-    run = tiny_run(workspace, model, tones_dataset(workspace.datasets / "tones"))
+def test_a_dataset_of_recordings_is_refused_by_a_text_method_before_there_is_a_run(
+    workspace: Workspace, model: Path
+) -> None:
+    sounds = tones_dataset(workspace.datasets / "tones")
     with pytest.raises(DataError, match=r"tones is a dataset of audio, but text_sft learns text\. .* audio_sft"):
-        run.dataset()
+        tiny_run(workspace, model, sounds)
+    assert not list(workspace.runs.glob("*"))
 
 
 @pytest.mark.parametrize(
