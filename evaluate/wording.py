@@ -132,9 +132,9 @@ def pay_back(report: JsonDict) -> str:
         return f"{each}, so tuning never pays back in money at these prices."
     if even["status"] == "unpriced":
         return f"{each}; the fixed cost of tuning is not fully priced, so no break-even is given."
-    return (
-        f"{each}; the {usd(even['fixed_usd'])} spent on tuning is earned back after {count(even['requests'])} requests."
-    )
+    worse = ", with answers that are worse" if report["verdict"]["word"] == stats.WORSE else ""
+    spent, requests = usd(even["fixed_usd"]), count(even["requests"])
+    return f"{each}; the {spent} spent on tuning is earned back after {requests} requests{worse}."
 
 
 def no_verdict(report: JsonDict) -> str:

@@ -49,5 +49,5 @@ def headline(report: dict[str, Any], path: Path) -> str:
         ]
         for system in report["systems"]
     ]
-    lines = [table(header, rows), "", report["headline"], "", f"Report: {path.with_suffix('.html')}", f"        {path}"]
-    return "\n".join(lines)
+    said = [report["headline"], report["verdict"]["sentence"]]
+    return "\n".join([table(header, rows), "", *said, "", f"Report: {path.with_suffix('.html')}", f"        {path}"])

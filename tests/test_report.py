@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from plausible import results
 
-from evaluate import measures, report, stats
+from evaluate import measures, report, stats, wording
 from evaluate.measures import LOWER_IS_BETTER
 from evaluate.plan import Machine
 from evaluate.prices import PriceRow, PriceSheet, load
@@ -65,6 +65,11 @@ def test_headline_names_both_systems_with_intervals_and_the_pay_back() -> None:
     assert said.startswith("The 5.3 M-parameter model")
     assert "of the test set; prompting the 27.3 M-parameter model" in said
     assert "earned back after" in said
+
+
+def test_the_pay_back_of_a_worse_model_does_not_hide_that_it_is_worse() -> None:
+    worse = {**built(), "verdict": {"word": stats.WORSE}}
+    assert wording.pay_back(worse).endswith(" requests, with answers that are worse.")
 
 
 def test_a_stand_in_for_the_large_model_is_said_in_plain_words() -> None:
