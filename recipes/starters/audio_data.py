@@ -4,7 +4,7 @@
 
 `sentences` is the bare stream of texts; `examples` speaks them for replay and for measuring what a tuned model
 forgot. The small starter hears no drug names, codes, dates, clock times or units on purpose: those are what a domain
-adds. The large one hears those of the ward too, in sentences that no domain of the generator uses.
+adds. The large one hears those of the ward too, in sentences that no domain of the generator uses and in no order.
 """
 
 from __future__ import annotations
@@ -155,6 +155,34 @@ FAMILIES: dict[str, Family] = {
         )),
     )
 }  # fmt: skip
+_WARD_WORDS = _words(
+    "about admitted again age allergic and antibiotic arm ask at awake back bandage bed before begin blood breathing "
+    "call care chart check chronic clean clinic cleaned complains continue daily day degrees denies discharge "
+    "discontinue doctor dose due evening exam examined fall family fell feels fever fluid from give given gown hand "
+    "handover has head heart history hold hospital hours increase infection injection is kidney laceration left leg "
+    "liver lung mask mild milligrams monitor morning moved neck new next night normal now nurse observe of old on "
+    "operation order oxygen pain patient pressure presents pulse ready received reduce refer relatives remove repeat "
+    "report reports rest result right room sample saturation scan severe shift shows side since skin sleeping stable "
+    "start stop stomach surgery surgeon sutured swelling tablet take temperature test than the then today tolerated "
+    "tomorrow treatment tube unit until urgent vein visit ward watch weight well with without worse wound year "
+    "yesterday"
+)
+"""What people on a ward say around the drugs and readings."""
+_WARD_SLOTS = _words(
+    "drug drug symptom symptom site imaging often dose dose bed age pulse pressure fever oxygen weight date date clock "
+    "clock gap surname surname"
+)
+
+
+def _mixed(rng: Random) -> str:
+    """A pattern of one to four slots and one to five runs of ward words, in no order that a sentence has."""
+    slots = [f"{{{name}}}" for name in rng.choices(_WARD_SLOTS, k=rng.randint(1, 4))]
+    runs = [" ".join(rng.sample(_WARD_WORDS, rng.randint(1, 3))) for _ in range(rng.randint(1, 3))]
+    parts = rng.sample(slots + runs, len(slots) + len(runs))
+    return "".join(part + rng.choice((" ", " ", ", ")) for part in parts[:-1]) + parts[-1] + "."
+
+
+_mixer = Random("ward words in no order")
 BROAD: dict[str, Family] = {
     "ward": Family("ward", "broad", (
         "The chart of the patient says {drug}, {dose}.",
@@ -170,13 +198,17 @@ BROAD: dict[str, Family] = {
         "{surname} asked for {dose} of {drug}.",
         "A wound of {gap} on the {site}.",
     )),
+    "ward words": Family("ward words", "broad", tuple(_mixed(_mixer) for _ in range(4000))),
 }  # fmt: skip
-"""What the demo's domain speaks of, for the large starter, in none of its sentences."""
+"""What the demo's domain speaks of, for the large starter: in sentences that the domain does not have, and in no order.
+
+With the twelve sentences alone it learned those by heart and wrote them down whatever it heard.
+"""
 _SLOTS = {**domains.SLOTS, "surname": domains.SLOTS["name"], **SLOTS}
 # What the weights have heard. "words", a thousand words in no order, has shaped the tokenizer only.
 TAUGHT = ("sentences", "numbers")
 UNION = (*TAUGHT, *BROAD)
-_WEIGHTS = {"sentences": 2, "words": 2, "numbers": 1, "ward": 3}
+_WEIGHTS = {"sentences": 2, "words": 2, "numbers": 1, "ward": 2, "ward words": 6}
 
 
 def sentences(rng: Random, families: Sequence[str] | None = None) -> Iterator[Utterance]:

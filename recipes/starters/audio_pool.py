@@ -26,7 +26,7 @@ from synth.storage import atomic_dir
 
 SHARD_ROWS = 2000
 WINDOW_FRAMES = audio_model.WINDOW_SEC * audio_model.SAMPLE_RATE_HZ // audio_model.HOP_SAMPLES
-MAX_LETTERS = 170  # of one window: the decoder has 96 positions, and a token holds two to three letters
+MAX_TOKENS = 94  # of one window: the decoder has 96 positions
 _SILENCE = -10.0  # log10 of the extractor's floor
 
 Mel = NDArray[np.float32]
@@ -194,22 +194,21 @@ def batch(rows: Sequence[Row], tokenizer: Any, size: int, seed: int, step: int) 
     epoch, place = divmod(step, per_epoch)
     order = np.random.default_rng((seed, epoch)).permutation(len(rows))
     rng = np.random.default_rng((seed, epoch, place))
-    made = [_spoken_together(rows, int(first), rng) for first in order[place * size : (place + 1) * size]]
+    made = [_spoken_together(rows, int(first), rng, tokenizer) for first in order[place * size : (place + 1) * size]]
     return Batch(torch.from_numpy(np.stack([m for m, _ in made])), labels_of([text for _, text in made], tokenizer))
 
 
-def _spoken_together(rows: Sequence[Row], first: int, rng: np.random.Generator) -> tuple[Mel, str]:
+def _spoken_together(rows: Sequence[Row], first: int, rng: np.random.Generator, tokenizer: Any) -> tuple[Mel, str]:
     """A window that begins with row `first`, and its transcript. One in four holds nothing else."""
     pieces = [disturbed(rows[first].mel.astype(np.float32), rng)]
     texts = [rows[first].text]
     start = int(rng.integers(0, min(25, WINDOW_FRAMES - len(pieces[0])) + 1))
     end = start + len(pieces[0])
-    letters = len(texts[0])
     for _ in range(int(rng.choice((0, 2, 4, 6)))):
         row = rows[int(rng.integers(len(rows)))]
-        letters += len(row.text)
         pause, mel = int(rng.integers(3, 25)), disturbed(row.mel.astype(np.float32), rng)
-        if end + pause + len(mel) > WINDOW_FRAMES or letters > MAX_LETTERS:
+        text = " ".join((*texts, row.text))
+        if end + pause + len(mel) > WINDOW_FRAMES or len(tokenizer(text).input_ids) > MAX_TOKENS:
             break
         pieces += [np.full((pause, mel.shape[1]), _SILENCE, dtype=np.float32), mel]
         texts.append(row.text)
