@@ -105,6 +105,20 @@ def test_a_saved_adapter_answers_as_it_did_in_training_merged_or_not(base: Path,
         torch.testing.assert_close(logits(again.model), trained, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU answers in bf16 always")
+def test_a_processor_answers_in_bf16_where_it_multiplies_it_and_the_model_is_stored_in_it(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = tmp_path / "bf16"
+    shutil.copytree(base, stored)
+    models.load_for_inference(str(base), dtype=torch.bfloat16).model.save_pretrained(stored)
+    found = {}
+    for able in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"avx512_bf16": able})
+        found[able] = [models.load_for_inference(str(folder)).info.dtype for folder in (base, stored)]
+    assert found == {True: ["float32", "bfloat16"], False: ["float32", "float32"]}
+
+
 def test_peft_itself_reads_the_saved_adapter(base: Path, tmp_path: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
