@@ -17,6 +17,7 @@ from evaluate.wording import ERROR_RATES, count, usd
 JsonDict = dict[str, Any]
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 52
+LETTER_WIDTH = 7.2  # of a label in bold, a little too wide rather than too narrow
 
 
 class Scale(NamedTuple):
@@ -188,22 +189,43 @@ def _whisker(mark: Mark, x: Scale, y: Scale) -> Markup:
     return Markup('<g class="{}">{}<path class="whisker" d="{}"/>{}</g>').format(mark.css, title, stroke, symbol)
 
 
+class Box(NamedTuple):
+    """A rectangle of a drawing."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    def meets(self, other: Box) -> bool:
+        return (
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        )
+
+
 def _labels(marks: Sequence[Mark], x: Scale, y: Scale) -> list[Markup]:
-    """Names beside the marks, pushed apart vertically where they would overlap."""
+    """Names beside the marks, where they hide neither each other nor a mark; the small and the large choose first."""
     drawn: list[Markup] = []
-    taken: list[tuple[bool, float]] = []
-    middle = (y.start + y.end) / 2
-    for mark in sorted(marks, key=lambda m: abs(y(m.value) - middle), reverse=True):
-        at = x(mark.usd_per_1k)
-        left = at > WIDTH * 0.6
-        height = y(mark.value) + 4
-        step = -3 if height > middle else 3  # away from the nearer edge of the plot
-        while any(side == left and abs(height - other) < 15 for side, other in taken):
-            height += step
-        taken.append((left, height))
+    taken = [Box(x(m.usd_per_1k) - 8, x(m.usd_per_1k) + 8, y(m.high) - 2, y(m.low) + 2) for m in marks]
+    for mark in sorted(marks, key=lambda m: m.css == "other"):
         name = mark.label if len(mark.label) <= 42 else mark.label[:41] + "…"
-        drawn.append(text(at - 12 if left else at + 12, height, name, "end" if left else "start", f"label {mark.css}"))
+        box, left = _place(name, x(mark.usd_per_1k), y(mark.value) + 4, taken)
+        taken.append(box)
+        at = box.right if left else box.left
+        drawn.append(text(at, box.bottom - 4, name, "end" if left else "start", f"label {mark.css}"))
     return drawn
+
+
+def _place(name: str, at: float, height: float, taken: Sequence[Box]) -> tuple[Box, bool]:
+    """The free box nearest to a mark, right of it or left of it; beside the mark where none is free."""
+    width, found = LETTER_WIDTH * len(name), []
+    for low in sorted(range(round(height) - 60, round(height) + 61, 4), key=lambda low: abs(low - height)):
+        for start, left in ((at + 12, False), (at - 12 - width, True)):
+            box = Box(start, start + width, low - 11, low + 4)
+            if box.left >= LEFT and box.right <= WIDTH and box.top >= TOP and box.bottom <= HEIGHT - BOTTOM:
+                found.append((box, left))
+    free = (pair for pair in found if not any(pair[0].meets(other) for other in taken))
+    return next(free, found[0])
 
 
 def break_even(report: JsonDict) -> Markup | None:
