@@ -80,7 +80,7 @@ def _table(runs: list[RunFacts]) -> None:
             "Dataset": [run.recipe.data.dataset for run in runs],
             "Method": [run.recipe.method for run in runs],
             "Base": [run.recipe.base_model for run in runs],
-            "Loss": [run.ended.loss if run.ended else None for run in runs],
+            "Loss": pd.Series([run.ended.loss if run.ended else None for run in runs], dtype=float),
             "Took": [_took(run) for run in runs],
             "Tags": [list(run.notes.tags) for run in runs],
             "Note": [run.notes.note.partition("\n")[0][:80] for run in runs],
