@@ -17,19 +17,23 @@ SMALL_PX = 256
 
 
 def show_medium(path: str, read: ReadMedia) -> None:
-    """A picture, a small one at twice its size, or a player; a sentence when the file is gone or broken."""
-    from PIL import Image
-
+    """A picture or a player; a sentence when the file is gone or broken."""
     try:
-        content = read(path)
-        if path.endswith(".flac"):
-            st.audio(content, format="audio/flac")
-            return
-        with Image.open(io.BytesIO(content)) as picture:
-            width = picture.width
-        st.image(content, width=2 * width if width < SMALL_PX else "content")
+        show_content(read(path), sound=path.endswith(".flac"))
     except (OSError, UserError):
         st.caption("Its picture or recording is no longer there.")
+
+
+def show_content(content: bytes, sound: bool) -> None:
+    """A player for FLAC, or a picture, a small one at twice its size. Raises OSError for what is no picture."""
+    from PIL import Image
+
+    if sound:
+        st.audio(content, format="audio/flac")
+        return
+    with Image.open(io.BytesIO(content)) as picture:
+        width = picture.width
+    st.image(content, width=2 * width if width < SMALL_PX else "content")
 
 
 def show_example(example: Example, read: ReadMedia, details: bool = False) -> DeltaGenerator:

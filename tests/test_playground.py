@@ -101,6 +101,18 @@ def test_an_endpoint_that_refuses_is_a_sentence_beside_the_others(workspace: Wor
     assert "does not accept the key" in said(app)
 
 
+def test_the_picture_that_is_asked_about_is_shown_and_needs_a_question(workspace: Workspace) -> None:
+    picture = next((picture_dataset(workspace, rows=2).path / "media").iterdir())
+    app = page("playground", modality="vision")
+    app.file_uploader[0].set_value((picture.name, picture.read_bytes(), "image/png")).run()
+    assert not app.exception
+    assert len(app.image) == 1
+    ask = next(b for b in app.button if b.label == "Ask")
+    assert ask.disabled
+    next(t for t in app.text_area if t.label == "Question").set_value("Which bar is the tallest?").run()
+    assert not next(b for b in app.button if b.label == "Ask").disabled
+
+
 def test_base_tuned_and_large_stand_side_by_side_at_first(workspace: Workspace) -> None:
     filled.dataset(workspace)
     filled.run(workspace, "first")

@@ -14,6 +14,7 @@ from studio import address, asking, ui
 from studio.cards import CARDS, card_for
 from studio.endpoints import load_endpoints
 from studio.history import tuned
+from studio.media import show_content
 from synth.errors import DataError
 
 MODALITIES = {"text": "Text", "vision": "Picture", "audio": "Speech"}
@@ -120,8 +121,10 @@ with ui.sentences():
     labels = list(offers)
     chosen = st.multiselect("Models", labels, _preset(labels), max_selections=4)
     media = _media(modality)
+    if media:
+        show_content(media, sound=modality == "audio")
     prompt = st.text_area("Question", placeholder=HINTS[modality]) if modality != "audio" else ""
-    ready = bool(chosen) and (bool(media) if modality != "text" else bool(prompt.strip()))
+    ready = bool(chosen and (media or modality == "text") and (prompt.strip() or modality == "audio"))
     if st.button("Ask", type="primary", icon=":material/send:", disabled=not ready):
         folder = ui.workspace().path / "playground"
         question = asking.question(prompt.strip(), folder, media, modality)
