@@ -6,7 +6,7 @@
     python -m recipes.starters.audio measure --scratch DIR                # WER on voices that were held out
 
 With --grow FOLDER of the small starter, pool and train make starter-audio-large: that starter at twice the width, which
-goes on with a ward's words and units (`--rows 14000`, then `--minutes 25 --threads 1 --batch 12 --muon-lr 0.0015
+goes on with a ward's words and units (`--rows 26000`, then `--minutes 70 --threads 1 --batch 12 --muon-lr 0.0015
 --adam-lr 2e-4`).
 
 DIR receives pool/, held-out/, log.jsonl, state.safetensors and model/ (what transformers loads).

@@ -30,7 +30,7 @@ WHAT = {
     "starter-audio-large": (
         "A stand-in for *the large model* where no endpoint is configured: starter-audio at twice the width (3.9 times its "
         "parameters), trained further on its sentences and on a ward's: drugs, doses, readings, dates and clock times, in sentences that the "
-        "audio generator never uses. It is still a very small model: a win over it says nothing about real large models."
+        "audio generator never uses and in no order. It is still a very small model: a win over it says nothing about real large models."
     ),
 }
 """What the card of each starter opens with."""
