@@ -163,7 +163,7 @@ def pareto(report: JsonDict) -> Markup | None:
     lower = metric in ERROR_RATES
     cheap, dear = min(m.usd_per_1k for m in marks), max(m.usd_per_1k for m in marks)
     x = Scale(cheap / 2.2, dear * 2.2, LEFT, WIDTH - RIGHT, log=True)
-    top = min(1.0, max(m.high for m in marks) * 1.15) if lower else 1.0
+    top = max(m.high for m in marks) * 1.1 if lower else 1.0  # more words can be wrong than were spoken
     y = Scale(0.0, top, HEIGHT - BOTTOM, TOP + 14)
     x_ticks = [(value, usd(value)) for value in log_ticks(x.low, x.high)]
     y_ticks = [(value, f"{100 * value:.0f} %") for value in ticks(0, top)]

@@ -26,3 +26,17 @@ def test_names_in_the_pareto_plot_lie_neither_on_each_other_nor_outside() -> Non
         assert left >= 0 and left + 7 * len(name) <= charts.WIDTH
     for a, b in combinations(boxes, 2):
         assert a[1] <= b[0] or b[1] <= a[0] or abs(a[2] - b[2]) >= 12
+
+
+def test_a_word_error_rate_above_one_stays_inside_the_plot() -> None:
+    made = report.build(results(per_split=120))
+    for system, value in zip(made["systems"], (1.3, 0.15, 1.1, 0.2), strict=False):
+        system["metric"] = "wer"
+        system["splits"][made["primary_split"]].update(value=value, ci95=[value - 0.05, value + 0.05])
+    drawn = str(charts.pareto(made))
+    assert "word error rate (lower is better)" in drawn
+    heights = [
+        float(at) for ends in re.findall(r'class="whisker" d="M[\d.]+ ([\d.-]+)V([\d.-]+)', drawn) for at in ends
+    ]
+    assert heights
+    assert min(heights) >= charts.TOP
