@@ -102,7 +102,7 @@ def import_text(
                 writer.reject({"line": raw.line, **_printable(row)}, reason)
             meter.update(count, f"{len(rejected)} set aside")
         if not lines:
-            raise DataError(_nothing_left(path, rejected), "Mend the rows, or map the columns.", "data.nothing_left")
+            raise DataError(*_nothing_left(path, mapping, rejected), "data.nothing_left")
         card = writer.finish(_card(path, name, mapping, shares, time.monotonic() - start))
         leaks = leakage.record(folder).faults
     return ImportReport(len(lines), rejected, dict(card.splits), leaks)
@@ -155,11 +155,23 @@ def check_mapping(path: Path, mapping: Mapping[str, str], roles: Sequence[str]) 
             raise DataError(f"{path.name} has no column '{column}'{hint}.", f"It has: {', '.join(columns[:20])}.")
 
 
-def _nothing_left(path: Path, rejected: list[tuple[int, str]]) -> str:
+def _nothing_left(path: Path, mapping: Mapping[str, str] | None, rejected: list[tuple[int, str]]) -> tuple[str, str]:
+    """Sentence and remedy for a file of which no row was kept."""
     if not rejected:
-        return f"{path.name} has no rows."
+        return f"{path.name} has no rows.", "Put the questions and answers in, one a row."
     line, reason = rejected[0]
-    return f"None of the {len(rejected)} rows of {path.name} can be used; the first, line {line}: {reason}."
+    sentence = f"None of the {len(rejected)} rows of {path.name} can be used; the first, line {line}: {reason}."
+    try:
+        columns = [column for column in columns_of(path) if column]
+    except DataError:  # not one line could be taken apart
+        columns = []
+    if mapping is not None or len(columns) < 2:
+        return sentence, "Mend the rows."
+    known, (question, answer) = ", ".join(columns[:20]), columns[:2]
+    return sentence, (
+        f"Its columns are {known}: map one to the question and one to the answer, "
+        f"for instance --map question='{question}' --map answer='{answer}'."
+    )
 
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:

@@ -181,6 +181,14 @@ def test_a_file_with_no_good_row_is_refused_and_leaves_nothing(tmp_path: Path, w
     assert list(workspace.datasets.iterdir()) == []
 
 
+def test_columns_of_other_names_end_with_the_mapping_that_would_read_them(tmp_path: Path, workspace: Workspace) -> None:
+    path = tmp_path / "tickets.csv"
+    path.write_text("Beschwerde;Kategorie\nParcel lost;delivery\n")
+    with pytest.raises(DataError, match="--map question='Beschwerde' --map answer='Kategorie'"):
+        import_text(path, "mine", workspace)
+    import_text(path, "mine", workspace, mapping={"question": "Beschwerde", "answer": "Kategorie"})
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
