@@ -27,6 +27,7 @@ from recipes.starters import audio_model, audio_pool
 from recipes.starters.audio_data import FAMILIES, TAUGHT, UNION, sentences
 from recipes.starters.team import Team, join
 from recipes.starters.text_training import Plan, Trainer
+from recipes.starters.untaught import tell_apart
 from synth.storage import atomic_dir
 
 TEXTS_FOR_TOKENIZER = 40_000
@@ -111,6 +112,7 @@ def export(model: Any, processor: Any, folder: Path) -> None:
 
     plain = copy.deepcopy(model).to(torch.bfloat16)
     del plain.ctc_head
+    tell_apart(plain.get_input_embeddings().weight.data)
     shutil.rmtree(folder, ignore_errors=True)
     with atomic_dir(folder) as temporary:
         plain.save_pretrained(temporary, max_shard_size="14MB")

@@ -98,7 +98,7 @@ language: en
 
 - **Class**: `WhisperForConditionalGeneration`, {first["parameters"] / 1e6:.1f} M parameters: {config["encoder_layers"]} encoder and {config["decoder_layers"]} decoder layers, width {config["d_model"]}; bf16 safetensors.
 - **Window**: 8 s of 16 kHz mono, 80 mel bands, 20-ms frames (a published Whisper: 30 s, 10 ms).
-- **Tokenizer**: `WhisperTokenizer`, byte-level BPE of {config["vocab_size"]} tokens, single digits; `<|en|><|transcribe|><|notimestamps|>`.
+- **Tokenizer**: `WhisperTokenizer`, byte-level BPE of {config["vocab_size"]} tokens, single digits; `<|en|><|transcribe|><|notimestamps|>`; tokens that its training never met have embeddings of their own (`recipes/starters/untaught.py`).
 - **Data**: 100 % generated: sentences by `recipes/starters/audio_data.py`, spoken by espeak-ng (84 voices, three accents), with rooms, telephone lines, noise and SpecAugment. {first["rows"]} utterances were spoken.
 - **Made by**: `python -m recipes.starters.audio{" --grow recipes/starters/weights/starter-audio" if first.get("grown") else ""}` on {platform.machine()}, Muon for matrices and AdamW for the rest, bf16 autocast{"" if first.get("grown") else ", a CTC head on the encoder while training"}.
 

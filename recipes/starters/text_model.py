@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recipes.starters.text_tokenizer import CONTEXT
+from recipes.starters.untaught import tell_apart
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -53,7 +54,9 @@ def export(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", fold
 
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(part, max_shard_size="15MB")
+    plain = copy.deepcopy(model).to(torch.bfloat16)
+    tell_apart(plain.get_input_embeddings().weight.data)
+    plain.save_pretrained(part, max_shard_size="15MB")
     tokenizer.save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)

@@ -101,6 +101,7 @@ pipeline_tag: image-text-to-text
 {kind.what}
 
 - **Class**: `SmolVLMForConditionalGeneration` with `SmolVLMProcessor`; tower of {tower["num_hidden_layers"]} layers, width {tower["hidden_size"]}, patches of {tower["patch_size"]} pixels, pixel shuffle {config["scale_factor"]}; language half of {text["num_hidden_layers"]} layers, width {text["hidden_size"]}, {kind.began}; bf16 safetensors.
+- **Tokenizer**: that of starter-text; tokens that its training never met have embeddings of their own (`recipes/starters/untaught.py`).
 - **Replies**: a transcription of the picture, the reasoning, then `Answer: X`.
 - **Data**: 100 % rendered by `synth.vision` (level 1; a fifth of the pictures with blur, JPEG, noise or shadow).
 - **Made by**: {kind.made_by}, on one thread of a CPU ({platform.machine()}), bf16 autocast, Muon for matrices and AdamW for the rest.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.starters.growth import widen
+from recipes.starters.untaught import tell_apart
 from recipes.starters.vision_data import SIZE
 
 if TYPE_CHECKING:
@@ -181,7 +182,9 @@ def export(model: Any, processor: Any, folder: Path) -> None:
 
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(part, max_shard_size="15MB")
+    plain = copy.deepcopy(model).to(torch.bfloat16)
+    tell_apart(plain.get_input_embeddings().weight.data)
+    plain.save_pretrained(part, max_shard_size="15MB")
     processor.save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
