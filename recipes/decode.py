@@ -12,13 +12,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from recipes.models import Loaded
 
 PREFILL_TOKENS = 8192  # tokens per prefill call, padding included: bounds activation memory
+BAND_ROWS = 16
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
+
+
+# First row, last row + 1 and visible columns of each band of the step that is being computed.
+_bands: ContextVar[list[tuple[int, int, int]] | None] = ContextVar("bands", default=None)
 
 
 class Sampling(NamedTuple):
@@ -146,6 +153,48 @@ def make_cache(model: Any, plan: SlotPlan) -> Any:
     return Cache(layers=[SlotLayer() for _ in range(model.config.get_text_config().num_hidden_layers)])
 
 
+def banded_attention(
+    module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float | None = None, **more: Any
+) -> tuple[Any, None]:
+    """Torch's attention, for one new token a row on bands of rows, each with no more columns than its longest row has.
+
+    Otherwise one long prompt among 128 short ones makes all of them attend to its length. Shapes: query [rows, heads,
+    tokens, width], the result [rows, tokens, heads, width].
+    """
+    import torch
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    def usual(first: int, last: int, visible: int) -> Any:
+        rows = slice(first, last)
+        seen = mask[rows, ..., :visible] if mask is not None else None
+        kept = key[rows, :, :visible], value[rows, :, :visible]
+        return sdpa_attention_forward(module, query[rows], *kept, seen, scaling=scaling, **more)[0]
+
+    bands = _bands.get() if query.shape[2] == 1 else None
+    if not bands:
+        return usual(0, len(query), key.shape[2]), None
+    return torch.cat([usual(*band) for band in bands]), None
+
+
+@contextmanager
+def in_bands(decoder: Any) -> Iterator[None]:
+    """Let `decoder` attend by `banded_attention` within, where it would use torch's attention plainly."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    config = decoder.config.get_text_config()
+    if config._attn_implementation != "sdpa":
+        yield
+        return
+    AttentionInterface.register("banded", banded_attention)
+    AttentionMaskInterface.register("banded", sdpa_mask)
+    config._attn_implementation = "banded"
+    try:
+        yield
+    finally:
+        config._attn_implementation = "sdpa"
+
+
 class SlotPlan:
     """Where the next forward call writes. `filling`: slots being prefilled from column `start`; None = decoding."""
 
@@ -201,7 +250,7 @@ class SlotDecoder:
         """Finished rows in the order they finish; none of `prompts` may be empty."""
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), in_bands(self._decoder):
             yield from self._run(prompts)
 
     def _run(self, prompts: Sequence[list[int]]) -> Iterator[Generated]:
@@ -290,7 +339,10 @@ class SlotDecoder:
         self._plan.visible = max(at) + 1
         self._mask[self._plan.every, self._plan.position] = 0.0
         mask = self._mask[:, None, None, : self._plan.visible]
+        starts = range(0, len(at), BAND_ROWS)
+        bands = _bands.set([(i, min(i + BAND_ROWS, len(at)), max(at[i : i + BAND_ROWS]) + 1) for i in starts])
         hidden = self._forward(self._last[:, None], self._plan.position[:, None], mask)
+        _bands.reset(bands)
         yield from self._take(list(range(len(self._rows))), hidden[:, -1])
 
     def _take(self, slots: list[int], hidden: Any) -> Iterator[Generated]:

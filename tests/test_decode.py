@@ -43,6 +43,14 @@ def reference(model: Any, prompt: list[int], new: int) -> list[int]:
     return tokens[: next((i for i, t in enumerate(tokens) if t in END), len(tokens))]
 
 
+def test_a_long_prompt_among_many_short_ones_changes_no_answer_and_leaves_the_model_as_it_was(model: Any) -> None:
+    asked = [*prompts(40), prompts(1, 150)[0]]
+    before = model.config._attn_implementation
+    found = {g.place: g.tokens for g in SlotDecoder(model, END, 64, 24).run(asked)}
+    assert [found[i] for i in range(len(asked))] == [reference(model, prompt, 24) for prompt in asked]
+    assert model.config._attn_implementation == before == "sdpa"
+
+
 @pytest.mark.parametrize("slots", [1, 3, 8, 64])
 @pytest.mark.parametrize("prefix", [0, 17])
 def test_slots_give_the_tokens_of_generate(model: Any, slots: int, prefix: int) -> None:
