@@ -341,8 +341,10 @@ class SlotDecoder:
         mask = self._mask[:, None, None, : self._plan.visible]
         starts = range(0, len(at), BAND_ROWS)
         bands = _bands.set([(i, min(i + BAND_ROWS, len(at)), max(at[i : i + BAND_ROWS]) + 1) for i in starts])
-        hidden = self._forward(self._last[:, None], self._plan.position[:, None], mask)
-        _bands.reset(bands)
+        try:
+            hidden = self._forward(self._last[:, None], self._plan.position[:, None], mask)
+        finally:  # also when the memory did not suffice, and fewer rows are tried next
+            _bands.reset(bands)
         yield from self._take(list(range(len(self._rows))), hidden[:, -1])
 
     def _take(self, slots: list[int], hidden: Any) -> Iterator[Generated]:
