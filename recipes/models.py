@@ -25,6 +25,7 @@ from recipes.model_files import (
     Modality,
     ModelRef,
     adapter_stamp,
+    fastest_dtype,
     find_adapter,
     resolve,
     starters,
@@ -33,7 +34,7 @@ from recipes.model_files import (
 from recipes.options import Lora, Quant
 from recipes.recipe import Recipe
 from synth.errors import ModelError
-from synth.storage import atomic_dir, read_json, write_json
+from synth.storage import atomic_dir, write_json
 
 __all__ = [
     "Loaded",
@@ -116,7 +117,7 @@ def load_for_inference(
 ) -> Loaded:
     """A model that answers. Without adapter: the base as published. With one: the base rounded as it was in training.
 
-    `dtype` is a torch dtype, by default what `_fastest_dtype` says. `merge` folds the adapter into the weights, which
+    `dtype` is a torch dtype, by default what `fastest_dtype` says. `merge` folds the adapter into the weights, which
     is faster; merge=False keeps it apart, so that `model.disable_adapter()` gives the base.
     Raises ModelError when the adapter was trained on another base.
     """
@@ -124,7 +125,7 @@ def load_for_inference(
 
     base = resolve(ref, revision) if isinstance(ref, str) else ref
     folder = find_adapter(str(adapter), runs) if adapter else None
-    dtype = dtype or _fastest_dtype(base)
+    dtype = dtype or fastest_dtype(base)
     stamp = adapter_stamp(folder) if folder else None
     quant = Quant.model_validate(stamp["quant"]) if stamp and stamp.get("quant") else Quant(load_in_4bit=False)
     weights: Literal["rounded", "plain"] = "rounded" if quant.load_in_4bit else "plain"
@@ -141,22 +142,6 @@ def load_for_inference(
 
         listeners.listen_as_trained(loaded, folder)
     return loaded
-
-
-def _fastest_dtype(ref: ModelRef) -> Any:
-    """bf16 on CUDA, and on a processor that multiplies it when the weights are stored in it; else fp32.
-
-    On such a processor bf16 answers in half the time. Answers to which two tokens are about equally likely may then
-    depend on which rows are answered together.
-    """
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.bfloat16
-    able, config = torch.cpu.get_capabilities(), read_json(ref.path / "config.json")
-    multiplies = able.get("avx512_bf16") or able.get("amx_bf16")
-    stored = config.get("dtype") or config.get("torch_dtype")
-    return torch.bfloat16 if multiplies and stored == "bfloat16" else torch.float32
 
 
 def load_processor(ref: ModelRef) -> Any:
