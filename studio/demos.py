@@ -79,6 +79,7 @@ DEMOS: dict[str, DemoSpec] = {
         large="starter-vision-large",
         shots=0,
         max_new_tokens=80,
+        sft_overrides=("optim.num_train_epochs=4",),  # 95 instead of 83 % right after two
         few_shot=False,
     ),
     "audio": DemoSpec(
