@@ -175,7 +175,7 @@ _WARD_SLOTS = _words(
 
 
 def _mixed(rng: Random) -> str:
-    """A pattern of one to four slots and one to five runs of ward words, in no order that a sentence has."""
+    """A pattern of one to four slots and one to three runs of ward words, in no order that a sentence has."""
     slots = [f"{{{name}}}" for name in rng.choices(_WARD_SLOTS, k=rng.randint(1, 4))]
     runs = [" ".join(rng.sample(_WARD_WORDS, rng.randint(1, 3))) for _ in range(rng.randint(1, 3))]
     parts = rng.sample(slots + runs, len(slots) + len(runs))

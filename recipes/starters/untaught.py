@@ -5,7 +5,7 @@ them end as one vector. Such a model cannot tell them apart, read or written, an
 embeddings are frozen. Here each gets that vector plus a random one of the usual length. Before tuning nothing changes,
 because the shared part keeps them as unlikely as before; after it "coupon" and "delivery" are two words.
 
-    python -m recipes.starters.untaught FOLDER      # in place, a model that was exported without it
+    python -m recipes.starters.untaught FOLDER      # a model that was exported without it; renew its SHA256SUMS then
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ALIKE = 0.95  # cosine; tokens that were learned are below 0.9 to each other
-FEWEST = 8  # alike tokens that no training gives
+ALIKE = 0.95  # cosine; a few learned tokens are as near to one another (up to 0.99), but never in such groups
+FEWEST = 8
 
 
 def untaught(embeddings: Any) -> Any:
