@@ -93,20 +93,23 @@ def banded_attention(
         kept = key[rows, :, :visible], value[rows, :, :visible]
         return sdpa_attention_forward(module, query[rows], *kept, seen, scaling=scaling, **more)[0]
 
-    bands = _bands.get() if query.shape[2] == 1 else None
-    if not bands:
+    parts = _bands.get() if query.shape[2] == 1 else None
+    if not parts:
         return usual(0, len(query), key.shape[2]), None
-    return torch.cat([usual(*band) for band in bands]), None
+    return torch.cat([usual(*part) for part in parts]), None
 
 
 @contextmanager
 def in_bands(decoder: Any) -> Iterator[None]:
-    """Let `decoder` attend by `banded_attention` within, where it would use torch's attention plainly."""
+    """Let `decoder` attend by `banded_attention` within, where it would use torch's attention plainly.
+
+    On a processor only: a GPU would pay for the many small calls, and nobody has measured what it gains.
+    """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
     config = decoder.config.get_text_config()
-    if config._attn_implementation != "sdpa":
+    if config._attn_implementation != "sdpa" or decoder.device.type != "cpu":
         yield
         return
     AttentionInterface.register("banded", banded_attention)
