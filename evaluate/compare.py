@@ -19,19 +19,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evaluate import audio_metrics, cost, forgetting, lineage, prices, report
-from evaluate.imported import read_predictions
+from evaluate import forgetting, lineage
+from evaluate.cost import formulas, prices
 from evaluate.plan import Plan, SystemPlan, dump_plan
-from evaluate.predict import Answers, Predictor
-from evaluate.prompts import Prompter
-from evaluate.results import Forgetting, LedgerItem, Results, Row, Speed, SystemResult
-from evaluate.scorers import Score, golds, known_scorer, metric_name, normaliser_name, score_reply
-from evaluate.systems import Context, Facts, Prediction, open_system
+from evaluate.predict.imported import read_predictions
+from evaluate.predict.journal import Answers, Predictor
+from evaluate.predict.prompts import Prompter
+from evaluate.predict.systems import Context, Facts, Prediction, open_system
+from evaluate.report import report_json
+from evaluate.report.results import Forgetting, LedgerItem, Results, Row, Speed, SystemResult
+from evaluate.stats import audio_metrics
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import DataError, UserError
 from synth.example import Example, media_parts, text_of
 from synth.jobdir import JobDir
 from synth.progress import ProgressFn, silent
+from synth.scoring.scorers import Score, golds, known_scorer, metric_name, normaliser_name, score_reply
 from synth.storage import atomic_write_text, read_json
 from synth.usage import Usage
 from synth.workspace import Workspace
@@ -82,7 +85,7 @@ def render_again(path: Path, workspace: Workspace, *, reprice: bool = False) -> 
     """Write report.md and report.html of a report.json again; with `reprice` at the workspace's present prices."""
     found = read_json(path)
     if reprice:
-        found = report.reprice(found, prices.load(workspace=workspace.path))
+        found = report_json.reprice(found, prices.load(workspace=workspace.path))
     media = workspace.path / found["dataset"]["path"]
     return _write_report(found, path.parent, media if media.is_dir() else None)
 
@@ -134,7 +137,7 @@ def _run(job: _Job) -> Path:
         provenance=lineage.provenance(job.folder.name, job.plan, job.dataset, origins),
     )
     _write_scores(results, job.folder / "scores.jsonl")
-    return _write_report(report.build(results, job.sheet), job.folder, job.dataset.path)
+    return _write_report(report_json.build(results, job.sheet), job.folder, job.dataset.path)
 
 
 def _check_imported(job: _Job) -> None:
@@ -171,7 +174,7 @@ def _answers(
 
 
 def _priced(job: _Job, usage: Usage, model: str) -> float | None:
-    return cost.bill(usage, model, job.sheet).usd
+    return formulas.bill(usage, model, job.sheet).usd
 
 
 def _system(job: _Job, plan: SystemPlan, made_of: lineage.Origin) -> SystemResult:
@@ -282,11 +285,11 @@ def _write_scores(results: Results, path: Path) -> None:
     atomic_write_text(path, "\n".join(lines) + "\n")
 
 
-def _write_report(found: report.JsonDict, folder: Path, media: Path | None) -> Path:
+def _write_report(found: report_json.JsonDict, folder: Path, media: Path | None) -> Path:
     """report.json and its views; the JSON last, because whoever finds it expects the others."""
-    from evaluate import render_html, render_md
+    from evaluate.report import render_html, render_md
 
     atomic_write_text(folder / "report.md", render_md.render(found))
     atomic_write_text(folder / "report.html", render_html.render(found, media))
-    atomic_write_text(folder / "report.json", report.dumps(found))
+    atomic_write_text(folder / "report.json", report_json.dumps(found))
     return folder / "report.json"

@@ -12,10 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from evaluate import cost, prices
+from evaluate.cost import formulas, prices
 from evaluate.plan import Plan, SystemPlan
-from evaluate.prompts import Prompter, Question
-from evaluate.systems import audio_seconds
+from evaluate.predict.prompts import Prompter, Question
+from evaluate.predict.systems import audio_seconds
 from synth.dataset import open_dataset
 from synth.errors import DataError
 from synth.example import Example, ImagePart, TextPart
@@ -57,9 +57,9 @@ def _of_system(plan: SystemPlan, prompter: Prompter, examples: Sequence[Example]
     known = [usage for usage in usages if usage is not None]
     if len(known) < len(usages):
         return Estimate(plan.id, len(usages), Usage(), None, f"no token formula for the media that {model} would get")
-    usage = cost.forecast(total(known), retry_share=RETRIED) if known else Usage(requests=0)
+    usage = formulas.forecast(total(known), retry_share=RETRIED) if known else Usage(requests=0)
     largest = max((one.input_tokens or 0 for one in known), default=0)
-    bill = cost.bill(usage, model, sheet, largest_input=largest)
+    bill = formulas.bill(usage, model, sheet, largest_input=largest)
     return Estimate(plan.id, len(usages), usage, bill.usd, ", ".join(bill.missing) and f"unpriced: {bill.missing[0]}")
 
 
@@ -80,7 +80,7 @@ def _of_row(question: Question, target: str, plan: SystemPlan, model: str) -> Us
                 if tokens is None:
                     return None
                 images += tokens
-    sound = cost.audio_tokens(model, seconds) or 0
+    sound = formulas.audio_tokens(model, seconds) or 0
     if seconds and not sound:  # sold by the minute, or not at all: the price sheet decides
         return Usage(audio_sec=seconds)
     reply = min(plan.max_new_tokens, math.ceil(len(target) / CHARACTERS_PER_TOKEN) + 1)
@@ -98,6 +98,6 @@ def _image_tokens(file: Path, model: str) -> int | None:
 
     try:
         with Image.open(file) as picture:
-            return cost.image_tokens(model, *picture.size)
+            return formulas.image_tokens(model, *picture.size)
     except (OSError, Image.DecompressionBombError) as error:
         raise DataError(f"The picture {file.name} cannot be read.", "Run `smolstudio data check`.") from error

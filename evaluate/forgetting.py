@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from evaluate.plan import SystemPlan
-from evaluate.results import Forgetting
-from evaluate.scorers import score_reply
-from evaluate.systems import Prediction
+from evaluate.predict.systems import Prediction
+from evaluate.report.results import Forgetting
 from synth.example import Example
+from synth.scoring.scorers import score_reply
 
 Answer = Callable[[SystemPlan, Sequence[Example]], dict[str, Prediction]]
 
@@ -33,8 +33,8 @@ def measure(plans: Sequence[SystemPlan], rows: int, answer: Answer) -> tuple[For
 def _rows_for(plan: SystemPlan, rows: int) -> list[Example]:
     if plan.kind != "local" or not plan.adapter:
         return []
-    from recipes.model_files import resolve
-    from recipes.replay import forgetting_rows
+    from recipes.models.files import resolve
+    from recipes.train.replay import forgetting_rows
 
     ref = resolve(plan.model, plan.revision)
     return forgetting_rows(ref, rows) if ref.kind == "starter" else []

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from evaluate import stats
-from evaluate.results import Row
+from evaluate.report.results import Row
+from evaluate.stats import certainty
 from synth.endpoint import Ask, Reply
 from synth.errors import DataError
 from synth.example import system, user
@@ -120,7 +120,7 @@ def summary(
         raise DataError(message, "Use a judge that replies with the JSON it is asked for.", "judge.silent")
     honest = [one for one in judged if not one.pair.suspicious]
     ahead = _ahead(judged, seed)
-    said = stats.verdict(ahead, margin, "the small system", "the large one")
+    said = certainty.verdict(ahead, margin, "the small system", "the large one")
     agreement = _agreement([(one.small_first or "", one.small_second or "") for one in judged])
     first_wins = sum((one.small_first == "small") + (one.small_second == "large") for one in judged)
     decided = sum((one.small_first != "tie") + (one.small_second != "tie") for one in judged)
@@ -143,10 +143,10 @@ def summary(
     }
 
 
-def _ahead(judged: Sequence[Judgement], seed: int) -> stats.Difference:
+def _ahead(judged: Sequence[Judgement], seed: int) -> certainty.Difference:
     """Share of wins of small minus that of large, clustered by template."""
     values = np.array([one.value for one in judged], dtype=np.float64)
-    return stats.paired_difference((1 + values) / 2, (1 - values) / 2, [one.pair.template for one in judged], seed)
+    return certainty.paired_difference((1 + values) / 2, (1 - values) / 2, [one.pair.template for one in judged], seed)
 
 
 def _agreement(pairs: Sequence[tuple[str, str]]) -> JsonDict:
@@ -157,7 +157,7 @@ def _agreement(pairs: Sequence[tuple[str, str]]) -> JsonDict:
     table = np.zeros((3, 3))
     for a, b in pairs:
         table[names.index(a), names.index(b)] += 1
-    share = stats.wilson(float(np.trace(table)), len(pairs))
+    share = certainty.wilson(float(np.trace(table)), len(pairs))
     varied = (table.sum(axis=0) > 0).sum() > 1 or (table.sum(axis=1) > 0).sum() > 1
     kappa = float(cohens_kappa(table, return_results=False)) if varied else None
     return {"n": len(pairs), "share": share.value, "ci95": [share.low, share.high], "kappa": kappa}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluate.plan import Plan, SystemPlan
-from evaluate.results import DatasetFacts, LedgerItem, Provenance, SystemResult
+from evaluate.report.results import DatasetFacts, LedgerItem, Provenance, SystemResult
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import UserError
 from synth.storage import read_json, sha256_bytes, sha256_file
@@ -42,7 +42,7 @@ def origin(plan: SystemPlan, workspace: Workspace) -> Origin:
     """Find and hash what a local system is made of. Raises ModelError when something is missing."""
     if plan.kind != "local":
         return Origin()
-    from recipes.model_files import find_adapter, resolve, weights_sha256
+    from recipes.models.files import find_adapter, resolve, weights_sha256
 
     ref = resolve(plan.model, plan.revision)
     found = Origin(ref.kind, ref.revision, weights_sha256(ref.path))
@@ -59,7 +59,7 @@ def origin(plan: SystemPlan, workspace: Workspace) -> Origin:
 
 
 def _recipe(run: Path) -> dict[str, Any]:
-    from recipes.recipe import load_recipe
+    from recipes.recipe.schema import load_recipe
 
     return load_recipe(run / "recipe.yaml").model_dump(mode="json")
 

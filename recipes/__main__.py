@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from recipes.before_after import last_sentence
-from recipes.queue import turn
-from recipes.run import DISCARDED, METHODS, Run, Stopped, TrainResult
+from recipes.run.directory import DISCARDED, METHODS, Run, Stopped, TrainResult
+from recipes.run.turns import turn
+from recipes.train.dpo_eval import last_sentence
 from synth.errors import RunError, StorageError, UserError
 
 CODES = {"done": 0, "failed": 1, "stopped": 3}

@@ -10,8 +10,8 @@ sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__)
 
 import streamlit as st
 
-from studio.gatekeeper import admitted
-from studio.ui import show_flash
+from studio.widgets.gatekeeper import admitted
+from studio.widgets.ui import show_flash
 
 st.set_page_config(page_title="smolstudio", page_icon=":material/experiment:", layout="wide")
 # Streamlit leaves a tenth of a small screen empty above each page, and more beside it.

@@ -107,7 +107,7 @@ def _accelerator() -> list[Finding]:
 
 
 def _starters() -> list[Finding]:
-    from recipes.model_files import STARTERS
+    from recipes.models.files import STARTERS
 
     found = []
     for sums in sorted(STARTERS.glob("*/SHA256SUMS")):

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .errors import DataError, did_you_mean
-from .example import SPLITS, Example, Split
-from .storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
+from synth.errors import DataError, did_you_mean
+from synth.example import SPLITS, Example, Split
+from synth.storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
 
 CARD = "dataset.json"
 REJECTED = "rejected.jsonl"

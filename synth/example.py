@@ -78,7 +78,7 @@ class Example(_Frozen):
         answer: the short gold answer that scorers compare with; None when only a judge can tell.
         rejected: a wrong answer to the same prompt, for preference tuning.
         template: what rows share when they are not independent (a phrasing, an image, a text); clusters in statistics.
-        scorer: a key of `evaluate.scorers.SCORERS`.
+        scorer: a key of `synth.scoring.scorers.SCORERS`.
         source: lineage: generator, its version, seed, parameters, difficulty …
     """
 

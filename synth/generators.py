@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
 
-from .errors import RecipeError, did_you_mean
-from .example import Example
+from synth.errors import RecipeError, did_you_mean
+from synth.example import Example
 
 AddMedia = Callable[[bytes, str], str]
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from .storage import DirLock, Journal, JsonDict, read_json, read_jsonl, write_json
+from synth.storage import DirLock, Journal, JsonDict, read_json, read_jsonl, write_json
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "lost"]
 EXIT = "exit.json"

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import StorageError
+from synth.errors import StorageError
 
 JsonDict = dict[str, Any]
 

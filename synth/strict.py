@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from .errors import RecipeError, did_you_mean
+from synth.errors import RecipeError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -1,7 +1,7 @@
 """What one answered request consumed: tokens by kind, seconds of audio, requests and retries.
 
 Counts are what the server or the local tokenizer reported. None means that nobody reported it: not zero.
-No prices here: `evaluate.cost` turns a Usage into money.
+No prices here: `evaluate.cost.formulas` turns a Usage into money.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ import time
 
 from plausible import results
 
-from evaluate import compare, render_html, render_md, report
-from recipes.recipe import load_recipe
-from recipes.run import Run
+from evaluate import compare
+from evaluate.report import render_html, render_md, report_json
+from recipes.recipe.schema import load_recipe
+from recipes.run.directory import Run
 from synth.dataset import Card, DatasetWriter
 from synth.example import Split, make_example, user
 from synth.jobdir import JobDir
@@ -78,11 +79,11 @@ def run(workspace: Workspace, run_id: str, verdict: str | None = "done", dataset
 def comparison(workspace: Workspace, name: str = "first", hostile: str = "") -> None:
     """A finished comparison with its three reports."""
     measured = results(("sft", "large-few"), small="sft", per_split=40, hostile=hostile)
-    made = report.build(measured)
+    made = report_json.build(measured)
     folder = workspace.comparisons / name
     folder.mkdir(parents=True)
     compare._write_scores(measured, folder / "scores.jsonl")
-    (folder / "report.json").write_text(report.dumps(made), "utf-8")
+    (folder / "report.json").write_text(report_json.dumps(made), "utf-8")
     (folder / "report.html").write_text(render_html.render(made), "utf-8")
     (folder / "report.md").write_text(render_md.render(made), "utf-8")
     with JobDir(folder).hold():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from evaluate.plan import Machine, Plan, SystemPlan
-from evaluate.results import DatasetFacts, Forgetting, LedgerItem, Provenance, Results, Row, Speed, SystemResult
+from evaluate.report.results import DatasetFacts, Forgetting, LedgerItem, Provenance, Results, Row, Speed, SystemResult
 from synth.usage import Usage
 
 FAMILIES = {
@@ -159,12 +159,12 @@ def results(
 
 
 def main() -> None:
-    from evaluate import render_html, render_md, report
+    from evaluate.report import render_html, render_md, report_json
 
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    made = report.build(results())
-    (folder / "report.json").write_text(report.dumps(made), "utf-8")
+    made = report_json.build(results())
+    (folder / "report.json").write_text(report_json.dumps(made), "utf-8")
     (folder / "report.md").write_text(render_md.render(made), "utf-8")
     (folder / "report.html").write_text(render_html.render(made), "utf-8")
     print(made["headline"])

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from recipes.recipe import load_recipe
-from recipes.run import Run, Stopped
+from recipes.recipe.schema import load_recipe
+from recipes.run.directory import Run, Stopped
 from synth.workspace import Workspace
 from tests.workers import losses
 

@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from recipes.recipe import load_recipe
-from recipes.run import Run
+from recipes.recipe.schema import load_recipe
+from recipes.run.directory import Run
 from synth.workspace import Workspace
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["recipes.training", "datasets", "trl.trainer.sft_trainer", "bitsandbytes"])
+_server.set_forkserver_preload(["recipes.train.training", "datasets", "trl.trainer.sft_trainer", "bitsandbytes"])
 
 
 def start(run: Run, *options: str) -> Any:

@@ -37,11 +37,11 @@ def compare(
     if estimate:
         _estimate(plan, workspace, as_json)
         return
-    from evaluate import gate
     from evaluate.compare import run_comparison
     from evaluate.plan import load_plan
-    from studio.results import headline
-    from studio.terminal import ProgressLine
+    from evaluate.report import gate
+    from studio.cli.terminal import ProgressLine
+    from studio.read.results import headline
     from synth.storage import atomic_write_text, read_json
 
     path = run_comparison(load_plan(plan), workspace_of(workspace), ProgressLine(), comparison_id=comparison_id or None)
@@ -59,7 +59,7 @@ def compare(
 def _estimate(plan: Path, workspace: Path | None, as_json: bool) -> None:
     from evaluate.forecast import estimate
     from evaluate.plan import load_plan
-    from studio.terminal import table
+    from studio.cli.terminal import table
 
     found = estimate(load_plan(plan), workspace_of(workspace))
     if as_json:
@@ -78,7 +78,7 @@ def report(
 ) -> None:
     """Print a comparison's report again, re-priced if asked, and write its HTML and Markdown anew."""
     from evaluate.compare import render_again
-    from studio.results import find_report, headline
+    from studio.read.results import find_report, headline
     from synth.storage import read_json
 
     path = find_report(workspace_of(workspace), comparison)
@@ -89,8 +89,8 @@ def report(
 @prices_app.command(name="list")
 def list_(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Print the price sheet with dates and sources."""
-    from evaluate import prices
-    from studio.terminal import table
+    from evaluate.cost import prices
+    from studio.cli.terminal import table
 
     sheet = prices.load(workspace=workspace_of(workspace).path)
     if as_json:
@@ -105,7 +105,7 @@ def check(workspace: WorkspaceOption = None) -> None:
     """Name the prices that are old, assumed, or known from one source only."""
     import datetime as dt
 
-    from evaluate import prices
+    from evaluate.cost import prices
 
     found = prices.check(prices.load(workspace=workspace_of(workspace).path), dt.date.today())
     print("\n".join(f"{f.row.model} ({f.row.unit}): {f.what}" for f in found) or "Every price is recent.")
@@ -120,7 +120,7 @@ def set_(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Set a price for this workspace, dated today."""
-    from evaluate.prices import set_price
+    from evaluate.cost.prices import set_price
 
     set_price(workspace_of(workspace).path, model, unit, usd, source)
     print(f"{model} {unit}: {usd} USD, from today on, in this workspace.")

@@ -30,8 +30,8 @@ def synth(
     as_json: JsonOption = False,
 ) -> None:
     """Generate a verified dataset."""
-    from studio.terminal import ProgressLine
-    from synth.pipeline import build_dataset, preview_rows
+    from studio.cli.terminal import ProgressLine
+    from synth.build import build_dataset, preview_rows
     from synth.strict import read_yaml
 
     values: dict[str, Any] = {**(read_yaml(spec, "spec") if spec else {}), **key_values(settings or [])}
@@ -55,8 +55,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check files, rows and leakage between splits; exit code 1 when something is wrong."""
+    from synth.curation.leakage import check_dataset, markdown
     from synth.dataset import open_dataset
-    from synth.leakage import check_dataset, markdown
 
     found = open_dataset(dataset, workspace_of(workspace).datasets)
     faults = found.verify()
@@ -102,7 +102,7 @@ def show(
 @data_app.command(name="list")
 def list_datasets(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List the datasets of the workspace."""
-    from studio.terminal import table
+    from studio.cli.terminal import table
     from synth.dataset import CARD, DatasetDir
 
     cards = [DatasetDir(p.parent).card for p in sorted(workspace_of(workspace).datasets.glob(f"*/{CARD}"))]
@@ -130,8 +130,8 @@ def curate(
     as_json: JsonOption = False,
 ) -> None:
     """Say which rows rules would drop and why; with --as, make the dataset without them."""
-    from studio.terminal import ProgressLine
-    from synth.curate import Rules, curate_dataset, foresee
+    from studio.cli.terminal import ProgressLine
+    from synth.curation.curate import Rules, curate_dataset, foresee
     from synth.dataset import open_dataset
     from synth.strict import validated
 
@@ -168,7 +168,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Import your own rows; faulty ones are quarantined with their line numbers."""
-    from studio.importing import import_rows
+    from studio.read.importing import import_rows
 
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
     report = import_rows(modality, source, name, workspace_of(workspace), mapping or None)

@@ -22,9 +22,9 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Generate, tune, compare and report on the embedded starters: a few minutes, no network."""
-    from studio.demo import run_demo
-    from studio.results import headline
-    from studio.terminal import ProgressLine, duration
+    from studio.cli.terminal import ProgressLine, duration
+    from studio.presets.demo import run_demo
+    from studio.read.results import headline
     from synth.storage import read_json
 
     result = run_demo(modality, list(range(seed, seed + seeds)), workspace_of(workspace), ProgressLine())

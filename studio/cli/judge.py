@@ -22,11 +22,12 @@ def judge(
     as_json: JsonOption = False,
 ) -> None:
     """Judge the two main systems pairwise and add the outcome to the report."""
-    from evaluate import cost, prices, report
     from evaluate.compare import render_again
+    from evaluate.cost import formulas, prices
     from evaluate.judge import add
-    from evaluate.systems import DEFAULT_URL
-    from studio.results import find_report
+    from evaluate.predict.systems import DEFAULT_URL
+    from evaluate.report import report_json
+    from studio.read.results import find_report
     from synth.endpoint import Endpoint, ReplyCache, Settings
     from synth.storage import atomic_write_text
 
@@ -41,8 +42,8 @@ def judge(
             model,
             labels,
             limit,
-            write=lambda made: atomic_write_text(path, report.dumps(made)),
-            price=lambda used: cost.bill(used, model, sheet).usd,
+            write=lambda made: atomic_write_text(path, report_json.dumps(made)),
+            price=lambda used: formulas.bill(used, model, sheet).usd,
         )
     render_again(path, place)
     print_json(found) if as_json else print(f"{found['sentence']} {path.with_name('report.html')}")

@@ -24,7 +24,7 @@ def ui(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Open the studio in a browser; on this machine only, unless it is shared."""
-    from studio.server import run_ui
+    from studio.serving.server import run_ui
 
     run_ui(workspace_of(workspace), port, share)
 
@@ -37,7 +37,7 @@ def serve(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Serve a base or tuned model behind an OpenAI-compatible HTTP endpoint."""
-    from studio.serve import serve as serve_model
+    from studio.serving.serve import serve as serve_model
 
     serve_model(model, adapter or None, workspace_of(workspace), host=host, port=port)
 
@@ -54,7 +54,7 @@ def stub_endpoint(
     log: Annotated[Path | None, typer.Option(help="JSONL file of requests")] = None,
 ) -> None:
     """Run an OpenAI-compatible stub for tests and rehearsals; every answer says that it is one."""
-    from studio.stub_endpoint import StubSettings, run
+    from studio.stub.endpoint import StubSettings, run
     from synth.strict import validated
 
     values = {

@@ -10,8 +10,8 @@ import typer
 from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
 
 if TYPE_CHECKING:
+    from synth.curation.review import Action
     from synth.dataset import DatasetDir
-    from synth.review import Action
 
 review_app = typer.Typer(no_args_is_help=True, help="Approve, reject and edit rows by hand; make the reviewed dataset.")
 
@@ -28,7 +28,7 @@ def _dataset(name: str, workspace: Path | None) -> DatasetDir:
 
 
 def _decide(dataset: DatasetDir, rows: list[str], action: Action, by: str, reason: str) -> None:
-    from synth.review import default_reviewer, record
+    from synth.curation.review import default_reviewer, record
 
     for row in rows:
         made = record(dataset, row, action, by or default_reviewer(), reason)
@@ -68,7 +68,7 @@ def edit(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Change texts of a row; it is checked again, and refused when a check speaks against it."""
-    from synth.review import default_reviewer, record
+    from synth.curation.review import default_reviewer, record
 
     given = {"question": question, "answer": answer, "rationale": rationale, "target": target}
     values = {field: text for field, text in given.items() if text is not None}
@@ -88,8 +88,8 @@ def list_reviews(
     as_json: JsonOption = False,
 ) -> None:
     """List the rows somebody decided about, or the whole trail of one row."""
-    from studio.terminal import table
-    from synth.review import find_row, read_reviews, states
+    from studio.cli.terminal import table
+    from synth.curation.review import find_row, read_reviews, states
 
     found = _dataset(dataset, workspace)
     reviews = read_reviews(found)
@@ -128,8 +128,8 @@ def apply(
 ) -> None:
     """Make the dataset that follows from the decisions; the reviewed one stays as it is."""
     from studio.cli.options import describe_dataset
-    from studio.terminal import ProgressLine
-    from synth.review import apply_reviews
+    from studio.cli.terminal import ProgressLine
+    from synth.curation.review import apply_reviews
 
     source = _dataset(dataset, workspace)
     describe_dataset(apply_reviews(source, name, workspace_of(workspace), approved_only, ProgressLine()), as_json)

@@ -12,7 +12,7 @@ from synth.errors import RecipeError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recipes.run import Run
+    from recipes.run.directory import Run
 
 runs_app = typer.Typer(no_args_is_help=True, help="List, watch, stop and resume trainings.")
 
@@ -40,8 +40,8 @@ def train(
             raise RecipeError("Several seeds are trained in turn and watched.", "Leave out --detach and --preflight.")
         _train_seeds(recipe, overrides or [], run_id, seeds, workspace, as_json)
         return
-    from recipes.recipe import load_recipe
-    from studio import jobs
+    from recipes.recipe.schema import load_recipe
+    from studio.engines import jobs
 
     place = workspace_of(workspace)
     chosen = load_recipe(recipe, overrides or [])
@@ -59,8 +59,8 @@ def _train_seeds(
     recipe: str, overrides: list[str], name: str, seeds: int, workspace: Path | None, as_json: bool
 ) -> None:
     """Train one after another, and print how a plan names the systems whose spread a comparison shows."""
-    from recipes.recipe import load_recipe
-    from studio import jobs
+    from recipes.recipe.schema import load_recipe
+    from studio.engines import jobs
 
     chosen, trained = load_recipe(recipe, overrides), []
     for seed in range(chosen.seed, chosen.seed + seeds):
@@ -79,9 +79,9 @@ def _train_seeds(
 
 def _show_preflight(run: Run, as_json: bool) -> None:
     """Print what the preflight found; exit code 1 when the training would not start."""
-    from recipes.preflight import read_report
-    from studio import jobs
-    from studio.terminal import duration
+    from recipes.train.preflight import read_report
+    from studio.cli.terminal import duration
+    from studio.engines import jobs
 
     ended = jobs.follow(run, lambda _: None)
     report = read_report(run.path)
@@ -106,8 +106,8 @@ def _show_preflight(run: Run, as_json: bool) -> None:
 
 def _watch(run: Run, as_json: bool, since: int = 0) -> str:
     """Show a run until it ends, and say how; Ctrl-C asks it to stop and keeps watching until it has saved."""
-    from studio import jobs
-    from studio.terminal import ProgressLine
+    from studio.cli.terminal import ProgressLine
+    from studio.engines import jobs
 
     show = ProgressLine()
 
@@ -140,8 +140,8 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List trainings, newest first."""
-    from studio.history import history, matching, tags_of
-    from studio.terminal import table
+    from studio.cli.terminal import table
+    from studio.read.history import history, matching, tags_of
     from synth.errors import RunError, did_you_mean
 
     runs = history(workspace_of(workspace))
@@ -170,8 +170,8 @@ def note(
     as_json: JsonOption = False,
 ) -> None:
     """Write a note or tags on a run; without any, show them."""
-    from studio import jobs
-    from studio.notes import read_notes, write_notes
+    from studio.engines import jobs
+    from studio.state.notes import read_notes, write_notes
 
     run = jobs.find_run(workspace_of(workspace), run_id)
     notes = read_notes(run.path)
@@ -187,9 +187,9 @@ def note(
 @runs_app.command()
 def show(run_id: str, workspace: WorkspaceOption = None) -> None:
     """Show how a run stands, its notes, its recipe and its last figures."""
-    from recipes.recipe import dump_recipe
-    from studio import jobs
-    from studio.notes import Notes, read_notes
+    from recipes.recipe.schema import dump_recipe
+    from studio.engines import jobs
+    from studio.state.notes import Notes, read_notes
 
     run = jobs.find_run(workspace_of(workspace), run_id)
     ended, notes = run.exit(), read_notes(run.path)
@@ -207,7 +207,7 @@ def logs(
     run_id: str, follow: Annotated[bool, typer.Option("--follow", "-f")] = False, workspace: WorkspaceOption = None
 ) -> None:
     """Print the worker's log; with --follow, watch the run."""
-    from studio import jobs
+    from studio.engines import jobs
 
     run = jobs.find_run(workspace_of(workspace), run_id)
     print(jobs.log_tail(run))
@@ -222,7 +222,7 @@ def stop(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Ask a run to save a checkpoint and stop."""
-    from studio import jobs
+    from studio.engines import jobs
     from synth.errors import RunError
 
     run = jobs.find_run(workspace_of(workspace), run_id)
@@ -240,7 +240,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on from the newest checkpoint that verifies."""
-    from studio import jobs
+    from studio.engines import jobs
 
     run = jobs.find_run(workspace_of(workspace), run_id)
     since = jobs.events_end(run)
@@ -257,8 +257,8 @@ def export(
     """Merge a tuned adapter into a complete checkpoint that plain transformers loads."""
     from pathlib import Path
 
-    from recipes.export import export_run
-    from studio import jobs
+    from recipes.export.merged import export_run
+    from studio.engines import jobs
 
     place = workspace_of(workspace)
     path = export_run(jobs.find_run(place, run_id).id, place.runs, Path(out))

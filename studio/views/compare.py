@@ -7,15 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from evaluate import prices
+from evaluate.cost import prices
 from evaluate.plan import Plan, dump_plan
-from recipes.model_files import starters
-from studio import address, following, ui
-from studio.cards import card_for
-from studio.endpoints import load_endpoints
-from studio.glance import dataset_cards, report_heads
-from studio.history import tuned
+from recipes.models.files import starters
+from studio.presets.cards import card_for
+from studio.read.glance import dataset_cards, report_heads
+from studio.read.history import tuned
+from studio.state.endpoints import load_endpoints
 from studio.views import verdict
+from studio.widgets import address, following, ui
 from synth.dataset import Card
 from synth.errors import RecipeError
 from synth.strict import validated

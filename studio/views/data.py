@@ -6,9 +6,9 @@ from datetime import datetime
 
 import streamlit as st
 
-from studio import address, ui
-from studio.glance import dataset_cards
+from studio.read.glance import dataset_cards
 from studio.views import data_browse, data_generate, data_import, data_quality
+from studio.widgets import address, ui
 
 TABS = {
     "list": "Datasets",

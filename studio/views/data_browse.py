@@ -7,14 +7,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from studio import address, following, ui
-from studio.glance import dataset_cards
-from studio.media import show_example
-from studio.rows import Rows, read_at, rows_of
+from studio.read.glance import dataset_cards
+from studio.read.rows import Rows, read_at, rows_of
 from studio.views import data_review
+from studio.widgets import address, following, ui
+from studio.widgets.media import show_example
+from synth.curation.review import STATES, Reviews, states
 from synth.dataset import DatasetDir, open_dataset
 from synth.example import Example
-from synth.review import STATES, Reviews, states
 
 PAGE = 20
 STANDINGS = {"": "All rows", "open": "Not reviewed", **{state: state.capitalize() for state in STATES}}

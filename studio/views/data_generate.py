@@ -8,12 +8,12 @@ from typing import Any
 import streamlit as st
 import yaml
 
-from studio import address, following, forms, ui
-from studio.cards import settings_for
-from studio.glance import dataset_cards
-from studio.media import show_example
+from studio.presets.cards import settings_for
+from studio.read.glance import dataset_cards
+from studio.widgets import address, following, forms, ui
+from studio.widgets.media import show_example
+from synth.build import preview_rows
 from synth.generators import GENERATORS, generator, parse_spec
-from synth.pipeline import preview_rows
 
 PREVIEW_ROWS = 3
 

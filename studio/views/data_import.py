@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from studio import address, following, ui, uploads
-from studio.importing import MODALITIES, detect, roles_of
+from studio.read.importing import MODALITIES, detect, roles_of
+from studio.state import uploads
+from studio.widgets import address, following, ui
 from synth.errors import DataError
 
 TABLES = ("jsonl", "json", "csv", "tsv")

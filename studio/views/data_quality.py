@@ -8,15 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from studio import following, forms, ui
-from studio.media import show_example
 from studio.views.data_browse import pick_dataset
 from studio.views.data_review import reader
-from synth.curate import Rules
+from studio.widgets import following, forms, ui
+from studio.widgets.media import show_example
+from synth.curation.curate import Rules
+from synth.curation.leakage import check_dataset
+from synth.curation.quality import by_source
 from synth.dataset import DatasetDir
 from synth.example import Example, text_of
-from synth.leakage import check_dataset
-from synth.quality import by_source
 from synth.strict import validated
 
 MEASURED_ROWS = 2000

@@ -14,14 +14,24 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from studio import following, ui
-from studio.media import show_example
-from studio.rows import Rows, read_at, rows_of
+from studio.read.rows import Rows, read_at, rows_of
+from studio.widgets import following, ui
+from studio.widgets.media import show_example
+from synth.curation.edit import fields_of
+from synth.curation.review import (
+    REVIEWS,
+    Action,
+    Review,
+    Reviews,
+    as_reviewed,
+    default_reviewer,
+    read_reviews,
+    record,
+    states,
+)
 from synth.dataset import DatasetDir
-from synth.edit import fields_of
 from synth.errors import DataError, UserError
 from synth.example import Example
-from synth.review import REVIEWS, Action, Review, Reviews, as_reviewed, default_reviewer, read_reviews, record, states
 
 REASONS = ("The answer is wrong", "The question is unclear", "The picture or recording does not fit", "Nobody asks so")
 ICONS = {"approved": ":material/check_circle:", "rejected": ":material/block:", "edited": ":material/edit:"}

@@ -7,14 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from evaluate.prompts import Question
-from evaluate.wording import usd
-from recipes.model_files import starters
-from studio import address, asking, ui
-from studio.cards import CARDS, card_for
-from studio.endpoints import load_endpoints
-from studio.history import tuned
-from studio.media import show_content
+from evaluate.predict.prompts import Question
+from evaluate.report.wording import usd
+from recipes.models.files import starters
+from studio.presets.cards import CARDS, card_for
+from studio.read.history import tuned
+from studio.serving import asking
+from studio.state.endpoints import load_endpoints
+from studio.widgets import address, ui
+from studio.widgets.media import show_content
 from synth.errors import DataError
 
 MODALITIES = {"text": "Text", "vision": "Picture", "audio": "Speech"}

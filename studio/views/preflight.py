@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from evaluate import wording
-from recipes.preflight import PreflightReport, read_report
-from recipes.run import Run
-from studio import ui
-from studio.asking import machine_cost
-from studio.terminal import duration
+from evaluate.report import wording
+from recipes.run.directory import Run
+from recipes.train.preflight import PreflightReport, read_report
+from studio.cli.terminal import duration
+from studio.serving.asking import machine_cost
+from studio.widgets import ui
 
 CAPTIONS = {
     "vision": "A picture as the model sees it",

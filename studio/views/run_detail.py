@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from recipes.recipe import differences, dump_recipe
-from recipes.run import Run
-from studio import jobs, trash, ui
-from studio.curves import CURVES, curve_frame, events, last_figures, phases
-from studio.notes import read_notes, write_notes
-from studio.terminal import duration
+from recipes.recipe.schema import differences, dump_recipe
+from recipes.run.directory import Run
+from studio.cli.terminal import duration
+from studio.engines import jobs
+from studio.read.curves import CURVES, curve_frame, events, last_figures, phases
+from studio.state import trash
+from studio.state.notes import read_notes, write_notes
 from studio.views.run_samples import show_answers
+from studio.widgets import ui
 from synth.jobdir import Status
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from recipes.run import Run
-from studio.curves import answers
-from studio.media import show_medium
+from recipes.run.directory import Run
+from studio.read.curves import answers
+from studio.widgets.media import show_medium
 from synth.storage import JsonDict
 
 MARKS = {

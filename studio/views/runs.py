@@ -6,11 +6,12 @@ from typing import Any
 
 import streamlit as st
 
-from recipes.run import Run
-from studio import address, trash, ui
-from studio.history import RunFacts, history, matching, tags_of
-from studio.terminal import duration
+from recipes.run.directory import Run
+from studio.cli.terminal import duration
+from studio.read.history import RunFacts, history, matching, tags_of
+from studio.state import trash
 from studio.views.run_detail import detail, notes
+from studio.widgets import address, ui
 from synth.errors import UserError
 
 MOST_OVERLAID = 7

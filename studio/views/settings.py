@@ -6,10 +6,10 @@ from typing import get_args
 
 import streamlit as st
 
-from evaluate import prices
-from studio import ui
+from evaluate.cost import prices
 from studio.doctor import examine
-from studio.endpoints import Endpoint, load_endpoints, save_endpoints
+from studio.state.endpoints import Endpoint, load_endpoints, save_endpoints
+from studio.widgets import ui
 from synth.endpoint import keys
 from synth.strict import validated
 

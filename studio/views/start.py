@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from studio import jobs, ui
-from studio.cards import CARDS, TaskCard
-from studio.glance import dataset_cards, machine_line, report_heads
+from studio.engines import jobs
+from studio.presets.cards import CARDS, TaskCard
+from studio.read.glance import dataset_cards, machine_line, report_heads
+from studio.widgets import ui
 
 
 def task_card(card: TaskCard) -> None:

@@ -8,14 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from recipes.recipe import Recipe, dump_recipe, load_recipe, ready_recipes, recipe_hash
-from recipes.run import Run
-from studio import address, forms, jobs, ui
-from studio.cards import card_for
-from studio.glance import dataset_cards
-from studio.history import tuned
-from studio.models import model_choices, model_facts
+from recipes.recipe.schema import Recipe, dump_recipe, load_recipe, ready_recipes, recipe_hash
+from recipes.run.directory import Run
+from studio.engines import jobs
+from studio.presets.cards import card_for
+from studio.read.glance import dataset_cards
+from studio.read.history import tuned
+from studio.read.models import model_choices, model_facts
 from studio.views.preflight import show_preflight
+from studio.widgets import address, forms, ui
 from synth.dataset import Card
 from synth.errors import DataError, RunError
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from studio import address, disagreements, ui
-from studio.disagreements import Case
-from studio.media import ReadMedia, show_medium
-from studio.rows import read_at
+from studio.read import disagreements
+from studio.read.disagreements import Case
+from studio.read.rows import read_at
+from studio.widgets import address, ui
+from studio.widgets.media import ReadMedia, show_medium
 from synth.dataset import DatasetDir
 from synth.storage import JsonDict, read_json
 

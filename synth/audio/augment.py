@@ -3,7 +3,7 @@ signal processing.
 
 Every function takes and returns mono float32 samples at 16 kHz and changes nothing in place. Train and held-out
 conditions (noises, rooms)
-are disjoint sets that are named here. SpecAugment is not here: it belongs to training (`recipes.audio_rows`).
+are disjoint sets that are named here. SpecAugment is not here: it belongs to training (`recipes.audio.audio_rows`).
 """
 
 from __future__ import annotations

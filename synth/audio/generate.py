@@ -19,15 +19,7 @@ from synth.audio.domains import SLOTS, families
 from synth.audio.files import encode_flac
 from synth.audio.grammar import Utterance, realise, text_id
 from synth.audio.sentences import read_sentences
-from synth.audio.voices import (
-    HELD_OUT_VOICES,
-    SAMPLE_RATE_HZ,
-    TRAIN_VOICES,
-    EspeakVoice,
-    Samples,
-    Voice,
-    VoiceSpec,
-)
+from synth.audio.voices import HELD_OUT_VOICES, SAMPLE_RATE_HZ, TRAIN_VOICES, EspeakVoice, Samples, Voice, VoiceSpec
 from synth.errors import DataError
 from synth.example import SPLITS, AudioPart, Split, make_example, user
 from synth.generators import AddMedia, Candidate, kept, rejected

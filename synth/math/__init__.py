@@ -4,7 +4,7 @@
 `checker` re-derives every answer from the rendered text, `generator` fills the splits.
 """
 
-from .generator import VERSION, generate
-from .spec import Spec
+from synth.math.generator import VERSION, generate
+from synth.math.spec import Spec
 
 __all__ = ["VERSION", "Spec", "generate"]

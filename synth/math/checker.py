@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
-from ..verify import Verdict
-from ..working import false_lines
-from .family import Domain, Family
+from synth.math.family import Domain, Family
+from synth.math.working import false_lines
+from synth.scoring.verify import Verdict
 
 EQUATIONS: dict[str, str] = {
     "two_items": "answer - m*q = n*p",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..working import Number
-from .family import Constraint, Family, Values, Work, payment_above
+from synth.math.family import Constraint, Family, Values, Work, payment_above
+from synth.math.working import Number
 
 
 class _Style(NamedTuple):

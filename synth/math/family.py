@@ -11,8 +11,8 @@ from decimal import Decimal
 from random import Random
 from typing import NamedTuple
 
-from .. import working
-from ..working import Number
+from synth.math import working
+from synth.math.working import Number
 
 Values = dict[str, Number]
 CENT = Decimal("0.01")

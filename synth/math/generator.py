@@ -12,13 +12,13 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from ..errors import DataError
-from ..example import SPLITS, Example, Split, make_example, user
-from ..generators import AddMedia, Candidate, kept, rejected
-from .checker import Checker
-from .family import Family, Unfit, Values, difficulty
-from .problems import Problem, draw_values, key_of, plain, pose
-from .spec import DOMAINS, Spec
+from synth.errors import DataError
+from synth.example import SPLITS, Example, Split, make_example, user
+from synth.generators import AddMedia, Candidate, kept, rejected
+from synth.math.checker import Checker
+from synth.math.family import Family, Unfit, Values, difficulty
+from synth.math.problems import Problem, draw_values, key_of, plain, pose
+from synth.math.spec import DOMAINS, Spec
 
 VERSION = 3
 MAX_MISSES = 2000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..working import Number
-from .composed import INVOICES
-from .family import NAMES, Constraint, Domain, Family, Values, Work, payment_above
+from synth.math.composed import INVOICES
+from synth.math.family import NAMES, Constraint, Domain, Family, Values, Work, payment_above
+from synth.math.working import Number
 
 _ITEMS = (
     "pens", "mugs", "books", "lamps", "cakes", "pizzas", "cups", "chairs", "plants", "bags", "shirts", "tickets",

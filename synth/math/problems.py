@@ -6,8 +6,8 @@ import re
 from random import Random
 from typing import NamedTuple
 
-from ..working import Number
-from .family import Domain, Family, Unfit, Values, Work, show, show_clock
+from synth.math.family import Domain, Family, Unfit, Values, Work, show, show_clock
+from synth.math.working import Number
 
 MAX_WORKING = 400
 """Characters of a worked solution: longer ones (products of wide numbers with cents) teach little for their cost."""
@@ -26,7 +26,7 @@ class Problem(NamedTuple):
 
 def draw_values(family: Family, size: int, rng: Random) -> Values:
     """Parameters of size 1 to 3 and what is derived from them."""
-    from .family import KINDS
+    from synth.math.family import KINDS
 
     values = {slot: KINDS[kind](rng, size) for slot, kind in family.params.items()}
     values.update(family.derived(values))

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import math
 
-from ..working import Number
-from .composed import RATES
-from .family import NAMES, Constraint, Domain, Family, Values, Work
+from synth.math.composed import RATES
+from synth.math.family import NAMES, Constraint, Domain, Family, Values, Work
+from synth.math.working import Number
 
 _SHORTEST = Constraint(lambda v: math.gcd(int(v["a"]), int(v["b"])) == 1, "the ratio can be shortened")
 _TWO_RATES = Constraint(lambda v: v["r"] != v["s"], "both rates are equal")

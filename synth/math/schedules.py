@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..working import Number
-from .composed import SCHEDULES
-from .family import NAMES, Constraint, Domain, Family, Values, Work
+from synth.math.composed import SCHEDULES
+from synth.math.family import NAMES, Constraint, Domain, Family, Values, Work
+from synth.math.working import Number
 
 
 def _sessions_breaks(w: Work, v: Values) -> Number:

@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..errors import did_you_mean
-from .family import Domain, Family, difficulty
-from .invoices import DOMAIN as INVOICES
-from .rates import DOMAIN as RATES
-from .schedules import DOMAIN as SCHEDULES
+from synth.errors import did_you_mean
+from synth.math.family import Domain, Family, difficulty
+from synth.math.invoices import DOMAIN as INVOICES
+from synth.math.rates import DOMAIN as RATES
+from synth.math.schedules import DOMAIN as SCHEDULES
 
 DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (INVOICES, RATES, SCHEDULES)}
 ALL_FAMILIES: dict[str, Family] = {family.name: family for domain in DOMAINS.values() for family in domain.families}

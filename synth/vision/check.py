@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from synth.example import Example, text_of
-from synth.verify import Verdict
+from synth.scoring.verify import Verdict
 
 Json = dict[str, Any]
 

@@ -23,14 +23,16 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
-from recipes import audio_answers, audio_rows, audio_sft, models, training
-from recipes.listeners import listener
-from recipes.recipe import load_recipe
-from recipes.run import Run
+from recipes.audio import audio_answers, audio_rows, audio_sft
+from recipes.audio.backends import listener
+from recipes.models import loading
+from recipes.recipe.schema import load_recipe
+from recipes.run.directory import Run
+from recipes.train import training
 from synth.audio import Spec, generate
+from synth.build import build_dataset
 from synth.dataset import DatasetDir
 from synth.example import Example
-from synth.pipeline import build_dataset
 from synth.workspace import Workspace
 
 GENERATED = 200
@@ -75,7 +77,7 @@ def random_whisper_tiny(folder: Path) -> Path:
     """openai/whisper-tiny's shape with random weights and the starter's tokenizer."""
     from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperProcessor
 
-    from recipes.starters.audio import build_processor
+    from recipes.starters.making.audio import build_processor
 
     tokenizer = build_processor(folder / "tokenizer").tokenizer
     ids = tokenizer.convert_tokens_to_ids
@@ -202,8 +204,8 @@ def bench_transcribe(home: Path) -> float:
     torch.set_num_threads(training.cores())
     workspace = Workspace(home / "more")
     dataset = spoken(workspace)
-    base = "starter-audio" if "starter-audio" in models.starters() else str(random_whisper_tiny(home / "base"))
-    loaded = models.load_for_inference(base)
+    base = "starter-audio" if "starter-audio" in loading.starters() else str(random_whisper_tiny(home / "base"))
+    loaded = loading.load_for_inference(base)
     examples: list[Example] = list(dataset.examples("train"))
     recordings = [audio_rows.recording(example, dataset) for example in examples]
     ear = listener(loaded)

@@ -23,12 +23,12 @@ from pathlib import Path
 
 from evaluate.compare import run_comparison
 from evaluate.plan import Plan, dump_plan
-from evaluate.scorers import score_reply
-from studio.stub_answers import AnswerBook, read_question
-from studio.stub_endpoint import StubSettings, serve_in_thread
+from studio.stub.answers import AnswerBook, read_question
+from studio.stub.endpoint import StubSettings, serve_in_thread
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.endpoint.wire import Ask, chat_payload
 from synth.example import AudioPart, Example, ImagePart, make_example, user
+from synth.scoring.scorers import score_reply
 from synth.storage import read_json, sha256_bytes
 from synth.workspace import Workspace
 

@@ -19,9 +19,9 @@ import venv
 from pathlib import Path
 from typing import Any
 
-from evaluate.local_text import answer
-from evaluate.prompts import Question
-from recipes.models import load_for_inference, resolve
+from evaluate.predict.local_text import answer
+from evaluate.predict.prompts import Question
+from recipes.models.loading import load_for_inference, resolve
 from recipes.starters.text_data import examples
 
 GOAL = 2.0

@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from synth.build import build_dataset
 from synth.math.checker import Checker
 from synth.math.spec import DOMAINS
-from synth.pipeline import build_dataset
 from synth.workspace import Workspace
 
 GOAL = 5000

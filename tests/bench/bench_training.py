@@ -24,10 +24,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
 
-from recipes import models, rows, text_sft, training
-from recipes.recipe import Recipe, load_recipe
-from recipes.run import Run
+from recipes.models import loading
+from recipes.recipe.schema import Recipe, load_recipe
+from recipes.run.directory import Run
 from recipes.starters.text_data import examples
+from recipes.text import rows, text_sft
+from recipes.train import training
 from synth.dataset import Card, DatasetWriter
 from synth.workspace import Workspace
 
@@ -66,7 +68,7 @@ SHAPES = {
 
 def prepare(shape: Shape, home: Path) -> tuple[Recipe, Workspace]:
     """A dataset of the starter's families and a recipe; the base is the starter, or a random one with its tokenizer."""
-    base = models.resolve("starter-text").path
+    base = loading.resolve("starter-text").path
     if shape.sizes:
         from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 

@@ -24,7 +24,7 @@ import filled
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-from recipes.recipe import dump_recipe, load_recipe
+from recipes.recipe.schema import dump_recipe, load_recipe
 from synth.dataset import Card, DatasetWriter
 from synth.example import make_example, user
 from synth.storage import atomic_dir

@@ -21,14 +21,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
 
-from evaluate import local_vision
-from evaluate.prompts import Question
-from recipes import models, training, vision_rows, vision_sft
-from recipes.recipe import Recipe, load_recipe
-from recipes.run import Run
-from recipes.starters.vision_model import build, export
+from evaluate.predict import local_vision
+from evaluate.predict.prompts import Question
+from recipes.models import loading
+from recipes.recipe.schema import Recipe, load_recipe
+from recipes.run.directory import Run
+from recipes.starters.making.vision_model import build, export
+from recipes.train import training
+from recipes.vision import vision_rows, vision_sft
+from synth.build import build_dataset
 from synth.dataset import DatasetDir
-from synth.pipeline import build_dataset
 from synth.storage import sha256_bytes
 from synth.vision import Spec, generate
 from synth.workspace import Workspace
@@ -91,7 +93,7 @@ def rendered(label: str, effects: tuple[str, ...]) -> float:
 
 def prepare(home: Path) -> tuple[Recipe, Workspace, DatasetDir]:
     """The starter's shape with random weights, and a dataset of charts."""
-    from recipes.starters.text_tokenizer import starter_tokenizer
+    from recipes.starters.making.text_tokenizer import starter_tokenizer
 
     model, processor = build(None, starter_tokenizer())
     export(model, processor, home / "base")
@@ -176,7 +178,7 @@ def train(recipe: Recipe, workspace: Workspace, dataset: DatasetDir) -> bool:
 
 def answer(recipe: Recipe, dataset: DatasetDir) -> bool:
     """Random weights never stop by themselves, so each picture gets the full 64 tokens: a lower bound."""
-    loaded = models.load_for_inference(recipe.base_model)
+    loaded = loading.load_for_inference(recipe.base_model)
     questions = [Question(e.id, e.prompt, dataset.path) for e in dataset.examples("test")]
     begun, cpu = time.perf_counter(), time.process_time()
     found = list(local_vision.answer(loaded, questions, 64, None, lambda: False))

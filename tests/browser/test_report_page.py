@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from plausible import results
 
-from evaluate import economics, render_html, report, wording
+from evaluate.cost import economics
 from evaluate.plan import Machine
+from evaluate.report import render_html, report_json, wording
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -30,7 +31,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    return report.build(results(("sft", "dpo", "large-few", "mini"), large="mini", per_split=200))
+    return report_json.build(results(("sft", "dpo", "large-few", "mini"), large="mini", per_split=200))
 
 
 def show(browser: Any, folder: Path, source: str, **options: Any) -> Any:
@@ -61,7 +62,7 @@ def test_sliders_start_at_the_figures_of_the_report(browser: Any, made: dict[str
 def test_figures_between_the_steps_of_a_slider_are_not_rounded(browser: Any, tmp_path: Path, hourly: float) -> None:
     original = results(("sft", "dpo", "mini"), large="mini", per_split=60)
     machine = Machine(name="own", usd_per_hour=hourly, utilisation=0.333)
-    odd = report.build(original.model_copy(update={"plan": original.plan.model_copy(update={"machine": machine})}))
+    odd = report_json.build(original.model_copy(update={"plan": original.plan.model_copy(update={"machine": machine})}))
     page = show(browser, tmp_path, render_html.render(odd))
     assert page.text_content("#out-small") == wording.usd(1000 * odd["what_if"]["small_usd_per_request"])
     assert page.text_content("#out-requests") == wording.count(odd["break_even"]["requests"])
@@ -105,7 +106,7 @@ def test_margin_slider_changes_the_verdict(browser: Any, made: dict[str, Any], t
 
 
 def test_nothing_is_fetched_and_nothing_in_data_runs(browser: Any, tmp_path: Path) -> None:
-    hostile = report.build(results(("dpo", "large-few"), per_split=40, hostile=HOSTILE))
+    hostile = report_json.build(results(("dpo", "large-few"), per_split=40, hostile=HOSTILE))
     page = show(browser, tmp_path, render_html.render(hostile))
     page.wait_for_timeout(200)
     assert page.evaluate("window.owned") is None
@@ -146,7 +147,7 @@ def test_gallery_pages_and_filters(browser: Any, made: dict[str, Any], tmp_path:
 
 def test_a_full_gallery_opens_within_two_seconds(browser: Any, tmp_path: Path) -> None:
     """Work of the page's own thread, so that a busy machine does not decide the outcome."""
-    full = report.build(results(per_split=1200))
+    full = report_json.build(results(per_split=1200))
     page = show(browser, tmp_path, render_html.render(full))
     measured = page.context.new_cdp_session(page)
     measured.send("Performance.enable", {"timeDomain": "threadTicks"})

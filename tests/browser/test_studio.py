@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 import filled
 import pytest
 
-from recipes.model_files import starters
-from studio.server import command, environment
+from recipes.models.files import starters
+from studio.serving.server import command, environment
 from synth.workspace import Workspace
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

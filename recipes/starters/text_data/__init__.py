@@ -10,19 +10,10 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from recipes.starters.text_data import (
-    arithmetic,
-    compare,
-    dates,
-    fewshot,
-    fields,
-    money,
-    units,
-    words,
-)
+from recipes.starters.text_data import arithmetic, compare, dates, fewshot, fields, money, units, words
 from recipes.starters.text_data.fewshot import Generator
 from recipes.starters.text_data.row import Row
-from synth.working import false_lines
+from synth.math.working import false_lines
 
 if TYPE_CHECKING:
     from synth.example import Example

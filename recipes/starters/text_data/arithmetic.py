@@ -5,16 +5,7 @@ import re
 from decimal import Decimal
 
 from recipes.starters.text_data.row import Row, calculation, pick
-from synth.working import (
-    Number,
-    add,
-    div,
-    mul,
-    percent_of,
-    running_sum,
-    show,
-    sub,
-)
+from synth.math.working import Number, add, div, mul, percent_of, running_sum, show, sub
 
 _ASK = (
     "What is {}?",

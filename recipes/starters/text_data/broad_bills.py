@@ -13,7 +13,7 @@ from typing import NamedTuple
 from recipes.starters.text_data.grammar import say
 from recipes.starters.text_data.money import price
 from recipes.starters.text_data.row import FIRST, Row, calculation, invented_word
-from synth.working import Number, add, div, mul, percent_of, show, sub
+from synth.math.working import Number, add, div, mul, percent_of, show, sub
 
 GOODS = [
     "pens",

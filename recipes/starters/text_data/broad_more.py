@@ -11,7 +11,7 @@ from recipes.starters.text_data.dates import clock, from_minutes, to_minutes
 from recipes.starters.text_data.fewshot import Generator
 from recipes.starters.text_data.grammar import say
 from recipes.starters.text_data.row import FIRST, Row, calculation, two
-from synth.working import add, div, mul, sub
+from synth.math.working import add, div, mul, sub
 
 _GOODS = [
     "shirts",

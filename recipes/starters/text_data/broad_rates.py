@@ -11,7 +11,7 @@ from decimal import Decimal
 from recipes.starters.text_data.grammar import say
 from recipes.starters.text_data.money import price
 from recipes.starters.text_data.row import FIRST, Row, calculation, two
-from synth.working import Number, add, div, mul, show, sub
+from synth.math.working import Number, add, div, mul, show, sub
 
 _STUFF = [
     "rice",

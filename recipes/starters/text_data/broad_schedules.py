@@ -10,7 +10,7 @@ from collections.abc import Callable
 from recipes.starters.text_data.dates import WEEKDAYS, clock, from_minutes, to_minutes
 from recipes.starters.text_data.grammar import say
 from recipes.starters.text_data.row import FIRST, Row, calculation, invented_word
-from synth.working import add, div, mul, running_sum, sub
+from synth.math.working import add, div, mul, running_sum, sub
 
 _EVENT = "[meeting|film|lesson|match|class|concert|talk|party|course|exam|play|show|call|workshop|visit|appointment]"
 _RIDE = "[train|bus|boat|coach|tram|plane|ferry|taxi|van]"

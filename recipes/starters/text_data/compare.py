@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from recipes.starters.text_data.row import FIRST, Row, calculation, pick
-from synth.working import show, sub
+from synth.math.working import show, sub
 
 
 def close_numbers(rng: random.Random, count: int) -> list[Decimal]:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 from recipes.starters.text_data.row import FIRST, Row, calculation, literal, pick
-from synth.working import add, mul, sub
+from synth.math.working import add, mul, sub
 
 MONTHS = [
     "January",

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from recipes.starters.text_data.compare import close_numbers, padded, placed
 from recipes.starters.text_data.row import Row, literal
-from synth.working import Number, add, div, mul, places, show, sub
+from synth.math.working import Number, add, div, mul, places, show, sub
 
 SHARE = 0.15
 ITEMS = 8

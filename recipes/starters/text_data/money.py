@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from recipes.starters.text_data.arithmetic import quantity
 from recipes.starters.text_data.row import FIRST, THINGS, Row, calculation, pick, two
-from synth.working import add, div, mul, running_sum, show, sub
+from synth.math.working import add, div, mul, running_sum, show, sub
 
 
 def price(rng: random.Random, digits: int = 2) -> Decimal:

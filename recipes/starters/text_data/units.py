@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from recipes.starters.text_data.row import FIRST, Row, calculation, pick
-from synth.working import add, div, mul, show, sub
+from synth.math.working import add, div, mul, show, sub
 
 
 class Unit(NamedTuple):

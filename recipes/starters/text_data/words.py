@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 from recipes.starters.text_data.row import FIRST, THINGS, Row, calculation, invented_name, pick, two
-from synth.working import add, div, mul, running_sum, sub
+from synth.math.working import add, div, mul, running_sum, sub
 
 _OPEN = (
     "{n} has {a} {o}.",

@@ -1,0 +1,1 @@
+"""Who answers, how each is asked, and its answers on disk."""

@@ -1,0 +1,86 @@
+"""Predictions made elsewhere, read from our JSONL, OpenAI batch output, or CSV.
+
+    ours    {"example_id": "…", "text": "…", "usage": {…}, "seconds": 1.2}    (text alone is enough)
+    batch   {"custom_id": "…", "response": {"status_code": 200, "body": {"choices": […], "usage": {…}}}}
+    CSV     columns example_id (or id, custom_id) and text (or answer, prediction, output)
+
+Reads files only; rows are matched to examples by id.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from evaluate.predict.systems import Prediction
+from synth.endpoint.wire import Unreadable, chat_reply
+from synth.errors import DataError
+from synth.storage import read_jsonl
+
+ID_COLUMNS = ("example_id", "id", "custom_id")
+TEXT_COLUMNS = ("text", "answer", "prediction", "output")
+
+
+def read_predictions(path: Path) -> dict[str, Prediction]:
+    """Example id -> prediction. Raises DataError that names the first faulty line, or an empty file."""
+    if not path.is_file():
+        raise DataError(f"There is no file of predictions at {path}.", "Check `path` in the plan.")
+    found = _read_csv(path) if path.suffix.lower() == ".csv" else _read_jsonl(path)
+    if not found:
+        raise DataError(f"{path} holds no predictions.", "Each line needs an example id and a text.")
+    return found
+
+
+def _read_jsonl(path: Path) -> dict[str, Prediction]:
+    found: dict[str, Prediction] = {}
+    for line in read_jsonl(path):
+        if line.value is None:
+            raise DataError(f"{path.name}, line {line.number}: {line.fault}.", "Mend or remove the line.")
+        try:
+            prediction = _batch(line.value) if "custom_id" in line.value else _ours(line.value)
+        except (ValidationError, KeyError, TypeError, AttributeError) as error:
+            remedy = 'A line needs at least {"example_id": "…", "text": "…"}.'
+            raise DataError(f"{path.name}, line {line.number} is no prediction ({error!r:.80}).", remedy) from error
+        found[prediction.example_id] = prediction
+    return found
+
+
+def _ours(row: dict[str, Any]) -> Prediction:
+    known = {key: row[key] for key in Prediction.model_fields if key in row}
+    name = next(str(row[key]) for key in ID_COLUMNS if key in row) if set(ID_COLUMNS) & set(row) else row["example_id"]
+    text = next((row[key] for key in TEXT_COLUMNS if key in row), None)
+    if text is None and not row.get("error"):
+        raise KeyError("text")
+    return Prediction.model_validate({**known, "example_id": name, "text": text or ""})
+
+
+def _batch(row: dict[str, Any]) -> Prediction:
+    response, name = row.get("response") or {}, str(row["custom_id"])
+    if row.get("error") or response.get("status_code") != 200:
+        status = response.get("status_code")
+        return Prediction(example_id=name, error=f"The batch gave no answer (HTTP {status}).")
+    try:
+        reply = chat_reply(response["body"])
+    except Unreadable as unreadable:
+        return Prediction(example_id=name, error=f"The batch gave no answer: {unreadable}.")
+    return Prediction(example_id=name, text=reply.text, usage=reply.usage, truncated=reply.finish_reason == "length")
+
+
+def _read_csv(path: Path) -> dict[str, Prediction]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name} is not UTF-8.", "Save it as UTF-8.") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    columns = reader.fieldnames or []
+    name = next((column for column in ID_COLUMNS if column in columns), None)
+    said = next((column for column in TEXT_COLUMNS if column in columns), None)
+    if name is None or said is None:
+        remedy = f"It needs one of {', '.join(ID_COLUMNS)} and one of {', '.join(TEXT_COLUMNS)}."
+        raise DataError(f"{path.name} lacks a column for {'the id' if name is None else 'the text'}.", remedy)
+    rows = ((row[name], row[said]) for row in reader)
+    return {key: Prediction(example_id=key, text=value or "") for key, value in rows if key}

@@ -1,0 +1,182 @@
+"""Predictions on disk: one journal per system, resumed after a kill, shared between comparisons.
+
+    comparisons/<id>/predictions/<system>.jsonl   {"system": fingerprint, "prediction": {…}}
+                                                  {"system": fingerprint, "sitting": {…}}
+
+A row is known by its example id and the fingerprint of the system (model, adapter, prompting …), so that adding a
+system, or rows, runs only what is new. An endpoint's failed rows are tried again the next time.
+"""
+
+from __future__ import annotations
+
+import mmap
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evaluate.predict.prompts import Question
+from evaluate.predict.systems import Facts, Prediction, Stop, System
+from synth.errors import RunError
+from synth.progress import Meter, ProgressFn
+from synth.storage import Journal, read_jsonl
+from synth.workspace import Workspace
+
+NOTE_EVERY_SEC = 2.0  # how much measured time a kill can lose
+
+
+class Sitting(BaseModel):
+    """One uninterrupted stretch of answering: rows answered (not from the cache), wall seconds without loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    rows: int
+    wall_seconds: float
+    facts: Facts
+
+
+class Answers(NamedTuple):
+    """All that is known of a system: prediction per example id, and the sittings that made them."""
+
+    predictions: dict[str, Prediction]
+    sittings: list[Sitting]
+
+    @property
+    def facts(self) -> Facts:
+        """Facts of the last sitting."""
+        return self.sittings[-1].facts if self.sittings else Facts()
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """Time of all sittings; None when nothing was run."""
+        return sum(s.wall_seconds for s in self.sittings) if self.sittings else None
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Measured over all sittings."""
+        rows, seconds = sum(s.rows for s in self.sittings), self.wall_seconds
+        return rows / seconds if rows and seconds else None
+
+
+def read_answers(journal: Path, fingerprint: str) -> Answers:
+    """What a journal holds of this system; lines that cannot be read cost their row only."""
+    predictions: dict[str, Prediction] = {}
+    sittings: dict[str, Sitting] = {}
+    lines = read_jsonl(journal) if journal.is_file() else iter(())
+    for line in lines:
+        row = line.value or {}
+        if row.get("system") != fingerprint:
+            continue
+        try:
+            if "prediction" in row:
+                prediction = Prediction.model_validate(row["prediction"])
+                predictions[prediction.example_id] = prediction
+            else:
+                sitting = Sitting.model_validate(row["sitting"])
+                sittings[sitting.id] = sitting
+        except (ValidationError, KeyError):
+            continue
+    return Answers(predictions, list(sittings.values()))
+
+
+def known_elsewhere(workspace: Workspace, fingerprint: str, own: Path) -> Answers:
+    """The answers of the same system in the other comparison that holds the most of them."""
+    best = Answers({}, [])
+    for journal in sorted(workspace.comparisons.glob("*/predictions/*.jsonl")):
+        if journal != own and _mentions(journal, fingerprint):
+            found = read_answers(journal, fingerprint)
+            best = max(best, found, key=lambda answers: len(answers.predictions))
+    return best
+
+
+def _mentions(path: Path, word: str) -> bool:
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(word.encode()) >= 0
+
+
+class Predictor:
+    """Fills one system's journal. `retry_errors`: whether a failed row may go well the next time."""
+
+    def __init__(
+        self, journal: Path, fingerprint: str, label: str, workspace: Workspace, *, retry_errors: bool
+    ) -> None:
+        self._path = journal
+        self._fingerprint = fingerprint
+        self._label = label
+        self._retry_errors = retry_errors
+        self.answers = read_answers(journal, fingerprint)
+        if not self.answers.predictions:
+            self._adopt(known_elsewhere(workspace, fingerprint, journal))
+
+    def _adopt(self, found: Answers) -> None:
+        if not found.predictions:
+            return
+        with Journal(self._path, durable=False) as journal:
+            for prediction in found.predictions.values():
+                journal.append(self._line("prediction", prediction))
+            for sitting in found.sittings:
+                journal.append(self._line("sitting", sitting))
+        self.answers = found
+
+    def missing(self, questions: Sequence[Question]) -> list[Question]:
+        """Questions without an answer, or whose error may pass."""
+        known = self.answers.predictions
+        good = {name for name, found in known.items() if not (found.error and self._retry_errors)}
+        return [question for question in questions if question.example_id not in good]
+
+    def run(
+        self, questions: Sequence[Question], open_it: Callable[[], System], on_progress: ProgressFn, stop: Stop
+    ) -> Answers:
+        """Answer what is missing and return everything. Raises RunError run.stopped when asked to stop."""
+        todo = self.missing(questions)
+        meter = Meter(self._label, len(todo), "rows", on_progress)
+        kept = f"{len(questions) - len(todo)} from the journal" if len(todo) < len(questions) else ""
+        meter.update(0, kept)
+        if not todo:
+            return self.answers
+        system = open_it()
+        try:
+            with Journal(self._path, durable=False) as journal:
+                for done, _ in enumerate(self._answer(system, todo, journal, stop), start=1):
+                    meter.update(done, kept)
+        finally:
+            system.close()
+        left = [question for question in questions if question.example_id not in self.answers.predictions]
+        if left:
+            kept = f"{len(questions) - len(left)} of {len(questions)} answers are kept"
+            message = f"The comparison was stopped at {self._label}; {kept}."
+            raise RunError(message, "Start it again to go on from there.", "run.stopped")
+        return self.answers
+
+    def _answer(self, system: System, todo: Sequence[Question], journal: Journal, stop: Stop) -> Iterator[Prediction]:
+        """Journal each prediction, and the time spent every few seconds and at the end."""
+        name, rows, noted = secrets.token_hex(8), 0, 0.0
+        began = time.perf_counter()
+        for prediction in system.answer(todo, stop):
+            now = time.perf_counter()
+            journal.append(self._line("prediction", prediction))
+            self.answers.predictions[prediction.example_id] = prediction
+            rows += not prediction.cached
+            if now - noted > NOTE_EVERY_SEC:
+                noted = now
+                journal.append(self._line("sitting", self._sitting(name, rows, now - began, system)))
+            yield prediction
+            if stop():
+                break
+        if noted:
+            sitting = self._sitting(name, rows, time.perf_counter() - began, system)
+            journal.append(self._line("sitting", sitting))
+            self.answers.sittings.append(sitting)
+
+    def _sitting(self, name: str, rows: int, seconds: float, system: System) -> Sitting:
+        facts = system.facts()
+        return Sitting(id=name, rows=rows, wall_seconds=seconds - (facts.load_seconds or 0.0), facts=facts)
+
+    def _line(self, kind: str, value: BaseModel) -> dict[str, Any]:
+        return {"system": self._fingerprint, kind: value.model_dump(mode="json", exclude_defaults=True)}

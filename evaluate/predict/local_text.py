@@ -1,0 +1,105 @@
+"""Answers of a local text model: chat template, slot decoding, a batch size that fits the memory.
+
+Decoding itself is in `recipes.decode.decoder`. Greedy only: an evaluation must give the same answers twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from evaluate.predict.prompts import Question
+from evaluate.predict.systems import Prediction, Stop
+from recipes.decode.decoder import Generated, decode, rows_in_memory
+from synth.errors import ModelError
+from synth.usage import Usage
+
+if TYPE_CHECKING:
+    from recipes.models.loading import Loaded
+
+BATCH_SIZE = 128
+LATENCY = "seconds from a row's entry into the running batch until its last token"
+
+
+# Decodes the prompts of these numbers, so many rows at a time, none beyond the limit in tokens; `place` counts in them.
+Decode = Callable[[Sequence[int], int, int], Iterator[Generated]]
+
+
+def answer(
+    loaded: Loaded, questions: Sequence[Question], max_new_tokens: int, batch_size: int | None, stop: Stop
+) -> Iterator[Prediction]:
+    """One prediction per question, as rows finish. Raises ModelError without a chat template or enough memory."""
+    prompts = tokenise(loaded, questions)
+
+    def decode_some(chosen: Sequence[int], rows: int, limit: int) -> Iterator[Generated]:
+        return decode(loaded, [prompts[i] for i in chosen], rows, max_new_tokens, limit)
+
+    yield from answer_prompts(loaded, questions, prompts, decode_some, max_new_tokens, batch_size, stop)
+
+
+def answer_prompts(
+    loaded: Loaded,
+    questions: Sequence[Question],
+    prompts: Sequence[list[int]],
+    decode_some: Decode,
+    max_new_tokens: int,
+    batch_size: int | None,
+    stop: Stop,
+) -> Iterator[Prediction]:
+    """Predictions through `decode_some`, with half the rows at a time whenever the memory does not suffice."""
+    limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
+    for question, prompt in zip(questions, prompts, strict=True):
+        if len(prompt) >= limit:
+            error = f"The prompt has {len(prompt)} tokens, and the model takes {limit}."
+            yield Prediction(example_id=question.example_id, error=error)
+    todo = [index for index, prompt in enumerate(prompts) if len(prompt) < limit]
+    capacity = max((len(prompts[i]) for i in todo), default=1) + max_new_tokens
+    rows = batch_size or rows_in_memory(loaded.model, capacity, BATCH_SIZE)
+    while todo:
+        left = set(todo)
+        try:
+            for done in decode_some(todo, rows, limit):
+                index = todo[done.place]
+                left.discard(index)
+                yield _prediction(loaded, questions[index], prompts[index], done)
+                if stop():
+                    return
+            return
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            if rows == 1:
+                message = f"{loaded.info.ref.name} does not fit into the memory, not even one row at a time."
+                raise ModelError(message, "Choose a smaller model or lower max_new_tokens.", "model.memory") from error
+        todo, rows = sorted(left), max(1, rows // 2)
+
+
+def tokenise(loaded: Loaded, questions: Sequence[Question]) -> list[list[int]]:
+    """Prompts through the chat template, as training saw them."""
+    tokenizer = loaded.tokenizer
+    if not tokenizer.chat_template:
+        message = f"The tokenizer of {loaded.info.ref.name} has no chat template."
+        raise ModelError(message, "Choose an instruct model, or a starter.", "model.template")
+    texts = []
+    for question in questions:
+        turns = [{"role": m.role, "content": m.text} for m in question.messages]
+        texts.append(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    return list(tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]) if texts else []
+
+
+def _prediction(loaded: Loaded, question: Question, prompt: Sequence[int], done: Generated) -> Prediction:
+    return Prediction(
+        example_id=question.example_id,
+        text=loaded.tokenizer.decode(done.tokens, skip_special_tokens=True).strip(),
+        usage=Usage(input_tokens=len(prompt), output_tokens=len(done.tokens) + done.ended),
+        seconds=done.seconds,
+        confidence=done.confidence,
+        truncated=not done.ended,
+    )
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch ran out of memory; on a processor it says so in words only."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)

@@ -1,0 +1,63 @@
+"""Answers of a local vision model: pictures through its own processor, slot decoding, a batch size that fits.
+
+As `evaluate.predict.local_text`, with pixels; decoding itself is in `recipes.vision.vision_decode`. Greedy only: an evaluation must
+give the same answers twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from evaluate.predict.local_text import answer_prompts
+from evaluate.predict.prompts import Question
+from evaluate.predict.systems import Prediction, Stop
+from recipes.decode.decoder import Generated
+from synth.errors import DataError
+from synth.usage import Usage
+
+if TYPE_CHECKING:
+    from recipes.models.loading import Loaded
+
+BATCH_SIZE = 64
+LATENCY = "seconds from a row's entry into the running batch until its last token, its pictures included"
+
+
+def answer(
+    loaded: Loaded, questions: Sequence[Question], max_new_tokens: int, batch_size: int | None, stop: Stop
+) -> Iterator[Prediction]:
+    """One prediction per question, as rows finish; an unreadable picture is an error of its row."""
+    from recipes.vision.vision_decode import decode_pictures
+
+    asked: list[Question] = []
+    prompts: list[list[int]] = []
+    pictures: list[tuple[str, ...]] = []
+    for question in questions:
+        try:
+            prompt, files = encoded(loaded, question)
+        except DataError as fault:
+            yield Prediction(example_id=question.example_id, usage=Usage(requests=0), error=str(fault))
+            continue
+        asked.append(question)
+        prompts.append(prompt)
+        pictures.append(files)
+
+    def decode_some(chosen: Sequence[int], rows: int, limit: int) -> Iterator[Generated]:
+        some, files = [prompts[i] for i in chosen], [pictures[i] for i in chosen]
+        return decode_pictures(loaded, some, files, rows, max_new_tokens, limit)
+
+    token = getattr(loaded.model.config, "image_token_id", -1)
+    seen = {question.example_id: prompt.count(token) for question, prompt in zip(asked, prompts, strict=True)}
+    size = min(batch_size or BATCH_SIZE, max(1, len(asked)))
+    for prediction in answer_prompts(loaded, asked, prompts, decode_some, max_new_tokens, size, stop):
+        usage = prediction.usage.model_copy(update={"image_tokens": seen[prediction.example_id]})
+        yield prediction.model_copy(update={"usage": usage})
+
+
+def encoded(loaded: Loaded, question: Question) -> tuple[list[int], tuple[str, ...]]:
+    """Token ids of the prompt with its image tokens, and the picture files. Raises DataError for a broken picture."""
+    from recipes.vision import vision_rows
+
+    files = vision_rows.message_files(question.messages, question.media_root)
+    text = vision_rows.prompt_text(vision_rows.chat(question.messages), loaded.processor)
+    return vision_rows.encode_prompts([text], [files], loaded.processor)[0], files

@@ -1,0 +1,232 @@
+"""Who answers: a local model (with or without adapter), an endpoint, or a file of predictions made elsewhere.
+
+    system = open_system(plan, context)
+    for prediction in system.answer(questions): ...
+
+A system answers questions in any order, each exactly once; it neither journals (`predict`) nor scores (`scorers`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+
+from evaluate.plan import SystemPlan
+from evaluate.predict.prompts import Question
+from synth.endpoint import Ask, Endpoint, ReplyCache, Settings
+from synth.example import AudioPart
+from synth.usage import Usage
+from synth.workspace import Workspace
+
+Stop = Callable[[], bool]
+# Module of each modality, with `answer(loaded, questions, max_new_tokens, batch_size, stop) -> Iterator[Prediction]`
+# and `LATENCY`, a sentence that says what `Prediction.seconds` means there.
+RUNNERS = {
+    "text": "evaluate.predict.local_text",
+    "vision": "evaluate.predict.local_vision",
+    "audio": "evaluate.predict.local_audio",
+}
+DEFAULT_URL = "https://api.openai.com/v1"
+
+
+class Prediction(BaseModel):
+    """One reply. With an `error` there is no reply, and the row is unscored.
+
+    `truncated`: cut at max_new_tokens. `cached`: taken from the reply cache, so not part of the measured speed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    example_id: str
+    text: str = ""
+    usage: Usage = Usage()
+    seconds: NonNegativeFloat | None = None
+    confidence: float | None = None
+    truncated: bool = False
+    cached: bool = False
+    error: str = ""
+
+
+class Facts(BaseModel):
+    """What the report says of a system, known once it has run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    params: int | None = None
+    hardware: str = ""
+    revision: str | None = None
+    load_seconds: float | None = None
+    batch_size: int | None = None
+    latency_basis: str = ""
+    spent_usd: float | None = None
+
+
+class Context(NamedTuple):
+    """What systems need from outside. `price`: USD of a usage for a model of the price sheet, None = unpriced."""
+
+    workspace: Workspace
+    price: Callable[[Usage, str], float | None] = lambda usage, model: None
+
+
+class System(Protocol):
+    """Answers questions. `facts` is complete after `answer` has ended."""
+
+    def answer(self, questions: Sequence[Question], stop: Stop) -> Iterator[Prediction]: ...
+
+    def facts(self) -> Facts: ...
+
+    def close(self) -> None: ...
+
+
+class LocalSystem:
+    """A model of any modality on this machine, loaded at the first question."""
+
+    def __init__(self, plan: SystemPlan, context: Context) -> None:
+        self._plan = plan
+        self._runs = context.workspace.runs
+        self._facts = Facts()
+
+    def answer(self, questions: Sequence[Question], stop: Stop) -> Iterator[Prediction]:
+        """Replies as they finish. Raises ModelError when the model cannot be loaded."""
+        from transformers.utils.logging import disable_progress_bar
+
+        from recipes.models.loading import load_for_inference
+
+        disable_progress_bar()  # loading bars would fall into our own progress line
+        started = time.perf_counter()
+        plan = self._plan
+        loaded = load_for_inference(plan.model, plan.adapter, runs=self._runs, revision=plan.revision)
+        runner: Any = importlib.import_module(RUNNERS[loaded.info.ref.modality])
+        self._facts = Facts(
+            params=loaded.info.params,
+            hardware=hardware(loaded.model.device.type, loaded.info.dtype),
+            revision=loaded.info.ref.revision,
+            load_seconds=time.perf_counter() - started,
+            batch_size=plan.batch_size or runner.BATCH_SIZE,
+            latency_basis=runner.LATENCY,
+        )
+        yield from runner.answer(loaded, questions, plan.max_new_tokens, plan.batch_size, stop)
+
+    def facts(self) -> Facts:
+        return self._facts
+
+    def close(self) -> None:
+        """The model goes with the generator of `answer`."""
+
+
+class EndpointSystem:
+    """A model behind HTTP; answers paid once are kept in the workspace and never asked again."""
+
+    def __init__(self, plan: SystemPlan, context: Context, spent_usd: float) -> None:
+        self._plan = plan
+        url = plan.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
+        settings = Settings(url, plan.model, plan.api_key_env, plan.concurrency)
+        name = plan.price_model or plan.model
+        self._endpoint = Endpoint(
+            settings,
+            ReplyCache(context.workspace.path / "cache" / "replies"),
+            lambda usage: context.price(usage, name),
+            plan.spend_cap_usd,
+            spent_usd,
+        )
+
+    def answer(self, questions: Sequence[Question], stop: Stop) -> Iterator[Prediction]:
+        """Replies as they come. Raises EndpointError when going on is pointless."""
+        for index, reply in self._endpoint.ask_many((self._ask(question) for question in questions), stop):
+            question, usage = questions[index], reply.usage
+            if reply.ok and not usage.audio_sec:
+                heard = audio_seconds(question, last_only=self._plan.transcribes) * (1 + usage.billed_retries)
+                usage = usage.model_copy(update={"audio_sec": heard})
+            yield Prediction(
+                example_id=question.example_id,
+                text=reply.text,
+                usage=usage,
+                seconds=reply.seconds if reply.ok else None,
+                truncated=reply.finish_reason == "length",
+                cached=reply.cached,
+                error=reply.error,
+            )
+
+    def _ask(self, question: Question) -> Ask:
+        return Ask(
+            question.messages,
+            self._plan.max_new_tokens,
+            self._plan.temperature,
+            question.response_format,
+            media_root=question.media_root,
+            transcription=self._plan.transcribes,
+        )
+
+    def facts(self) -> Facts:
+        return Facts(
+            hardware="the provider's",
+            batch_size=self._plan.concurrency,
+            latency_basis=f"seconds of the request that answered, up to {self._plan.concurrency} open at once",
+            spent_usd=self._endpoint.spent_usd,
+        )
+
+    def close(self) -> None:
+        self._endpoint.close()
+
+
+class ImportedSystem:
+    """Predictions made elsewhere."""
+
+    def __init__(self, plan: SystemPlan) -> None:
+        from evaluate.predict.imported import read_predictions
+
+        self._path = Path(plan.path or "")
+        self._found = read_predictions(self._path)
+
+    def answer(self, questions: Sequence[Question], stop: Stop) -> Iterator[Prediction]:
+        """The file's replies; a row that the file lacks is an error of that row."""
+        missing = f"{self._path.name} has no prediction for this row."
+        for question in questions:
+            name = question.example_id
+            yield self._found.get(name) or Prediction(example_id=name, usage=Usage(requests=0), error=missing)
+
+    def facts(self) -> Facts:
+        return Facts(latency_basis="not measured: imported from a file")
+
+    def close(self) -> None:
+        pass
+
+
+def open_system(plan: SystemPlan, context: Context, spent_usd: float = 0.0) -> System:
+    """The system of a plan; `spent_usd` is what earlier attempts of the same comparison cost."""
+    if plan.kind == "local":
+        return LocalSystem(plan, context)
+    if plan.kind == "endpoint":
+        return EndpointSystem(plan, context, spent_usd)
+    return ImportedSystem(plan)
+
+
+def audio_seconds(question: Question, last_only: bool = False) -> float:
+    """Length of the recordings of a question, from their headers; 0 without any, or where none can be read.
+
+    `last_only`: as a transcription endpoint gets it, which is sent no worked examples.
+    """
+    parts = [part for message in question.messages for part in message.content if isinstance(part, AudioPart)]
+    total = 0.0
+    for part in parts[-1:] if last_only else parts:
+        import soundfile
+
+        with contextlib.suppress(RuntimeError):  # what libsndfile cannot read, the server may
+            total += float(soundfile.info(str(question.media_root / part.path)).duration)
+    return total
+
+
+def hardware(device: str, dtype: str) -> str:
+    """The processor or GPU that answers, with the number format."""
+    import torch
+
+    if device == "cuda":
+        return f"{torch.cuda.get_device_name(0)}, {dtype}"
+    return f"{torch.get_num_threads()} CPU threads, {dtype}"

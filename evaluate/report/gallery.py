@@ -1,0 +1,112 @@
+"""Examples to look at: where the two systems disagree, and answers that were right but could not be read.
+
+Counts are of all rows; the rows shown are a fixed sample (smallest example ids, which are hashes), so that a report
+of 50,000 rows stays small and two builds show the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from evaluate.report.results import Row, SystemResult
+from evaluate.stats import measures
+
+JsonDict = dict[str, Any]
+SHOWN_PER_KIND = 24
+FAULTS_SHOWN = 5
+LONGEST_TEXT = 1200  # characters of a prompt or reply kept in the report
+
+KINDS = ("only_small", "only_large", "both_wrong")
+
+
+def shortened(text: str, limit: int = LONGEST_TEXT) -> str:
+    """The text, or its start with a count of what was left out."""
+    return text if len(text) <= limit else f"{text[:limit]} … ({len(text) - limit:,} more characters)"
+
+
+def kind_of(small: Row, large: Row) -> str | None:
+    """only_small | only_large | both_wrong by score; None when both answered fully right."""
+    return None if small.score is None or large.score is None else kind_of_scores(small.score, large.score)
+
+
+def kind_of_scores(small: float, large: float) -> str | None:
+    """As `kind_of`, from two scores."""
+    if small > large:
+        return "only_small"
+    if large > small:
+        return "only_large"
+    return "both_wrong" if small < 1 else None
+
+
+def disagreements(small: SystemResult, large: SystemResult, splits: Sequence[str]) -> JsonDict:
+    """report.json's `gallery`: per split the counts, and a sample of each kind with both answers."""
+    counts: dict[str, dict[str, int]] = {}
+    items: list[JsonDict] = []
+    for split in splits:
+        both = measures.pair(small, large, split)
+        found: dict[str, list[tuple[Row, Row]]] = {kind: [] for kind in KINDS}
+        for a, b in zip(both.small, both.large, strict=True):
+            kind = kind_of(a, b)
+            if kind:
+                found[kind].append((a, b))
+        counts[split] = {kind: len(rows) for kind, rows in found.items()}
+        counts[split]["both_right"] = len(both.small) - sum(map(len, found.values()))
+        for kind, rows in found.items():
+            chosen = sorted(rows, key=lambda pair: pair[0].example_id)[:SHOWN_PER_KIND]
+            items.extend(_item(kind, a, b) for a, b in chosen)
+    return {
+        "small": small.id,
+        "large": large.id,
+        "counts": counts,
+        "shown_per_kind": SHOWN_PER_KIND,
+        "items": items,
+    }
+
+
+def _item(kind: str, small: Row, large: Row) -> JsonDict:
+    return {
+        "kind": kind,
+        "example_id": small.example_id,
+        "split": small.split,
+        "family": small.family,
+        "prompt": shortened(small.prompt_text),
+        "gold": shortened(small.gold),
+        "media": list(small.media),
+        "small": _answer(small),
+        "large": _answer(large),
+    }
+
+
+def _answer(row: Row) -> JsonDict:
+    return {
+        "score": row.score,
+        "answer": shortened(row.answer, 300),
+        "text": shortened(row.answer_text),
+        "why": shortened(row.why, 300),
+        "format_fault": row.format_fault,
+    }
+
+
+def format_check(systems: Sequence[SystemResult], splits: Sequence[str]) -> list[JsonDict]:
+    """Per system: answers that hold the right result in a form the scorer cannot read, with examples."""
+    table = []
+    for system in systems:
+        rows = [row for row in system.rows if row.split in splits]
+        faulty = sorted((row for row in rows if row.format_fault), key=lambda row: row.example_id)
+        table.append(
+            {
+                "system": system.id,
+                "n": len(rows),
+                "right_but_unreadable": len(faulty),
+                "examples": [
+                    {
+                        "example_id": row.example_id,
+                        "gold": shortened(row.gold, 200),
+                        "text": shortened(row.answer_text, 400),
+                    }
+                    for row in faulty[:FAULTS_SHOWN]
+                ],
+            }
+        )
+    return table

@@ -1,0 +1,322 @@
+"""report.json, version 1: one dict with every figure that the HTML, Markdown and terminal views show.
+
+`build` makes it from scored rows; `reprice` makes it again from an old report and other prices, running nothing.
+Equal results and prices give equal bytes (`dumps`). Missing is None. Money is USD, times are seconds, rates 0..1.
+A difference is positive where it favours the small system, for error rates too.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import json
+import math
+from typing import Any
+
+from evaluate.cost import economics
+from evaluate.cost.prices import PriceSheet, load
+from evaluate.report import gallery, wording
+from evaluate.report.results import Results, SystemResult
+from evaluate.stats import certainty, measures
+from synth.errors import DataError
+
+JsonDict = dict[str, Any]
+VERSION = 1
+DIGITS = 10  # significant digits kept, so that a last bit of difference between machines does not show
+
+
+def build(results: Results, sheet: PriceSheet | None = None) -> JsonDict:
+    """The report of a comparison. `sheet`: prices to use, the shipped ones when None."""
+    prices = sheet or load()
+    plan = results.plan
+    splits = [str(split) for split in plan.splits if results.dataset.splits.get(split)]
+    if not splits:
+        raise DataError("No split of this comparison holds any rows.", "Choose other splits in the plan.")
+    small_id, large_id = plan.roles()
+    small = results.system(small_id)
+    large = results.system(large_id) if large_id else None
+    primary = "test" if "test" in splits else splits[0]
+    report: JsonDict = {
+        "version": VERSION,
+        "title": plan.name,
+        "headline": "",
+        "small": small_id,
+        "large": large_id,
+        "primary_split": primary,
+        "margin": plan.margin,
+        "dataset": _dataset(results, splits),
+        "systems": [_facts(system, splits, plan.seed) for system in results.systems],
+        "comparisons": _comparisons(results, small, large, splits),
+        "baselines": _baselines(results, small, large, primary),
+        "families": measures.families(results.systems, small, large, splits, plan.seed),
+        "families_in_all": measures.families_in_all(small, splits),
+        "seeds": _seeds(results, splits),
+        "format_check": gallery.format_check(results.systems, splits),
+        "gallery": gallery.disagreements(small, large, splits) if large else None,
+        "judge": None,
+        "speech": results.speech,
+        "forgetting": [_forgetting(item.model_dump()) for item in results.forgetting],
+        "machine": economics.machine_facts(results, prices),
+        "ledger": [item.model_dump() for item in results.ledger],
+        "monthly_volumes": list(plan.monthly_volumes),
+        "notes": list(results.notes),
+        "provenance": _provenance(results),
+    }
+    report["family_counts"] = measures.family_counts(report["families"])
+    _price(report, prices)
+    _add_joint(report, results, prices)
+    if large is not None:
+        report["cascade"] = economics.cascade(results, small, large, report["what_if"], primary)
+    _say(report)
+    return _tidied(report)
+
+
+def reprice(report: JsonDict, sheet: PriceSheet) -> JsonDict:
+    """The same comparison at other prices, from the report alone. Accuracy figures stay as they are.
+
+    Raises DataError for a report of another version, or one that lacks figures which this program needs.
+    """
+    if report.get("version") != VERSION:
+        raise DataError(f"This report has version {report.get('version')!r}.", "Build it again with this program.")
+    try:
+        return _repriced(copy.deepcopy(report), report, sheet)
+    except KeyError as error:
+        message = f"This report.json was made by another version of smolstudio: it lacks a figure ({error})."
+        raise DataError(message, "Run `smolstudio compare` again; answers that were given are kept.") from error
+
+
+def _repriced(new: JsonDict, report: JsonDict, sheet: PriceSheet) -> JsonDict:
+    new["repriced"] = True
+    machine = new["machine"]
+    if machine["from_sheet"]:
+        row = sheet.find(machine["name"], "hour")
+        machine["usd_per_hour"] = row.price if row else None
+        machine["assumed"] = row is not None and row.source == "assumption"
+    machine["watts"] = sheet.price(machine["name"], "watts")
+    machine["usd_per_kwh"] = sheet.price(economics.ELECTRICITY, "kwh")
+    before = {system["id"]: system["cost"] for system in report["systems"]}
+    _price(new, sheet)
+    for system in new["systems"]:
+        _scale_interval(system["cost"], before[system["id"]])
+    chance, costs = report["break_even"]["p_not_worse"], new["what_if"]
+    known = None not in (chance, costs["small_usd_per_request"], costs["large_usd_per_request"])
+    new["break_even"]["p_not_worse"] = chance
+    new["break_even"]["p_cheaper_and_not_worse"] = (
+        (chance if costs["small_usd_per_request"] < costs["large_usd_per_request"] else 0.0) if known else None
+    )
+    _recost_cascade(new)
+    _say(new)
+    return _tidied(new)
+
+
+def dumps(report: JsonDict) -> str:
+    """report.json's text."""
+    return json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def _tidied(report: JsonDict) -> JsonDict:
+    return {key: tidy(value) for key, value in report.items()}
+
+
+def tidy(value: Any) -> Any:
+    """Plain JSON values: tuples to lists, floats to ten significant digits, infinities and NaN to None."""
+    if isinstance(value, dict):
+        return {str(key): tidy(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [tidy(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value
+
+
+def _dataset(results: Results, splits: list[str]) -> JsonDict:
+    facts = results.dataset
+    return {
+        "name": facts.name,
+        "path": facts.path,
+        "splits": {split: facts.splits[split] for split in splits},
+        "available": facts.available,
+        "generator": facts.generator,
+        "sha256": facts.sha256,
+    }
+
+
+def _facts(system: SystemResult, splits: list[str], seed: int) -> JsonDict:
+    return {**measures.system_facts(system, splits, seed), "priced_as": economics.price_name(system)}
+
+
+def _comparisons(
+    results: Results, small: SystemResult, large: SystemResult | None, splits: list[str]
+) -> list[JsonDict]:
+    """The main pair first, then the small system against every other one; p_holm over all pairs of one split."""
+    found: list[JsonDict] = []
+    others = [system for system in results.systems if system.id not in {small.id, large.id if large else ""}]
+    for split in splits:
+        rows = [
+            measures.comparison(small, other, split, results.plan.margin, results.plan.seed, other is large)
+            for other in ([large] if large else []) + others
+            if other is not None and other.metric == small.metric
+        ]
+        kept = [row for row in rows if row is not None]
+        for row, adjusted in zip(kept, certainty.holm([row["p"] for row in kept]), strict=True):
+            row["p_holm"] = adjusted
+        found.extend(kept)
+    return found
+
+
+def _baselines(results: Results, small: SystemResult, large: SystemResult | None, split: str) -> list[JsonDict]:
+    """The large model under every prompt it was given, and the small system's gain against each."""
+    if large is None:
+        return []
+    same = [
+        s for s in results.systems if s.base_model == large.base_model and s.adapter == large.adapter and s is not small
+    ]
+    rows: list[JsonDict] = []
+    for system in same:
+        summary = measures.split_summary(system, split, results.plan.seed)
+        gain = measures.difference(measures.pair(small, system, split), small.metric, results.plan.seed)
+        rows.append(
+            {
+                "system": system.id,
+                "prompting": system.prompting,
+                "shots": system.shots,
+                "value": summary["value"],
+                "ci95": summary["ci95"],
+                "format_faults": summary["format_faults"],
+                "gain": gain.delta if gain else None,
+                "gain_ci95": [gain.low, gain.high] if gain else None,
+            }
+        )
+    gains = [row["gain"] for row in rows if row["gain"] is not None]
+    for row in rows:
+        row["strongest"] = bool(gains) and row["gain"] == min(gains)
+    return rows
+
+
+def _seeds(results: Results, splits: list[str]) -> list[JsonDict]:
+    """Spread of the metric over systems that differ only in training seed."""
+    groups: dict[str, list[SystemResult]] = {}
+    for system in results.systems:
+        if system.seed_group:
+            groups.setdefault(system.seed_group, []).append(system)
+    found = []
+    for group, members in groups.items():
+        for split in splits:
+            summaries = [measures.split_summary(member, split, results.plan.seed) for member in members]
+            values = [summary["value"] for summary in summaries if summary["value"] is not None]
+            if len(values) > 1:
+                spread = certainty.seed_spread(values)._asdict()
+                ids = [member.id for member in members]
+                found.append({"group": group, "split": split, "systems": ids, "values": values, **spread})
+    return found
+
+
+def _forgetting(item: JsonDict) -> JsonDict:
+    """Accuracy on the base's own families before and after, with Wilson intervals."""
+    n = item["n"]
+    if not n:
+        return {**item, "base": None, "tuned": None}
+    base, tuned = certainty.wilson(item["base_right"], n), certainty.wilson(item["tuned_right"], n)
+    return {
+        **item,
+        "base": {"value": base.value, "ci95": [base.low, base.high]},
+        "tuned": {"value": tuned.value, "ci95": [tuned.low, tuned.high]},
+        "lost": base.value - tuned.value,
+    }
+
+
+def _provenance(results: Results) -> JsonDict:
+    facts = results.provenance
+    return {
+        "created": facts.created,
+        "comparison_id": facts.comparison_id,
+        "recipe": facts.recipes,
+        "hashes": facts.hashes,
+        "versions": facts.versions,
+        "machine": facts.machine,
+        "plan": results.plan.model_dump(mode="json", exclude_defaults=True),
+    }
+
+
+def _price(report: JsonDict, sheet: PriceSheet) -> None:
+    """Fill in every figure that depends on prices, from figures already in the report."""
+    machine, primary = report["machine"], report["primary_split"]
+    for system in report["systems"]:
+        system["cost"] = economics.system_cost(system, machine, sheet, primary)
+    endpoints = [system for system in report["systems"] if system["kind"] == "endpoint"]
+    bills = {system["id"]: economics.answers_bill(system, sheet) for system in endpoints}
+    report["fixed_costs"] = economics.ledger(report["ledger"], machine["usd_per_hour"], bills)
+    small, large = wording.find(report, report["small"]), wording.find(report, report["large"])
+    assert small is not None
+    main = next((row for row in report["comparisons"] if row["main"] and row["split"] == primary), None)
+    start = economics.what_if(small, large, machine, report["fixed_costs"], main)
+    values = [
+        system["splits"][primary]["value"] if system and system["higher_is_better"] else None
+        for system in (small, large)
+    ]
+    report["what_if"] = start
+    report["break_even"] = economics.break_even(start, (values[0], values[1]), report["monthly_volumes"])
+    report["break_even"].update(p_not_worse=None, p_cheaper_and_not_worse=None)
+    report["sensitivity"] = economics.sensitivity(start, report["monthly_volumes"])
+    report.setdefault("cascade", None)
+    _stamp_prices(report, sheet)
+
+
+def _stamp_prices(report: JsonDict, sheet: PriceSheet) -> None:
+    """Record the prices used, when they were last confirmed, and which of them are stale."""
+    names = {system["priced_as"] for system in report["systems"] if system["priced_as"]}
+    names |= {report["machine"]["name"], *([economics.ELECTRICITY] if report["machine"]["watts"] is not None else [])}
+    used = [row for name in sorted(names) for row in sheet.rows_of(name)]
+    today = dt.date.fromisoformat(report["provenance"]["created"][:10])
+    report["prices"] = [{**row.model_dump(mode="json"), "source": sheet.source_of(row)} for row in used]
+    report["provenance"]["prices_checked"] = {f"{row.model} {row.unit}": row.confirmed.isoformat() for row in used}
+    report["provenance"]["prices_stale"] = [f"{row.model} {row.unit}" for row in used if row.stale(today)]
+
+
+def _add_joint(report: JsonDict, results: Results, sheet: PriceSheet) -> None:
+    facts = {system["id"]: system for system in report["systems"]}
+    found = economics.joint(results, facts, sheet, report["primary_split"])
+    if found is None:
+        return
+    for name, interval in ((report["small"], found.small), (report["large"], found.large)):
+        if interval is not None:
+            facts[name]["cost"]["usd_per_correct"] = interval.value
+            facts[name]["cost"]["usd_per_correct_ci95"] = [interval.low, interval.high]
+    report["break_even"]["p_not_worse"] = found.p_not_worse
+    report["break_even"]["p_cheaper_and_not_worse"] = found.p_cheaper_and_not_worse
+
+
+def _scale_interval(cost: JsonDict, before: JsonDict) -> None:
+    """Carry the interval of cost per right answer over to new prices (its width comes mostly from accuracy)."""
+    old, new = before["usd_per_request"], cost["usd_per_request"]
+    if before["usd_per_correct_ci95"] and old and new is not None:
+        cost["usd_per_correct"] = before["usd_per_correct"] * new / old
+        cost["usd_per_correct_ci95"] = [
+            None if bound is None else bound * new / old for bound in before["usd_per_correct_ci95"]
+        ]
+
+
+def _recost_cascade(report: JsonDict) -> None:
+    if report["cascade"] is None:
+        return
+    small = report["what_if"]["small_usd_per_request"]
+    large = report["what_if"]["large_usd_per_request"]
+    for point in [*report["cascade"]["curve"], *([report["cascade"]["chosen"]] if report["cascade"]["chosen"] else [])]:
+        known = small is not None and large is not None
+        point["usd_per_request"] = small + point["escalated"] * large if known else None
+
+
+def _say(report: JsonDict) -> None:
+    """The sentences, last, because they are read off the figures."""
+    main = next((r for r in report["comparisons"] if r["main"] and r["split"] == report["primary_split"]), None)
+    report["verdict"] = {
+        "word": main["verdict"] if main else None,
+        "sentence": main["sentence"] if main else wording.no_verdict(report),
+        "split": report["primary_split"],
+        "rows_to_decide": main["rows_to_decide"] if main else None,
+    }
+    report["headline"] = wording.headline(report)
+    report["stand_in_note"] = wording.stand_in_note(report)
+    report["assumptions"] = wording.assumptions(report)
+    report["limits"] = wording.limits(report)
+    report["not_measured"] = wording.not_measured(report)

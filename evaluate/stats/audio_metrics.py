@@ -1,0 +1,174 @@
+"""What a word error rate hides: which errors, which words, which entities, in which noise.
+
+Pure functions over transcripts, on words as the scorer sees them (`scorers.normaliser`). Corpus rates are ratios of
+sums, never means of rows. The rate itself and its interval are in `scorers` and `measures`, speed and money
+in `economics` and `cost`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from evaluate.report.results import Row, SystemResult
+from synth.example import Example
+from synth.scoring.scorers import normaliser
+
+WORST = 15  # words and confusions that are listed
+
+
+class Diff(NamedTuple):
+    """A stretch of an alignment: "equal", "substitute", "delete" (missing in the reply) or "insert" (added by it)."""
+
+    kind: str
+    gold: str
+    said: str
+
+
+class Breakdown(NamedTuple):
+    """Edits of a corpus by kind. `worst` are (word, errors, times spoken), `confusions` (gold, said, times)."""
+
+    words: int
+    substitutions: int
+    deletions: int
+    insertions: int
+    worst: tuple[tuple[str, int, int], ...]
+    confusions: tuple[tuple[str, str, int], ...]
+
+    @property
+    def rate(self) -> float | None:
+        """Edits over reference words; None without any word."""
+        return (self.substitutions + self.deletions + self.insertions) / self.words if self.words else None
+
+
+class Entities(NamedTuple):
+    """Entities of one kind: how many were spoken, how many of them the transcripts lack."""
+
+    spoken: int
+    missed: int
+
+
+def clean(text: str) -> list[str]:
+    """The words that count."""
+    return normaliser()(text).split()
+
+
+def word_diff(gold: str, said: str) -> tuple[Diff, ...]:
+    """The alignment of two transcripts with the fewest edits, in order."""
+    import jiwer
+
+    gold_words, said_words = clean(gold), clean(said)
+    if not gold_words or not said_words:
+        kind = "insert" if said_words else "delete"
+        return (Diff(kind, " ".join(gold_words), " ".join(said_words)),) if gold_words or said_words else ()
+    aligned = jiwer.process_words(" ".join(gold_words), " ".join(said_words)).alignments[0]
+    return tuple(
+        Diff(
+            part.type,
+            " ".join(gold_words[part.ref_start_idx : part.ref_end_idx]),
+            " ".join(said_words[part.hyp_start_idx : part.hyp_end_idx]),
+        )
+        for part in aligned
+    )
+
+
+def breakdown(pairs: Iterable[tuple[str, str]]) -> Breakdown:
+    """Edits over (gold, reply) pairs. A substituted stretch pairs words one to one, as the alignment does."""
+    spoken: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    confused: Counter[tuple[str, str]] = Counter()
+    kinds: Counter[str] = Counter()
+    for gold, said in pairs:
+        spoken.update(clean(gold))
+        for part in word_diff(gold, said):
+            gold_words, said_words = part.gold.split(), part.said.split()
+            kinds[part.kind] += max(len(gold_words), len(said_words))
+            if part.kind in ("substitute", "delete"):
+                wrong.update(gold_words)
+            if part.kind == "substitute":
+                confused.update(zip(gold_words, said_words, strict=True))
+    return Breakdown(
+        sum(spoken.values()),
+        kinds["substitute"],
+        kinds["delete"],
+        kinds["insert"],
+        tuple((word, count, spoken[word]) for word, count in wrong.most_common(WORST)),
+        tuple((gold, said, count) for (gold, said), count in confused.most_common(WORST)),
+    )
+
+
+def entities(pairs: Iterable[tuple[Example, str]]) -> dict[str, Entities]:
+    """Entities by kind, from `source["entities"]` of rows that have them.
+
+    An entity is there when its words stand in the reply in order and together, as often as it was spoken.
+    """
+    found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for example, reply in pairs:
+        said = f" {' '.join(clean(reply))} "
+        for (kind, written), times in Counter(_spoken_entities(example)).items():
+            found[kind][0] += times
+            found[kind][1] += max(0, times - said.count(f" {written} "))
+    return {kind: Entities(*counts) for kind, counts in sorted(found.items())}
+
+
+def _spoken_entities(example: Example) -> list[tuple[str, str]]:
+    listed = example.source.get("entities")
+    if not isinstance(listed, list):
+        return []
+    return [(str(e["kind"]), " ".join(clean(str(e["written"])))) for e in listed if isinstance(e, dict)]
+
+
+def by_condition(rows: Sequence[tuple[Example, Row]]) -> dict[str, dict[str, Any]]:
+    """Corpus rate by recording condition: {condition: {"n", "words", "rate"}}; empty where rows say nothing of it."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for example, row in rows:
+        if row.edits is None or row.ref_units is None:
+            continue
+        for name, reads in _CONDITIONS.items():
+            if name in example.source:
+                total = sums[reads(example.source)]
+                total[0] += 1
+                total[1] += row.edits
+                total[2] += row.ref_units
+    return {
+        name: {"n": n, "words": words, "rate": edits / words if words else None}
+        for name, (n, edits, words) in sorted(sums.items())
+    }
+
+
+_CONDITIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "noise": lambda source: f"noise: {source['noise'] or 'none'}",
+    "telephone": lambda source: f"telephone: {'yes' if source['telephone'] else 'no'}",
+    "room_sec": lambda source: f"room: {'yes' if source['room_sec'] else 'no'}",
+}
+
+
+def speech_section(
+    systems: Sequence[SystemResult], examples: Sequence[Example], splits: Sequence[str]
+) -> dict[str, Any] | None:
+    """report.json's `speech`: system id -> split -> errors by kind, entities, conditions; None without speech rows."""
+    known = {example.id: example for example in examples}
+    out = {
+        system.id: {split: part for split in splits if (part := _part(system, split, known))}
+        for system in systems
+        if system.metric == "wer"
+    }
+    return out if any(out.values()) else None
+
+
+def _part(system: SystemResult, split: str, known: Mapping[str, Example]) -> dict[str, Any] | None:
+    rows = [(known[r.example_id], r) for r in system.rows if r.split == split and not r.error and r.example_id in known]
+    if not rows:
+        return None
+    # What was scored: the transcript that the scorer read against the one answer that it took.
+    errors = breakdown((example.answer or "", row.answer) for example, row in rows)
+    kinds = entities((example, row.answer) for example, row in rows)
+    spoken, missed = (sum(column) for column in zip(*kinds.values(), strict=True)) if kinds else (0, 0)
+    return {
+        **errors._asdict(),
+        "rate": errors.rate,
+        "entities": {kind: value._asdict() for kind, value in kinds.items()},
+        "entity_error_rate": missed / spoken if spoken else None,
+        "conditions": by_condition(rows),
+    }

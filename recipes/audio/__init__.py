@@ -1,0 +1,1 @@
+"""Speech: recordings as features, tuning, transcripts."""

@@ -1,0 +1,149 @@
+"""Audio rows for training: recordings read, transcripts as decoder tokens, batches with SpecAugment.
+
+The loss is on the transcript and the end token; what stands before them is given (`recipes.audio.backends`, which also
+turns recordings into features). SpecAugment follows from (seed, epoch, row) alone, so that a resumed run masks what it
+would have masked. Nothing here trains or scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from recipes.audio.backends import Listener, Samples, Sound
+from recipes.recipe.options import Data
+from recipes.text.rows import IGNORED, TokenRow, target_text
+from recipes.train.preflight import keep_picture
+from synth.dataset import DatasetDir
+from synth.errors import DataError
+from synth.example import AudioPart, Example, media_parts
+
+
+class AudioRow(NamedTuple):
+    """One training row: its recording, and its transcript as tokens (what stands before it masked in the labels)."""
+
+    sound: Sound
+    tokens: TokenRow
+
+
+def recording(example: Example, dataset: DatasetDir | None) -> Samples:
+    """The row's recording, mono float32 at 16 kHz.
+
+    Raises DataError for a row without exactly one recording, a broken file, or a reference that leaves the dataset.
+    Replay rows lie in the scratch folder of `recipes.starters.audio_data`, which is allowed too.
+    """
+    from recipes.starters.audio_data import scratch
+    from synth.audio.files import read_audio
+
+    parts = [part for part in media_parts(example) if isinstance(part, AudioPart)]
+    if len(parts) != 1:
+        raise DataError(f"Row {example.id} has {len(parts)} recordings.", "Audio models take one for each row.")
+    path = Path(parts[0].path)
+    if path.is_absolute() and path.is_relative_to(scratch()):
+        return read_audio(path)
+    if dataset is None:
+        raise DataError(f"Row {example.id} has a recording, but no dataset folder to look in.", "Give the dataset.")
+    return read_audio(dataset.media_path(parts[0].path))
+
+
+def encode(examples: Sequence[Example], sounds: Sequence[Sound], ear: Listener, data: Data) -> list[TokenRow]:
+    """Transcripts as decoder tokens after the sound's own: transcript, end; the loss is on these two.
+
+    Raises DataError when there are no rows.
+    """
+    if not examples:
+        raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
+    texts = [target_text(example, data.target) for example in examples]
+    bodies = ear.tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return [
+        TokenRow([*sound.head, *ids, ear.end], [IGNORED] * len(sound.head) + [*ids, ear.end])
+        for sound, ids in zip(sounds, bodies, strict=True)
+    ]
+
+
+def show(sounds: Sequence[Sound], folder: Path) -> str | None:
+    """Draw the first recording as the model hears it into `folder`; the file's name, None for a bare waveform."""
+    from PIL import Image
+
+    heard = sounds[0].features.astype(np.float32) if sounds else np.zeros(0, np.float32)
+    if heard.ndim != 2:
+        return None
+    low, high = heard.min(), heard.max()
+    shades = (255 * (heard[::-1] - low) / max(high - low, 1e-6)).astype(np.uint8)  # low tones at the bottom
+    return keep_picture(Image.fromarray(shades.repeat(2, 0).repeat(2, 1)), folder)
+
+
+def longest_attention(sounds: Sequence[Sound], rows: Sequence[TokenRow]) -> int:
+    """The longest sequence that any attention of the model sees."""
+    return max(max(sound.positions for sound in sounds), max(len(row.input_ids) for row in rows))
+
+
+class Rows:
+    """What a DataLoader reads: (number, row). Rows to learn from have a number, on which their masks depend; rows that
+    are only watched have None and are never masked."""
+
+    def __init__(self, rows: Sequence[Any], *, watched: bool = False) -> None:
+        self.rows, self.watched = rows, watched
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> tuple[int | None, Any]:
+        return None if self.watched else number, self.rows[number]
+
+
+class Batcher:
+    """Sounds and tokens as tensors; learned features are masked where they can be (SpecAugment, arXiv 1904.08779).
+
+    `epoch()` is the epoch that is being read. Tokens are padded on the right, where a causal decoder never looks.
+    """
+
+    def __init__(self, ear: Listener, seed: int, epoch: Callable[[], int]) -> None:
+        self.ear, self.seed, self.epoch = ear, seed, epoch
+
+    def sounds(self, items: Sequence[tuple[int | None, Sound]]) -> dict[str, Any]:
+        """The encoder's tensors."""
+        return self.ear.tensors([self._masked(number, sound) for number, sound in items])
+
+    def _masked(self, number: int | None, sound: Sound) -> Sound:
+        if number is None or not self.ear.maskable:
+            return sound
+        chance = np.random.default_rng((self.seed, self.epoch(), number))
+        return sound._replace(features=masked(sound.features.astype(np.float32), sound.frames, chance))
+
+    def tokens(self, rows: Sequence[TokenRow]) -> dict[str, Any]:
+        """The decoder's tokens and labels, (rows, longest)."""
+        import torch
+
+        longest = max(len(row.input_ids) for row in rows)
+        pad = self.ear.pad
+        return {
+            self.ear.token_input: torch.tensor([r.input_ids + [pad] * (longest - len(r.input_ids)) for r in rows]),
+            "labels": torch.tensor([r.labels + [IGNORED] * (longest - len(r.labels)) for r in rows]),
+        }
+
+
+class Collator(Batcher):
+    """Batches of training rows."""
+
+    def __call__(self, items: Sequence[tuple[int | None, AudioRow]]) -> dict[str, Any]:
+        sounds = self.sounds([(number, row.sound) for number, row in items])
+        return {**sounds, **self.tokens([row.tokens for _, row in items])}
+
+
+def masked(features: Samples, frames: int, rng: np.random.Generator) -> Samples:
+    """SpecAugment in place: up to two bands of at most an eighth of the mel bands, and up to two stretches of at most
+    a tenth of the sounding `frames`, set to the window's mean.
+    """
+    mean = features[:, :frames].mean() if frames else 0.0
+    bands, stretch = len(features) // 8, max(1, frames // 10)
+    for _ in range(int(rng.integers(0, 3))):
+        low, width = int(rng.integers(0, len(features) - bands)), int(rng.integers(1, bands + 1))
+        features[low : low + width, :frames] = mean
+    for _ in range(int(rng.integers(0, 3))):
+        start, width = int(rng.integers(0, max(1, frames - stretch))), int(rng.integers(1, stretch + 1))
+        features[:, start : start + width] = mean
+    return features

@@ -1,0 +1,85 @@
+"""Supervised tuning of a speech model on recording and transcript, as QLoRA through transformers' Trainer.
+
+TRL has no collator for sound, so ours is in `recipes.audio.audio_rows`: short windows, given language and task tokens,
+SpecAugment in training only. What differs between classes of models is in `recipes.audio.backends`, and what all train
+modules share in `recipes.train.training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from recipes.audio import audio_answers, audio_rows
+from recipes.audio.audio_rows import AudioRow
+from recipes.audio.backends import Listener, Samples, listener, note_window
+from recipes.decode import sampling
+from recipes.models import loading
+from recipes.recipe.options import Data
+from recipes.recipe.schema import Recipe
+from recipes.run.directory import Run, TrainResult
+from recipes.train import preflight, training
+from synth.example import Example
+
+
+def train(run: Run, recipe: Recipe) -> TrainResult:
+    """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
+    work = training.prepare(run, recipe)
+    learned, watched = training.examples(work)
+    run.emit("phase", name="encoding")
+    recordings = [audio_rows.recording(example, work.dataset) for example in (*learned, *watched)]
+    ear = listener(work.loaded)
+    seconds = ear.window_seconds(recordings)
+    ear.fit(seconds)
+    encoded = encode(learned, recordings[: len(learned)], ear, recipe.data)
+    held = encode(watched, recordings[len(learned) :], ear, recipe.data) if watched else None
+    trainer = build_trainer(work, encoded, held)
+    picture = audio_rows.show([row.sound for row in encoded[:1]], run.path)
+    preflight.check(trainer, [row.tokens for row in encoded], picture=picture)
+    result = training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
+    note_window(run.adapter, seconds)
+    return result
+
+
+def generator(loaded: loading.Loaded, asked: Sequence[Example], work: training.Work) -> sampling.Generate:
+    """The model as it is at this moment, ready to answer `asked`."""
+    room = sampling.longest_target_tokens(loaded, asked)
+    return audio_answers.audio_generator(loaded, work.dataset, 1.0, work.recipe.seed, room)
+
+
+def encode(examples: Sequence[Example], recordings: Sequence[Samples], ear: Listener, data: Data) -> list[AudioRow]:
+    """Sounds and tokens of the rows, in order."""
+    sounds = ear.hear(recordings)
+    tokens = audio_rows.encode(examples, sounds, ear, data)
+    return [AudioRow(sound, row) for sound, row in zip(sounds, tokens, strict=True)]
+
+
+def build_trainer(work: training.Work, learned: list[AudioRow], held: list[AudioRow] | None) -> Any:
+    """transformers' Trainer on encoded rows; `held` are the rows of the validation loss."""
+    import torch
+    from transformers import Trainer as Plain
+    from transformers import TrainingArguments
+
+    sounds, tokens = [row.sound for row in learned], [row.tokens for row in learned]
+    loading.short_attention(work.loaded.model, audio_rows.longest_attention(sounds, tokens))
+
+    class Trainer(training.FastHead, training.RunTrainer, Plain):  # type: ignore[misc]
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            with torch.autocast(inputs["labels"].device.type, torch.bfloat16, enabled=self.args.bf16):
+                inputs = self.data_collator.ear.ready(inputs)
+            loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+            return (loss, {}) if return_outputs else loss
+
+    trainer = Trainer(
+        model=work.loaded.model,
+        args=training.training_args(TrainingArguments, work, label_names=["labels"]),
+        train_dataset=audio_rows.Rows(learned),
+        eval_dataset=audio_rows.Rows(held, watched=True) if held else None,
+        processing_class=work.loaded.tokenizer,
+        work=work,
+        lengths=[row.sound.positions + len(row.tokens.input_ids) for row in learned],
+    )
+    trainer.data_collator = audio_rows.Collator(listener(work.loaded), work.recipe.seed, lambda: trainer.batches.epoch)
+    return trainer

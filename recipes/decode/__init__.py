@@ -1,0 +1,1 @@
+"""How text models answer: many prompts through few slots."""

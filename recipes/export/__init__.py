@@ -1,0 +1,1 @@
+"""A tuned model on its way out of the run folder."""

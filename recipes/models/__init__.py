@@ -1,0 +1,1 @@
+"""Base models and adapters: where they lie, how they are loaded, what they need."""

@@ -1,0 +1,146 @@
+"""Where base models and adapters lie: starters, folders, the hub. Knows files only, and loads no network.
+
+A hub id is fetched once into the hub's own cache. Every failure is a ModelError with its remedy.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from synth.errors import ModelError, did_you_mean
+from synth.storage import read_json, sha256_bytes, sha256_file
+
+STARTERS = Path(__file__).parents[1] / "starters" / "weights"
+BASE_STAMP = "base.json"
+RESERVED = "starter-"
+HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+
+SPEECH = ("whisper", "moonshine", "qwen3_asr")  # model types that `recipes.audio.backends` knows
+
+Modality = Literal["text", "vision", "audio"]
+
+
+class ModelRef(NamedTuple):
+    """A base model whose files lie in `path`. `name` is what the user called it."""
+
+    name: str
+    kind: Literal["starter", "path", "hub"]
+    path: Path
+    revision: str | None
+    modality: Modality
+
+
+def resolve(ref: str, revision: str | None = None) -> ModelRef:
+    """Find the files of a base model, fetching a hub id once. Raises ModelError.
+
+    Bare names that begin with `starter-` belong to the embedded starters; a folder of such a name is `./starter-…`.
+    """
+    starter, folder = STARTERS / ref, Path(ref).expanduser()
+    if "/" not in ref and (starter / "config.json").is_file():
+        return ModelRef(ref, "starter", starter, None, modality_of(starter))
+    reserved = ref.startswith(RESERVED) and "/" not in ref
+    if (folder / "config.json").is_file() and not reserved:
+        return ModelRef(ref, "path", folder.absolute(), None, modality_of(folder))
+    if folder.is_dir() and not reserved:
+        raise ModelError(f"The folder {ref} holds no config.json, so it is not a model.", "Name a model's folder.")
+    if ref.count("/") != 1 or ref.startswith((".", "/", "~")):
+        names = starters()
+        listing = f"Embedded starters: {', '.join(names)}." if names else "No starter is installed."
+        hint = did_you_mean(ref, names)
+        other = (
+            f"The folder of that name is './{ref}'."
+            if folder.is_dir()
+            else "Or give a folder or a hub id (owner/name)."
+        )
+        raise ModelError(f"There is no model '{ref}'{hint}.", f"{listing} {other}")
+    path = _from_hub(ref, revision)
+    return ModelRef(ref, "hub", path, path.name, modality_of(path))
+
+
+def starters() -> list[str]:
+    """Names of the embedded base models, sorted."""
+    return sorted(p.parent.name for p in STARTERS.glob("*/config.json"))
+
+
+def _from_hub(ref: str, revision: str | None) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        return Path(snapshot_download(ref, revision=revision, allow_patterns=HUB_FILES))
+    except errors.GatedRepoError as error:
+        remedy = "Accept its licence on the hub, log in with `hf auth login`, and try again."
+        raise ModelError(f"The model {ref} is gated.", remedy, "model.gated") from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelError(f"{ref} has no revision {revision}.", "Correct `revision`.", "model.revision") from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise ModelError(f"The hub has no model {ref}.", "Check the spelling.", "model.unknown") from error
+    except (OSError, errors.LocalEntryNotFoundError) as error:
+        remedy = f"Connect once to fetch it, or use an embedded starter ({', '.join(starters()) or 'none installed'})."
+        raise ModelError(
+            f"{ref} is not on this machine and the hub cannot be reached.", remedy, "model.offline"
+        ) from error
+
+
+def modality_of(path: Path) -> Modality:
+    """What a model reads besides text, from its config.json. Raises ModelError for a layout that no class reads."""
+    config = read_json(path / "config.json")
+    if config.get("model_type") == "qwen3_asr" and "thinker_config" in config:
+        raise ModelError(
+            "This Qwen3-ASR is laid out for its authors' own package; transformers would fill it with random weights.",
+            "Take the one that is published for transformers: its name ends in -hf.",
+            "model.layout",
+        )
+    if config.get("model_type") in SPEECH:
+        return "audio"
+    return "vision" if "vision_config" in config else "text"
+
+
+def weights_sha256(path: Path) -> str:
+    """SHA-256 over names and contents of the safetensors files in `path`. Raises ModelError when there are none."""
+    files = sorted(path.glob("*.safetensors"))
+    if not files:
+        raise ModelError(f"{path} has no safetensors weights.", "Other formats can run code and are not read.")
+    return _sha256_of(tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
+
+
+@functools.lru_cache(maxsize=8)
+def _sha256_of(files: tuple[tuple[str, int, int], ...]) -> str:
+    return sha256_bytes("\n".join(f"{Path(f).name} {sha256_file(Path(f))}" for f, _, _ in files).encode())
+
+
+def find_adapter(name: str, runs: Path | None) -> Path:
+    """Folder of an adapter, by the id of a finished run in the folder `runs` or by its path. Raises ModelError.
+
+    A bare name is a run's id first.
+    """
+    candidates = [Path(name).expanduser(), Path(name).expanduser() / "adapter"]
+    if runs is not None:
+        candidates.insert(0 if "/" not in name else 2, runs / name / "adapter")
+    for folder in candidates:
+        if (folder / "adapter_config.json").is_file():
+            return folder.absolute()
+    raise ModelError(f"There is no adapter '{name}'.", "Give the id of a finished run, or an adapter's folder.")
+
+
+def adapter_stamp(folder: Path) -> dict[str, Any] | None:
+    """What `save_adapter` noted about the base, or None for an adapter made elsewhere."""
+    file = folder / BASE_STAMP
+    return dict(read_json(file)) if file.is_file() else None
+
+
+def fastest_dtype(ref: ModelRef) -> Any:
+    """bf16 on CUDA, and on a processor that multiplies it when the weights are stored in it; else fp32.
+
+    On such a processor bf16 answers in half the time. Answers to which two tokens are about equally likely may then
+    depend on which rows are answered together.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.bfloat16
+    able, config = torch.cpu.get_capabilities(), read_json(ref.path / "config.json")
+    multiplies = able.get("avx512_bf16") or able.get("amx_bf16")
+    stored = config.get("dtype") or config.get("torch_dtype")
+    return torch.bfloat16 if multiplies and stored == "bfloat16" else torch.float32

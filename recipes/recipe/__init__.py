@@ -1,0 +1,1 @@
+"""The choices of one training: the recipe file and its options."""

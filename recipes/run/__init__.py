@@ -1,0 +1,1 @@
+"""One training as a directory: its files, checkpoints and turn."""

@@ -1,0 +1,191 @@
+"""A run: one training as a directory, from its recipe to its adapter.
+
+    runs/<id>/  recipe.yaml notes.json env.json events.jsonl worker.log lock checkpoints/ adapter/ exit.json (last)
+
+Making and reading runs needs no torch. The training itself is in the modules that METHODS names; the process that
+does it is `python -m recipes RUN_DIR` (`recipes.__main__`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recipes.recipe.schema import Recipe, dump_recipe, load_recipe
+from recipes.run import checkpoints
+from synth.build import check_name
+from synth.dataset import DatasetDir, open_dataset
+from synth.errors import DataError, RunError, UserError
+from synth.jobdir import JobDir
+from synth.storage import JsonDict, atomic_write_text, sha256_file, storage_faults, write_json
+from synth.workspace import Workspace
+
+# Module of each method, with `train(run: Run, recipe: Recipe) -> TrainResult`.
+METHODS: dict[str, str] = {
+    "text_sft": "recipes.text.text_sft",
+    "text_dpo": "recipes.text.text_dpo",
+    "vision_sft": "recipes.vision.vision_sft",
+    "vision_dpo": "recipes.vision.vision_dpo",
+    "audio_sft": "recipes.audio.audio_sft",
+    "audio_dpo": "recipes.audio.audio_dpo",
+}
+LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "tokenizers")
+# Choices that change what is watched or kept, not what is learned: a resumed run may have others.
+FREE = (
+    "name", "save_steps", "save_total_limit", "eval_steps", "logging_steps", "sample_steps", "sample_rows", "threads",
+)  # fmt: skip
+DISCARDED = "run.discarded"  # code of the end of a run that was stopped without saving
+
+
+class TrainResult(NamedTuple):
+    """What a training did. `seconds` and `tokens` are sums over all its sittings; `final_loss` is the last logged."""
+
+    steps: int
+    seconds: float
+    tokens: int
+    final_loss: float
+
+
+class Stopped(Exception):
+    """Raised by a `train` that ended because it was asked to; its state is in the newest checkpoint."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"Stopped after step {step}.")
+        self.step = step
+
+
+def _dataset_of(recipe: Recipe, workspace: Workspace) -> DatasetDir:
+    found = open_dataset(recipe.data.dataset, workspace.datasets)
+    if found.card.modality != recipe.modality:
+        raise DataError(
+            f"{found.name} is a dataset of {found.card.modality}, but {recipe.method} learns {recipe.modality}.",
+            f"Choose another dataset, or the method {found.card.modality}_{recipe.objective}.",
+            "data.modality",
+        )
+    return found
+
+
+class Run(JobDir):
+    """A run directory. Its status is derived, see `JobDir.status`."""
+
+    @classmethod
+    def create(cls, workspace: Workspace, recipe: Recipe, run_id: str | None = None) -> Run:
+        """A new run directory with its recipe; checks that its dataset fits. Raises DataError, StorageError.
+
+        `run_id` is made of the recipe's name and the time when it is not given.
+        """
+        _dataset_of(recipe, workspace)
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        chosen = check_name(run_id or f"{recipe.name}-{stamp}-{secrets.token_hex(2)}")
+        run = cls(workspace.runs / chosen)
+        with storage_faults(run.path):
+            run.path.mkdir(parents=True)
+        atomic_write_text(run.path / "recipe.yaml", dump_recipe(recipe))
+        return run
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it is on disk now."""
+        file = self.path / "recipe.yaml"
+        return _recipe(file, file.stat().st_mtime_ns) if file.exists() else load_recipe(file)
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that the run lies in."""
+        return Workspace(self.path.absolute().parent.parent)
+
+    @property
+    def adapter(self) -> Path:
+        """Where the tuned adapter is when the run is done."""
+        return self.path / "adapter"
+
+    def dataset(self) -> DatasetDir:
+        """The dataset that the recipe names. Raises DataError, also when it is of another modality."""
+        return _dataset_of(self.recipe, self.workspace)
+
+    def checkpoint(self) -> checkpoints.Checkpoint | None:
+        """The newest checkpoint that verifies."""
+        return checkpoints.newest(self.path / "checkpoints")
+
+    def drop_checkpoints(self) -> None:
+        """Forget everything that was learned so far."""
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+
+    def obstacle(self) -> str:
+        """Why a run that ended early cannot go on, in one sentence; empty when nothing is seen in its way.
+
+        Compares choices, data and libraries with the newest checkpoint; the base's weights are compared on loading.
+        """
+        ended = self.exit()
+        if ended and ended.code == DISCARDED:
+            return f"{self.id} was discarded: nothing was kept to go on from."
+        then = checkpoints.fingerprint(self.path / "checkpoints")
+        try:
+            now = self.fingerprint("")
+            self.refuse_changes(now, {**then, "model": ""} if then else now)
+        except UserError as error:
+            return error.message
+        return ""
+
+    def fingerprint(self, model_sha256: str) -> JsonDict:
+        """What the training depends on: choices, data, base weights, libraries. JSON values."""
+        recipe, dataset = self.recipe, self.dataset()
+        splits = {recipe.data.train_split, recipe.data.val_split} - {""}
+        files = [dataset.path / f"{split}.jsonl" for split in sorted(splits)]
+        return {
+            "recipe": recipe.model_dump(mode="json", exclude=set(FREE)),
+            "data": {f.name: sha256_file(f) for f in files if f.is_file()},
+            "model": model_sha256,
+            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        }
+
+    def note_environment(self, fingerprint: JsonDict, threads: int) -> None:
+        """Write env.json: the fingerprint and the machine."""
+        machine = {"cpu": _cpu_name(), "cores": os.cpu_count(), "threads": threads, "python": platform.python_version()}
+        write_json(self.path / "env.json", {**fingerprint, "machine": machine})
+
+    def refuse_changes(self, now: JsonDict, then: JsonDict) -> None:
+        """Raise RunError that lists what differs between a checkpoint's fingerprint and today's."""
+        before, after = _flat(then), _flat(now)
+        changed = [
+            f"{key}: {_short(before.get(key))} -> {_short(after.get(key))}"
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
+        ]
+        if changed:
+            raise RunError(
+                f"{self.id} cannot be resumed, because what it depends on has changed: {'; '.join(changed)}.",
+                "Put it back as it was, or start a new run. Its checkpoints are kept.",
+                "run.changed",
+            )
+
+
+@functools.lru_cache(maxsize=4096)
+def _recipe(file: Path, changed_ns: int) -> Recipe:
+    return load_recipe(file)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {k: v for name, part in value.items() for k, v in _flat(part, f"{prefix}.{name}".strip(".")).items()}
+
+
+def _short(value: Any) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

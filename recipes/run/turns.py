@@ -1,0 +1,41 @@
+"""One training at a time in a workspace: others wait for their turn, and can be taken out while they wait.
+
+Two trainings at once would each take more than twice as long and might not fit in memory. Whoever tries first when
+the turn is free gets it; the order is not promised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from recipes.run.directory import Run, Stopped
+from synth.jobdir import QUEUED
+
+POLL_SEC = 0.5
+LOCK = ".training.lock"
+
+
+@contextlib.contextmanager
+def turn(run: Run) -> Iterator[None]:
+    """Wait for the workspace's turn to train and keep it for the block. Raises Stopped when asked to end meanwhile."""
+    from filelock import FileLock, Timeout
+
+    mark = run.path / QUEUED
+    lock = FileLock(str(run.path.parent / LOCK), thread_local=False)
+    try:
+        while True:
+            mark.touch()
+            try:
+                lock.acquire(timeout=0)
+                break
+            except Timeout:
+                if run.stop_requested():
+                    raise Stopped(0) from None
+                time.sleep(POLL_SEC)
+        mark.unlink(missing_ok=True)  # a worker that is killed now is lost, and waits no more
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,1 @@
+"""How the embedded starters were made. A running studio imports nothing from here."""

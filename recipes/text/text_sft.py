@@ -1,0 +1,72 @@
+"""Supervised tuning of a text model on prompt and target, as QLoRA through TRL's SFTTrainer.
+
+The loss is on the target only. Rows come tokenised, so TRL prepares nothing. See `recipes.train.training` for what all
+train modules share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from recipes.decode import sampling
+from recipes.models import loading
+from recipes.recipe.schema import Recipe
+from recipes.run.directory import Run, TrainResult
+from recipes.text import rows
+from recipes.train import preflight, training
+from synth.example import Example
+
+CHECKED_ROWS = 64  # rows on which the chat template is tried
+
+
+def train(run: Run, recipe: Recipe) -> TrainResult:
+    """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
+    work = training.prepare(run, recipe)
+    learned, watched = training.examples(work)
+    run.emit("phase", name="encoding")
+    tokenizer = work.loaded.tokenizer
+    encoded = rows.encode(learned, tokenizer, recipe.data)
+    held = rows.encode(watched, tokenizer, recipe.data) if watched else None
+    chats = ((rows.chat_messages(e), e.target) for e in learned[:CHECKED_ROWS])
+    trainer = build_trainer(work, encoded, held)
+    preflight.check(trainer, encoded, problems=preflight.check_template(tokenizer, chats))
+    return training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
+
+
+def generator(loaded: loading.Loaded, asked: Sequence[Example], work: training.Work) -> sampling.Generate:
+    """The model as it is at this moment, ready to answer `asked`."""
+    room = sampling.longest_target_tokens(loaded, asked)
+    return sampling.text_generator(loaded, 1.0, room, work.recipe.seed)
+
+
+def build_trainer(work: training.Work, learned: list[rows.TokenRow], held: list[rows.TokenRow] | None) -> Any:
+    """TRL's trainer on tokenised rows; `held` are the rows of the validation loss."""
+    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    lengths = [len(row.input_ids) for row in learned]
+    loading.short_attention(work.loaded.model, max(lengths))
+
+    class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
+        pass
+
+    return Trainer(
+        model=work.loaded.model,
+        args=training.training_args(
+            SFTConfig, work, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
+        ),
+        train_dataset=as_dataset(learned),
+        eval_dataset=as_dataset(held) if held else None,
+        data_collator=DataCollatorForLanguageModeling(pad_token_id=work.loaded.tokenizer.pad_token_id),
+        processing_class=work.loaded.tokenizer,
+        work=work,
+        lengths=lengths,
+    )
+
+
+def as_dataset(encoded: list[rows.TokenRow]) -> Any:
+    """Token rows as the table that TRL takes."""
+    from datasets import Dataset
+
+    return Dataset.from_dict({"input_ids": [r.input_ids for r in encoded], "labels": [r.labels for r in encoded]})

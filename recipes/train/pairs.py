@@ -1,0 +1,94 @@
+"""Preference pairs as tokens, and as TRL's DPOTrainer takes them: both answers up to the first line that differs.
+
+For text and vision; a speech model reads two transcripts of one recording (`recipes.audio.audio_dpo`). Which answers become
+a pair is decided in `recipes.train.preference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from recipes.recipe.options import Data, Dpo
+from recipes.text.rows import IGNORED, TokenRow
+from synth.example import Example
+
+
+class PairRow(NamedTuple):
+    """A preference pair as tokens; both answers continue the same prompt, about the same pictures (files)."""
+
+    prompt_ids: list[int]
+    chosen_ids: list[int]
+    rejected_ids: list[int]
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the prompt with the longer answer."""
+        return len(self.prompt_ids) + max(len(self.chosen_ids), len(self.rejected_ids))
+
+    def as_tuning(self) -> list[TokenRow]:
+        """Both answers as rows of supervised tuning, chosen first."""
+        masked = [IGNORED] * len(self.prompt_ids)
+        return [TokenRow(self.prompt_ids + ids, masked + ids) for ids in (self.chosen_ids, self.rejected_ids)]
+
+
+WHOLE = Data(target="target")  # the chosen answer is the row's `target`, whatever the recipe's data.target says
+
+
+def both_sides(examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Rows that end in the chosen answers, and rows that end in the rejected ones, to be encoded as `WHOLE`."""
+    return examples, [e.model_copy(update={"target": e.rejected}) for e in examples]
+
+
+def pair_rows(chosen: Sequence[TokenRow], rejected: Sequence[TokenRow], tokenizer: Any) -> list[PairRow]:
+    """Pairs of whole rows, cut by `first_difference`."""
+    pairs = []
+    for good, bad in zip(chosen, rejected, strict=True):
+        start = next(i for i, label in enumerate(good.labels) if label != IGNORED)
+        answers = first_difference(good.input_ids[start:], bad.input_ids[start:], tokenizer)
+        pairs.append(PairRow(good.input_ids[:start], *answers))
+    return pairs
+
+
+def first_difference(chosen: list[int], rejected: list[int], tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Both answers up to the end of the first line in which they differ.
+
+    What follows a wrong line is a right continuation of it, and rejecting that too teaches the model to avoid its own
+    format. Measured on a tuned starter at a rate that is too high on purpose: 86 % of the test rows right before, 61 %
+    after DPO on whole answers, 79 % on answers cut here.
+    """
+    limit = min(len(chosen), len(rejected))
+    start = next((i for i in range(limit) if chosen[i] != rejected[i]), limit)
+
+    def cut(ids: list[int]) -> list[int]:
+        ends = (i for i in range(start, len(ids)) if "\n" in tokenizer.decode([ids[i]]))
+        return ids[: next(ends, len(ids)) + 1]
+
+    return cut(chosen), cut(rejected)
+
+
+def trl_options(dpo: Dpo) -> dict[str, Any]:
+    """Arguments of TRL's DPOConfig. The reference's log-probabilities are computed once, before the first step."""
+    # TRL's sigmoid loss leaves label smoothing out; "robust" is the same loss with it (arXiv 2403.00409).
+    smoothed = dpo.loss_type == "sigmoid" and dpo.label_smoothing
+    losses: list[str] = ["robust" if smoothed else dpo.loss_type]
+    weights = [1.0]
+    if dpo.sft_weight:
+        losses, weights = [*losses, "sft"], [*weights, dpo.sft_weight]
+    return {
+        "max_length": None,
+        "beta": dpo.beta,
+        "label_smoothing": dpo.label_smoothing,
+        "loss_type": losses,
+        "loss_weights": weights,
+        "precompute_ref_log_probs": True,
+    }
+
+
+def as_dataset(pairs: Sequence[PairRow]) -> Any:
+    """Pairs as the table that TRL takes."""
+    from datasets import Dataset
+
+    table = {name: [getattr(pair, name) for pair in pairs] for name in PairRow._fields}
+    return Dataset.from_dict({**table, "pictures": [list(pair.pictures) for pair in pairs]})

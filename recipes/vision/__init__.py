@@ -1,0 +1,1 @@
+"""Vision: pictures and questions as tokens, tuning, answers."""

@@ -1,0 +1,283 @@
+"""Vision rows for training and answering: pictures of a row, its text with image tokens, and the collators.
+
+The model's own processor decides how many image tokens a picture takes (resizing and splitting included), so nothing
+here depends on a model's class. Rows are tokenised once; pixels are read from disk and processed batch by batch and
+never kept, so that ten thousand pictures need no memory. Rows are never cut. The batches equal those of TRL's vision
+collators (a test compares them). Nothing here trains or scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recipes.recipe.options import Data
+from recipes.text.rows import IGNORED, TokenRow, refuse_endless, target_text
+from recipes.train.preflight import keep_picture
+from synth.dataset import DatasetDir
+from synth.errors import DataError
+from synth.example import Example, ImagePart, Message, media_parts
+
+ROWS_AT_ONCE = 32
+NOT_FOR_THE_MODEL = ("rows", "cols", "row_col_info")
+
+
+class VisionRow(NamedTuple):
+    """A row as tokens, image tokens expanded, with the files of its pictures in order."""
+
+    tokens: TokenRow
+    pictures: tuple[str, ...]
+
+
+def picture_files(example: Example, dataset: DatasetDir | None) -> tuple[str, ...]:
+    """The row's pictures as paths. Raises DataError for other media, and for references that leave the dataset."""
+    if any(not isinstance(part, ImagePart) for part in media_parts(example)):
+        raise DataError(f"Row {example.id} has a recording, which a vision model cannot read.", "Remove the row.")
+    return message_files(example.prompt, None if dataset is None else dataset.path)
+
+
+def message_files(messages: Iterable[Message], root: Path | None) -> tuple[str, ...]:
+    """The pictures of messages as paths below `root`.
+
+    Replay rows lie in the scratch folder of `recipes.starters.vision_data`, which is allowed too. Raises DataError for
+    references that lead elsewhere.
+    """
+    from recipes.starters.vision_data import scratch
+
+    files = []
+    for part in (part for message in messages for part in message.content if isinstance(part, ImagePart)):
+        path = ((root or scratch()) / part.path).resolve()
+        allowed = [folder.resolve() for folder in (root, scratch()) if folder is not None]
+        if not any(path.is_relative_to(folder) for folder in allowed):
+            raise DataError(f"The picture {part.path!r} lies outside the dataset.", "Remove that row.")
+        files.append(str(path))
+    return tuple(files)
+
+
+def open_picture(path: str) -> Any:
+    """The decoded picture, RGB. Raises DataError for one that is broken or too large."""
+    from synth.importing.images import read_image
+
+    return read_image(Path(path))
+
+
+def chat(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Messages in the form that vision chat templates take: every content a list of parts."""
+    return [
+        {
+            "role": message.role,
+            "content": [
+                {"type": "image"}
+                if isinstance(part, ImagePart)
+                else {"type": "text", "text": getattr(part, "text", "")}
+                for part in message.content
+            ],
+        }
+        for message in messages
+    ]
+
+
+def reply(text: str) -> dict[str, Any]:
+    """An assistant's turn in the same form."""
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+def prompt_text(messages: list[dict[str, Any]], processor: Any) -> str:
+    """The prompt as text with one placeholder per picture, up to where the answer begins."""
+    return str(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+
+
+def completion_text(messages: list[dict[str, Any]], target: str, processor: Any) -> str:
+    """What the template puts after the prompt for this answer, up to the token that ends the turn."""
+    prompt = prompt_text(messages, processor)
+    full = str(processor.apply_chat_template([*messages, reply(target)], tokenize=False))
+    end = str(processor.tokenizer.eos_token)
+    if not full.startswith(prompt):
+        return target + end
+    head, _, _ = full[len(prompt) :].partition(end)
+    return head + end
+
+
+def encode_prompts(prompts: Sequence[str], pictures: Sequence[tuple[str, ...]], processor: Any) -> list[list[int]]:
+    """Token ids of prompts, each placeholder replaced by the image tokens that the processor wants for its picture."""
+    ids: list[list[int]] = []
+    for start in range(0, len(prompts), ROWS_AT_ONCE):
+        texts = list(prompts[start : start + ROWS_AT_ONCE])
+        files = pictures[start : start + ROWS_AT_ONCE]
+        images = [[open_picture(file) for file in row] for row in files] if any(files) else None
+        made = processor(text=texts, images=images, add_special_tokens=False, padding=False)
+        ids += [list(row) for row in made["input_ids"]]
+    return ids
+
+
+def encode(examples: Sequence[Example], processor: Any, data: Data, dataset: DatasetDir | None) -> list[VisionRow]:
+    """Token rows of `examples`, in order and uncut. Raises DataError when there is nothing to encode."""
+    if not examples:
+        raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
+    refuse_endless(processor.tokenizer)
+    chats = [chat(e.prompt) for e in examples]
+    pictures = [picture_files(e, dataset) for e in examples]
+    heads = encode_prompts([prompt_text(c, processor) for c in chats], pictures, processor)
+    targets = [completion_text(c, target_text(e, data.target), processor) for c, e in zip(chats, examples, strict=True)]
+    tails = processor.tokenizer(targets, add_special_tokens=False)["input_ids"]
+    return [
+        VisionRow(TokenRow(head + tail, [IGNORED] * len(head) + tail), files)
+        for head, tail, files in zip(heads, tails, pictures, strict=True)
+    ]
+
+
+def pixels(pictures: Sequence[Sequence[str]], processor: Any) -> dict[str, Any]:
+    """The processor's tensors for the pictures of some rows; rows with fewer tiles are padded with empty ones."""
+    if not any(pictures):
+        return {}
+    made = processor.image_processor([[open_picture(file) for file in row] for row in pictures], return_tensors="pt")
+    return {name: value for name, value in made.items() if name not in NOT_FOR_THE_MODEL}
+
+
+def longest_attention(lengths: Sequence[int], model: Any) -> int:
+    """The longest sequence that any attention of the model sees: a row, or the patches of one tile."""
+    tower = model.config.vision_config
+    return int(max(*lengths, (tower.image_size // tower.patch_size) ** 2))
+
+
+def padded(rows: Sequence[Sequence[int]], filler: int) -> Any:
+    """[rows, longest] int64, filled on the right, where a causal model never looks."""
+    import torch
+
+    longest = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])
+
+
+class Collator:
+    """Batches of supervised rows: input_ids, attention_mask, labels and the processor's pixel tensors."""
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        ids = [row["input_ids"] for row in rows]
+        return {
+            "input_ids": padded(ids, self.processor.tokenizer.pad_token_id),
+            "attention_mask": padded([[1] * len(row) for row in ids], 0),
+            "labels": padded([row["labels"] for row in rows], IGNORED),
+            **pixels([row["pictures"] for row in rows], self.processor),
+        }
+
+
+class PairCollator:
+    """Batches of preference pairs in TRL's order: all chosen answers, then all rejected ones, pictures twice."""
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        import torch
+
+        sides = [(row["prompt_ids"], row[side]) for side in ("chosen_ids", "rejected_ids") for row in rows]
+        ids = [prompt + answer for prompt, answer in sides]
+        found = pixels([row["pictures"] for row in rows], self.processor)
+        batch = {
+            "input_ids": padded(ids, self.processor.tokenizer.pad_token_id),
+            "attention_mask": padded([[1] * len(row) for row in ids], 0),
+            "completion_mask": padded([[0] * len(prompt) + [1] * len(answer) for prompt, answer in sides], 0),
+            **{name: torch.cat([value, value]) for name, value in found.items()},
+        }
+        for name in ("ref_chosen_logps", "ref_rejected_logps"):
+            if name in rows[0]:
+                batch[name] = torch.tensor([row[name] for row in rows])
+        return batch
+
+
+def problems(rows: Sequence[VisionRow], model: Any, processor: Any) -> list[str]:
+    """Rows whose image tokens do not match what the model makes of their pictures; tried on the longest and first few.
+
+    The features are counted, not assumed: the model's own tower and connector run on the pictures.
+    """
+    import torch
+
+    token = getattr(model.config, "image_token_id", None)
+    network = model.get_base_model() if hasattr(model, "get_base_model") else model
+    shown = [row for row in rows if row.pictures]
+    if not shown:
+        return ["No row has a picture, so there is nothing to see: choose a text method, or check the dataset."]
+    if token is None or not hasattr(network.model, "get_image_features"):
+        return []
+    tried = [max(shown, key=lambda row: len(row.tokens.input_ids)), *shown[:3]]
+    for row in tried:
+        tensors = {name: value.to(network.device) for name, value in pixels([row.pictures], processor).items()}
+        with (
+            torch.no_grad(),
+            torch.autocast(network.device.type, torch.bfloat16, enabled=network.dtype != torch.float32),
+        ):
+            features = network.model.get_image_features(**tensors, return_dict=True).pooler_output
+        made, wanted = sum(len(part) for part in features), row.tokens.input_ids.count(token)
+        if made != wanted:
+            return [
+                f"A row has {wanted} image tokens, but the model makes {made} features of its picture: the processor "
+                "and the model do not belong together."
+            ]
+    return []
+
+
+def template_view(processor: Any) -> Any:
+    """The processor as `preflight.check_template` takes a tokenizer."""
+
+    class View:
+        chat_template = getattr(processor, "chat_template", None) or processor.tokenizer.chat_template
+        eos_token = processor.tokenizer.eos_token
+
+        @staticmethod
+        def apply_chat_template(messages: list[dict[str, Any]], **how: Any) -> str:
+            whole = [m if isinstance(m["content"], list) else reply(m["content"]) for m in messages]
+            return str(processor.apply_chat_template(whole, **how))
+
+    return View
+
+
+def as_seen(row: VisionRow, processor: Any) -> Any:
+    """The row's first picture as the model gets it, after resizing and splitting: a PIL image, tiles side by side."""
+    import numpy as np
+    from PIL import Image
+
+    made = processor.image_processor([[open_picture(row.pictures[0])]], return_tensors="np")["pixel_values"]
+    tiles = made.reshape(-1, *made.shape[-3:])
+    mean, std = (np.array(getattr(processor.image_processor, name)) for name in ("image_mean", "image_std"))
+    shown = [np.clip((tile.transpose(1, 2, 0) * std + mean) * 255, 0, 255).astype(np.uint8) for tile in tiles]
+    height, width = shown[0].shape[:2]
+    columns = min(len(shown), 4)
+    sheet = Image.new("RGB", (columns * (width + 4), -(-len(shown) // columns) * (height + 4)), "magenta")
+    for number, tile in enumerate(shown):
+        sheet.paste(Image.fromarray(tile), (number % columns * (width + 4) + 2, number // columns * (height + 4) + 2))
+    return sheet
+
+
+def show(rows: Sequence[VisionRow], processor: Any, folder: Path) -> str | None:
+    """Write the first picture as the model sees it into `folder`; the file's name, None when no row has one."""
+    first = next((row for row in rows if row.pictures), None)
+    return keep_picture(as_seen(first, processor), folder) if first else None
+
+
+Decode = Callable[[Sequence[int]], str]
+
+
+def short_decode(processor: Any) -> Decode:
+    """A decoder for people: a run of image tokens is written once, with its length."""
+    tokenizer = processor.tokenizer
+    image = getattr(processor, "image_token_id", None) or getattr(tokenizer, "image_token_id", None)
+
+    def decode(ids: Sequence[int]) -> str:
+        text, run = "", 0
+        plain: list[int] = []
+        for token in [*ids, None]:
+            if token == image and token is not None:
+                run += 1
+                continue
+            if run:
+                text += tokenizer.decode(plain) + f"<image x {run}>"
+                plain, run = [], 0
+            if token is not None:
+                plain.append(token)
+        return text + str(tokenizer.decode(plain))
+
+    return decode

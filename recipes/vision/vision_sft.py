@@ -1,0 +1,91 @@
+"""Supervised tuning of a vision model on picture, question and target, as QLoRA through TRL's SFTTrainer.
+
+The loss is on the target only. Rows come tokenised with their image tokens, pixels batch by batch, so TRL prepares
+nothing. Which modules get LoRA (language, tower, connector) is `lora.target_modules` and `lora.exclude_modules`. See
+`recipes.train.training` for what all train modules share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from recipes.decode import sampling
+from recipes.models import loading
+from recipes.recipe.schema import Recipe
+from recipes.run.directory import Run, TrainResult
+from recipes.train import preflight, training
+from recipes.vision import vision_rows, vision_sampling
+from recipes.vision.vision_rows import VisionRow
+from synth.example import Example
+
+CHECKED_ROWS = 64  # rows on which the chat template is tried
+
+
+def train(run: Run, recipe: Recipe) -> TrainResult:
+    """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
+    work = training.prepare(run, recipe)
+    learned, watched = training.examples(work)
+    run.emit("phase", name="encoding")
+    processor = work.loaded.processor
+    encoded = vision_rows.encode(learned, processor, recipe.data, work.dataset)
+    held = vision_rows.encode(watched, processor, recipe.data, work.dataset) if watched else None
+    trainer = build_trainer(work, encoded, held)
+    check(trainer, encoded, [(vision_rows.chat(e.prompt), e.target) for e in learned[:CHECKED_ROWS]])
+    return training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
+
+
+def generator(loaded: loading.Loaded, asked: Sequence[Example], work: training.Work) -> sampling.Generate:
+    """The model as it is at this moment, ready to answer `asked`."""
+    room = sampling.longest_target_tokens(loaded, asked)
+    return vision_sampling.vision_generator(loaded, work.dataset, 1.0, room, work.recipe.seed)
+
+
+def check(trainer: Any, encoded: list[VisionRow], chats: list[tuple[list[dict[str, Any]], str]]) -> None:
+    """Preflight with the chat template tried, image tokens counted and the picture shown as the model sees it."""
+    work: training.Work = trainer.work
+    if work.checkpoint is not None:
+        return
+    processor = work.loaded.processor
+    faults = preflight.check_template(vision_rows.template_view(processor), chats)
+    faults += vision_rows.problems(encoded, work.loaded.model, processor)
+    picture = vision_rows.show(encoded, processor, work.run.path)
+    decode = vision_rows.short_decode(processor)
+    preflight.check(trainer, [row.tokens for row in encoded], problems=faults, picture=picture, decode=decode)
+
+
+def build_trainer(work: training.Work, learned: list[VisionRow], held: list[VisionRow] | None) -> Any:
+    """TRL's trainer on tokenised rows; `held` are the rows of the validation loss."""
+    from trl import SFTConfig, SFTTrainer
+
+    lengths = [len(row.tokens.input_ids) for row in learned]
+    loading.short_attention(work.loaded.model, vision_rows.longest_attention(lengths, work.loaded.model))
+
+    class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
+        pass
+
+    return Trainer(
+        model=work.loaded.model,
+        args=training.training_args(
+            SFTConfig, work, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
+        ),
+        train_dataset=as_dataset(learned),
+        eval_dataset=as_dataset(held) if held else None,
+        data_collator=vision_rows.Collator(work.loaded.processor),
+        processing_class=work.loaded.tokenizer,
+        work=work,
+        lengths=lengths,
+    )
+
+
+def as_dataset(encoded: list[VisionRow]) -> Any:
+    """Token rows as the table that TRL takes; pictures by their files."""
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {
+            "input_ids": [row.tokens.input_ids for row in encoded],
+            "labels": [row.tokens.labels for row in encoded],
+            "pictures": [list(row.pictures) for row in encoded],
+        }
+    )

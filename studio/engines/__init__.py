@@ -1,0 +1,1 @@
+"""Who does long work: processes that outlive the page that started them."""

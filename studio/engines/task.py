@@ -1,0 +1,140 @@
+"""The worker of a task: `python -m studio.engines.task TASK_DIR`. Generation, import, cleaning and comparison away from the UI.
+
+Its progress goes to the task's events, its end to exit.json; a failure is one sentence there, its traceback in the log.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from studio.engines.jobs import TASK_FILE, emit_progress
+from synth.errors import RunError, UserError
+from synth.jobdir import JobDir
+from synth.progress import Progress
+from synth.storage import read_json
+from synth.workspace import Workspace
+
+Outcome = dict[str, Any]
+MAX_FAULTS = 1000
+"""Faulty lines that an import's outcome lists; all are in the dataset's rejected.jsonl."""
+
+
+def _synth(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from synth.build import build_dataset
+
+    dataset = build_dataset(
+        arguments["generator"],
+        arguments["settings"],
+        arguments["name"],
+        workspace,
+        emit_progress(job),
+        job.stop_requested,
+    )
+    return {"dataset": dataset.name}
+
+
+def _compare(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from evaluate.compare import run_comparison
+    from evaluate.plan import Plan
+
+    plan = Plan.model_validate(arguments["plan"])
+    report = run_comparison(
+        plan, workspace, emit_progress(job), stop=job.stop_requested, comparison_id=arguments.get("comparison_id")
+    )
+    return {"report": str(report), "comparison": report.parent.name}
+
+
+def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from studio.read.importing import import_rows
+    from studio.state import uploads
+
+    emit = emit_progress(job)
+
+    def on_progress(progress: Progress) -> None:
+        if job.stop_requested():  # importers ask nobody, but tell how far they are several times a second
+            raise RunError("The import was stopped; nothing was kept.", "Start it again.", "run.stopped")
+        emit(progress)
+
+    source = Path(arguments["source"])
+    report = import_rows(arguments["modality"], source, arguments["name"], workspace, arguments["mapping"], on_progress)
+    uploads.forget(workspace, source)
+    return {
+        "dataset": arguments["name"],
+        "kept": report.kept,
+        "set_aside": len(report.rejected),
+        "faults": report.rejected[:MAX_FAULTS],
+    }
+
+
+def _curate(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    """Make the curated dataset; without a name, only say what would be dropped."""
+    from synth.curation.curate import Rules, curate_dataset, foresee
+    from synth.dataset import open_dataset
+
+    source = open_dataset(arguments["dataset"], workspace.datasets)
+    rules, say = Rules.model_validate(arguments["rules"]), emit_progress(job)
+    if arguments["name"]:
+        made = curate_dataset(source, arguments["name"], workspace, rules, say, job.stop_requested)
+        return {"dataset": made.name}
+    seen = foresee(source, rules, on_progress=say, stop=job.stop_requested)
+    samples = {reason: [row.model_dump(mode="json") for row in rows] for reason, rows in seen.samples.items()}
+    return {**arguments, "kept": seen.kept, "dropped": seen.dropped, "samples": samples}
+
+
+def _review(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from synth.curation.review import apply_reviews
+    from synth.dataset import open_dataset
+
+    made = apply_reviews(
+        open_dataset(arguments["dataset"], workspace.datasets),
+        arguments["name"],
+        workspace,
+        arguments["approved_only"],
+        emit_progress(job),
+        job.stop_requested,
+    )
+    return {"dataset": made.name}
+
+
+KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {
+    "synth": _synth,
+    "compare": _compare,
+    "import": _import,
+    "curate": _curate,
+    "review": _review,
+}
+
+
+def work(job: JobDir) -> None:
+    """Do the task and write how it ended."""
+    task = read_json(job.path / TASK_FILE)
+    try:
+        outcome = KINDS[task["kind"]](job, Workspace(Path(task["workspace"])), task["arguments"])
+        job.finish("done", **outcome)
+    except UserError as error:
+        traceback.print_exc()
+        job.finish("stopped" if error.code == "run.stopped" else "failed", str(error), error.code)
+    except Exception as error:
+        traceback.print_exc()
+        job.finish(
+            "failed", f"An unexpected fault: {type(error).__name__}: {error}. The log has the details.", "internal"
+        )
+
+
+def main() -> None:
+    """Entry point."""
+    job = JobDir(Path(sys.argv[1]))
+    # A background job of a shell inherits SIGINT ignored; being asked to end always means saving and ending.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: job.request_stop())
+    with job.hold():
+        work(job)
+
+
+if __name__ == "__main__":
+    main()

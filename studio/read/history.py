@@ -1,0 +1,112 @@
+"""The runs of a workspace at a glance, for lists and menus: each file is read again only when it has changed."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from recipes.recipe.schema import Recipe
+from recipes.run.directory import Run
+from studio.state.notes import FILE as NOTES
+from studio.state.notes import Notes, read_notes
+from synth.errors import UserError
+from synth.jobdir import EXIT, Status
+from synth.storage import read_json
+from synth.workspace import Workspace
+
+REMEMBERED = 8192
+
+
+class Ended(NamedTuple):
+    """How a run ended; what a failed one does not know is None."""
+
+    verdict: Status
+    sentence: str
+    loss: float | None
+    seconds: float | None
+
+
+class RunFacts(NamedTuple):
+    """A run in a list. `changed` is its folder's time (s since the epoch)."""
+
+    id: str
+    status: Status
+    ended: Ended | None
+    recipe: Recipe
+    notes: Notes
+    changed: float
+
+
+def history(workspace: Workspace) -> list[RunFacts]:
+    """Every run that can be read, newest first."""
+    if not workspace.runs.is_dir():
+        return []
+    with os.scandir(workspace.runs) as entries:
+        folders = [(entry.path, entry.stat().st_mtime) for entry in entries if entry.is_dir()]
+    found = (_facts(path, changed) for path, changed in folders)
+    return sorted((facts for facts in found if facts), key=lambda facts: facts.changed, reverse=True)
+
+
+def tuned(workspace: Workspace, modality: str) -> list[RunFacts]:
+    """The finished runs of a modality whose adapter is there, newest first."""
+    return [
+        run
+        for run in history(workspace)
+        if run.status == "done"
+        and run.recipe.modality == modality
+        and (workspace.runs / run.id / "adapter" / "adapter_config.json").exists()
+    ]
+
+
+def tags_of(runs: list[RunFacts]) -> list[str]:
+    """Every tag in use, sorted."""
+    return sorted({tag for run in runs for tag in run.notes.tags})
+
+
+def matching(runs: list[RunFacts], words: str = "", status: str = "", tag: str = "") -> list[RunFacts]:
+    """The runs of a status and tag that have every word in id, note, tags, method, base or dataset; "" means any."""
+    wanted = words.lower().split()
+    return [
+        run
+        for run in runs
+        if status in ("", run.status)
+        and (not tag or tag in run.notes.tags)
+        and (not wanted or all(word in _searched(run) for word in wanted))
+    ]
+
+
+def _searched(run: RunFacts) -> str:
+    recipe, notes = run.recipe, run.notes
+    parts = (run.id, notes.note, *notes.tags, recipe.method, recipe.base_model, recipe.data.dataset)
+    return " ".join(parts).lower()
+
+
+def _facts(path: str, changed: float) -> RunFacts | None:
+    run = Run(Path(path))
+    try:
+        ended = _ended(run.path, time) if (time := _time(run.path / EXIT)) else None
+        notes = _notes(run.path, time) if (time := _time(run.path / NOTES)) else Notes()
+        status = ended.verdict if ended else run.status()
+        return RunFacts(run.id, status, ended, run.recipe, notes, changed)
+    except (UserError, OSError):  # no run, or one that was deleted or torn: its own page says more
+        return None
+
+
+def _time(file: Path) -> int | None:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+@functools.lru_cache(REMEMBERED)
+def _ended(run: Path, changed_ns: int) -> Ended:
+    value = read_json(run / EXIT)
+    return Ended(value["verdict"], value["sentence"], value.get("final_loss"), value.get("seconds"))
+
+
+@functools.lru_cache(REMEMBERED)
+def _notes(run: Path, changed_ns: int) -> Notes:
+    return read_notes(run)

@@ -1,0 +1,53 @@
+"""A comparison's report in the terminal: the headline sentence and one line per system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.cli.terminal import table
+from synth.errors import DataError, did_you_mean
+from synth.workspace import Workspace
+
+SPLIT_TITLES = {"test": "test", "test_ood": "unseen families"}
+
+
+def find_report(workspace: Workspace, comparison: str) -> Path:
+    """The report.json of a comparison. Raises DataError with the nearest id."""
+    path = workspace.comparisons / comparison / "report.json"
+    if path.is_file():
+        return path
+    known = [p.parent.name for p in workspace.comparisons.glob("*/report.json")]
+    hint = did_you_mean(comparison, known)
+    raise DataError(
+        f"There is no finished comparison '{comparison}'{hint}.", f"Known: {', '.join(known) or 'none yet'}."
+    )
+
+
+def _rate(entry: dict[str, Any] | None) -> str:
+    if not entry or entry.get("value") is None:
+        return "unscored"
+    low, high = entry.get("ci95") or (None, None)
+    interval = f" [{100 * low:.0f}, {100 * high:.0f}]" if low is not None and high is not None else ""
+    return f"{100 * entry['value']:.1f} %{interval}"
+
+
+def _usd(value: float | None) -> str:
+    return "unpriced" if value is None else f"${value:.4f}" if value < 1 else f"${value:.2f}"
+
+
+def headline(report: dict[str, Any], path: Path) -> str:
+    """The report as a few lines of text that end in the paths of its files."""
+    splits = list(dict.fromkeys(split for system in report["systems"] for split in system["splits"]))
+    header = ["system", *(SPLIT_TITLES.get(s, s) for s in splits), "requests/s", "per 1,000"]
+    rows = [
+        [
+            system["label"],
+            *(_rate(system["splits"].get(s)) for s in splits),
+            f"{system['requests_per_s']:.1f}" if system.get("requests_per_s") else "-",
+            _usd(system["cost"].get("usd_per_1k")),
+        ]
+        for system in report["systems"]
+    ]
+    said = [report["headline"], report["verdict"]["sentence"]]
+    return "\n".join([table(header, rows), "", *said, "", f"Report: {path.with_suffix('.html')}", f"        {path}"])

@@ -1,0 +1,1 @@
+"""Servers and answers: the studio itself, a tuned model, a question in the playground."""

@@ -1,0 +1,136 @@
+"""One question to one model, for the playground: local models stay loaded, endpoints are asked over HTTP."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import streamlit as st
+
+from evaluate.plan import Machine, SystemPlan
+from evaluate.predict.prompts import Question
+from synth.endpoint import Ask, Endpoint, Piece, Settings
+from synth.errors import DataError, EndpointError
+from synth.example import AudioPart, ImagePart, Message, user
+from synth.storage import sha256_bytes
+from synth.usage import Usage
+from synth.workspace import Workspace
+
+if TYPE_CHECKING:
+    from recipes.models.loading import Loaded
+
+MAX_NEW_TOKENS = 256
+KEPT_MODELS = 4
+
+
+class Facts(NamedTuple):
+    """What an answer took. `first_sec` is the time until its first piece; usd is None when it is unpriced."""
+
+    seconds: float
+    first_sec: float
+    usage: Usage
+    usd: float | None
+    basis: str
+
+
+@st.cache_resource(max_entries=KEPT_MODELS, show_spinner="Loading the model …")
+def load(model: str, adapter: str | None, runs: str, changed: float) -> Loaded:
+    """A local model, kept in memory. `changed` is the adapter's time, so that a new one is loaded anew."""
+    from recipes.models.loading import load_for_inference
+
+    return load_for_inference(model, adapter, runs=Path(runs))
+
+
+def local(workspace: Workspace, model: str, adapter: str | None) -> Loaded:
+    """The loaded model of a base or of a run's adapter."""
+    folder = workspace.runs / (adapter or "") / "adapter"
+    return load(model, adapter, str(workspace.runs), folder.stat().st_mtime if adapter and folder.exists() else 0.0)
+
+
+def question(text: str, folder: Path, media: bytes | None, kind: str) -> Question:
+    """A question with an optional picture or recording, which is kept in `folder` under its hash."""
+    parts: list[Any] = [text] if text else []
+    if media:
+        digest = sha256_bytes(media)
+        suffix, part = (".png", ImagePart) if kind == "vision" else (".flac", AudioPart)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{digest}{suffix}").write_bytes(media)
+        parts.insert(0, part(path=f"{digest}{suffix}", sha256=digest))
+    message: Message = user(*parts)
+    return Question("playground", (message,), folder)
+
+
+def answer(workspace: Workspace, offer: dict[str, Any], asked: Question) -> Iterator[str | Facts]:
+    """Pieces of the answer of an offered system as they come, and last what it took. Raises UserError.
+
+    Text and vision models, and endpoints that chat, give theirs token by token; speech comes whole.
+    """
+    plan = SystemPlan.model_validate({"id": "playground", "max_new_tokens": MAX_NEW_TOKENS, **offer})
+    loaded = local(workspace, plan.model, plan.adapter) if plan.kind == "local" else None
+    began, first = time.monotonic(), None
+    usage = Usage()
+    for piece in _local_pieces(loaded, asked) if loaded else _endpoint_pieces(workspace, plan, asked):
+        first = first or time.monotonic()
+        usage = piece.usage or usage
+        yield piece.text
+    ended = time.monotonic()
+    yield Facts(ended - began, (first or ended) - began, usage, *cost_of(workspace, plan, usage, ended - began))
+
+
+def _local_pieces(loaded: Loaded, asked: Question) -> Iterator[Piece]:
+    modality = loaded.info.ref.modality
+    if modality != "audio":
+        from evaluate.predict.stream import stream
+
+        yield from stream(loaded, asked, MAX_NEW_TOKENS)
+        return
+    from evaluate.predict.systems import RUNNERS
+
+    runner: Any = importlib.import_module(RUNNERS[modality])
+    for prediction in runner.answer(loaded, [asked], MAX_NEW_TOKENS, 1, lambda: False):
+        if prediction.error:
+            raise DataError(prediction.error, "")
+        yield Piece(prediction.text, prediction.usage)
+
+
+def _endpoint_pieces(workspace: Workspace, plan: SystemPlan, asked: Question) -> Iterator[Piece]:
+    from evaluate.predict.systems import DEFAULT_URL, Context, open_system
+
+    if any(isinstance(part, AudioPart) for message in asked.messages for part in message.content):
+        system = open_system(plan, Context(workspace))
+        try:
+            prediction = next(iter(system.answer([asked], lambda: False)))
+        finally:
+            system.close()
+        if prediction.error:
+            raise EndpointError(prediction.error, "Check the endpoint in Settings.")
+        yield Piece(prediction.text, prediction.usage)
+        return
+    settings = Settings(plan.base_url or DEFAULT_URL, plan.model, plan.api_key_env, 1)
+    with Endpoint(settings) as endpoint:
+        ask = Ask(asked.messages, plan.max_new_tokens, plan.temperature, media_root=asked.media_root)
+        yield from endpoint.stream(ask)
+
+
+def cost_of(workspace: Workspace, plan: SystemPlan, usage: Usage, seconds: float) -> tuple[float | None, str]:
+    """USD of one answer and how that is reckoned: an endpoint's bill, or this machine's time for it alone."""
+    if plan.kind == "endpoint":
+        from evaluate.cost import formulas, prices
+
+        sheet = prices.load(workspace=workspace.path)
+        bill = formulas.bill(usage, plan.price_model or plan.model, sheet)
+        return bill.usd, "its tokens at the prices in Settings" if bill.usd is not None else ", ".join(bill.missing)
+    usd, basis = machine_cost(workspace, seconds)
+    return usd, f"{basis}, this answer alone"
+
+
+def machine_cost(workspace: Workspace, seconds: float) -> tuple[float | None, str]:
+    """USD of this machine's time, and the price by which that is reckoned."""
+    from evaluate.cost import economics, formulas, prices
+
+    machine = Machine()
+    hourly = economics.machine_price(machine, prices.load(workspace=workspace.path))
+    return formulas.machine_time(seconds, hourly), f"{hourly or 0:g} USD per hour of {machine.name}"

@@ -1,0 +1,1 @@
+"""What the studio itself keeps in a workspace: notes, endpoints, uploads, deleted runs."""

@@ -1,0 +1,1 @@
+"""A model endpoint without a model, for rehearsals and tests."""

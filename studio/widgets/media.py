@@ -1,0 +1,56 @@
+"""How a row and its media are shown: question with picture or player, target and facts. All of its text is inert."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from studio.widgets import ui
+from synth.errors import UserError
+from synth.example import Example, media_parts
+
+ReadMedia = Callable[[str], bytes]
+SMALL_PX = 256
+
+
+def show_medium(path: str, read: ReadMedia) -> None:
+    """A picture or a player; a sentence when the file is gone or broken."""
+    try:
+        show_content(read(path), sound=path.endswith(".flac"))
+    except (OSError, UserError):
+        st.caption("Its picture or recording is no longer there.")
+
+
+def show_content(content: bytes, sound: bool) -> None:
+    """A player for FLAC, or a picture, a small one at twice its size. Raises OSError for what is no picture."""
+    from PIL import Image
+
+    if sound:
+        st.audio(content, format="audio/flac")
+        return
+    with Image.open(io.BytesIO(content)) as picture:
+        width = picture.width
+    st.image(content, width=2 * width if width < SMALL_PX else "content")
+
+
+def show_example(example: Example, read: ReadMedia, details: bool = False) -> DeltaGenerator:
+    """A row in a frame, which is returned; `read` gives the bytes of a medium by its relative path."""
+    frame = st.container(border=True)
+    with frame:
+        st.caption(f"{ui.inert(example.family)} · {ui.inert(example.split)} · {ui.inert(example.template)}")
+        for part in media_parts(example):
+            show_medium(part.path, read)
+        for message in example.prompt:
+            if message.text:
+                st.text(message.text)
+        st.code(example.target, language=None, wrap_lines=True)
+        if example.rejected is not None:
+            st.caption("rejected")
+            st.code(example.rejected, language=None, wrap_lines=True)
+        if details:
+            with st.expander("Where it comes from", icon=":material/account_tree:"):
+                st.json({"id": example.id, "scorer": example.scorer, "answer": example.answer, **example.source})
+    return frame

@@ -1,0 +1,1 @@
+"""Users' own rows, pictures and recordings on their way into a dataset."""

@@ -1,0 +1,72 @@
+"""Imported predictions: three formats, and one sentence for each way a file can be wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluate.predict.imported import read_predictions
+from synth.errors import DataError
+
+
+def test_our_jsonl_needs_only_id_and_text(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    rows = [
+        {"example_id": "a", "text": "1"},
+        {"id": "b", "answer": "2", "seconds": 0.5},
+        {"example_id": "c", "error": "no"},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    found = read_predictions(file)
+    assert {k: v.text for k, v in found.items()} == {"a": "1", "b": "2", "c": ""}
+    assert found["b"].seconds == 0.5
+    assert found["c"].error == "no"
+
+
+def test_openai_batch_output_brings_its_usage(tmp_path: Path) -> None:
+    body = {
+        "choices": [{"message": {"role": "assistant", "content": "Answer: 4"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}},
+    }
+    rows = [
+        {"custom_id": "a", "response": {"status_code": 200, "body": body}, "error": None},
+        {"custom_id": "b", "response": {"status_code": 500, "body": {}}, "error": None},
+        {"custom_id": "c", "response": {"status_code": 200, "body": {"choices": []}}, "error": None},
+    ]
+    file = tmp_path / "batch.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    found = read_predictions(file)
+    assert (found["a"].text, found["a"].usage.input_tokens, found["a"].usage.cached_tokens) == ("Answer: 4", 9, 4)
+    assert found["b"].error
+    assert found["c"].error
+
+
+def test_csv_with_bom_and_quoted_line_breaks(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv"
+    file.write_bytes(b'\xef\xbb\xbfid,output,extra\r\na,"two\nlines",x\r\nb,plain,y\r\n')
+    assert {k: v.text for k, v in read_predictions(file).items()} == {"a": "two\nlines", "b": "plain"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("p.jsonl", "", "holds no predictions"),
+        ("p.jsonl", '{"example_id": "a", "text": "x"}\n{"example_id": "a', "line 2"),
+        ("p.jsonl", '{"text": "x"}', "line 1"),
+        ("p.jsonl", '{"example_id": "a"}', "line 1"),
+        ("p.jsonl", '{"custom_id": "a", "response": "?"}', "line 1"),
+        ("p.csv", "id,foo\na,b\n", "lacks a column for the text"),
+        ("p.csv", "foo,text\na,b\n", "lacks a column for the id"),
+    ],
+)
+def test_a_faulty_file_is_named_with_its_line(tmp_path: Path, name: str, content: str, said: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=said):
+        read_predictions(tmp_path / name)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no file of predictions"):
+        read_predictions(tmp_path / "no.jsonl")

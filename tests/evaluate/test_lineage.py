@@ -1,0 +1,118 @@
+"""Lineage: fingerprints change with what changes replies, every run on the data is in the ledger, forgetting counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluate import forgetting, lineage
+from evaluate.plan import Plan, SystemPlan
+from evaluate.predict.systems import Prediction
+from recipes.recipe.schema import dump_recipe, load_recipe
+from synth.dataset import DatasetDir
+from synth.example import Example, make_example, user
+from synth.jobdir import JobDir
+from synth.storage import append_jsonl, write_json
+from synth.workspace import Workspace
+from tests.tiny import sums_dataset
+
+PLAN = SystemPlan(id="a", model="m", kind="endpoint")
+
+
+NOTHING = lineage.Origin()
+
+
+def mark(plan: SystemPlan = PLAN, made_of: lineage.Origin = NOTHING, shots: tuple[str, ...] = ()) -> str:
+    return lineage.fingerprint(plan, made_of, shots, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "n"}, {"prompting": "few_shot"}, {"max_new_tokens": 9}, {"instruction": "x"}, {"temperature": None}],
+)
+def test_what_can_change_a_reply_changes_the_fingerprint(change: dict[str, object]) -> None:
+    assert mark(PLAN.model_copy(update=change)) != mark()
+
+
+@pytest.mark.parametrize("change", [{"id": "b"}, {"label": "B"}, {"concurrency": 2}, {"spend_cap_usd": 1.0}])
+def test_names_and_limits_do_not(change: dict[str, object]) -> None:
+    assert mark(PLAN.model_copy(update=change)) == mark()
+
+
+def test_weights_adapters_shots_and_address_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = {mark(), mark(made_of=lineage.Origin(model_sha256="1")), mark(made_of=lineage.Origin(adapter_sha256="1"))}
+    marks.add(mark(shots=("x",)))
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere/v1")
+    marks.add(mark())
+    assert len(marks) == 5
+
+
+def make_run(workspace: Workspace, name: str, dataset: str, verdict: str, times: list[float]) -> Path:
+    folder = workspace.runs / name
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(dump_recipe(load_recipe("starter-text-sft", [f"data.dataset={dataset}"])))
+    for at in times:
+        append_jsonl(folder / "events.jsonl", {"at": at, "kind": "step"})
+    write_json(folder / "exit.json", {"verdict": verdict, "code": "", "sentence": "", "at": times[-1] + 5})
+    return folder
+
+
+def test_failed_runs_are_in_the_ledger_and_idle_time_is_not(workspace: Workspace) -> None:
+    dataset = DatasetDir(sums_dataset(workspace.datasets / "sums"))
+    sums_dataset(workspace.datasets / "other", train=2, val=1)
+    made = make_run(workspace, "good", "sums", "done", [0.0, 10.0, 20.0])
+    make_run(workspace, "bad", "sums", "failed", [0.0, 10.0, 5000.0])
+    make_run(workspace, "unrelated", "other", "done", [0.0, 10.0])
+    items = lineage.ledger(dataset, [], {"tuned": lineage.Origin(run=made)}, workspace)
+    training = {item.run_id: item for item in items if item.kind == "training"}
+    assert set(training) == {"good", "bad"}
+    assert (training["good"].seconds, training["good"].system_id, training["good"].status) == (25.0, "tuned", "done")
+    assert (training["bad"].seconds, training["bad"].system_id, training["bad"].status) == (15.0, None, "failed")
+    assert JobDir(made).status() == "done"
+
+
+def test_slow_steps_are_work_though_nothing_was_said_for_long() -> None:
+    def step(at: float, seconds: float) -> dict[str, object]:
+        return {"kind": "step", "at": at, "seconds": seconds}
+
+    told = [{"kind": "phase", "at": 0.0}, step(900.0, 880.0), step(1800.0, 1780.0), {"at": 1810.0}]
+    assert lineage._worked_sec(told) == 880.0 + 900.0 + 10.0
+    # Stopped after the first step, and gone on with a day later.
+    resumed = [*told[:2], {"kind": "phase", "at": 90_000.0}, step(90_500.0, 490.0 + 880.0)]
+    assert lineage._worked_sec(resumed) == 880.0 + 490.0
+
+
+def test_provenance_names_no_paths_of_this_machine(workspace: Workspace) -> None:
+    dataset = DatasetDir(sums_dataset(workspace.datasets / "sums", train=4, val=1))
+    plan = Plan(dataset="sums", systems=(PLAN,))
+    facts = lineage.provenance("c", plan, dataset, {"a": lineage.Origin(model_sha256="1")})
+    shown = json.dumps([facts.model_dump(), lineage.dataset_facts(dataset, {"train": 4}, workspace).model_dump()])
+    assert str(workspace.path) not in shown
+    assert facts.hashes["a/model"] == "1"
+    assert facts.versions["python"]
+
+
+def rows(count: int) -> list[Example]:
+    return [
+        make_example((user(f"{i}?"),), "t", answer=str(i), scorer="math", family=f"f{i % 2}", template="t")
+        for i in range(count)
+    ]
+
+
+def test_forgetting_compares_base_and_tuned_on_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = rows(6)
+    monkeypatch.setattr(forgetting, "_rows_for", lambda plan, n: examples if plan.adapter else [])
+
+    def answer(plan: SystemPlan, asked: object) -> dict[str, Prediction]:
+        right = 5 if plan.adapter is None else 2
+        return {
+            e.id: Prediction(example_id=e.id, text=e.answer or "" if i < right else "no")
+            for i, e in enumerate(examples)
+        }
+
+    plans = [SystemPlan(id="base", model="m"), SystemPlan(id="tuned", model="m", adapter="r", prompting="few_shot")]
+    (found,) = forgetting.measure(plans, 6, answer)
+    assert (found.system_id, found.n, found.base_right, found.tuned_right) == ("tuned", 6, 5, 2)
+    assert found.families == {"f0": (3, 3, 1), "f1": (3, 2, 1)}

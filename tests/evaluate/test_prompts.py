@@ -1,0 +1,83 @@
+"""Prompting: fixed examples from train as chat turns, a schema that fits the gold answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from evaluate.plan import SystemPlan
+from evaluate.predict.prompts import ANSWER_SCHEMA, Prompter, answer_schema, pick_shots
+from synth.example import Example, make_example, system, user
+
+
+def row(number: int, family: str = "f", answer: str | None = "1", scorer: str = "math") -> Example:
+    prompt = (system("Be brief."), user(f"Question {number}?"))
+    return make_example(prompt, f"Answer: {answer}", family=family, template="t", answer=answer, scorer=scorer)
+
+
+TRAIN = [row(i, family="abc"[i % 3]) for i in range(30)]
+
+
+def prompter(**choices: Any) -> Prompter:
+    return Prompter(SystemPlan(id="s", model="m", **choices), TRAIN, 0, Path())
+
+
+def test_shots_come_from_different_families_and_stay_the_same() -> None:
+    shots = pick_shots(TRAIN, 3, 7)
+    assert {s.family for s in shots} == {"a", "b", "c"}
+    assert pick_shots(TRAIN, 3, 7) == shots
+    assert pick_shots(TRAIN, 3, 8) != shots
+    assert pick_shots(TRAIN, 5, 7)[:3] == shots
+    assert pick_shots([], 3, 7) == []
+
+
+def test_zero_shot_is_the_rows_own_prompt() -> None:
+    assert prompter().question(row(99)).messages == row(99).prompt
+
+
+def test_few_shot_puts_worked_examples_between_instructions_and_question() -> None:
+    messages = prompter(prompting="few_shot", shots=2, instruction="Think.").question(row(99)).messages
+    assert [m.role for m in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert messages[0].text == "Be brief.\n\nThink."
+    assert messages[2].text == "Answer: 1"
+    assert messages[-1].text == "Question 99?"
+
+
+def test_schema_prompting_names_the_schema_and_its_reply_is_read_back() -> None:
+    asked = prompter(prompting="schema")
+    question = asked.question(row(99))
+    assert json.dumps(ANSWER_SCHEMA) in question.messages[0].text
+    assert question.response_format is not None
+    assert asked.reply('{"working": "2+2", "answer": "4"}', "math") == "2+2\nAnswer: 4"
+    assert asked.reply('{"working": "I hear", "answer": "go left"}', "wer") == "go left"
+    assert asked.reply('{"answer": 4}', "math").endswith("Answer: 4")
+    assert asked.reply("just 4", "math") == "just 4"
+    assert prompter().reply('{"answer": 4}', "math") == '{"answer": 4}'
+
+
+def test_the_schema_of_records_has_their_keys_and_types() -> None:
+    gold = {"title": "x", "hours": 2, "open": True, "tags": ["a"], "who": {"name": "y"}}
+    schema = answer_schema([row(0, answer=json.dumps(gold), scorer="fields")])
+    assert schema["required"] == list(gold)
+    kinds = {key: value["type"] for key, value in schema["properties"].items()}
+    assert kinds["hours"] == "number"
+    assert (kinds["open"], kinds["tags"], kinds["who"]) == ("boolean", "array", "object")
+
+
+def test_what_some_records_lack_or_hold_in_another_type_stays_sayable() -> None:
+    golds = [
+        {"total": None, "note": "a", "items": [], "who": {"name": "y"}},
+        {"total": 3, "items": [{"n": 1}], "who": None},
+        {"total": 4.5, "items": [{"n": "two"}], "who": {"name": "z", "age": 3}},
+    ]
+    rows = [row(i, answer=json.dumps(gold), scorer="json") for i, gold in enumerate(golds)]
+    schema = answer_schema(rows)
+    assert schema["type"] == "object"
+    assert schema["required"] == ["total", "note", "items", "who"]
+    fields = schema["properties"]
+    assert fields["total"] == {"type": ["number", "null"]}
+    assert fields["note"] == {"type": ["string", "null"]}
+    assert fields["items"]["items"]["properties"] == {"n": {"type": ["string", "number"]}}
+    assert fields["who"]["type"] == ["object", "null"]
+    assert fields["who"]["properties"]["age"] == {"type": ["number", "null"]}

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from evaluate.plan import Plan
+from recipes.recipe.schema import Recipe
+from studio.cli import app, main
+from synth.dataset import DatasetDir
+from synth.errors import DataError, RecipeError
+from synth.workspace import Workspace
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "studio", *arguments], capture_output=True, text=True, timeout=120)
+
+
+def one_sentence(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    assert result.stderr.startswith("Error: ")
+    return result.stderr
+
+
+def test_synth_then_show_then_list(capsys: pytest.CaptureFixture[str], workspace: Workspace) -> None:
+    app(["synth", "math", "train=30", "val=5", "test=5", "test_ood=5", "-n", "small", "--json"], standalone_mode=False)
+    made = json.loads(capsys.readouterr().out)
+    assert made["splits"] == {"train": 30, "val": 5, "test": 5, "test_ood": 5}
+    assert made["rows_in"] == 45 + sum(made["rejected"].values())
+    app(["data", "show", "small", "--split", "test", "--rows", "2"], standalone_mode=False)
+    assert capsys.readouterr().out.count("Answer:") == 2
+    app(["data", "list"], standalone_mode=False)
+    assert "small" in capsys.readouterr().out
+    assert (workspace.datasets / "small" / "README.md").is_file()
+
+
+def test_preview_writes_nothing(capsys: pytest.CaptureFixture[str], workspace: Workspace) -> None:
+    app(["synth", "math", "--preview", "2"], standalone_mode=False)
+    assert capsys.readouterr().out.count("Answer:") == 2
+    assert not workspace.path.exists()
+
+
+def test_unwritable_workspace_is_one_sentence(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    said = one_sentence(run("synth", "math", "train=3", "val=0", "test=0", "test_ood=0", "-w", str(blocked / "x")))
+    assert "Cannot write" in said
+
+
+def test_wrong_inputs_are_one_sentence_each(tmp_path: Path) -> None:
+    bad = tmp_path / "recipe.yaml"
+    bad.write_text("method: text_sft\nbase_model: starter-text\noptim:\n  learning_rat: 1\n")
+    assert "learning_rate" in one_sentence(run("train", str(bad)))
+    assert "no recipe" in one_sentence(run("train", str(tmp_path / "absent.yaml")))
+    assert "no plan" in one_sentence(run("compare", str(tmp_path / "absent.yaml")))
+    assert "no dataset 'nothing'" in one_sentence(run("train", "starter-text-sft", "data.dataset=nothing"))
+    assert "did you mean 'math'" in one_sentence(run("synth", "meth"))
+    assert "no run" in one_sentence(run("runs", "show", "nothing"))
+
+
+def test_user_errors_have_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["smolstudio", "synth", "math", "train"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "Error: 'train' is not a setting. Write settings as key=value.\n"
+
+
+@pytest.fixture
+def small(workspace: Workspace) -> DatasetDir:
+    import filled
+
+    filled.dataset(workspace, "small", rows=5)
+    return DatasetDir(workspace.datasets / "small")
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    app(["data", *arguments], standalone_mode=False)
+    return capsys.readouterr().out
+
+
+def test_rows_are_reviewed_and_the_dataset_made_headless(
+    capsys: pytest.CaptureFixture[str], small: DatasetDir, workspace: Workspace
+) -> None:
+    first, second, third = (row.id for row in islice(small.examples("train"), 3))
+    assert first[:12] in said(capsys, "show", "small", "--rows", "1")
+    said(capsys, "review", "approve", "small", first[:12], "--by", "Ada")
+    said(capsys, "review", "reject", "small", second, "--reason", "dull", "--by", "Ada")
+    with pytest.raises(DataError, match="8 is not 2"):
+        app(["data", "review", "edit", "small", third, "--target", "Answer: 8"], standalone_mode=False)
+    edited = said(capsys, "review", "edit", "small", third, "--answer", "8", "--insist", "--by", "Bo")
+    assert "edited answer, target, by Bo" in edited
+    listed = said(capsys, "review", "list", "small")
+    assert "1 approved, 1 rejected, 1 edited of 35 rows" in listed
+    assert "dull" in listed
+    assert third[:12] not in said(capsys, "review", "list", "small", "--state", "rejected")
+    trail = json.loads(said(capsys, "review", "list", "small", "--row", third, "--json"))["rows"][third]
+    assert trail["decisions"][0]["changes"]["answer"] == {"before": "2", "after": "8"}
+    made = json.loads(said(capsys, "review", "apply", "small", "--as", "clean", "--json"))
+    assert made["splits"]["train"] == 4
+    assert made["rejected"] == {"rejected by hand: dull": 1}
+    said(capsys, "review", "reset", "small", first)
+    assert "0 approved" in said(capsys, "review", "list", "small")
+
+
+def test_curate_says_what_it_would_drop_and_drops_it_when_named(
+    capsys: pytest.CaptureFixture[str], small: DatasetDir, workspace: Workspace
+) -> None:
+    looked = said(capsys, "curate", "small", "min_prompt_chars=18")
+    assert "would keep 0 train" in looked
+    assert "25: the question is too short\n[test · " in looked
+    assert [p.name for p in workspace.datasets.iterdir()] == ["small"]
+    with pytest.raises(RecipeError, match="did you mean 'near'"):
+        app(["data", "curate", "small", "neer=1"], standalone_mode=False)
+    made = json.loads(said(capsys, "curate", "small", "max_prompt_chars=17", "--as", "short", "--json"))
+    assert made["rejected"] == {"the question is too long": 10}
+
+
+def test_columns_of_pictures_are_mapped_headless(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, workspace: Workspace
+) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "rows.csv").write_text("bild,frage,antwort,split\na.png,Was?,Rot,test\n")
+    columns = [o for pair in ("path=bild", "question=frage", "answer=antwort", "split=") for o in ("--map", pair)]
+    arguments = ["import", str(tmp_path / "rows.csv"), "-n", "mine", "--modality", "vision", *columns]
+    assert "1 rows kept, 0 set aside" in said(capsys, *arguments)
+    assert DatasetDir(workspace.datasets / "mine").card.spec["mapping"]["split"] == ""
+
+
+def test_several_seeds_are_trained_in_turn_and_named_for_a_plan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], workspace: Workspace
+) -> None:
+    trained: list[tuple[str | None, int]] = []
+
+    def start(place: Workspace, recipe: Recipe, run_id: str | None = None) -> SimpleNamespace:
+        trained.append((run_id, recipe.seed))
+        return SimpleNamespace(id=run_id, path=place.runs / str(run_id))
+
+    monkeypatch.setattr("studio.engines.jobs.start_training", start)
+    monkeypatch.setattr(
+        "studio.engines.jobs.follow", lambda run, on_event, since=0: SimpleNamespace(verdict="done", sentence="")
+    )
+    app(["train", "starter-text-sft", "data.dataset=d", "seed=4", "--id", "x", "--seeds", "3"], standalone_mode=False)
+    assert trained == [("x-s4", 4), ("x-s5", 5), ("x-s6", 6)]
+    plan = yaml.safe_load("".join(capsys.readouterr().out.partition("systems:")[1:]))
+    systems = Plan.model_validate({"dataset": "d", **plan}).systems
+    assert [(s.adapter, s.train_seed, s.seed_group) for s in systems] == [(f"x-s{n}", n, "x") for n in (4, 5, 6)]
+    with pytest.raises(RecipeError, match="in turn"):
+        app(["train", "starter-text-sft", "--seeds", "2", "--detach"], standalone_mode=False)

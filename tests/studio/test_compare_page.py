@@ -1,0 +1,91 @@
+"""The Compare page: what is asked before a comparison, and what can be read, priced again and taken along after it."""
+
+from __future__ import annotations
+
+import json
+
+import filled
+import pytest
+from test_runs_page import address, press, said
+from test_views import page
+
+from evaluate.cost import prices
+from studio.read import disagreements
+from studio.read.rows import read_at
+from studio.state.endpoints import Endpoint, save_endpoints
+from synth.workspace import Workspace
+
+
+@pytest.fixture
+def place(workspace: Workspace) -> Workspace:
+    filled.dataset(workspace)
+    filled.run(workspace, "first")
+    filled.comparison(workspace, hostile=filled.HOSTILE)
+    return workspace
+
+
+def test_every_row_is_counted_once_and_read_again_at_its_place(place: Workspace) -> None:
+    scores = place.comparisons / "first" / "scores.jsonl"
+    report = json.loads(scores.with_name("report.json").read_text())
+    small, large = report["small"], report["large"]
+    found = disagreements.cases(scores, small, large)
+    assert disagreements.systems(scores) == [small, large]
+    for split, counts in report["gallery"]["counts"].items():
+        ours = {kind: sum(c.kind == kind and c.split == split for c in found) for kind in counts}
+        assert ours == counts
+    for case in found:
+        rows = read_at(scores, (case.small, case.large))
+        assert [(row["system"], row["example_id"]) for row in rows] == [
+            (small, case.example_id),
+            (large, case.example_id),
+        ]
+
+
+def test_rows_are_filtered_by_outcome_and_hostile_answers_stay_text(place: Workspace) -> None:
+    app = page("compare", comparison="first", kind="both_right", first="large-few", second="sft")
+    next(b for b in app.segmented_control if b.label == "Show").set_value("rows").run()
+    assert not app.exception, app.exception
+    outcome = next(s for s in app.selectbox if s.label == "Outcome")
+    assert outcome.value == "both_right"
+    scores = place.comparisons / "first" / "scores.jsonl"
+    cases = disagreements.cases(scores, "large-few", "sft")
+    count = sum(case.kind == "both_right" for case in cases)
+    assert f"{count} rows · page 1 of" in said(app)
+    shown = [c.value for c in app.code]
+    assert read_at(scores, [next(c for c in cases if c.kind == "both_right").small])[0]["answer_text"] in shown
+    marked_up = " ".join(str(m.value) for m in [*app.markdown, *app.caption]).replace("\\<", "")
+    assert "<script" not in marked_up
+
+
+def test_a_report_is_priced_again_from_settings_and_taken_along(place: Workspace) -> None:
+    file = place.comparisons / "first" / "report.json"
+    before = json.loads(file.read_text())
+    prices.set_price(place.path, before["machine"]["name"], "hour", 7.5)
+    app = page("compare", comparison="first")
+    assert "*Save as PDF*" in said(app)
+    press(app, "Price again")
+    after = json.loads(file.read_text())
+    assert after["repriced"]
+    assert after["verdict"]["word"] == before["verdict"]["word"]
+    assert 'id="print"' in file.with_suffix(".html").read_text()
+
+
+def test_unpriced_endpoints_are_said_before_they_are_asked(place: Workspace) -> None:
+    save_endpoints(place, [Endpoint(name="mine", base_url="https://example.test/v1", model="unheard-of")])
+    app = page("compare", dataset="invoices")
+    assert "No price is known" not in " ".join(w.value for w in app.warning)
+    systems = next(m for m in app.multiselect if m.label == "Systems")
+    systems.set_value([*systems.value, "Endpoint: mine, zero-shot"]).run()
+    assert "No price is known for unheard" in " ".join(w.value for w in app.warning).replace("\\", "")
+
+
+def test_a_comparison_elsewhere_cannot_be_named(place: Workspace) -> None:
+    assert "no report yet" in said(page("compare", comparison="../comparisons/first"))
+
+
+def test_another_dataset_can_be_chosen_again_and_again(place: Workspace) -> None:
+    filled.dataset(place, "second")
+    app = page("compare", dataset="invoices")
+    for name in ("second", "invoices", "second"):
+        next(s for s in app.selectbox if s.label == "Dataset").set_value(name).run()
+        assert (address(app, "dataset"), next(s for s in app.selectbox if s.label == "Dataset").value) == (name, name)

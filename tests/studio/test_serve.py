@@ -1,0 +1,94 @@
+"""Serving: which folder is served, and one real server that answers an OpenAI client."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+import torch
+
+from recipes.models import loading
+from recipes.recipe.schema import load_recipe
+from studio.serving import serve
+from synth.errors import EndpointError, ModelError
+from synth.workspace import Workspace
+from tests.tiny import tiny_llama
+
+
+@pytest.fixture
+def run_id(workspace: Workspace, tmp_path: Path) -> str:
+    """A finished run on a tiny base, as far as serving looks at it."""
+    base = tiny_llama(tmp_path / "base")
+    torch.manual_seed(0)
+    loaded = loading.load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
+    loading.save_adapter(loaded, workspace.runs / "run-1/adapter", run="run-1", recipe="tiny")
+    return "run-1"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def test_tuned_run_answers_an_openai_client_under_its_own_name(workspace: Workspace, run_id: str) -> None:
+    folder = serve.servable(run_id, None, workspace)
+    port = free_port()
+    start = serve.command(folder, workspace, "127.0.0.1", port)
+    with (workspace.path / "serve.log").open("w") as log:
+        server = subprocess.Popen(start.argv, env=start.env, cwd=start.cwd, stdout=log, stderr=log)
+    try:
+        wait_until_healthy(server, f"http://127.0.0.1:{port}/health")
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0)
+        reply = client.chat.completions.create(
+            model=folder.name, messages=[{"role": "user", "content": "2 + 2?"}], max_tokens=4
+        )
+        assert reply.usage is not None
+        assert 1 <= reply.usage.completion_tokens <= 4
+        assert client.models.list().data == []
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_until_healthy(server: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the server ended"
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    pytest.fail("the server did not become healthy")
+
+
+def test_merged_copy_is_made_once_and_refused_when_damaged(workspace: Workspace, run_id: str) -> None:
+    first = serve.servable(run_id, None, workspace)
+    made = (first / "model.safetensors").stat().st_mtime_ns
+    again = serve.servable(str(workspace.runs.parent.parent / "base"), run_id, workspace)
+    assert again == first
+    assert (again / "model.safetensors").stat().st_mtime_ns == made
+    (first / "config.json").unlink()
+    with pytest.raises(ModelError, match="damaged"):
+        serve.servable(run_id, None, workspace)
+
+
+def test_base_is_served_from_where_it_lies(workspace: Workspace, tmp_path: Path) -> None:
+    base = tiny_llama(tmp_path / "base")
+    assert serve.servable(str(base), None, workspace) == base
+
+
+def test_taken_port_is_refused_before_anything_is_loaded() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EndpointError, match="Cannot listen"):
+        serve.refuse_taken_port("127.0.0.1", taken.getsockname()[1])
+
+
+def test_missing_server_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "fastapi" else True)
+    with pytest.raises(ModelError, match=r"fastapi.*transformers\[serving\]"):
+        serve.refuse_without_parts()

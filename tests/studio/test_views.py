@@ -1,0 +1,267 @@
+"""Every page empty, filled and failing: what it says, not only that it does not fall over."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import filled
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from recipes.recipe.schema import dump_recipe, load_recipe, recipe_hash
+from recipes.run.directory import Run
+from studio.engines import jobs
+from studio.presets.cards import CARDS, settings_for
+from synth.generators import generator, parse_spec
+from synth.jobdir import JobDir
+from synth.workspace import Workspace
+
+APP = str(Path(__file__).resolve().parents[2] / "studio" / "app.py")
+
+
+def page(name: str, **address: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=120)
+    for key, value in address.items():
+        app.query_params[key] = value
+    app.run()
+    if name != "start":
+        app.switch_page(f"views/{name}.py")
+        for key, value in address.items():
+            app.query_params[key] = value
+        app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def text(app: AppTest) -> str:
+    kinds: list[Any] = [
+        *app.title,
+        *app.markdown,
+        *app.caption,
+        *app.error,
+        *app.success,
+        *app.info,
+        *app.code,
+        *app.text,
+    ]
+    return "\n".join(str(element.value) for element in kinds)
+
+
+EMPTY = {
+    "start": "Nothing here yet",
+    "data": "No dataset yet",
+    "train": "Nothing to learn from yet",
+    "runs": "No run yet",
+    "compare": "Nothing to compare on yet",
+    "settings": "No endpoint yet",
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_empty_pages_say_what_to_do(name: str) -> None:
+    assert EMPTY[name] in text(page(name))
+
+
+def test_playground_waits_for_a_question() -> None:
+    app = page("playground")
+    assert next(b for b in app.button if b.label == "Ask").disabled
+
+
+@pytest.fixture
+def made(workspace: Workspace) -> Workspace:
+    filled.dataset(workspace)
+    filled.run(workspace, "first")
+    filled.comparison(workspace)
+    return workspace
+
+
+@pytest.mark.usefixtures("made")
+def test_start_shows_recent_work_and_leads_on() -> None:
+    app = page("start")
+    assert len([b for b in app.button if b.label == "Begin"]) == 4
+    assert "Recent work" in text(app)
+    assert "Nothing here yet" not in text(app)
+
+
+@pytest.mark.usefixtures("made")
+def test_browse_pages_searches_and_shows_rejected_rows() -> None:
+    app = page("data", tab="browse", dataset="invoices")
+    assert "60 rows · page 1 of 3" in text(app)
+    next(i for i in app.text_input if i.label == "Search").set_value("question 41").run()
+    assert "1 rows match" in text(app)
+    assert "train question 41" in text(app)
+    next(i for i in app.text_input if i.label == "Search").set_value("").run()
+    next(s for s in app.selectbox if s.label == "Split").set_value("rejected").run()
+    assert "duplicate" in text(app)
+
+
+@pytest.mark.usefixtures("made")
+def test_quality_says_whether_splits_leak() -> None:
+    assert "Is anything of the tests in the training rows?" in text(page("data", tab="quality", dataset="invoices"))
+
+
+def test_generate_previews_before_it_makes_anything(workspace: Workspace) -> None:
+    app = page("data", tab="generate")
+    assert "Answer:" in text(app)
+    assert not workspace.datasets.exists()
+
+
+def test_generate_refuses_a_name_that_is_taken(made: Workspace) -> None:
+    app = page("data", tab="generate")
+    next(i for i in app.text_input if i.label == "Name of the dataset").set_value("invoices").run()
+    next(b for b in app.button if b.label == "Generate").click().run()
+    assert "already a dataset" in text(app)
+    assert not made.tasks.exists()
+
+
+@pytest.mark.usefixtures("made")
+def test_train_counts_settings_and_multiplies_the_batch() -> None:
+    app = page("train", dataset="invoices")
+    said = text(app)
+    assert "effective batch" in said
+    assert "settings differ from the defaults" in said
+
+
+def test_two_tabs_with_the_same_draft_start_one_run(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(jobs, "_spawn", lambda arguments, directory: started.append(arguments))
+
+    recipe = load_recipe("starter-text-sft", ["data.dataset=invoices"])
+    first = jobs.start_training(made, recipe, "same-draft")
+    second = jobs.start_training(made, recipe, "same-draft")
+    assert first.path == second.path
+    assert len(started) == 1
+
+
+@pytest.mark.usefixtures("made")
+def test_run_page_shows_figures_and_offers_the_next_step() -> None:
+    app = page("runs", run="first")
+    assert "Trained 20 steps" in text(app).replace("\\", "")
+    assert {m.label: m.value for m in app.metric}["Step"] == "20 of 20"
+    assert "Compare" in [b.label for b in app.button]
+
+
+def test_lost_and_failed_runs_say_why_and_can_be_resumed(made: Workspace) -> None:
+    filled.run(made, "lost", verdict=None)
+    filled.run(made, "failed", verdict="failed")
+    assert "possibly out of memory" in text(page("runs", run="lost"))
+    app = page("runs", run="failed")
+    assert "stopped being a number" in text(app)
+    assert "Resume" in [b.label for b in app.button]
+
+
+@pytest.mark.usefixtures("made")
+def test_compare_offers_base_large_and_tuned() -> None:
+    app = page("compare", dataset="invoices", run="first")
+    chosen = app.multiselect[0].value
+    assert "Tuned: first" in chosen
+    assert any(label.startswith("Large") for label in chosen)
+
+
+@pytest.mark.usefixtures("made")
+def test_finished_comparison_can_be_downloaded() -> None:
+    app = page("compare", comparison="first")
+    assert "no report yet" not in text(app)
+
+
+def test_failed_comparison_is_a_sentence(made: Workspace) -> None:
+    job = JobDir(made.tasks / "compare-x")
+    with job.hold():
+        job.finish("failed", "The endpoint refused the key. Set OPENAI_API_KEY.", "endpoint.auth")
+    assert "refused the key" in text(page("compare", job="compare-x", comparison="x"))
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("name", ["runs", "train"])
+def test_unknown_names_in_the_address_are_sentences(name: str) -> None:
+    assert "There is no" in text(page(name, run="nowhere", dataset="nowhere"))
+
+
+def test_settings_never_shows_a_key(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-very-secret")
+    app = page("settings")
+    for label, value in {
+        "Name": "mini",
+        "Address": "https://example.test/v1",
+        "Model": "mini-1",
+        "Name of the key": "MY_KEY",
+    }.items():
+        next(i for i in app.text_input if i.label == label).set_value(value)
+    next(b for b in app.button if b.label == "Add").click().run()
+    assert "mini" in text(app)
+    assert "very-secret" not in text(app)
+    assert "very-secret" not in (made.path / "endpoints.json").read_text()
+
+
+def test_hostile_names_and_cells_are_shown_not_run(workspace: Workspace) -> None:
+    filled.dataset(workspace, hostile=filled.HOSTILE)
+    app = page("data", tab="browse", dataset="invoices")
+    marked_up = [str(m.value) for m in [*app.markdown, *app.caption]]
+    alive = re.compile(r"(?<!\\)<script|(?<!\\)\]\(javascript")  # what inert text escapes
+    assert not any(alive.search(value) for value in marked_up)
+
+
+def choose(app: AppTest, label: str, value: Any) -> AppTest:
+    return next(c for c in app.segmented_control if c.label == label).set_value(value).run()
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(b for b in app.button if b.label == label).click().run()
+
+
+def test_the_form_of_a_task_begins_with_what_its_starter_can_read() -> None:
+    for card in CARDS:
+        if card.generator:
+            parse_spec(generator(card.generator), settings_for(card.generator))
+    app = page("data", tab="generate", task="vision")
+    sizes = {n.label: n.value for n in app.number_input}
+    assert (sizes["Picture size"], sizes["Model's input size"]) == (128, 128)
+
+
+@pytest.mark.usefixtures("made")
+def test_what_is_written_as_yaml_stays_in_the_form() -> None:
+    app = choose(page("train", dataset="invoices"), "Settings as", "YAML")
+    recipe = next(a for a in app.text_area if a.label == "Recipe")
+    recipe.set_value(recipe.value.replace("seed: 0", "seed: 7")).run()
+    choose(app, "Settings as", "Form")
+    assert not app.exception, app.exception
+    assert next(n for n in app.number_input if n.label == "Seed").value == 7
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(("name", "label"), [("train", "Recipe"), ("data", "Settings")])
+@pytest.mark.parametrize(("written", "said"), [("a: [1", "is not valid YAML"), ("- 1", "holds no settings")])
+def test_yaml_that_cannot_be_read_is_a_sentence(name: str, label: str, written: str, said: str) -> None:
+    app = choose(page(name, dataset="invoices", tab="generate"), "Settings as", "YAML")
+    next(a for a in app.text_area if a.label == label).set_value(written).run()
+    assert not app.exception, app.exception
+    assert said in text(app)
+
+
+def test_a_copy_of_the_tab_starts_no_second_run(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_spawn", lambda arguments, directory: None)
+    first, second = (page("train", dataset="invoices", draft="abc123") for _ in range(2))
+    before = {run.name for run in made.runs.iterdir()}
+    press(first, "Start training")
+    press(second, "Start training")
+    assert len({run.name for run in made.runs.iterdir()} - before) == 1
+    assert "goes on already" in text(second)
+
+
+def test_the_recipe_of_the_page_and_its_file_are_the_same_run(
+    made: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_spawn", lambda arguments, directory: None)
+    app = page("train", dataset="invoices", draft="abc123")
+    next(n for n in app.number_input if n.label == "Seed").set_value(7).run()
+    press(app, "Start training")
+    (run,) = made.runs.glob("*abc123")
+    file = tmp_path / "recipe.yaml"
+    file.write_text(dump_recipe(Run(run).recipe), "utf-8")
+    again = load_recipe(file)
+    assert recipe_hash(again) == recipe_hash(Run(run).recipe)
+    app = page("train", dataset="invoices")
+    app.file_uploader[0].set_value(("recipe.yaml", file.read_bytes(), "application/yaml")).run()
+    assert f"recipe {recipe_hash(again)[:12]}" in text(app)

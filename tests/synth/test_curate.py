@@ -1,0 +1,113 @@
+"""synth.curation.curate: what is dropped, why, and that nothing gets lost on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from synth.curation.curate import Dropped, Rules, curate, curate_dataset, foresee
+from synth.dataset import Card, DatasetDir, DatasetWriter
+from synth.errors import DataError, RunError
+from synth.example import Example, ImagePart, Split, make_example, media_parts, user
+from synth.workspace import Workspace
+
+TEXT = "The shop sells {n} pens to {name} for four dollars each and she pays with a large note of fifty dollars today"
+
+
+def row(text: str, split: Split = "train", media: str = "", target: str = "Answer: 1") -> Example:
+    parts = [ImagePart(path=f"media/{media}.png", sha256=media)] if media else []
+    return make_example((user(text, *parts),), target, family="f", template="t", split=split)
+
+
+def dropped(rows: list[Example], **rules: object) -> list[tuple[str, str]]:
+    results = list(curate(rows, Rules.model_validate(rules)))
+    assert len(results) == len(rows)
+    return [(r.example.prompt[0].text, r.reason) for r in results if isinstance(r, Dropped)]
+
+
+def test_equal_rows_but_for_case_and_space_are_dropped_once() -> None:
+    rows = [row("What is  it?"), row("what is it?"), row("What else is it?")]
+    assert dropped(rows) == [("what is it?", "exact duplicate")]
+    assert dropped(rows, exact=False, near=1) == []
+
+
+def test_another_name_is_a_near_duplicate_and_another_number_is_not() -> None:
+    rows = [row(TEXT.format(n=3, name="Ava")), row(TEXT.format(n=3, name="Ben")), row(TEXT.format(n=5, name="Ava"))]
+    assert dropped(rows, near=0.5) == [(TEXT.format(n=3, name="Ben"), "near duplicate")]
+    assert dropped(rows, near=1) == []
+
+
+def test_training_rows_that_stand_in_a_test_are_dropped_from_training() -> None:
+    rows = [
+        row(TEXT.format(n=3, name="Ava")),
+        row(TEXT.format(n=5, name="Eli"), "val"),
+        row(TEXT.format(n=3, name="Ben"), "test"),
+        row(TEXT.format(n=5, name="Eli"), "test_ood"),
+    ]
+    reasons = dropped(rows)
+    assert Counter(text for text, _ in reasons) == {r.prompt[0].text: 1 for r in rows[:2]}
+    assert {reason for _, reason in reasons} == {"stands in a test split, or nearly"}
+    assert {reason for _, reason in dropped(rows, decontaminate=False)} == {"exact duplicate"}
+
+
+def test_a_picture_of_a_test_is_dropped_from_training_and_the_same_question_is_not() -> None:
+    rows = [row("How many bars?", media="aa"), row("How many bars?", media="bb"), row("Which?", "test", "aa")]
+    assert [reason for _, reason in dropped(rows)] == ["stands in a test split, or nearly"]
+
+
+def test_lengths_are_checked() -> None:
+    rows = [row("Hm"), row("x" * 50), row("Fine?", target="y" * 50), row("Good?")]
+    reasons = [reason for _, reason in dropped(rows, min_prompt_chars=3, max_prompt_chars=40, max_target_chars=40)]
+    assert reasons == ["the question is too short", "the question is too long", "the answer is too long"]
+
+
+@pytest.fixture
+def source(workspace: Workspace) -> DatasetDir:
+    folder = workspace.datasets / "raw"
+    folder.mkdir(parents=True)
+    writer = DatasetWriter(folder)
+    picture = writer.add_media(b"png", ".png")
+    part = ImagePart(path=picture, sha256="aa")
+    writer.keep(make_example((user("Seen?", part),), "yes", family="f", template="t"))
+    texts: list[tuple[str, Split]] = [("What is it?", "train"), ("what is it?", "train"), ("What was it?", "test")]
+    for text, split in texts:
+        writer.keep(row(text, split))
+    writer.finish(Card(name="raw"))
+    return DatasetDir(folder)
+
+
+def test_a_curated_dataset_has_the_rows_their_media_and_the_reasons(source: DatasetDir, workspace: Workspace) -> None:
+    clean = curate_dataset(source, "clean", workspace, Rules())
+    assert clean.card.splits == {"train": 2, "test": 1}
+    assert clean.card.rejected == {"exact duplicate": 1}
+    assert clean.card.rows_in == source.card.rows_in
+    assert clean.card.notes["curated_from"] == "raw"
+    assert clean.verify() == []
+    pictures = [part for e in clean.examples("train") for part in media_parts(e)]
+    assert [clean.media_path(part.path).read_bytes() for part in pictures] == [b"png"]
+
+
+def test_rules_that_leave_nothing_are_refused(source: DatasetDir, workspace: Workspace) -> None:
+    with pytest.raises(DataError, match="No training row"):
+        curate_dataset(source, "clean", workspace, Rules(min_prompt_chars=1000))
+    assert not (workspace.datasets / "clean").exists()
+
+
+def test_what_would_be_dropped_is_said_before_anything_is_made(source: DatasetDir, workspace: Workspace) -> None:
+    seen = foresee(source, Rules())
+    assert seen.kept == {"train": 2, "test": 1}
+    assert seen.dropped == {"exact duplicate": 1}
+    assert [e.prompt[0].text for e in seen.samples["exact duplicate"]] == ["what is it?"]
+    assert [p.name for p in workspace.datasets.iterdir()] == ["raw"]
+
+
+def test_a_curated_dataset_names_its_parent_with_hashes(source: DatasetDir, workspace: Workspace) -> None:
+    parent = curate_dataset(source, "clean", workspace, Rules()).card.notes["parent"]
+    assert (parent["name"], parent["sha256"]) == ("raw", source.card.sha256)
+
+
+def test_curation_that_is_stopped_leaves_nothing(source: DatasetDir, workspace: Workspace) -> None:
+    with pytest.raises(RunError, match="nothing was kept"):
+        curate_dataset(source, "clean", workspace, Rules(), stop=lambda: True)
+    assert [p.name for p in workspace.datasets.iterdir()] == ["raw"]
