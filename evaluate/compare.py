@@ -262,13 +262,13 @@ def _forgetting(job: _Job) -> tuple[tuple[Forgetting, ...], list[LedgerItem]]:
     """What tuning made each system forget, and the machine time that finding out took."""
     if not job.plan.forgetting_rows:
         return (), []
-    seconds: dict[str, float] = {}  # of each sitting: tuned systems share the answers of their base
+    seconds: dict[str, float] = {}  # of each session: tuned systems share the answers of their base
 
     def answer(plan: SystemPlan, examples: Sequence[Example]) -> dict[str, Prediction]:
         made_of = lineage.origin(plan, job.workspace)
         # Rows of no dataset carry absolute media paths.
         answers, _ = _answers(job, plan, made_of, examples, Path("/"), f"forgetting-{plan.id}")
-        seconds.update({one.id: one.wall_seconds + (one.facts.load_seconds or 0.0) for one in answers.sittings})
+        seconds.update({one.id: one.wall_seconds + (one.facts.load_seconds or 0.0) for one in answers.sessions})
         return answers.predictions
 
     found = forgetting.measure(job.plan.systems, job.plan.forgetting_rows, answer)

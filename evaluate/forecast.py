@@ -66,8 +66,8 @@ def _of_system(plan: SystemPlan, prompter: Prompter, examples: Sequence[Example]
 def _of_row(question: Question, target: str, plan: SystemPlan, model: str) -> Usage | None:
     """Expected usage of one question; None where its media have no formula, or cannot be read."""
     if plan.transcribes:
-        heard = audio_seconds(question, last_only=True)
-        return Usage(audio_sec=heard) if heard else None
+        transcripts = audio_seconds(question, last_only=True)
+        return Usage(audio_sec=transcripts) if transcripts else None
     text = images = 0
     seconds = audio_seconds(question)
     for message in question.messages:

@@ -111,7 +111,7 @@ class DatasetDir:
                     message = (
                         f"{file.name} line {number}: {first['msg']} at {'.'.join(map(str, first['loc'])) or 'the row'}."
                     )
-                    raise DataError(message, "Run `smolstudio data check` and mend or re-import the file.") from error
+                    raise DataError(message, "Run `smolstudio data check` and fix or re-import the file.") from error
 
     def rejected(self) -> Iterator[RejectedRow]:
         """Rows that were not kept, with reasons."""

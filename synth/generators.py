@@ -105,5 +105,5 @@ def parse_spec(info: GeneratorInfo, values: dict[str, Any]) -> BaseModel:
             hint = did_you_mean(field, known) if item["type"] == "extra_forbidden" else ""
             faults.append(f"{field}: {'unknown setting' if item['type'] == 'extra_forbidden' else item['msg']}{hint}")
         raise RecipeError(
-            f"The settings of '{info.key}' have faults: {'; '.join(faults)}.", "Mend them and try again."
+            f"The settings of '{info.key}' have faults: {'; '.join(faults)}.", "Fix them and try again."
         ) from error

@@ -41,7 +41,7 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         message = f"{path} cannot be read as YAML: {reason}."
-        raise RecipeError(message, "Mend the file.", f"{what}.yaml") from error
+        raise RecipeError(message, "Fix the file.", f"{what}.yaml") from error
     if not isinstance(value, dict):
         message = f"{path} holds no `key: value` pairs."
         raise RecipeError(message, f"Start from an example {what}.", f"{what}.yaml")
@@ -57,7 +57,7 @@ def validated(model: type[Model], value: Any, what: str) -> Model:
         count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
         listing = "".join(f"\n  - {fault}" for fault in faults)
         message = f"The {what} has {count}:{listing}\n"
-        raise RecipeError(message, f"Mend the {what}.", f"{what}.invalid") from error
+        raise RecipeError(message, f"Fix the {what}.", f"{what}.invalid") from error
 
 
 def fault_lines(model: type[BaseModel], error: ValidationError) -> list[str]:

@@ -50,7 +50,7 @@ def wait_for_step(run: Run, step: int, process: Any) -> None:
 
 
 def losses(run: Run) -> dict[int, float]:
-    """Loss of each step; of the last sitting where a step was done twice."""
+    """Loss of each step; of the last session where a step was done twice."""
     return {event["step"]: event["loss"] for event in run.events("step")}
 
 

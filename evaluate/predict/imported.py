@@ -39,7 +39,7 @@ def _read_jsonl(path: Path) -> dict[str, Prediction]:
     found: dict[str, Prediction] = {}
     for line in read_jsonl(path):
         if line.value is None:
-            raise DataError(f"{path.name}, line {line.number}: {line.fault}.", "Mend or remove the line.")
+            raise DataError(f"{path.name}, line {line.number}: {line.fault}.", "Fix or remove the line.")
         try:
             prediction = _batch(line.value) if "custom_id" in line.value else _ours(line.value)
         except (ValidationError, KeyError, TypeError, AttributeError) as error:

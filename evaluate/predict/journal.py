@@ -28,7 +28,7 @@ from synth.workspace import Workspace
 NOTE_EVERY_SEC = 2.0  # how much measured time a kill can lose
 
 
-class Sitting(BaseModel):
+class Session(BaseModel):
     """One uninterrupted stretch of answering: rows answered (not from the cache), wall seconds without loading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,32 +40,32 @@ class Sitting(BaseModel):
 
 
 class Answers(NamedTuple):
-    """All that is known of a system: prediction per example id, and the sittings that made them."""
+    """All that is known of a system: prediction per example id, and the sessions that made them."""
 
     predictions: dict[str, Prediction]
-    sittings: list[Sitting]
+    sessions: list[Session]
 
     @property
     def facts(self) -> Facts:
-        """Facts of the last sitting."""
-        return self.sittings[-1].facts if self.sittings else Facts()
+        """Facts of the last session."""
+        return self.sessions[-1].facts if self.sessions else Facts()
 
     @property
     def wall_seconds(self) -> float | None:
-        """Time of all sittings; None when nothing was run."""
-        return sum(s.wall_seconds for s in self.sittings) if self.sittings else None
+        """Time of all sessions; None when nothing was run."""
+        return sum(s.wall_seconds for s in self.sessions) if self.sessions else None
 
     @property
     def rows_per_second(self) -> float | None:
-        """Measured over all sittings."""
-        rows, seconds = sum(s.rows for s in self.sittings), self.wall_seconds
+        """Measured over all sessions."""
+        rows, seconds = sum(s.rows for s in self.sessions), self.wall_seconds
         return rows / seconds if rows and seconds else None
 
 
 def read_answers(journal: Path, fingerprint: str) -> Answers:
     """What a journal holds of this system; lines that cannot be read cost their row only."""
     predictions: dict[str, Prediction] = {}
-    sittings: dict[str, Sitting] = {}
+    sessions: dict[str, Session] = {}
     lines = read_jsonl(journal) if journal.is_file() else iter(())
     for line in lines:
         row = line.value or {}
@@ -76,11 +76,11 @@ def read_answers(journal: Path, fingerprint: str) -> Answers:
                 prediction = Prediction.model_validate(row["prediction"])
                 predictions[prediction.example_id] = prediction
             else:
-                sitting = Sitting.model_validate(row["sitting"])
-                sittings[sitting.id] = sitting
+                session = Session.model_validate(row["sitting"])
+                sessions[session.id] = session
         except (ValidationError, KeyError):
             continue
-    return Answers(predictions, list(sittings.values()))
+    return Answers(predictions, list(sessions.values()))
 
 
 def known_elsewhere(workspace: Workspace, fingerprint: str, own: Path) -> Answers:
@@ -120,8 +120,8 @@ class Predictor:
         with Journal(self._path, durable=False) as journal:
             for prediction in found.predictions.values():
                 journal.append(self._line("prediction", prediction))
-            for sitting in found.sittings:
-                journal.append(self._line("sitting", sitting))
+            for session in found.sessions:
+                journal.append(self._line("sitting", session))
         self.answers = found
 
     def missing(self, questions: Sequence[Question]) -> list[Question]:
@@ -165,18 +165,18 @@ class Predictor:
             rows += not prediction.cached
             if now - noted > NOTE_EVERY_SEC:
                 noted = now
-                journal.append(self._line("sitting", self._sitting(name, rows, now - began, system)))
+                journal.append(self._line("sitting", self._session(name, rows, now - began, system)))
             yield prediction
             if stop():
                 break
         if noted:
-            sitting = self._sitting(name, rows, time.perf_counter() - began, system)
-            journal.append(self._line("sitting", sitting))
-            self.answers.sittings.append(sitting)
+            session = self._session(name, rows, time.perf_counter() - began, system)
+            journal.append(self._line("sitting", session))
+            self.answers.sessions.append(session)
 
-    def _sitting(self, name: str, rows: int, seconds: float, system: System) -> Sitting:
+    def _session(self, name: str, rows: int, seconds: float, system: System) -> Session:
         facts = system.facts()
-        return Sitting(id=name, rows=rows, wall_seconds=seconds - (facts.load_seconds or 0.0), facts=facts)
+        return Session(id=name, rows=rows, wall_seconds=seconds - (facts.load_seconds or 0.0), facts=facts)
 
     def _line(self, kind: str, value: BaseModel) -> dict[str, Any]:
         return {"system": self._fingerprint, kind: value.model_dump(mode="json", exclude_defaults=True)}

@@ -30,13 +30,13 @@ def answer(
     row.
     """
     from recipes.audio import audio_answers
-    from recipes.audio.backends import listener
+    from recipes.audio.backends import audio_backend
 
-    ear = listener(loaded)
+    backend = audio_backend(loaded)
     sounds: list[tuple[Question, Samples]] = []
     for question in questions:
         try:
-            sounds.append((question, recording(question, ear.limit_sec)))
+            sounds.append((question, recording(question, backend.limit_sec)))
         except DataError as fault:
             yield Prediction(example_id=question.example_id, usage=Usage(requests=0), error=str(fault))
     sounds.sort(key=lambda item: len(item[1]), reverse=True)
@@ -46,16 +46,18 @@ def answer(
             return
         part = sounds[start : start + size]
         begun = time.perf_counter()
-        heard = audio_answers.transcribe(ear, ear.hear([samples for _, samples in part]), max_new_tokens)
+        transcripts = audio_answers.transcribe(
+            backend, backend.prepare([samples for _, samples in part]), max_new_tokens
+        )
         seconds = time.perf_counter() - begun
-        for (question, samples), found in zip(part, heard, strict=True):
+        for (question, samples), found in zip(part, transcripts, strict=True):
             yield Prediction(
                 example_id=question.example_id,
                 text=found.text,
                 usage=Usage(
                     input_tokens=0,
                     output_tokens=found.tokens,
-                    audio_sec=round(len(samples) / ear.rate_hz, 3),
+                    audio_sec=round(len(samples) / backend.rate_hz, 3),
                 ),
                 seconds=seconds,
                 confidence=found.confidence,

@@ -1,7 +1,7 @@
 """Answers of a local vision model: pictures through its own processor, slot decoding, a batch size that fits.
 
-As `evaluate.predict.local_text`, with pixels; decoding itself is in `recipes.vision.vision_decode`. Greedy only: an evaluation must
-give the same answers twice.
+As `evaluate.predict.local_text`, with pixels; decoding itself is in `recipes.vision.vision_decode`. Greedy only: an
+evaluation must give the same answers twice.
 """
 
 from __future__ import annotations

@@ -142,8 +142,8 @@ class EndpointSystem:
         for index, reply in self._endpoint.ask_many((self._ask(question) for question in questions), stop):
             question, usage = questions[index], reply.usage
             if reply.ok and not usage.audio_sec:
-                heard = audio_seconds(question, last_only=self._plan.transcribes) * (1 + usage.billed_retries)
-                usage = usage.model_copy(update={"audio_sec": heard})
+                transcripts = audio_seconds(question, last_only=self._plan.transcribes) * (1 + usage.billed_retries)
+                usage = usage.model_copy(update={"audio_sec": transcripts})
             yield Prediction(
                 example_id=question.example_id,
                 text=reply.text,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from recipes.audio import audio_rows
-from recipes.audio.backends import Listener, Sound, listener
+from recipes.audio.backends import AudioBackend, Sound, audio_backend
 from recipes.decode.sampling import Answer, Generate
 from recipes.models.loading import Loaded
 from synth.dataset import DatasetDir
@@ -21,7 +21,7 @@ from synth.example import Example
 SOUNDS_AT_ONCE = 32
 
 
-class Heard(NamedTuple):
+class Transcript(NamedTuple):
     """A transcript, its tokens (the end included), whether the model ended it, exp(mean log-probability)."""
 
     text: str
@@ -31,37 +31,39 @@ class Heard(NamedTuple):
 
 
 def transcribe(
-    ear: Listener, sounds: Sequence[Sound], max_new_tokens: int | None = None, temperature: float = 0.0
-) -> list[Heard]:
+    backend: AudioBackend, sounds: Sequence[Sound], max_new_tokens: int | None = None, temperature: float = 0.0
+) -> list[Transcript]:
     """One transcript for each sound, in order: greedy at temperature 0, else sampled with torch's generator.
 
     `max_new_tokens` is at most, and by default, what the model's class allows (`Listener.most_tokens`).
     """
-    heard: list[Heard] = []
+    transcripts: list[Transcript] = []
     for start in range(0, len(sounds), SOUNDS_AT_ONCE):
-        heard += _decode(ear, sounds[start : start + SOUNDS_AT_ONCE], max_new_tokens, temperature)
-    return heard
+        transcripts += _decode(backend, sounds[start : start + SOUNDS_AT_ONCE], max_new_tokens, temperature)
+    return transcripts
 
 
-def _decode(ear: Listener, sounds: Sequence[Sound], max_new_tokens: int | None, temperature: float) -> list[Heard]:
+def _decode(
+    backend: AudioBackend, sounds: Sequence[Sound], max_new_tokens: int | None, temperature: float
+) -> list[Transcript]:
     import torch
 
     how: dict[str, Any] = {"do_sample": False}
     if temperature > 0:
         how = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    most = ear.most_tokens(sounds)
+    most = backend.most_tokens(sounds)
     with torch.inference_mode():
-        ids, logits = ear.generate(sounds, min(most, max_new_tokens or most), **how)
+        ids, logits = backend.generate(sounds, min(most, max_new_tokens or most), **how)
         scores = torch.stack(logits, dim=1).float().log_softmax(-1).gather(2, ids[..., None])[..., 0]
-    return [_heard(ear, row, logps) for row, logps in zip(ids.tolist(), scores.tolist(), strict=True)]
+    return [_transcript(backend, row, logps) for row, logps in zip(ids.tolist(), scores.tolist(), strict=True)]
 
 
-def _heard(ear: Listener, ids: list[int], logps: list[float]) -> Heard:
-    ended = next((place for place, token in enumerate(ids) if token in ear.ends), None)
+def _transcript(backend: AudioBackend, ids: list[int], logps: list[float]) -> Transcript:
+    ended = next((place for place, token in enumerate(ids) if token in backend.ends), None)
     count = len(ids) if ended is None else ended + 1
     confidence = math.exp(sum(logps[:count]) / max(1, count))
-    text = ear.tokenizer.decode(ids[:count], skip_special_tokens=True).strip()
-    return Heard(text, count, ended is not None, confidence)
+    text = backend.tokenizer.decode(ids[:count], skip_special_tokens=True).strip()
+    return Transcript(text, count, ended is not None, confidence)
 
 
 def audio_generator(
@@ -75,14 +77,17 @@ def audio_generator(
     def generate(examples: Sequence[Example], n: int) -> list[list[Answer]]:
         import torch
 
-        ear = listener(loaded)
+        backend = audio_backend(loaded)
         recordings = [audio_rows.recording(example, dataset) for example in examples]
-        ear.window_seconds(recordings)  # longer ones would be cut
-        sounds = ear.hear(recordings)
+        backend.window_seconds(recordings)  # longer ones would be cut
+        sounds = backend.prepare(recordings)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            rounds = [transcribe(ear, sounds, max_new_tokens)]
-            rounds += [transcribe(ear, sounds, max_new_tokens, temperature) for _ in range(n - 1)]
-        return [[Answer(heard.text, heard.finished) for heard in given] for given in zip(*rounds, strict=True)]
+            rounds = [transcribe(backend, sounds, max_new_tokens)]
+            rounds += [transcribe(backend, sounds, max_new_tokens, temperature) for _ in range(n - 1)]
+        return [
+            [Answer(transcripts.text, transcripts.finished) for transcripts in given]
+            for given in zip(*rounds, strict=True)
+        ]
 
     return generate

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
-from recipes.audio.backends import Listener, Sound, listener, note_window, noted_window
+from recipes.audio.backends import AudioBackend, Sound, audio_backend, save_window, saved_window
 from recipes.decode import sampling
 from recipes.models import loading
 from recipes.recipe.options import Dpo
@@ -47,11 +47,11 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     pairs = preference.pair_dataset(run, recipe, lambda prompts: generator(run, recipe, prompts))
     work = training.prepare(run, recipe)
     run.emit("phase", name="encoding")
-    ear = listener(work.loaded)
-    learned, watched = preference.select(pairs, recipe)
-    seconds = fit_window(ear, run, recipe, [*learned, *watched], pairs)
-    encoded, held = encode(learned, ear, pairs), encode(watched, ear, pairs)
-    trainer = build_trainer(work, encoded, held)
+    backend = audio_backend(work.loaded)
+    train_rows, eval_rows = preference.select(pairs, recipe)
+    seconds = fit_window(backend, run, recipe, [*train_rows, *eval_rows], pairs)
+    encoded, eval_encoded = encode(train_rows, backend, pairs), encode(eval_rows, backend, pairs)
+    trainer = build_trainer(work, encoded, eval_encoded)
     picture = audio_rows.show([pair.sound for pair in encoded[:1]], run.path)
     preflight.check(trainer, [row for pair in encoded for row in (pair.chosen, pair.rejected)], picture=picture)
 
@@ -60,7 +60,7 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
 
     with dpo_eval.measured(work, answering):
         result = training.fit(trainer, answering)
-    note_window(run.adapter, seconds)
+    save_window(run.adapter, seconds)
     return result
 
 
@@ -68,42 +68,45 @@ def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.
     """The model to be tuned, ready to transcribe `prompts` as `recipe.dpo` says."""
     base = loading.resolve(recipe.base_model, recipe.revision)
     loaded = loading.load_for_inference(base, recipe.adapter, runs=run.workspace.runs)
-    fit_window(listener(loaded), run, recipe, prompts, run.dataset())
+    fit_window(audio_backend(loaded), run, recipe, prompts, run.dataset())
     room = sampling.longest_target_tokens(loaded, prompts)
     return audio_answers.audio_generator(loaded, run.dataset(), recipe.dpo.temperature, recipe.seed, room)
 
 
-def fit_window(ear: Listener, run: Run, recipe: Recipe, rows: Sequence[Example], dataset: DatasetDir) -> float:
+def fit_window(backend: AudioBackend, run: Run, recipe: Recipe, rows: Sequence[Example], dataset: DatasetDir) -> float:
     """Fit the window to the adapter that training starts from, else to the recordings; returns its seconds.
 
     Raises DataError when a recording is longer.
     """
-    noted = noted_window(loading.find_adapter(recipe.adapter, run.workspace.runs)) if recipe.adapter else None
+    noted = saved_window(loading.find_adapter(recipe.adapter, run.workspace.runs)) if recipe.adapter else None
     if noted is not None:
-        ear.fit(noted)
-    needed = ear.window_seconds([audio_rows.recording(row, dataset) for row in rows])
+        backend.fit(noted)
+    needed = backend.window_seconds([audio_rows.recording(row, dataset) for row in rows])
     seconds = needed if noted is None else noted
-    ear.fit(seconds)
+    backend.fit(seconds)
     return seconds
 
 
-def encode(examples: Sequence[Example], ear: Listener, pairs: DatasetDir) -> list[PairRow]:
+def encode(examples: Sequence[Example], backend: AudioBackend, pairs: DatasetDir) -> list[PairRow]:
     """Sounds and both transcripts of the pairs, in order; chosen is the true transcript, whatever data.target says."""
     if not examples:
         return []
     true = [e if e.answer is None else e.model_copy(update={"target": e.answer}) for e in examples]
     wrong = [e.model_copy(update={"target": e.rejected}) for e in examples]
-    sounds = ear.hear([audio_rows.recording(example, pairs) for example in examples])
-    chosen, rejected = (audio_rows.encode(side, sounds, ear, WHOLE) for side in (true, wrong))
+    sounds = backend.prepare([audio_rows.recording(example, pairs) for example in examples])
+    chosen, rejected = (audio_rows.encode(side, sounds, backend, WHOLE) for side in (true, wrong))
     return [PairRow(*row) for row in zip(sounds, chosen, rejected, strict=True)]
 
 
-def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRow]) -> Any:
+def build_trainer(work: training.Work, train_rows: list[PairRow], eval_encoded: list[PairRow]) -> Any:
     """transformers' Trainer with the preference loss; `held` are the pairs of the validation loss."""
     from transformers import Trainer as Plain
     from transformers import TrainingArguments
 
-    sounds, tokens = [row.sound for row in learned], [side for row in learned for side in (row.chosen, row.rejected)]
+    sounds, tokens = (
+        [row.sound for row in train_rows],
+        [side for row in train_rows for side in (row.chosen, row.rejected)],
+    )
     loading.short_attention(work.loaded.model, audio_rows.longest_attention(sounds, tokens))
 
     class Trainer(_Preference, training.RunTrainer, Plain):  # type: ignore[misc]
@@ -113,15 +116,15 @@ def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRo
         model=work.loaded.model,
         args=training.training_args(TrainingArguments, work, label_names=["labels"]),
         # Never masked: the reference heard whole recordings, and a mask would count as a difference of the policies.
-        train_dataset=audio_rows.Rows(learned, watched=True),
-        eval_dataset=audio_rows.Rows(held, watched=True) if held else None,
+        train_dataset=audio_rows.Rows(train_rows, eval_rows=True),
+        eval_dataset=audio_rows.Rows(eval_encoded, eval_rows=True) if eval_encoded else None,
         processing_class=work.loaded.tokenizer,
         work=work,
-        lengths=[r.sound.positions + max(len(r.chosen.input_ids), len(r.rejected.input_ids)) for r in learned],
+        lengths=[r.sound.positions + max(len(r.chosen.input_ids), len(r.rejected.input_ids)) for r in train_rows],
     )
-    trainer.data_collator = PairCollator(listener(work.loaded), work.recipe.seed, lambda: trainer.batches.epoch)
+    trainer.data_collator = PairCollator(audio_backend(work.loaded), work.recipe.seed, lambda: trainer.batches.epoch)
     trainer.model_accepts_loss_kwargs = False  # the loss is a mean over pairs, whatever their tokens
-    trainer.note_reference([*learned, *held])
+    trainer.note_reference([*train_rows, *eval_encoded])
     return trainer
 
 
@@ -163,9 +166,9 @@ class _Preference:
     def _logps(self, model: Any, inputs: dict[str, Any]) -> Logps:
         import torch
 
-        device, ear = next(model.parameters()).device, self.data_collator.ear  # type: ignore[attr-defined]
+        device, backend = next(model.parameters()).device, self.data_collator.backend  # type: ignore[attr-defined]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.args.bf16):  # type: ignore[attr-defined]
-            return pair_logps(ear, {name: value.to(device) for name, value in inputs.items()})
+            return pair_logps(backend, {name: value.to(device) for name, value in inputs.items()})
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -215,10 +218,10 @@ def _without_dropout(model: Any) -> Iterator[None]:
             layer.train()
 
 
-def pair_logps(ear: Listener, inputs: dict[str, Any]) -> Logps:
+def pair_logps(backend: AudioBackend, inputs: dict[str, Any]) -> Logps:
     """Log-probability of each transcript given its recording. `labels` are (2 × pairs, tokens), chosen ones first."""
-    hidden = ear.pair_states(inputs)
-    sums = transcript_logps(ear.network.get_output_embeddings()(hidden), inputs["labels"])
+    hidden = backend.pair_states(inputs)
+    sums = transcript_logps(backend.network.get_output_embeddings()(hidden), inputs["labels"])
     return Logps(*sums.chunk(2))
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recipes.audio.backends import Listener, Samples, Sound
+from recipes.audio.backends import AudioBackend, Samples, Sound
 from recipes.recipe.options import Data
 from recipes.text.rows import IGNORED, TokenRow, target_text
 from recipes.train.preflight import keep_picture
@@ -49,7 +49,7 @@ def recording(example: Example, dataset: DatasetDir | None) -> Samples:
     return read_audio(dataset.media_path(parts[0].path))
 
 
-def encode(examples: Sequence[Example], sounds: Sequence[Sound], ear: Listener, data: Data) -> list[TokenRow]:
+def encode(examples: Sequence[Example], sounds: Sequence[Sound], backend: AudioBackend, data: Data) -> list[TokenRow]:
     """Transcripts as decoder tokens after the sound's own: transcript, end; the loss is on these two.
 
     Raises DataError when there are no rows.
@@ -57,9 +57,9 @@ def encode(examples: Sequence[Example], sounds: Sequence[Sound], ear: Listener, 
     if not examples:
         raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
     texts = [target_text(example, data.target) for example in examples]
-    bodies = ear.tokenizer(texts, add_special_tokens=False)["input_ids"]
+    bodies = backend.tokenizer(texts, add_special_tokens=False)["input_ids"]
     return [
-        TokenRow([*sound.head, *ids, ear.end], [IGNORED] * len(sound.head) + [*ids, ear.end])
+        TokenRow([*sound.head, *ids, backend.end], [IGNORED] * len(sound.head) + [*ids, backend.end])
         for sound, ids in zip(sounds, bodies, strict=True)
     ]
 
@@ -68,11 +68,11 @@ def show(sounds: Sequence[Sound], folder: Path) -> str | None:
     """Draw the first recording as the model hears it into `folder`; the file's name, None for a bare waveform."""
     from PIL import Image
 
-    heard = sounds[0].features.astype(np.float32) if sounds else np.zeros(0, np.float32)
-    if heard.ndim != 2:
+    transcripts = sounds[0].features.astype(np.float32) if sounds else np.zeros(0, np.float32)
+    if transcripts.ndim != 2:
         return None
-    low, high = heard.min(), heard.max()
-    shades = (255 * (heard[::-1] - low) / max(high - low, 1e-6)).astype(np.uint8)  # low tones at the bottom
+    low, high = transcripts.min(), transcripts.max()
+    shades = (255 * (transcripts[::-1] - low) / max(high - low, 1e-6)).astype(np.uint8)  # low tones at the bottom
     return keep_picture(Image.fromarray(shades.repeat(2, 0).repeat(2, 1)), folder)
 
 
@@ -85,14 +85,14 @@ class Rows:
     """What a DataLoader reads: (number, row). Rows to learn from have a number, on which their masks depend; rows that
     are only watched have None and are never masked."""
 
-    def __init__(self, rows: Sequence[Any], *, watched: bool = False) -> None:
-        self.rows, self.watched = rows, watched
+    def __init__(self, rows: Sequence[Any], *, eval_rows: bool = False) -> None:
+        self.rows, self.eval_rows = rows, eval_rows
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, number: int) -> tuple[int | None, Any]:
-        return None if self.watched else number, self.rows[number]
+        return None if self.eval_rows else number, self.rows[number]
 
 
 class Batcher:
@@ -101,15 +101,15 @@ class Batcher:
     `epoch()` is the epoch that is being read. Tokens are padded on the right, where a causal decoder never looks.
     """
 
-    def __init__(self, ear: Listener, seed: int, epoch: Callable[[], int]) -> None:
-        self.ear, self.seed, self.epoch = ear, seed, epoch
+    def __init__(self, backend: AudioBackend, seed: int, epoch: Callable[[], int]) -> None:
+        self.backend, self.seed, self.epoch = backend, seed, epoch
 
     def sounds(self, items: Sequence[tuple[int | None, Sound]]) -> dict[str, Any]:
         """The encoder's tensors."""
-        return self.ear.tensors([self._masked(number, sound) for number, sound in items])
+        return self.backend.tensors([self._masked(number, sound) for number, sound in items])
 
     def _masked(self, number: int | None, sound: Sound) -> Sound:
-        if number is None or not self.ear.maskable:
+        if number is None or not self.backend.maskable:
             return sound
         chance = np.random.default_rng((self.seed, self.epoch(), number))
         return sound._replace(features=masked(sound.features.astype(np.float32), sound.frames, chance))
@@ -119,9 +119,9 @@ class Batcher:
         import torch
 
         longest = max(len(row.input_ids) for row in rows)
-        pad = self.ear.pad
+        pad = self.backend.pad
         return {
-            self.ear.token_input: torch.tensor([r.input_ids + [pad] * (longest - len(r.input_ids)) for r in rows]),
+            self.backend.token_input: torch.tensor([r.input_ids + [pad] * (longest - len(r.input_ids)) for r in rows]),
             "labels": torch.tensor([r.labels + [IGNORED] * (longest - len(r.labels)) for r in rows]),
         }
 

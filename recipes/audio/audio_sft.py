@@ -12,7 +12,7 @@ from typing import Any
 
 from recipes.audio import audio_answers, audio_rows
 from recipes.audio.audio_rows import AudioRow
-from recipes.audio.backends import Listener, Samples, listener, note_window
+from recipes.audio.backends import AudioBackend, Samples, audio_backend, save_window
 from recipes.decode import sampling
 from recipes.models import loading
 from recipes.recipe.options import Data
@@ -25,19 +25,19 @@ from synth.example import Example
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
     work = training.prepare(run, recipe)
-    learned, watched = training.examples(work)
+    train_rows, eval_rows = training.examples(work)
     run.emit("phase", name="encoding")
-    recordings = [audio_rows.recording(example, work.dataset) for example in (*learned, *watched)]
-    ear = listener(work.loaded)
-    seconds = ear.window_seconds(recordings)
-    ear.fit(seconds)
-    encoded = encode(learned, recordings[: len(learned)], ear, recipe.data)
-    held = encode(watched, recordings[len(learned) :], ear, recipe.data) if watched else None
-    trainer = build_trainer(work, encoded, held)
+    recordings = [audio_rows.recording(example, work.dataset) for example in (*train_rows, *eval_rows)]
+    backend = audio_backend(work.loaded)
+    seconds = backend.window_seconds(recordings)
+    backend.fit(seconds)
+    encoded = encode(train_rows, recordings[: len(train_rows)], backend, recipe.data)
+    eval_encoded = encode(eval_rows, recordings[len(train_rows) :], backend, recipe.data) if eval_rows else None
+    trainer = build_trainer(work, encoded, eval_encoded)
     picture = audio_rows.show([row.sound for row in encoded[:1]], run.path)
     preflight.check(trainer, [row.tokens for row in encoded], picture=picture)
     result = training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
-    note_window(run.adapter, seconds)
+    save_window(run.adapter, seconds)
     return result
 
 
@@ -47,20 +47,22 @@ def generator(loaded: loading.Loaded, asked: Sequence[Example], work: training.W
     return audio_answers.audio_generator(loaded, work.dataset, 1.0, work.recipe.seed, room)
 
 
-def encode(examples: Sequence[Example], recordings: Sequence[Samples], ear: Listener, data: Data) -> list[AudioRow]:
+def encode(
+    examples: Sequence[Example], recordings: Sequence[Samples], backend: AudioBackend, data: Data
+) -> list[AudioRow]:
     """Sounds and tokens of the rows, in order."""
-    sounds = ear.hear(recordings)
-    tokens = audio_rows.encode(examples, sounds, ear, data)
+    sounds = backend.prepare(recordings)
+    tokens = audio_rows.encode(examples, sounds, backend, data)
     return [AudioRow(sound, row) for sound, row in zip(sounds, tokens, strict=True)]
 
 
-def build_trainer(work: training.Work, learned: list[AudioRow], held: list[AudioRow] | None) -> Any:
+def build_trainer(work: training.Work, train_rows: list[AudioRow], eval_encoded: list[AudioRow] | None) -> Any:
     """transformers' Trainer on encoded rows; `held` are the rows of the validation loss."""
     import torch
     from transformers import Trainer as Plain
     from transformers import TrainingArguments
 
-    sounds, tokens = [row.sound for row in learned], [row.tokens for row in learned]
+    sounds, tokens = [row.sound for row in train_rows], [row.tokens for row in train_rows]
     loading.short_attention(work.loaded.model, audio_rows.longest_attention(sounds, tokens))
 
     class Trainer(training.FastHead, training.RunTrainer, Plain):  # type: ignore[misc]
@@ -68,18 +70,20 @@ def build_trainer(work: training.Work, learned: list[AudioRow], held: list[Audio
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
             with torch.autocast(inputs["labels"].device.type, torch.bfloat16, enabled=self.args.bf16):
-                inputs = self.data_collator.ear.ready(inputs)
+                inputs = self.data_collator.backend.ready(inputs)
             loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
             return (loss, {}) if return_outputs else loss
 
     trainer = Trainer(
         model=work.loaded.model,
         args=training.training_args(TrainingArguments, work, label_names=["labels"]),
-        train_dataset=audio_rows.Rows(learned),
-        eval_dataset=audio_rows.Rows(held, watched=True) if held else None,
+        train_dataset=audio_rows.Rows(train_rows),
+        eval_dataset=audio_rows.Rows(eval_encoded, eval_rows=True) if eval_encoded else None,
         processing_class=work.loaded.tokenizer,
         work=work,
-        lengths=[row.sound.positions + len(row.tokens.input_ids) for row in learned],
+        lengths=[row.sound.positions + len(row.tokens.input_ids) for row in train_rows],
     )
-    trainer.data_collator = audio_rows.Collator(listener(work.loaded), work.recipe.seed, lambda: trainer.batches.epoch)
+    trainer.data_collator = audio_rows.Collator(
+        audio_backend(work.loaded), work.recipe.seed, lambda: trainer.batches.epoch
+    )
     return trainer

@@ -49,7 +49,7 @@ class Generated(NamedTuple):
     logits: Any
 
 
-class Listener(ABC):
+class AudioBackend(ABC):
     """What belongs to one class of speech models.
 
     `limit_sec` is the longest recording that it takes; `end` closes a transcript, any of `ends` stops an answer.
@@ -72,7 +72,7 @@ class Listener(ABC):
         """Listen to windows of `seconds` from now on, where the class has windows. Changes model and processor."""
 
     @abstractmethod
-    def hear(self, recordings: Sequence[Samples]) -> list[Sound]:
+    def prepare(self, recordings: Sequence[Samples]) -> list[Sound]:
         """Recordings of at most `limit_sec` as the model takes them, in order."""
 
     @abstractmethod
@@ -116,7 +116,7 @@ class Listener(ABC):
         return {name: t.to(device, dtype if t.is_floating_point() else None) for name, t in tensors.items()}
 
 
-class _EncoderDecoder(Listener):
+class _EncoderDecoder(AudioBackend):
     """Models whose decoder looks at the encoder's states."""
 
     head: tuple[int, ...]
@@ -147,8 +147,10 @@ class _EncoderDecoder(Listener):
         return Generated(out.sequences[:, len(self.head) :], out.logits)
 
     def pair_states(self, inputs: dict[str, Any]) -> Any:
-        heard = self.listen(inputs)
-        twice = type(heard)(**{name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in heard.items()})
+        transcripts = self.listen(inputs)
+        twice = type(transcripts)(
+            **{name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in transcripts.items()}
+        )
         decoded = self.network.model(
             encoder_outputs=twice, decoder_input_ids=inputs["decoder_input_ids"], use_cache=False
         )
@@ -185,7 +187,7 @@ class Whisper(_EncoderDecoder):
         extractor.n_samples, extractor.nb_max_frames = samples, samples // extractor.hop_length
         self.limit_sec = seconds
 
-    def hear(self, recordings: Sequence[Samples]) -> list[Sound]:
+    def prepare(self, recordings: Sequence[Samples]) -> list[Sound]:
         """Log-mel features, padded with silence to the window."""
         extractor = self.processor.feature_extractor
         found: list[Sound] = []
@@ -235,14 +237,16 @@ class Moonshine(_EncoderDecoder):
         self.ends = frozenset({self.end})
         self.head = (int(config.decoder_start_token_id),)
 
-    def hear(self, recordings: Sequence[Samples]) -> list[Sound]:
+    def prepare(self, recordings: Sequence[Samples]) -> list[Sound]:
         """Samples as 16-bit numbers, which is what recordings on disk have."""
         extractor = self.processor.feature_extractor
         found = []
         for samples in recordings:
-            heard = extractor(np.asarray(samples), sampling_rate=self.rate_hz, return_tensors="np").input_values[0]
-            heard = np.pad(heard, (0, max(0, self.SHORTEST_SAMPLES - len(heard))))
-            whole = np.clip(np.rint(heard * 32768.0), -32768, 32767).astype(np.int16)
+            transcripts = extractor(np.asarray(samples), sampling_rate=self.rate_hz, return_tensors="np").input_values[
+                0
+            ]
+            transcripts = np.pad(transcripts, (0, max(0, self.SHORTEST_SAMPLES - len(transcripts))))
+            whole = np.clip(np.rint(transcripts * 32768.0), -32768, 32767).astype(np.int16)
             found.append(Sound(whole, len(whole), len(whole) // self.STRIDE_SAMPLES, self.head))
         return found
 
@@ -276,7 +280,7 @@ class Moonshine(_EncoderDecoder):
         return type(alone[0])(last_hidden_state=padded, attention_mask=mask.int())
 
 
-class Qwen3Asr(Listener):
+class Qwen3Asr(AudioBackend):
     """A Qwen3 language model that finds audio features in the place of the audio tokens of its chat prompt.
 
     The prompt is the one of the processor's transcription request, the language given; the transcript is the answer.
@@ -294,7 +298,7 @@ class Qwen3Asr(Listener):
         self.ends = frozenset({self.end, *([ends] if isinstance(ends, int) else ends)})
         self.pad = int(config.pad_token_id)
 
-    def hear(self, recordings: Sequence[Samples]) -> list[Sound]:
+    def prepare(self, recordings: Sequence[Samples]) -> list[Sound]:
         """Log-mel features of whole seconds, and the prompt with an audio token for each feature that they become."""
         found = []
         for samples in recordings:
@@ -343,35 +347,35 @@ class Qwen3Asr(Listener):
         import torch
 
         body, ids = self.network.model, inputs["input_ids"]
-        heard = body.get_audio_features(inputs["input_features"], inputs["input_features_mask"], return_dict=True)
+        transcripts = body.get_audio_features(inputs["input_features"], inputs["input_features_mask"], return_dict=True)
         embedded = self.network.get_input_embeddings()(ids)
         places = (ids == self.network.config.audio_token_id)[..., None].expand_as(embedded)
-        twice = torch.cat([heard.pooler_output, heard.pooler_output]).to(embedded.dtype)
+        twice = torch.cat([transcripts.pooler_output, transcripts.pooler_output]).to(embedded.dtype)
         embedded = embedded.masked_scatter(places, twice)
         return body.language_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
 
 
-CLASSES: dict[str, type[Listener]] = {"whisper": Whisper, "moonshine": Moonshine, "qwen3_asr": Qwen3Asr}
+CLASSES: dict[str, type[AudioBackend]] = {"whisper": Whisper, "moonshine": Moonshine, "qwen3_asr": Qwen3Asr}
 
 
-def listener(loaded: Loaded) -> Listener:
+def audio_backend(loaded: Loaded) -> AudioBackend:
     """The listener of a loaded speech model."""
     return CLASSES[loaded.model.config.model_type](loaded)
 
 
-def note_window(adapter: Path, seconds: float) -> None:
+def save_window(adapter: Path, seconds: float) -> None:
     """Keep the window beside the adapter that was trained with it."""
     write_json(adapter / WINDOW_FILE, {"seconds": seconds})
 
 
-def noted_window(adapter: Path) -> float | None:
+def saved_window(adapter: Path) -> float | None:
     """The window that an adapter was trained with; None for one made elsewhere."""
     file = adapter / WINDOW_FILE
     return float(read_json(file)["seconds"]) if file.is_file() else None
 
 
-def listen_as_trained(loaded: Loaded, adapter: Path) -> None:
+def restore_window(loaded: Loaded, adapter: Path) -> None:
     """Give the model the window that its adapter was trained with, where that is known. In place."""
-    seconds = noted_window(adapter)
+    seconds = saved_window(adapter)
     if seconds is not None:
-        listener(loaded).fit(seconds)
+        audio_backend(loaded).fit(seconds)

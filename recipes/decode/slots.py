@@ -1,7 +1,7 @@
 """The memory of slot decoding: a key/value cache whose rows are slots, and attention that reads only what it needs.
 
-Used by `recipes.decode.decoder`, which decides which prompt takes which slot. Works through transformers' own interfaces for
-caches and attention.
+Used by `recipes.decode.decoder`, which decides which prompt takes which slot. Works through transformers' own
+interfaces for caches and attention.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def load_for_inference(
     if folder and base.modality == "audio":
         from recipes.audio import backends
 
-        backends.listen_as_trained(loaded, folder)
+        backends.restore_window(loaded, folder)
     return loaded
 
 

@@ -45,7 +45,7 @@ DISCARDED = "run.discarded"  # code of the end of a run that was stopped without
 
 
 class TrainResult(NamedTuple):
-    """What a training did. `seconds` and `tokens` are sums over all its sittings; `final_loss` is the last logged."""
+    """What a training did. `seconds` and `tokens` are sums over all its sessions; `final_loss` is the last logged."""
 
     steps: int
     seconds: float
@@ -118,7 +118,7 @@ class Run(JobDir):
         """Forget everything that was learned so far."""
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
 
-    def obstacle(self) -> str:
+    def resume_blocker(self) -> str:
         """Why a run that ended early cannot go on, in one sentence; empty when nothing is seen in its way.
 
         Compares choices, data and libraries with the newest checkpoint; the base's weights are compared on loading.

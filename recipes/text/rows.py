@@ -37,7 +37,7 @@ def target_text(example: Example, kind: str) -> str:
     return f"{rationale}\nAnswer: {example.answer}"
 
 
-def as_taught(example: Example, kind: str) -> Example:
+def with_training_target(example: Example, kind: str) -> Example:
     """The row with `target_text` as its target. Raises DataError where the row lacks it."""
     return example.model_copy(update={"target": target_text(example, kind)})
 

@@ -2,7 +2,8 @@
 
 The reference is the adapter that training starts from: its log-probabilities of all pairs are computed once, before
 the first step. Where the dataset has no `rejected` answers, pairs are mined from the model's own wrong answers
-(`recipes.train.preference`) and kept in `pairs/` of the run. See `recipes.train.training` for what all train modules share.
+(`recipes.train.preference`) and kept in `pairs/` of the run. See `recipes.train.training` for what all train
+modules share.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     pairs = preference.pair_dataset(run, recipe, lambda prompts: generator(run, recipe, prompts))
     work = training.prepare(run, recipe)
     run.emit("phase", name="encoding")
-    learned, watched = preference.select(pairs, recipe)
-    encoded, held = encode(learned, work), encode(watched, work)
-    trainer = build_trainer(work, encoded, held)
+    train_rows, eval_rows = preference.select(pairs, recipe)
+    encoded, eval_encoded = encode(train_rows, work), encode(eval_rows, work)
+    trainer = build_trainer(work, encoded, eval_encoded)
     preflight.check(trainer, [row for pair in encoded for row in pair.as_tuning()])
 
     def answering(loaded: loading.Loaded, asked: Sequence[Example]) -> sampling.Generate:
@@ -57,11 +58,11 @@ def encode(examples: Sequence[Example], work: training.Work) -> list[PairRow]:
     return pair_rows(chosen, rejected, tokenizer)
 
 
-def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRow]) -> Any:
+def build_trainer(work: training.Work, train_rows: list[PairRow], eval_encoded: list[PairRow]) -> Any:
     """TRL's trainer on tokenised pairs; `held` are the pairs of the validation loss."""
     from trl import DPOConfig, DPOTrainer
 
-    lengths = [pair.longest for pair in learned]
+    lengths = [pair.longest for pair in train_rows]
     loading.short_attention(work.loaded.model, max(lengths))
 
     class Trainer(training.RunTrainer, DPOTrainer):  # type: ignore[misc]
@@ -71,8 +72,8 @@ def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRo
     return Trainer(
         model=work.loaded.model,
         args=training.training_args(DPOConfig, work, **trl_options(work.recipe.dpo)),
-        train_dataset=as_dataset(learned),
-        eval_dataset=as_dataset(held) if held else None,
+        train_dataset=as_dataset(train_rows),
+        eval_dataset=as_dataset(eval_encoded) if eval_encoded else None,
         processing_class=work.loaded.tokenizer,
         work=work,
         lengths=lengths,

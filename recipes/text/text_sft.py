@@ -23,13 +23,13 @@ CHECKED_ROWS = 64  # rows on which the chat template is tried
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
     work = training.prepare(run, recipe)
-    learned, watched = training.examples(work)
+    train_rows, eval_rows = training.examples(work)
     run.emit("phase", name="encoding")
     tokenizer = work.loaded.tokenizer
-    encoded = rows.encode(learned, tokenizer, recipe.data)
-    held = rows.encode(watched, tokenizer, recipe.data) if watched else None
-    chats = ((rows.chat_messages(e), e.target) for e in learned[:CHECKED_ROWS])
-    trainer = build_trainer(work, encoded, held)
+    encoded = rows.encode(train_rows, tokenizer, recipe.data)
+    eval_encoded = rows.encode(eval_rows, tokenizer, recipe.data) if eval_rows else None
+    chats = ((rows.chat_messages(e), e.target) for e in train_rows[:CHECKED_ROWS])
+    trainer = build_trainer(work, encoded, eval_encoded)
     preflight.check(trainer, encoded, problems=preflight.check_template(tokenizer, chats))
     return training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
 
@@ -40,12 +40,14 @@ def generator(loaded: loading.Loaded, asked: Sequence[Example], work: training.W
     return sampling.text_generator(loaded, 1.0, room, work.recipe.seed)
 
 
-def build_trainer(work: training.Work, learned: list[rows.TokenRow], held: list[rows.TokenRow] | None) -> Any:
+def build_trainer(
+    work: training.Work, train_rows: list[rows.TokenRow], eval_encoded: list[rows.TokenRow] | None
+) -> Any:
     """TRL's trainer on tokenised rows; `held` are the rows of the validation loss."""
     from trl import SFTConfig, SFTTrainer
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-    lengths = [len(row.input_ids) for row in learned]
+    lengths = [len(row.input_ids) for row in train_rows]
     loading.short_attention(work.loaded.model, max(lengths))
 
     class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
@@ -56,8 +58,8 @@ def build_trainer(work: training.Work, learned: list[rows.TokenRow], held: list[
         args=training.training_args(
             SFTConfig, work, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
         ),
-        train_dataset=as_dataset(learned),
-        eval_dataset=as_dataset(held) if held else None,
+        train_dataset=as_dataset(train_rows),
+        eval_dataset=as_dataset(eval_encoded) if eval_encoded else None,
         data_collator=DataCollatorForLanguageModeling(pad_token_id=work.loaded.tokenizer.pad_token_id),
         processing_class=work.loaded.tokenizer,
         work=work,

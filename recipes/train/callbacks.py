@@ -37,7 +37,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self.trainer = trainer
         self.samples: Samples | None = None
         self.stopped = False
-        self._begin = (0.0, 0, 0)  # time, step and tokens when this sitting began
+        self._begin = (0.0, 0, 0)  # time, step and tokens when this session began
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._begin = (time.monotonic(), state.global_step, self.trainer.tokens)

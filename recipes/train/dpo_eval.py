@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from recipes.run.directory import Run
-from recipes.text.rows import as_taught
+from recipes.text.rows import with_training_target
 from recipes.train import preference, samples
 from synth.example import Example
 
@@ -57,7 +57,7 @@ def change(before: list[int], after: list[int]) -> Change:
 @contextlib.contextmanager
 def measured(work: Work, generator: samples.Generator) -> Iterator[None]:
     """Look before the block, unless it continues a training that was looked at, and after it, unless it was stopped."""
-    rows = watched(work)
+    rows = eval_rows(work)
     if rows and work.checkpoint is None and not work.run.stop_requested():
         _look(work, generator, rows, "before")
     yield
@@ -65,7 +65,7 @@ def measured(work: Work, generator: samples.Generator) -> Iterator[None]:
         _look(work, generator, rows, "after")
 
 
-def watched(work: Work) -> list[Example]:
+def eval_rows(work: Work) -> list[Example]:
     """The rows of the validation split that a rule can check."""
     data = work.recipe.data
     found = islice(work.dataset.examples(data.val_split), data.max_val_examples) if data.val_split else ()
@@ -85,7 +85,7 @@ def _look(work: Work, generator: samples.Generator, rows: list[Example], when: s
     run = work.run
     run.emit("phase", name="checking")
     try:
-        rows = [as_taught(row, work.recipe.data.target) for row in rows]
+        rows = [with_training_target(row, work.recipe.data.target) for row in rows]
         found = samples.answers(work, generator, rows)
         right = [int(preference.is_right(row, given[0])) for row, given in zip(rows, found, strict=True)]
     except Exception as error:  # the training is worth more

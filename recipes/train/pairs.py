@@ -1,7 +1,7 @@
 """Preference pairs as tokens, and as TRL's DPOTrainer takes them: both answers up to the first line that differs.
 
-For text and vision; a speech model reads two transcripts of one recording (`recipes.audio.audio_dpo`). Which answers become
-a pair is decided in `recipes.train.preference`.
+For text and vision; a speech model reads two transcripts of one recording (`recipes.audio.audio_dpo`). Which
+answers become a pair is decided in `recipes.train.preference`.
 """
 
 from __future__ import annotations

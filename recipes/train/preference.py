@@ -1,9 +1,9 @@
 """Preference pairs from a verifier: a model's own wrong answers against right ones.
 
-The tuned model answers training prompts, greedily and sampled; `synth.scoring.verify` says which answers are right. A wrong
-answer that can still be parsed becomes `rejected`; `chosen` is the right answer nearest to it, the model's own or the
-row's target. Pairs are ordinary dataset rows with a `rejected` field. Works for every modality through a `Generate`
-callable; it does not load models and does not train.
+The tuned model answers training prompts, greedily and sampled; `synth.scoring.verify` says which answers are right.
+A wrong answer that can still be parsed becomes `rejected`; `chosen` is the right answer nearest to it, the model's
+own or the row's target. Pairs are ordinary dataset rows with a `rejected` field. Works for every modality through a
+`Generate` callable; it does not load models and does not train.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from recipes.decode.sampling import Answer, Generate
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run
-from recipes.text.rows import as_taught
+from recipes.text.rows import with_training_target
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RunError
 from synth.example import Example, Message, Part, TextPart, media_parts
@@ -52,8 +52,8 @@ class Pairs(NamedTuple):
 class Selected(NamedTuple):
     """Rows with a rejected answer: those to learn from, and those of the validation loss."""
 
-    learned: list[Example]
-    watched: list[Example]
+    train_rows: list[Example]
+    eval_rows: list[Example]
 
 
 Judge = Callable[[Example, str], Verdict | None]
@@ -150,7 +150,7 @@ def pair_dataset(run: Run, recipe: Recipe, generator: Callable[[Sequence[Example
     """The run's dataset itself when it has rejected answers, else pairs mined once for this run, in its `pairs/`.
 
     `generator(prompts)` loads the model that answers. Raises DataError without a usable pair, RunError when the pairs
-    of an earlier sitting were changed.
+    of an earlier session were changed.
     """
     dataset, split = run.dataset(), recipe.data.train_split
     if any(example.rejected is not None for example in islice(dataset.examples(split), LOOKED_AT)):
@@ -180,13 +180,13 @@ def select(pairs: DatasetDir, recipe: Recipe) -> Selected:
     Raises DataError when there is nothing to learn.
     """
     data = recipe.data
-    learned = in_turns(e for e in pairs.examples(data.train_split) if e.rejected is not None)[: recipe.dpo.max_pairs]
-    if not learned:
+    train_rows = in_turns(e for e in pairs.examples(data.train_split) if e.rejected is not None)[: recipe.dpo.max_pairs]
+    if not train_rows:
         raise DataError(f"No row of {pairs.name} has a rejected answer.", "Check data.train_split.", "data.no_pairs")
     if not (data.val_split and recipe.eval_steps):
-        return Selected(learned, [])
-    watched = (e for e in pairs.examples(data.val_split) if e.rejected is not None)
-    return Selected(learned, list(islice(watched, data.max_val_examples)))
+        return Selected(train_rows, [])
+    eval_rows = (e for e in pairs.examples(data.val_split) if e.rejected is not None)
+    return Selected(train_rows, list(islice(eval_rows, data.max_val_examples)))
 
 
 def prompts_to_mine(dataset: DatasetDir, recipe: Recipe) -> list[Example]:
@@ -196,10 +196,10 @@ def prompts_to_mine(dataset: DatasetDir, recipe: Recipe) -> list[Example]:
     rows that validation watches stay out, or it could not tell what the tuning does.
     """
     data = recipe.data
-    watched = data.max_val_examples if data.val_split == "val" else 0
-    spare = [] if data.train_split == "val" else islice(dataset.examples("val"), watched, None)
+    eval_rows = data.max_val_examples if data.val_split == "val" else 0
+    spare = [] if data.train_split == "val" else islice(dataset.examples("val"), eval_rows, None)
     found = [*in_turns(spare), *in_turns(dataset.examples(data.train_split))]
-    return [as_taught(example, data.target) for example in found[:PROMPTS_TRIED]]
+    return [with_training_target(example, data.target) for example in found[:PROMPTS_TRIED]]
 
 
 def in_turns(examples: Iterable[Example]) -> list[Example]:
@@ -222,7 +222,7 @@ def mine_pairs(
     """Answer prompts, `samples` times each (the first greedily), until there are `max_pairs` pairs.
 
     With `max_pairs`, prompts that are answered wrong greedily come first: use is greedy, and a prompt that is answered
-    right already has nothing to mend. The row's target is a right answer too. A prompt gives at most one pair.
+    right already has nothing to fix. The row's target is a right answer too. A prompt gives at most one pair.
     Reasons for none: every answer right; no wrong answer could be parsed.
     """
     if max_pairs is not None:

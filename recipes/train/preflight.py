@@ -1,10 +1,11 @@
 """Before training: two real optimiser steps on the longest batch, and a look at what the loss will see.
 
-`probe` takes the steps and puts everything back bit for bit (weights, gradients, random state): it finds peak memory,
-projected time, adapter tensors that would not learn and frozen ones that would. `check_rows` and `check_template` find
-rows that max_length would cut, empty labels and chat templates whose prompt is not a prefix. `preflight` joins them
-in a `PreflightReport`, saved as preflight.json; `check` does it for a `recipes.train.training.RunTrainer`. Modalities come
-in through `Subject`, `TokenRow` and extra problems; this module loads no model.
+`probe` takes the steps and puts everything back bit for bit (weights, gradients, random state): it finds peak
+memory, projected time, adapter tensors that would not learn and frozen ones that would. `check_rows` and
+`check_template` find rows that max_length would cut, empty labels and chat templates whose prompt is not a prefix.
+`preflight` joins them in a `PreflightReport`, saved as preflight.json; `check` does it for a
+`recipes.train.training.RunTrainer`. Modalities come in through `Subject`, `TokenRow` and extra problems; this
+module loads no model.
 """
 
 from __future__ import annotations

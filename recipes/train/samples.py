@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipes.decode.sampling import Answer, Generate
 from recipes.models.loading import Loaded
-from recipes.text.rows import as_taught
+from recipes.text.rows import with_training_target
 from recipes.train.preference import judge
 from recipes.train.repeatable import in_eval_mode, untouched_randomness
 from synth.errors import DataError
@@ -48,13 +48,13 @@ class Samples:
         """Answer the rows with the model as it is after `step`, and tell it."""
         try:
             found = answers(self._work, self._generator, self.rows)
-            told = [told_of(row, given[0]) for row, given in zip(self.rows, found, strict=True)]
+            reporter = [report_of(row, given[0]) for row, given in zip(self.rows, found, strict=True)]
         except Exception as error:  # whatever goes wrong here, the training is worth more
             logging.exception("answers could not be shown")
             self._failed = True
             self._work.run.emit("warning", sentence=f"Answers during training are not shown: {error}")
             return
-        self._work.run.emit("samples", step=step, rows=told)
+        self._work.run.emit("samples", step=step, rows=reporter)
 
     @property
     def rows(self) -> list[Example]:
@@ -66,7 +66,7 @@ class Samples:
             if not found:
                 raise DataError("There are no validation rows.", "Set data.val_split, or sample_steps to 0.")
             chosen = found[:: max(1, len(found) // wanted)][:wanted]
-            self._rows = [as_taught(e, data.target) for e in chosen]
+            self._rows = [with_training_target(e, data.target) for e in chosen]
         return self._rows
 
 
@@ -80,7 +80,7 @@ def answers(work: Work, generator: Generator, rows: Sequence[Example]) -> list[l
         return generator(work.loaded._replace(model=model), rows)(rows, 1)
 
 
-def told_of(row: Example, answer: Answer) -> JsonDict:
+def report_of(row: Example, answer: Answer) -> JsonDict:
     """One row of a `samples` event; `right` is None where no rule can tell."""
     return {
         "id": row.id,

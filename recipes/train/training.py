@@ -67,13 +67,13 @@ def prepare(run: Run, recipe: Recipe) -> Work:
 def examples(work: Work) -> tuple[list[Example], list[Example]]:
     """Rows to learn from, replay mixed in, and rows of the validation loss (none unless the recipe asks for it)."""
     data, seed = work.recipe.data, work.recipe.seed
-    learned = list(islice(work.dataset.examples(data.train_split), data.max_examples))
+    train_rows = list(islice(work.dataset.examples(data.train_split), data.max_examples))
     if data.replay_fraction:
-        count = replay.replay_count(len(learned), data.replay_fraction)
-        learned = replay.mix(learned, replay.base_rows(work.loaded.info.ref, count, seed), seed)
+        count = replay.replay_count(len(train_rows), data.replay_fraction)
+        train_rows = replay.mix(train_rows, replay.base_rows(work.loaded.info.ref, count, seed), seed)
     if not (data.val_split and work.recipe.eval_steps):
-        return learned, []
-    return learned, list(islice(work.dataset.examples(data.val_split), data.max_val_examples))
+        return train_rows, []
+    return train_rows, list(islice(work.dataset.examples(data.val_split), data.max_val_examples))
 
 
 def training_args(config: Any, work: Work, **more: Any) -> Any:
@@ -134,14 +134,14 @@ class RunTrainer:
         super().__init__(*args, **kwargs)
         for name, parameter in self.trainable().items():
             parameter.data = exact[name]
-        self.told = RunCallback(work.run, self)
+        self.reporter = RunCallback(work.run, self)
         self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
         self.add_callback(_Restore(self))  # type: ignore[attr-defined]
-        self.add_callback(self.told)  # type: ignore[attr-defined]
+        self.add_callback(self.reporter)  # type: ignore[attr-defined]
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, all sittings together."""
+        """Seconds of training so far, all sessions together."""
         return self._seconds_before + time.monotonic() - self._begun
 
     def trainable(self) -> dict[str, Any]:
@@ -290,7 +290,7 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
     """
     work: Work = trainer.work
     run, found = work.run, work.checkpoint
-    trainer.told.samples = samples.Samples(work, generator) if generator else None
+    trainer.reporter.samples = samples.Samples(work, generator) if generator else None
     if run.stop_requested():
         raise Stopped(found.step if found else 0)
     probe = report.probe if (report := preflight.read_report(run.path)) else None
@@ -302,7 +302,7 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
         trainer.reopen(found.path)
     else:
         trainer.train(resume_from_checkpoint=str(found.path) if found else None)
-    if trainer.told.stopped:
+    if trainer.reporter.stopped:
         raise Stopped(trainer.state.global_step)
     run.emit("phase", name="saving")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -347,10 +347,10 @@ class FastHead:
 
         labels = inputs.pop("labels")[:, 1:]
         network = model.get_base_model()
-        learned = labels != IGNORED
-        count = learned.sum() if num_items_in_batch is None else num_items_in_batch
+        targets = labels != IGNORED
+        count = targets.sum() if num_items_in_batch is None else num_items_in_batch
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=self.args.bf16):  # type: ignore[attr-defined]
-            hidden = network.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1][learned]
+            hidden = network.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1][targets]
             logits = network.get_output_embeddings()(hidden)
-        losses = torch.nn.functional.cross_entropy(logits.float(), labels[learned], reduction="sum")
+        losses = torch.nn.functional.cross_entropy(logits.float(), labels[targets], reduction="sum")
         return losses / count

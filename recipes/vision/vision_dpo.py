@@ -1,8 +1,9 @@
-"""Preference tuning of a vision model, as QLoRA through TRL's DPOTrainer, on top of an adapter from supervised tuning.
+"""Preference tuning of a vision model, as QLoRA through TRL's DPOTrainer, on top of an adapter from supervised
+tuning.
 
-As `recipes.text.text_dpo`, with pictures: the reference is the adapter that training starts from, its log-probabilities are
-computed once; pairs are the model's own wrong answers to the pictures (`recipes.train.preference`). See `recipes.train.training`
-for what all train modules share.
+As `recipes.text.text_dpo`, with pictures: the reference is the adapter that training starts from, its
+log-probabilities are computed once; pairs are the model's own wrong answers to the pictures
+(`recipes.train.preference`). See `recipes.train.training` for what all train modules share.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     pairs = preference.pair_dataset(run, recipe, lambda prompts: generator(run, recipe, prompts))
     work = training.prepare(run, recipe)
     run.emit("phase", name="encoding")
-    learned, watched = preference.select(pairs, recipe)
-    encoded, held = encode(learned, work, pairs), encode(watched, work, pairs)
-    trainer = build_trainer(work, encoded, held)
+    train_rows, eval_rows = preference.select(pairs, recipe)
+    encoded, eval_encoded = encode(train_rows, work, pairs), encode(eval_rows, work, pairs)
+    trainer = build_trainer(work, encoded, eval_encoded)
     answers = [VisionRow(row, pair.pictures) for pair in encoded for row in pair.as_tuning()]
     vision_sft.check(
-        trainer, answers, [(vision_rows.chat(e.prompt), e.target) for e in learned[: vision_sft.CHECKED_ROWS]]
+        trainer, answers, [(vision_rows.chat(e.prompt), e.target) for e in train_rows[: vision_sft.CHECKED_ROWS]]
     )
 
     def answering(loaded: loading.Loaded, asked: Sequence[Example]) -> sampling.Generate:
@@ -60,11 +61,11 @@ def encode(examples: Sequence[Example], work: training.Work, dataset: DatasetDir
     return [pair._replace(pictures=row.pictures) for pair, row in zip(pairs, sides[0], strict=True)]
 
 
-def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRow]) -> Any:
+def build_trainer(work: training.Work, train_rows: list[PairRow], eval_encoded: list[PairRow]) -> Any:
     """TRL's trainer on tokenised pairs; `held` are the pairs of the validation loss."""
     from trl import DPOConfig, DPOTrainer
 
-    lengths = [pair.longest for pair in learned]
+    lengths = [pair.longest for pair in train_rows]
     loading.short_attention(work.loaded.model, vision_rows.longest_attention(lengths, work.loaded.model))
 
     class Trainer(training.RunTrainer, DPOTrainer):  # type: ignore[misc]
@@ -74,8 +75,8 @@ def build_trainer(work: training.Work, learned: list[PairRow], held: list[PairRo
     return Trainer(
         model=work.loaded.model,
         args=training.training_args(DPOConfig, work, remove_unused_columns=False, **trl_options(work.recipe.dpo)),
-        train_dataset=as_dataset(learned),
-        eval_dataset=as_dataset(held) if held else None,
+        train_dataset=as_dataset(train_rows),
+        eval_dataset=as_dataset(eval_encoded) if eval_encoded else None,
         data_collator=vision_rows.PairCollator(work.loaded.processor),
         processing_class=work.loaded.tokenizer,
         work=work,

@@ -25,13 +25,13 @@ CHECKED_ROWS = 64  # rows on which the chat template is tried
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
     work = training.prepare(run, recipe)
-    learned, watched = training.examples(work)
+    train_rows, eval_rows = training.examples(work)
     run.emit("phase", name="encoding")
     processor = work.loaded.processor
-    encoded = vision_rows.encode(learned, processor, recipe.data, work.dataset)
-    held = vision_rows.encode(watched, processor, recipe.data, work.dataset) if watched else None
-    trainer = build_trainer(work, encoded, held)
-    check(trainer, encoded, [(vision_rows.chat(e.prompt), e.target) for e in learned[:CHECKED_ROWS]])
+    encoded = vision_rows.encode(train_rows, processor, recipe.data, work.dataset)
+    eval_encoded = vision_rows.encode(eval_rows, processor, recipe.data, work.dataset) if eval_rows else None
+    trainer = build_trainer(work, encoded, eval_encoded)
+    check(trainer, encoded, [(vision_rows.chat(e.prompt), e.target) for e in train_rows[:CHECKED_ROWS]])
     return training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
 
 
@@ -54,11 +54,11 @@ def check(trainer: Any, encoded: list[VisionRow], chats: list[tuple[list[dict[st
     preflight.check(trainer, [row.tokens for row in encoded], problems=faults, picture=picture, decode=decode)
 
 
-def build_trainer(work: training.Work, learned: list[VisionRow], held: list[VisionRow] | None) -> Any:
+def build_trainer(work: training.Work, train_rows: list[VisionRow], eval_encoded: list[VisionRow] | None) -> Any:
     """TRL's trainer on tokenised rows; `held` are the rows of the validation loss."""
     from trl import SFTConfig, SFTTrainer
 
-    lengths = [len(row.tokens.input_ids) for row in learned]
+    lengths = [len(row.tokens.input_ids) for row in train_rows]
     loading.short_attention(work.loaded.model, vision_rows.longest_attention(lengths, work.loaded.model))
 
     class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
@@ -69,8 +69,8 @@ def build_trainer(work: training.Work, learned: list[VisionRow], held: list[Visi
         args=training.training_args(
             SFTConfig, work, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
         ),
-        train_dataset=as_dataset(learned),
-        eval_dataset=as_dataset(held) if held else None,
+        train_dataset=as_dataset(train_rows),
+        eval_dataset=as_dataset(eval_encoded) if eval_encoded else None,
         data_collator=vision_rows.Collator(work.loaded.processor),
         processing_class=work.loaded.tokenizer,
         work=work,

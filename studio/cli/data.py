@@ -131,7 +131,7 @@ def curate(
 ) -> None:
     """Say which rows rules would drop and why; with --as, make the dataset without them."""
     from studio.cli.terminal import ProgressLine
-    from synth.curation.curate import Rules, curate_dataset, foresee
+    from synth.curation.curate import Rules, curate_dataset, preview_curation
     from synth.dataset import open_dataset
     from synth.strict import validated
 
@@ -140,7 +140,7 @@ def curate(
     if name:
         describe_dataset(curate_dataset(found, name, workspace_of(workspace), chosen, ProgressLine()), as_json)
         return
-    seen = foresee(found, chosen, rows, ProgressLine())
+    seen = preview_curation(found, chosen, rows, ProgressLine())
     if as_json:
         print_json({"dataset": found.name, "kept": seen.kept, "dropped": seen.dropped})
         return

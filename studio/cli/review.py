@@ -62,7 +62,7 @@ def edit(
     answer: Annotated[str | None, typer.Option(help="New short gold answer")] = None,
     rationale: Annotated[str | None, typer.Option(help="New working")] = None,
     target: Annotated[str | None, typer.Option(help="New target; left out, it follows the other texts")] = None,
-    insist: Annotated[bool, typer.Option("--insist", help="Keep it although the checks speak against it")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Keep it although the checks speak against it")] = False,
     by: ByOption = "",
     reason: ReasonOption = "",
     workspace: WorkspaceOption = None,
@@ -73,10 +73,10 @@ def edit(
     given = {"question": question, "answer": answer, "rationale": rationale, "target": target}
     values = {field: text for field, text in given.items() if text is not None}
     found = _dataset(dataset, workspace)
-    made = record(found, row, "edit", by or default_reviewer(), reason, values, insist)
+    made = record(found, row, "edit", by or default_reviewer(), reason, values, force)
     print(f"{made.row[:12]}: edited {', '.join(made.changes)}, by {made.by}")
     for doubt in made.doubts:
-        print(f"  insisted although: {doubt}")
+        print(f"  saved although: {doubt}")
 
 
 @review_app.command(name="list")

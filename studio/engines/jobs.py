@@ -66,7 +66,7 @@ def resume_training(run: Run) -> None:
         raise RunError(f"{run.id} is {status}.", "Stop it first, or wait.")
     if status == "done":
         raise RunError(f"{run.id} is complete; there is nothing to resume.", "Start a new run, or clone this one.")
-    if why := run.obstacle():
+    if why := run.resume_blocker():
         raise RunError(why, "Put it back as it was, or clone this run and start anew.", "run.changed")
     (run.path / QUEUED).touch()
     _spawn(["recipes", str(run.path), "--resume"], run.path)
@@ -155,7 +155,7 @@ def follow(job: JobDir, on_event: Callable[[JsonDict], None], since: int = 0) ->
     if ended is None:
         raise RunError(
             f"The worker of {job.id} was lost: killed, possibly out of memory.",
-            f"Its last words are in {job.path / LOG}; resume it with `smolstudio runs resume {job.id}`.",
+            f"See the log at {job.path / LOG}; resume it with `smolstudio runs resume {job.id}`.",
             "run.lost",
         )
     return ended

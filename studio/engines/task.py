@@ -1,6 +1,8 @@
-"""The worker of a task: `python -m studio.engines.task TASK_DIR`. Generation, import, cleaning and comparison away from the UI.
+"""The worker of a task: `python -m studio.engines.task TASK_DIR`. Generation, import, cleaning and comparison away
+from the UI.
 
-Its progress goes to the task's events, its end to exit.json; a failure is one sentence there, its traceback in the log.
+Its progress goes to the task's events, its end to exit.json; a failure is one sentence there, its traceback in the
+log.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
 
 def _curate(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
     """Make the curated dataset; without a name, only say what would be dropped."""
-    from synth.curation.curate import Rules, curate_dataset, foresee
+    from synth.curation.curate import Rules, curate_dataset, preview_curation
     from synth.dataset import open_dataset
 
     source = open_dataset(arguments["dataset"], workspace.datasets)
@@ -81,7 +83,7 @@ def _curate(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
     if arguments["name"]:
         made = curate_dataset(source, arguments["name"], workspace, rules, say, job.stop_requested)
         return {"dataset": made.name}
-    seen = foresee(source, rules, on_progress=say, stop=job.stop_requested)
+    seen = preview_curation(source, rules, on_progress=say, stop=job.stop_requested)
     samples = {reason: [row.model_dump(mode="json") for row in rows] for reason, rows in seen.samples.items()}
     return {**arguments, "kept": seen.kept, "dropped": seen.dropped, "samples": samples}
 

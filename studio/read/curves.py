@@ -91,7 +91,7 @@ def _frame(run: Run) -> pd.DataFrame:
 
 @functools.lru_cache(maxsize=64)
 def _figures(path: Path, inode: int, size: int) -> pd.DataFrame:
-    """Every figure by step; of the last sitting where a step was done twice."""
+    """Every figure by step; of the last session where a step was done twice."""
     import pandas as pd
 
     rows: dict[int, JsonDict] = {}
@@ -122,7 +122,7 @@ def last_figures(run: Run) -> list[tuple[str, str]]:
 
 
 def phases(run: Run, now: float | None = None) -> list[Phase]:
-    """The phases of the last sitting, in order; with `now` (s since the epoch) the last one goes on."""
+    """The phases of the last session, in order; with `now` (s since the epoch) the last one goes on."""
     told = events(run)
     begun = [(event["name"], event["at"]) for event in told if event["kind"] == "phase"]
     first = max((place for place, (name, _) in enumerate(begun) if name == FIRST_PHASE), default=0)

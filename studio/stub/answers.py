@@ -179,7 +179,7 @@ class AnswerBook:
 def _read_answers(path: Path) -> Iterator[tuple[tuple[str, tuple[str, ...]], str]]:
     for line, row, fault in read_jsonl(path):
         if row is None:
-            raise DataError(f"{path}, line {line}: {fault}.", "Mend or remove the line.")
+            raise DataError(f"{path}, line {line}: {fault}.", "Fix or remove the line.")
         prompt, answer = row.get("prompt"), row.get("answer")
         media: tuple[str, ...] = tuple(row.get("media", ()))
         if isinstance(prompt, list):  # a dataset row

@@ -325,13 +325,13 @@ def _bind(host: str, port: int) -> socket.socket:
     import socket
 
     try:
-        listener = socket.create_server((host, port), backlog=512)
+        audio_backend = socket.create_server((host, port), backlog=512)
     except OSError as error:
         remedy = "Choose another port, or stop the program that uses it."
         raise EndpointError(f"Cannot listen on {host}:{port}: {error.strerror or error}.", remedy) from error
     # Accepted connections inherit it. Without it, header and body wait 40 ms for each other on a kept connection.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
+    audio_backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return audio_backend
 
 
 def run(host: str = "127.0.0.1", port: int = 8399, settings: StubSettings | None = None) -> None:

@@ -95,7 +95,7 @@ def counts_line(dataset: DatasetDir, reviews: Reviews) -> str:
 def summary(dataset: DatasetDir, reviews: Reviews) -> None:
     """What of the trail cannot be read, and the way to the reviewed dataset."""
     for fault in reviews.faults:
-        ui.show_error(f"A decision cannot be read: {fault}.", f"Mend or delete that line in {dataset.path / REVIEWS}.")
+        ui.show_error(f"A decision cannot be read: {fault}.", f"Fix or delete that line in {dataset.path / REVIEWS}.")
     if not any(reviews.counts().values()):
         return
     with st.expander("Make reviewed dataset", icon=":material/verified:"):
@@ -238,7 +238,7 @@ def _edit(shown: Shown) -> None:
             st.session_state.setdefault(widget, draft.get(field, text))
             st.text_area(field.capitalize(), key=widget, height=HEIGHTS[field])
         st.text_input("Why", key=f"{PREFIX}why.{key}", placeholder="optional")
-        st.checkbox("Save it even if a check speaks against it", key=f"{PREFIX}insist.{key}")
+        st.checkbox("Save it even if a check speaks against it", key=f"{PREFIX}force.{key}")
         st.form_submit_button("Save the edit", icon=":material/save:", on_click=partial(_record, shown, "edit"))
         st.caption("An untouched target follows when it is made of the rationale and the answer.")
 
@@ -258,7 +258,7 @@ def _record(shown: Shown, action: Action) -> None:
             str(state.get(PREFIX + "by") or ""),
             str(state.get(f"{PREFIX}{reason}.{key}") or "") if reason else "",
             edited,
-            bool(state.get(f"{PREFIX}insist.{key}")),
+            bool(state.get(f"{PREFIX}force.{key}")),
             shown.seen,
         )
     except UserError as error:
@@ -276,7 +276,7 @@ def _failure() -> None:
     """Why the last click was not recorded."""
     code, message, remedy = st.session_state.pop(PREFIX + "failure", ("", "", ""))
     if code == "review.doubt":
-        advice = "Mend it, or tick “Save it even if a check speaks against it” and save again."
+        advice = "Fix it, or tick “Save it even if a check speaks against it” and save again."
         st.warning(f"{ui.inert(message)}\n\n{advice}", icon=":material/warning:")
     elif message:
         ui.show_error(message, remedy)

@@ -25,7 +25,7 @@ def show_preflight(run: Run) -> None:
         _wait(run)
     else:
         ended = run.exit()
-        ui.show_error(ended.sentence if ended else "The preflight was lost.", "Mend it, and try again.")
+        ui.show_error(ended.sentence if ended else "The preflight was lost.", "Fix it, and try again.")
 
 
 @st.fragment(run_every=1.0)

@@ -93,7 +93,7 @@ def _buttons(run: Run, status: Status) -> None:
 def _obstacle(path: str, ended_at: float) -> str:
     from pathlib import Path
 
-    return Run(Path(path)).obstacle()
+    return Run(Path(path)).resume_blocker()
 
 
 def _resume(run: Run, place: st.delta_generator.DeltaGenerator) -> None:

@@ -111,7 +111,7 @@ class _Chatter:
     def __init__(self) -> None:
         self._voices: list[Samples] = []
 
-    def hear(self, samples: Samples) -> None:
+    def prepare(self, samples: Samples) -> None:
         self._voices = [*self._voices[-5:], samples]
 
     def mixed(self, otherwise: Samples) -> Samples:
@@ -188,7 +188,7 @@ def _record(voice: Voice, spec: Spec, utterance: Utterance, held_out: bool, rng:
     )
     clean = voice(utterance.spoken, speaker)
     babble = chatter.mixed(otherwise=clean)
-    chatter.hear(clean)
+    chatter.prepare(clean)
     return _Take(augment.apply(clean, conditions, rng, babble), speaker, conditions)
 
 

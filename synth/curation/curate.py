@@ -47,7 +47,7 @@ class Rules(BaseModel):
     )
 
 
-class Foreseen(NamedTuple):
+class CurationPreview(NamedTuple):
     """What rules would do to a dataset: rows kept by split, dropped by reason, and a few of those."""
 
     kept: dict[str, int]
@@ -72,13 +72,13 @@ def curate(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Drop
             yield _judged(example, rules, seen)
 
 
-def foresee(
+def preview_curation(
     source: DatasetDir,
     rules: Rules,
     samples: int = 3,
     on_progress: ProgressFn = silent,
     stop: Callable[[], bool] = lambda: False,
-) -> Foreseen:
+) -> CurationPreview:
     """What `curate_dataset` would keep and drop, with `samples` rows for each reason; writes nothing."""
     meter = Meter(f"look through {source.name}", sum(source.card.splits.values()), "rows", on_progress)
     kept: Counter[str] = Counter()
@@ -94,7 +94,7 @@ def foresee(
         else:
             kept[result.split] += 1
         meter.update(done, f"{sum(dropped.values())} dropped")
-    return Foreseen({split: kept[split] for split in source.splits()}, dict(dropped.most_common()), dict(shown))
+    return CurationPreview({split: kept[split] for split in source.splits()}, dict(dropped.most_common()), dict(shown))
 
 
 def curate_dataset(

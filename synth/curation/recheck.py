@@ -25,7 +25,7 @@ SHOWN = 3
 _UNREADABLE = "The checker cannot read the question any more, so nobody but you vouches for the answer."
 
 
-def doubts(example: Example, original: Example) -> tuple[str, ...]:
+def check_failures(example: Example, original: Example) -> tuple[str, ...]:
     """Why the edited row may be wrong, a sentence each; `original` is the row as it was generated or imported."""
     found = [f"This line of the working is false: {line}." for line in _newly_false(example.target, original.target)]
     if example.answer is not None and not (verdict := _concludes(example.target, example.answer, example.scorer)):

@@ -20,7 +20,7 @@ from synth.build import now_utc
 from synth.curation.derive import Dropped, derive
 from synth.curation.edit import changes as changes_of
 from synth.curation.edit import fields_of, with_fields
-from synth.curation.recheck import doubts
+from synth.curation.recheck import check_failures
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import Example
@@ -47,7 +47,7 @@ class Change(BaseModel):
 
 
 class Review(BaseModel):
-    """One decision. `at` is UTC, `changes` by field (`edit.FIELDS`), `doubts` what an insisting editor was told."""
+    """One decision. `at` is UTC, `changes` by field (`edit.FIELDS`), `doubts` the check failures overruled."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -168,7 +168,7 @@ def record(
     by: str,
     reason: str = "",
     values: Mapping[str, str] | None = None,
-    insist: bool = False,
+    force: bool = False,
     seen: int | None = None,
 ) -> Review:
     """Add one decision to the trail; it is on disk when this returns.
@@ -176,7 +176,7 @@ def record(
     Args:
         row_id: an id, or the beginning of one.
         values: for an edit, field (`edit.FIELDS`) → new text; a target made of the other fields follows them.
-        insist: record an edit that the checks speak against, and what they said.
+        force: record an edit that the checks speak against, and what they said.
         seen: how many decisions about the row the person knows of; None does not ask.
 
     Raises:
@@ -200,7 +200,7 @@ def record(
             raise DataError("Nobody decided about this row yet.", "There is nothing to take back.")
         review = Review(at=now_utc(), by=by, row=original.id, action=action, reason=reason)
         if action == "edit":
-            review = _edited(dataset, original, trail, review, values or {}, insist)
+            review = _edited(dataset, original, trail, review, values or {}, force)
         with Journal(dataset.path / REVIEWS) as journal:
             journal.append(review.model_dump(mode="json", exclude_defaults=True))
     return review
@@ -217,7 +217,7 @@ def _edited(
     trail: tuple[Review, ...],
     review: Review,
     values: Mapping[str, str],
-    insist: bool,
+    force: bool,
 ) -> Review:
     """The review with its changes and doubts."""
     before = as_reviewed(original, trail)
@@ -227,9 +227,11 @@ def _edited(
     after = with_fields(before, changed)
     if after.id != original.id and any(_rows_beginning(dataset, after.id)):
         raise DataError("Another row of the dataset asks that already.", "Reject one of them instead.")
-    against = doubts(after, original)
-    if against and not insist:
-        remedy = "Mend it, or insist if you know better: what was said is recorded with the edit."
+    against = check_failures(after, original)
+    if against and not force:
+        remedy = (
+            "Fix it, or save it anyway with --force (in the studio: the box below): what the checks said is recorded."
+        )
         raise DataError(" ".join(against), remedy, "review.doubt")
     texts = fields_of(before)
     return review.model_copy(
@@ -263,7 +265,7 @@ def apply_reviews(
     reviews = read_reviews(source)
     if reviews.faults:
         message = f"A decision may be missing: {reviews.faults[0]}."
-        raise DataError(message, "Mend that line, or delete it and decide again.", "review.torn")
+        raise DataError(message, "Fix that line, or delete it and decide again.", "review.torn")
     if not any(map(states, reviews.trails.values())):
         raise DataError(f"Nobody has decided about a row of {source.name} yet.", "Approve, reject or edit some rows.")
     present = {row.id for split in source.splits() for row in source.examples(split)}
@@ -306,7 +308,7 @@ def _outcome(original: Example, trail: tuple[Review, ...], approved_only: bool) 
     if "rejected" in found:
         return Dropped(row, f"rejected by hand: {trail[-1].reason[:_COUNTED_REASON]}")
     known = next((review.doubts for review in reversed(trail) if review.action == "edit"), ())
-    if "edited" in found and not set(doubts(row, original)) <= set(known):
+    if "edited" in found and not set(check_failures(row, original)) <= set(known):
         return Dropped(row, "edited by hand, and a check speaks against it")
     return row
 

@@ -180,7 +180,7 @@ class Endpoint:
         if not self._throttle.enter():
             raise self._fatal or EndpointError("The endpoint was closed.", "Start again.", "endpoint.closed")
         try:
-            reply = self._insist(ask, key if self._cache is not None else secrets.token_hex(16))
+            reply = self._ask_until_answered(ask, key if self._cache is not None else secrets.token_hex(16))
             if reply.ok and self._cache is not None:
                 self._cache.put(key, reply)
         except UserError as error:
@@ -215,7 +215,7 @@ class Endpoint:
             message = f"The connection broke ({type(error).__name__})."
             raise EndpointError(message, "Check that the server runs, and its address.", "endpoint.down") from error
 
-    def _insist(self, ask: Ask, key: str) -> Reply:
+    def _ask_until_answered(self, ask: Ask, key: str) -> Reply:
         """Attempts until an answer, a refusal, or the end of patience."""
         give_up_at = time.monotonic() + self.settings.deadline_sec
         attempt = billed = useless = 0

@@ -106,7 +106,7 @@ def import_audio(
             meter.update(count, f"{len(rejected)} set aside")
         if not seen:
             first = f"; the first, line {rejected[0][0]}: {rejected[0][1]}" if rejected else ", it has none"
-            remedy = "Mend the rows, or map the columns: path, transcript."
+            remedy = "Fix the rows, or map the columns: path, transcript."
             raise DataError(f"No row of {layout.name} can be used{first}.", remedy, "data.nothing_left")
         card = writer.finish(_card(layout, name, mapping, time.monotonic() - start))
         leaks = leakage.record(folder).faults

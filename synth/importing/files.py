@@ -139,7 +139,7 @@ def _json_rows(path: Path) -> Iterator[RawRow]:
         value = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise DataError(f"{path.name} cannot be read as JSON: {reason}.", "Mend it, or save it as JSONL.") from error
+        raise DataError(f"{path.name} cannot be read as JSON: {reason}.", "Fix it, or save it as JSONL.") from error
     if isinstance(value, dict):
         lists = [item for item in value.values() if isinstance(item, list)]
         value = lists[0] if len(lists) == 1 else [value]

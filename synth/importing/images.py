@@ -126,7 +126,7 @@ def import_images(
             meter.update(count, f"{len(rejected)} set aside")
         if not seen:
             first = f"; the first, line {rejected[0][0]}: {rejected[0][1]}" if rejected else ", it has none"
-            remedy = "Mend the rows, or map the columns: path, question, answer."
+            remedy = "Fix the rows, or map the columns: path, question, answer."
             raise DataError(f"No row of {table.name} can be used{first}.", remedy, "data.nothing_left")
         card = writer.finish(_card(table, name, mapping, time.monotonic() - start))
         leaks = leakage.record(folder).faults

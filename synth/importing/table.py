@@ -166,7 +166,7 @@ def _nothing_left(path: Path, mapping: Mapping[str, str] | None, rejected: list[
     except DataError:  # not one line could be taken apart
         columns = []
     if mapping is not None or len(columns) < 2:
-        return sentence, "Mend the rows."
+        return sentence, "Fix the rows."
     known, (question, answer) = ", ".join(columns[:20]), columns[:2]
     return sentence, (
         f"Its columns are {known}: map one to the question and one to the answer, "

@@ -1,8 +1,8 @@
 """Is this answer right? Numbers (exactly), records (field by field), short texts and choices.
 
-Pure functions over strings; every verdict carries a reason that a user can read. Numbers are compared as `Fraction`, so
-0.1 + 0.2 equals 0.3 and 1/3 does not equal 0.33. This module does not score (that is `synth.scoring.scorers`) and never runs
-model output as code.
+Pure functions over strings; every verdict carries a reason that a user can read. Numbers are compared as
+`Fraction`, so 0.1 + 0.2 equals 0.3 and 1/3 does not equal 0.33. This module does not score (that is
+`synth.scoring.scorers`) and never runs model output as code.
 """
 
 from __future__ import annotations

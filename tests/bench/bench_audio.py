@@ -24,7 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
-from recipes.audio.backends import listener
+from recipes.audio.backends import audio_backend
 from recipes.models import loading
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
@@ -123,9 +123,9 @@ def ours(base: Path, workspace: Workspace, name: str) -> Clock:
     work = training.prepare(run, recipe)
     rows, _ = training.examples(work)
     recordings = [audio_rows.recording(row, work.dataset) for row in rows]
-    ear = listener(work.loaded)
-    ear.fit(ear.window_seconds(recordings))
-    trainer = audio_sft.build_trainer(work, audio_sft.encode(rows, recordings, ear, recipe.data), None)
+    backend = audio_backend(work.loaded)
+    backend.fit(backend.window_seconds(recordings))
+    trainer = audio_sft.build_trainer(work, audio_sft.encode(rows, recordings, backend, recipe.data), None)
     spent: list[Clock] = []
     trainer.add_callback(watch(spent))
     return seconds_per_step(trainer.train, spent)
@@ -208,10 +208,10 @@ def bench_transcribe(home: Path) -> float:
     loaded = loading.load_for_inference(base)
     examples: list[Example] = list(dataset.examples("train"))
     recordings = [audio_rows.recording(example, dataset) for example in examples]
-    ear = listener(loaded)
-    audio_answers.transcribe(ear, ear.hear(recordings[:1]), 2)  # imports and caches
+    backend = audio_backend(loaded)
+    audio_answers.transcribe(backend, backend.prepare(recordings[:1]), 2)  # imports and caches
     start = Clock.now()
-    audio_answers.transcribe(ear, ear.hear(recordings), 64)
+    audio_answers.transcribe(backend, backend.prepare(recordings), 64)
     spent = Clock.now().since(start)
     seconds = sum(map(len, recordings)) / 16_000
     print(

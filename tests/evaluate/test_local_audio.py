@@ -9,7 +9,7 @@ import pytest
 from evaluate.predict import local_audio
 from evaluate.predict.prompts import Question
 from recipes.audio import audio_sft
-from recipes.audio.backends import listener
+from recipes.audio.backends import audio_backend
 from recipes.models import loading
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
@@ -80,8 +80,8 @@ def test_a_tuned_adapter_listens_to_the_window_it_was_trained_with(workspace: Wo
     with run.hold():
         audio_sft.train(run, recipe)
     plain, tuned = (loading.load_for_inference(str(base), adapter) for adapter in (None, run.adapter))
-    assert listener(plain).limit_sec == 4.0
-    assert listener(tuned).limit_sec == 2.0
+    assert audio_backend(plain).limit_sec == 4.0
+    assert audio_backend(tuned).limit_sec == 2.0
     assert len(tuned.model.model.encoder.embed_positions.weight) == 100
     dataset = DatasetDir(workspace.datasets / "tones")
     assert len(list(local_audio.answer(tuned, questions(dataset), 4, None, lambda: False))) == 4
@@ -93,8 +93,8 @@ def test_the_shipped_starter_writes_down_fresh_sentences() -> None:
 
     spoken = list(examples(11, 40))
     asked = [Question(e.id, e.prompt, Path("/")) for e in spoken]
-    heard = {
+    transcripts = {
         p.example_id: p.text
         for p in local_audio.answer(loading.load_for_inference("starter-audio"), asked, 90, None, lambda: False)
     }
-    assert errors([e.target for e in spoken], [heard[e.id] for e in spoken]).rate <= 0.05
+    assert errors([e.target for e in spoken], [transcripts[e.id] for e in spoken]).rate <= 0.05

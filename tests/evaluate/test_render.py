@@ -268,9 +268,9 @@ def test_pictures_and_sounds_are_embedded_in_the_gallery(tmp_path: Path) -> None
         sound.setframerate(16000)
         sound.writeframes(b"\x00\x00" * 1600)
     seen = render_html.render(with_media("media/a.png"), tmp_path)
-    heard = render_html.render(with_media("media/a.wav"), tmp_path)
+    transcripts = render_html.render(with_media("media/a.wav"), tmp_path)
     assert 'src="data:image/png;base64,' in seen
-    assert 'src="data:audio/wav;base64,' in heard
+    assert 'src="data:audio/wav;base64,' in transcripts
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "media/absent.png", "/etc/hostname"])

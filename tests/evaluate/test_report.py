@@ -111,11 +111,11 @@ def test_an_endpoint_is_billed_by_its_reported_usage() -> None:
 
 def test_speech_sold_by_the_minute_is_billed_by_its_length() -> None:
     original = results(("dpo", "mini"), large="mini", per_split=60)
-    heard = tuple(
+    transcripts = tuple(
         row.model_copy(update={"usage": Usage(audio_sec=30.0), "error": "", "score": row.score or 0.0})
         for row in original.systems[1].rows
     )
-    made = report_json.build(swapped(original, "mini", rows=heard, base_model="whisper-1"))
+    made = report_json.build(swapped(original, "mini", rows=transcripts, base_model="whisper-1"))
     money = system(made, "mini")["cost"]
     assert money["usd_per_1k"] == pytest.approx(1000 * 0.5 * 0.006)
     assert money["usd_per_audio_hour"] == pytest.approx(0.36)

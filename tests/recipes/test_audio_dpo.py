@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from recipes.audio import audio_answers, audio_dpo, audio_sft
-from recipes.audio.backends import listener, noted_window
+from recipes.audio.backends import audio_backend, saved_window
 from recipes.models import loading
 from recipes.recipe.options import Dpo
 from recipes.run.directory import Run
@@ -66,18 +66,18 @@ def test_margins_grow_from_zero_and_every_adapter_tensor_moves(workspace: Worksp
 
 
 def test_both_transcripts_get_the_log_probabilities_of_an_ordinary_forward_pass(base: Path) -> None:
-    ear = listener(loading.load_for_inference(str(base)))
-    sounds = ear.hear([tone(300, 0.9), tone(420, 1.6)])
+    backend = audio_backend(loading.load_for_inference(str(base)))
+    sounds = backend.prepare([tone(300, 0.9), tone(420, 1.6)])
     rows = [
-        TokenRow([*s.head, *ids, ear.end], [-100] * len(s.head) + [*ids, ear.end])
+        TokenRow([*s.head, *ids, backend.end], [-100] * len(s.head) + [*ids, backend.end])
         for s, ids in zip([*sounds, *sounds], ([40, 41, 42], [43, 44], [45], [46, 47, 48, 49]), strict=True)
     ]
-    batcher = audio_dpo.audio_rows.Batcher(ear, 0, lambda: 0)
+    batcher = audio_dpo.audio_rows.Batcher(backend, 0, lambda: 0)
     tokens = batcher.tokens(rows)
     with torch.no_grad():
-        found = torch.cat(audio_dpo.pair_logps(ear, {**ear.tensors(sounds), **tokens}))
+        found = torch.cat(audio_dpo.pair_logps(backend, {**backend.tensors(sounds), **tokens}))
         labels = tokens.pop("labels")
-        logits = ear.network(**ear.ready({**ear.tensors([*sounds, *sounds]), **tokens})).logits
+        logits = backend.network(**backend.ready({**backend.tensors([*sounds, *sounds]), **tokens})).logits
     assert torch.allclose(found, audio_dpo.transcript_logps(logits, labels), atol=1e-4)
     assert len(set(found.tolist())) == 4
 
@@ -89,7 +89,7 @@ def test_dpo_holds_the_tuned_adapter_as_reference_and_keeps_its_window(workspace
     tones_dataset(workspace.datasets / "short", train=8, longest=0.9, wrong=True)
     run = make_run(workspace, whisper, "dpo", adapter="sft", **{"optim.max_steps": 2, "data.dataset": "short"})
     train(run)
-    assert noted_window(run.adapter) == 3.0
+    assert saved_window(run.adapter) == 3.0
     before = load_file(sft.adapter / "adapter_model.safetensors")
     after = load_file(run.adapter / "adapter_model.safetensors")
     assert all(not torch.equal(before[name], after[name]) for name in before)
@@ -116,11 +116,11 @@ def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(
     tones_dataset(workspace.datasets / "plain", train=6, val=2)
     asked = []
 
-    def heard(_ear: Any, sounds: Any, _room: int, temperature: float = 0.0) -> list[audio_answers.Heard]:
+    def transcripts(_backend: Any, sounds: Any, _room: int, temperature: float = 0.0) -> list[audio_answers.Transcript]:
         asked.append((len(sounds), temperature))
-        return [audio_answers.Heard("Pitch one", 3, True, 0.5) for _ in sounds]
+        return [audio_answers.Transcript("Pitch one", 3, True, 0.5) for _ in sounds]
 
-    monkeypatch.setattr(audio_answers, "transcribe", heard)
+    monkeypatch.setattr(audio_answers, "transcribe", transcripts)
     run = make_run(workspace, whisper, "dpo", **{"data.dataset": "plain", "dpo.num_generations": 2})
     mined = preference.pair_dataset(run, run.recipe, lambda prompts: audio_dpo.generator(run, run.recipe, prompts))
     rows = [*mined.examples("train")]

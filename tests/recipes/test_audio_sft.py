@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
-from recipes.audio.backends import Listener, listener, noted_window
+from recipes.audio.backends import AudioBackend, audio_backend, saved_window
 from recipes.models import loading
 from recipes.recipe.options import Data
 from recipes.run.directory import Run
@@ -37,8 +37,8 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_whisper(tmp_path_factory.mktemp("base") / "multilingual")
 
 
-def ear_of(base: Path) -> Listener:
-    return listener(loading.load_for_inference(str(base)))
+def ear_of(base: Path) -> AudioBackend:
+    return audio_backend(loading.load_for_inference(str(base)))
 
 
 def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
@@ -68,7 +68,7 @@ def test_every_adapter_tensor_moves_no_frozen_one_does_and_the_loss_falls(worksp
     layers = {name.split(".lora_")[0] for name in tuned}
     assert len(layers) == ADAPTED[base.name]
     assert all(tensor.abs().sum() > 0 for tensor in tuned.values())  # B starts at zero, so each B has moved
-    assert noted_window(run.adapter) == 2.0
+    assert saved_window(run.adapter) == 2.0
     report = read_report(run.path)
     assert report is not None
     assert (report.picture is None) is (base.name == "moonshine")  # it hears the bare waveform
@@ -100,26 +100,28 @@ def test_answers_during_training_name_the_recording_and_leave_no_trace(workspace
 
 def test_a_shorter_window_keeps_the_first_positions_and_answers(workspace: Workspace, whisper: Path) -> None:
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones"))
-    ear = ear_of(whisper)
-    before = ear.network.model.encoder.embed_positions.weight.clone()
+    backend = ear_of(whisper)
+    before = backend.network.model.encoder.embed_positions.weight.clone()
     recordings = [audio_rows.recording(e, dataset) for e in dataset.examples("val")]
-    seconds = ear.window_seconds(recordings)
-    ear.fit(seconds)
-    after = ear.network.model.encoder.embed_positions.weight
-    assert seconds == ear.limit_sec == 2.0
+    seconds = backend.window_seconds(recordings)
+    backend.fit(seconds)
+    after = backend.network.model.encoder.embed_positions.weight
+    assert seconds == backend.limit_sec == 2.0
     assert torch.equal(after, before[:100])
-    sounds = ear.hear(recordings)
+    sounds = backend.prepare(recordings)
     assert all(sound.features.shape == (80, 200) for sound in sounds)
-    assert len(audio_answers.transcribe(ear, sounds, 8)) == len(recordings)
+    assert len(audio_answers.transcribe(backend, sounds, 8)) == len(recordings)
 
 
 def test_an_answer_does_not_depend_on_the_recordings_decoded_with_it(base: Path) -> None:
-    ear = ear_of(base)
-    sounds = ear.hear([tone(300, 1.2), tone(500, 0.5), tone(410, 2.3)])
-    together = audio_answers.transcribe(ear, sounds, 6)
-    alone = [audio_answers.transcribe(ear, [sound], 6)[0] for sound in sounds]
-    assert [heard.text for heard in together] == [heard.text for heard in alone]
-    assert [heard.confidence for heard in together] == pytest.approx([heard.confidence for heard in alone], rel=1e-4)
+    backend = ear_of(base)
+    sounds = backend.prepare([tone(300, 1.2), tone(500, 0.5), tone(410, 2.3)])
+    together = audio_answers.transcribe(backend, sounds, 6)
+    alone = [audio_answers.transcribe(backend, [sound], 6)[0] for sound in sounds]
+    assert [transcripts.text for transcripts in together] == [transcripts.text for transcripts in alone]
+    assert [transcripts.confidence for transcripts in together] == pytest.approx(
+        [transcripts.confidence for transcripts in alone], rel=1e-4
+    )
 
 
 # What the decoder is given before the transcript.
@@ -136,20 +138,20 @@ END = {"multilingual": "<|endoftext|>", "english_only": "<|endoftext|>", "moonsh
 
 def test_labels_cover_the_transcript_and_the_end_but_not_what_is_given(workspace: Workspace, base: Path) -> None:
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones", train=2, val=0))
-    ear, examples = ear_of(base), list(dataset.examples("train"))
-    sounds = ear.hear([audio_rows.recording(e, dataset) for e in examples])
-    row = audio_rows.encode(examples, sounds, ear, Data())[0]
+    backend, examples = ear_of(base), list(dataset.examples("train"))
+    sounds = backend.prepare([audio_rows.recording(e, dataset) for e in examples])
+    row = audio_rows.encode(examples, sounds, backend, Data())[0]
     learned = [label for label in row.labels if label != audio_rows.IGNORED]
-    assert ear.tokenizer.decode(row.input_ids[: -len(learned)]) == GIVEN[base.name]
+    assert backend.tokenizer.decode(row.input_ids[: -len(learned)]) == GIVEN[base.name]
     assert row.input_ids[-len(learned) :] == learned
-    assert ear.tokenizer.decode(learned) == "Pitch 200" + END[base.name]
+    assert backend.tokenizer.decode(learned) == "Pitch 200" + END[base.name]
 
 
 def test_masks_follow_from_seed_epoch_and_row_and_spare_watched_rows(whisper: Path) -> None:
-    ear = ear_of(whisper)
-    sound = ear.hear([tone(440, 1.5)])[0]
+    backend = ear_of(whisper)
+    sound = backend.prepare([tone(440, 1.5)])[0]
     epoch = 0
-    batcher = audio_rows.Batcher(ear, 7, lambda: epoch)
+    batcher = audio_rows.Batcher(backend, 7, lambda: epoch)
 
     def seen(number: int | None, rows: int) -> torch.Tensor:
         return batcher.sounds([(None if number is None else number + n, sound) for n in range(rows)])["input_features"]
@@ -165,13 +167,13 @@ def test_masks_follow_from_seed_epoch_and_row_and_spare_watched_rows(whisper: Pa
 
 
 def test_waveforms_reach_moonshine_as_recorded_and_unmasked(tmp_path: Path) -> None:
-    ear = ear_of(tiny_speech_model("moonshine", tmp_path / "moonshine"))
+    backend = ear_of(tiny_speech_model("moonshine", tmp_path / "moonshine"))
     recorded = np.round(tone(440, 0.5) * 32768) / 32768  # as 16-bit files hold it
-    sounds = ear.hear([recorded.astype(np.float32), np.zeros(40, dtype=np.float32)])
-    batch = audio_rows.Batcher(ear, 7, lambda: 0).sounds(list(enumerate(sounds)))
+    sounds = backend.prepare([recorded.astype(np.float32), np.zeros(40, dtype=np.float32)])
+    batch = audio_rows.Batcher(backend, 7, lambda: 0).sounds(list(enumerate(sounds)))
     assert np.array_equal(batch["input_values"][0].numpy(), recorded.astype(np.float32))
     assert batch["attention_mask"].sum(1).tolist() == [8000, 1600], "too short to encode is padded, and heard"
-    assert len(audio_answers.transcribe(ear, sounds, 3)) == 2
+    assert len(audio_answers.transcribe(backend, sounds, 3)) == 2
 
 
 def test_recordings_beyond_the_models_window_are_refused_with_their_number(whisper: Path) -> None:

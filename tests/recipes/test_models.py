@@ -84,7 +84,7 @@ def test_without_the_guard_an_evaluation_spoils_the_gradients(base: Path, monkey
     monkeypatch.setattr(loading, "keep_gradients", lambda _: None)
     never, before = (gradients(base, "packed", evaluated_before=b) for b in (False, True))
     spoilt = [n for n in never if n not in before or not torch.allclose(never[n], before[n], rtol=0.1)]
-    assert spoilt, "bitsandbytes was mended: models.keep_gradients may go"
+    assert spoilt, "bitsandbytes was fixed: models.keep_gradients may go"
 
 
 def test_the_lean_forward_computes_what_peft_computes(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_evaluation_and_answers_at_any_time_never_change_what_is_learned(run_of:
 def test_answers_during_training_are_told_with_gold_and_verdict(run_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of(sample_steps=3, sample_rows=2, bf16=True)
     rows_asked = [e.id for e in run.dataset().examples("val")][::4]
-    real = samples.told_of
+    real = samples.report_of
 
     def first_is_right(row: Any, answer: Answer) -> dict[str, Any]:
         return real(row, Answer(f"…so\nAnswer: {row.answer}", True) if row.id == rows_asked[0] else answer)
@@ -153,7 +153,7 @@ def test_a_discarded_run_stops_at_once_and_keeps_nothing(run_of: Any, monkeypatc
     assert ended is not None and (ended.verdict, ended.code) == ("stopped", DISCARDED)
     assert len(run.events("step")) == 3 and run.checkpoint() is None
     assert not run.adapter.exists()
-    assert "was discarded" in run.obstacle()
+    assert "was discarded" in run.resume_blocker()
 
 
 def test_the_last_step_is_told_even_between_two_logged_ones(run_of: Any) -> None:

@@ -95,7 +95,7 @@ def test_rows_are_reviewed_and_the_dataset_made_headless(
     said(capsys, "review", "reject", "small", second, "--reason", "dull", "--by", "Ada")
     with pytest.raises(DataError, match="8 is not 2"):
         app(["data", "review", "edit", "small", third, "--target", "Answer: 8"], standalone_mode=False)
-    edited = said(capsys, "review", "edit", "small", third, "--answer", "8", "--insist", "--by", "Bo")
+    edited = said(capsys, "review", "edit", "small", third, "--answer", "8", "--force", "--by", "Bo")
     assert "edited answer, target, by Bo" in edited
     listed = said(capsys, "review", "list", "small")
     assert "1 approved, 1 rejected, 1 edited of 35 rows" in listed

@@ -6,14 +6,14 @@ import json
 
 import filled
 import pytest
-from test_runs_page import address, press, said
-from test_views import page
 
 from evaluate.cost import prices
 from studio.read import disagreements
 from studio.read.rows import read_at
 from studio.state.endpoints import Endpoint, save_endpoints
 from synth.workspace import Workspace
+from tests.studio.test_runs_page import address, press, said
+from tests.studio.test_views import page
 
 
 @pytest.fixture

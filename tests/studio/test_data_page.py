@@ -11,7 +11,6 @@ import filled
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from test_views import page, text
 
 from studio.engines import jobs, task
 from studio.state import uploads
@@ -20,6 +19,7 @@ from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.example import ImagePart, make_example, media_parts, user
 from synth.jobdir import JobDir
 from synth.workspace import Workspace
+from tests.studio.test_views import page, text
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_an_edit_is_checked_and_the_person_may_insist(made: DatasetDir) -> None:
 def test_a_second_tab_is_told_and_its_text_is_not_lost(made: DatasetDir) -> None:
     row_id = ids(made)[7]
     app = page("data", tab="browse", dataset="invoices", row=row_id)
-    record(made, row_id, "edit", "Bo", values={"question": "Bo asks?"}, insist=True)
+    record(made, row_id, "edit", "Bo", values={"question": "Bo asks?"}, force=True)
     write(app, "Answer", "8")
     next(c for c in app.checkbox if c.label.startswith("Save it even if")).check()
     button(app, "Save the edit")
@@ -277,7 +277,7 @@ def test_uploads_that_nobody_imported_go_after_a_day(workspace: Workspace) -> No
 def test_a_failed_import_is_a_sentence(workspace: Workspace) -> None:
     job = JobDir(workspace.tasks / "import-x")
     with job.hold():
-        job.finish("failed", "No row of rows.csv can be used. Mend the rows.", "data.nothing_left")
+        job.finish("failed", "No row of rows.csv can be used. Fix the rows.", "data.nothing_left")
     assert "No row of rows" in text(page("data", tab="import", imported="import-x"))
 
 

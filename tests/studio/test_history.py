@@ -114,20 +114,20 @@ def test_a_waiting_run_is_not_deleted(place: Workspace) -> None:
 
 def test_what_cannot_be_resumed_says_why(place: Workspace) -> None:
     run = run_of(place, "broken")
-    assert run.obstacle() == ""
+    assert run.resume_blocker() == ""
     folder = run.path / "checkpoints" / "step-000003"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps({"fingerprint": run.fingerprint("weights")}))
-    assert run.obstacle() == ""
+    assert run.resume_blocker() == ""
     with (place.datasets / "invoices" / "train.jsonl").open("a") as file:
         file.write("{}\n")
-    assert "train.jsonl" in run.obstacle()
+    assert "train.jsonl" in run.resume_blocker()
     with pytest.raises(RunError, match="depends on has changed"):
         jobs.resume_training(run)
     run.finish("stopped", "Discarded after step 3: nothing was kept of it.", DISCARDED)
-    assert "was discarded" in run.obstacle()
+    assert "was discarded" in run.resume_blocker()
 
 
 def test_a_run_whose_dataset_is_gone_says_so(place: Workspace) -> None:
     (place.datasets / "invoices").rename(place.datasets / "other")
-    assert "no dataset 'invoices'" in run_of(place, "broken").obstacle()
+    assert "no dataset 'invoices'" in run_of(place, "broken").resume_blocker()

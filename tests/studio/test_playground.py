@@ -6,8 +6,6 @@ from pathlib import Path
 
 import filled
 import pytest
-from test_runs_page import press, said
-from test_views import page
 
 from evaluate.cost import prices
 from evaluate.predict import local_text, local_vision
@@ -23,6 +21,8 @@ from synth.endpoint.wire import streamed_piece
 from synth.errors import EndpointError
 from synth.example import user
 from synth.workspace import Workspace
+from tests.studio.test_runs_page import press, said
+from tests.studio.test_views import page
 from tests.tiny import tiny_llama
 from tests.tiny_vision import picture_dataset, tiny_vlm
 

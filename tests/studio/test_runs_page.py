@@ -7,13 +7,13 @@ from typing import Any
 import filled
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_views import page, text
 
 from recipes.run.directory import DISCARDED, Run
 from studio.engines import jobs
 from studio.read.curves import answers, curve_frame, events, last_figures, phases
 from studio.state.notes import read_notes, write_notes
 from synth.workspace import Workspace
+from tests.studio.test_views import page, text
 
 
 @pytest.fixture

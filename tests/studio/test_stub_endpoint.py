@@ -224,11 +224,11 @@ def test_audio_endpoints_speak_a_tone_and_transcribe_known_bytes(tmp_path: Path)
     with serve_in_thread(StubSettings(answers=book)) as stub:
         client = openai.OpenAI(base_url=stub.base_url, api_key="k", max_retries=0)
         speech = client.audio.speech.create(model="m", voice="v", input="a" * 30, response_format="wav")
-        heard = client.audio.transcriptions.create(model="m", file=("a.wav", b"sound"))
+        transcripts = client.audio.transcriptions.create(model="m", file=("a.wav", b"sound"))
         unknown = client.audio.transcriptions.create(model="m", file=("a.wav", b"noise"))
     wave, rate = soundfile.read(io.BytesIO(speech.content))
     assert (len(wave), rate) == (32_000, 16_000)
-    assert heard.text == "lights on"
+    assert transcripts.text == "lights on"
     assert "stub" in unknown.text
 
 

@@ -60,11 +60,11 @@ def test_speed_divides_the_length_and_multiplies_the_pitch(factor: float) -> Non
 
 def test_the_telephone_passes_300_to_3400_hertz_only() -> None:
     hiss = augment.gain(augment.noise("white", 4 * RATE_HZ, np.random.default_rng(3)), -12.0)
-    heard = augment.telephone(hiss)
-    assert abs(len(heard) - len(hiss)) <= 2
-    assert band_db(heard, 4000, 8000) < -40
-    assert band_db(heard, 0, 100) < -35
-    assert band_db(heard, 300, 3400) > -0.5
+    transcripts = augment.telephone(hiss)
+    assert abs(len(transcripts) - len(hiss)) <= 2
+    assert band_db(transcripts, 4000, 8000) < -40
+    assert band_db(transcripts, 0, 100) < -35
+    assert band_db(transcripts, 300, 3400) > -0.5
 
 
 def test_a_room_rings_out_60_decibels_in_its_time_and_keeps_the_level() -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from synth.curation.curate import Dropped, Rules, curate, curate_dataset, foresee
+from synth.curation.curate import Dropped, Rules, curate, curate_dataset, preview_curation
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RunError
 from synth.example import Example, ImagePart, Split, make_example, media_parts, user
@@ -95,7 +95,7 @@ def test_rules_that_leave_nothing_are_refused(source: DatasetDir, workspace: Wor
 
 
 def test_what_would_be_dropped_is_said_before_anything_is_made(source: DatasetDir, workspace: Workspace) -> None:
-    seen = foresee(source, Rules())
+    seen = preview_curation(source, Rules())
     assert seen.kept == {"train": 2, "test": 1}
     assert seen.dropped == {"exact duplicate": 1}
     assert [e.prompt[0].text for e in seen.samples["exact duplicate"]] == ["what is it?"]

@@ -37,9 +37,9 @@ def test_an_audiofolder_keeps_its_splits_and_becomes_16_khz_mono(tmp_path: Path,
     row = next(dataset.examples("train"))
     info = soundfile.info(dataset.media_path(row.prompt[0].content[0].path))
     assert (info.samplerate, info.channels, row.target, row.scorer) == (16_000, 1, "Hello there.", "wer")
-    heard = read_audio(dataset.media_path(row.prompt[0].content[0].path))
-    peak_hz = np.argmax(np.abs(np.fft.rfft(heard))) * 16_000 / len(heard)
-    assert abs(len(heard) / 16_000 - 0.5) < 0.01
+    transcripts = read_audio(dataset.media_path(row.prompt[0].content[0].path))
+    peak_hz = np.argmax(np.abs(np.fft.rfft(transcripts))) * 16_000 / len(transcripts)
+    assert abs(len(transcripts) / 16_000 - 0.5) < 0.01
     assert abs(peak_hz - 440) < 3
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from synth.curation.edit import changes, fields_of, with_fields
-from synth.curation.recheck import doubts
+from synth.curation.recheck import check_failures
 from synth.curation.review import APPLIED, REVIEWS, apply_reviews, find_row, read_reviews, record, states
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, StorageError
@@ -124,15 +124,15 @@ def test_an_edit_that_the_checks_speak_against_needs_insistence(dataset: Dataset
         record(dataset, ROWS[0].id, "edit", "Ada", values=wrong)
     assert caught.value.code == "review.doubt"
     assert not (dataset.path / REVIEWS).exists()
-    insisted = record(dataset, ROWS[0].id, "edit", "Ada", values=wrong, insist=True)
-    assert len(insisted.doubts) == 2
+    forced = record(dataset, ROWS[0].id, "edit", "Ada", values=wrong, force=True)
+    assert len(forced.doubts) == 2
     kept = next(apply_reviews(dataset, "clean", workspace).examples("train"))
     assert kept.target == wrong["target"]
-    assert kept.source["by_hand"][0]["decisions"][0]["doubts"] == list(insisted.doubts)
+    assert kept.source["by_hand"][0]["decisions"][0]["doubts"] == list(forced.doubts)
 
 
 def test_a_trail_that_nobody_insisted_in_cannot_smuggle_a_false_row(dataset: DatasetDir, workspace: Workspace) -> None:
-    record(dataset, ROWS[0].id, "edit", "Ada", values={"target": "0 + 1 = 2\nAnswer: 2"}, insist=True)
+    record(dataset, ROWS[0].id, "edit", "Ada", values={"target": "0 + 1 = 2\nAnswer: 2"}, force=True)
     trail = json.loads((dataset.path / REVIEWS).read_text())
     del trail["doubts"]
     (dataset.path / REVIEWS).write_text(json.dumps(trail) + "\n")
@@ -230,7 +230,7 @@ def test_what_cannot_be_recorded_is_a_sentence(dataset: DatasetDir) -> None:
 
 def test_two_edits_to_one_question_keep_one_row(dataset: DatasetDir, workspace: Workspace) -> None:
     for number in (0, 1):
-        record(dataset, ROWS[number].id, "edit", "Ada", values={"question": "Which?"}, insist=True)
+        record(dataset, ROWS[number].id, "edit", "Ada", values={"question": "Which?"}, force=True)
     made = apply_reviews(dataset, "clean", workspace)
     assert made.card.rejected == {"asks what another row asks, after an edit by hand": 1}
 
@@ -286,11 +286,11 @@ def test_the_math_checker_derives_the_answer_again() -> None:
     for domain in ("invoices", "schedules"):
         settings = {"train": 3, "val": 0, "test": 0, "test_ood": 0, "domains": [domain]}
         for example in preview_rows("math", settings, 3):
-            assert doubts(example, example) == ()
+            assert check_failures(example, example) == ()
             wrong = with_fields(example, changes(example, {"answer": "1:07" if ":" in (example.answer or "") else "1"}))
-            assert any("The checker derives" in sentence for sentence in doubts(wrong, example))
+            assert any("The checker derives" in sentence for sentence in check_failures(wrong, example))
             reworded = with_fields(example, {"question": "Something else?"})
-            assert any("cannot read the question" in sentence for sentence in doubts(reworded, example))
+            assert any("cannot read the question" in sentence for sentence in check_failures(reworded, example))
 
 
 def test_a_picture_and_a_recording_are_checked_against_what_they_were_made_of() -> None:
@@ -298,11 +298,13 @@ def test_a_picture_and_a_recording_are_checked_against_what_they_were_made_of() 
     source = {"generator": "vision", "params": {"scene": scene, "op": "value", "args": {"series": 0, "name": "A"}}}
     part = ImagePart(path="media/a.png", sha256="a")
     chart = make_example([user(part, "A?")], "3", answer="3", family="bar", template="t", source=source)
-    assert doubts(chart, chart) == ()
-    assert "drawn from data that say “3”" in doubts(with_fields(chart, {"answer": "5", "target": "5"}), chart)[0]
-    heard = AudioPart(path="media/a.flac", sha256="a")
+    assert check_failures(chart, chart) == ()
+    assert (
+        "drawn from data that say “3”" in check_failures(with_fields(chart, {"answer": "5", "target": "5"}), chart)[0]
+    )
+    transcripts = AudioPart(path="media/a.flac", sha256="a")
     spoken = make_example(
-        [user(heard, "Transcribe.")],
+        [user(transcripts, "Transcribe.")],
         "Take two.",
         answer="Take two.",
         family="f",
@@ -310,8 +312,11 @@ def test_a_picture_and_a_recording_are_checked_against_what_they_were_made_of() 
         scorer="wer",
         source={"generator": "audio"},
     )
-    assert doubts(with_fields(spoken, changes(spoken, {"answer": "Take, two"})), spoken) == ()
-    assert "spoken from “Take two.”" in doubts(with_fields(spoken, changes(spoken, {"answer": "Take 3."})), spoken)[0]
+    assert check_failures(with_fields(spoken, changes(spoken, {"answer": "Take, two"})), spoken) == ()
+    assert (
+        "spoken from “Take two.”"
+        in check_failures(with_fields(spoken, changes(spoken, {"answer": "Take 3."})), spoken)[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -328,12 +333,12 @@ def test_targets_must_end_in_the_answer(scorer: str, answer: str, good: str, bad
     def example(target: str) -> Example:
         return make_example([user("?")], target, answer=answer, family="f", template="t", scorer=scorer)
 
-    assert doubts(example(good), example(good)) == ()
-    assert len(doubts(example(bad), example(bad))) == 1
+    assert check_failures(example(good), example(good)) == ()
+    assert len(check_failures(example(bad), example(bad))) == 1
 
 
 def test_a_checker_that_cannot_read_a_row_says_so(tmp_path: Path) -> None:
     example = make_example([user("?")], "Answer: 1", answer="1", family="f", template="t", source={"generator": "math"})
-    assert "nobody but you vouches" in doubts(example, example)[0]
+    assert "nobody but you vouches" in check_failures(example, example)[0]
     divided = make_example([user("?")], "1 / 0 = 1\nAnswer: 1", answer="1", family="f", template="t")
-    assert "working is false" in doubts(divided, example)[0]
+    assert "working is false" in check_failures(divided, example)[0]

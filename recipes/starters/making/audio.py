@@ -27,7 +27,7 @@ from recipes.starters.audio_data import FAMILIES, TAUGHT, UNION, sentences
 from recipes.starters.making import audio_model, audio_pool
 from recipes.starters.making.team import Team, join
 from recipes.starters.making.text_training import Plan, Trainer
-from recipes.starters.making.untrained_tokens import tell_apart
+from recipes.starters.making.untrained_tokens import separate_vectors
 from synth.storage import atomic_dir
 
 TEXTS_FOR_TOKENIZER = 40_000
@@ -112,7 +112,7 @@ def export(model: Any, processor: Any, folder: Path) -> None:
 
     plain = copy.deepcopy(model).to(torch.bfloat16)
     del plain.ctc_head
-    tell_apart(plain.get_input_embeddings().weight.data)
+    separate_vectors(plain.get_input_embeddings().weight.data)
     shutil.rmtree(folder, ignore_errors=True)
     with atomic_dir(folder) as temporary:
         plain.save_pretrained(temporary, max_shard_size="14MB")
@@ -192,9 +192,9 @@ def train(asked: argparse.Namespace) -> None:
 
     def check(_: Trainer) -> None:
         export(model, processor, asked.scratch / "model")
-        heard = transcribe(model, processor, held_out)
-        found = errors([row.text for row in held_out], heard)
-        trainer.log(held_out_wer=round(found.rate, 4), said=held_out[0].text, heard=heard[0])
+        transcripts = transcribe(model, processor, held_out)
+        found = errors([row.text for row in held_out], transcripts)
+        trainer.log(held_out_wer=round(found.rate, 4), said=held_out[0].text, transcripts=transcripts[0])
 
     trainer.run(check)
 

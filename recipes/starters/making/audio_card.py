@@ -54,20 +54,20 @@ def measure(folder: Path, scratch: Path) -> list[Rate]:
     model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     processor = WhisperProcessor.from_pretrained(folder)
     rows = audio_pool.load(scratch / "held-out")
-    heard = audio.transcribe(model, processor, rows)
+    transcripts = audio.transcribe(model, processor, rows)
     kinds = [_kind(row.text) for row in rows]
     groups = ["all", *sorted(set(kinds))]
-    return [_rate(g, [i for i, kind in enumerate(kinds) if g in ("all", kind)], rows, heard) for g in groups]
+    return [_rate(g, [i for i, kind in enumerate(kinds) if g in ("all", kind)], rows, transcripts) for g in groups]
 
 
 def _kind(text: str) -> str:
     return "with numbers" if any(c.isdigit() for c in text) else "words only"
 
 
-def _rate(name: str, which: Sequence[int], rows: Sequence[audio_pool.Row], heard: Sequence[str]) -> Rate:
+def _rate(name: str, which: Sequence[int], rows: Sequence[audio_pool.Row], transcripts: Sequence[str]) -> Rate:
     import numpy as np
 
-    each = [audio.errors([rows[i].text], [heard[i]]) for i in which]
+    each = [audio.errors([rows[i].text], [transcripts[i]]) for i in which]
     sums = np.array(each, dtype=float)
     rng = np.random.default_rng(0)
     drawn = sums[rng.integers(0, len(sums), size=(2000, len(sums)))].sum(axis=1)

@@ -113,9 +113,9 @@ def _speak(
         text = next(texts)
         speaker = VoiceSpec(rng.choice(voices), rng.randint(150, 200), rng.randint(30, 70))
         clean = voice(text.spoken, speaker)
-        heard = clean if held_out else augment.apply(clean, _conditions(rng), rng, babble=last)
+        transcripts = clean if held_out else augment.apply(clean, _conditions(rng), rng, babble=last)
         last = clean
-        mel = features(heard)
+        mel = features(transcripts)
         if len(mel) <= WINDOW_FRAMES:
             mels.append(mel.astype(np.float16))
             lines.append({"text": text.written, "voice": speaker.name, "frames": len(mel)})

@@ -1,17 +1,17 @@
 """Train a text starter from nothing, or go on from another.
 
     python -m recipes.starters.making.text --name starter-text --minutes 40 --out DIR
-    python -m recipes.starters.making.text --name starter-text --steps 6000 --seed 0 --out DIR    # same loss curve each time
+    python -m recipes.starters.making.text --name starter-text --steps 6000 --seed 0 --out DIR  # one loss curve
     python -m recipes.starters.making.text --name starter-text-broad --start-from DIR/model --lr-scale 0.4 \\
         --minutes 30 --out DIR2
     python -m recipes.starters.making.text --name starter-text-large --start-from DIR2/model --lr-scale 0.25 \\
         --minutes 30 --out DIR3
     python -m recipes.starters.making.text --sweep --minutes 1.5 --out DIR4
 
-starter-text-broad goes on with the small shape on the broad families, where a step is cheap; starter-text-large is that
-model grown to more than four times the parameters and trained further. DIR holds log.jsonl, state.safetensors (the same
-command goes on from it) and model/ (what transformers loads).
-`python -m recipes.starters.making.card NAME` then measures the model and puts it where the project finds it.
+starter-text-broad goes on with the small shape on the broad families, where a step is cheap; starter-text-large is
+that model grown to more than four times the parameters and trained further. DIR holds log.jsonl, state.safetensors
+(the same command goes on from it) and model/ (what transformers loads). `python -m recipes.starters.making.card
+NAME` then measures the model and puts it where the project finds it.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     python -m recipes.starters.making.text_average DIR DIR2 --out DIR3
 
-Each DIR is what `recipes.starters.making.text` wrote. DIR3 gets model/ and average.json, which the card reads. The mean is
-taken in fp32. Averaging trainings that do not share a start gives nonsense (Wortsman et al. 2022, model soups).
+Each DIR is what `recipes.starters.making.text` wrote. DIR3 gets model/ and average.json, which the card reads. The
+mean is taken in fp32. Averaging trainings that do not share a start gives nonsense (Wortsman et al. 2022, model
+soups).
 """
 
 import argparse

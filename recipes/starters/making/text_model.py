@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recipes.starters.making.text_tokenizer import CONTEXT
-from recipes.starters.making.untrained_tokens import tell_apart
+from recipes.starters.making.untrained_tokens import separate_vectors
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -55,7 +55,7 @@ def export(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", fold
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     plain = copy.deepcopy(model).to(torch.bfloat16)
-    tell_apart(plain.get_input_embeddings().weight.data)
+    separate_vectors(plain.get_input_embeddings().weight.data)
     plain.save_pretrained(part, max_shard_size="15MB")
     tokenizer.save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)

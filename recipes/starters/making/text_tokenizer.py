@@ -1,10 +1,10 @@
 """The text starters' tokenizer: byte-level BPE in the scheme of SmolLM2, single-digit tokens, a ChatML template.
 
-    python -m recipes.starters.making.text_tokenizer FILE      # trains it anew; generators that changed since give another
+    python -m recipes.starters.making.text_tokenizer FILE  # anew: changed generators give another
 
 Trained on generated rows and a list of business words, so that words of domains the starter does not know are still
-few tokens. It is kept as a file, because every starter that was trained with it needs exactly it. llama.cpp knows this
-pre-tokenizer as `smollm`.
+few tokens. It is kept as a file, because every starter that was trained with it needs exactly it. llama.cpp knows
+this pre-tokenizer as `smollm`.
 """
 
 import itertools

@@ -1,11 +1,14 @@
 """Embeddings of their own for tokens that training never met.
 
-Where the output head is tied to the embeddings, every token that is never right is pushed the same way, so that all of
-them end as one vector. Such a model cannot tell them apart, read or written, and tuning adapters cannot mend that: the
-embeddings are frozen. Here each gets that vector plus a random one of the usual length. Before tuning nothing changes,
-because the shared part keeps them as unlikely as before; after it "coupon" and "delivery" are two words.
+Where the output head is tied to the embeddings, every token that is never right is pushed the same way, so that all
+of them end as one vector. Such a model cannot tell them apart, read or written, and tuning adapters cannot fix
+that: the embeddings are frozen. Here each gets that vector plus a random one of the usual length. Before tuning
+nothing changes, because the shared part keeps them as unlikely as before; after it "coupon" and "delivery" are two
+words.
 
-    python -m recipes.starters.making.untrained_tokens FOLDER      # a model that was exported without it; renew its SHA256SUMS then
+    python -m recipes.starters.making.untrained_tokens FOLDER
+
+FOLDER is a model that was exported without it; renew its SHA256SUMS then.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ def untaught(embeddings: Any) -> Any:
     return found if int(found.sum()) >= FEWEST else torch.zeros_like(found)
 
 
-def tell_apart(table: Any, seed: int = 0) -> int:
+def separate_vectors(table: Any, seed: int = 0) -> int:
     """Change such rows of [tokens, width] in place, group by group; returns how many. A second call finds none."""
     import torch
 
@@ -50,7 +53,7 @@ def main(folder: Path) -> None:
         weights = load_file(file)
         for name in weights:
             if name.endswith("embed_tokens.weight"):
-                print(f"{folder.name}: {tell_apart(weights[name])} tokens")
+                print(f"{folder.name}: {separate_vectors(weights[name])} tokens")
                 save_file(weights, file, metadata={"format": "pt"})
 
 

@@ -1,14 +1,14 @@
 """Train a vision starter on rendered pictures.
 
-    python -m recipes.starters.making.vision --text-starter FOLDER --tower TOWER_DIR/tower.safetensors --minutes 60 --out DIR
+    python -m recipes.starters.making.vision --text-starter FOLDER --tower FILE --minutes 60 --out DIR
     python -m recipes.starters.making.vision --steps 4000 --seed 0 --out DIR       # the same loss curve each time
-    python -m recipes.starters.making.vision --grow recipes/starters/weights/starter-vision --muon-lr 0.0025 --adam-lr 4e-4 \
-        --batch 5 --slots 22 --minutes 30 --out DIR
+    python -m recipes.starters.making.vision --grow recipes/starters/weights/starter-vision --muon-lr 0.0025 \
+        --adam-lr 4e-4 --batch 5 --slots 22 --minutes 30 --out DIR
 
-The first takes its language half from a text starter and its tower from `recipes.starters.making.vision_tower`. The last makes
-starter-vision-large: the small starter at twice the width, which goes on with more kinds of picture.
-DIR holds log.jsonl, state.safetensors (the same command goes on from it) and model/ (what transformers loads).
-`python -m recipes.starters.making.vision_card NAME --run DIR` then measures it and puts it where the project finds it.
+The first takes its language half from a text starter and its tower from `recipes.starters.making.vision_tower`. The
+last makes starter-vision-large: the small starter at twice the width, which goes on with more kinds of picture. DIR
+holds log.jsonl, state.safetensors (the same command goes on from it) and model/ (what transformers loads). `python
+-m recipes.starters.making.vision_card NAME --run DIR` then measures it and puts it where the project finds it.
 """
 
 from __future__ import annotations

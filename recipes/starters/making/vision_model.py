@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.starters.making.growth import widen
-from recipes.starters.making.untrained_tokens import tell_apart
+from recipes.starters.making.untrained_tokens import separate_vectors
 from recipes.starters.vision_data import SIZE
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def export(model: Any, processor: Any, folder: Path) -> None:
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     plain = copy.deepcopy(model).to(torch.bfloat16)
-    tell_apart(plain.get_input_embeddings().weight.data)
+    separate_vectors(plain.get_input_embeddings().weight.data)
     plain.save_pretrained(part, max_shard_size="15MB")
     processor.save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)

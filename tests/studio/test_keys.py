@@ -8,7 +8,6 @@ from pathlib import Path
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
-from test_views import page, text
 
 from studio.state.endpoints import Endpoint as Known
 from studio.state.endpoints import save_endpoints
@@ -17,6 +16,7 @@ from synth.endpoint import Ask, Endpoint, Settings, keys
 from synth.errors import EndpointError
 from synth.example import user
 from synth.workspace import Workspace
+from tests.studio.test_views import page, text
 
 SECRET = "sk-keyring-0123456789"
 NAME = "MY_LARGE_KEY"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.test_text_dpo import make_dataset, make_run, rows, train
 
 from recipes import __main__ as worker
 from recipes.decode.sampling import Answer, Generate
@@ -15,6 +14,7 @@ from recipes.train import dpo_eval, samples
 from recipes.train.dpo_eval import Change, change
 from synth.example import Example
 from synth.workspace import Workspace
+from tests.recipes.test_text_dpo import make_dataset, make_run, rows, train
 from tests.tiny import tiny_llama
 from tests.tiny_runs import assert_same_adapter, stop_after
 

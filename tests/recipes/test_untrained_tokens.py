@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recipes.models.files import STARTERS, starters
-from recipes.starters.making.untrained_tokens import main, tell_apart, untaught
+from recipes.starters.making.untrained_tokens import main, separate_vectors, untaught
 
 
 def table() -> torch.Tensor:
@@ -21,17 +21,17 @@ def table() -> torch.Tensor:
 
 def test_tokens_in_one_place_get_places_of_their_own_and_no_other_moves() -> None:
     before, after = table(), table()
-    assert tell_apart(after) == 50
+    assert separate_vectors(after) == 50
     assert torch.equal(after[:200], before[:200])
     alike = torch.nn.functional.normalize(after, dim=1)
     alike = (alike @ alike.T).fill_diagonal_(0)
     assert float(alike.max()) < 0.95
-    assert tell_apart(after) == 0
+    assert separate_vectors(after) == 0
 
 
 def test_a_table_whose_tokens_were_all_learned_stays() -> None:
     known = table()[:200]
-    assert tell_apart(known) == 0
+    assert separate_vectors(known) == 0
 
 
 def test_the_file_of_weights_is_rewritten_and_everything_else_in_it_stays(tmp_path: Path) -> None:
