@@ -46,19 +46,43 @@ class AudioPart(_Frozen):
 Part = Annotated[TextPart | ImagePart | AudioPart, Field(discriminator="type")]
 
 
-class Message(_Frozen):
-    """One turn. In JSON, a message of a single text part is written as plain ``"content": "…"``."""
+def _optional(default: Any = None) -> Any:
+    """A field that rows without it do not write, so that rows of every day stay short and old readers read them."""
+    return Field(default, exclude_if=lambda value: value is None or value == ())
 
-    role: Literal["system", "user", "assistant"]
+
+class ToolCall(_Frozen):
+    """A call of a tool by the assistant; `arguments` are an object unless the model wrote something else."""
+
+    name: str
+    arguments: Any = None
+    id: str | None = _optional()
+
+
+class Message(_Frozen):
+    """One turn. In JSON, a message of a single text part is written as plain ``"content": "…"``.
+
+    `learn` is False where the data say that this assistant turn is not to be learned, and None where they say nothing.
+    `tool_call_id` and `name` belong to the turns of tools.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: tuple[Part, ...]
+    reasoning: str | None = _optional()
+    tool_calls: tuple[ToolCall, ...] = _optional(())
+    tool_call_id: str | None = _optional()
+    name: str | None = _optional()
+    learn: bool | None = _optional()
 
     @field_validator("content", mode="before")
     @classmethod
     def _plain_text(cls, value: Any) -> Any:
-        return ({"type": "text", "text": value},) if isinstance(value, str) else value
+        return ({"type": "text", "text": value},) if isinstance(value, str) and value else value or ()
 
     @field_serializer("content")
     def _short_form(self, content: tuple[Part, ...]) -> Any:
+        if not content:
+            return ""
         if len(content) == 1 and isinstance(content[0], TextPart):
             return content[0].text
         return [part.model_dump() for part in content]
@@ -79,7 +103,11 @@ class Example(_Frozen):
         rejected: a wrong answer to the same prompt, for preference tuning.
         template: what rows share when they are not independent (a phrasing, an image, a text); clusters in statistics.
         scorer: a key of `synth.scoring.scorers.SCORERS`.
-        source: lineage: generator, its version, seed, parameters, difficulty …
+        source: lineage: generator, its version, seed, parameters, difficulty …; every accepted answer as ``answers``.
+        reasoning: what the model thinks before the target, where the data keep it apart.
+        tool_calls: the calls that the target's turn makes; its text may then be empty.
+        tools: the tools that the model may call, as JSON schemas in OpenAI's form.
+        label: whether the target is a good answer, where single answers are judged (KTO); None where nobody says.
     """
 
     version: Literal[1] = 1
@@ -93,6 +121,16 @@ class Example(_Frozen):
     template: str
     scorer: str = "exact"
     source: dict[str, Any] = Field(default_factory=dict)
+    reasoning: str | None = _optional()
+    tool_calls: tuple[ToolCall, ...] = _optional(())
+    tools: tuple[dict[str, Any], ...] = _optional(())
+    label: bool | None = _optional()
+
+    @property
+    def target_message(self) -> Message:
+        """The turn that is learned, whole."""
+        content = (TextPart(text=self.target),) if self.target else ()
+        return Message(role="assistant", content=content, reasoning=self.reasoning, tool_calls=self.tool_calls)
 
 
 def system(text: str) -> Message:
@@ -111,8 +149,12 @@ def assistant(text: str) -> Message:
 
 
 def prompt_id(prompt: Sequence[Message]) -> str:
-    """32 hex digits that depend on roles, texts and media hashes, not on where media lie."""
-    key = [[m.role, [p.text if isinstance(p, TextPart) else [p.type, p.sha256] for p in m.content]] for m in prompt]
+    """32 hex digits that depend on roles, texts, tool calls and media hashes, not on where media lie."""
+    key: list[Any] = [
+        [m.role, [p.text if isinstance(p, TextPart) else [p.type, p.sha256] for p in m.content]] for m in prompt
+    ]
+    if any(m.tool_calls for m in prompt):
+        key.append([[c.name, c.arguments] for m in prompt for c in m.tool_calls])
     return hashlib.sha256(json.dumps(key, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:32]
 
 
@@ -127,8 +169,9 @@ def make_example(
     split: Split = "train",
     scorer: str = "exact",
     source: dict[str, Any] | None = None,
+    **more: Any,
 ) -> Example:
-    """An Example with its id computed from the prompt."""
+    """An Example with its id computed from the prompt. `more`: reasoning, tool_calls, tools, label."""
     return Example(
         id=prompt_id(prompt),
         prompt=tuple(prompt),
@@ -140,6 +183,7 @@ def make_example(
         template=template,
         scorer=scorer,
         source=source or {},
+        **more,
     )
 
 
