@@ -1,39 +1,45 @@
-# make demo   install, generate, tune, compare, report
-# make test   install with the test needs, run the whole suite
+# make demo    install, generate, tune, compare, report
+# make test    install with the test needs; ruff, mypy, then the whole suite
+# make check   the part of it that takes less than a minute
 PYTHON ?= python3
 BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test install bench lint ui clean
+.PHONY: demo test check bench lint ui wheels clean
 
-demo: install
+demo: .venv/.install
 	$(BIN)/smolstudio demo
 
-test: .venv/.test
+test: lint
 	$(BIN)/python -m pytest
+
+check: lint
+	$(BIN)/python -m pytest -m "not slow and not browser and not real and not gpu"
 
 bench: .venv/.test
 	for file in tests/bench/bench_*.py; do echo "== $$file"; PYTHONPATH=tests $(BIN)/python $$file || exit 1; done
 
-ui: install
+ui: .venv/.install
 	$(BIN)/smolstudio ui
 
 lint: .venv/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-install: .venv/.install
+# The larger starters are a wheel of their own, because package indexes take 100 MB.
+wheels: .venv/.install
+	$(BIN)/pip wheel -q --no-deps -w dist . ./recipes/starters/references
 
 .venv/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "smolstudio needs Python 3.11 to 3.13: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 
 .venv/.install: .venv/bin/pip pyproject.toml constraints.txt
-	$(BIN)/pip install -q -c constraints.txt -e .
+	$(BIN)/pip install -q -c constraints.txt -e '.[all]'
 	touch $@
 
 # The browser tests need a Chromium; where this is root on a Debian, it is installed, elsewhere they say that they were skipped.
 .venv/.test: .venv/.install
-	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[all,test]'
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || echo 'No chromium: the browser tests will be skipped.'
 	touch $@
 

@@ -20,6 +20,7 @@ from recipes.run.directory import DISCARDED, METHODS, Run, Stopped, TrainResult
 from recipes.run.turns import turn
 from recipes.train.dpo_eval import last_sentence
 from synth.errors import RunError, StorageError, UserError
+from synth.extras import missing_extra
 
 CODES = {"done": 0, "failed": 1, "stopped": 3}
 
@@ -100,6 +101,8 @@ def as_user_error(error: BaseException) -> UserError:
     """The sentence for any failure of a training."""
     if isinstance(error, UserError):
         return error
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
+        return missing
     text = str(error)
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
         return RunError(

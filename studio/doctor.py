@@ -63,7 +63,7 @@ def _libraries() -> list[Finding]:
         try:
             found.append(Finding(name, True, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
-            found.append(Finding(name, False, "missing; run `make install`"))
+            found.append(Finding(name, False, "missing; run `pip install 'smolstudio[all]'`"))
     return found
 
 

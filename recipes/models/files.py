@@ -15,6 +15,8 @@ from synth.storage import read_json, sha256_bytes, sha256_file
 STARTERS = Path(__file__).parents[1] / "starters" / "weights"
 BASE_STAMP = "base.json"
 RESERVED = "starter-"
+# The larger starters are a distribution of their own (recipes/starters/references).
+REFERENCES = ("starter-text-large", "starter-vision-large", "starter-audio-large")
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 SPEECH = ("whisper", "moonshine", "qwen3_asr")  # model types that `recipes.audio.backends` knows
@@ -45,6 +47,12 @@ def resolve(ref: str, revision: str | None = None) -> ModelRef:
         return ModelRef(ref, "path", folder.absolute(), None, modality_of(folder))
     if folder.is_dir() and not reserved:
         raise ModelError(f"The folder {ref} holds no config.json, so it is not a model.", "Name a model's folder.")
+    if ref in REFERENCES:
+        raise ModelError(
+            f"{ref}, the larger starter that the demos prompt, is not in this installation.",
+            "Install it with `pip install smolstudio-references`, or work in a checkout, which has it.",
+            "model.references",
+        )
     if ref.count("/") != 1 or ref.startswith((".", "/", "~")):
         names = starters()
         listing = f"Embedded starters: {', '.join(names)}." if names else "No starter is installed."

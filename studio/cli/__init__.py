@@ -28,6 +28,7 @@ machine.add(app)
 def main() -> None:
     """Entry point: user errors become one sentence on stderr and exit code 1, Ctrl-C exit code 130."""
     from synth.errors import UserError
+    from synth.extras import missing_extra
 
     # Advice from libraries to their own developers would fall into our progress line.
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -37,6 +38,11 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print(f"Error: {missing}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

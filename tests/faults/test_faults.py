@@ -193,7 +193,7 @@ def test_a_worker_that_is_killed_is_lost_at_once_though_it_began_just_now(tmp_pa
 
 STARTER = (
     "import os, signal, sys; from pathlib import Path\n"
-    "from studio import jobs; from synth.workspace import Workspace\n"
+    "from studio.engines import jobs; from synth.workspace import Workspace\n"
     "settings = {'train': int(sys.argv[3]), 'val': 2, 'test': 2, 'test_ood': 2}\n"
     "arguments = {'generator': 'math', 'settings': settings, 'name': sys.argv[2]}\n"
     "jobs.start_task(Workspace(Path(sys.argv[1])), 'synth', arguments, sys.argv[2])\n"

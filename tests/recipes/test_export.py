@@ -112,14 +112,14 @@ def test_kill_in_the_middle_leaves_nothing_under_the_final_name(tuned: Tuned, tm
     script = f"""
     import sys
     from pathlib import Path
-    from recipes import export
+    from recipes.export import merged
 
     def hang(folder, facts):
         print("merged", flush=True)
         sys.stdin.read()
 
-    export.write_manifest = hang
-    export.export({str(tuned.base)!r}, {str(tuned.adapter)!r}, Path({str(tmp_path / "out")!r}))
+    merged.write_manifest = hang
+    merged.export({str(tuned.base)!r}, {str(tuned.adapter)!r}, Path({str(tmp_path / "out")!r}))
     """
     worker = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True

@@ -8,7 +8,7 @@ from pathlib import Path
 PROGRAM = """
 import json, os
 import torch
-from recipes.starters.team import join
+from recipes.starters.making.team import join
 
 team = join()
 weight = torch.nn.Parameter(torch.zeros(2, 2))

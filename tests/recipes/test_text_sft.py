@@ -117,7 +117,7 @@ def test_answers_during_training_are_told_with_gold_and_verdict(run_of: Any, mon
     def first_is_right(row: Any, answer: Answer) -> dict[str, Any]:
         return real(row, Answer(f"…so\nAnswer: {row.answer}", True) if row.id == rows_asked[0] else answer)
 
-    monkeypatch.setattr(samples, "told_of", first_is_right)
+    monkeypatch.setattr(samples, "report_of", first_is_right)
     text_sft.train(run, run.recipe)
     assert [e["step"] for e in run.events("samples")] == [3, 4]  # every third step, and the last
     for event in run.events("samples"):
