@@ -24,10 +24,13 @@ from evaluate.cost import formulas, prices
 from evaluate.plan import Plan, SystemPlan, dump_plan
 from evaluate.predict.imported import read_predictions
 from evaluate.predict.journal import Answers, Predictor
+from evaluate.predict.prediction import Facts, Prediction
 from evaluate.predict.prompts import Prompter
-from evaluate.predict.systems import Context, Facts, Prediction, open_system
+from evaluate.predict.systems import Context, open_system
 from evaluate.report import report_json
+from evaluate.report.reading import read_report
 from evaluate.report.results import Forgetting, LedgerItem, Results, Row, Speed, SystemResult
+from evaluate.report.schema import Report
 from evaluate.stats import audio_metrics
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import DataError, UserError
@@ -35,7 +38,7 @@ from synth.example import Example, media_parts, text_of
 from synth.jobdir import JobDir
 from synth.progress import ProgressFn, silent
 from synth.scoring.scorers import Score, golds, known_scorer, metric_name, normaliser_name, score_reply
-from synth.storage import atomic_write_text, read_json
+from synth.storage import atomic_write_text
 from synth.usage import Usage
 from synth.workspace import Workspace
 
@@ -83,10 +86,10 @@ def run_comparison(
 
 def render_again(path: Path, workspace: Workspace, *, reprice: bool = False) -> Path:
     """Write report.md and report.html of a report.json again; with `reprice` at the workspace's present prices."""
-    found = read_json(path)
+    found = read_report(path)
     if reprice:
         found = report_json.reprice(found, prices.load(workspace=workspace.path))
-    media = workspace.path / found["dataset"]["path"]
+    media = workspace.path / found.dataset.path
     return _write_report(found, path.parent, media if media.is_dir() else None)
 
 
@@ -285,7 +288,7 @@ def _write_scores(results: Results, path: Path) -> None:
     atomic_write_text(path, "\n".join(lines) + "\n")
 
 
-def _write_report(found: report_json.JsonDict, folder: Path, media: Path | None) -> Path:
+def _write_report(found: Report, folder: Path, media: Path | None) -> Path:
     """report.json and its views; the JSON last, because whoever finds it expects the others."""
     from evaluate.report import render_html, render_md
 

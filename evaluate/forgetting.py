@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from evaluate.plan import SystemPlan
-from evaluate.predict.systems import Prediction
+from evaluate.predict.prediction import Prediction
 from evaluate.report.results import Forgetting
 from synth.example import Example
 from synth.scoring.scorers import score_reply

@@ -15,19 +15,21 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from evaluate.report.parts import Agreement, JudgePart
+from evaluate.report.reading import read_report
 from evaluate.report.results import Row
+from evaluate.report.schema import Report
 from evaluate.stats import certainty
 from synth.endpoint import Ask, Reply
 from synth.errors import DataError
 from synth.example import system, user
-from synth.storage import read_json, read_jsonl
+from synth.storage import read_jsonl
 from synth.usage import Usage
 
-JsonDict = dict[str, Any]
 Answers = dict[str, dict[str, Row]]  # example id -> system id -> row
 INSTRUCTION = (
     "You compare two answers to one question. The user message is a JSON object with the question, a reference answer "
@@ -112,7 +114,7 @@ def _winner(reply: Reply, swapped: bool) -> str | None:
 
 def summary(
     judgements: Sequence[Judgement], model: str, margin: float, labels: dict[str, str] | None = None, seed: int = 0
-) -> JsonDict:
+) -> JudgePart:
     """report.json's `judge`. Raises DataError when fewer than two pairs were judged."""
     judged = [one for one in judgements if one.value is not None]
     if len(judged) < 2:
@@ -124,23 +126,23 @@ def summary(
     agreement = _agreement([(one.small_first or "", one.small_second or "") for one in judged])
     first_wins = sum((one.small_first == "small") + (one.small_second == "large") for one in judged)
     decided = sum((one.small_first != "tie") + (one.small_second != "tie") for one in judged)
-    return {
-        "model": model,
-        "pairs": len(judgements),
-        "judged": len(judged),
-        "small_wins": sum((one.value or 0) > 0 for one in judged),
-        "large_wins": sum((one.value or 0) < 0 for one in judged),
-        "ties_or_flips": sum(one.value == 0 for one in judged),
-        "ahead": ahead.delta,
-        "ci95": [ahead.low, ahead.high],
-        "verdict": said.word,
-        "sentence": said.sentence,
-        "agreement_of_orders": agreement,
-        "first_position_wins": first_wins / decided if decided else None,
-        "suspicious_pairs": sum(one.pair.suspicious for one in judgements),
-        "ahead_without_suspicious": _ahead(honest, seed).delta if len(honest) > 1 else None,
-        "calibration": _calibration(judged, labels) if labels else None,
-    }
+    return JudgePart(
+        model=model,
+        pairs=len(judgements),
+        judged=len(judged),
+        small_wins=sum((one.value or 0) > 0 for one in judged),
+        large_wins=sum((one.value or 0) < 0 for one in judged),
+        ties_or_flips=sum(one.value == 0 for one in judged),
+        ahead=ahead.delta,
+        ci95=(ahead.low, ahead.high),
+        verdict=said.word,  # type: ignore[arg-type]  # a NamedTuple's str; the model checks it
+        sentence=said.sentence,
+        agreement_of_orders=agreement,
+        first_position_wins=first_wins / decided if decided else None,
+        suspicious_pairs=sum(one.pair.suspicious for one in judgements),
+        ahead_without_suspicious=_ahead(honest, seed).delta if len(honest) > 1 else None,
+        calibration=_calibration(judged, labels) if labels else None,
+    )
 
 
 def _ahead(judged: Sequence[Judgement], seed: int) -> certainty.Difference:
@@ -149,7 +151,7 @@ def _ahead(judged: Sequence[Judgement], seed: int) -> certainty.Difference:
     return certainty.paired_difference((1 + values) / 2, (1 - values) / 2, [one.pair.template for one in judged], seed)
 
 
-def _agreement(pairs: Sequence[tuple[str, str]]) -> JsonDict:
+def _agreement(pairs: Sequence[tuple[str, str]]) -> Agreement:
     """Share of equal labels with its Wilson interval, and Cohen's kappa (None where it is undefined)."""
     from statsmodels.stats.inter_rater import cohens_kappa
 
@@ -160,10 +162,10 @@ def _agreement(pairs: Sequence[tuple[str, str]]) -> JsonDict:
     share = certainty.wilson(float(np.trace(table)), len(pairs))
     varied = (table.sum(axis=0) > 0).sum() > 1 or (table.sum(axis=1) > 0).sum() > 1
     kappa = float(cohens_kappa(table, return_results=False)) if varied else None
-    return {"n": len(pairs), "share": share.value, "ci95": [share.low, share.high], "kappa": kappa}
+    return Agreement(n=len(pairs), share=share.value, ci95=(share.low, share.high), kappa=kappa)
 
 
-def _calibration(judged: Sequence[Judgement], labels: dict[str, str]) -> JsonDict:
+def _calibration(judged: Sequence[Judgement], labels: dict[str, str]) -> Agreement:
     """Agreement of the judge with people on the pairs that they labelled. Raises DataError when there is none."""
     both = [(_word(one.value or 0.0), labels[one.pair.example_id]) for one in judged if one.pair.example_id in labels]
     if not both:
@@ -218,24 +220,25 @@ def add(
     model: str,
     labels: Path | None = None,
     limit: int | None = 500,
-    write: Callable[[JsonDict], None] = lambda report: None,
+    write: Callable[[Report], None] = lambda report: None,
     price: Callable[[Usage], float | None] = lambda used: None,
-) -> JsonDict:
+) -> JudgePart:
     """Judge the main pair of an existing comparison and hand the extended report to `write`.
 
     path: report.json, with scores.jsonl beside it. price: USD of one reply's usage, None = unpriced. Raises DataError
     when there is no second system or no answer.
     """
-    found = read_json(path)
-    if not found["large"]:
+    found = read_report(path)
+    if not found.large:
         raise DataError("This comparison has one system only.", "Judging needs two.", "judge.alone")
-    rows = read_answers(path.with_name("scores.jsonl"), found["primary_split"])
-    every = pairs_of(rows, found["small"], found["large"])
+    rows = read_answers(path.with_name("scores.jsonl"), found.primary_split)
+    every = pairs_of(rows, found.small, found.large)
     known = read_labels(labels) if labels else None
     bills: list[float | None] = []
     judgements = judge(every[:limit], asker, lambda used: bills.append(price(used)))
     priced = [usd for usd in bills if usd is not None]
     usd = sum(priced) if len(priced) == len(bills) else None
-    result = {**summary(judgements, model, found["margin"], known), "pairs_in_all": len(every), "usd": usd}
-    write({**found, "judge": result})
+    judged = summary(judgements, model, found.margin, known)
+    result = judged.model_copy(update={"pairs_in_all": len(every), "usd": usd})
+    write(found.model_copy(update={"judge": result}))
     return result

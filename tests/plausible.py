@@ -167,7 +167,7 @@ def main() -> None:
     (folder / "report.json").write_text(report_json.dumps(made), "utf-8")
     (folder / "report.md").write_text(render_md.render(made), "utf-8")
     (folder / "report.html").write_text(render_html.render(made), "utf-8")
-    print(made["headline"])
+    print(made.headline)
 
 
 if __name__ == "__main__":

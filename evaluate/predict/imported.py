@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evaluate.predict.systems import Prediction
+from evaluate.predict.prediction import Prediction
 from synth.endpoint.wire import Unreadable, chat_reply
 from synth.errors import DataError
 from synth.storage import read_jsonl

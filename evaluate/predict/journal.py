@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from evaluate.predict.prediction import Facts, Prediction, Stop
 from evaluate.predict.prompts import Question
-from evaluate.predict.systems import Facts, Prediction, Stop, System
+from evaluate.predict.systems import System
 from synth.errors import RunError
 from synth.progress import Meter, ProgressFn
 from synth.storage import Journal, read_jsonl

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
-from evaluate.predict.systems import Prediction, Stop
 from synth.errors import DataError
 from synth.usage import Usage
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
-from evaluate.predict.systems import Prediction, Stop
 from recipes.decode.decoder import Generated, decode, rows_in_memory
 from synth.errors import ModelError
 from synth.usage import Usage

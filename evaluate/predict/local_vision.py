@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evaluate.predict.local_text import answer_prompts
+from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
-from evaluate.predict.systems import Prediction, Stop
 from recipes.decode.decoder import Generated
 from synth.errors import DataError
 from synth.usage import Usage

@@ -16,16 +16,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat
-
 from evaluate.plan import SystemPlan
+from evaluate.predict.imported import read_predictions
+from evaluate.predict.prediction import Facts, Prediction, Stop
 from evaluate.predict.prompts import Question
 from synth.endpoint import Ask, Endpoint, ReplyCache, Settings
 from synth.example import AudioPart
 from synth.usage import Usage
 from synth.workspace import Workspace
 
-Stop = Callable[[], bool]
 # Module of each modality, with `answer(loaded, questions, max_new_tokens, batch_size, stop) -> Iterator[Prediction]`
 # and `LATENCY`, a sentence that says what `Prediction.seconds` means there.
 RUNNERS = {
@@ -34,38 +33,6 @@ RUNNERS = {
     "audio": "evaluate.predict.local_audio",
 }
 DEFAULT_URL = "https://api.openai.com/v1"
-
-
-class Prediction(BaseModel):
-    """One reply. With an `error` there is no reply, and the row is unscored.
-
-    `truncated`: cut at max_new_tokens. `cached`: taken from the reply cache, so not part of the measured speed.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    example_id: str
-    text: str = ""
-    usage: Usage = Usage()
-    seconds: NonNegativeFloat | None = None
-    confidence: float | None = None
-    truncated: bool = False
-    cached: bool = False
-    error: str = ""
-
-
-class Facts(BaseModel):
-    """What the report says of a system, known once it has run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    params: int | None = None
-    hardware: str = ""
-    revision: str | None = None
-    load_seconds: float | None = None
-    batch_size: int | None = None
-    latency_basis: str = ""
-    spent_usd: float | None = None
 
 
 class Context(NamedTuple):
@@ -180,8 +147,6 @@ class ImportedSystem:
     """Predictions made elsewhere."""
 
     def __init__(self, plan: SystemPlan) -> None:
-        from evaluate.predict.imported import read_predictions
-
         self._path = Path(plan.path or "")
         self._found = read_predictions(self._path)
 

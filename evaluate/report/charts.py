@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
+from evaluate.report.schema import Report
 from evaluate.report.wording import ERROR_RATES, count, usd
 
-JsonDict = dict[str, Any]
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 52
 LETTER_WIDTH = 7.2  # of a label in bold, a little too wide rather than too narrow
@@ -50,9 +50,9 @@ def text(x: float, y: float, words: str, anchor: str = "start", css: str = "tick
     return Markup('<text x="{}" y="{}" text-anchor="{}" class="{}">{}</text>').format(x, y, anchor, css, words)
 
 
-def role(report: JsonDict, system_id: str) -> str:
+def role(report: Report, system_id: str) -> str:
     """CSS class of a system: small | large | other."""
-    return {report["small"]: "small", report["large"]: "large"}.get(system_id, "other")
+    return {report.small: "small", report.large: "large"}.get(system_id, "other")
 
 
 def interval_bar(value: float, low: float, high: float, top: float, css: str) -> Markup:
@@ -134,14 +134,14 @@ class Mark(NamedTuple):
     high: float
 
 
-def priced_marks(report: JsonDict) -> list[Mark]:
+def priced_marks(report: Report) -> list[Mark]:
     """Systems with both a score and a price on the primary split."""
     marks = []
-    for system in report["systems"]:
-        summary, price = system["splits"][report["primary_split"]], system["cost"]["usd_per_1k"]
-        if summary["value"] is not None and price:
-            css = role(report, system["id"])
-            marks.append(Mark(system["label"], css, price, summary["value"], *summary["ci95"]))
+    for system in report.systems:
+        summary, price = system.splits[report.primary_split], system.cost.usd_per_1k
+        if summary.value is not None and summary.ci95 and price:
+            css = role(report, system.id)
+            marks.append(Mark(system.label, css, price, summary.value, *summary.ci95))
     return marks
 
 
@@ -154,12 +154,12 @@ def frontier(marks: Sequence[Mark], lower_is_better: bool) -> list[Mark]:
     return best
 
 
-def pareto(report: JsonDict) -> Markup | None:
+def pareto(report: Report) -> Markup | None:
     """Score against cost per 1,000 answers (log) with intervals and Pareto frontier; None below two systems."""
     marks = priced_marks(report)
     if len(marks) < 2:
         return None
-    metric = report["systems"][0]["metric"]
+    metric = report.systems[0].metric
     lower = metric in ERROR_RATES
     cheap, dear = min(m.usd_per_1k for m in marks), max(m.usd_per_1k for m in marks)
     x = Scale(cheap / 2.2, dear * 2.2, LEFT, WIDTH - RIGHT, log=True)
@@ -228,13 +228,13 @@ def _place(name: str, at: float, height: float, taken: Sequence[Box]) -> tuple[B
     return next(free, found[0])
 
 
-def break_even(report: JsonDict) -> Markup | None:
+def break_even(report: Report) -> Markup | None:
     """Total money spent against requests answered: the small system starts at its fixed cost, the large one at 0."""
-    start = report["what_if"]
-    small, large, fixed = (start[k] for k in ("small_usd_per_request", "large_usd_per_request", "fixed_usd"))
+    start = report.what_if
+    small, large, fixed = start.small_usd_per_request, start.large_usd_per_request, start.fixed_usd
     if small is None or large is None or fixed is None:
         return None
-    crossing = report["break_even"]["requests"]
+    crossing = report.break_even.requests
     far = 2.5 * crossing if crossing else 1_000_000
     top = max(large * far, fixed + small * far) * 1.08 or 1.0
     x, y = Scale(0, far, LEFT, WIDTH - RIGHT), Scale(0, top, HEIGHT - BOTTOM, TOP + 14)
@@ -255,14 +255,14 @@ def break_even(report: JsonDict) -> Markup | None:
     return svg(WIDTH, HEIGHT, body, "Total cost of both systems by number of requests", "chart money")
 
 
-def cascade(report: JsonDict) -> Markup | None:
+def cascade(report: Report) -> Markup | None:
     """Score of "small first, large when unsure" against the share of rows handed on."""
-    found = report["cascade"]
+    found = report.cascade
     if not found:
         return None
-    curve = sorted(found["curve"], key=lambda point: point["escalated"])
-    low = min(point["score"] for point in curve)
-    high = max(point["score"] for point in curve)
+    curve = sorted(found.curve, key=lambda point: point.escalated)
+    low = min(point.score for point in curve)
+    high = max(point.score for point in curve)
     room = max(0.02, (high - low) * 0.15)
     x = Scale(0, 1, LEFT, WIDTH - RIGHT)
     y = Scale(max(0.0, low - room), min(1.0, high + room), HEIGHT - BOTTOM, TOP + 14)
@@ -273,19 +273,19 @@ def cascade(report: JsonDict) -> Markup | None:
         [(value, f"{100 * value:.3g} %") for value in ticks(y.low, y.high)],
         ("rows handed on to the large system", "score"),
     )
-    path = " ".join(f"{x(point['escalated'])},{y(point['score'])}" for point in curve)
+    path = " ".join(f"{x(point.escalated)},{y(point.score)}" for point in curve)
     body.append(Markup('<polyline class="curve" points="{}"/>').format(path))
     ends = (
         ("small", curve[0], curve[1], "small alone", "start", 12),
         ("large", curve[-1], curve[-2], "large alone", "end", -12),
     )
     for css, point, neighbour, name, anchor, shift in ends:
-        at = (x(point["escalated"]), y(point["score"]))
-        below = 20 if neighbour["score"] > point["score"] else -12
+        at = (x(point.escalated), y(point.score))
+        below = 20 if neighbour.score > point.score else -12
         body.append(Markup('<g class="{}"><circle class="symbol" cx="{}" cy="{}" r="6"/></g>').format(css, *at))
         body.append(text(at[0] + shift, at[1] + below, name, anchor, f"label {css}"))
-    if found["chosen"]:
-        at = (x(found["chosen"]["escalated"]), y(found["chosen"]["score"]))
+    if found.chosen:
+        at = (x(found.chosen.escalated), y(found.chosen.score))
         body.append(Markup('<circle class="crossing" cx="{}" cy="{}" r="6"/>').format(*at))
         body.append(text(at[0] + 10, at[1] + 18, "threshold chosen on val", css="label"))
     return svg(WIDTH, HEIGHT, body, "Score of the cascade by share of rows handed on")

@@ -7,17 +7,18 @@ of 50,000 rows stays small and two builds show the same rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, get_args
 
+from evaluate.report.parts import FormatCheck, FormatExample, Gallery, GalleryAnswer, GalleryItem
 from evaluate.report.results import Row, SystemResult
 from evaluate.stats import measures
 
-JsonDict = dict[str, Any]
 SHOWN_PER_KIND = 24
 FAULTS_SHOWN = 5
 LONGEST_TEXT = 1200  # characters of a prompt or reply kept in the report
 
-KINDS = ("only_small", "only_large", "both_wrong")
+Kind = Literal["only_small", "only_large", "both_wrong"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def shortened(text: str, limit: int = LONGEST_TEXT) -> str:
@@ -25,12 +26,12 @@ def shortened(text: str, limit: int = LONGEST_TEXT) -> str:
     return text if len(text) <= limit else f"{text[:limit]} … ({len(text) - limit:,} more characters)"
 
 
-def kind_of(small: Row, large: Row) -> str | None:
+def kind_of(small: Row, large: Row) -> Kind | None:
     """only_small | only_large | both_wrong by score; None when both answered fully right."""
     return None if small.score is None or large.score is None else kind_of_scores(small.score, large.score)
 
 
-def kind_of_scores(small: float, large: float) -> str | None:
+def kind_of_scores(small: float, large: float) -> Kind | None:
     """As `kind_of`, from two scores."""
     if small > large:
         return "only_small"
@@ -39,13 +40,13 @@ def kind_of_scores(small: float, large: float) -> str | None:
     return "both_wrong" if small < 1 else None
 
 
-def disagreements(small: SystemResult, large: SystemResult, splits: Sequence[str]) -> JsonDict:
+def disagreements(small: SystemResult, large: SystemResult, splits: Sequence[str]) -> Gallery:
     """report.json's `gallery`: per split the counts, and a sample of each kind with both answers."""
     counts: dict[str, dict[str, int]] = {}
-    items: list[JsonDict] = []
+    items: list[GalleryItem] = []
     for split in splits:
         both = measures.pair(small, large, split)
-        found: dict[str, list[tuple[Row, Row]]] = {kind: [] for kind in KINDS}
+        found: dict[Kind, list[tuple[Row, Row]]] = {kind: [] for kind in KINDS}
         for a, b in zip(both.small, both.large, strict=True):
             kind = kind_of(a, b)
             if kind:
@@ -55,58 +56,44 @@ def disagreements(small: SystemResult, large: SystemResult, splits: Sequence[str
         for kind, rows in found.items():
             chosen = sorted(rows, key=lambda pair: pair[0].example_id)[:SHOWN_PER_KIND]
             items.extend(_item(kind, a, b) for a, b in chosen)
-    return {
-        "small": small.id,
-        "large": large.id,
-        "counts": counts,
-        "shown_per_kind": SHOWN_PER_KIND,
-        "items": items,
-    }
+    return Gallery(small=small.id, large=large.id, counts=counts, shown_per_kind=SHOWN_PER_KIND, items=tuple(items))
 
 
-def _item(kind: str, small: Row, large: Row) -> JsonDict:
-    return {
-        "kind": kind,
-        "example_id": small.example_id,
-        "split": small.split,
-        "family": small.family,
-        "prompt": shortened(small.prompt_text),
-        "gold": shortened(small.gold),
-        "media": list(small.media),
-        "small": _answer(small),
-        "large": _answer(large),
-    }
+def _item(kind: Kind, small: Row, large: Row) -> GalleryItem:
+    return GalleryItem(
+        kind=kind,
+        example_id=small.example_id,
+        split=small.split,
+        family=small.family,
+        prompt=shortened(small.prompt_text),
+        gold=shortened(small.gold),
+        media=small.media,
+        small=_answer(small),
+        large=_answer(large),
+    )
 
 
-def _answer(row: Row) -> JsonDict:
-    return {
-        "score": row.score,
-        "answer": shortened(row.answer, 300),
-        "text": shortened(row.answer_text),
-        "why": shortened(row.why, 300),
-        "format_fault": row.format_fault,
-    }
+def _answer(row: Row) -> GalleryAnswer:
+    return GalleryAnswer(
+        score=row.score,
+        answer=shortened(row.answer, 300),
+        text=shortened(row.answer_text),
+        why=shortened(row.why, 300),
+        format_fault=row.format_fault,
+    )
 
 
-def format_check(systems: Sequence[SystemResult], splits: Sequence[str]) -> list[JsonDict]:
+def format_check(systems: Sequence[SystemResult], splits: Sequence[str]) -> list[FormatCheck]:
     """Per system: answers that hold the right result in a form the scorer cannot read, with examples."""
     table = []
     for system in systems:
         rows = [row for row in system.rows if row.split in splits]
         faulty = sorted((row for row in rows if row.format_fault), key=lambda row: row.example_id)
-        table.append(
-            {
-                "system": system.id,
-                "n": len(rows),
-                "right_but_unreadable": len(faulty),
-                "examples": [
-                    {
-                        "example_id": row.example_id,
-                        "gold": shortened(row.gold, 200),
-                        "text": shortened(row.answer_text, 400),
-                    }
-                    for row in faulty[:FAULTS_SHOWN]
-                ],
-            }
+        examples = tuple(
+            FormatExample(
+                example_id=row.example_id, gold=shortened(row.gold, 200), text=shortened(row.answer_text, 400)
+            )
+            for row in faulty[:FAULTS_SHOWN]
         )
+        table.append(FormatCheck(system=system.id, n=len(rows), right_but_unreadable=len(faulty), examples=examples))
     return table

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from evaluate.report.schema import Report
 from synth.errors import RecipeError, did_you_mean
 
-JsonDict = dict[str, Any]
 Value = float | str | None
 TOKEN = re.compile(
     r"\s*(?:(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)|(\"[^\"]*\"|'[^']*')|(<=|>=|==|!=|<|>|\(|\))|([A-Za-z_][\w.]*))"
@@ -42,26 +42,25 @@ class Missing(Exception):
     """A figure that the expression needs was not measured."""
 
 
-def figures(report: JsonDict) -> dict[str, Value]:
+def figures(report: Report) -> dict[str, Value]:
     """Every name that an expression may use."""
-    primary, found = report["primary_split"], dict[str, Value]()
-    for split in report["dataset"]["splits"]:
-        main = next((row for row in report["comparisons"] if row["main"] and row["split"] == split), None)
+    primary, found = report.primary_split, dict[str, Value]()
+    for split in report.dataset.splits:
+        main = report.main(split)
         here: dict[str, Value] = {
-            "delta": main["delta"] if main else None,
-            "delta_lower": main["ci95"][0] if main else None,
-            "delta_upper": main["ci95"][1] if main else None,
-            "delta_lower_one_sided": main["lower_one_sided95"] if main else None,
-            "p_mcnemar": main["p_mcnemar"] if main else None,
-            "rows": main["n"] if main else None,
-            "verdict": main["verdict"] if main else None,
+            "delta": main.delta if main else None,
+            "delta_lower": main.ci95[0] if main else None,
+            "delta_upper": main.ci95[1] if main else None,
+            "delta_lower_one_sided": main.lower_one_sided95 if main else None,
+            "p_mcnemar": main.p_mcnemar if main else None,
+            "rows": main.n if main else None,
+            "verdict": main.verdict if main else None,
         }
-        for side in ("small", "large"):
-            system = next((one for one in report["systems"] if one["id"] == report[side]), None)
-            cell = system["splits"].get(split) if system else None
-            here[side] = cell["value"] if cell else None
-            here[f"{side}_lower"] = cell["ci95"][0] if cell and cell["ci95"] else None
-            here[f"{side}_unscored"] = cell["unscored"] if cell else None
+        for side, system in (("small", report.small_system), ("large", report.large_system)):
+            cell = system.splits.get(split) if system else None
+            here[side] = cell.value if cell else None
+            here[f"{side}_lower"] = cell.ci95[0] if cell and cell.ci95 else None
+            here[f"{side}_unscored"] = cell.unscored if cell else None
         found.update({f"{split}.{name}": value for name, value in here.items()})
         if split == primary:
             found.update(here)
@@ -69,19 +68,19 @@ def figures(report: JsonDict) -> dict[str, Value]:
     return found
 
 
-def _money(report: JsonDict) -> dict[str, Value]:
-    start, even = report["what_if"], report["break_even"]
-    small, large = start["small_usd_per_request"], start["large_usd_per_request"]
+def _money(report: Report) -> dict[str, Value]:
+    start, even = report.what_if, report.break_even
+    small, large = start.small_usd_per_request, start.large_usd_per_request
     return {
         "small_usd_per_1k": None if small is None else 1000 * small,
         "large_usd_per_1k": None if large is None else 1000 * large,
-        "fixed_usd": even["fixed_usd"],
-        "break_even_requests": float("inf") if even["status"] == "never" else even["requests"],
-        "p_cheaper_and_not_worse": even["p_cheaper_and_not_worse"],
+        "fixed_usd": even.fixed_usd,
+        "break_even_requests": float("inf") if even.status == "never" else even.requests,
+        "p_cheaper_and_not_worse": even.p_cheaper_and_not_worse,
     }
 
 
-def check(report: JsonDict, expressions: Sequence[str]) -> list[Check]:
+def check(report: Report, expressions: Sequence[str]) -> list[Check]:
     """Try each expression. Raises RecipeError for one that cannot be read; a missing figure counts as failed."""
     known, checks = figures(report), []
     for expression in expressions:
@@ -189,16 +188,16 @@ class Parser:
         return value
 
 
-def junit(report: JsonDict, checks: Sequence[Check]) -> str:
+def junit(report: Report, checks: Sequence[Check]) -> str:
     """A JUnit XML file with one test case per expression, as CI servers read it."""
     failures = sum(one.failed for one in checks)
     suite = ElementTree.Element(
         "testsuite",
-        name=_clean(f"smolstudio compare {report['title']}"),
+        name=_clean(f"smolstudio compare {report.title}"),
         tests=str(len(checks)),
         failures=str(failures),
         errors="0",
-        timestamp=report["provenance"]["created"],
+        timestamp=report.provenance.created,
     )
     for one in checks:
         case = ElementTree.SubElement(
@@ -206,7 +205,7 @@ def junit(report: JsonDict, checks: Sequence[Check]) -> str:
         )
         if one.failed:
             failure = ElementTree.SubElement(case, "failure", message=_clean(one.sentence))
-            failure.text = _clean(f"{report['headline']}\n{report['verdict']['sentence']}")
+            failure.text = _clean(f"{report.headline}\n{report.verdict.sentence}")
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 

@@ -14,15 +14,18 @@ import json
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluate.report import charts, wording
+from evaluate.report.money import Heat, Sensitivity
+from evaluate.report.parts import Comparison, GalleryItem
+from evaluate.report.schema import Report, SystemPart
 from evaluate.stats.audio_metrics import word_diff
 from evaluate.stats.measures import MOST_FAMILIES
 from synth.errors import DataError
 
-JsonDict = dict[str, Any]
 TEMPLATES = Path(__file__).with_name("templates")
 MEDIA_BUDGET = 4_000_000  # bytes of pictures and sound embedded in all
 LONGEST_AUDIO = 400_000  # bytes of one sound
@@ -49,12 +52,9 @@ class Media(NamedTuple):
     why: str = ""
 
 
-def render(report: JsonDict, media_root: Path | None = None) -> str:
-    """The page. media_root: dataset folder that the gallery's media paths are relative to; None embeds none.
-
-    Raises DataError for a report that lacks figures which this program shows.
-    """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
+def render(report: Report, media_root: Path | None = None) -> str:
+    """The page. media_root: dataset folder that the gallery's media paths are relative to; None embeds none."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(
@@ -65,23 +65,19 @@ def render(report: JsonDict, media_root: Path | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(_filters())
-    shown: JsonDict = visible(report)
+    shown = Report.model_validate(visible(report.model_dump(mode="json")))
     script = (TEMPLATES / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    try:
-        media, left_out = _gallery_media(report, media_root)
-        return environment.get_template("report.html.j2").render(
-            **_context(shown),
-            media=media,
-            media_left_out=left_out,
-            css=Markup((TEMPLATES / "report.css").read_text("utf-8")),
-            script=Markup(script),
-            script_hash=f"sha256-{digest}",
-            embedded=Markup(inert_json(report)),
-        )
-    except (KeyError, UndefinedError) as error:
-        message = f"This report.json was made by another version of smolstudio: it lacks a figure ({error})."
-        raise DataError(message, "Run `smolstudio compare` again; answers that were given are kept.") from error
+    media, left_out = _gallery_media(report, media_root)
+    return environment.get_template("report.html.j2").render(
+        **_context(shown),
+        media=media,
+        media_left_out=left_out,
+        css=Markup((TEMPLATES / "report.css").read_text("utf-8")),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        embedded=Markup(inert_json(report)),
+    )
 
 
 def visible(value: Any) -> Any:
@@ -98,9 +94,9 @@ def visible(value: Any) -> Any:
     )
 
 
-def inert_json(report: JsonDict) -> str:
+def inert_json(report: Report) -> str:
     """JSON that no HTML parser can mistake for markup: ASCII only, with <, > and & escaped."""
-    text = json.dumps(report, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(report.model_dump(mode="json"), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -150,71 +146,69 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _context(report: JsonDict) -> JsonDict:
+def _context(report: Report) -> dict[str, Any]:
     """What the template needs beside the report itself."""
-    metric = wording.find(report, report["small"])["metric"]  # type: ignore[index]
+    metric = report.small_system.metric
     lower = metric in wording.ERROR_RATES
-    primary, systems = report["primary_split"], report["systems"]
-    cells = [cell for system in systems for cell in system["splits"].values() if cell["ci95"]]
-    items = report["gallery"]["items"] if report["gallery"] else []
+    primary, systems = report.primary_split, report.systems
+    tops = [cell.ci95[1] for system in systems for cell in system.splits.values() if cell.ci95]
+    items = report.gallery.items if report.gallery else ()
     return {
         "r": report,
-        "small": wording.find(report, report["small"]),
-        "large": wording.find(report, report["large"]),
-        "labels": {system["id"]: system["label"] for system in systems},
-        "index": {system["id"]: place for place, system in enumerate(systems)},
+        "small": report.small_system,
+        "large": report.large_system,
+        "labels": {system.id: system.label for system in systems},
+        "index": {system.id: place for place, system in enumerate(systems)},
         "role": lambda system_id: charts.role(report, system_id),
         "metric_name": lambda name: wording.ERROR_RATES.get(name, name),
-        "top": max([cell["ci95"][1] for cell in cells], default=1.0) if lower else 1.0,
-        "span": _span(report["comparisons"], report["margin"]),
-        "methods": sorted({row["method"] for row in report["comparisons"]}),
+        "top": max(tops, default=1.0) if lower else 1.0,
+        "span": _span(report.comparisons, report.margin),
+        "methods": sorted({row.method for row in report.comparisons}),
         "interval_bar": charts.interval_bar,
         "difference_mark": charts.difference_mark,
         "swing_bar": charts.swing_bar,
-        "swing_reach": _swing_reach(report["sensitivity"]),
+        "swing_reach": _swing_reach(report.sensitivity),
         "assumption_names": ASSUMPTIONS,
         "pareto": charts.pareto(report),
-        "unpriced": [
-            s["label"] for s in systems if s["splits"][primary]["value"] is not None and not s["cost"]["usd_per_1k"]
-        ],
-        "money": charts.break_even(report) if report["large"] else None,
+        "unpriced": [s.label for s in systems if s.splits[primary].value is not None and not s.cost.usd_per_1k],
+        "money": charts.break_even(report) if report.large else None,
         "cascade": charts.cascade(report),
-        "heat": _heat(report["sensitivity"]["heat"]),
+        "heat": _heat(report.sensitivity.heat),
         "accuracy_sentence": wording.accuracy(report),
-        "pay_back": wording.pay_back(report) if report["large"] else "",
+        "pay_back": wording.pay_back(report) if report.large else "",
         "slider": _slider(report),
         "family_systems": _family_systems(report),
         "most_families": MOST_FAMILIES,
         "word_diff": word_diff if metric == "wer" else None,
         "kind_names": ERROR_KIND_NAMES if lower else KIND_NAMES,
         "printed": _printed(items),
-        "provenance": json.dumps(report["provenance"], indent=1, ensure_ascii=False),
+        "provenance": json.dumps(report.provenance.model_dump(mode="json"), indent=1, ensure_ascii=False),
     }
 
 
-def _span(comparisons: list[JsonDict], margin: float) -> tuple[float, float]:
+def _span(comparisons: Sequence[Comparison], margin: float) -> tuple[float, float]:
     """The axis that all differences share: in steps of 5 points, with zero and the margin on it."""
-    bounds = [bound for row in comparisons for bound in row["ci95"]]
+    bounds = [bound for row in comparisons for bound in row.ci95]
     low, high = min([-1.5 * margin, *bounds]), max([1.5 * margin, 0.02, *bounds])
     return max(-1.0, math.floor(low * 20) / 20), min(1.0, math.ceil(high * 20) / 20)
 
 
-def _swing_reach(sensitivity: JsonDict) -> float:
+def _swing_reach(sensitivity: Sensitivity) -> float:
     """How many times sooner or later the sensitivity bars can show: at least the swing itself."""
-    base = sensitivity["requests"] or 1
-    ratios: list[float] = [t[side] / base for t in sensitivity["tornado"] for side in ("halved", "doubled") if t[side]]
+    base = sensitivity.requests or 1
+    ratios = [after / base for swing in sensitivity.tornado for after in (swing.halved, swing.doubled) if after]
     return max([2.2, *(max(ratio, 1 / ratio) * 1.1 for ratio in ratios)])
 
 
-def _heat(heat: JsonDict) -> list[JsonDict]:
+def _heat(heat: Heat) -> list[dict[str, Any]]:
     """Cells with a colour strength by order of magnitude; [] when nothing is priced."""
-    grid = heat["saving_usd_per_month"]
+    grid = heat.saving_usd_per_month
     sizes = [abs(value) for row in grid for value in row if value]
     if not sizes:
         return []
     most = math.log10(1 + max(sizes) / min(sizes))
 
-    def cell(value: float | None) -> JsonDict:
+    def cell(value: float | None) -> dict[str, Any]:
         if not value:
             return {"value": value, "css": "", "strength": 0}
         share = math.log10(1 + abs(value) / min(sizes)) / most if most else 1.0
@@ -222,50 +216,50 @@ def _heat(heat: JsonDict) -> list[JsonDict]:
 
     return [
         {"use": use, "at": at, "cells": [cell(value) for value in row]}
-        for at, (use, row) in enumerate(zip(heat["utilisation"], grid, strict=True))
+        for at, (use, row) in enumerate(zip(heat.utilisation, grid, strict=True))
     ]
 
 
-def _slider(report: JsonDict) -> JsonDict:
+def _slider(report: Report) -> dict[str, float]:
     """Where the sliders start: the report's own figures."""
-    start, volumes = report["what_if"], report["monthly_volumes"]
-    hourly = start["usd_per_hour"] or 0.0
+    start, volumes = report.what_if, report.monthly_volumes
+    hourly = start.usd_per_hour or 0.0
     middle = sorted(volumes)[len(volumes) // 2] if volumes else 100_000
     return {
         "volume": round(math.log10(middle), 1),
-        "use": round(100 * start["utilisation"]),
+        "use": round(100 * start.utilisation),
         "hourly": hourly,
         "hourly_top": max(5.0, 3 * hourly),
-        "margin": 100 * report["margin"],
+        "margin": 100 * report.margin,
     }
 
 
-def _family_systems(report: JsonDict) -> list[JsonDict]:
+def _family_systems(report: Report) -> list[SystemPart]:
     """Small and large first, then others while there is room."""
-    rank = {report["small"]: 0, report["large"]: 1}
-    return sorted(report["systems"], key=lambda system: rank.get(system["id"], 2))[:FAMILY_SYSTEMS]
+    rank = {report.small: 0, report.large: 1}
+    return sorted(report.systems, key=lambda system: rank.get(system.id, 2))[:FAMILY_SYSTEMS]
 
 
-def _printed(items: list[JsonDict]) -> set[int]:
+def _printed(items: Sequence[GalleryItem]) -> set[int]:
     """Places of the cases that are visible without JavaScript and on paper."""
     seen: dict[str, int] = {}
     kept = set()
     for place, item in enumerate(items):
-        seen[item["kind"]] = seen.get(item["kind"], 0) + 1
-        if seen[item["kind"]] <= PRINTED_PER_KIND:
+        seen[item.kind] = seen.get(item.kind, 0) + 1
+        if seen[item.kind] <= PRINTED_PER_KIND:
             kept.add(place)
     return kept
 
 
-def _gallery_media(report: JsonDict, root: Path | None) -> tuple[dict[str, list[Media]], int]:
+def _gallery_media(report: Report, root: Path | None) -> tuple[dict[str, list[Media]], int]:
     """Media of each example in the gallery, and how many were left out."""
     found: dict[str, list[Media]] = {}
     used, left_out = 0, 0
-    for item in report["gallery"]["items"] if report["gallery"] else []:
-        if item["example_id"] in found:
+    for item in report.gallery.items if report.gallery else ():
+        if item.example_id in found:
             continue
         loaded: list[Media] = []
-        for path in item["media"]:
+        for path in item.media:
             if root and used < MEDIA_BUDGET:
                 medium = embed(root, path)
                 loaded += [*spectrogram(root / path), medium] if medium.kind == "audio" else [medium]
@@ -273,7 +267,7 @@ def _gallery_media(report: JsonDict, root: Path | None) -> tuple[dict[str, list[
                 loaded.append(Media("missing", why="not embedded"))
         used += sum(len(one.uri) for one in loaded)
         left_out += sum(one.kind == "missing" for one in loaded)
-        found[item["example_id"]] = loaded
+        found[item.example_id] = loaded
     return found, left_out
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from evaluate.report.parts import Gallery, JudgePart
 from evaluate.report.render_html import visible
-from evaluate.report.wording import ERROR_RATES, count, find, pay_back, percent, points, usd, with_interval
+from evaluate.report.schema import Report
+from evaluate.report.wording import ERROR_RATES, count, pay_back, percent, points, usd, with_interval
 
-JsonDict = dict[str, Any]
 SHOWN = 3  # cases per kind
 
 
@@ -23,124 +23,125 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)] + [""]
 
 
-def render(report: JsonDict) -> str:
+def render(report: Report) -> str:
     """The whole report as Markdown."""
-    lines = [f"# {plain(report['title'])}: {report['verdict']['word'] or 'no comparison'}", ""]
-    lines += [plain(report["headline"]), "", plain(report["verdict"]["sentence"]), ""]
-    if report["stand_in_note"]:
-        lines += [f"> {plain(report['stand_in_note'])}", ""]
+    lines = [f"# {plain(report.title)}: {report.verdict.word or 'no comparison'}", ""]
+    lines += [plain(report.headline), "", plain(report.verdict.sentence), ""]
+    if report.stand_in_note:
+        lines += [f"> {plain(report.stand_in_note)}", ""]
     lines += ["## Systems", "", *systems_table(report)]
-    if report["comparisons"]:
+    if report.comparisons:
         lines += ["## How sure the difference is", "", *_comparisons(report)]
-    if report["large"]:
+    if report.large:
         lines += ["## Money", "", pay_back(report), "", *_ledger(report)]
-    if report["families"] and report["large"]:
-        lines += ["## By family", "", *_families(report)]
-    if report["gallery"]:
-        lines += ["## Where they disagree", "", *_gallery(report)]
-    if report["judge"]:
-        lines += ["## What a judge model preferred", "", _judge(report["judge"]), ""]
-    for title, key in (("Limits", "limits"), ("Not measured", "not_measured"), ("Assumed", "assumptions")):
-        lines += [f"## {title}", "", *(f"- {plain(sentence)}" for sentence in report[key]), ""]
-    origin = report["provenance"]
-    lines.append(f"Comparison {plain(origin['comparison_id'])}, {plain(origin['created'])}. Figures: report.json.")
+    if report.families and report.large:
+        lines += ["## By family", "", *_families(report, report.large)]
+    if report.gallery:
+        lines += ["## Where they disagree", "", *_gallery(report.gallery)]
+    if report.judge:
+        lines += ["## What a judge model preferred", "", _judge(report.judge), ""]
+    lists = (("Limits", report.limits), ("Not measured", report.not_measured), ("Assumed", report.assumptions))
+    for title, sentences in lists:
+        lines += [f"## {title}", "", *(f"- {plain(sentence)}" for sentence in sentences), ""]
+    origin = report.provenance
+    lines.append(f"Comparison {plain(origin.comparison_id)}, {plain(origin.created)}. Figures: report.json.")
     return "\n".join(lines) + "\n"
 
 
-def systems_table(report: JsonDict) -> list[str]:
+def systems_table(report: Report) -> list[str]:
     """One row per system: score with interval per split, price, speed."""
-    splits = list(report["dataset"]["splits"])
+    splits = list(report.dataset.splits)
     rows = []
-    for system in report["systems"]:
-        cells = [system["splits"][split] for split in splits]
-        scores = [with_interval(c["value"], c["ci95"], 1) if c["value"] is not None else "unscored" for c in cells]
-        speed = system["requests_per_s"]
+    for system in report.systems:
+        cells = [system.splits[split] for split in splits]
+        scores = [with_interval(c.value, c.ci95, 1) if c.value is not None else "unscored" for c in cells]
+        speed = system.requests_per_s
         rows.append(
             [
-                plain(system["label"])
-                + (" (small)" if system["id"] == report["small"] else "")
-                + (" (large)" if system["id"] == report["large"] else ""),
+                plain(system.label)
+                + (" (small)" if system.id == report.small else "")
+                + (" (large)" if system.id == report.large else ""),
                 *scores,
-                usd(system["cost"]["usd_per_1k"]),
+                usd(system.cost.usd_per_1k),
                 "not measured" if speed is None else f"{speed:.3g}",
             ]
         )
-    metric = report["systems"][0]["metric"]
+    metric = report.systems[0].metric
     named = [f"{split} ({ERROR_RATES.get(metric, metric)})" for split in splits]
     return table(["System", *named, "USD per 1,000 answers", "answers/s"], rows)
 
 
-def _comparisons(report: JsonDict) -> list[str]:
-    small = find(report, report["small"])
+def _comparisons(report: Report) -> list[str]:
+    small = report.small_system
     rows = []
-    for row in report["comparisons"]:
-        other = find(report, row["large"])
-        low, high = row["ci95"]
+    for row in report.comparisons:
+        other = report.system(row.large)
+        low, high = row.ci95
         rows.append(
             [
-                plain(other["label"]) if other else "",
-                row["split"],
-                f"{points(row['delta'])} [{100 * low:+.1f}, {100 * high:+.1f}]",
-                row["verdict"],
-                "–" if row["p_mcnemar"] is None else f"{row['p_mcnemar']:.2g}",
+                plain(other.label) if other else "",
+                row.split,
+                f"{points(row.delta)} [{100 * low:+.1f}, {100 * high:+.1f}]",
+                row.verdict,
+                "–" if row.p_mcnemar is None else f"{row.p_mcnemar:.2g}",
             ]
         )
-    head = [f"{plain(small['label']) if small else ''} against", "split", "ahead by", "verdict", "McNemar p"]
+    head = [f"{plain(small.label) if small else ''} against", "split", "ahead by", "verdict", "McNemar p"]
     return table(head, rows)
 
 
-def _ledger(report: JsonDict) -> list[str]:
-    lines = report["fixed_costs"]["items"]
-    rows = [[plain(line["label"]), line["kind"], line["status"], usd(line["usd"])] for line in lines]
+def _ledger(report: Report) -> list[str]:
+    lines = report.fixed_costs.items
+    rows = [[plain(line.label), line.kind, line.status, usd(line.usd)] for line in lines]
     return table(["Spent on", "kind", "status", "USD"], rows) if rows else ["Nothing was recorded as spent.", ""]
 
 
-def _families(report: JsonDict) -> list[str]:
+def _families(report: Report, large: str) -> list[str]:
     rows = []
-    for family in report["families"]:
-        values = family["values"]
+    for family in report.families:
+        values = family.values
         rows.append(
             [
-                plain(family["family"]),
-                family["split"],
-                count(family["n"]),
-                percent(values[report["small"]]["value"], 0),
-                percent(values[report["large"]]["value"], 0),
-                points(family["delta"]),
-                "–" if family["p_holm"] is None else f"{family['p_holm']:.2g}",
+                plain(family.family),
+                family.split,
+                count(family.n),
+                percent(values[report.small].value, 0),
+                percent(values[large].value, 0),
+                points(family.delta),
+                "–" if family.p_holm is None else f"{family.p_holm:.2g}",
             ]
         )
     counts = [
-        f"- {split}: ahead in {c['ahead']}, level in {c['level']}, behind in {c['behind']} of {c['compared']} "
-        f"families; mean over families {points(c['mean_delta'])}"
-        for split, c in report["family_counts"].items()
+        f"- {split}: ahead in {c.ahead}, level in {c.level}, behind in {c.behind} of {c.compared} "
+        f"families; mean over families {points(c.mean_delta)}"
+        for split, c in report.family_counts.items()
     ]
     return [*counts, "", *table(["Family", "split", "rows", "small", "large", "ahead by", "p (Holm)"], rows)]
 
 
-def _judge(judge: JsonDict) -> str:
-    agreement = percent(judge["agreement_of_orders"]["share"])
-    people = percent(judge["calibration"]["share"]) if judge["calibration"] else "not measured"
-    low, high = judge["ci95"]
+def _judge(judge: JudgePart) -> str:
+    agreement = percent(judge.agreement_of_orders.share)
+    people = percent(judge.calibration.share) if judge.calibration else "not measured"
+    low, high = judge.ci95
     return (
-        f"{plain(judge['model'])} on {count(judge['judged'])} of {count(judge['pairs_in_all'])} pairs: "
-        f"small ahead by {points(judge['ahead'])} "
+        f"{plain(judge.model)} on {count(judge.judged)} of {count(judge.pairs_in_all)} pairs: "
+        f"small ahead by {points(judge.ahead)} "
         f"[{100 * low:+.1f}, {100 * high:+.1f}]; same choice in both orders {agreement}; agreement with people "
-        f"{people}; {count(judge['suspicious_pairs'])} pairs seem to address the judge. A judge is not ground truth."
+        f"{people}; {count(judge.suspicious_pairs)} pairs seem to address the judge. A judge is not ground truth."
     )
 
 
-def _gallery(report: JsonDict) -> list[str]:
+def _gallery(gallery: Gallery) -> list[str]:
     lines = []
-    for split, counts in report["gallery"]["counts"].items():
+    for split, counts in gallery.counts.items():
         said = ", ".join(f"{kind.replace('_', ' ')}: {count(number)}" for kind, number in counts.items())
         lines.append(f"- {split}: {said}")
     lines.append("")
     for kind in ("only_small", "only_large", "both_wrong"):
-        for item in [item for item in report["gallery"]["items"] if item["kind"] == kind][:SHOWN]:
-            small, large = plain(item["small"]["answer"]), plain(item["large"]["answer"])
+        for item in [item for item in gallery.items if item.kind == kind][:SHOWN]:
+            small, large = plain(item.small.answer), plain(item.large.answer)
             lines.append(
-                f"- {kind.replace('_', ' ')}: {plain(item['prompt'])} — right: {plain(item['gold'])}; "
+                f"- {kind.replace('_', ' ')}: {plain(item.prompt)} — right: {plain(item.gold)}; "
                 f"small: {small or 'none'}; large: {large or 'none'}"
             )
     return [*lines, ""]

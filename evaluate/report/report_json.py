@@ -1,31 +1,31 @@
-"""report.json, version 1: one dict with every figure that the HTML, Markdown and terminal views show.
+"""From measured results and prices to a `Report`, the content of report.json.
 
 `build` makes it from scored rows; `reprice` makes it again from an old report and other prices, running nothing.
-Equal results and prices give equal bytes (`dumps`). Missing is None. Money is USD, times are seconds, rates 0..1.
-A difference is positive where it favours the small system, for error rates too.
+Equal results and prices give equal bytes (`dumps`). What the figures mean is said in `schema`.
 """
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import json
 import math
 from typing import Any
 
+from pydantic import BaseModel
+
 from evaluate.cost import economics
 from evaluate.cost.prices import PriceSheet, load
 from evaluate.report import gallery, wording
 from evaluate.report.results import Results, SystemResult
+from evaluate.report.schema import VERSION, Report, VerdictPart
 from evaluate.stats import certainty, measures
 from synth.errors import DataError
 
-JsonDict = dict[str, Any]
-VERSION = 1
+Draft = dict[str, Any]  # a report on its way: figures without the sentences that are read off them
 DIGITS = 10  # significant digits kept, so that a last bit of difference between machines does not show
 
 
-def build(results: Results, sheet: PriceSheet | None = None) -> JsonDict:
+def build(results: Results, sheet: PriceSheet | None = None) -> Report:
     """The report of a comparison. `sheet`: prices to use, the shipped ones when None."""
     prices = sheet or load()
     plan = results.plan
@@ -36,7 +36,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> JsonDict:
     small = results.system(small_id)
     large = results.system(large_id) if large_id else None
     primary = "test" if "test" in splits else splits[0]
-    report: JsonDict = {
+    report: Draft = {
         "version": VERSION,
         "title": plan.name,
         "headline": "",
@@ -67,25 +67,12 @@ def build(results: Results, sheet: PriceSheet | None = None) -> JsonDict:
     _add_joint(report, results, prices)
     if large is not None:
         report["cascade"] = economics.cascade(results, small, large, report["what_if"], primary)
-    _say(report)
-    return _tidied(report)
+    return _with_sentences(report)
 
 
-def reprice(report: JsonDict, sheet: PriceSheet) -> JsonDict:
-    """The same comparison at other prices, from the report alone. Accuracy figures stay as they are.
-
-    Raises DataError for a report of another version, or one that lacks figures which this program needs.
-    """
-    if report.get("version") != VERSION:
-        raise DataError(f"This report has version {report.get('version')!r}.", "Build it again with this program.")
-    try:
-        return _repriced(copy.deepcopy(report), report, sheet)
-    except KeyError as error:
-        message = f"This report.json was made by another version of smolstudio: it lacks a figure ({error})."
-        raise DataError(message, "Run `smolstudio compare` again; answers that were given are kept.") from error
-
-
-def _repriced(new: JsonDict, report: JsonDict, sheet: PriceSheet) -> JsonDict:
+def reprice(old: Report, sheet: PriceSheet) -> Report:
+    """The same comparison at other prices, from the report alone. Accuracy figures stay as they are."""
+    report, new = old.model_dump(mode="json"), old.model_dump(mode="json")
     new["repriced"] = True
     machine = new["machine"]
     if machine["from_sheet"]:
@@ -105,21 +92,18 @@ def _repriced(new: JsonDict, report: JsonDict, sheet: PriceSheet) -> JsonDict:
         (chance if costs["small_usd_per_request"] < costs["large_usd_per_request"] else 0.0) if known else None
     )
     _recost_cascade(new)
-    _say(new)
-    return _tidied(new)
+    return _with_sentences(new)
 
 
-def dumps(report: JsonDict) -> str:
+def dumps(report: Report) -> str:
     """report.json's text."""
-    return json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-
-
-def _tidied(report: JsonDict) -> JsonDict:
-    return {key: tidy(value) for key, value in report.items()}
+    return json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def tidy(value: Any) -> Any:
-    """Plain JSON values: tuples to lists, floats to ten significant digits, infinities and NaN to None."""
+    """Plain JSON values: parts to dicts, tuples to lists, floats to ten digits, infinities and NaN to None."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
     if isinstance(value, dict):
         return {str(key): tidy(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -129,7 +113,7 @@ def tidy(value: Any) -> Any:
     return value
 
 
-def _dataset(results: Results, splits: list[str]) -> JsonDict:
+def _dataset(results: Results, splits: list[str]) -> Draft:
     facts = results.dataset
     return {
         "name": facts.name,
@@ -141,15 +125,13 @@ def _dataset(results: Results, splits: list[str]) -> JsonDict:
     }
 
 
-def _facts(system: SystemResult, splits: list[str], seed: int) -> JsonDict:
+def _facts(system: SystemResult, splits: list[str], seed: int) -> Draft:
     return {**measures.system_facts(system, splits, seed), "priced_as": economics.price_name(system)}
 
 
-def _comparisons(
-    results: Results, small: SystemResult, large: SystemResult | None, splits: list[str]
-) -> list[JsonDict]:
+def _comparisons(results: Results, small: SystemResult, large: SystemResult | None, splits: list[str]) -> list[Draft]:
     """The main pair first, then the small system against every other one; p_holm over all pairs of one split."""
-    found: list[JsonDict] = []
+    found: list[Draft] = []
     others = [system for system in results.systems if system.id not in {small.id, large.id if large else ""}]
     for split in splits:
         rows = [
@@ -164,14 +146,14 @@ def _comparisons(
     return found
 
 
-def _baselines(results: Results, small: SystemResult, large: SystemResult | None, split: str) -> list[JsonDict]:
+def _baselines(results: Results, small: SystemResult, large: SystemResult | None, split: str) -> list[Draft]:
     """The large model under every prompt it was given, and the small system's gain against each."""
     if large is None:
         return []
     same = [
         s for s in results.systems if s.base_model == large.base_model and s.adapter == large.adapter and s is not small
     ]
-    rows: list[JsonDict] = []
+    rows: list[Draft] = []
     for system in same:
         summary = measures.split_summary(system, split, results.plan.seed)
         gain = measures.difference(measures.pair(small, system, split), small.metric, results.plan.seed)
@@ -193,7 +175,7 @@ def _baselines(results: Results, small: SystemResult, large: SystemResult | None
     return rows
 
 
-def _seeds(results: Results, splits: list[str]) -> list[JsonDict]:
+def _seeds(results: Results, splits: list[str]) -> list[Draft]:
     """Spread of the metric over systems that differ only in training seed."""
     groups: dict[str, list[SystemResult]] = {}
     for system in results.systems:
@@ -211,7 +193,7 @@ def _seeds(results: Results, splits: list[str]) -> list[JsonDict]:
     return found
 
 
-def _forgetting(item: JsonDict) -> JsonDict:
+def _forgetting(item: Draft) -> Draft:
     """Accuracy on the base's own families before and after, with Wilson intervals."""
     n = item["n"]
     if not n:
@@ -225,7 +207,7 @@ def _forgetting(item: JsonDict) -> JsonDict:
     }
 
 
-def _provenance(results: Results) -> JsonDict:
+def _provenance(results: Results) -> Draft:
     facts = results.provenance
     return {
         "created": facts.created,
@@ -238,7 +220,7 @@ def _provenance(results: Results) -> JsonDict:
     }
 
 
-def _price(report: JsonDict, sheet: PriceSheet) -> None:
+def _price(report: Draft, sheet: PriceSheet) -> None:
     """Fill in every figure that depends on prices, from figures already in the report."""
     machine, primary = report["machine"], report["primary_split"]
     for system in report["systems"]:
@@ -246,8 +228,8 @@ def _price(report: JsonDict, sheet: PriceSheet) -> None:
     endpoints = [system for system in report["systems"] if system["kind"] == "endpoint"]
     bills = {system["id"]: economics.answers_bill(system, sheet) for system in endpoints}
     report["fixed_costs"] = economics.ledger(report["ledger"], machine["usd_per_hour"], bills)
-    small, large = wording.find(report, report["small"]), wording.find(report, report["large"])
-    assert small is not None
+    by_id = {system["id"]: system for system in report["systems"]}
+    small, large = by_id[report["small"]], by_id.get(report["large"])
     main = next((row for row in report["comparisons"] if row["main"] and row["split"] == primary), None)
     start = economics.what_if(small, large, machine, report["fixed_costs"], main)
     values = [
@@ -262,7 +244,7 @@ def _price(report: JsonDict, sheet: PriceSheet) -> None:
     _stamp_prices(report, sheet)
 
 
-def _stamp_prices(report: JsonDict, sheet: PriceSheet) -> None:
+def _stamp_prices(report: Draft, sheet: PriceSheet) -> None:
     """Record the prices used, when they were last confirmed, and which of them are stale."""
     names = {system["priced_as"] for system in report["systems"] if system["priced_as"]}
     names |= {report["machine"]["name"], *([economics.ELECTRICITY] if report["machine"]["watts"] is not None else [])}
@@ -273,7 +255,7 @@ def _stamp_prices(report: JsonDict, sheet: PriceSheet) -> None:
     report["provenance"]["prices_stale"] = [f"{row.model} {row.unit}" for row in used if row.stale(today)]
 
 
-def _add_joint(report: JsonDict, results: Results, sheet: PriceSheet) -> None:
+def _add_joint(report: Draft, results: Results, sheet: PriceSheet) -> None:
     facts = {system["id"]: system for system in report["systems"]}
     found = economics.joint(results, facts, sheet, report["primary_split"])
     if found is None:
@@ -286,7 +268,7 @@ def _add_joint(report: JsonDict, results: Results, sheet: PriceSheet) -> None:
     report["break_even"]["p_cheaper_and_not_worse"] = found.p_cheaper_and_not_worse
 
 
-def _scale_interval(cost: JsonDict, before: JsonDict) -> None:
+def _scale_interval(cost: Draft, before: Draft) -> None:
     """Carry the interval of cost per right answer over to new prices (its width comes mostly from accuracy)."""
     old, new = before["usd_per_request"], cost["usd_per_request"]
     if before["usd_per_correct_ci95"] and old and new is not None:
@@ -296,7 +278,7 @@ def _scale_interval(cost: JsonDict, before: JsonDict) -> None:
         ]
 
 
-def _recost_cascade(report: JsonDict) -> None:
+def _recost_cascade(report: Draft) -> None:
     if report["cascade"] is None:
         return
     small = report["what_if"]["small_usd_per_request"]
@@ -306,17 +288,29 @@ def _recost_cascade(report: JsonDict) -> None:
         point["usd_per_request"] = small + point["escalated"] * large if known else None
 
 
-def _say(report: JsonDict) -> None:
-    """The sentences, last, because they are read off the figures."""
-    main = next((r for r in report["comparisons"] if r["main"] and r["split"] == report["primary_split"]), None)
-    report["verdict"] = {
-        "word": main["verdict"] if main else None,
-        "sentence": main["sentence"] if main else wording.no_verdict(report),
-        "split": report["primary_split"],
-        "rows_to_decide": main["rows_to_decide"] if main else None,
+def _with_sentences(draft: Draft) -> Report:
+    """The finished report: the sentences come last, because they are read off the figures."""
+    unsaid = {
+        "headline": "",
+        "verdict": {"word": None, "sentence": "", "split": draft["primary_split"], "rows_to_decide": None},
+        "stand_in_note": None,
+        **dict.fromkeys(("assumptions", "limits", "not_measured"), ()),
     }
-    report["headline"] = wording.headline(report)
-    report["stand_in_note"] = wording.stand_in_note(report)
-    report["assumptions"] = wording.assumptions(report)
-    report["limits"] = wording.limits(report)
-    report["not_measured"] = wording.not_measured(report)
+    report = Report.model_validate(tidy({**draft, **unsaid}))
+    main = report.main(report.primary_split)
+    verdict = VerdictPart(
+        word=main.verdict if main else None,
+        sentence=main.sentence if main else wording.no_verdict(report),
+        split=report.primary_split,
+        rows_to_decide=main.rows_to_decide if main else None,
+    )
+    report = report.model_copy(update={"verdict": verdict})
+    return report.model_copy(
+        update={
+            "headline": wording.headline(report),
+            "stand_in_note": wording.stand_in_note(report),
+            "assumptions": tuple(wording.assumptions(report)),
+            "limits": tuple(wording.limits(report)),
+            "not_measured": tuple(wording.not_measured(report)),
+        }
+    )

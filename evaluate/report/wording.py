@@ -1,17 +1,16 @@
 """How figures are said: percentages, money, counts, the headline and the sentences on limits.
 
-Reads report.json's dict only, so that everything said can be traced to a figure in it. Shared by the HTML, Markdown
+Reads a Report only, so that everything said can be traced to a figure in it. Shared by the HTML, Markdown
 and terminal views; computes nothing new.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
+from evaluate.report.schema import Report, SystemPart
 from evaluate.stats import certainty
 
-JsonDict = dict[str, Any]
 ERROR_RATES = {"wer": "word error rate", "cer": "character error rate"}
 MISSING = "not measured"
 
@@ -21,7 +20,7 @@ def percent(value: float | None, digits: int = 1) -> str:
     return MISSING if value is None else f"{100 * value:.{digits}f} %"
 
 
-def with_interval(value: float | None, ci95: list[float] | None, digits: int | None = None) -> str:
+def with_interval(value: float | None, ci95: tuple[float, float] | None, digits: int | None = None) -> str:
     """'93 % [90, 95]', with a decimal where the interval can carry it or whole numbers would mislead."""
     if value is None or ci95 is None:
         return MISSING
@@ -79,111 +78,103 @@ def months(value: float | None) -> str:
     return f"{value * 30.4:.0f} days" if value < 2 else f"{value:.1f} months"
 
 
-def find(report: JsonDict, system_id: str | None) -> JsonDict | None:
-    """The system of that id in a report."""
-    return next((system for system in report["systems"] if system["id"] == system_id), None)
-
-
-def headline(report: JsonDict) -> str:
+def headline(report: Report) -> str:
     """Who answers how much of the test rows, and when tuning pays back."""
-    return f"{accuracy(report)} {pay_back(report)}" if report["large"] else accuracy(report)
+    return f"{accuracy(report)} {pay_back(report)}" if report.large else accuracy(report)
 
 
-def accuracy(report: JsonDict) -> str:
+def accuracy(report: Report) -> str:
     """The first sentence of the headline."""
-    small, large = find(report, report["small"]), find(report, report["large"])
-    split = report["primary_split"]
-    assert small is not None
-    sentence = f"The {params(small['params'])}model “{small['label']}” {_does(small, split)}"
+    small, large = report.small_system, report.large_system
+    split = report.primary_split
+    sentence = f"The {params(small.params)}model “{small.label}” {_does(small, split)}"
     if large is not None:
         sentence += f"; {_asked(large)} {_does(large, split, short=True)}"
     return f"{sentence}."
 
 
-def _does(system: JsonDict, split: str, short: bool = False) -> str:
-    summary = system["splits"].get(split)
-    if summary is None or summary["value"] is None:
+def _does(system: SystemPart, split: str, short: bool = False) -> str:
+    summary = system.splits.get(split)
+    if summary is None or summary.value is None:
         return "could not be scored"
-    figure = with_interval(summary["value"], summary["ci95"])
-    if system["metric"] in ERROR_RATES:
-        return f"has a {ERROR_RATES[system['metric']]} of {figure}" + ("" if short else " on the test set")
-    verb = "answers" if system["metric"] == "accuracy" else f"has a {system['metric']} of"
+    figure = with_interval(summary.value, summary.ci95)
+    if system.metric in ERROR_RATES:
+        return f"has a {ERROR_RATES[system.metric]} of {figure}" + ("" if short else " on the test set")
+    verb = "answers" if system.metric == "accuracy" else f"has a {system.metric} of"
     return f"{verb} {figure}" + ("" if short else " of the test set" if verb == "answers" else " on the test set")
 
 
-def _asked(large: JsonDict) -> str:
-    how = {"few_shot": f" with {large['shots']} examples", "schema": " with a schema"}.get(large["prompting"], "")
-    if how.strip().removeprefix("with ") in large["label"]:
+def _asked(large: SystemPart) -> str:
+    how = {"few_shot": f" with {large.shots} examples", "schema": " with a schema"}.get(large.prompting, "")
+    if how.strip().removeprefix("with ") in large.label:
         how = ""
-    if large["adapter"]:
-        return f"the {params(large['params'])}“{large['label']}”"
-    return f"prompting the {params(large['params'])}model “{large['label']}”{how}"
+    if large.adapter:
+        return f"the {params(large.params)}“{large.label}”"
+    return f"prompting the {params(large.params)}model “{large.label}”{how}"
 
 
-def pay_back(report: JsonDict) -> str:
+def pay_back(report: Report) -> str:
     """One sentence on money."""
-    start, even = report["what_if"], report["break_even"]
-    small, large = start["small_usd_per_request"], start["large_usd_per_request"]
+    start, even = report.what_if, report.break_even
+    small, large = start.small_usd_per_request, start.large_usd_per_request
     if small is None or large is None:
         unknown = "small" if small is None else "large"
         return f"What it costs cannot be compared: the {unknown} system is unpriced."
     each = f"1,000 answers cost {usd(small * 1000)} against {usd(large * 1000)}"
-    if even["status"] == "never":
+    if even.status == "never":
         return f"{each}, so tuning never pays back in money at these prices."
-    if even["status"] == "unpriced":
+    if even.status == "unpriced":
         return f"{each}; the fixed cost of tuning is not fully priced, so no break-even is given."
-    worse = ", with answers that are worse" if report["verdict"]["word"] == certainty.WORSE else ""
-    spent, requests = usd(even["fixed_usd"]), count(even["requests"])
+    worse = ", with answers that are worse" if report.verdict.word == certainty.WORSE else ""
+    spent, requests = usd(even.fixed_usd), count(even.requests)
     return f"{each}; the {spent} spent on tuning is earned back after {requests} requests{worse}."
 
 
-def no_verdict(report: JsonDict) -> str:
+def no_verdict(report: Report) -> str:
     """Why there is no verdict."""
-    if report["large"]:
+    if report.large:
         return "Both systems have a score on fewer than two rows in common, so they are not compared."
     return "There is no second system to compare with."
 
 
-def stand_in_note(report: JsonDict) -> str | None:
+def stand_in_note(report: Report) -> str | None:
     """In plain words: the large system is our own small stand-in."""
-    large = find(report, report["large"])
-    if large is None or not large["stand_in"]:
+    large = report.large_system
+    if large is None or not large.stand_in:
         return None
-    size = params(large["params"]).removesuffix("-parameter ") or "an unknown number of"
+    size = params(large.params).removesuffix("-parameter ") or "an unknown number of"
     return (
-        f"No endpoint was configured, so “{large['label']}” plays the large model. It is a small stand-in "
+        f"No endpoint was configured, so “{large.label}” plays the large model. It is a small stand-in "
         f"({size} parameters) made by this project, not a frontier model: "
         "beating it says nothing about beating one. Configure an endpoint to compare with the model you would replace."
     )
 
 
-def assumptions(report: JsonDict) -> list[str]:
+def assumptions(report: Report) -> list[str]:
     """Everything that was assumed rather than measured."""
-    machine, said = report["machine"], []
-    if machine["usd_per_hour"] is not None:
-        origin = "this project's assumption, not a quotation" if machine["assumed"] else "from the plan or price sheet"
-        said.append(f"An hour of {machine['name']} costs {usd(machine['usd_per_hour'])} ({origin}).")
-    said.append(f"A machine serves requests during {machine['utilisation']:.0%} of the time that is paid for.")
-    if machine["watts"] is not None:
-        price = "" if machine["usd_per_kwh"] is None else f" at ${machine['usd_per_kwh']:g} per kWh"
-        said.append(f"Energy: {machine['watts']:g} W while serving{price}; assumed, no meter was read.")
-    said.append(f"Not worse means: loses at most {100 * report['margin']:g} points (the plan's margin).")
+    machine, said = report.machine, []
+    if machine.usd_per_hour is not None:
+        origin = "this project's assumption, not a quotation" if machine.assumed else "from the plan or price sheet"
+        said.append(f"An hour of {machine.name} costs {usd(machine.usd_per_hour)} ({origin}).")
+    said.append(f"A machine serves requests during {machine.utilisation:.0%} of the time that is paid for.")
+    if machine.watts is not None:
+        price = "" if machine.usd_per_kwh is None else f" at ${machine.usd_per_kwh:g} per kWh"
+        said.append(f"Energy: {machine.watts:g} W while serving{price}; assumed, no meter was read.")
+    said.append(f"Not worse means: loses at most {100 * report.margin:g} points (the plan's margin).")
     said.append("The whole ledger of fixed costs, failed runs included, is charged to the small system.")
-    said.append(
-        f"An always-on machine carries the fixed cost over {report['break_even']['always_on']['months']} months."
-    )
+    said.append(f"An always-on machine carries the fixed cost over {report.break_even.always_on.months} months.")
     said.append(
         "Rows of one template (or image, or text) count as one cluster in differences; intervals of single rates and "
         "McNemar's test take rows as independent."
     )
-    if report["cascade"] and report["cascade"]["chosen"]:
+    if report.cascade and report.cascade.chosen:
         said.append(
             "The cascade hands on the fewest rows that keep val within half the margin of the best val score; every "
             "row costs the small system's price, rows handed on the large system's too."
         )
-    if any(system["metric"] not in ("accuracy", *ERROR_RATES) for system in report["systems"]):
+    if any(system.metric not in ("accuracy", *ERROR_RATES) for system in report.systems):
         said.append("Where scores are fractions, cost per right answer is cost per full point.")
-    if report.get("repriced"):
+    if report.repriced:
         said.append(
             "Re-priced: intervals of cost per right answer were scaled from the original prices, and the chance of "
             "cheaper-and-not-worse takes each system's cost per request as fixed."
@@ -191,62 +182,62 @@ def assumptions(report: JsonDict) -> list[str]:
     return said
 
 
-def limits(report: JsonDict) -> list[str]:
+def limits(report: Report) -> list[str]:
     """What a careful reader should hold against the figures."""
     said = [note] if (note := stand_in_note(report)) else []
-    said.extend(report["notes"])
-    for system in report["systems"]:
-        for split, summary in system["splits"].items():
-            if summary["unscored"]:
+    said.extend(report.notes)
+    for system in report.systems:
+        for split, summary in system.splits.items():
+            if summary.unscored:
                 said.append(
-                    f"{system['label']}: {summary['unscored']:,} of {summary['n']:,} rows of {split} are unscored "
-                    f"({summary['errors']:,} without an answer); they count neither as right nor as wrong."
+                    f"{system.label}: {summary.unscored:,} of {summary.n:,} rows of {split} are unscored "
+                    f"({summary.errors:,} without an answer); they count neither as right nor as wrong."
                 )
-    main = [row for row in report["comparisons"] if row["main"]]
+    main = [row for row in report.comparisons if row.main]
     for row in main:
-        if row["n"] < certainty.MIN_ROWS_NORMAL:
-            said.append(f"{row['split']}: only {row['n']:,} rows; intervals are bootstrapped and wide.")
-        if row["clusters"] < certainty.FEW_CLUSTERS:
-            said.append(f"{row['split']}: only {row['clusters']} templates; the certainty rests on few clusters.")
-    for system in report["systems"]:
-        if system["prompting"] == "schema" and system["kind"] == "local":
-            said.append(f"{system['label']} was told the schema; nothing held its replies to it, as an endpoint would.")
+        if row.n < certainty.MIN_ROWS_NORMAL:
+            said.append(f"{row.split}: only {row.n:,} rows; intervals are bootstrapped and wide.")
+        if row.clusters < certainty.FEW_CLUSTERS:
+            said.append(f"{row.split}: only {row.clusters} templates; the certainty rests on few clusters.")
+    for system in report.systems:
+        if system.prompting == "schema" and system.kind == "local":
+            said.append(f"{system.label} was told the schema; nothing held its replies to it, as an endpoint would.")
     said.extend(_baseline_limits(report))
-    stale = report["provenance"]["prices_stale"]
+    stale = report.provenance.prices_stale
     if stale:
         said.append(f"Prices not confirmed for more than 90 days: {', '.join(stale)}.")
     said.append("Recipes should be chosen on val; every look at test makes its figures a little too good.")
     return said
 
 
-def _baseline_limits(report: JsonDict) -> list[str]:
-    strongest = [row for row in report["baselines"] if row["strongest"]]
-    if strongest and strongest[0]["system"] != report["large"]:
-        named = find(report, strongest[0]["system"])
+def _baseline_limits(report: Report) -> list[str]:
+    strongest = [row for row in report.baselines if row.strongest]
+    if strongest and strongest[0].system != report.large:
+        named = report.system(strongest[0].system)
         assert named is not None
-        return [f"The strongest prompt of the large model is “{named['label']}”, not the one the verdict is about."]
+        return [f"The strongest prompt of the large model is “{named.label}”, not the one the verdict is about."]
     return []
 
 
-def not_measured(report: JsonDict) -> list[str]:
+def not_measured(report: Report) -> list[str]:
     """What is missing, said as missing."""
     said = []
-    if "test_ood" not in report["dataset"]["splits"]:
+    if "test_ood" not in report.dataset.splits:
         said.append("Held-out families (test_ood) were not tested.")
-    if not report["forgetting"]:
+    if not report.forgetting:
         said.append("What the base model forgot through tuning was not measured.")
-    if not report["seeds"]:
+    if not report.seeds:
         said.append("The spread over training seeds was not measured: one training run stands for all.")
-    if report["cascade"] is None:
+    if report.cascade is None:
         said.append("No cascade is shown: the small system gave no confidences, or there is nothing to hand over to.")
-    elif report["cascade"]["chosen"] is None:
+    elif report.cascade.chosen is None:
         said.append("No cascade threshold was chosen: that needs val rows in the comparison.")
-    for system in report["systems"]:
-        if system["cost"]["usd_per_request"] is None:
-            said.append(f"{system['label']} is {system['cost']['basis']}.")
-        if system["requests_per_s"] is None:
-            said.append(f"The speed of {system['label']} was not measured.")
-    if any(system["kind"] == "endpoint" for system in report["systems"]):
+    for system in report.systems:
+        if system.cost.usd_per_request is None:
+            said.append(f"{system.label} is {system.cost.basis}.")
+        if system.requests_per_s is None:
+            said.append(f"The speed of {system.label} was not measured.")
+    if any(system.kind == "endpoint" for system in report.systems):
         said.append(
             "Requests that a kill of the comparison cut off are in no bill; a provider that ignores idempotency keys "
             "charges for them, at most as many as were open at once."

@@ -40,12 +40,13 @@ def compare(
     from evaluate.compare import run_comparison
     from evaluate.plan import load_plan
     from evaluate.report import gate
+    from evaluate.report.reading import read_report
     from studio.cli.terminal import ProgressLine
     from studio.read.results import headline
-    from synth.storage import atomic_write_text, read_json
+    from synth.storage import atomic_write_text
 
     path = run_comparison(load_plan(plan), workspace_of(workspace), ProgressLine(), comparison_id=comparison_id or None)
-    found = read_json(path)
+    found = read_report(path)
     print_json({"report": str(path)}) if as_json else print(headline(found, path))
     checks = gate.check(found, fail_if or [])
     if junit:
@@ -78,12 +79,12 @@ def report(
 ) -> None:
     """Print a comparison's report again, re-priced if asked, and write its HTML and Markdown anew."""
     from evaluate.compare import render_again
+    from evaluate.report.reading import read_report
     from studio.read.results import find_report, headline
-    from synth.storage import read_json
 
     path = find_report(workspace_of(workspace), comparison)
     render_again(path, workspace_of(workspace), reprice=reprice)
-    print(headline(read_json(path), path))
+    print(headline(read_report(path), path))
 
 
 @prices_app.command(name="list")

@@ -22,13 +22,13 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Generate, tune, compare and report on the embedded starters: a few minutes, no network."""
+    from evaluate.report.reading import read_report
     from studio.cli.terminal import ProgressLine, duration
     from studio.presets.demo import run_demo
     from studio.read.results import headline
-    from synth.storage import read_json
 
     result = run_demo(modality, list(range(seed, seed + seeds)), workspace_of(workspace), ProgressLine())
     if as_json:
         print_json({"report": str(result.report), "seconds": round(result.seconds, 1)})
         return
-    print(f"\n{headline(read_json(result.report), result.report)}\n\nThe demo took {duration(result.seconds)}.")
+    print(f"\n{headline(read_report(result.report), result.report)}\n\nThe demo took {duration(result.seconds)}.")

@@ -46,4 +46,4 @@ def judge(
             price=lambda used: formulas.bill(used, model, sheet).usd,
         )
     render_again(path, place)
-    print_json(found) if as_json else print(f"{found['sentence']} {path.with_name('report.html')}")
+    print_json(found.model_dump(mode="json")) if as_json else print(f"{found.sentence} {path.with_name('report.html')}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from evaluate.report.parts import SplitSummary
+from evaluate.report.schema import Report
 from studio.cli.terminal import table
 from synth.errors import DataError, did_you_mean
 from synth.workspace import Workspace
@@ -24,30 +25,29 @@ def find_report(workspace: Workspace, comparison: str) -> Path:
     )
 
 
-def _rate(entry: dict[str, Any] | None) -> str:
-    if not entry or entry.get("value") is None:
+def _rate(entry: SplitSummary | None) -> str:
+    if entry is None or entry.value is None:
         return "unscored"
-    low, high = entry.get("ci95") or (None, None)
-    interval = f" [{100 * low:.0f}, {100 * high:.0f}]" if low is not None and high is not None else ""
-    return f"{100 * entry['value']:.1f} %{interval}"
+    interval = f" [{100 * entry.ci95[0]:.0f}, {100 * entry.ci95[1]:.0f}]" if entry.ci95 else ""
+    return f"{100 * entry.value:.1f} %{interval}"
 
 
 def _usd(value: float | None) -> str:
     return "unpriced" if value is None else f"${value:.4f}" if value < 1 else f"${value:.2f}"
 
 
-def headline(report: dict[str, Any], path: Path) -> str:
+def headline(report: Report, path: Path) -> str:
     """The report as a few lines of text that end in the paths of its files."""
-    splits = list(dict.fromkeys(split for system in report["systems"] for split in system["splits"]))
+    splits = list(dict.fromkeys(split for system in report.systems for split in system.splits))
     header = ["system", *(SPLIT_TITLES.get(s, s) for s in splits), "requests/s", "per 1,000"]
     rows = [
         [
-            system["label"],
-            *(_rate(system["splits"].get(s)) for s in splits),
-            f"{system['requests_per_s']:.1f}" if system.get("requests_per_s") else "-",
-            _usd(system["cost"].get("usd_per_1k")),
+            system.label,
+            *(_rate(system.splits.get(s)) for s in splits),
+            f"{system.requests_per_s:.1f}" if system.requests_per_s else "-",
+            _usd(system.cost.usd_per_1k),
         ]
-        for system in report["systems"]
+        for system in report.systems
     ]
-    said = [report["headline"], report["verdict"]["sentence"]]
+    said = [report.headline, report.verdict.sentence]
     return "\n".join([table(header, rows), "", *said, "", f"Report: {path.with_suffix('.html')}", f"        {path}"])

@@ -7,13 +7,14 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from evaluate.report.reading import read_report
 from studio.read import disagreements
 from studio.read.disagreements import Case
 from studio.read.rows import read_at
 from studio.widgets import address, ui
 from studio.widgets.media import ReadMedia, show_medium
 from synth.dataset import DatasetDir
-from synth.storage import JsonDict, read_json
+from synth.storage import JsonDict
 
 FILES = {"report.html": "text/html", "report.md": "text/markdown", "report.json": "application/json"}
 PARTS = {"report": "Report", "rows": "Row by row"}
@@ -68,9 +69,9 @@ def _rows(folder: Path) -> None:
     if not scores.is_file():
         ui.show_error("This comparison kept no scores.", "Run it again: answers so far are kept.")
         return
-    report = read_json(folder / "report.json")
-    names = {system["id"]: system["label"] for system in report["systems"]}
-    order = [s for s in (report["small"], report["large"], *disagreements.systems(scores)) if s in names]
+    report = read_report(folder / "report.json")
+    names = {system.id: system.label for system in report.systems}
+    order = [s for s in (report.small, report.large, *disagreements.systems(scores)) if s in names]
     order = list(dict.fromkeys(order))
     if len(order) < 2:
         ui.empty("Nothing to compare row by row", "Only one system answered.")
@@ -84,7 +85,7 @@ def _rows(folder: Path) -> None:
     pages = max(1, -(-len(found) // PAGE))
     page = address.number("Page", 1, pages, "row") if pages > 1 else 1
     st.caption(f"{len(found):,} rows · page {page} of {pages}")
-    root = ui.workspace().path / report["dataset"]["path"]
+    root = ui.workspace().path / report.dataset.path
 
     def read(path: str) -> bytes:
         return DatasetDir(root).media_path(path).read_bytes()

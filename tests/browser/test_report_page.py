@@ -11,6 +11,7 @@ from plausible import results
 from evaluate.cost import economics
 from evaluate.plan import Machine
 from evaluate.report import render_html, report_json, wording
+from evaluate.report.schema import Report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -30,7 +31,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, Any]:
+def made() -> Report:
     return report_json.build(results(("sft", "dpo", "large-few", "mini"), large="mini", per_split=200))
 
 
@@ -47,13 +48,13 @@ def show(browser: Any, folder: Path, source: str, **options: Any) -> Any:
     return page
 
 
-def test_sliders_start_at_the_figures_of_the_report(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+def test_sliders_start_at_the_figures_of_the_report(browser: Any, made: Report, tmp_path: Path) -> None:
     page = show(browser, tmp_path, render_html.render(made))
-    start = made["what_if"]
-    assert page.text_content("#out-small") == wording.usd(1000 * start["small_usd_per_request"])
-    assert page.text_content("#out-large") == wording.usd(1000 * start["large_usd_per_request"])
-    assert page.text_content("#out-requests") == wording.count(made["break_even"]["requests"])
-    assert page.text_content("#out-verdict") == made["verdict"]["word"]
+    start = made.what_if
+    assert page.text_content("#out-small") == wording.usd(1000 * start.small_usd_per_request)
+    assert page.text_content("#out-large") == wording.usd(1000 * start.large_usd_per_request)
+    assert page.text_content("#out-requests") == wording.count(made.break_even.requests)
+    assert page.text_content("#out-verdict") == made.verdict.word
     assert page.complaints == []
     page.close()
 
@@ -64,21 +65,21 @@ def test_figures_between_the_steps_of_a_slider_are_not_rounded(browser: Any, tmp
     machine = Machine(name="own", usd_per_hour=hourly, utilisation=0.333)
     odd = report_json.build(original.model_copy(update={"plan": original.plan.model_copy(update={"machine": machine})}))
     page = show(browser, tmp_path, render_html.render(odd))
-    assert page.text_content("#out-small") == wording.usd(1000 * odd["what_if"]["small_usd_per_request"])
-    assert page.text_content("#out-requests") == wording.count(odd["break_even"]["requests"])
+    assert page.text_content("#out-small") == wording.usd(1000 * odd.what_if.small_usd_per_request)
+    assert page.text_content("#out-requests") == wording.count(odd.break_even.requests)
     page.eval_on_selector("#factor", "e => { e.value = 1; e.dispatchEvent(new Event('input')); }")
-    assert page.text_content("#out-small") == wording.usd(1000 * odd["what_if"]["small_usd_per_request"])
+    assert page.text_content("#out-small") == wording.usd(1000 * odd.what_if.small_usd_per_request)
     assert page.complaints == []
     page.close()
 
 
-def test_moved_sliders_compute_what_python_computes(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+def test_moved_sliders_compute_what_python_computes(browser: Any, made: Report, tmp_path: Path) -> None:
     page = show(browser, tmp_path, render_html.render(made))
     for name, value in (("use", "20"), ("hourly", "0.4"), ("factor", "1")):
         page.eval_on_selector(f"#{name}", "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", value)
-    start = made["what_if"]
+    start = made.what_if
     change = {"utilisation": 0.2 / 0.5, "machine_price": 0.4 / 0.1, "large_price": 2.0}
-    small, large, fixed = economics.costs_under(start, change)
+    small, large, fixed = economics.costs_under(start.model_dump(), change)
     assert small is not None
     assert large is not None
     assert fixed is not None
@@ -88,20 +89,20 @@ def test_moved_sliders_compute_what_python_computes(browser: Any, made: dict[str
     assert shown == pytest.approx(fixed / (large - small), abs=1.5)
     assert page.locator(".money .run").count() == 2
     page.click("#start-over")
-    assert page.text_content("#out-requests") == wording.count(made["break_even"]["requests"])
+    assert page.text_content("#out-requests") == wording.count(made.break_even.requests)
     page.close()
 
 
-def test_margin_slider_changes_the_verdict(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+def test_margin_slider_changes_the_verdict(browser: Any, made: Report, tmp_path: Path) -> None:
     page = show(browser, tmp_path, render_html.render(made))
     set_margin = "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }"
     page.eval_on_selector("#margin", set_margin, "10")
     wide = page.text_content("#out-verdict")
     page.eval_on_selector("#margin", set_margin, "0")
     strict = page.text_content("#out-verdict")
-    lower = made["what_if"]["lower_one_sided95"]
-    assert (wide in ("NOT WORSE", "BETTER")) is (lower > -0.1 or made["what_if"]["ci95"][0] > 0)
-    assert (strict == "NOT WORSE") is (lower > 0 >= made["what_if"]["ci95"][0])
+    lower = made.what_if.lower_one_sided95
+    assert (wide in ("NOT WORSE", "BETTER")) is (lower > -0.1 or made.what_if.ci95[0] > 0)
+    assert (strict == "NOT WORSE") is (lower > 0 >= made.what_if.ci95[0])
     page.close()
 
 
@@ -115,7 +116,7 @@ def test_nothing_is_fetched_and_nothing_in_data_runs(browser: Any, tmp_path: Pat
     page.close()
 
 
-def test_both_themes_and_the_button_between_them(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+def test_both_themes_and_the_button_between_them(browser: Any, made: Report, tmp_path: Path) -> None:
     source = render_html.render(made)
     colour = "getComputedStyle(document.body).backgroundColor"
     light = show(browser, tmp_path, source, color_scheme="light")
@@ -129,13 +130,13 @@ def test_both_themes_and_the_button_between_them(browser: Any, made: dict[str, A
 
 
 @pytest.mark.parametrize("width", [340, 768, 1600])
-def test_page_never_scrolls_sideways(browser: Any, made: dict[str, Any], tmp_path: Path, width: int) -> None:
+def test_page_never_scrolls_sideways(browser: Any, made: Report, tmp_path: Path, width: int) -> None:
     page = show(browser, tmp_path, render_html.render(made), viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
 
 
-def test_gallery_pages_and_filters(browser: Any, made: dict[str, Any], tmp_path: Path) -> None:
+def test_gallery_pages_and_filters(browser: Any, made: Report, tmp_path: Path) -> None:
     page = show(browser, tmp_path, render_html.render(made))
     assert page.locator(".case:visible").count() == 6
     page.click("#more")

@@ -164,18 +164,19 @@ def test_cases_of_speech_have_a_player_a_spectrogram_and_a_word_level_diff(tmp_p
     from plausible import results
 
     from evaluate.report import render_html, report_json
+    from evaluate.report.schema import Report
     from synth.audio.files import encode_flac
     from tests.tiny_audio import tone
 
     (tmp_path / "a.flac").write_bytes(encode_flac(tone(440, 0.5)))
-    made = report_json.build(results(per_split=12))
+    made = report_json.build(results(per_split=12)).model_dump(mode="json")
     made["gallery"]["items"] = made["gallery"]["items"][:1]
     item = made["gallery"]["items"][0]
     item.update(media=["a.flac"], gold="Bed 14 left", prompt="")
     item["small"].update(text="bed 40 left", answer="bed 40 left")
     for system in made["systems"]:
         system["metric"] = "wer"
-    page = render_html.render(made, tmp_path)
+    page = render_html.render(Report.model_validate(made), tmp_path)
     assert page.count("<audio controls") == 1
     assert "data:image/png;base64" in page
     assert re.search(r"<del>.*14.*</del><ins>.*40.*</ins>", page)

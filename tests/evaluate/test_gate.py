@@ -1,18 +1,18 @@
 """Claims about --fail-if and the JUnit file."""
 
 import functools
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from plausible import results
 
 from evaluate.report import gate, report_json
+from evaluate.report.schema import Report
 from synth.errors import RecipeError
 
 
 @functools.cache
-def made() -> dict[str, Any]:
+def made() -> Report:
     return report_json.build(results(("dpo", "large-few"), per_split=120))
 
 
@@ -90,6 +90,6 @@ def test_junit_file_counts_and_explains_failures() -> None:
 
 
 def test_junit_survives_hostile_names() -> None:
-    hostile = {**made(), "title": "<b>\x00&\x1b[31m"}
+    hostile = made().model_copy(update={"title": "<b>\x00&\x1b[31m"})
     suite = ElementTree.fromstring(gate.junit(hostile, []))
     assert suite.get("name") == "smolstudio compare <b>\ufffd&\ufffd[31m"

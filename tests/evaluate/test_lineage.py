@@ -9,7 +9,7 @@ import pytest
 
 from evaluate import forgetting, lineage
 from evaluate.plan import Plan, SystemPlan
-from evaluate.predict.systems import Prediction
+from evaluate.predict.prediction import Prediction
 from recipes.recipe.schema import dump_recipe, load_recipe
 from synth.dataset import DatasetDir
 from synth.example import Example, make_example, user

@@ -10,8 +10,9 @@ import pytest
 
 from evaluate.plan import SystemPlan
 from evaluate.predict import local_text
+from evaluate.predict.prediction import Prediction
 from evaluate.predict.prompts import Question
-from evaluate.predict.systems import Context, LocalSystem, Prediction
+from evaluate.predict.systems import Context, LocalSystem
 from recipes.decode import decoder
 from recipes.models.loading import Loaded, load_for_inference
 from synth.errors import ModelError

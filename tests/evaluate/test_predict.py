@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from evaluate.predict.journal import Predictor, read_answers
+from evaluate.predict.prediction import Facts, Prediction, Stop
 from evaluate.predict.prompts import Question
-from evaluate.predict.systems import Facts, Prediction, Stop
 from synth.errors import RunError
 from synth.example import user
 from synth.progress import Progress, silent

@@ -1,0 +1,43 @@
+"""One reply of a system, and what is known of a system once it has run. Records only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+
+from synth.usage import Usage
+
+Stop = Callable[[], bool]
+
+
+class Prediction(BaseModel):
+    """One reply. With an `error` there is no reply, and the row is unscored.
+
+    `truncated`: cut at max_new_tokens. `cached`: taken from the reply cache, so not part of the measured speed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    example_id: str
+    text: str = ""
+    usage: Usage = Usage()
+    seconds: NonNegativeFloat | None = None
+    confidence: float | None = None
+    truncated: bool = False
+    cached: bool = False
+    error: str = ""
+
+
+class Facts(BaseModel):
+    """What the report says of a system, known once it has run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    params: int | None = None
+    hardware: str = ""
+    revision: str | None = None
+    load_seconds: float | None = None
+    batch_size: int | None = None
+    latency_basis: str = ""
+    spent_usd: float | None = None

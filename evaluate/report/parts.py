@@ -1,0 +1,264 @@
+"""Parts of report.json that speak of accuracy: splits, comparisons, families, gallery, judge, speech.
+
+Shapes only; `schema` puts them together, `evaluate.stats` computes what stands in them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Bounds = tuple[float, float]
+OpenBounds = tuple[float | None, float | None]
+Word = Literal["BETTER", "NOT WORSE", "WORSE", "INCONCLUSIVE"]
+
+
+class Part(BaseModel):
+    """A part of the report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitSummary(Part):
+    """One system on one split. `value` None: nothing could be scored."""
+
+    n: int
+    scored: int
+    unscored: int
+    errors: int = Field(description="Rows without an answer; they are unscored.")
+    metric: str
+    value: float | None
+    ci95: Bounds | None
+    method: str = Field(description="How the interval was made.")
+    templates: int = Field(description="Clusters among the scored rows.")
+    format_faults: int = Field(description="Answers that hold the right result in a form the scorer cannot read.")
+    value_if_format_forgiven: float | None
+
+
+class Latency(Part):
+    """Seconds of one answer; `basis` says of what."""
+
+    p50: float | None
+    p95: float | None
+    basis: str
+
+
+class Outcomes(Part):
+    """Rows by who was right, and the exact two-sided p of the discordant ones."""
+
+    both: int
+    only_small: int
+    only_large: int
+    neither: int
+    p: float
+
+
+class Comparison(Part):
+    """The small system against another one on one split."""
+
+    small: str
+    large: str
+    split: str
+    main: bool = Field(description="Whether `large` is the system to replace.")
+    n: int
+    dropped_unscored: int
+    clusters: int
+    delta: float
+    ci95: Bounds
+    lower_one_sided95: float
+    sd: float | None
+    p: float
+    p_holm: float
+    p_mcnemar: float | None
+    outcomes: Outcomes | None
+    method: str
+    margin: float
+    minimum_detectable_effect: float | None
+    verdict: Word
+    sentence: str
+    rows_to_decide: int | None
+
+
+class Baseline(Part):
+    """The large model under one prompt, and the small system's gain against it."""
+
+    system: str
+    prompting: str
+    shots: int
+    value: float | None
+    ci95: Bounds | None
+    format_faults: int
+    gain: float | None
+    gain_ci95: Bounds | None
+    strongest: bool
+
+
+class FamilyValue(Part):
+    """One system on one family."""
+
+    value: float | None
+    ci95: Bounds | None
+    n: int
+
+
+class Family(Part):
+    """One family of one split: every system's value and the main difference."""
+
+    split: str
+    family: str
+    n: int
+    values: dict[str, FamilyValue]
+    delta: float | None
+    ci95: Bounds | None
+    clusters: int | None
+    p: float | None
+    p_holm: float | None
+
+
+class FamilyCounts(Part):
+    """Families won and lost; `mean_delta` weighs each family alike."""
+
+    compared: int
+    ahead: int
+    level: int
+    behind: int
+    surely_ahead: int
+    surely_behind: int
+    mean_delta: float
+
+
+class Seeds(Part):
+    """Spread of the metric over systems that differ only in training seed."""
+
+    group: str
+    split: str
+    systems: tuple[str, ...]
+    values: tuple[float, ...]
+    n: int
+    mean: float
+    sd: float
+    smallest: float
+    largest: float
+    low: float | None
+    high: float | None
+
+
+class FormatExample(Part):
+    example_id: str
+    gold: str
+    text: str
+
+
+class FormatCheck(Part):
+    """Right answers of one system that the scorer could not read."""
+
+    system: str
+    n: int
+    right_but_unreadable: int
+    examples: tuple[FormatExample, ...]
+
+
+class GalleryAnswer(Part):
+    score: float | None
+    answer: str
+    text: str
+    why: str
+    format_fault: bool
+
+
+class GalleryItem(Part):
+    """A row where the two systems differ, or both are wrong."""
+
+    kind: Literal["only_small", "only_large", "both_wrong"]
+    example_id: str
+    split: str
+    family: str
+    prompt: str
+    gold: str
+    media: tuple[str, ...]
+    small: GalleryAnswer
+    large: GalleryAnswer
+
+
+class Gallery(Part):
+    """Counts are of all rows; items are a sample."""
+
+    small: str
+    large: str
+    counts: dict[str, dict[str, int]]
+    shown_per_kind: int
+    items: tuple[GalleryItem, ...]
+
+
+class Agreement(Part):
+    n: int
+    share: float
+    ci95: Bounds
+    kappa: float | None
+
+
+class JudgePart(Part):
+    """What a judge model preferred; it never enters the verdict."""
+
+    model: str
+    pairs: int
+    judged: int
+    small_wins: int
+    large_wins: int
+    ties_or_flips: int
+    ahead: float
+    ci95: Bounds
+    verdict: Word
+    sentence: str
+    agreement_of_orders: Agreement
+    first_position_wins: float | None
+    suspicious_pairs: int
+    ahead_without_suspicious: float | None
+    calibration: Agreement | None
+    pairs_in_all: int = 0
+    usd: float | None = None
+
+
+class SpokenEntities(Part):
+    spoken: int
+    missed: int
+
+
+class Condition(Part):
+    n: int
+    words: int
+    rate: float | None
+
+
+class SpeechErrors(Part):
+    """What stands behind a word error rate."""
+
+    words: int
+    substitutions: int
+    deletions: int
+    insertions: int
+    worst: tuple[tuple[str, int, int], ...] = Field(description="(word, errors, times spoken)")
+    confusions: tuple[tuple[str, str, int], ...] = Field(description="(gold, said, times)")
+    rate: float | None
+    entities: dict[str, SpokenEntities]
+    entity_error_rate: float | None
+    conditions: dict[str, Condition]
+
+
+class Share(Part):
+    value: float
+    ci95: Bounds
+
+
+class ForgettingPart(Part):
+    """Accuracy on the base's own families before and after tuning."""
+
+    system_id: str
+    n: int
+    base_right: int
+    tuned_right: int
+    families: dict[str, tuple[int, int, int]]
+    base: Share | None
+    tuned: Share | None
+    lost: float | None = None

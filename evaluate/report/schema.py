@@ -1,0 +1,153 @@
+"""report.json as a model: every figure that the HTML, Markdown, terminal and studio views show, with what it means.
+
+    python -m evaluate.report.schema > docs/report.schema.json      # after any change here, in parts or in money
+
+A new figure is a field of its part here, filled by whoever computes it. Missing is None, never 0. Money is USD, times
+are seconds, rates 0..1. A difference is positive where it favours the small system, for error rates too.
+Builds nothing (`report_json`) and reads no file (`reading`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import Field
+
+from evaluate.report import money, parts
+from evaluate.report.parts import Part
+
+VERSION = 1
+
+
+class DatasetPart(Part):
+    """Which rows were answered."""
+
+    name: str
+    path: str = Field(description="Folder, relative to the workspace where it lies inside.")
+    splits: dict[str, int] = Field(description="Rows compared per split.")
+    available: dict[str, int] = Field(description="Rows that the dataset holds per split.")
+    generator: str
+    sha256: dict[str, str]
+
+
+class SystemPart(Part):
+    """A system: what it is, how it was asked, how right, how fast, how dear."""
+
+    id: str
+    label: str
+    kind: Literal["local", "endpoint", "predictions"]
+    base_model: str
+    revision: str | None
+    adapter: str | None
+    method: str | None
+    prompting: str
+    shots: int
+    max_new_tokens: int | None
+    params: int | None
+    stand_in: bool
+    train_seed: int | None
+    hardware: str
+    metric: str
+    higher_is_better: bool
+    normaliser: str | None
+    splits: dict[str, parts.SplitSummary]
+    usage: money.AnswersUsage
+    latency_s: parts.Latency
+    requests_per_s: float | None
+    audio_sec_per_s: float | None
+    batch_size: int | None
+    wall_seconds: float | None
+    load_seconds: float | None
+    priced_as: str | None = Field(description="Row of the price sheet; None = machine time, or unpriced.")
+    cost: money.Cost
+
+
+class ProvenancePart(Part):
+    created: str
+    comparison_id: str
+    recipe: dict[str, dict[str, Any]]
+    hashes: dict[str, str]
+    versions: dict[str, str]
+    machine: dict[str, str]
+    plan: dict[str, Any]
+    prices_checked: dict[str, str]
+    prices_stale: tuple[str, ...]
+
+
+class VerdictPart(Part):
+    """One word and a sentence; `word` None: there was nothing to compare."""
+
+    word: parts.Word | None
+    sentence: str
+    split: str
+    rows_to_decide: int | None
+
+
+class Report(Part):
+    """report.json."""
+
+    version: Literal[1]
+    title: str
+    headline: str
+    small: str
+    large: str | None
+    primary_split: str
+    margin: float
+    dataset: DatasetPart
+    systems: tuple[SystemPart, ...]
+    comparisons: tuple[parts.Comparison, ...]
+    baselines: tuple[parts.Baseline, ...]
+    families: tuple[parts.Family, ...]
+    families_in_all: dict[str, int]
+    family_counts: dict[str, parts.FamilyCounts]
+    seeds: tuple[parts.Seeds, ...]
+    format_check: tuple[parts.FormatCheck, ...]
+    gallery: parts.Gallery | None
+    judge: parts.JudgePart | None
+    speech: dict[str, dict[str, parts.SpeechErrors]] | None
+    forgetting: tuple[parts.ForgettingPart, ...]
+    machine: money.MachinePart
+    ledger: tuple[money.LedgerLine, ...]
+    fixed_costs: money.FixedCosts
+    monthly_volumes: tuple[int, ...]
+    what_if: money.WhatIf
+    break_even: money.BreakEvenPart
+    sensitivity: money.Sensitivity
+    cascade: money.Cascade | None
+    prices: tuple[money.Price, ...]
+    provenance: ProvenancePart
+    verdict: VerdictPart
+    stand_in_note: str | None
+    notes: tuple[str, ...]
+    assumptions: tuple[str, ...]
+    limits: tuple[str, ...]
+    not_measured: tuple[str, ...]
+    repriced: bool = False
+
+    @property
+    def small_system(self) -> SystemPart:
+        """The system under test."""
+        return next(one for one in self.systems if one.id == self.small)
+
+    @property
+    def large_system(self) -> SystemPart | None:
+        """The system to replace."""
+        return self.system(self.large)
+
+    def system(self, system_id: str | None) -> SystemPart | None:
+        """The system of that id."""
+        return next((one for one in self.systems if one.id == system_id), None)
+
+    def main(self, split: str) -> parts.Comparison | None:
+        """The comparison of small with large on a split."""
+        return next((row for row in self.comparisons if row.main and row.split == split), None)
+
+
+def json_schema() -> str:
+    """The JSON schema of report.json, as docs/report.schema.json holds it."""
+    return json.dumps(Report.model_json_schema(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")
