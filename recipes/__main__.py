@@ -8,16 +8,17 @@ starts other processes.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from recipes.run.directory import DISCARDED, METHODS, Run, Stopped, TrainResult
-from recipes.run.turns import turn
 from recipes.train.dpo_eval import last_sentence
 from synth.errors import RunError, StorageError, UserError
 from synth.extras import missing_extra
@@ -25,8 +26,19 @@ from synth.extras import missing_extra
 CODES = {"done": 0, "failed": 1, "stopped": 3}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Returns the process's exit code: 0 done, 1 failed, 2 not started, 3 stopped."""
+Turn = Callable[[Run], contextlib.AbstractContextManager[None]]
+
+
+def at_once(run: Run) -> contextlib.AbstractContextManager[None]:
+    """The turn of a training that waits for no other."""
+    return contextlib.nullcontext()
+
+
+def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
+    """Returns the process's exit code: 0 done, 1 failed, 2 not started, 3 stopped.
+
+    `turn` is entered before the training and left after it; it may wait, and raises Stopped when it waited in vain.
+    """
     parser = argparse.ArgumentParser(prog="python -m recipes", description="Train the recipe of a run directory.")
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint that verifies")

@@ -10,25 +10,15 @@ sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__)
 
 import streamlit as st
 
+from studio.views import pages
 from studio.widgets.gatekeeper import admitted
 from studio.widgets.ui import show_flash
 
-st.set_page_config(page_title="smolstudio", page_icon=":material/experiment:", layout="wide")
+st.set_page_config(page_title="smolstudio", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
 # Streamlit leaves a tenth of a small screen empty above each page, and more beside it.
 st.html("<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 4vw, 4rem) 3rem}</style>")
 
-VIEWS = Path(__file__).parent / "views"
-PAGES = [
-    st.Page(VIEWS / "start.py", title="Start", icon=":material/home:", url_path="start", default=True),
-    st.Page(VIEWS / "data.py", title="Data", icon=":material/database:", url_path="data"),
-    st.Page(VIEWS / "train.py", title="Train", icon=":material/model_training:", url_path="train"),
-    st.Page(VIEWS / "runs.py", title="Runs", icon=":material/monitoring:", url_path="runs"),
-    st.Page(VIEWS / "compare.py", title="Compare", icon=":material/balance:", url_path="compare"),
-    st.Page(VIEWS / "playground.py", title="Playground", icon=":material/chat:", url_path="playground"),
-    st.Page(VIEWS / "settings.py", title="Settings", icon=":material/settings:", url_path="settings"),
-]
-
-page = st.navigation(PAGES, position="top")  # leaves the page its whole width; a menu on a phone
+page = st.navigation([st.Page(**each) for each in pages()], position="top")  # a menu on a phone
 if admitted():
     show_flash()
     page.run()

@@ -34,8 +34,8 @@ class ModelRef(NamedTuple):
     modality: Modality
 
 
-def resolve(ref: str, revision: str | None = None) -> ModelRef:
-    """Find the files of a base model, fetching a hub id once. Raises ModelError.
+def resolve(ref: str, revision: str | None = None, fetch: bool = True) -> ModelRef:
+    """Find the files of a base model, fetching a hub id once, unless nothing may be fetched. Raises ModelError.
 
     Bare names that begin with `starter-` belong to the embedded starters; a folder of such a name is `./starter-…`.
     """
@@ -63,7 +63,7 @@ def resolve(ref: str, revision: str | None = None) -> ModelRef:
             else "Or give a folder or a hub id (owner/name)."
         )
         raise ModelError(f"There is no model '{ref}'{hint}.", f"{listing} {other}")
-    path = _from_hub(ref, revision)
+    path = _from_hub(ref, revision, fetch)
     return ModelRef(ref, "hub", path, path.name, modality_of(path))
 
 
@@ -72,11 +72,11 @@ def starters() -> list[str]:
     return sorted(p.parent.name for p in STARTERS.glob("*/config.json"))
 
 
-def _from_hub(ref: str, revision: str | None) -> Path:
+def _from_hub(ref: str, revision: str | None, fetch: bool) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     try:
-        return Path(snapshot_download(ref, revision=revision, allow_patterns=HUB_FILES))
+        return Path(snapshot_download(ref, revision=revision, allow_patterns=HUB_FILES, local_files_only=not fetch))
     except errors.GatedRepoError as error:
         remedy = "Accept its licence on the hub, log in with `hf auth login`, and try again."
         raise ModelError(f"The model {ref} is gated.", remedy, "model.gated") from error

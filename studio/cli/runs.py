@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from studio.cli import history
 from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
 from synth.errors import RecipeError
 
@@ -20,7 +21,7 @@ runs_app = typer.Typer(no_args_is_help=True, help="List, watch, stop and resume 
 def add(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command()(train)
-    app.command()(export)
+    history.add(app, runs_app)
     app.add_typer(runs_app, name="runs")
 
 
@@ -118,7 +119,7 @@ def _watch(run: Run, as_json: bool, since: int = 0) -> str:
     try:
         ended = jobs.follow(run, on_event, since)
     except KeyboardInterrupt:
-        run.request_stop()
+        jobs.ENGINE.cancel(run)
         print("\nAsked it to save and stop …")
         ended = jobs.follow(run, on_event, jobs.events_end(run))
     if as_json:
@@ -141,16 +142,16 @@ def list_(
 ) -> None:
     """List trainings, newest first."""
     from studio.cli.terminal import table
-    from studio.read.history import history, matching, tags_of
+    from studio.read import history as past
     from synth.errors import RunError, did_you_mean
 
-    runs = history(workspace_of(workspace))
-    if tag and tag not in (known := tags_of(runs)):
+    runs = past.history(workspace_of(workspace))
+    if tag and tag not in (known := past.tags_of(runs)):
         listing = (
             f"Tags in use: {', '.join(known)}." if known else "Give one with `smolstudio runs note RUN --tag TAG`."
         )
         raise RunError(f"No run has the tag '{tag}'{did_you_mean(tag, known)}.", listing)
-    chosen = matching(runs, status=status, tag=tag)
+    chosen = past.matching(runs, status=status, tag=tag)
     if as_json:
         print_json([{"run": r.id, "status": r.status, "method": r.recipe.method, **r.notes._asdict()} for r in chosen])
     elif not runs:
@@ -228,7 +229,7 @@ def stop(
     run = jobs.find_run(workspace_of(workspace), run_id)
     if run.status() not in ("running", "queued"):
         raise RunError(f"{run.id} is {run.status()}; there is nothing to stop.", "See `smolstudio runs list`.")
-    run.request_stop(discard)
+    jobs.ENGINE.cancel(run, discard)
     print(f"{run.id} will stop and be discarded." if discard else f"{run.id} will save and stop.")
 
 
@@ -247,19 +248,3 @@ def resume(
     jobs.resume_training(run)
     if not detach:
         _watch(run, as_json, since)
-
-
-def export(
-    run_id: Annotated[str, typer.Argument(help="Run whose adapter is merged into its base")],
-    out: Annotated[str, typer.Option("--out", "-o", help="Folder to make")],
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Merge a tuned adapter into a complete checkpoint that plain transformers loads."""
-    from pathlib import Path
-
-    from recipes.export.merged import export_run
-    from studio.engines import jobs
-
-    place = workspace_of(workspace)
-    path = export_run(jobs.find_run(place, run_id).id, place.runs, Path(out))
-    print(f"Merged model: {path}")

@@ -1,22 +1,20 @@
 """Start, follow, stop and list long work. The terminal and the UI both call this; neither does the work itself.
 
-Work runs in detached processes that outlive whoever started them, in directories that tell how they stand
-(`synth.jobdir`). Trainings are `runs/<id>`, worked by `python -m recipes`; generation, import and comparison are
-`tasks/<id>`, worked by `python -m studio.engines.task`. No Streamlit here.
+An engine does it (`studio.engines.engine`), in directories that tell how they stand (`synth.jobdir`). Trainings are
+`runs/<id>`; generation, import and comparison are `tasks/<id>`. No Streamlit here.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.engines.engine import LOG, Engine, Work
+from studio.engines.local import LocalEngine
 from synth.errors import RunError, did_you_mean
 from synth.jobdir import QUEUED, Exit, JobDir
 from synth.progress import Progress, ProgressFn
@@ -27,22 +25,11 @@ if TYPE_CHECKING:
     from recipes.recipe.schema import Recipe
     from recipes.run.directory import Run
 
+ENGINE: Engine = LocalEngine()
+TRAINING = "studio.engines.training"
+TASK = "studio.engines.task"
 TASK_FILE = "task.json"
-LOG = "worker.log"
 POLL_SEC = 0.2
-
-
-def _spawn(arguments: list[str], directory: Path) -> None:
-    """A worker in its own session, output to the directory's log, nothing inherited that could stop it."""
-    with storage_faults(directory), (directory / LOG).open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
 
 
 def start_training(workspace: Workspace, recipe: Recipe, run_id: str | None = None, check_only: bool = False) -> Run:
@@ -55,7 +42,7 @@ def start_training(workspace: Workspace, recipe: Recipe, run_id: str | None = No
     if run_id and (workspace.runs / run_id).exists():
         return Run(workspace.runs / run_id)
     run = Run.create(workspace, recipe, run_id=run_id)
-    _spawn(["recipes", str(run.path), *(["--check"] if check_only else [])], run.path)
+    ENGINE.submit(Work(run, TRAINING, ("--check",) if check_only else ()))
     return run
 
 
@@ -69,7 +56,7 @@ def resume_training(run: Run) -> None:
     if why := run.resume_blocker():
         raise RunError(why, "Put it back as it was, or clone this run and start anew.", "run.changed")
     (run.path / QUEUED).touch()
-    _spawn(["recipes", str(run.path), "--resume"], run.path)
+    ENGINE.submit(Work(run, TRAINING, ("--resume",)))
     _await_start(run)
 
 
@@ -96,7 +83,7 @@ def start_task(workspace: Workspace, kind: str, arguments: dict[str, Any], task_
             return job
         raise
     write_json(job.path / TASK_FILE, {"kind": kind, "arguments": arguments, "workspace": str(workspace.path)})
-    _spawn(["studio.engines.task", str(job.path)], job.path)
+    ENGINE.submit(Work(job, TASK))
     return job
 
 

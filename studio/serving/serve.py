@@ -10,10 +10,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import socket
-import sys
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from studio.engines.local import PYTHON, SAFE_PATH
 from synth.errors import EndpointError, ModelError
 from synth.storage import sha256_file
 from synth.workspace import Workspace
@@ -48,7 +48,7 @@ def servable(model: str, adapter: str | None, workspace: Workspace) -> Path:
 
     `model` is a starter, a folder, a hub id, or the id of a finished run, which means its base with its adapter.
     """
-    from recipes.export import merged
+    from recipes.export import exporter, merged
     from recipes.models.files import adapter_stamp, find_adapter, resolve
 
     name, revision = model, None
@@ -66,7 +66,7 @@ def servable(model: str, adapter: str | None, workspace: Workspace) -> Path:
     target = workspace.path / SERVED / f"{label}-{sha256_file(folder / 'adapter_model.safetensors')[:8]}"
     if not target.exists():
         return merged.export(name, str(folder), target, revision=revision)
-    if faults := merged.verify(target):
+    if faults := exporter.verify(target):
         raise ModelError(f"{target} was damaged: {' '.join(faults)}", "Delete it; it is made again.", "model.damaged")
     return target
 
@@ -75,8 +75,8 @@ def command(folder: Path, workspace: Workspace, host: str, port: int) -> Command
     """The command line of `transformers serve` for a folder, started beside it so that clients see its bare name."""
     cache = workspace.path / SERVED / EMPTY_CACHE
     cache.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "transformers.cli.transformers", "serve", folder.name]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
+    argv = [*PYTHON, "-m", "transformers.cli.transformers", "serve", folder.name]
+    env = {**os.environ, **SAFE_PATH, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
     return Command([*argv, "--host", host, "--port", str(port)], env, folder.parent)
 
 

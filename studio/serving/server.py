@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+from studio.engines.local import PYTHON, SAFE_PATH
 from synth.errors import UserError
 from synth.workspace import ENVIRONMENT, Workspace
 
@@ -33,12 +33,12 @@ def command(port: int, address: str = "127.0.0.1") -> list[str]:
     """The argv that serves the studio."""
     options = {**FLAGS, "server.address": address, "server.port": str(port)}
     flags = [item for key, value in options.items() for item in (f"--{key}", value)]
-    return [sys.executable, "-m", "streamlit", "run", str(APP), *flags]
+    return [*PYTHON, "-m", "streamlit", "run", str(APP), *flags]
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
     """The server's environment: the workspace is handed on by SMOLSTUDIO_HOME."""
-    return {**os.environ, ENVIRONMENT: str(workspace.path)}
+    return {**os.environ, **SAFE_PATH, ENVIRONMENT: str(workspace.path)}
 
 
 def run_ui(workspace: Workspace, port: int, share: bool) -> None:

@@ -20,6 +20,8 @@ from synth.dataset import Card
 from synth.errors import RecipeError
 from synth.strict import validated
 
+PAGE = {"title": "Compare", "icon": ":material/balance:", "order": 50}
+
 PROMPTINGS = {"zero_shot": "zero-shot", "few_shot": "few-shot", "schema": "with a schema"}
 
 

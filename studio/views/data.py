@@ -10,6 +10,8 @@ from studio.read.glance import dataset_cards
 from studio.views import data_browse, data_generate, data_import, data_quality
 from studio.widgets import address, ui
 
+PAGE = {"title": "Data", "icon": ":material/database:", "order": 20}
+
 TABS = {
     "list": "Datasets",
     "generate": "Generate",

@@ -18,6 +18,8 @@ from studio.widgets import address, ui
 from studio.widgets.media import show_content
 from synth.errors import DataError
 
+PAGE = {"title": "Playground", "icon": ":material/chat:", "order": 60}
+
 MODALITIES = {"text": "Text", "vision": "Picture", "audio": "Speech"}
 HINTS = {
     "text": "A shop sells 4 plates at $50 each. A coupon takes $37 off. What is the total?",

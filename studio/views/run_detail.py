@@ -36,7 +36,7 @@ def detail(run: Run, others: Sequence[Run]) -> None:
             ui.show_error("The worker was lost: killed, possibly out of memory.", "Resume it from its last checkpoint.")
         _phases(run, status)
         if status == "queued":
-            st.caption("It waits for its turn: one training at a time, so that each has the whole machine.")
+            st.caption(jobs.ENGINE.waiting)
         elif status == "running":
             ui.progress_bar(events(run))
         _buttons(run, status)
@@ -66,13 +66,13 @@ def _buttons(run: Run, status: Status) -> None:
     line = st.container(horizontal=True)
     if status in ui.ACTIVE:
         if line.button("Stop and save", icon=":material/stop_circle:", key="stop"):
-            run.request_stop()
+            jobs.ENGINE.cancel(run)
             ui.flash("It will save and stop")
             st.rerun()
         with line.popover("Discard", icon=":material/delete_sweep:"):
             st.markdown("Stop without saving, and forget the checkpoints. This cannot be undone.")
             if st.button("Stop and discard", key="discard"):
-                run.request_stop(discard=True)
+                jobs.ENGINE.cancel(run, discard=True)
                 ui.flash("It will stop and be discarded")
                 st.rerun()
         return

@@ -14,6 +14,8 @@ from studio.views.run_detail import detail, notes
 from studio.widgets import address, ui
 from synth.errors import UserError
 
+PAGE = {"title": "Runs", "icon": ":material/monitoring:", "order": 40}
+
 MOST_OVERLAID = 7
 ROW_PX, HEAD_PX, MOST_ROWS = 35, 38, 7
 

@@ -13,6 +13,8 @@ from studio.widgets import ui
 from synth.endpoint import keys
 from synth.strict import validated
 
+PAGE = {"title": "Settings", "icon": ":material/settings:", "order": 70}
+
 FOUND = {
     keys.ENVIRONMENT: ":material/key: key from the environment",
     keys.KEYRING: ":material/key: key from the keyring",

@@ -9,6 +9,8 @@ from studio.presets.cards import CARDS, TaskCard
 from studio.read.glance import dataset_cards, machine_line, report_heads
 from studio.widgets import ui
 
+PAGE = {"title": "Start", "icon": ":material/home:", "order": 10}
+
 
 def task_card(card: TaskCard) -> None:
     """One task with its way in."""

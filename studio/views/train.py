@@ -20,6 +20,8 @@ from studio.widgets import address, forms, ui
 from synth.dataset import Card
 from synth.errors import DataError, RunError
 
+PAGE = {"title": "Train", "icon": ":material/model_training:", "order": 30}
+
 DRAFT = re.compile("[0-9a-f]{6}")
 SKIP = frozenset({"version", "name", "method", "base_model", "revision", "adapter"})
 

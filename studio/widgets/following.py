@@ -21,7 +21,7 @@ def _watch(task_id: str) -> None:
     if job.status() in ui.ACTIVE:
         ui.progress_bar(job.events("progress"))
         if st.button("Stop", key=f"stop.{task_id}", icon=":material/stop_circle:"):
-            job.request_stop()
+            jobs.ENGINE.cancel(job)
     else:
         st.rerun()
 

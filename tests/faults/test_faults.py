@@ -23,9 +23,9 @@ import pytest
 from recipes.models import loading
 from recipes.recipe.options import Data
 from recipes.recipe.schema import load_recipe
-from recipes.run import turns
 from recipes.run.directory import Run, Stopped
 from recipes.text import rows
+from studio.engines import turns
 from studio.serving import server
 from synth.dataset import DatasetDir, DatasetWriter
 from synth.errors import DataError, ModelError, StorageError

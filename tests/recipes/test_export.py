@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,8 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from recipes.export import merged
+import recipes.export
+from recipes.export import exporter, merged, targets
 from recipes.models import loading
+from recipes.models.files import resolve
 from recipes.recipe.schema import load_recipe
 from synth.errors import ModelError, StorageError
 from tests.tiny import tiny_llama
@@ -55,7 +59,7 @@ def test_export_answers_as_the_tuned_model_and_loads_with_plain_transformers(tun
     assert not torch.allclose(logits(plain), logits(base), atol=1e-3)
     assert AutoTokenizer.from_pretrained(target).chat_template
     assert "run-1" in (target / "README.md").read_text()
-    assert merged.verify(target) == []
+    assert exporter.verify(target) == []
 
 
 def test_export_in_bf16_halves_the_weights(tuned: Tuned, tmp_path: Path) -> None:
@@ -75,12 +79,12 @@ def test_flipped_byte_missing_and_added_files_are_found(tuned: Tuned, tmp_path: 
     weights.write_bytes(data)
     (target / "config.json").unlink()
     (target / "extra.bin").write_text("x")
-    assert set(merged.verify(target)) == {
+    assert set(exporter.verify(target)) == {
         "model.safetensors changed since the export.",
         "config.json is missing.",
         "extra.bin was added after the export.",
     }
-    assert "no manifest.json" in merged.verify(tmp_path)[0]
+    assert "no manifest.json" in exporter.verify(tmp_path)[0]
 
 
 def test_existing_target_is_never_overwritten(tuned: Tuned, tmp_path: Path) -> None:
@@ -130,13 +134,90 @@ def test_kill_in_the_middle_leaves_nothing_under_the_final_name(tuned: Tuned, tm
     worker.communicate()
     assert not (tmp_path / "out").exists()
     merged.export(str(tuned.base), str(tuned.adapter), tmp_path / "out")
-    assert merged.verify(tmp_path / "out") == []
+    assert exporter.verify(tmp_path / "out") == []
 
 
-def test_a_run_knows_its_base(tuned: Tuned, tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    (runs / "run-1").mkdir(parents=True)
-    (runs / "run-1/adapter").symlink_to(tuned.adapter)
-    # The stamp names the base as the recipe did: here by its folder.
-    target = merged.export_run("run-1", runs, tmp_path / "out")
-    assert merged.verify(target) == []
+@pytest.fixture
+def runs(tuned: Tuned, tmp_path: Path) -> Path:
+    folder = tmp_path / "runs"
+    (folder / "run-1").mkdir(parents=True)
+    (folder / "run-1/adapter").symlink_to(tuned.adapter)
+    return folder
+
+
+@pytest.mark.parametrize("to", ["merged", "adapter"])
+def test_a_run_knows_its_base_and_every_target_seals_its_folder(runs: Path, tmp_path: Path, to: str) -> None:
+    target = targets.export_run("run-1", runs, tmp_path / "out", to)
+    assert exporter.verify(target) == []
+    assert json.loads((target / "manifest.json").read_text())["target"] == to
+    with pytest.raises(StorageError, match="exists already"):
+        targets.export_run("run-1", runs, tmp_path / "out", to)
+
+
+def test_an_exported_adapter_answers_as_the_run_did_and_names_no_folder_of_this_machine(
+    tuned: Tuned, runs: Path, tmp_path: Path
+) -> None:
+    target = targets.export_run("run-1", runs, tmp_path / "out", "adapter")
+    assert str(tuned.base.parent) not in "".join(f.read_text() for f in target.glob("*.[jm]*") if f.is_file())
+    again = loading.load_for_inference(str(tuned.base), target).model
+    assert torch.equal(logits(again), logits(loading.load_for_inference(str(tuned.base), tuned.adapter).model))
+
+
+def test_an_adapter_is_not_exported_once_its_base_has_changed(tuned: Tuned, runs: Path, tmp_path: Path) -> None:
+    other = tiny_llama(tmp_path / "other", seed=7)
+    changed = exporter.Tuned("run-1", resolve(str(other)), tuned.adapter)
+    with pytest.raises(ModelError, match="other weights"):
+        targets.exporter("adapter").export(changed, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_target_names_the_known_ones(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"did you mean 'merged'.*adapter \(the adapter alone"):
+        targets.export_run("run-1", runs, tmp_path / "out", "merge")
+
+
+TOY = """
+from recipes.export.exporter import Exporter, describe, write_manifest
+from synth.storage import atomic_dir, atomic_write_text
+
+
+def export(tuned, out):
+    with atomic_dir(out) as folder:
+        atomic_write_text(folder / "toy.txt", tuned.run)
+        write_manifest(folder, describe(tuned.ref, tuned.adapter, "toy", "none"))
+    return out
+
+
+EXPORTER = Exporter("toy", "a toy", lambda ref: "it speaks." if ref.modality == "audio" else "", export)
+"""
+
+
+def test_an_export_target_is_one_file(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "targets"
+    folder.mkdir()
+    (folder / "toy_target.py").write_text(TOY)
+    monkeypatch.setattr(recipes.export, "__path__", [*recipes.export.__path__, str(folder)])
+    monkeypatch.delitem(sys.modules, "recipes.export.toy_target", raising=False)
+    target = targets.export_run("run-1", runs, tmp_path / "out", "toy")
+    assert (target / "toy.txt").read_text() == "run-1"
+    assert exporter.verify(target) == []
+    monkeypatch.setattr("recipes.models.files.modality_of", lambda path: "audio")
+    with pytest.raises(ModelError, match="cannot be exported to toy: it speaks"):
+        targets.export_run("run-1", runs, tmp_path / "other", "toy")
+
+
+@pytest.mark.parametrize("to", ["merged", "adapter"])
+def test_nothing_is_asked_of_the_network(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+    from huggingface_hub import constants
+
+    asked: list[Any] = []
+
+    def refuse(*arguments: Any, **_: Any) -> None:
+        asked.append(arguments)
+        raise OSError("no network")
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    targets.export_run("run-1", runs, tmp_path / "out", to)
+    assert asked == []

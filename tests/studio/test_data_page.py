@@ -13,6 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from studio.engines import jobs, task
+from studio.engines.engine import Work
 from studio.state import uploads
 from synth.curation.review import REVIEWS, read_reviews, record, states
 from synth.dataset import Card, DatasetDir, DatasetWriter
@@ -32,11 +33,11 @@ def made(workspace: Workspace) -> DatasetDir:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks are worked in this process, before the page goes on."""
 
-    def work(_: list[str], directory: Path) -> None:
-        with JobDir(directory).hold():
-            task.work(JobDir(directory))
+    def work(asked: Work) -> None:
+        with asked.directory.hold():
+            task.work(asked.directory)
 
-    monkeypatch.setattr(jobs, "_spawn", work)
+    monkeypatch.setattr(jobs.ENGINE, "submit", work)
 
 
 def ids(dataset: DatasetDir) -> list[str]:

@@ -12,12 +12,18 @@ from streamlit.testing.v1 import AppTest
 
 from recipes.recipe.schema import dump_recipe, load_recipe, recipe_hash
 from recipes.run.directory import Run
+from studio import views
 from studio.engines import jobs
+from studio.engines.engine import Work
 from studio.presets.cards import CARDS, settings_for
+from synth.dataset import Card, DatasetWriter
+from synth.example import make_example, user
 from synth.generators import generator, parse_spec
 from synth.jobdir import JobDir
+from synth.storage import atomic_dir
 from synth.workspace import Workspace
 
+WORDS = [start + end for start in ("brim", "dusk", "fern", "holl", "kelp") for end in ("ow", "ant", "ick", "une")]
 APP = str(Path(__file__).resolve().parents[2] / "studio" / "app.py")
 
 
@@ -97,9 +103,21 @@ def test_browse_pages_searches_and_shows_rejected_rows() -> None:
     assert "duplicate" in text(app)
 
 
-@pytest.mark.usefixtures("made")
-def test_quality_says_whether_splits_leak() -> None:
-    assert "Is anything of the tests in the training rows?" in text(page("data", tab="quality", dataset="invoices"))
+def test_quality_counts_what_is_in_both_splits_and_says_when_nothing_is(workspace: Workspace) -> None:
+    for name, leaked in (("clean", 0), ("leaking", 3)):
+        with atomic_dir(workspace.datasets / name) as folder:
+            writer = DatasetWriter(folder)
+            for split, rows in ("train", range(10)), ("test", range(10 - leaked, 20 - leaked)):
+                for row in rows:
+                    question = [user(f"Which herb is called {WORDS[row]} in the old book of {WORDS[-row]}?")]
+                    writer.keep(
+                        make_example(question, WORDS[row], split=split, scorer="exact", family="herbs", template=split)
+                    )
+            writer.finish(Card(name=name, generator="math", created="2026-01-01T00:00:00+00:00", seconds=1.0))
+    assert "No prompt, near-duplicate" in text(page("data", tab="quality", dataset="clean"))
+    leaking = text(page("data", tab="quality", dataset="leaking"))
+    assert "3 prompts are in both train and test" in leaking
+    assert "Clean the dataset below" in leaking
 
 
 def test_generate_previews_before_it_makes_anything(workspace: Workspace) -> None:
@@ -119,14 +137,17 @@ def test_generate_refuses_a_name_that_is_taken(made: Workspace) -> None:
 @pytest.mark.usefixtures("made")
 def test_train_counts_settings_and_multiplies_the_batch() -> None:
     app = page("train", dataset="invoices")
-    said = text(app)
-    assert "effective batch" in said
-    assert "settings differ from the defaults" in said
+    assert "5 settings differ from the defaults" in text(app)
+    assert "effective batch 16 x 1 = 16 rows" in text(app)
+    for label, value in (("Batch size", 4), ("Gradient accumulation", 3)):
+        next(n for n in app.number_input if n.label == label).set_value(value).run()
+    assert "effective batch 4 x 3 = 12 rows" in text(app)
+    assert "7 settings differ from the defaults" in text(app)
 
 
 def test_two_tabs_with_the_same_draft_start_one_run(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(jobs, "_spawn", lambda arguments, directory: started.append(arguments))
+    started: list[Work] = []
+    monkeypatch.setattr(jobs.ENGINE, "submit", started.append)
 
     recipe = load_recipe("starter-text-sft", ["data.dataset=invoices"])
     first = jobs.start_training(made, recipe, "same-draft")
@@ -241,7 +262,7 @@ def test_yaml_that_cannot_be_read_is_a_sentence(name: str, label: str, written: 
 
 
 def test_a_copy_of_the_tab_starts_no_second_run(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_spawn", lambda arguments, directory: None)
+    monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
     first, second = (page("train", dataset="invoices", draft="abc123") for _ in range(2))
     before = {run.name for run in made.runs.iterdir()}
     press(first, "Start training")
@@ -253,7 +274,7 @@ def test_a_copy_of_the_tab_starts_no_second_run(made: Workspace, monkeypatch: py
 def test_the_recipe_of_the_page_and_its_file_are_the_same_run(
     made: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_spawn", lambda arguments, directory: None)
+    monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
     app = page("train", dataset="invoices", draft="abc123")
     next(n for n in app.number_input if n.label == "Seed").set_value(7).run()
     press(app, "Start training")
@@ -265,3 +286,16 @@ def test_the_recipe_of_the_page_and_its_file_are_the_same_run(
     app = page("train", dataset="invoices")
     app.file_uploader[0].set_value(("recipe.yaml", file.read_bytes(), "application/yaml")).run()
     assert f"recipe {recipe_hash(again)[:12]}" in text(app)
+
+
+def test_a_page_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "toy.py").write_text(
+        'import streamlit as st\n\nPAGE = {"title": "Toy", "icon": ":material/toys:", "order": 1}\nst.title("A toy")\n'
+    )
+    before = [each["title"] for each in views.pages()]
+    assert before == ["Start", "Data", "Train", "Runs", "Compare", "Playground", "Settings"]
+    monkeypatch.setattr(views, "FOLDERS", [*views.FOLDERS, tmp_path])
+    assert [each["title"] for each in views.pages()] == ["Toy", *before]
+    app = AppTest.from_file(APP, default_timeout=120).run()
+    assert not app.exception, app.exception
+    assert "A toy" in text(app)

@@ -1,0 +1,45 @@
+"""Work as a detached process on this machine: it outlives the terminal or page that started it.
+
+Only installed code runs: the interpreter leaves out the folder that it was started in (`-P`, and PYTHONSAFEPATH for
+what the worker starts itself), so that somebody's own queue.py there is never imported.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from studio.engines.engine import LOG, Work
+from synth.jobdir import JobDir, Status
+from synth.storage import storage_faults
+
+PYTHON = (sys.executable, "-P")
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+
+
+class LocalEngine:
+    """One process a piece of work; trainings take turns (`studio.engines.turns`)."""
+
+    waiting = "It waits for its turn: one training at a time, so that each has the whole machine."
+
+    def submit(self, work: Work) -> None:
+        """Start a worker in its own session, output to the directory's log, nothing inherited that could stop it."""
+        path = work.directory.path
+        with storage_faults(path), (path / LOG).open("ab") as log:
+            subprocess.Popen(
+                [*PYTHON, "-m", work.module, str(path), *work.options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **SAFE_PATH, "PYTHONUNBUFFERED": "1"},
+            )
+
+    def status(self, job: JobDir) -> Status:
+        """What the directory tells: its worker writes there."""
+        return job.status()
+
+    def cancel(self, job: JobDir, discard: bool = False) -> None:
+        """Leave a request in the directory, which the worker looks for between steps."""
+        job.request_stop(discard)
