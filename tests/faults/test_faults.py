@@ -254,7 +254,8 @@ FLOORS = {"torch": (2, 6), "transformers": (5, 3), "streamlit": (1, 54), "jinja2
 
 
 def test_libraries_are_at_least_the_versions_without_known_holes() -> None:
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
     pins = (ROOT / "constraints.txt").read_text().splitlines()
     for name, floor in FLOORS.items():
         for line in (next(w for w in wanted if re.split(r"[><=\[]", w)[0] == name), *pins):
