@@ -6,7 +6,7 @@ No prices here: `evaluate.cost.formulas` turns a Usage into money.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 
@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 class Usage(BaseModel):
     """Consumption of one request, retries included.
 
-    `input_tokens` is the whole prompt: cached, cache-written, image and audio tokens are parts of it.
-    `output_tokens` is the whole reply: `reasoning_tokens` is a part of it.
-    `billed_retries` are repeats after a 200 whose body was unusable: those are billed; 429 and 5xx are not. Nobody
-    reports their tokens, so each counts as many as the answer that came (see `repeated`).
+    `input_tokens` is the whole prompt: cached, cache-written, image and audio tokens are parts of it;
+    `cached_audio_tokens` are a part of both cached and audio tokens, `cache_write_1h_tokens` of the written ones.
+    `output_tokens` is the whole reply: reasoning and spoken (`audio_output_tokens`) tokens are parts of it.
+    `billed_retries` are repeats after a 200 whose body was unusable: those are billed; 429 and 5xx are not. Where
+    such a body reports no usage, it counts as many tokens as the answer that came (see `with_lost`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,10 +26,13 @@ class Usage(BaseModel):
     input_tokens: NonNegativeInt | None = None
     output_tokens: NonNegativeInt | None = None
     cached_tokens: NonNegativeInt = 0
+    cached_audio_tokens: NonNegativeInt = 0
     cache_write_tokens: NonNegativeInt = 0
+    cache_write_1h_tokens: NonNegativeInt = 0
     reasoning_tokens: NonNegativeInt = 0
     image_tokens: NonNegativeInt = 0
     audio_tokens: NonNegativeInt = 0
+    audio_output_tokens: NonNegativeInt = 0
     audio_sec: NonNegativeFloat = 0.0
     requests: NonNegativeInt = 1
     retries: NonNegativeInt = 0
@@ -39,12 +43,13 @@ class Usage(BaseModel):
         """Whether both token totals are known."""
         return self.input_tokens is not None and self.output_tokens is not None
 
-    def repeated(self, billed_retries: int) -> Usage:
-        """This usage with billed retries added, each with the tokens and the sound of the answer that came."""
-        kept = {"requests", "retries", "billed_retries"}
-        values = {name: value for name, value in self if name not in kept and value is not None}
-        scaled = {name: value * (1 + billed_retries) for name, value in values.items()}
-        return self.model_copy(update={**scaled, "billed_retries": billed_retries})
+    def with_lost(self, billed_retries: int, known: Sequence[Usage] = ()) -> Usage:
+        """This usage with that of billed retries: what they reported of themselves (`known`), and as many tokens and
+        seconds as the answer that came for each that reported nothing.
+        """
+        known = known[:billed_retries] if self.reported else ()
+        sums = total([self] * (1 + billed_retries - len(known)) + list(known))
+        return sums.model_copy(update={"requests": self.requests, "billed_retries": billed_retries})
 
 
 def total(usages: Iterable[Usage]) -> Usage:

@@ -20,6 +20,7 @@ from synth.usage import Usage
 
 HOURS_PER_MONTH = 730
 MILLION = 1_000_000
+CACHE_UNITS = frozenset({"cached_mtok", "cached_audio_mtok", "cache_write_mtok", "cache_write_1h_mtok"})
 
 
 class BillItem(NamedTuple):
@@ -69,8 +70,9 @@ def bill(usage: Usage, model: str, sheet: PriceSheet, batch: bool = False, large
     """Price the reported usage of one request of `model`, or of many when `largest_input` tells their longest prompt.
 
     Cached, cache-written and audio tokens are parts of the input and are taken out of it before pricing; images stay
-    in it; reasoning is part of the output. Retries that the vendor bills are in the usage already. Models sold by
-    the minute of sound are billed so when no token count is reported.
+    in it; reasoning is part of the output, and so are spoken tokens, which have their own price. Retries that the
+    vendor bills are in the usage already. Models sold by the minute of sound are billed so when no token count is
+    reported.
     """
     longest = largest_input if largest_input is not None else usage.input_tokens or 0
     quantities: dict[Unit, float]
@@ -88,7 +90,7 @@ def bill(usage: Usage, model: str, sheet: PriceSheet, batch: bool = False, large
         if not quantity:
             continue
         row = sheet.find(model, unit)
-        discount = cache_factor if unit in ("cached_mtok", "cache_write_mtok") else factor
+        discount = cache_factor if unit in CACHE_UNITS else factor
         limit = row.up_to_input_tokens if row else None
         if row is None:
             missing.append(f"{model}: {unit}")
@@ -106,13 +108,17 @@ def bill(usage: Usage, model: str, sheet: PriceSheet, batch: bool = False, large
 
 def _token_quantities(usage: Usage) -> dict[Unit, float]:
     """Millions of tokens per unit."""
-    fresh = (usage.input_tokens or 0) - usage.cached_tokens - usage.cache_write_tokens - usage.audio_tokens
+    heard = max(0, usage.audio_tokens - usage.cached_audio_tokens)
+    fresh = (usage.input_tokens or 0) - usage.cached_tokens - usage.cache_write_tokens - heard
     counts: dict[Unit, float] = {
         "input_mtok": max(0, fresh),
-        "cached_mtok": usage.cached_tokens,
-        "cache_write_mtok": usage.cache_write_tokens,
-        "audio_input_mtok": usage.audio_tokens,
-        "output_mtok": usage.output_tokens or 0,
+        "cached_mtok": max(0, usage.cached_tokens - usage.cached_audio_tokens),
+        "cached_audio_mtok": usage.cached_audio_tokens,
+        "cache_write_mtok": max(0, usage.cache_write_tokens - usage.cache_write_1h_tokens),
+        "cache_write_1h_mtok": usage.cache_write_1h_tokens,
+        "audio_input_mtok": heard,
+        "output_mtok": max(0, (usage.output_tokens or 0) - usage.audio_output_tokens),
+        "audio_output_mtok": usage.audio_output_tokens,
     }
     return {unit: count / MILLION for unit, count in counts.items()}
 

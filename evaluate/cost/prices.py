@@ -23,9 +23,12 @@ STALE_AFTER_DAYS = 90
 Unit = Literal[
     "input_mtok",
     "cached_mtok",
+    "cached_audio_mtok",
     "cache_write_mtok",
+    "cache_write_1h_mtok",
     "output_mtok",
     "audio_input_mtok",
+    "audio_output_mtok",
     "audio_minute",
     "batch_factor",
     "batch_cache_factor",
@@ -71,10 +74,20 @@ class PriceSheet(BaseModel):
 
     def rows_of(self, model: str) -> list[PriceRow]:
         """Prices of a model; a dated snapshot ("gpt-4o-2024-08-06") without own rows is priced as its model."""
-        own = [row for row in self.rows if row.model == model]
+        name = self.priced_name(model)
+        return [row for row in self.rows if row.model == name]
+
+    def priced_name(self, model: str) -> str:
+        """The name whose rows price `model`: its own where it has any, else, of a dated snapshot, its model's.
+
+        Some snapshots cost otherwise than their model, and those have rows of their own; where a name differs from the
+        one it is priced by, the report says so.
+        """
+        if any(row.model == model for row in self.rows):
+            return model
         undated = model[:-11] if _ends_in_date(model, "%Y-%m-%d", 10) else model
         undated = model[:-9] if _ends_in_date(model, "%Y%m%d", 8) else undated
-        return own or [row for row in self.rows if row.model == undated]
+        return undated if any(row.model == undated for row in self.rows) else model
 
     def find(self, model: str, unit: Unit) -> PriceRow | None:
         """The row of this model and unit, if the sheet has one."""

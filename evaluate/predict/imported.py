@@ -1,7 +1,9 @@
-"""Predictions made elsewhere, read from our JSONL, OpenAI batch output, or CSV.
+"""Predictions made elsewhere, read from our JSONL, a provider's batch output, or CSV.
 
     ours    {"example_id": "…", "text": "…", "usage": {…}, "seconds": 1.2}    (text alone is enough)
     batch   {"custom_id": "…", "response": {"status_code": 200, "body": {"choices": […], "usage": {…}}}}
+            {"custom_id": "…", "result": {"type": "succeeded", "message": {…}}}             (Anthropic)
+            {"key": "…", "response": {"candidates": […], "usageMetadata": {…}}}             (Gemini)
     CSV     columns example_id (or id, custom_id) and text (or answer, prediction, output)
 
 Reads files only; rows are matched to examples by id.
@@ -17,9 +19,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from evaluate.predict.prediction import Prediction
-from synth.endpoint.wire import Unreadable, chat_reply
+from synth.endpoint.bodies import reply_of
+from synth.endpoint.wire import Unreadable
 from synth.errors import DataError
 from synth.storage import read_jsonl
+from synth.usage import Usage
 
 ID_COLUMNS = ("example_id", "id", "custom_id")
 TEXT_COLUMNS = ("text", "answer", "prediction", "output")
@@ -41,7 +45,7 @@ def _read_jsonl(path: Path) -> dict[str, Prediction]:
         if line.value is None:
             raise DataError(f"{path.name}, line {line.number}: {line.fault}.", "Fix or remove the line.")
         try:
-            prediction = _batch(line.value) if "custom_id" in line.value else _ours(line.value)
+            prediction = _batch(line.value) if _is_batch(line.value) else _ours(line.value)
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
             remedy = 'A line needs at least {"example_id": "…", "text": "…"}.'
             raise DataError(f"{path.name}, line {line.number} is no prediction ({error!r:.80}).", remedy) from error
@@ -58,16 +62,35 @@ def _ours(row: dict[str, Any]) -> Prediction:
     return Prediction.model_validate({**known, "example_id": name, "text": text or ""})
 
 
+def _is_batch(row: dict[str, Any]) -> bool:
+    return "custom_id" in row or ("key" in row and ("response" in row or "error" in row))
+
+
 def _batch(row: dict[str, Any]) -> Prediction:
-    response, name = row.get("response") or {}, str(row["custom_id"])
-    if row.get("error") or response.get("status_code") != 200:
-        status = response.get("status_code")
-        return Prediction(example_id=name, error=f"The batch gave no answer (HTTP {status}).")
+    """A line of a batch. What the provider did not answer, it did not bill; an unreadable answer, it did."""
+    name = str(row["custom_id"] if "custom_id" in row else row["key"])
+    response, result = row.get("response") or {}, row.get("result") or {}
+    body = result.get("message") or response.get("body") or ({} if "status_code" in response else response)
+    if row.get("error") or not body or response.get("status_code", 200) != 200:
+        why = result.get("type") or (f"HTTP {response['status_code']}" if "status_code" in response else "an error")
+        return Prediction(
+            example_id=name, usage=Usage(requests=0), batch=True, error=f"The batch gave no answer ({why})."
+        )
     try:
-        reply = chat_reply(response["body"])
+        reply = reply_of(body)
     except Unreadable as unreadable:
-        return Prediction(example_id=name, error=f"The batch gave no answer: {unreadable}.")
-    return Prediction(example_id=name, text=reply.text, usage=reply.usage, truncated=reply.finish_reason == "length")
+        known = unreadable.usage
+        usage = known if known is not None and known.reported else Usage(billed_retries=1)
+        return Prediction(example_id=name, usage=usage, batch=True, error=f"The batch gave no answer: {unreadable}.")
+    return Prediction(
+        example_id=name,
+        text=reply.text,
+        usage=reply.usage,
+        truncated=reply.finish_reason == "length",
+        refused=reply.refused,
+        model=reply.model,
+        batch=True,
+    )
 
 
 def _read_csv(path: Path) -> dict[str, Prediction]:

@@ -14,7 +14,9 @@ Stop = Callable[[], bool]
 class Prediction(BaseModel):
     """One reply. With an `error` there is no reply, and the row is unscored.
 
-    `truncated`: cut at max_new_tokens. `cached`: taken from the reply cache, so not part of the measured speed.
+    `truncated`: cut at max_new_tokens. `refused`: the model or a filter declined, which is an answer. `cached`: taken
+    from the reply cache, so not part of the measured speed. `model` and `batch`: of imported batch results, the model
+    that is billed and that its price is the batch's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,7 +27,10 @@ class Prediction(BaseModel):
     seconds: NonNegativeFloat | None = None
     confidence: float | None = None
     truncated: bool = False
+    refused: bool = False
     cached: bool = False
+    model: str = ""
+    batch: bool = False
     error: str = ""
 
 

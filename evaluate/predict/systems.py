@@ -117,6 +117,7 @@ class EndpointSystem:
                 usage=usage,
                 seconds=reply.seconds if reply.ok else None,
                 truncated=reply.finish_reason == "length",
+                refused=reply.refused,
                 cached=reply.cached,
                 error=reply.error,
             )

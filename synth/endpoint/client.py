@@ -40,7 +40,7 @@ from synth.endpoint.wire import (
 from synth.errors import DataError, EndpointError, UserError
 from synth.example import ImagePart
 from synth.storage import sha256_bytes
-from synth.usage import Usage
+from synth.usage import Usage, total
 
 if TYPE_CHECKING:
     import httpx
@@ -90,11 +90,18 @@ class _Again(Exception):
     """This attempt failed; another may not."""
 
     def __init__(
-        self, why: str, wait_sec: float | None = None, *, billed: bool = False, complete: bool = False
+        self,
+        why: str,
+        wait_sec: float | None = None,
+        *,
+        billed: bool = False,
+        complete: bool = False,
+        usage: Usage | None = None,
     ) -> None:
         super().__init__(why)
         self.wait_sec = wait_sec
         self.billed = billed
+        self.usage = usage if billed and usage is not None and usage.reported else None
         self.complete = complete  # the whole answer came and is of no use: asking for the same one is pointless
 
 
@@ -219,6 +226,7 @@ class Endpoint:
         """Attempts until an answer, a refusal, or the end of patience."""
         give_up_at = time.monotonic() + self.settings.deadline_sec
         attempt = billed = useless = 0
+        lost: list[Usage] = []  # what billed attempts without an answer say of themselves
         reserved = self._budget.reserve(_worst_case(ask))
         usage: Usage | None = None
         why = "the deadline passed"
@@ -232,16 +240,19 @@ class Endpoint:
                     return Reply("", Usage(retries=attempt - 1), error=str(refused))
                 except _Again as again:
                     why, billed, useless = str(again), billed + again.billed, useless + again.complete
+                    lost += [again.usage] if again.usage else []
                     pause = again.wait_sec if again.wait_sec is not None else backoff_sec(attempt, self._rng)
                     if attempt == self.settings.attempts or time.monotonic() + pause >= give_up_at:
                         break
                     self._closed.wait(pause)
                     continue
                 bills = max(1, billed + (not reply.replayed))  # a replay was billed when it was made
-                usage = reply.usage.repeated(bills - 1).model_copy(update={"retries": attempt - 1})
+                usage = reply.usage.with_lost(bills - 1, lost).model_copy(update={"retries": attempt - 1})
                 self._throttle.succeeded()
                 return reply._replace(usage=usage)
-            failed = Usage(retries=attempt - 1, billed_retries=billed)
+            known = total(lost) if billed and len(lost) == billed else Usage()
+            usage = known if known.reported else None
+            failed = known.model_copy(update={"requests": 1, "retries": attempt - 1, "billed_retries": billed})
             return Reply("", failed, error=f"No answer after {attempt} attempts: {why}.")
         finally:
             self._budget.settle(reserved, usage, billed if usage is None else 0)
@@ -266,7 +277,8 @@ class Endpoint:
             value = read_body(body)
             reply = transcription_reply(value) if ask.transcription else chat_reply(value)
         except Unreadable as error:
-            raise _Again(str(error), billed=error.billed and not replayed, complete=error.billed) from error
+            billed = error.billed and not replayed
+            raise _Again(str(error), billed=billed, complete=error.billed, usage=error.usage) from error
         return reply._replace(seconds=time.monotonic() - started, replayed=replayed)
 
     def _request(self, ask: Ask, key: str, timeout: httpx.Timeout) -> httpx.Request:

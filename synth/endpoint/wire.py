@@ -12,11 +12,13 @@ import mimetypes
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from synth.endpoint.billing import read_usage
 from synth.errors import DataError
 from synth.example import AudioPart, ImagePart, Message, TextPart
 from synth.usage import Usage
 
 JsonDict = dict[str, Any]
+REFUSALS = frozenset({"refusal", "content_filter"})  # finish reasons
 
 
 class Ask(NamedTuple):
@@ -54,6 +56,11 @@ class Reply(NamedTuple):
     def ok(self) -> bool:
         return not self.error
 
+    @property
+    def refused(self) -> bool:
+        """Whether the model or a filter before or after it declined; that is an answer, and asking again is no use."""
+        return self.finish_reason in REFUSALS
+
 
 class Piece(NamedTuple):
     """A part of an answer on its way. `usage` is that of the whole answer and comes once, near its end."""
@@ -65,12 +72,14 @@ class Piece(NamedTuple):
 class Unreadable(Exception):
     """A 200 whose body holds no answer; the sentence says what it holds instead.
 
-    `billed`: whether a model was probably asked; an HTML page comes from a proxy or a portal.
+    `billed`: whether a model was probably asked; an HTML page comes from a proxy or a portal. `usage`: what the body
+    says that was billed for it.
     """
 
-    def __init__(self, why: str, billed: bool = True) -> None:
+    def __init__(self, why: str, billed: bool = True, usage: Usage | None = None) -> None:
         super().__init__(why)
         self.billed = billed
+        self.usage = usage
 
 
 def cache_key(url: str, model: str, ask: Ask) -> str:
@@ -152,18 +161,20 @@ def chat_reply(value: JsonDict) -> Reply:
     """Reply of a /chat/completions body. Raises Unreadable when it holds no choice with text."""
     choices = value.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise Unreadable("the answer has no choices")
+        raise Unreadable("the answer has no choices", usage=read_usage(value.get("usage"), answered=False))
     message = choices[0].get("message")
     if not isinstance(message, dict):
-        raise Unreadable("the answer's choice has no message")
+        raise Unreadable("the answer's choice has no message", usage=read_usage(value.get("usage"), answered=False))
     finish = str(choices[0].get("finish_reason") or "")
     refusal = message.get("refusal")
     text = _text(message.get("content"))
     if text is None and isinstance(refusal, str) and refusal:
         text, finish = refusal, "refusal"
-    if text is None and finish != "length":  # a reasoning model may spend its whole limit before the first word
-        raise Unreadable("the answer's message has no text")
-    return Reply(text or "", chat_usage(value.get("usage")), 0.0, finish, str(value.get("model") or ""))
+    # A reasoning model may spend its whole limit before the first word; what a filter withheld is refused again.
+    if text is None and finish not in ("length", "content_filter"):
+        raise Unreadable("the answer's message has no text", usage=read_usage(value.get("usage"), answered=False))
+    usage = read_usage(value.get("usage"), answered=bool(text))
+    return Reply(text or "", usage, 0.0, finish, str(value.get("model") or ""))
 
 
 def streamed_piece(line: str) -> Piece | None:
@@ -178,7 +189,7 @@ def streamed_piece(line: str) -> Piece | None:
     first = choices[0] if isinstance(choices, list) and choices else None
     delta = first.get("delta") if isinstance(first, dict) else None
     said = (_text(delta.get("content")) or _text(delta.get("refusal"))) if isinstance(delta, dict) else None
-    usage = chat_usage(value["usage"]) if isinstance(value.get("usage"), dict) else None
+    usage = read_usage(value["usage"]) if isinstance(value.get("usage"), dict) else None
     return Piece(said or "", usage) if said or usage else None
 
 
@@ -191,30 +202,6 @@ def _text(content: Any) -> str | None:
     return None
 
 
-def _count(value: Any) -> int | None:
-    """A token count; None for anything that is not one."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-    return int(value) if good else None
-
-
-def chat_usage(value: Any) -> Usage:
-    """Usage as OpenAI-compatible servers report it; totals that are missing stay None."""
-    usage = value if isinstance(value, dict) else {}
-    into = usage.get("prompt_tokens_details")
-    out = usage.get("completion_tokens_details")
-    into = into if isinstance(into, dict) else {}
-    out = out if isinstance(out, dict) else {}
-    return Usage(
-        input_tokens=_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
-        output_tokens=_count(usage.get("completion_tokens", usage.get("output_tokens"))),
-        cached_tokens=_count(into.get("cached_tokens")) or 0,
-        cache_write_tokens=_count(into.get("cache_write_tokens", usage.get("cache_creation_input_tokens"))) or 0,
-        reasoning_tokens=_count(out.get("reasoning_tokens")) or 0,
-        image_tokens=_count(into.get("image_tokens")) or 0,
-        audio_tokens=_count(into.get("audio_tokens")) or 0,
-    )
-
-
 def transcription_reply(value: JsonDict) -> Reply:
     """Reply of an /audio/transcriptions body. Raises Unreadable without text."""
     text = value.get("text")
@@ -223,4 +210,4 @@ def transcription_reply(value: JsonDict) -> Reply:
     usage = value.get("usage")
     seconds = usage.get("seconds") if isinstance(usage, dict) else value.get("duration")
     known = float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else 0.0
-    return Reply(text, chat_usage(usage).model_copy(update={"audio_sec": known}))
+    return Reply(text, read_usage(usage, answered=bool(text)).model_copy(update={"audio_sec": known}))

@@ -8,6 +8,7 @@ import pytest
 from evaluate.cost import formulas
 from evaluate.cost.prices import PriceRow, PriceSheet, load
 from synth.usage import Usage, total
+from tests.bench import bench_bills
 
 SHEET = load()
 
@@ -89,6 +90,26 @@ def test_bill_worked_out_by_hand(model: str, fields: dict[str, int], batch: bool
 
 def test_there_are_twenty_bills() -> None:
     assert len(BILLS) == 20
+
+
+def test_sixty_bills_and_more_are_within_half_a_percent_of_the_charge() -> None:
+    found = bench_bills.cases(SHEET)
+    assert len(found) >= 60
+    assert {case.shape for case in found} >= {
+        "OpenAI chat",
+        "OpenAI Responses",
+        "Anthropic",
+        "Gemini",
+        "DeepSeek",
+        "xAI",
+    }
+    wrong = [case for case in found if case.off is None or abs(case.off) > bench_bills.TOLERANCE]
+    assert not wrong
+
+
+def test_the_table_of_bills_in_the_documentation_is_the_one_the_command_prints() -> None:
+    document = bench_bills.DOCUMENT.read_text("utf-8")
+    assert bench_bills.written(document, bench_bills.cases()) == document
 
 
 def test_a_billed_retry_is_paid_with_the_answer() -> None:

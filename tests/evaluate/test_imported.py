@@ -41,6 +41,36 @@ def test_openai_batch_output_brings_its_usage(tmp_path: Path) -> None:
     assert (found["a"].text, found["a"].usage.input_tokens, found["a"].usage.cached_tokens) == ("Answer: 4", 9, 4)
     assert found["b"].error
     assert found["c"].error
+    assert found["b"].usage.billed_retries == 0, "what a batch did not answer it does not bill"
+    assert found["c"].usage.billed_retries == 1, "an answer of no use is billed"
+
+
+def test_batches_of_other_providers_bring_usage_model_and_refusals(tmp_path: Path) -> None:
+    message = {
+        "type": "message",
+        "model": "claude-haiku-4-5-20251001",
+        "content": [{"type": "text", "text": "4"}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 10, "cache_read_input_tokens": 90, "output_tokens": 3},
+    }
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 40}}
+    output = [{"type": "message", "content": [{"type": "output_text", "text": "5"}]}]
+    usage = {"input_tokens": 30, "output_tokens": 8, "output_tokens_details": {"reasoning_tokens": 6}}
+    responses = {"model": "gpt-5-2025-08-07", "output": output, "usage": usage}
+    rows = [
+        {"custom_id": "a", "result": {"type": "succeeded", "message": message}},
+        {"custom_id": "b", "result": {"type": "expired"}},
+        {"key": "c", "response": blocked},
+        {"custom_id": "d", "response": {"status_code": 200, "body": responses}, "error": None},
+    ]
+    file = tmp_path / "batch.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    found = read_predictions(file)
+    assert (found["a"].text, found["a"].model, found["a"].usage.input_tokens) == ("4", "claude-haiku-4-5-20251001", 100)
+    assert "expired" in found["b"].error
+    assert (found["c"].error, found["c"].refused, found["c"].text) == ("", True, "")
+    assert (found["d"].text, found["d"].model, found["d"].usage.output_tokens) == ("5", "gpt-5-2025-08-07", 8)
+    assert all(prediction.batch for prediction in found.values())
 
 
 def test_csv_with_bom_and_quoted_line_breaks(tmp_path: Path) -> None:

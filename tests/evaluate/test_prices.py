@@ -32,7 +32,7 @@ def test_the_shipped_sheet_holds_the_prices_of_the_evaluation_notes() -> None:
 
 def test_every_shipped_row_names_a_source_and_no_row_is_doubled() -> None:
     sheet = prices.load()
-    assert 30 <= len(sheet.rows) <= 60
+    assert 30 <= len(sheet.rows) <= 120
     assert all(row.source in sheet.sources for row in sheet.rows)
     assert len({(row.model, row.unit) for row in sheet.rows}) == len(sheet.rows)
 
@@ -46,6 +46,15 @@ def test_a_dated_snapshot_is_priced_as_its_model() -> None:
     assert sheet.price("gpt-4o-2024-08-06", "input_mtok") == 2.50
     assert sheet.price("claude-haiku-4-5-20251001", "output_mtok") == 5
     assert sheet.price("gpt-4o-audio-preview", "input_mtok") is None
+
+
+def test_a_dated_name_that_costs_otherwise_than_its_model_has_its_own_price() -> None:
+    sheet = prices.load()
+    assert (sheet.price("gpt-4o-2024-05-13", "input_mtok"), sheet.price("gpt-4o", "input_mtok")) == (5.00, 2.50)
+    assert sheet.price("gpt-4o-2024-05-13", "cached_mtok") is None, "never the other model's discount"
+    assert sheet.priced_name("gpt-4o-2024-05-13") == "gpt-4o-2024-05-13"
+    assert sheet.priced_name("gpt-4o-2024-08-06") == "gpt-4o"
+    assert sheet.priced_name("frontier-9-2026-01-01") == "frontier-9-2026-01-01"
 
 
 def test_a_row_is_stale_after_ninety_days_without_confirmation() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -217,6 +219,67 @@ def test_a_cap_without_a_price_is_refused() -> None:
 def test_an_address_that_could_hold_a_secret_is_refused(url: str) -> None:
     with pytest.raises(EndpointError, match="must look like"):
         Endpoint(Settings(url, "m"))
+
+
+def serve_bodies(*bodies: dict[str, Any]) -> tuple[ThreadingHTTPServer, list[bytes]]:
+    """A server that gives these bodies one after the other, the last one for ever, and the questions it was asked."""
+    asked: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.rfile.read(int(self.headers["content-length"])))
+            said = json.dumps(bodies[min(len(asked), len(bodies)) - 1]).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, asked
+
+
+def body_of(content: str | None, finish: str, asked: int, said: int) -> dict[str, Any]:
+    usage = {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
+    return {"choices": [{"message": {"content": content}, "finish_reason": finish}], "usage": usage}
+
+
+def collect_from(bodies: list[dict[str, Any]], **settings: object) -> tuple[Reply, int]:
+    server, asked = serve_bodies(*bodies)
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/v1"
+        reply = collect(Endpoint(Settings(address, "m", **settings)), asks(1))[0]  # type: ignore[arg-type]
+    finally:
+        server.shutdown()
+        server.server_close()
+    return reply, len(asked)
+
+
+def test_an_answer_that_a_filter_withheld_is_a_refused_answer_and_asked_for_once() -> None:
+    reply, asked = collect_from([body_of(None, "content_filter", 40, 0)])
+    assert (reply.ok, reply.refused, reply.text, asked) == (True, True, "", 1)
+    assert (reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.billed_retries) == (40, 0, 0)
+
+
+def test_an_unusable_answer_costs_what_it_says_of_itself() -> None:
+    reply, asked = collect_from([body_of(None, "stop", 40, 7), body_of("four", "stop", 40, 2)])
+    assert (reply.text, asked, reply.usage.billed_retries) == ("four", 2, 1)
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (80, 9)
+
+
+def test_a_row_that_failed_after_billed_attempts_has_their_usage() -> None:
+    reply, asked = collect_from([body_of(None, "stop", 40, 7)], attempts=2)
+    assert (reply.ok, asked, reply.usage.billed_retries) == (False, 2, 2)
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (80, 14)
+
+
+def test_zero_usage_beside_an_answer_is_not_reported() -> None:
+    reply, _ = collect_from([body_of("four", "stop", 0, 0)])
+    assert reply.ok
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (None, None)
 
 
 @pytest.fixture
