@@ -37,7 +37,8 @@ from synth.errors import DataError, UserError
 from synth.example import Example, media_parts, text_of
 from synth.jobdir import JobDir
 from synth.progress import ProgressFn, silent
-from synth.scoring.scorers import Score, golds, known_scorer, metric_name, normaliser_name, score_reply
+from synth.scoring.rule import Score, golds
+from synth.scoring.scorers import known_scorer, metric_name, normaliser_name, score_reply
 from synth.storage import atomic_write_text
 from synth.usage import Usage
 from synth.workspace import Workspace
@@ -206,7 +207,7 @@ def _system(job: _Job, plan: SystemPlan, made_of: lineage.Origin) -> SystemResul
         hardware=answers.facts.hardware,
         price_model=plan.price_model,
         metric=metric,
-        normaliser=normaliser_name() if metric in ("wer", "cer") else None,
+        normaliser=normaliser_name(metric),
         rows=tuple(rows),
         speed=_speed(answers, answers.facts, rows),
     )
@@ -233,6 +234,8 @@ def _row(example: Example, prediction: Prediction, prompter: Prompter, metric: s
         prompt_text=text_of(example),
         media=tuple(part.path for part in media_parts(example)),
         format_fault=score.format_fault,
+        value_if_format_forgiven=score.value_if_format_forgiven,
+        readable=score.readable,
         edits=score.edits,
         ref_units=score.ref_units,
         confidence=prediction.confidence,

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
+from synth.scoring.names import EXACT
+
 Split = Literal["train", "val", "test", "test_ood"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "test_ood")
 
@@ -119,7 +121,7 @@ class Example(_Frozen):
     split: Split = "train"
     family: str
     template: str
-    scorer: str = "exact"
+    scorer: str = EXACT
     source: dict[str, Any] = Field(default_factory=dict)
     reasoning: str | None = _optional()
     tool_calls: tuple[ToolCall, ...] = _optional(())
@@ -167,7 +169,7 @@ def make_example(
     answer: str | None = None,
     rejected: str | None = None,
     split: Split = "train",
-    scorer: str = "exact",
+    scorer: str = EXACT,
     source: dict[str, Any] | None = None,
     **more: Any,
 ) -> Example:

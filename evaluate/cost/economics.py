@@ -16,6 +16,7 @@ from evaluate.cost.prices import PriceSheet
 from evaluate.plan import Machine
 from evaluate.report.results import Results, Row, SystemResult
 from evaluate.stats import certainty, measures
+from synth.scoring.scorers import metric as metric_facts
 from synth.usage import Usage
 
 JsonDict = dict[str, Any]
@@ -129,7 +130,7 @@ def row_costs(rows: Sequence[Row], facts: JsonDict, sheet: PriceSheet) -> certai
 def joint(results: Results, facts: dict[str, JsonDict], sheet: PriceSheet, split: str) -> formulas.Joint | None:
     """Cost per right answer of small and large with joint intervals, and the chance of cheaper and not worse."""
     small_id, large_id = results.plan.roles()
-    if large_id is None or results.system(small_id).metric in measures.LOWER_IS_BETTER:
+    if large_id is None or metric_facts(results.system(small_id).metric).pools_edits:
         return None
     both = measures.pair(results.system(small_id), results.system(large_id), split)
     if len(both.small) < 2:
@@ -285,7 +286,7 @@ def cascade(results: Results, small: SystemResult, large: SystemResult, start: J
     None when the small system gave no confidences or the metric is a ratio. Without val rows the curve is shown and
     nothing is chosen.
     """
-    if small.metric in measures.LOWER_IS_BETTER:
+    if metric_facts(small.metric).pools_edits:
         return None
     costs = (start["small_usd_per_request"], start["large_usd_per_request"])
     here, val = (_confident(measures.pair(small, large, name)) for name in (split, "val"))

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 from evaluate.plan import SystemPlan
 from synth.example import Example, Message, assistant, system
+from synth.scoring.scorers import known_scorer
 
 JsonDict = dict[str, Any]
-RECORD_SCORERS = ("json", "fields")
-TRANSCRIPT_SCORERS = ("wer", "cer")
 ANSWER_SCHEMA: JsonDict = {
     "type": "object",
     "properties": {
@@ -56,7 +55,7 @@ def answer_schema(train: Sequence[Example]) -> JsonDict:
 
     Vendors' strict mode wants every key in every reply; one that some records lack, or hold as null, may be null.
     """
-    records = [record for e in train if e.scorer in RECORD_SCORERS and (record := _record(e.answer))]
+    records = [record for e in train if known_scorer(e.scorer).shape == "record" and (record := _record(e.answer))]
     return _schema_of(records) if records else ANSWER_SCHEMA
 
 
@@ -126,7 +125,11 @@ class Prompter:
         try:
             record = json.loads(text[start : end + 1])
             answer = str(record["answer"])
-            return answer if scorer in TRANSCRIPT_SCORERS else f"{record.get('working', '')}\nAnswer: {answer}"
+            return (
+                answer
+                if known_scorer(scorer).shape == "transcript"
+                else f"{record.get('working', '')}\nAnswer: {answer}"
+            )
         except (ValueError, KeyError, AttributeError, RecursionError):
             return text
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from evaluate.report.schema import Report
-from evaluate.report.wording import ERROR_RATES, count, usd
+from evaluate.report.wording import count, usd
+from synth.scoring.scorers import metric as metric_facts
 
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 52
@@ -160,14 +161,14 @@ def pareto(report: Report) -> Markup | None:
     if len(marks) < 2:
         return None
     metric = report.systems[0].metric
-    lower = metric in ERROR_RATES
+    lower = metric_facts(metric).lower_is_better
     cheap, dear = min(m.usd_per_1k for m in marks), max(m.usd_per_1k for m in marks)
     x = Scale(cheap / 2.2, dear * 2.2, LEFT, WIDTH - RIGHT, log=True)
     top = max(m.high for m in marks) * 1.1 if lower else 1.0  # more words can be wrong than were spoken
     y = Scale(0.0, top, HEIGHT - BOTTOM, TOP + 14)
     x_ticks = [(value, usd(value)) for value in log_ticks(x.low, x.high)]
     y_ticks = [(value, f"{100 * value:.0f} %") for value in ticks(0, top)]
-    name = f"{ERROR_RATES[metric]} (lower is better)" if lower else metric
+    name = f"{metric_facts(metric).label} (lower is better)" if lower else metric
     body = axes(x, y, x_ticks, y_ticks, ("USD per 1,000 answers, log scale", name))
     path = " ".join(f"{x(m.usd_per_1k)},{y(m.value)}" for m in frontier(marks, lower))
     body.append(Markup('<polyline class="frontier" points="{}"/>').format(path))

@@ -25,6 +25,7 @@ from evaluate.report.schema import Report, SystemPart
 from evaluate.stats.audio_metrics import word_diff
 from evaluate.stats.measures import MOST_FAMILIES
 from synth.errors import DataError
+from synth.scoring.scorers import metric as metric_facts
 
 TEMPLATES = Path(__file__).with_name("templates")
 MEDIA_BUDGET = 4_000_000  # bytes of pictures and sound embedded in all
@@ -149,7 +150,7 @@ def _duration(seconds: float | None) -> str:
 def _context(report: Report) -> dict[str, Any]:
     """What the template needs beside the report itself."""
     metric = report.small_system.metric
-    lower = metric in wording.ERROR_RATES
+    lower = metric_facts(metric).lower_is_better
     primary, systems = report.primary_split, report.systems
     tops = [cell.ci95[1] for system in systems for cell in system.splits.values() if cell.ci95]
     items = report.gallery.items if report.gallery else ()
@@ -160,7 +161,7 @@ def _context(report: Report) -> dict[str, Any]:
         "labels": {system.id: system.label for system in systems},
         "index": {system.id: place for place, system in enumerate(systems)},
         "role": lambda system_id: charts.role(report, system_id),
-        "metric_name": lambda name: wording.ERROR_RATES.get(name, name),
+        "metric_name": lambda name: metric_facts(name).label,
         "top": max(tops, default=1.0) if lower else 1.0,
         "span": _span(report.comparisons, report.margin),
         "methods": sorted({row.method for row in report.comparisons}),
@@ -179,7 +180,7 @@ def _context(report: Report) -> dict[str, Any]:
         "slider": _slider(report),
         "family_systems": _family_systems(report),
         "most_families": MOST_FAMILIES,
-        "word_diff": word_diff if metric == "wer" else None,
+        "word_diff": word_diff if metric_facts(metric).unit == "words" else None,
         "kind_names": ERROR_KIND_NAMES if lower else KIND_NAMES,
         "printed": _printed(items),
         "provenance": json.dumps(report.provenance.model_dump(mode="json"), indent=1, ensure_ascii=False),

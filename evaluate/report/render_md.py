@@ -7,7 +7,8 @@ import re
 from evaluate.report.parts import Gallery, JudgePart
 from evaluate.report.render_html import visible
 from evaluate.report.schema import Report
-from evaluate.report.wording import ERROR_RATES, count, pay_back, percent, points, usd, with_interval
+from evaluate.report.wording import count, pay_back, percent, points, usd, with_interval
+from synth.scoring.scorers import metric as metric_facts
 
 SHOWN = 3  # cases per kind
 
@@ -67,7 +68,7 @@ def systems_table(report: Report) -> list[str]:
             ]
         )
     metric = report.systems[0].metric
-    named = [f"{split} ({ERROR_RATES.get(metric, metric)})" for split in splits]
+    named = [f"{split} ({metric_facts(metric).label})" for split in splits]
     return table(["System", *named, "USD per 1,000 answers", "answers/s"], rows)
 
 

@@ -40,6 +40,10 @@ class Row(Frozen):
         default=False,
         description="Scored 0, yet the right answer stands in the reply in a form the scorer cannot read.",
     )
+    value_if_format_forgiven: float | None = Field(
+        default=None, description="The score if a right answer in an unreadable form counted; None = as `score`."
+    )
+    readable: bool = Field(default=True, description="The reply holds an answer of the kind that was asked for.")
     edits: int | None = Field(
         default=None, description="Word (wer) or character (cer) edits; corpus rate = Σedits/Σref_units."
     )

@@ -10,8 +10,8 @@ import math
 
 from evaluate.report.schema import Report, SystemPart
 from evaluate.stats import certainty
+from synth.scoring.scorers import metric
 
-ERROR_RATES = {"wer": "word error rate", "cer": "character error rate"}
 MISSING = "not measured"
 
 
@@ -98,8 +98,8 @@ def _does(system: SystemPart, split: str, short: bool = False) -> str:
     if summary is None or summary.value is None:
         return "could not be scored"
     figure = with_interval(summary.value, summary.ci95)
-    if system.metric in ERROR_RATES:
-        return f"has a {ERROR_RATES[system.metric]} of {figure}" + ("" if short else " on the test set")
+    if metric(system.metric).lower_is_better:
+        return f"has a {metric(system.metric).label} of {figure}" + ("" if short else " on the test set")
     verb = "answers" if system.metric == "accuracy" else f"has a {system.metric} of"
     return f"{verb} {figure}" + ("" if short else " of the test set" if verb == "answers" else " on the test set")
 
@@ -172,7 +172,7 @@ def assumptions(report: Report) -> list[str]:
             "The cascade hands on the fewest rows that keep val within half the margin of the best val score; every "
             "row costs the small system's price, rows handed on the large system's too."
         )
-    if any(system.metric not in ("accuracy", *ERROR_RATES) for system in report.systems):
+    if any(_is_partial(system.metric) for system in report.systems):
         said.append("Where scores are fractions, cost per right answer is cost per full point.")
     if report.repriced:
         said.append(
@@ -243,3 +243,8 @@ def not_measured(report: Report) -> list[str]:
             "charges for them, at most as many as were open at once."
         )
     return said
+
+
+def _is_partial(metric_name: str) -> bool:
+    """Whether rows score between right and wrong."""
+    return metric_name != "accuracy" and not metric(metric_name).pools_edits

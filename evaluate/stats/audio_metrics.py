@@ -1,8 +1,8 @@
 """What a word error rate hides: which errors, which words, which entities, in which noise.
 
-Pure functions over transcripts, on words as the scorer sees them (`scorers.normaliser`). Corpus rates are ratios of
-sums, never means of rows. The rate itself and its interval are in `scorers` and `measures`, speed and money
-in `economics` and `cost`.
+Pure functions over transcripts, on words as the scorer sees them (`synth.scoring.speech`). Corpus rates are ratios of
+sums, never means of rows. The rate itself and its interval are in `synth.scoring.speech` and `measures`, speed and
+money in `economics` and `cost`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from evaluate.report.results import Row, SystemResult
 from synth.example import Example
-from synth.scoring.scorers import normaliser
+from synth.scoring.scorers import metric
+from synth.scoring.speech import normaliser
 
 WORST = 15  # words and confusions that are listed
 
@@ -152,7 +153,7 @@ def speech_section(
     out = {
         system.id: {split: part for split in splits if (part := _part(system, split, known))}
         for system in systems
-        if system.metric == "wer"
+        if metric(system.metric).unit == "words"
     }
     return out if any(out.values()) else None
 

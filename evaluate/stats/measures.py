@@ -14,9 +14,9 @@ import numpy as np
 
 from evaluate.report.results import Row, SystemResult
 from evaluate.stats import certainty
+from synth.scoring.scorers import metric as metric_facts
 from synth.usage import total
 
-LOWER_IS_BETTER = frozenset({"wer", "cer"})
 MOST_FAMILIES = 100  # of one split; data whose every row is its own family must not make a report of 50,000 tables
 JsonDict = dict[str, Any]
 
@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
 def is_scored(row: Row, metric: str) -> bool:
     """Whether the row counts: it has a score and, for error rates, a reference to divide by."""
-    return row.score is not None and (metric not in LOWER_IS_BETTER or row.ref_units is not None)
+    return row.score is not None and (not metric_facts(metric).pools_edits or row.ref_units is not None)
 
 
 def scores(rows: Sequence[Row]) -> certainty.Floats:
@@ -52,7 +52,7 @@ def value(rows: Sequence[Row], metric: str, seed: int) -> certainty.Interval | N
     """The metric over scored rows with its 95 % interval; None when there are none."""
     if not rows:
         return None
-    if metric in LOWER_IS_BETTER:
+    if metric_facts(metric).pools_edits:
         columns = edit_columns(rows)
         if columns[:, 1].sum() == 0:
             return None
@@ -78,7 +78,7 @@ def difference(both: Pair, metric: str, seed: int) -> certainty.Difference | Non
     """How far the small system is ahead, clusters = templates; None below two common rows or without words to hear."""
     if len(both.small) < 2:
         return None
-    if metric not in LOWER_IS_BETTER:
+    if not metric_facts(metric).pools_edits:
         return certainty.paired_difference(scores(both.small), scores(both.large), both.templates, seed)
     columns = np.hstack([edit_columns(both.small), edit_columns(both.large)])
     if not columns[:, 1].any():
@@ -95,7 +95,7 @@ def mcnemar(both: Pair, metric: str) -> certainty.McNemar | None:
     if not both.small:
         return None
     a, b = scores(both.small), scores(both.large)
-    if metric in LOWER_IS_BETTER:
+    if metric_facts(metric).pools_edits:
         return certainty.mcnemar(a >= 1, b >= 1)
     return certainty.mcnemar(a, b) if certainty.is_binary(a) and certainty.is_binary(b) else None
 
@@ -123,9 +123,15 @@ def split_summary(system: SystemResult, split: str, seed: int) -> JsonDict:
 
 def _forgiven(rows: Sequence[Row], metric: str) -> float | None:
     """Accuracy if every answer that is right but unreadable counted as right."""
-    if metric in LOWER_IS_BETTER or not rows:
+    if metric_facts(metric).pools_edits or not rows:
         return None
-    return float(np.mean([1.0 if row.format_fault else row.score for row in rows]))
+    return float(np.mean([_forgiven_score(row) for row in rows]))
+
+
+def _forgiven_score(row: Row) -> float:
+    if row.value_if_format_forgiven is not None:
+        return row.value_if_format_forgiven
+    return 1.0 if row.format_fault else row.score or 0.0
 
 
 def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> JsonDict:
@@ -156,7 +162,7 @@ def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> Json
         "train_seed": system.train_seed,
         "hardware": system.hardware,
         "metric": system.metric,
-        "higher_is_better": system.metric not in LOWER_IS_BETTER,
+        "higher_is_better": not metric_facts(system.metric).lower_is_better,
         "normaliser": system.normaliser,
         "splits": {split: split_summary(system, split, seed) for split in splits},
         "usage": {

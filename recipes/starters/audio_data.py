@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from synth.audio import domains, forms
 from synth.audio.forms import Piece, Slot, integer, word
 from synth.audio.grammar import Family, Utterance, realise
+from synth.scoring.names import WER
 
 if TYPE_CHECKING:
     from synth.example import Example
@@ -249,7 +250,7 @@ def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Pa
                 answer=text.written,
                 family=text.family,
                 template=digest[:16],
-                scorer="wer",
+                scorer=WER,
                 source={"generator": "starter-audio", "generator_version": GENERATOR_VERSION, "seed": seed},
             )
 

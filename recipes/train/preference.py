@@ -1,6 +1,6 @@
 """Preference pairs from a verifier: a model's own wrong answers against right ones.
 
-The tuned model answers training prompts, greedily and sampled; `synth.scoring.verify` says which answers are right.
+The tuned model answers training prompts, greedily and sampled; the scorer of each row says which answers are right.
 A wrong answer that can still be parsed becomes `rejected`; `chosen` is the right answer nearest to it, the model's
 own or the row's target. Pairs are ordinary dataset rows with a `rejected` field. Works for every modality through a
 `Generate` callable; it does not load models and does not train.
@@ -8,7 +8,6 @@ own or the row's target. Pairs are ordinary dataset rows with a `rejected` field
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from synth.errors import DataError, RunError
 from synth.example import Example, Message, Part, TextPart, media_parts
 from synth.math.working import false_lines
 from synth.progress import Meter, ProgressFn, silent
-from synth.scoring import verify
+from synth.scoring.scorers import SCORERS
 from synth.scoring.verify import Verdict
 from synth.storage import atomic_dir
 
@@ -62,88 +61,23 @@ Judge = Callable[[Example, str], Verdict | None]
 def judge(example: Example, text: str) -> Verdict | None:
     """Is `text` right for the row? None when it cannot be parsed as an answer at all.
 
-    Where annotators gave several answers, any of them is right. Raises DataError for a row whose scorer allows no check
-    by rule.
+    Raises DataError for a row whose scorer allows no check by rule.
     """
-    try:
-        rule = _RULES[example.scorer]
-    except KeyError:
+    if not checkable(example):
         message = f"Rows with the scorer '{example.scorer}' cannot be checked by rule."
-        raise DataError(message, f"Pairs can be mined for: {', '.join(_RULES)}.", "data.unverifiable") from None
-    given = example.source.get("answers") if example.scorer in _SEVERAL else None
-    single = example.target if example.answer is None else example.answer
-    golds = given if isinstance(given, list) and given else [single]
-    verdicts = [rule(text, str(gold)) for gold in golds]
-    return next((verdict for verdict in verdicts if verdict), verdicts[0])
+        known = ", ".join(key for key, rule in SCORERS.items() if rule.checkable)
+        raise DataError(message, f"Pairs can be mined for: {known}.", "data.unverifiable")
+    return SCORERS[example.scorer].verdict(text, example)
 
 
 def checkable(example: Example) -> bool:
-    """Whether `judge` has a rule for the row."""
-    return example.scorer in _RULES
+    """Whether a rule can tell right from wrong for the row."""
+    return example.scorer in SCORERS and SCORERS[example.scorer].checkable
 
 
 def is_right(example: Example, answer: Answer) -> bool:
     """Whether an answer ended by itself and is right."""
     return answer.finished and bool(judge(example, answer.text))
-
-
-def _number(text: str, gold: str) -> Verdict | None:
-    answer = verify.final_answer(text)
-    if verify.number(gold) is None and verify.clock(gold) is None:
-        return _text(answer, gold)
-    parsed = verify.clock(answer) if ":" in gold else verify.number(answer)
-    return None if parsed is None else verify.same_number(answer, gold)
-
-
-def _close_number(text: str, gold: str) -> Verdict | None:
-    answer = verify.final_answer(text)
-    if verify.number(gold) is None:
-        return _text(answer, gold)
-    return None if verify.number(answer) is None else verify.same_number(answer, gold, tolerance=0.05)
-
-
-def _fields(text: str, gold: str) -> Verdict | None:
-    return None if verify.parse_fields(text) is None else verify.same_fields(text, gold)
-
-
-def _choice(text: str, gold: str) -> Verdict | None:
-    verdict = verify.same_choice(text, gold)
-    return None if verdict.reason.startswith("no choice") else verdict
-
-
-def _final_text(text: str, gold: str) -> Verdict | None:
-    return _text(verify.final_answer(text) if "answer" in text.lower() else text, gold)
-
-
-def _text(text: str, gold: str) -> Verdict | None:
-    return verify.same_text(text, gold) if text.strip() else None
-
-
-def _words(text: str, gold: str) -> Verdict | None:
-    return verify.same_words(text, gold) if text.strip() else None
-
-
-def _no_articles(text: str, gold: str) -> Verdict | None:
-    return _final_text(_ARTICLES.sub("", text), _ARTICLES.sub("", gold))
-
-
-_ARTICLES = re.compile(r"\b(?:an?|the)\s+", re.IGNORECASE)
-_SEVERAL = ("exact", "anls", "vqa")  # scorers that accept any annotator's answer
-
-# Keys of the evaluation's scorers. A preference needs right or wrong, so graded scorers are read strictly here; what a
-# scorer overlooks (case, punctuation, articles) is no mistake here either.
-_RULES: dict[str, Callable[[str, str], Verdict | None]] = {
-    "math": _number,
-    "exact": _final_text,
-    "json": _fields,
-    "fields": _fields,
-    "relaxed": _close_number,
-    "anls": _final_text,
-    "vqa": _no_articles,
-    "wer": _words,
-    "cer": _words,
-    "choice": _choice,
-}
 
 
 def pair_dataset(run: Run, recipe: Recipe, generator: Callable[[Sequence[Example]], Generate]) -> DatasetDir:

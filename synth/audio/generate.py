@@ -23,6 +23,7 @@ from synth.audio.voices import HELD_OUT_VOICES, SAMPLE_RATE_HZ, TRAIN_VOICES, Es
 from synth.errors import DataError
 from synth.example import SPLITS, AudioPart, Split, make_example, user
 from synth.generators import AddMedia, Candidate, kept, rejected
+from synth.scoring.names import WER
 from synth.storage import sha256_bytes
 
 VERSION = 1
@@ -143,7 +144,7 @@ def _row(voice: Voice, spec: Spec, add_media: AddMedia, split: Split, index: int
             family=utterance.family,
             # Recordings without speech share no text: each is its own cluster.
             template=text_id(utterance.written) if utterance.written else part.sha256[:16],
-            scorer="wer",
+            scorer=WER,
             source=source,
         )
     )

@@ -13,9 +13,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from synth.example import Example, text_of
-from synth.importing.rows import short_answer
 from synth.math.working import false_lines
-from synth.scoring import verify
+from synth.scoring import numerals, verify
+from synth.scoring.records import same_value
+from synth.scoring.scorers import known_scorer
 from synth.scoring.verify import Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _UNREADABLE = "The checker cannot read the question any more, so nobody but you 
 def check_failures(example: Example, original: Example) -> tuple[str, ...]:
     """Why the edited row may be wrong, a sentence each; `original` is the row as it was generated or imported."""
     found = [f"This line of the working is false: {line}." for line in _newly_false(example.target, original.target)]
-    if example.answer is not None and not (verdict := _concludes(example.target, example.answer, example.scorer)):
+    if example.answer is not None and not (verdict := _concludes(example.target, example)):
         found.append(f"The target does not end in the answer: {verdict.reason}.")
     if example.rejected is not None and verify.same_text(example.target, example.rejected):
         found.append("The target is the answer that is to be rejected.")
@@ -54,22 +55,12 @@ def _false(line: str) -> bool:
         return True
 
 
-def _concludes(target: str, answer: str, scorer: str) -> Verdict:
-    """Does the target state the answer, as the row's scorer would read it?"""
-    is_number = verify.number(answer) is not None or verify.clock(answer) is not None
-    if scorer == "math" and is_number:
-        return verify.same_number(verify.final_answer(target), answer)
-    if scorer == "choice":
-        return verify.same_choice(target, answer)
-    if scorer in ("json", "fields"):
-        try:
-            return verify.same_fields(target, answer)
-        except ValueError as error:
-            return Verdict(False, str(error).rstrip("."))
-    if scorer in ("wer", "cer"):
-        return Verdict(_words(target) == _words(answer), "the transcripts differ")
-    said = short_answer(target)
-    return Verdict(verify.same_value(said, answer), f"it ends in “{said[:60]}”, the answer is “{answer[:60]}”")
+def _concludes(target: str, row: Example) -> Verdict:
+    """Does the target state the answer, as the row's scorer would read it? Yes where no rule can tell."""
+    rule = known_scorer(row.scorer)
+    if not rule.checkable:
+        return Verdict(True, "")
+    return rule.verdict(target, row) or Verdict(False, rule.score(target, row).why)
 
 
 def _words(text: str) -> list[str]:
@@ -98,9 +89,9 @@ def _math(example: Example, original: Example) -> str:
         return _UNREADABLE
     answer = example.answer or ""
     if ALL_FAMILIES[example.family].clock_answer:
-        right, shown = verify.clock(answer) == int(derived), show_clock(int(derived))
+        right, shown = numerals.clock(answer) == int(derived), show_clock(int(derived))
     else:
-        right, shown = verify.number(answer) == Fraction(derived), f"{float(Fraction(derived)):.10g}"
+        right, shown = numerals.number(answer) == Fraction(derived), f"{float(Fraction(derived)):.10g}"
     return "" if right else f"The checker derives {shown} from the question; the answer says {answer[:60]}."
 
 
@@ -110,7 +101,7 @@ def _vision(example: Example, original: Example) -> str:
 
     params = example.source["params"]
     drawn = reread(params["scene"], params["op"], params["args"])
-    if not verify.same_value(example.answer or "", drawn):
+    if not same_value(example.answer or "", drawn):
         return f"The picture was drawn from data that say “{drawn}”; the answer says “{(example.answer or '')[:60]}”."
     return _UNREADABLE if text_of(example) != text_of(original) else ""
 

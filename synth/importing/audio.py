@@ -28,6 +28,7 @@ from synth.importing.files import read_rows, sample_rows
 from synth.importing.rows import first_text, guess_mapping, role_columns
 from synth.importing.table import SHARES, Guess, ImportReport, check_mapping, columns_of, split_of
 from synth.progress import Meter, ProgressFn, silent
+from synth.scoring.names import WER
 from synth.storage import atomic_dir, sha256_bytes, sha256_file
 from synth.workspace import Workspace
 
@@ -204,7 +205,7 @@ def _example(
         family="imported",
         template=text_id(row.transcript),
         split=split or split_of(row.speaker or text_id(row.transcript), shares),
-        scorer="wer",
+        scorer=WER,
         source={"importer": "audio", "layout": layout.name, "line": row.line, "speaker": row.speaker[:64]},
     )
 

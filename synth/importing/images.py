@@ -25,6 +25,7 @@ from synth.importing.files import RawRow, read_rows, sample_rows
 from synth.importing.rows import first_text, guess_mapping, role_columns
 from synth.importing.table import SHARES, Guess, ImportReport, check_mapping, columns_of, split_of
 from synth.progress import Meter, ProgressFn, silent
+from synth.scoring.names import EXACT
 from synth.storage import atomic_dir, sha256_bytes, sha256_file
 from synth.workspace import Workspace
 
@@ -89,7 +90,7 @@ def import_images(
     workspace: Workspace,
     mapping: Mapping[str, str] | None = None,
     shares: Mapping[Split, float] = SHARES,
-    scorer: str = "exact",
+    scorer: str = EXACT,
     on_progress: ProgressFn = silent,
 ) -> ImportReport:
     """Make the dataset `name` of a folder with metadata.jsonl, or of a table with paths.

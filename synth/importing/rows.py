@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from synth.example import Example, Message, make_example, media_parts, text_of, user
 from synth.example import system as system_message
-from synth.scoring import verify
+from synth.scoring.answers import final_answer
+from synth.scoring.scorers import scorer_for
 
 ROLES = ("question", "answer", "target", "system", "rejected", "group", "split")
 """What a column can be. `target` is what to learn to say when it is more than the answer (a worked solution)."""
@@ -148,20 +149,10 @@ def own_example(row: Mapping[str, Any]) -> Example:
     return make_example(example.prompt, example.target, **kept)
 
 
-def scorer_for(answer: str) -> str:
-    """math for a number or a time of day, choice for one capital letter A to H, json for an object, else exact."""
-    gold = answer.strip()
-    if re.fullmatch(r"[-+]?[$€£]?[-+]?\d[\d,]*(?:\.\d+)?\s?%?|\d+/\d+|\d{1,2}:\d{2}", gold):
-        return "math"
-    if re.fullmatch(r"[A-H]", gold):
-        return "choice"
-    return "json" if gold.startswith("{") and verify.parse_fields(gold) is not None else "exact"
-
-
 def short_answer(target: str) -> str:
     """The gold of a worked answer: what follows its last `Answer:` or `####`, else all of it."""
     marked = re.search(r"(?im)^\s*(?:####|(?:final )?answer\s*:)", target) or "\\boxed{" in target
-    return verify.final_answer(target) if marked else target.strip()
+    return final_answer(target) if marked else target.strip()
 
 
 # --- formats -----------------------------------------------------------------------------------------------------

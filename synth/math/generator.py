@@ -19,6 +19,7 @@ from synth.math.checker import Checker
 from synth.math.family import Family, Unfit, Values, difficulty
 from synth.math.problems import Problem, draw_values, key_of, plain, pose
 from synth.math.spec import DOMAINS, Spec
+from synth.scoring.names import MATH
 
 VERSION = 3
 MAX_MISSES = 2000
@@ -114,7 +115,7 @@ class _Filler:
             split=self.split,
             family=family.name,
             template=_template_id(family, template),
-            scorer="math",
+            scorer=MATH,
             source={
                 "generator": "math",
                 "generator_version": VERSION,

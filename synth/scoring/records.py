@@ -1,15 +1,35 @@
 """How much of a record is right, when list items may come in any order.
 
-Items of a list are matched to the gold items so that the most fields agree (optimal assignment), at every depth.
-Records that are no JSON (`key: value` lines) are compared by `synth.scoring.verify`.
+A record is a JSON object, or `key: value` lines. Items of a list are matched to the gold items so that the most fields
+agree (optimal assignment), at every depth.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
-from synth.scoring import verify
+from synth.scoring.numerals import MAX_CHARS, number
+from synth.scoring.verify import Verdict, fold, quote
+
+_MAX_LEAVES = 10_000
+
+
+class FieldReport(NamedTuple):
+    """Field paths (`total`, `items.0.price`) of a record compared with the gold record."""
+
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall over fields; 1.0 when both records are empty."""
+        expected = len(self.right) + len(self.wrong) + len(self.missing)
+        given = len(self.right) + len(self.wrong) + len(self.extra)
+        return 1.0 if expected == given == 0 else 2 * len(self.right) / (expected + given)
 
 
 class Match(NamedTuple):
@@ -30,14 +50,14 @@ def match_records(answer: str, gold: str) -> Match | None:
     """Fields of `answer` against `gold`; None when `answer` holds no record. Raises ValueError when gold holds none."""
     expected = _json_object(gold)
     if expected is None:
-        report = verify.compare_fields(answer, gold)
+        report = compare_fields(answer, gold)
         if report is None:
             return None
         right, wrong = len(report.right), len(report.wrong)
         return Match(right, right + wrong + len(report.extra), right + wrong + len(report.missing))
     given = _json_object(answer)
     if given is None:
-        pairs = verify.parse_fields(answer)
+        pairs = parse_fields(answer)
         if pairs is None:
             return None
         given = pairs
@@ -73,8 +93,8 @@ def _leaves(value: Any) -> int:
 
 def _match(given: Any, expected: Any) -> Match:
     if isinstance(given, dict) and isinstance(expected, dict) and given and expected:
-        by_key = {verify.fold(str(key)): item for key, item in given.items()}
-        gold = {verify.fold(str(key)): item for key, item in expected.items()}
+        by_key = {fold(str(key)): item for key, item in given.items()}
+        gold = {fold(str(key)): item for key, item in expected.items()}
         parts = [_match(by_key[key], gold[key]) for key in gold.keys() & by_key.keys()]
         lost = [Match(0, 0, _leaves(gold[key])) for key in gold.keys() - by_key.keys()]
         # A null where gold has no such key says the same; replies under a schema hold every key.
@@ -85,7 +105,7 @@ def _match(given: Any, expected: Any) -> Match:
         return _match_lists(given, expected)
     if isinstance(given, dict | list) or isinstance(expected, dict | list):
         return Match(given == expected, _leaves(given), _leaves(expected))
-    return Match(verify.same_value(_text(given), _text(expected)), 1, 1)
+    return Match(same_value(_text(given), _text(expected)), 1, 1)
 
 
 def _match_lists(given: list[Any], expected: list[Any]) -> Match:
@@ -106,3 +126,83 @@ def _sum(parts: list[Match]) -> Match:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def parse_fields(text: str) -> dict[str, str] | None:
+    """Read a record as flat `path → value` pairs: the first JSON object in `text`, else its `key: value` lines.
+
+    Code fences and prose around the object are allowed. Returns None when there is neither, or when the object is
+    nested too deeply or has more than 10,000 values.
+    """
+    text = text[-MAX_CHARS:]
+    decoder = json.JSONDecoder()
+    start = text.find("{")
+    while start != -1:
+        try:
+            loaded, _ = decoder.raw_decode(text, start)
+        except RecursionError:
+            return None
+        except ValueError:
+            start = text.find("{", start + 1)
+            continue
+        return _flatten(loaded)
+    pairs = [line.split(":", 1) for line in text.splitlines() if re.match(r"\s*[-*]?\s*[\w][\w /.-]{0,60}:", line)]
+    fields = {fold(key.strip(" -*")): value.strip() for key, value in pairs}
+    return fields or None
+
+
+def _flatten(loaded: object) -> dict[str, str] | None:
+    leaves: dict[str, str] = {}
+    stack: list[tuple[str, object]] = [("", loaded)]
+    while stack:
+        path, value = stack.pop()
+        children: list[tuple[str, object]] = []
+        if isinstance(value, dict):
+            children = [(fold(str(key)), item) for key, item in value.items()]
+        elif isinstance(value, list):
+            children = [(str(index), item) for index, item in enumerate(value)]
+        if children:
+            stack.extend((f"{path}.{key}" if path else key, item) for key, item in children)
+        elif path:
+            leaves[path] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if len(leaves) + len(stack) > _MAX_LEAVES:
+            return None
+    return leaves
+
+
+_PLAIN_NUMBER = re.compile(r"[-+]?\s?[$€£]?\s?(?:0|[1-9][\d,]*)?(?:\.\d+)?\s?[%$€£]?")
+
+
+def same_value(answer: str, gold: str) -> bool:
+    """One field: numbers by value when both are plainly numbers (`0012` and `INV-7` are not), texts after `fold`."""
+    if fold(answer) == fold(gold):
+        return True
+    if not (_PLAIN_NUMBER.fullmatch(answer.strip()) and _PLAIN_NUMBER.fullmatch(gold.strip())):
+        return False
+    given, expected = number(answer), number(gold)
+    return given is not None and given == expected
+
+
+def compare_fields(answer: str, gold: str) -> FieldReport | None:
+    """Field-by-field comparison, or None when `answer` holds no record. Raises ValueError when gold holds none."""
+    expected = parse_fields(gold)
+    if expected is None:
+        raise ValueError(f"The gold answer {quote(gold)} holds no fields.")
+    given = parse_fields(answer)
+    if given is None:
+        return None
+    shared = [path for path in expected if path in given]
+    right = tuple(path for path in shared if same_value(given[path], expected[path]))
+    wrong = tuple(path for path in shared if path not in right)
+    missing = tuple(path for path in expected if path not in given)
+    extra = tuple(path for path in given if path not in expected)
+    return FieldReport(right, wrong, missing, extra)
+
+
+def same_fields(answer: str, gold: str) -> Verdict:
+    """True when every field of gold is there with its value, and no other field is."""
+    report = compare_fields(answer, gold)
+    if report is None:
+        return Verdict(False, f"no JSON object and no key: value lines in {quote(answer)}")
+    faults = [f"{name} {', '.join(paths[:5])}" for name, paths in report._asdict().items() if name != "right" and paths]
+    return Verdict(not faults, "; ".join(faults) or "equal")

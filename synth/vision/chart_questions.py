@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+from synth.scoring.names import RELAXED
 from synth.vision.scene import Asker, Question, Rejected, phrase
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _value(chart: Chart, rng: Random) -> Question:
         s=view.suffix,
     )
     args = {"name": view.names[c], "series": view.number}
-    return Question("value", text, str(view.values[c]), f"{view.names[c]} is {view.values[c]}", args, "relaxed")
+    return Question("value", text, str(view.values[c]), f"{view.names[c]} is {view.values[c]}", args, RELAXED)
 
 
 def _extreme(chart: Chart, rng: Random) -> Question:
@@ -100,7 +101,7 @@ def _difference(chart: Chart, rng: Random) -> Question:
         str(gap),
         f"{view.values[big]} - {view.values[small]} = {gap}",
         {"name": view.names[big], "other": view.names[small], "series": view.number},
-        "relaxed",
+        RELAXED,
     )
 
 
@@ -121,7 +122,7 @@ def _sum(chart: Chart, rng: Random) -> Question:
         str(total),
         f"{view.values[first]} + {view.values[second]} = {total}",
         {"name": view.names[first], "other": view.names[second], "series": view.number},
-        "relaxed",
+        RELAXED,
     )
 
 
@@ -168,7 +169,7 @@ def _count_above(chart: Chart, rng: Random) -> Question:
         str(len(above)),
         f"above {limit}: {listed}",
         {"limit": limit, "series": view.number},
-        "relaxed",
+        RELAXED,
     )
 
 
@@ -178,7 +179,7 @@ def _count(chart: Chart, rng: Random) -> Question:
     )
     if len(chart.series) > 1:
         raise Rejected("count_of_two_series")
-    return Question("count", text, str(len(chart.names)), f"that is {len(chart.names)}", {}, "relaxed")
+    return Question("count", text, str(len(chart.names)), f"that is {len(chart.names)}", {}, RELAXED)
 
 
 def _trend(chart: Chart, rng: Random) -> Question:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from synth.scoring.names import ANLS, MATH
 from synth.vision.canvas import Canvas
 from synth.vision.receipts import faker
 from synth.vision.scene import Asker, Question, Rejected, phrase, run_asker
@@ -117,7 +118,7 @@ def _field(form: Form, rng: Random) -> Question:
     text = phrase(
         rng, ("What is filled in under {x}?", "What does the field {x} say?", "Read the field {x}."), x=field.label
     )
-    return Question("field", text, field.value, f"{field.label}: {field.value}", {"label": field.label}, "anls")
+    return Question("field", text, field.value, f"{field.label}: {field.value}", {"label": field.label}, ANLS)
 
 
 def _box(form: Form, rng: Random) -> Question:
@@ -137,7 +138,7 @@ def _count_boxes(form: Form, rng: Random) -> Question:
         else ("How many boxes are not ticked?", "How many boxes were left open?"),
     )
     return Question(
-        "count_boxes", text, str(len(names)), f"matching: {', '.join(names) or 'none'}", {"ticked": ticked}, "math"
+        "count_boxes", text, str(len(names)), f"matching: {', '.join(names) or 'none'}", {"ticked": ticked}, MATH
     )
 
 

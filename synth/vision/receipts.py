@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, NamedTuple
 
+from synth.scoring.names import ANLS, MATH
 from synth.vision.canvas import Canvas
 from synth.vision.scene import Asker, Question, Rejected, count_word, phrase, run_asker
 
@@ -176,23 +177,23 @@ def _draw(receipt: Receipt, canvas: Canvas) -> None:
 
 def _total(receipt: Receipt, rng: Random) -> Question:
     text = phrase(rng, ("What is the total?", "How much was paid in all?", "What does the receipt come to?"))
-    return Question("total", text, money(receipt.total), f"total {money(receipt.total)}", {}, "math")
+    return Question("total", text, money(receipt.total), f"total {money(receipt.total)}", {}, MATH)
 
 
 def _tax(receipt: Receipt, rng: Random) -> Question:
     text = phrase(rng, ("How much tax is charged?", "What is the tax amount?"))
-    return Question("tax", text, money(receipt.tax), f"tax {money(receipt.tax)}", {}, "math")
+    return Question("tax", text, money(receipt.tax), f"tax {money(receipt.tax)}", {}, MATH)
 
 
 def _subtotal(receipt: Receipt, rng: Random) -> Question:
     text = phrase(rng, ("What is the amount before tax?", "What is the subtotal?"))
-    return Question("subtotal", text, money(receipt.subtotal), f"subtotal {money(receipt.subtotal)}", {}, "math")
+    return Question("subtotal", text, money(receipt.subtotal), f"subtotal {money(receipt.subtotal)}", {}, MATH)
 
 
 def _item_price(receipt: Receipt, rng: Random) -> Question:
     item = rng.choice(receipt.items)
     text = phrase(rng, ("How much does the line {x} come to?", "What was paid for {x}?"), x=item.name)
-    return Question("item_price", text, money(item.cents), _line_words(item), {"name": item.name}, "math")
+    return Question("item_price", text, money(item.cents), _line_words(item), {"name": item.name}, MATH)
 
 
 def _item_sum(receipt: Receipt, rng: Random) -> Question:
@@ -207,7 +208,7 @@ def _item_sum(receipt: Receipt, rng: Random) -> Question:
         total,
         f"{money(a.cents)} + {money(b.cents)} = {total}",
         {"name": a.name, "other": b.name},
-        "math",
+        MATH,
     )
 
 
@@ -227,7 +228,7 @@ def _item_difference(receipt: Receipt, rng: Random) -> Question:
         gap,
         f"{money(a.cents)} - {money(b.cents)} = {gap}",
         {"name": a.name, "other": b.name},
-        "math",
+        MATH,
     )
 
 
@@ -250,7 +251,7 @@ def _dearest(receipt: Receipt, rng: Random) -> Question:
 
 def _count_items(receipt: Receipt, rng: Random) -> Question:
     text = phrase(rng, ("How many different articles are listed?", "Count the article lines."))
-    return Question("count_items", text, str(len(receipt.items)), count_word(len(receipt.items), "line"), {}, "math")
+    return Question("count_items", text, str(len(receipt.items)), count_word(len(receipt.items), "line"), {}, MATH)
 
 
 def _date(receipt: Receipt, rng: Random) -> Question:
@@ -260,7 +261,7 @@ def _date(receipt: Receipt, rng: Random) -> Question:
 
 def _merchant(receipt: Receipt, rng: Random) -> Question:
     text = phrase(rng, ("Who issued the receipt?", "What is the name of the shop?"))
-    return Question("merchant", text, receipt.merchant, f"name {receipt.merchant}", {}, "anls")
+    return Question("merchant", text, receipt.merchant, f"name {receipt.merchant}", {}, ANLS)
 
 
 ASKERS: dict[str, Asker[Receipt]] = {

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from synth.scoring.names import EXACT
 from synth.vision.canvas import Canvas
 
 
@@ -29,7 +30,7 @@ class Question(NamedTuple):
     answer: str
     reasoning: str
     args: dict[str, Any]
-    scorer: str = "exact"
+    scorer: str = EXACT
 
 
 class Scene(Protocol):

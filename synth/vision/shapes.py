@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from synth.scoring.names import RELAXED
 from synth.vision.canvas import Canvas, Rgb, Style, colour_names, shaded
 from synth.vision.scene import Asker, Question, Rejected, phrase, run_asker
 
@@ -93,12 +94,12 @@ def sample(style: Style, difficulty: int, rng: Random) -> ShapeScene:
 
 def _count_all(scene: ShapeScene, rng: Random) -> Question:
     text = phrase(rng, ("How many shapes are there?", "Count all shapes.", "How many shapes does the picture show?"))
-    return Question("count_all", text, str(len(scene.things)), f"that is {len(scene.things)}", {}, "relaxed")
+    return Question("count_all", text, str(len(scene.things)), f"that is {len(scene.things)}", {}, RELAXED)
 
 
 def _counted(op: str, names: list[str], text: str, args: dict[str, Any]) -> Question:
     listed = ", ".join(names) or "none"
-    return Question(op, text, str(len(names)), f"matching: {listed}", args, "relaxed")
+    return Question(op, text, str(len(names)), f"matching: {listed}", args, RELAXED)
 
 
 def _count_shape(scene: ShapeScene, rng: Random) -> Question:

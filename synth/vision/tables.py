@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from synth.scoring.names import MATH
 from synth.vision.canvas import Canvas
 from synth.vision.scene import Asker, Question, Rejected, phrase, run_asker
 
@@ -114,7 +115,7 @@ def _lookup(table: Table, rng: Random) -> Question:
         value,
         f"{table.rows[r]}, {table.columns[c]}: {value}",
         {"row": table.rows[r], "column": table.columns[c]},
-        "math",
+        MATH,
     )
 
 
@@ -126,7 +127,7 @@ def _column_sum(table: Table, rng: Random) -> Question:
         steps.append(f"{total} + {value} = {total + value}")
         total += value
     text = phrase(rng, ("What is the sum of {c}?", "Add up the column {c}.", "What is {c} in all?"), c=table.columns[c])
-    return Question("column_sum", text, str(total), "\n".join(steps), {"column": table.columns[c]}, "math")
+    return Question("column_sum", text, str(total), "\n".join(steps), {"column": table.columns[c]}, MATH)
 
 
 def _extreme(table: Table, rng: Random) -> Question:
@@ -171,7 +172,7 @@ def _difference(table: Table, rng: Random) -> Question:
         str(gap),
         f"{values[a]} - {values[b]} = {gap}",
         {"column": table.columns[c], "name": table.rows[a], "other": table.rows[b]},
-        "math",
+        MATH,
     )
 
 
@@ -209,7 +210,7 @@ def _count_rows(table: Table, rng: Random) -> Question:
         str(len(above)),
         f"above {limit}: {', '.join(above) or 'none'}",
         {"column": table.columns[c], "limit": limit},
-        "math",
+        MATH,
     )
 
 

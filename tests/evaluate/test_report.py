@@ -16,8 +16,8 @@ from evaluate.report.reading import opened, read_report
 from evaluate.report.results import LedgerItem, Results, Row
 from evaluate.report.schema import Report, SystemPart, json_schema
 from evaluate.stats import certainty, measures
-from evaluate.stats.measures import LOWER_IS_BETTER
 from synth.errors import DataError
+from synth.scoring.scorers import metric
 from synth.usage import Usage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -299,7 +299,7 @@ def word_errors(original: Results) -> Results:
 
 
 def test_word_error_rate_is_lower_for_the_better_system_which_is_still_ahead() -> None:
-    assert "wer" in LOWER_IS_BETTER
+    assert metric("wer").lower_is_better
     made = report_json.build(word_errors(results(per_split=120)))
     small, large = system(made, "dpo"), system(made, "large-few")
     assert not small.higher_is_better

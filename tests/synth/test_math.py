@@ -21,7 +21,8 @@ from synth.math.checker import EQUATIONS, Checker
 from synth.math.family import KINDS, Family, Unfit, difficulty
 from synth.math.problems import draw_values, pose
 from synth.math.spec import ALL_FAMILIES, DOMAINS
-from synth.scoring import verify
+from synth.scoring import numerals
+from synth.scoring.answers import final_answer
 from synth.workspace import Workspace
 
 FAMILIES = list(ALL_FAMILIES.values())
@@ -137,7 +138,7 @@ def test_number_sizes_match_across_splits(default_rows: list[Candidate]) -> None
 
     sizes: dict[str, list[float]] = {}
     for example in kept(default_rows):
-        sizes.setdefault(example.split, []).extend(float(n) for n in verify.numbers(text_of(example)))
+        sizes.setdefault(example.split, []).extend(float(n) for n in numerals.numbers(text_of(example)))
     for split in ("val", "test"):
         assert ks_2samp(sizes["train"], sizes[split]).statistic < 0.06
     assert ks_2samp(sizes["train"], sizes["test_ood"]).statistic < 0.15
@@ -150,7 +151,7 @@ def test_targets_are_true_lines_that_end_in_the_answer(default_rows: list[Candid
         assert lines
         assert not working.false_lines("\n".join(lines))
         assert "$" not in example.target
-        assert verify.same_number(verify.final_answer(example.target), example.answer or "")
+        assert numerals.same_number(final_answer(example.target), example.answer or "")
 
 
 def test_prompts_are_short_and_do_not_contain_their_answer(default_rows: list[Candidate]) -> None:

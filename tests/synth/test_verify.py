@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth.scoring import verify
+from synth.scoring import numerals, records
+from synth.scoring.answers import final_answer
+from synth.scoring.choice import same_choice
 
 
 @pytest.mark.parametrize(
@@ -52,29 +54,29 @@ from synth.scoring import verify
     ],
 )
 def test_number_is_read_exactly(text: str, value: str) -> None:
-    assert verify.number(text) == Fraction(value)
+    assert numerals.number(text) == Fraction(value)
 
 
 @pytest.mark.parametrize("text", ["", "none", "between 3 and 5", "1/0", "INV2024", "m2", "2026-01-02"])
 def test_no_single_number_is_none(text: str) -> None:
-    assert verify.number(text) is None
+    assert numerals.number(text) is None
 
 
 @given(st.integers(-(10**9), 10**9), st.integers(0, 2))
 def test_every_formatted_number_reads_back(value: int, decimals: int) -> None:
     exact = Fraction(value, 10**decimals)
     text = f"{value / 10**decimals:,.{decimals}f}"
-    assert verify.number(text) == exact
-    assert verify.number(f"${text} total.") == exact if value >= 0 else True
+    assert numerals.number(text) == exact
+    assert numerals.number(f"${text} total.") == exact if value >= 0 else True
 
 
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_readers(text: str) -> None:
-    verify.number(text)
-    verify.clock(text)
-    verify.parse_fields(text)
-    verify.same_choice(text, "A")
-    verify.same_number(verify.final_answer(text), "40")
+    numerals.number(text)
+    numerals.clock(text)
+    records.parse_fields(text)
+    same_choice(text, "A")
+    numerals.same_number(final_answer(text), "40")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_no_text_breaks_the_readers(text: str) -> None:
     ],
 )
 def test_final_answer_is_found(text: str, answer: str) -> None:
-    assert verify.final_answer(text) == answer
+    assert final_answer(text) == answer
 
 
 @pytest.mark.parametrize(
@@ -117,55 +119,57 @@ def test_final_answer_is_found(text: str, answer: str) -> None:
     ],
 )
 def test_same_number(answer: str, gold: str, ok: bool) -> None:
-    verdict = verify.same_number(answer, gold)
+    verdict = numerals.same_number(answer, gold)
     assert verdict.ok is ok
     assert bool(verdict) is ok
     assert verdict.reason
 
 
 def test_tolerance_is_relative_to_gold() -> None:
-    assert verify.same_number("95", "100", 0.05)
-    assert not verify.same_number("94.9", "100", 0.05)
-    assert not verify.same_number("0.01", "0", 0.05)
+    assert numerals.same_number("95", "100", 0.05)
+    assert not numerals.same_number("94.9", "100", 0.05)
+    assert not numerals.same_number("0.01", "0", 0.05)
 
 
 def test_gold_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="not one number"):
-        verify.same_number("3", "none")
+        numerals.same_number("3", "none")
 
 
 def test_records_compare_field_by_field() -> None:
     gold = '{"title": "Login fails", "hours": 3, "items": [{"price": 2.5}]}'
     reply = 'Here: ```json\n{"hours": 3.0, "title": "login fails.", "items": [{"price": "2.50"}]}\n```'
-    assert verify.same_fields(reply, gold)
-    report = verify.compare_fields('{"title": "x", "hours": 3, "more": 1}', gold)
-    assert report == verify.FieldReport(right=("hours",), wrong=("title",), missing=("items.0.price",), extra=("more",))
+    assert records.same_fields(reply, gold)
+    report = records.compare_fields('{"title": "x", "hours": 3, "more": 1}', gold)
+    assert report == records.FieldReport(
+        right=("hours",), wrong=("title",), missing=("items.0.price",), extra=("more",)
+    )
     assert report is not None
     assert report.f1 == pytest.approx(1 / 3)
-    assert verify.same_fields("no record", gold).reason.startswith("no JSON object")
+    assert records.same_fields("no record", gold).reason.startswith("no JSON object")
 
 
 def test_key_value_lines_compare_like_json() -> None:
-    assert verify.same_fields("Total: $40\n- date: 3 May", '{"total": 40, "date": "3 may"}')
-    assert not verify.same_fields("Total: 41", "Total: 40")
+    assert records.same_fields("Total: $40\n- date: 3 May", '{"total": 40, "date": "3 may"}')
+    assert not records.same_fields("Total: 41", "Total: 40")
 
 
 def test_identifiers_are_not_compared_as_numbers() -> None:
-    assert not verify.same_value("12", "0012")
-    assert not verify.same_value("INV-7", "7")
-    assert verify.same_value("1,200", "1200")
+    assert not records.same_value("12", "0012")
+    assert not records.same_value("INV-7", "7")
+    assert records.same_value("1,200", "1200")
 
 
 def test_deep_and_wide_records_are_not_read() -> None:
-    assert verify.parse_fields('{"a":' * 20_000 + "1") is None
-    assert verify.parse_fields('{"a":[' + "1," * 20_000 + "1]}") is None
+    assert records.parse_fields('{"a":' * 20_000 + "1") is None
+    assert records.parse_fields('{"a":[' + "1," * 20_000 + "1]}") is None
 
 
 @pytest.mark.parametrize("answer", ["B", "(b)", "B.", "B) Paris", "Answer: B", "**B**"])
 def test_choice_letter_is_read(answer: str) -> None:
-    assert verify.same_choice(answer, "B")
-    assert not verify.same_choice(answer, "A")
+    assert same_choice(answer, "B")
+    assert not same_choice(answer, "A")
 
 
 def test_choice_is_not_guessed_from_prose() -> None:
-    assert not verify.same_choice("Because it is large", "B")
+    assert not same_choice("Because it is large", "B")

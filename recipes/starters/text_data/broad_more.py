@@ -12,6 +12,7 @@ from recipes.starters.text_data.fewshot import Generator
 from recipes.starters.text_data.grammar import say
 from recipes.starters.text_data.row import FIRST, Row, calculation, two
 from synth.math.working import add, div, mul, sub
+from synth.scoring.names import EXACT
 
 _GOODS = [
     "shirts",
@@ -158,7 +159,7 @@ def slots(rng: random.Random) -> Row:
         start = rng.randrange(300, 1380 - total, 5)
         lines = [mul(k, size), *to_minutes(start), add(start, total), *from_minutes(start + total)]
         text = say(rng, rng.choice(_ROW_END), c=clock(start), **words)
-        return calculation(text, lines, clock(start + total), "slots", "end")._replace(scorer="exact")
+        return calculation(text, lines, clock(start + total), "slots", "end")._replace(scorer=EXACT)
     hours = rng.randint(2, 12)
     lines = [mul(hours, 60), add(hours * 60, gap)]
     return calculation(say(rng, rng.choice(_OVER), h=hours, **words), lines, str(hours * 60 + gap), "slots", "over")

@@ -11,6 +11,7 @@ from recipes.starters.text_data.dates import WEEKDAYS, clock, from_minutes, to_m
 from recipes.starters.text_data.grammar import say
 from recipes.starters.text_data.row import FIRST, Row, calculation, invented_word
 from synth.math.working import add, div, mul, running_sum, sub
+from synth.scoring.names import EXACT
 
 _EVENT = "[meeting|film|lesson|match|class|concert|talk|party|course|exam|play|show|call|workshop|visit|appointment]"
 _RIDE = "[train|bus|boat|coach|tram|plane|ferry|taxi|van]"
@@ -31,7 +32,7 @@ def _length(rng: random.Random, minutes: int) -> tuple[str, list[str]]:
 
 
 def _exact(row: Row) -> Row:
-    return row._replace(scorer="exact")
+    return row._replace(scorer=EXACT)
 
 
 _END = (

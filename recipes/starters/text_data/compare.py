@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from recipes.starters.text_data.row import FIRST, Row, calculation, pick
 from synth.math.working import show, sub
+from synth.scoring.names import EXACT
 
 
 def close_numbers(rng: random.Random, count: int) -> list[Decimal]:
@@ -131,4 +132,4 @@ def order(rng: random.Random) -> Row:
     text = ask.text.format(w=way.text, l=", ".join(map(show, left)))
     lines = placed(left, rising)
     row = calculation(text, lines, lines[-1], "order", f"{ask.place}.{way.place}")
-    return row._replace(scorer="exact")
+    return row._replace(scorer=EXACT)

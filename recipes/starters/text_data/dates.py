@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from recipes.starters.text_data.row import FIRST, Row, calculation, literal, pick
 from synth.math.working import add, mul, sub
+from synth.scoring.names import EXACT
 
 MONTHS = [
     "January",
@@ -91,7 +92,7 @@ def times(rng: random.Random) -> Row:
         lines = [*to_minutes(start), *to_minutes(end), sub(end, start)]
         text, answer = form.text.format(n=n, t=clock(start), u=clock(end)), str(length)
     row = calculation(text, lines, answer, "times", f"{kind}.{form.place}")
-    return row if kind == 2 else row._replace(scorer="exact")
+    return row if kind == 2 else row._replace(scorer=EXACT)
 
 
 def half_day(rng: random.Random) -> Row:
@@ -108,7 +109,7 @@ def half_day(rng: random.Random) -> Row:
         lines = [sub(hours, 12)] if hours > 12 else []
         form = pick(rng, ("Write {t} with am or pm.", "{t} in 12-hour time?", "Convert {t} to 12-hour time."))
         text, answer, template = form.text.format(t=clock(minutes)), short, f"12.{form.place}"
-    return calculation(text, lines, answer, "half_day", template)._replace(scorer="exact")
+    return calculation(text, lines, answer, "half_day", template)._replace(scorer=EXACT)
 
 
 def _written(rng: random.Random, day: datetime.date) -> str:
@@ -187,7 +188,7 @@ def add_days(rng: random.Random) -> Row:
     form = pick(rng, forms)
     text = form.text.format(c=count, d=_written(rng, day), n=rng.choice(FIRST))
     row = calculation(text, lines, end.isoformat(), "add_days", f"{later}{form.place}")
-    return row._replace(scorer="exact")
+    return row._replace(scorer=EXACT)
 
 
 def days_between(rng: random.Random) -> Row:
@@ -237,4 +238,4 @@ def weekday(rng: random.Random) -> Row:
         )
     form = pick(rng, forms)
     row = calculation(form.text.format(w=WEEKDAYS[start], c=count), lines, walk[-1], "weekdays", f"{later}{form.place}")
-    return row._replace(scorer="exact")
+    return row._replace(scorer=EXACT)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from recipes.starters.text_data.dates import MONTHS, WEEKDAYS, clock
 from recipes.starters.text_data.row import THINGS, Row, invented_name, invented_word, literal, pick
+from synth.scoring.names import FIELDS, JSON
 
 _JOBS = [
     "baker",
@@ -167,7 +168,11 @@ def key_values(rng: random.Random) -> Row:
     )
     target = "\n".join(f"{key}: {value}" for key, value in wanted.items())
     return literal(
-        ask.text.format(k=", ".join(wanted), t=text), target, "key_values", f"{template}.{ask.place}", scorer="fields"
+        ask.text.format(k=", ".join(wanted), t=text),
+        target,
+        "key_values",
+        f"{template}.{ask.place}",
+        scorer=FIELDS,
     )
 
 
@@ -186,9 +191,7 @@ def as_json(rng: random.Random) -> Row:
         ),
     )
     target = json.dumps(wanted, ensure_ascii=False)
-    return literal(
-        ask.text.format(k=", ".join(wanted), t=text), target, "json", f"{template}.{ask.place}", scorer="json"
-    )
+    return literal(ask.text.format(k=", ".join(wanted), t=text), target, "json", f"{template}.{ask.place}", scorer=JSON)
 
 
 def one_field(rng: random.Random) -> Row:

@@ -4,6 +4,8 @@ import random
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from synth.scoring.names import EXACT, MATH
+
 FIRST = [
     "Ava",
     "Ben",
@@ -179,11 +181,11 @@ def invented_name(rng: random.Random) -> str:
 def calculation(question: str, lines: Sequence[str], answer: str, family: str, template: str) -> Row:
     """A row whose reply is worked lines and `Answer: X`."""
     target = "\n".join([*lines, f"Answer: {answer}"])
-    return Row((("user", question),), target, answer, "math", family, f"{family}/{template}")
+    return Row((("user", question),), target, answer, MATH, family, f"{family}/{template}")
 
 
 def literal(
-    question: str, target: str, family: str, template: str, answer: str | None = None, scorer: str = "exact"
+    question: str, target: str, family: str, template: str, answer: str | None = None, scorer: str = EXACT
 ) -> Row:
     """A row whose reply is compared as text, JSON or fields; the answer is the reply itself unless given."""
     gold = target if answer is None else answer

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from recipes.starters.text_data.row import FIRST, Row, calculation, pick
 from synth.math.working import add, div, mul, show, sub
+from synth.scoring.names import EXACT
 
 
 class Unit(NamedTuple):
@@ -91,7 +92,7 @@ def mixed(rng: random.Random) -> Row:
     lines = [mul(large, unit.factor), sub(whole + rest, whole)]
     text = ask.text.format(a=whole + rest, **names)
     row = calculation(text, lines, f"{large} {names['f']} {rest} {names['t']}", "mixed_units", f"split{ask.place}")
-    return row._replace(scorer="exact")
+    return row._replace(scorer=EXACT)
 
 
 def measured(rng: random.Random) -> Row:

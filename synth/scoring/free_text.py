@@ -1,0 +1,18 @@
+"""Texts that no rule can grade: summaries, replies, stories. Rows stay unscored until a judge compares them.
+
+The gold answer is kept as the judge's reference.
+"""
+
+from __future__ import annotations
+
+from synth.example import Example
+from synth.scoring import names
+from synth.scoring.rule import Metric, Score, ScoreRule
+
+
+def grade(reply: str, row: Example) -> Score:
+    """Always unscored."""
+    return Score(None, reply.strip(), "a free text, which only a judge model or a person can grade")
+
+
+RULE = ScoreRule(names.FREE_TEXT, grade, Metric("free text", "free text, which only a judge can grade"), shape="text")
