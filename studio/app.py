@@ -11,7 +11,6 @@ sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__)
 import streamlit as st
 
 from studio.views import pages
-from studio.widgets.gatekeeper import admitted
 from studio.widgets.ui import show_flash
 
 st.set_page_config(page_title="smolstudio", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
@@ -19,6 +18,5 @@ st.set_page_config(page_title="smolstudio", page_icon=str(Path(__file__).with_na
 st.html("<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 4vw, 4rem) 3rem}</style>")
 
 page = st.navigation([st.Page(**each) for each in pages()], position="top")  # a menu on a phone
-if admitted():
-    show_flash()
-    page.run()
+show_flash()
+page.run()

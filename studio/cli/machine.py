@@ -9,6 +9,11 @@ import typer
 
 from studio.cli.options import JsonOption, WorkspaceOption, key_values, print_json, workspace_of
 
+NameOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Host name by which others reach it, such as one of a reverse proxy; may be repeated"),
+]
+
 
 def add(app: typer.Typer) -> None:
     """Add these commands to the application."""
@@ -21,12 +26,13 @@ def add(app: typer.Typer) -> None:
 def ui(
     port: Annotated[int, typer.Option(help="Port on this machine")] = 8501,
     share: Annotated[bool, typer.Option("--share", help="Let other machines in; needs SMOLSTUDIO_PASSWORD")] = False,
+    name: NameOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Open the studio in a browser; on this machine only, unless it is shared."""
     from studio.serving.server import run_ui
 
-    run_ui(workspace_of(workspace), port, share)
+    run_ui(workspace_of(workspace), port, share, name or ())
 
 
 def serve(
@@ -34,12 +40,13 @@ def serve(
     adapter: Annotated[str, typer.Option(help="Run id or adapter folder")] = "",
     host: str = "127.0.0.1",
     port: int = 8000,
+    name: NameOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Serve a base or tuned model behind an OpenAI-compatible HTTP endpoint."""
     from studio.serving.serve import serve as serve_model
 
-    serve_model(model, adapter or None, workspace_of(workspace), host=host, port=port)
+    serve_model(model, adapter or None, workspace_of(workspace), host=host, port=port, names=name or ())
 
 
 def stub_endpoint(

@@ -1,20 +1,21 @@
 """A base or tuned model behind an OpenAI-compatible HTTP endpoint: `smolstudio serve MODEL [--adapter ADAPTER]`.
 
-The server is `transformers serve`; what is ours is the way there: a tuned model is exported once, merged, into
-`served/` of the workspace, and reused as long as every byte is as it was. The model's name for clients is its folder's
-name (they may also leave it out). Nothing is fetched from the hub while serving.
+The server is that of `transformers serve`, behind our gate; what is ours is the way there: a tuned model is exported
+once, merged, into `served/` of the workspace, and reused as long as every byte is as it was. The model's name for
+clients is its folder's name (they may also leave it out). Nothing is fetched from the hub while serving.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from studio.engines.local import PYTHON, SAFE_PATH
-from synth.errors import EndpointError, ModelError
+from studio.serving.sockets import bind
+from synth.errors import ModelError
 from synth.storage import sha256_file
 from synth.workspace import Workspace
 
@@ -31,13 +32,19 @@ class Command(NamedTuple):
 
 
 def serve(
-    model: str, adapter: str | None, workspace: Workspace, *, host: str = "127.0.0.1", port: int = 8000
+    model: str,
+    adapter: str | None,
+    workspace: Workspace,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    names: Sequence[str] = (),
 ) -> NoReturn:
     """Become the server (this process is replaced). Raises ModelError, EndpointError, StorageError before that."""
     refuse_without_parts()
-    refuse_taken_port(host, port)
+    bind(host, port).close()
     folder = servable(model, adapter, workspace)
-    start = command(folder, workspace, host, port)
+    start = command(folder, workspace, host, port, names)
     print(f"Serving {folder.name} on http://{host}:{port}/v1/chat/completions (Ctrl+C ends it).", flush=True)
     os.chdir(start.cwd)
     os.execve(start.argv[0], start.argv, start.env)
@@ -71,13 +78,13 @@ def servable(model: str, adapter: str | None, workspace: Workspace) -> Path:
     return target
 
 
-def command(folder: Path, workspace: Workspace, host: str, port: int) -> Command:
-    """The command line of `transformers serve` for a folder, started beside it so that clients see its bare name."""
+def command(folder: Path, workspace: Workspace, host: str, port: int, names: Sequence[str] = ()) -> Command:
+    """The command line that serves a folder, started beside it so that clients see its bare name."""
     cache = workspace.path / SERVED / EMPTY_CACHE
     cache.mkdir(parents=True, exist_ok=True)
-    argv = [*PYTHON, "-m", "transformers.cli.transformers", "serve", folder.name]
+    argv = [*PYTHON, "-m", "studio.serving.model_server", folder.name, host, str(port), *names]
     env = {**os.environ, **SAFE_PATH, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
-    return Command([*argv, "--host", host, "--port", str(port)], env, folder.parent)
+    return Command(argv, env, folder.parent)
 
 
 def refuse_without_parts() -> None:
@@ -86,12 +93,3 @@ def refuse_without_parts() -> None:
     if missing:
         message = f"Serving needs {', '.join(missing)}, which this installation lacks."
         raise ModelError(message, 'Install it: pip install "transformers[serving]".', "model.serving")
-
-
-def refuse_taken_port(host: str, port: int) -> None:
-    """Raise EndpointError when nothing can listen there; found before minutes of loading, not after."""
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        message = f"Cannot listen on {host}:{port}: {error.strerror or error}."
-        raise EndpointError(message, "Choose another port with --port.", "endpoint.port") from error

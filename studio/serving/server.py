@@ -1,39 +1,20 @@
-"""Starts Streamlit for `smolstudio ui`: this machine only, protections on, no telemetry."""
+"""Starts the studio's web server for `smolstudio ui`: this machine only, unless it is shared with a password."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-from pathlib import Path
+from collections.abc import Sequence
+from typing import NoReturn
 
 from studio.engines.local import PYTHON, SAFE_PATH
-from synth.errors import UserError
+from studio.serving.pages import PASSWORD, refuse_open
+from studio.serving.sockets import bind
 from synth.workspace import ENVIRONMENT, Workspace
 
-PASSWORD = "SMOLSTUDIO_PASSWORD"
-SHARED = "SMOLSTUDIO_SHARED"
-MIN_PASSWORD = 12
-APP = Path(__file__).parents[1] / "app.py"
-FLAGS = {
-    "server.headless": "true",
-    "server.enableXsrfProtection": "true",
-    "server.enableCORS": "true",
-    "server.maxUploadSize": "500",
-    "server.fileWatcherType": "none",
-    "browser.gatherUsageStats": "false",
-    "client.toolbarMode": "viewer",
-    "client.showErrorDetails": "none",
-    # Streamlit's own red looks like a fault; blue is that of the plots, dark enough for white words on it.
-    "theme.light.primaryColor": "#0072B2",
-    "theme.dark.primaryColor": "#2480BE",
-}
 
-
-def command(port: int, address: str = "127.0.0.1") -> list[str]:
-    """The argv that serves the studio."""
-    options = {**FLAGS, "server.address": address, "server.port": str(port)}
-    flags = [item for key, value in options.items() for item in (f"--{key}", value)]
-    return [*PYTHON, "-m", "streamlit", "run", str(APP), *flags]
+def command(port: int, address: str = "127.0.0.1", names: Sequence[str] = ()) -> list[str]:
+    """The argv that serves the studio; `names` are those it answers to besides its own."""
+    return [*PYTHON, "-m", "studio.serving.pages", str(port), address, *names]
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
@@ -41,16 +22,11 @@ def environment(workspace: Workspace) -> dict[str, str]:
     return {**os.environ, **SAFE_PATH, ENVIRONMENT: str(workspace.path)}
 
 
-def run_ui(workspace: Workspace, port: int, share: bool) -> None:
-    """Serve until Ctrl-C. Raises UserError when it may not be shared or cannot start."""
-    if share and len(os.environ.get(PASSWORD, "")) < MIN_PASSWORD:
-        raise UserError(
-            "Whoever reaches a shared studio can train on this machine and spend on your endpoints.",
-            f"Set {PASSWORD} to at least {MIN_PASSWORD} characters first, or leave --share out.",
-        )
-    where = {**environment(workspace), **({SHARED: "1"} if share else {})}
+def run_ui(workspace: Workspace, port: int, share: bool, names: Sequence[str] = ()) -> NoReturn:
+    """Become the server (this process is replaced). Raises UserError when it may not be shared or cannot start."""
     address = "0.0.0.0" if share else "127.0.0.1"
-    print(f"smolstudio: http://127.0.0.1:{port}   workspace: {workspace.path}")
-    done = subprocess.run(command(port, address), env=where, check=False)
-    if done.returncode not in (0, 130, -2):
-        raise UserError("The studio's server could not start.", f"Is port {port} taken? Choose another with --port.")
+    refuse_open(address, os.environ.get(PASSWORD, ""))
+    bind(address, port).close()
+    print(f"smolstudio: http://127.0.0.1:{port}   workspace: {workspace.path}", flush=True)
+    argv = command(port, address, names)
+    os.execve(argv[0], argv, environment(workspace))

@@ -21,15 +21,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from studio.serving.gate import Gate, names
+from studio.serving.sockets import bind
 from studio.stub.answers import NOTICE, AnswerBook, Bill, PromptCache, Question, draw, read_question, tone
 from studio.stub.faults import FAULTS, HEADERS, REFUSAL, UNPAID, as_error, as_json, refuse, spoil
-from synth.errors import EndpointError
 from synth.storage import Journal, sha256_bytes
 
 if TYPE_CHECKING:
-    import socket
-
-    from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -306,8 +304,8 @@ def _stream(body: dict[str, Any], texts: list[str], bill: Bill, fault: str) -> R
     return StreamingResponse(pieces(), media_type="text/event-stream", headers=HEADERS)
 
 
-def build_app(stub: Stub) -> Starlette:
-    """The ASGI application of one stub."""
+def build_app(stub: Stub, host: str = "127.0.0.1") -> Gate:
+    """The ASGI application of one stub that listens on `host`."""
     from starlette.applications import Starlette
     from starlette.routing import Route
 
@@ -318,20 +316,7 @@ def build_app(stub: Stub) -> Starlette:
         Route("/v1/audio/transcriptions", stub.transcribe, methods=["POST"]),
         Route("/v1/audio/speech", stub.speak, methods=["POST"]),
     ]
-    return Starlette(routes=routes)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    import socket
-
-    try:
-        audio_backend = socket.create_server((host, port), backlog=512)
-    except OSError as error:
-        remedy = "Choose another port, or stop the program that uses it."
-        raise EndpointError(f"Cannot listen on {host}:{port}: {error.strerror or error}.", remedy) from error
-    # Accepted connections inherit it. Without it, header and body wait 40 ms for each other on a kept connection.
-    audio_backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return audio_backend
+    return Gate(Starlette(routes=routes), names(host, ()))
 
 
 def run(host: str = "127.0.0.1", port: int = 8399, settings: StubSettings | None = None) -> None:
@@ -339,9 +324,9 @@ def run(host: str = "127.0.0.1", port: int = 8399, settings: StubSettings | None
     import uvicorn
 
     stub = Stub(settings or StubSettings())
-    sock = _bind(host, port)
+    sock = bind(host, port)
     try:
-        config = uvicorn.Config(build_app(stub), log_level="critical", lifespan="off")
+        config = uvicorn.Config(build_app(stub, host), log_level="critical", lifespan="off")
         uvicorn.Server(config).run(sockets=[sock])
     finally:
         stub.close()
@@ -353,7 +338,7 @@ def serve_in_thread(settings: StubSettings | None = None) -> Iterator[Stub]:
     import uvicorn
 
     stub = Stub(settings or StubSettings())
-    sock = _bind("127.0.0.1", 0)
+    sock = bind("127.0.0.1", 0)
     stub.base_url = f"http://127.0.0.1:{sock.getsockname()[1]}/v1"
     server = uvicorn.Server(uvicorn.Config(build_app(stub), log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)

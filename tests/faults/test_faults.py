@@ -26,7 +26,6 @@ from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run, Stopped
 from recipes.text import rows
 from studio.engines import turns
-from studio.serving import server
 from synth.dataset import DatasetDir, DatasetWriter
 from synth.errors import DataError, ModelError, StorageError
 from synth.importing.images import import_images
@@ -235,17 +234,6 @@ def test_stopped_work_leaves_no_process_and_no_half_dataset(workspace: Workspace
         time.sleep(0.1)
     assert processes_of(job) == []
     assert not (workspace.datasets / "endless").exists()
-
-
-# --- the studio's server
-
-
-def test_the_server_is_started_for_this_machine_with_its_protections_on() -> None:
-    argv = server.command(8501)
-    flags = dict(zip(argv[argv.index("run") + 2 :: 2], argv[argv.index("run") + 3 :: 2], strict=True))
-    assert flags["--server.address"] == "127.0.0.1"
-    assert flags["--server.enableXsrfProtection"] == flags["--server.enableCORS"] == "true"
-    assert flags["--client.showErrorDetails"] == "none"
 
 
 # --- versions of libraries

@@ -50,6 +50,7 @@ def test_tuned_run_answers_an_openai_client_under_its_own_name(workspace: Worksp
         assert reply.usage is not None
         assert 1 <= reply.usage.completion_tokens <= 4
         assert client.models.list().data == []
+        assert httpx.get(f"http://127.0.0.1:{port}/health", headers={"Host": "evil.test"}).status_code == 403
     finally:
         server.terminate()
         server.wait(20)
@@ -83,9 +84,9 @@ def test_base_is_served_from_where_it_lies(workspace: Workspace, tmp_path: Path)
     assert serve.servable(str(base), None, workspace) == base
 
 
-def test_taken_port_is_refused_before_anything_is_loaded() -> None:
+def test_taken_port_is_refused_before_anything_is_loaded(workspace: Workspace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EndpointError, match="Cannot listen"):
-        serve.refuse_taken_port("127.0.0.1", taken.getsockname()[1])
+        serve.serve("any", None, workspace, port=taken.getsockname()[1])
 
 
 def test_missing_server_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
