@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evaluate import forgetting, lineage
-from evaluate.cost import formulas, prices
+from evaluate.cost import formulas, prices, throughput
 from evaluate.plan import Plan, SystemPlan, dump_plan
+from evaluate.predict import probe
 from evaluate.predict.imported import read_predictions
 from evaluate.predict.journal import Answers, Predictor
 from evaluate.predict.prediction import Facts, Prediction
@@ -130,6 +131,7 @@ def _run(job: _Job) -> Path:
     _check_imported(job)
     origins = {plan.id: lineage.origin(plan, job.workspace) for plan in job.plan.systems}
     systems = [_system(job, plan, origins[plan.id]) for plan in job.plan.systems]
+    systems, measuring = _with_speeds(job, systems, origins)
     forgot, spent_on_it = _forgetting(job)
     results = Results(
         plan=job.plan,
@@ -137,7 +139,7 @@ def _run(job: _Job) -> Path:
         systems=tuple(systems),
         forgetting=forgot,
         speech=audio_metrics.speech_section(systems, job.examples, job.plan.splits),
-        ledger=(*lineage.ledger(job.dataset, systems, origins, job.workspace), *spent_on_it),
+        ledger=(*lineage.ledger(job.dataset, systems, origins, job.workspace), *spent_on_it, *measuring),
         provenance=lineage.provenance(job.folder.name, job.plan, job.dataset, origins),
     )
     _write_scores(results, job.folder / "scores.jsonl")
@@ -262,6 +264,48 @@ def _speed(answers: Answers, facts: Facts, rows: Sequence[Row]) -> Speed:
         latency_basis=facts.latency_basis,
         audio_sec_per_s=sound / len(rows) * rate if rate and sound else None,
     )
+
+
+def _with_speeds(
+    job: _Job, systems: Sequence[SystemResult], origins: dict[str, lineage.Origin]
+) -> tuple[list[SystemResult], list[LedgerItem]]:
+    """The systems with their speeds measured in turns, and the machine time that this took."""
+    split = probe.split_to_measure({str(example.split) for example in job.examples})
+    rows = [example for example in job.examples if example.split == split]
+    sample = random.Random(f"{job.plan.seed}/speed").sample(rows, min(len(rows), probe.MOST_PROMPTS))
+    probed = []
+    for plan, system in zip(job.plan.systems, systems, strict=True):
+        if plan.kind == "local":
+            prompter = Prompter(plan, job.train, job.plan.seed, job.dataset.path)
+            shots = [shot.id for shot in prompter.shots]
+            mark = lineage.fingerprint(plan, origins[plan.id], shots, prompter.schema)
+            questions = [prompter.question(example) for example in sample]
+            probed.append(probe.Probed(plan, mark, questions, system.params))
+    found = probe.measure(probed, job.plan.speed_rounds, job.workspace.runs, job.folder, job.on_progress, job.stop)
+    if not found:
+        return list(systems), []
+    seconds = sum(one.seconds for one in found.values())
+    return [_at_speed(system, found.get(system.id)) for system in systems], [
+        LedgerItem(kind="evaluation", label="Measuring the speed of local systems", seconds=seconds)
+    ]
+
+
+def _at_speed(system: SystemResult, found: throughput.Probe | None) -> SystemResult:
+    if found is None:
+        return system
+    rate = throughput.rate(found).requests_per_s
+    sound = sum(row.usage.audio_sec for row in system.rows)
+    speed = system.speed.model_copy(
+        update={
+            "requests_per_s": rate,
+            "batch_size": found.batch_size,
+            "latency_p50": found.latency_p50_sec,
+            "latency_p95": found.latency_p95_sec,
+            "audio_sec_per_s": sound / len(system.rows) * rate if sound else None,
+            "probe": found,
+        }
+    )
+    return system.model_copy(update={"speed": speed})
 
 
 def _forgetting(job: _Job) -> tuple[tuple[Forgetting, ...], list[LedgerItem]]:

@@ -93,6 +93,18 @@ class Machine(_Frozen):
     utilisation: float = Field(default=0.5, gt=0, le=1, description="Share of paid time that serves requests.")
 
 
+class Costs(_Frozen):
+    """What no machine sees of the small system's price. Empty = not stated, and the report says so; 0 = nothing."""
+
+    labelling_usd: float | None = Field(default=None, ge=0, description="Paid for labels and for checking rows.")
+    engineering_hours: float | None = Field(default=None, ge=0, description="Hours of work until the first answer.")
+    engineering_usd_per_hour: float | None = Field(default=None, ge=0, description="What one such hour costs.")
+    hosting_usd_per_month: float | None = Field(
+        default=None, ge=0, description="Serving beside the machine's own price: storage, network, on-call."
+    )
+    licence_usd: float | None = Field(default=None, ge=0, description="Licences of models and data.")
+
+
 class Plan(_Frozen):
     """A comparison: dataset by systems by prices."""
 
@@ -112,12 +124,23 @@ class Plan(_Frozen):
     )
     metric: str = Field(default="auto", description="Scorer for all rows; auto = each row's own.")
     machine: Machine = Field(default=Machine(), description="What the machine of the local systems costs.")
+    costs: Costs = Field(default=Costs(), description="What no machine sees: labelling, engineering, hosting, licence.")
+    human_usd_per_answer: float | None = Field(
+        default=None, ge=0, description="What a person costs per answer; shown beside the systems."
+    )
     prices: str | None = Field(default=None, description="Price sheet to use instead of the shipped one.")
     monthly_volumes: tuple[PositiveInt, ...] = Field(
         default=(10_000, 100_000, 1_000_000), description="Requests per month in the report."
     )
     forgetting_rows: int = Field(
         default=0, ge=0, le=100_000, description="Rows of the base's own families; 0 = not measured."
+    )
+    speed_rounds: int = Field(
+        default=9,
+        ge=0,
+        le=50,
+        description="Rounds in which the local systems take turns to have their speed measured; "
+        "0 = not measured, and then no pay-back is stated.",
     )
     seed: int = Field(default=0, description="Of worked examples, drawn rows and resampling.")
     max_rows: int | None = Field(
@@ -169,7 +192,12 @@ def dump_plan(plan: Plan) -> str:
 def tables() -> str:
     """Every key of a plan with its kind, default and meaning, as Markdown."""
     parts = []
-    for title, model in (("The plan", Plan), ("One of `systems`", SystemPlan), ("`machine`", Machine)):
+    for title, model in (
+        ("The plan", Plan),
+        ("One of `systems`", SystemPlan),
+        ("`machine`", Machine),
+        ("`costs`", Costs),
+    ):
         rows = [f"## {title}", "", "| key | kind | default | meaning |", "|---|---|---|---|"]
         for name, schema in model.model_json_schema()["properties"].items():
             info = model.model_fields[name]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evaluate.cost.throughput import Probe
 from evaluate.plan import Plan
 from synth.usage import Usage
 
@@ -59,7 +60,9 @@ class Row(Frozen):
 class Speed(Frozen):
     """Measured over all rows of one system in this comparison; rows imported from files have none."""
 
-    requests_per_s: float | None = Field(default=None, description="Answered rows per wall second at `batch_size`.")
+    requests_per_s: float | None = Field(
+        default=None, description="Of the whole machine, from `probe`; without one, answered rows per wall second."
+    )
     wall_seconds: float | None = Field(default=None, description="Wall time spent answering, model loading excluded.")
     load_seconds: float | None = None
     batch_size: int | None = Field(default=None, description="Rows in flight at once (local batch or open requests).")
@@ -68,7 +71,8 @@ class Speed(Frozen):
     latency_basis: str = Field(
         default="", description="A sentence: what one latency is, e.g. seconds of the batch a row was in."
     )
-    audio_sec_per_s: float | None = Field(default=None, description="RTFx: seconds of audio per wall second.")
+    audio_sec_per_s: float | None = Field(default=None, description="RTFx: seconds of audio per second.")
+    probe: Probe | None = Field(default=None, description="The turns of the speed measurement, local systems only.")
 
 
 class SystemResult(Frozen):

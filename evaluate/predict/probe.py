@@ -1,0 +1,255 @@
+"""The speed measurement: local systems answer the same prompts in turns (A B C A B C …), round after round.
+
+    measure(systems, settings, folder, on_progress, stop) -> {system id: Probe}
+
+Taking turns gives every system its share of whatever else the machine does; wall time, processor time and what others
+used are noted for each turn. On processors the process answers with one thread: threads that wait for each other burn
+processor time as soon as the machine is shared, one thread does not. The result is kept in `speed.json` of the
+comparison. Judges nothing (`evaluate.cost.throughput`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
+
+from evaluate.cost.throughput import Probe, Turn
+from evaluate.plan import SystemPlan
+from evaluate.predict.prompts import Question
+from synth.errors import RunError
+from synth.progress import Meter, ProgressFn
+from synth.storage import read_json, sha256_bytes, write_json
+
+if TYPE_CHECKING:
+    from recipes.models.loading import Loaded
+
+FILE = "speed.json"
+MOST_PROMPTS, FEWEST_PROMPTS = 64, 4
+TURN_SEC = 2.0  # of the slowest system; prompts are so many that it takes about this long
+SHORTEST_TURN_SEC = 0.25  # a fast system answers the prompts again until this has passed
+LONG_TURN_SEC = 8.0  # turns longer than this get the fewest rounds
+FEWEST_ROUNDS = 5
+SINGLE_PROMPTS = 4
+SHARE_OF_MEMORY = 0.4  # of what is free; models that need more are loaded anew for each turn
+
+
+def split_to_measure(splits: Container[str]) -> str:
+    """The split whose rows the speed is measured on: the most real one."""
+    return next((name for name in ("test_real", "test", "test_ood", "val") if name in splits), "train")
+
+
+class Probed(NamedTuple):
+    """A local system in the measurement; `mark` is its fingerprint, `params` its size where it is known."""
+
+    plan: SystemPlan
+    mark: str
+    questions: Sequence[Question]
+    params: int | None
+
+
+class _Answering(NamedTuple):
+    loaded: Loaded
+    runner: Any
+
+
+def measure(
+    systems: Sequence[Probed],
+    rounds: int,
+    runs: Path,
+    folder: Path,
+    on_progress: ProgressFn,
+    stop: Callable[[], bool],
+) -> dict[str, Probe]:
+    """The speed of each local system. Raises RunError run.stopped when asked to stop."""
+    if not systems or not rounds:
+        return {}
+    key = sha256_bytes("\n".join([str(rounds), *(f"{one.plan.id} {one.mark}" for one in systems)]).encode())
+    if known := _known(folder / FILE, key):
+        return known
+    with _one_thread(), _Models(systems, runs) as models:
+        found = _take_turns(systems, rounds, models, on_progress, stop)
+    write_json(
+        folder / FILE, {"key": key, "probes": {name: one.model_dump(mode="json") for name, one in found.items()}}
+    )
+    return found
+
+
+def _known(file: Path, key: str) -> dict[str, Probe]:
+    """What was measured before, of the same systems."""
+    if not file.is_file():
+        return {}
+    with contextlib.suppress(ValidationError, KeyError, TypeError, AttributeError, ValueError):
+        value = read_json(file)
+        if value["key"] == key:
+            return {name: Probe.model_validate(one) for name, one in value["probes"].items()}
+    return {}
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Models:
+    """The models, loaded once where they fit into the memory together, else before each turn."""
+
+    def __init__(self, systems: Sequence[Probed], runs: Path) -> None:
+        import psutil
+
+        bytes_in_all = sum(4 * (one.params or 0) for one in systems)
+        self._keep = bytes_in_all < SHARE_OF_MEMORY * psutil.virtual_memory().available
+        self._runs = runs
+        self._kept: dict[str, _Answering] = {}
+
+    def __enter__(self) -> _Models:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.clear()
+
+    def get(self, plan: SystemPlan) -> _Answering:
+        from evaluate.predict.systems import RUNNERS
+        from recipes.models.loading import load_for_inference
+
+        if plan.id not in self._kept:
+            loaded = load_for_inference(plan.model, plan.adapter, runs=self._runs, revision=plan.revision)
+            ready = _Answering(loaded, importlib.import_module(RUNNERS[loaded.info.ref.modality]))
+            if not self._keep:
+                return ready
+            self._kept[plan.id] = ready
+        return self._kept[plan.id]
+
+
+def _take_turns(
+    systems: Sequence[Probed], rounds: int, models: _Models, on_progress: ProgressFn, stop: Callable[[], bool]
+) -> dict[str, Probe]:
+    began = {one.plan.id: 0.0 for one in systems}
+    # The first turns warm everything up, are thrown away, and tell how many prompts a turn can have.
+    few = min(len(one.questions) for one in systems)
+    first = min(few, FEWEST_PROMPTS)
+    slowest = 0.0
+    for one in systems:
+        _stop_if(stop)
+        turn, _ = _turn(models.get(one.plan), one.plan, one.questions[:first], first, once=True)
+        slowest = max(slowest, turn.wall_sec / first)
+        began[one.plan.id] += turn.wall_sec
+    prompts = min(few, MOST_PROMPTS, max(FEWEST_PROMPTS, int(TURN_SEC / max(slowest, 1e-6))))
+    if slowest * prompts > LONG_TURN_SEC:
+        rounds = min(rounds, FEWEST_ROUNDS)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    meter = Meter("Measuring speed in turns", rounds * len(systems), "turns", on_progress)
+    turns: dict[str, list[Turn]] = {one.plan.id: [] for one in systems}
+    latencies: dict[str, list[float]] = {one.plan.id: [] for one in systems}
+    singles: dict[str, Turn] = {}
+    for done in range(rounds):
+        for place, one in enumerate(systems):
+            _stop_if(stop)
+            ready = models.get(one.plan)
+            turn, seconds = _turn(ready, one.plan, one.questions[:prompts], _batch(one.plan, prompts))
+            turns[one.plan.id].append(turn)
+            latencies[one.plan.id] += seconds
+            if done == 0:
+                singles[one.plan.id], _ = _turn(ready, one.plan, one.questions[:SINGLE_PROMPTS], 1, once=True)
+            meter.update(done * len(systems) + place + 1, "")
+    return {
+        one.plan.id: _probe(
+            models.get(one.plan),
+            _batch(one.plan, prompts),
+            prompts,
+            load,
+            turns[one.plan.id],
+            latencies[one.plan.id],
+            singles[one.plan.id],
+            began[one.plan.id],
+        )
+        for one in systems
+    }
+
+
+def _batch(plan: SystemPlan, prompts: int) -> int:
+    return min(plan.batch_size or prompts, prompts)
+
+
+def _stop_if(stop: Callable[[], bool]) -> None:
+    if stop():
+        message = "The comparison was stopped while speed was measured; all answers are kept."
+        raise RunError(message, "Start it again to go on from there.", "run.stopped")
+
+
+def _turn(
+    ready: _Answering, plan: SystemPlan, questions: Sequence[Question], batch: int, *, once: bool = False
+) -> tuple[Turn, list[float]]:
+    """Answer the questions, again and again until the shortest turn has passed; and the latency of each answer."""
+    import psutil
+
+    latencies: list[float] = []
+    answers = 0
+    before, own, began = psutil.cpu_times(), time.process_time(), time.perf_counter()
+    while True:
+        for prediction in ready.runner.answer(ready.loaded, questions, plan.max_new_tokens, batch, lambda: False):
+            answers += 1
+            if prediction.seconds is not None:
+                latencies.append(prediction.seconds)
+        wall = time.perf_counter() - began
+        if once or wall >= SHORTEST_TURN_SEC:
+            break
+    cpu, after = time.process_time() - own, psutil.cpu_times()
+    return Turn(
+        answers=max(1, answers), wall_sec=wall, cpu_sec=cpu, others_share=_others(before, after, cpu)
+    ), latencies
+
+
+def _others(before: Any, after: Any, own: float) -> float:
+    """Share of all cores' time that neither this process used nor nobody."""
+    spent = {name: getattr(after, name) - getattr(before, name) for name in before._fields}
+    whole = sum(value for name, value in spent.items() if not name.startswith("guest"))  # those are in user already
+    idle = spent.get("idle", 0.0) + spent.get("iowait", 0.0)
+    return max(0.0, whole - idle - own) / whole if whole > 0 else 0.0
+
+
+def _probe(
+    ready: _Answering,
+    batch: int,
+    prompts: int,
+    load: float | None,
+    turns: list[Turn],
+    latencies: list[float],
+    single: Turn,
+    warming_sec: float,
+) -> Probe:
+    import numpy as np
+    import torch
+
+    middle, slow = np.percentile(latencies, [50, 95]).tolist() if latencies else (None, None)
+    return Probe(
+        device=ready.loaded.model.device.type,
+        cores=cores(),
+        threads=torch.get_num_threads(),
+        batch_size=batch,
+        prompts=prompts,
+        load_average=load,
+        turns=tuple(turns),
+        latency_p50_sec=middle,
+        latency_p95_sec=slow,
+        single=single,
+        seconds=warming_sec + single.wall_sec + sum(turn.wall_sec for turn in turns),
+    )
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

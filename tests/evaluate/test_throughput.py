@@ -1,0 +1,168 @@
+"""Claims about speed as a measurement: taking turns, processor time beside load, intervals, what carries no price."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evaluate.cost import throughput
+from evaluate.cost.throughput import Probe, Turn
+from evaluate.plan import SystemPlan
+from evaluate.predict import probe
+from evaluate.predict.prediction import Prediction
+from evaluate.predict.prompts import Question
+from synth.errors import RunError
+from synth.example import user
+from synth.progress import silent
+
+
+def turns(speeds: list[float], others: float = 0.0, slowed: float = 1.0) -> tuple[Turn, ...]:
+    """Turns of 10 answers at so many answers per processor second; wall time is `slowed` times as long."""
+    return tuple(
+        Turn(answers=10, wall_sec=slowed * 10 / speed, cpu_sec=10 / speed, others_share=others) for speed in speeds
+    )
+
+
+def probed(made: tuple[Turn, ...], device: str = "cpu") -> Probe:
+    return Probe(
+        device=device,
+        cores=2,
+        threads=1,
+        batch_size=10,
+        prompts=10,
+        load_average=1.0,
+        turns=made,
+        latency_p50_sec=0.1,
+        latency_p95_sec=0.2,
+        single=Turn(answers=4, wall_sec=1.0, cpu_sec=1.0, others_share=0.0),
+        seconds=9.0,
+    )
+
+
+QUIET = [100.0, 101, 99, 102, 98, 100, 103, 97, 100]
+
+
+def test_the_speed_of_a_processor_is_its_cores_times_answers_per_processor_second() -> None:
+    found = throughput.rate(probed(turns(QUIET)))
+    assert (found.requests_per_s, found.low, found.high) == pytest.approx((200, 196, 204))
+    assert (found.basis, found.holds) == ("cpu", True)
+    assert throughput.single_stream(probed(turns(QUIET))) == 8.0
+
+
+def test_one_hiccup_of_nine_rounds_does_not_widen_the_interval() -> None:
+    found = throughput.rate(probed(turns([*QUIET[:-1], 5.0])))
+    assert found.holds
+    assert found.low > 190
+
+
+def test_load_that_slows_the_clock_tenfold_leaves_the_speed_within_the_interval() -> None:
+    quiet = throughput.rate(probed(turns(QUIET)))
+    busy = throughput.rate(probed(turns([speed * 0.86 for speed in QUIET], others=0.95, slowed=10.0)))
+    assert busy.low <= quiet.requests_per_s <= busy.high
+    assert busy.holds
+
+
+def test_a_speed_that_jumps_from_round_to_round_carries_no_price() -> None:
+    found = throughput.rate(probed(turns([20.0, 90, 30, 80, 25, 85, 40, 70, 50])))
+    assert not found.holds
+    assert "from round to round" in found.reason
+
+
+def test_few_rounds_carry_no_price() -> None:
+    assert "3 rounds only" in throughput.rate(probed(turns(QUIET[:3]))).reason
+
+
+def test_a_gpu_is_measured_by_the_clock_and_not_beside_full_processors() -> None:
+    alone = throughput.rate(probed(turns(QUIET, slowed=0.5), "cuda"))
+    assert (alone.requests_per_s, alone.basis, alone.holds) == (pytest.approx(200), "wall", True)
+    crowded = throughput.rate(probed(turns(QUIET, others=0.9), "cuda"))
+    assert not crowded.holds
+    assert "other programs" in crowded.reason
+
+
+class Fake:
+    """A runner that works so many seconds of processor time per answer, and notes who was asked."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+
+    def answer(self, loaded: Any, questions: list[Question], *_: Any) -> Iterator[Prediction]:
+        self.order.append(loaded.name)
+        for question in questions:
+            work(loaded.cpu_sec)
+            yield Prediction(example_id=question.example_id, text="4", seconds=loaded.cpu_sec)
+
+
+def work(seconds: float) -> None:
+    matrix = np.ones((40, 40))
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        matrix = matrix @ matrix / 40
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    runner = Fake()
+    models = {
+        name: SimpleNamespace(name=name, cpu_sec=cpu, model=SimpleNamespace(device=SimpleNamespace(type="cpu")))
+        for name, cpu in (("fast", 0.004), ("slow", 0.016))
+    }
+    monkeypatch.setattr(probe._Models, "get", lambda self, plan: probe._Answering(models[plan.id], runner))  # type: ignore[arg-type]
+    monkeypatch.setattr(probe, "TURN_SEC", 0.1)
+    monkeypatch.setattr(probe, "SHORTEST_TURN_SEC", 0.05)
+    return runner
+
+
+def measure(folder: Path, rounds: int = 9) -> dict[str, Probe]:
+    questions = [Question(str(i), (user(f"{i}?"),), Path()) for i in range(12)]
+    systems = [probe.Probed(SystemPlan(id=name, model="m"), name, questions, 1000) for name in ("fast", "slow")]
+    return probe.measure(systems, rounds, folder, folder, silent, lambda: False)
+
+
+def rates(found: dict[str, Probe]) -> dict[str, throughput.Throughput]:
+    return {name: throughput.rate(one) for name, one in found.items()}
+
+
+def test_systems_take_turns_and_are_not_measured_again(fake: Fake, tmp_path: Path) -> None:
+    found = measure(tmp_path)
+    assert [len(one.turns) for one in found.values()] == [9, 9]
+    in_turns = [name for name, before in zip(fake.order, ["", *fake.order], strict=False) if name != before]
+    assert in_turns == ["fast", "slow"] * 10, "one round to warm up, then nine"
+    asked = len(fake.order)
+    assert measure(tmp_path) == found
+    assert len(fake.order) == asked
+
+
+def test_a_stop_is_obeyed_between_turns(fake: Fake, tmp_path: Path) -> None:
+    questions = [Question("a", (user("?"),), Path())]
+    systems = [probe.Probed(SystemPlan(id="fast", model="m"), "x", questions, None)]
+    with pytest.raises(RunError) as caught:
+        probe.measure(systems, 9, tmp_path, tmp_path, silent, lambda: len(fake.order) > 3)
+    assert caught.value.code == "run.stopped"
+
+
+def test_two_busy_loops_per_core_leave_the_speed_within_the_interval(fake: Fake, tmp_path: Path) -> None:
+    quiet = rates(measure(tmp_path / "quiet"))
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * probe.cores())]
+    try:
+        time.sleep(0.2)
+        busy_probes = measure(tmp_path / "busy")
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+    busy = rates(busy_probes)
+    assert throughput.others_share(busy_probes["fast"]) > throughput.CROWDED
+    for name in ("fast", "slow"):
+        if busy[name].holds and quiet[name].holds:
+            assert busy[name].low <= quiet[name].high
+            assert quiet[name].low <= busy[name].high
+    assert busy["fast"].requests_per_s > 2 * busy["slow"].requests_per_s
