@@ -7,7 +7,8 @@ It knows nothing of prompts, teachers or scores. Keys come from the environment 
 """
 
 from synth.endpoint.cache import ReplyCache
-from synth.endpoint.client import Endpoint, Settings
+from synth.endpoint.client import Endpoint
+from synth.endpoint.settings import Settings
 from synth.endpoint.wire import Ask, Piece, Reply
 
 __all__ = ["Ask", "Endpoint", "Piece", "Reply", "ReplyCache", "Settings"]

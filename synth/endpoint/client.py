@@ -12,17 +12,19 @@ broken connection, and after a kill that lost the answer on its way. Other serve
 
 from __future__ import annotations
 
+import math
 import random
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from synth.endpoint.cache import ReplyCache
 from synth.endpoint.keys import find_key
+from synth.endpoint.redact import Redactor, redacted
+from synth.endpoint.settings import Settings
 from synth.endpoint.throttle import Budget, Price, Throttle, backoff_sec, retry_after_sec
 from synth.endpoint.wire import (
     Ask,
@@ -32,6 +34,7 @@ from synth.endpoint.wire import (
     cache_key,
     chat_payload,
     chat_reply,
+    lines,
     read_body,
     streamed_piece,
     transcription_file,
@@ -55,31 +58,8 @@ RETRIED = frozenset({408, 409, 425, 429})
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 FAILED_BEFORE_FIRST_ANSWER = 3
 FAILED_IN_A_ROW = 10
-
-
-class Settings(NamedTuple):
-    """Where a model is and how patient to be. `deadline_sec` bounds a question with all its retries and waits."""
-
-    base_url: str
-    model: str
-    api_key_env: str = "OPENAI_API_KEY"
-    concurrency: int = 8
-    attempts: int = 6
-    attempt_sec: float = 120.0
-    deadline_sec: float = 300.0
-    max_body_bytes: int = 16 << 20
-
-    @property
-    def url(self) -> str:
-        """The base address without a trailing slash. Raises EndpointError when it is no plain http(s) address."""
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            raise EndpointError(
-                "The endpoint address must look like https://host/v1, without user, password or query.",
-                "Set `base_url`, and put the key into the environment variable that `api_key_env` names.",
-                "endpoint.address",
-            )
-        return self.base_url.rstrip("/")
+POLL_SEC = 0.5  # how often a wait looks whether it should end
+GRACE_SEC = 4.0  # how long requests that are under way may go on once nobody wants more
 
 
 class _Refused(Exception):
@@ -118,6 +98,8 @@ class Endpoint:
     ) -> None:
         import httpx
 
+        from synth.endpoint.deadline import watch
+
         self.settings = settings
         self._url = settings.url
         self._cache = cache
@@ -128,6 +110,7 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         limits = httpx.Limits(max_connections=settings.concurrency)
         self._http = httpx.Client(headers=headers, limits=limits, follow_redirects=False)
+        self._watch = watch(self._http)
         self._rng = random.Random()
         self._fatal: UserError | None = None
         self._lock = threading.Lock()
@@ -154,29 +137,41 @@ class Endpoint:
         if self._cache is not None:
             self._cache.close()
 
+    def _cut(self) -> None:
+        """Take no more, and break what is under way; such an answer may have been made and billed."""
+        self._closed.set()
+        self._throttle.close()
+        self._watch.cut()
+
     def ask_many(self, asks: Iterable[Ask], stop: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, Reply]]:
         """(index, reply) as answers come. `asks` is read lazily, at most 2 x concurrency ahead.
 
-        Raises EndpointError when going on is pointless; answers that were paid by then are in the cache.
+        Once `stop` says so, or the caller leaves, requests that are under way have some seconds to end; then they are
+        cut. Raises EndpointError when going on is pointless; answers that were paid by then are in the cache.
         """
         queue = enumerate(asks)
         pending: dict[Future[Reply], int] = {}
         with ThreadPoolExecutor(self.settings.concurrency, "endpoint") as pool:
             try:
-                exhausted = False
-                while pending or not exhausted:
+                exhausted, give_up_at = False, math.inf
+                while (pending or not exhausted) and time.monotonic() < give_up_at:
                     while not exhausted and len(pending) < 2 * self.settings.concurrency:
                         item = None if stop() else next(queue, None)
                         if item is None:
                             exhausted = True
                         else:
                             pending[pool.submit(self.ask, item[1])] = item[0]
-                    for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    for future in wait(pending, POLL_SEC, FIRST_COMPLETED).done:
                         index = pending.pop(future)
                         yield index, future.result()
+                    if give_up_at == math.inf and stop():
+                        exhausted, give_up_at = True, time.monotonic() + GRACE_SEC
+                        for future in [future for future in pending if future.cancel()]:
+                            del pending[future]
             finally:
-                for future in pending:
-                    future.cancel()
+                running = [future for future in pending if not future.cancel()]
+                if running and (stop() or wait(running, GRACE_SEC).not_done):
+                    self._cut()
 
     def ask(self, ask: Ask) -> Reply:
         """The answer, from the cache if it was paid before. Raises EndpointError when going on is pointless."""
@@ -195,7 +190,7 @@ class Endpoint:
             raise
         finally:
             self._throttle.leave()
-        self._watch(reply)
+        self._give_up_when_hopeless(reply)
         return reply
 
     def stream(self, ask: Ask) -> Iterator[Piece]:
@@ -205,17 +200,22 @@ class Endpoint:
         """
         import httpx
 
+        from synth.endpoint.deadline import timeout
+
         payload = {**chat_payload(self.settings.model, ask, self._limit_field), **STREAMED}
-        timeout = httpx.Timeout(self.settings.attempt_sec, connect=10.0)
+        ends, url = time.monotonic() + self.settings.deadline_sec, f"{self._url}/chat/completions"
+        said = Redactor(self._key)
         try:
-            with self._http.stream("POST", f"{self._url}/chat/completions", json=payload, timeout=timeout) as response:
+            with self._http.stream("POST", url, json=payload, timeout=timeout(ends)) as response:
                 if response.status_code != 200:
-                    self._judge_status(response.status_code, response.headers, response.read())
+                    self._judge_status(response.status_code, response.headers, self._body(response, ends))
                 if "event-stream" not in response.headers.get("content-type", ""):
-                    reply = chat_reply(read_body(response.read()))
-                    yield Piece(reply.text, reply.usage)
+                    reply = chat_reply(read_body(self._body(response, ends)))
+                    yield Piece(redacted(reply.text, self._key), reply.usage)
                     return
-                yield from filter(None, map(streamed_piece, response.iter_lines()))
+                for piece in filter(None, map(streamed_piece, lines(self._chunks(response, ends)))):
+                    yield piece._replace(text=said(piece.text))
+                yield Piece(said.rest())
         except (_Again, _Refused, Unreadable, DataError) as error:
             raise EndpointError(f"There is no answer: {error}", "Ask again, or check the endpoint.") from error
         except httpx.HTTPError as error:
@@ -279,6 +279,8 @@ class Endpoint:
         except Unreadable as error:
             billed = error.billed and not replayed
             raise _Again(str(error), billed=billed, complete=error.billed, usage=error.usage) from error
+        text, finish, model = (redacted(said, self._key) for said in (reply.text, reply.finish_reason, reply.model))
+        reply = reply._replace(text=text, finish_reason=finish, model=model)
         return reply._replace(seconds=time.monotonic() - started, replayed=replayed)
 
     def _request(self, ask: Ask, key: str, timeout: httpx.Timeout) -> httpx.Request:
@@ -300,23 +302,31 @@ class Endpoint:
         """Send, and read the body under the deadline and the size cap."""
         import httpx
 
-        timeout = httpx.Timeout(max(0.1, ends - time.monotonic()), connect=10.0)
-        response = self._http.send(self._request(ask, key, timeout), stream=True)
+        from synth.endpoint.deadline import timeout
+
+        response = self._http.send(self._request(ask, key, timeout(ends)), stream=True)
         # An answer that is under way was made and will be billed, unless it was made and billed before.
         billed = response.is_success and not _is_replay(response.headers)
-        body = bytearray()
         try:
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > self.settings.max_body_bytes:
-                    raise _Again(f"the body is larger than {self.settings.max_body_bytes:,} bytes", billed=billed)
-                if time.monotonic() > ends:
-                    raise _Again("the answer dripped in too slowly", billed=billed)
-            return response.status_code, response.headers, bytes(body)
+            return response.status_code, response.headers, self._body(response, ends, billed)
         except httpx.TransportError as error:
             raise _Again(f"the answer broke off ({type(error).__name__})", billed=billed) from error
         finally:
             response.close()
+
+    def _body(self, response: httpx.Response, ends: float, billed: bool = False) -> bytes:
+        """The whole body. Raises _Again when it is too large or takes too long."""
+        return b"".join(self._chunks(response, ends, billed))
+
+    def _chunks(self, response: httpx.Response, ends: float, billed: bool = False) -> Iterator[bytes]:
+        size = 0
+        for chunk in response.iter_bytes():
+            size += len(chunk)
+            if size > self.settings.max_body_bytes:
+                raise _Again(f"the body is larger than {self.settings.max_body_bytes:,} bytes", billed=billed)
+            if time.monotonic() > ends:
+                raise _Again("the answer dripped in too slowly", billed=billed)
+            yield chunk
 
     def _judge_status(self, status: int, headers: httpx.Headers, body: bytes) -> None:
         """Raise what a status other than 200 means: stop, refuse this request, or try again."""
@@ -339,10 +349,10 @@ class Endpoint:
     def _excerpt(self, body: bytes) -> str:
         """The start of what the server said, without our key, on one line."""
         said = " ".join(body[:2000].decode("utf-8", "replace").split())
-        said = said.replace(self._key, "***") if self._key else said
+        said = redacted(said, self._key)
         return f"It says: {said[:300]}" if said and not said.startswith("<") else ""
 
-    def _watch(self, reply: Reply) -> None:
+    def _give_up_when_hopeless(self, reply: Reply) -> None:
         """Stop when nothing works: three questions fail before any answer, or ten in a row later."""
         with self._lock:
             self._failed_in_a_row = 0 if reply.ok else self._failed_in_a_row + 1

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import mimetypes
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,6 +176,15 @@ def chat_reply(value: JsonDict) -> Reply:
         raise Unreadable("the answer's message has no text", usage=read_usage(value.get("usage"), answered=False))
     usage = read_usage(value.get("usage"), answered=bool(text))
     return Reply(text or "", usage, 0.0, finish, str(value.get("model") or ""))
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines of a streamed answer, without their ends."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode("utf-8", "replace").rstrip("\r") for line in whole)
+    yield rest.decode("utf-8", "replace")
 
 
 def streamed_piece(line: str) -> Piece | None:
