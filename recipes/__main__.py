@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recipes.run.directory import DISCARDED, METHODS, Run, Stopped, TrainResult
+from recipes.methods import METHODS
+from recipes.run.directory import DISCARDED, Run, Stopped, TrainResult
 from recipes.train.dpo_eval import last_sentence
 from synth.errors import RunError, StorageError, UserError
 from synth.extras import missing_extra
@@ -84,7 +85,7 @@ def work(run: Run, check_only: bool = False) -> int:
         run.request_stop()  # trainings look for it after their preflight, before their first step
     try:
         recipe = run.recipe
-        result: TrainResult = importlib.import_module(METHODS[recipe.method]).train(run, recipe)
+        result: TrainResult = importlib.import_module(METHODS[recipe.method].module).train(run, recipe)
     except Stopped as stop:
         if run.discard_requested():
             run.drop_checkpoints()

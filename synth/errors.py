@@ -69,3 +69,9 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
     near = get_close_matches(word, known, n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what another library says, without its full stop, to be put into a sentence of ours."""
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__).rstrip(".")[:200]

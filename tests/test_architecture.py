@@ -81,3 +81,16 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in out.stdout
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_a_running_studio_imports_nothing_of_how_the_starters_were_made() -> None:
+    making = "recipes.starters.making"
+    outside = [file for file in FILES if not module_name(file).startswith(making)]
+    assert len(outside) < len(FILES)
+    for file in outside:
+        text = file.read_text()
+        assert making not in text and "starters import making" not in text, file

@@ -17,7 +17,7 @@ from synth.usage import Usage
 
 if TYPE_CHECKING:
     from recipes.audio.backends import Samples
-    from recipes.models.loading import Loaded
+    from recipes.models.loaded import Loaded
 
 BATCH_SIZE = 32
 LATENCY = "seconds of the batch of recordings that a row was in, features included"

@@ -15,7 +15,9 @@ from synth.errors import ModelError
 from synth.usage import Usage
 
 if TYPE_CHECKING:
-    from recipes.models.loading import Loaded
+    from torch import Tensor
+
+    from recipes.models.loaded import Loaded
 
 BATCH_SIZE = 128
 LATENCY = "seconds from a row's entry into the running batch until its last token"
@@ -85,6 +87,13 @@ def tokenise(loaded: Loaded, questions: Sequence[Question]) -> list[list[int]]:
         turns = [{"role": m.role, "content": m.text} for m in question.messages]
         texts.append(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     return list(tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]) if texts else []
+
+
+def first_inputs(loaded: Loaded, question: Question) -> dict[str, Tensor]:
+    """What the model reads before the first token of its answer: input_ids (1, tokens)."""
+    import torch
+
+    return {"input_ids": torch.tensor(tokenise(loaded, [question]), device=loaded.model.device)}
 
 
 def _prediction(loaded: Loaded, question: Question, prompt: Sequence[int], done: Generated) -> Prediction:

@@ -17,7 +17,9 @@ from synth.errors import DataError
 from synth.usage import Usage
 
 if TYPE_CHECKING:
-    from recipes.models.loading import Loaded
+    from torch import Tensor
+
+    from recipes.models.loaded import Loaded
 
 BATCH_SIZE = 64
 LATENCY = "seconds from a row's entry into the running batch until its last token, its pictures included"
@@ -52,6 +54,17 @@ def answer(
     for prediction in answer_prompts(loaded, asked, prompts, decode_some, max_new_tokens, size, stop):
         usage = prediction.usage.model_copy(update={"image_tokens": seen[prediction.example_id]})
         yield prediction.model_copy(update={"usage": usage})
+
+
+def first_inputs(loaded: Loaded, question: Question) -> dict[str, Tensor]:
+    """What the model reads before the first token of its answer: input_ids (1, tokens), and pixels of its pictures."""
+    import torch
+
+    from recipes.vision.vision_decode import pixel_tensors
+
+    ids, files = encoded(loaded, question)
+    pixels = pixel_tensors(loaded, [files]) if files else {}
+    return {"input_ids": torch.tensor([ids], device=loaded.model.device), **pixels}
 
 
 def encoded(loaded: Loaded, question: Question) -> tuple[list[int], tuple[str, ...]]:

@@ -1,4 +1,7 @@
-"""One answer of a local text or vision model, token by token, for those who watch; comparisons decode many at once."""
+"""One answer of a local model as it is written, for those who watch; comparisons decode many rows at once.
+
+Token by token where the modality's runner has `first_inputs` (`evaluate.predict.runners`), else whole.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,39 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from evaluate.predict.prompts import Question
+from evaluate.predict.runners import Runner, runner_of
 from recipes.decode.decoder import end_ids
 from synth.endpoint import Piece
+from synth.errors import DataError
 from synth.usage import Usage
 
 if TYPE_CHECKING:
-    from recipes.models.loading import Loaded
+    from recipes.models.loaded import Loaded
 
 
 def stream(loaded: Loaded, question: Question, max_new_tokens: int) -> Iterator[Piece]:
     """Pieces of the greedy answer as they come; joined they are the whole answer. The last one has the usage.
 
-    Text is given out only when no byte of it can still change. Raises ModelError without a chat template, DataError
-    for a picture that cannot be read.
+    Raises ModelError without a chat template, DataError for a picture or recording that cannot be read.
     """
+    runner: Any = runner_of(loaded)
+    if hasattr(runner, "first_inputs"):
+        yield from _by_token(loaded, runner.first_inputs(loaded, question), max_new_tokens)
+    else:
+        yield from _whole(loaded, runner, question, max_new_tokens)
+
+
+def _whole(loaded: Loaded, runner: Runner, question: Question, max_new_tokens: int) -> Iterator[Piece]:
+    for prediction in runner.answer(loaded, [question], max_new_tokens, 1, lambda: False):
+        if prediction.error:
+            raise DataError(prediction.error, "")
+        yield Piece(prediction.text, prediction.usage)
+
+
+def _by_token(loaded: Loaded, feed: dict[str, Any], max_new_tokens: int) -> Iterator[Piece]:
+    """Text is given out only when no byte of it can still change; `feed` holds input_ids (1, tokens)."""
     import torch
 
-    feed = _prompt(loaded, question)
     asked, ends, cache = feed["input_ids"].shape[1], end_ids(loaded), None
     tokens: list[int] = []
     text, shown, ended = "", "", False
@@ -34,25 +53,8 @@ def stream(loaded: Loaded, question: Question, max_new_tokens: int) -> Iterator[
         if not ended:
             tokens.append(token)
             text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
-            if not text.endswith("�"):
+            if not text.endswith("\ufffd"):
                 yield Piece(text[len(shown) :])
                 shown = text
         feed = {"input_ids": torch.tensor([[token]], device=loaded.model.device)}
     yield Piece(text[len(shown) :], Usage(input_tokens=asked, output_tokens=len(tokens) + ended))
-
-
-def _prompt(loaded: Loaded, question: Question) -> dict[str, Any]:
-    """What the model reads before its first token: ids [1, tokens], and pixels where there are pictures."""
-    import torch
-
-    if loaded.info.ref.modality == "vision":
-        from evaluate.predict.local_vision import encoded
-        from recipes.vision.vision_decode import pixel_tensors
-
-        ids, files = encoded(loaded, question)
-        pixels = pixel_tensors(loaded, [files]) if files else {}
-    else:
-        from evaluate.predict.local_text import tokenise
-
-        ids, pixels = tokenise(loaded, [question])[0], {}
-    return {"input_ids": torch.tensor([ids], device=loaded.model.device), **pixels}

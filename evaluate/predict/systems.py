@@ -9,12 +9,11 @@ A system answers questions in any order, each exactly once; it neither journals 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from evaluate.plan import SystemPlan
 from evaluate.predict.imported import read_predictions
@@ -25,13 +24,6 @@ from synth.example import AudioPart
 from synth.usage import Usage
 from synth.workspace import Workspace
 
-# Module of each modality, with `answer(loaded, questions, max_new_tokens, batch_size, stop) -> Iterator[Prediction]`
-# and `LATENCY`, a sentence that says what `Prediction.seconds` means there.
-RUNNERS = {
-    "text": "evaluate.predict.local_text",
-    "vision": "evaluate.predict.local_vision",
-    "audio": "evaluate.predict.local_audio",
-}
 DEFAULT_URL = "https://api.openai.com/v1"
 
 
@@ -64,13 +56,14 @@ class LocalSystem:
         """Replies as they finish. Raises ModelError when the model cannot be loaded."""
         from transformers.utils.logging import disable_progress_bar
 
+        from evaluate.predict.runners import runner_of
         from recipes.models.loading import load_for_inference
 
         disable_progress_bar()  # loading bars would fall into our own progress line
         started = time.perf_counter()
         plan = self._plan
         loaded = load_for_inference(plan.model, plan.adapter, runs=self._runs, revision=plan.revision)
-        runner: Any = importlib.import_module(RUNNERS[loaded.info.ref.modality])
+        runner = runner_of(loaded)
         self._facts = Facts(
             params=loaded.info.params,
             hardware=hardware(loaded.model.device.type, loaded.info.dtype),

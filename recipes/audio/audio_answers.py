@@ -1,7 +1,7 @@
 """Transcripts by a speech model: greedy and sampled, in batches, reproducible. For mining pairs and for
 `evaluate.predict.local_audio`.
 
-Each recording is heard as one piece, as in training; longer ones are refused by `Listener.window_seconds`. It does not
+Each recording is taken whole, as in training; longer ones are refused by `AudioBackend.window_seconds`. It does not
 score.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from recipes.audio import audio_rows
 from recipes.audio.backends import AudioBackend, Sound, audio_backend
 from recipes.decode.sampling import Answer, Generate
-from recipes.models.loading import Loaded
+from recipes.models.loaded import Loaded
 from synth.dataset import DatasetDir
 from synth.example import Example
 
@@ -35,7 +35,7 @@ def transcribe(
 ) -> list[Transcript]:
     """One transcript for each sound, in order: greedy at temperature 0, else sampled with torch's generator.
 
-    `max_new_tokens` is at most, and by default, what the model's class allows (`Listener.most_tokens`).
+    `max_new_tokens` is at most, and by default, what the model's class allows (`AudioBackend.most_tokens`).
     """
     transcripts: list[Transcript] = []
     for start in range(0, len(sounds), SOUNDS_AT_ONCE):
@@ -86,7 +86,7 @@ def audio_generator(
             rounds = [transcribe(backend, sounds, max_new_tokens)]
             rounds += [transcribe(backend, sounds, max_new_tokens, temperature) for _ in range(n - 1)]
         return [
-            [Answer(transcripts.text, transcripts.finished) for transcripts in given]
+            [Answer(transcript.text, transcript.finished) for transcript in given]
             for given in zip(*rounds, strict=True)
         ]
 

@@ -16,13 +16,18 @@ from typing import Any, NamedTuple
 from recipes.audio import audio_answers, audio_rows, audio_sft
 from recipes.audio.backends import AudioBackend, Sound, audio_backend, save_window, saved_window
 from recipes.decode import sampling
-from recipes.models import loading
+from recipes.models.attention import short_attention
+from recipes.models.files import find_adapter, resolve
+from recipes.models.loaded import Loaded
+from recipes.models.loading import load_for_inference
 from recipes.recipe.options import Dpo
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.text.rows import IGNORED, TokenRow
 from recipes.train import dpo_eval, preference, preflight, training
 from recipes.train.pairs import WHOLE
+from recipes.train.trainer import RunTrainer, training_args
+from recipes.train.work import Work, prepare
 from synth.dataset import DatasetDir
 from synth.example import Example
 
@@ -45,7 +50,7 @@ class Logps(NamedTuple):
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
     pairs = preference.pair_dataset(run, recipe, lambda prompts: generator(run, recipe, prompts))
-    work = training.prepare(run, recipe)
+    work = prepare(run, recipe)
     run.emit("phase", name="encoding")
     backend = audio_backend(work.loaded)
     train_rows, eval_rows = preference.select(pairs, recipe)
@@ -55,7 +60,7 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     picture = audio_rows.show([pair.sound for pair in encoded[:1]], run.path)
     preflight.check(trainer, [row for pair in encoded for row in (pair.chosen, pair.rejected)], picture=picture)
 
-    def answering(loaded: loading.Loaded, asked: Sequence[Example]) -> sampling.Generate:
+    def answering(loaded: Loaded, asked: Sequence[Example]) -> sampling.Generate:
         return audio_sft.generator(loaded, asked, work)
 
     with dpo_eval.measured(work, answering):
@@ -66,8 +71,8 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
 
 def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.Generate:
     """The model to be tuned, ready to transcribe `prompts` as `recipe.dpo` says."""
-    base = loading.resolve(recipe.base_model, recipe.revision)
-    loaded = loading.load_for_inference(base, recipe.adapter, runs=run.workspace.runs)
+    base = resolve(recipe.base_model, recipe.revision)
+    loaded = load_for_inference(base, recipe.adapter, runs=run.workspace.runs)
     fit_window(audio_backend(loaded), run, recipe, prompts, run.dataset())
     room = sampling.longest_target_tokens(loaded, prompts)
     return audio_answers.audio_generator(loaded, run.dataset(), recipe.dpo.temperature, recipe.seed, room)
@@ -78,7 +83,7 @@ def fit_window(backend: AudioBackend, run: Run, recipe: Recipe, rows: Sequence[E
 
     Raises DataError when a recording is longer.
     """
-    noted = saved_window(loading.find_adapter(recipe.adapter, run.workspace.runs)) if recipe.adapter else None
+    noted = saved_window(find_adapter(recipe.adapter, run.workspace.runs)) if recipe.adapter else None
     if noted is not None:
         backend.fit(noted)
     needed = backend.window_seconds([audio_rows.recording(row, dataset) for row in rows])
@@ -98,8 +103,8 @@ def encode(examples: Sequence[Example], backend: AudioBackend, pairs: DatasetDir
     return [PairRow(*row) for row in zip(sounds, chosen, rejected, strict=True)]
 
 
-def build_trainer(work: training.Work, train_rows: list[PairRow], eval_encoded: list[PairRow]) -> Any:
-    """transformers' Trainer with the preference loss; `held` are the pairs of the validation loss."""
+def build_trainer(work: Work, train_rows: list[PairRow], eval_encoded: list[PairRow]) -> Any:
+    """transformers' Trainer with the preference loss; `eval_encoded` are the pairs of the validation loss."""
     from transformers import Trainer as Plain
     from transformers import TrainingArguments
 
@@ -107,14 +112,14 @@ def build_trainer(work: training.Work, train_rows: list[PairRow], eval_encoded: 
         [row.sound for row in train_rows],
         [side for row in train_rows for side in (row.chosen, row.rejected)],
     )
-    loading.short_attention(work.loaded.model, audio_rows.longest_attention(sounds, tokens))
+    short_attention(work.loaded.model, audio_rows.longest_attention(sounds, tokens))
 
-    class Trainer(_Preference, training.RunTrainer, Plain):  # type: ignore[misc]
+    class Trainer(_Preference, RunTrainer, Plain):  # type: ignore[misc]
         pass
 
     trainer = Trainer(
         model=work.loaded.model,
-        args=training.training_args(TrainingArguments, work, label_names=["labels"]),
+        args=training_args(TrainingArguments, work, label_names=["labels"]),
         # Never masked: the reference heard whole recordings, and a mask would count as a difference of the policies.
         train_dataset=audio_rows.Rows(train_rows, eval_rows=True),
         eval_dataset=audio_rows.Rows(eval_encoded, eval_rows=True) if eval_encoded else None,

@@ -16,7 +16,7 @@ import numpy as np
 from recipes.audio.backends import AudioBackend, Samples, Sound
 from recipes.recipe.options import Data
 from recipes.text.rows import IGNORED, TokenRow, target_text
-from recipes.train.preflight import keep_picture
+from recipes.train.report import keep_picture
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import AudioPart, Example, media_parts
@@ -65,14 +65,14 @@ def encode(examples: Sequence[Example], sounds: Sequence[Sound], backend: AudioB
 
 
 def show(sounds: Sequence[Sound], folder: Path) -> str | None:
-    """Draw the first recording as the model hears it into `folder`; the file's name, None for a bare waveform."""
+    """Draw the first recording as the model gets it into `folder`; the file's name, None for a bare waveform."""
     from PIL import Image
 
-    transcripts = sounds[0].features.astype(np.float32) if sounds else np.zeros(0, np.float32)
-    if transcripts.ndim != 2:
+    features = sounds[0].features.astype(np.float32) if sounds else np.zeros(0, np.float32)
+    if features.ndim != 2:
         return None
-    low, high = transcripts.min(), transcripts.max()
-    shades = (255 * (transcripts[::-1] - low) / max(high - low, 1e-6)).astype(np.uint8)  # low tones at the bottom
+    low, high = features.min(), features.max()
+    shades = (255 * (features[::-1] - low) / max(high - low, 1e-6)).astype(np.uint8)  # low tones at the bottom
     return keep_picture(Image.fromarray(shades.repeat(2, 0).repeat(2, 1)), folder)
 
 

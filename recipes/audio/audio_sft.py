@@ -14,18 +14,22 @@ from recipes.audio import audio_answers, audio_rows
 from recipes.audio.audio_rows import AudioRow
 from recipes.audio.backends import AudioBackend, Samples, audio_backend, save_window
 from recipes.decode import sampling
-from recipes.models import loading
+from recipes.models.attention import short_attention
+from recipes.models.loaded import Loaded
 from recipes.recipe.options import Data
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.train import preflight, training
+from recipes.train.head import FastHead
+from recipes.train.trainer import RunTrainer, training_args
+from recipes.train.work import Work, load_rows, prepare
 from synth.example import Example
 
 
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
-    work = training.prepare(run, recipe)
-    train_rows, eval_rows = training.examples(work)
+    work = prepare(run, recipe)
+    train_rows, eval_rows = load_rows(work)
     run.emit("phase", name="encoding")
     recordings = [audio_rows.recording(example, work.dataset) for example in (*train_rows, *eval_rows)]
     backend = audio_backend(work.loaded)
@@ -41,7 +45,7 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     return result
 
 
-def generator(loaded: loading.Loaded, asked: Sequence[Example], work: training.Work) -> sampling.Generate:
+def generator(loaded: Loaded, asked: Sequence[Example], work: Work) -> sampling.Generate:
     """The model as it is at this moment, ready to answer `asked`."""
     room = sampling.longest_target_tokens(loaded, asked)
     return audio_answers.audio_generator(loaded, work.dataset, 1.0, work.recipe.seed, room)
@@ -56,16 +60,16 @@ def encode(
     return [AudioRow(sound, row) for sound, row in zip(sounds, tokens, strict=True)]
 
 
-def build_trainer(work: training.Work, train_rows: list[AudioRow], eval_encoded: list[AudioRow] | None) -> Any:
-    """transformers' Trainer on encoded rows; `held` are the rows of the validation loss."""
+def build_trainer(work: Work, train_rows: list[AudioRow], eval_encoded: list[AudioRow] | None) -> Any:
+    """transformers' Trainer on encoded rows; `eval_encoded` are the rows of the validation loss."""
     import torch
     from transformers import Trainer as Plain
     from transformers import TrainingArguments
 
     sounds, tokens = [row.sound for row in train_rows], [row.tokens for row in train_rows]
-    loading.short_attention(work.loaded.model, audio_rows.longest_attention(sounds, tokens))
+    short_attention(work.loaded.model, audio_rows.longest_attention(sounds, tokens))
 
-    class Trainer(training.FastHead, training.RunTrainer, Plain):  # type: ignore[misc]
+    class Trainer(FastHead, RunTrainer, Plain):  # type: ignore[misc]
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
@@ -76,7 +80,7 @@ def build_trainer(work: training.Work, train_rows: list[AudioRow], eval_encoded:
 
     trainer = Trainer(
         model=work.loaded.model,
-        args=training.training_args(TrainingArguments, work, label_names=["labels"]),
+        args=training_args(TrainingArguments, work, label_names=["labels"]),
         train_dataset=audio_rows.Rows(train_rows),
         eval_dataset=audio_rows.Rows(eval_encoded, eval_rows=True) if eval_encoded else None,
         processing_class=work.loaded.tokenizer,

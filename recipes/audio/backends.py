@@ -1,6 +1,6 @@
 """Speech models by class: how each takes a recording, what its decoder reads before a transcript, how it answers.
 
-`listener(loaded)` gives the one for a loaded model. Whisper hears mel windows of one length; Moonshine hears bare
+`audio_backend(loaded)` gives the one for a loaded model. Whisper takes mel windows of one length; Moonshine bare
 waveforms; Qwen3-ASR is a language model whose chat template has a place for the recording. All of them transcribe
 English and read no other prompt. Rows, batches, masks and losses are the same for all and live elsewhere
 (`recipes.audio.audio_rows`, `audio_sft`, `audio_dpo`).
@@ -21,7 +21,7 @@ from synth.errors import DataError, ModelError
 from synth.storage import read_json, write_json
 
 if TYPE_CHECKING:
-    from recipes.models.loading import Loaded
+    from recipes.models.loaded import Loaded
 
 WINDOW_FILE = "window.json"
 RECORDINGS_AT_ONCE = 32
@@ -69,7 +69,7 @@ class AudioBackend(ABC):
         self.rate_hz = int(loaded.processor.feature_extractor.sampling_rate)
 
     def fit(self, seconds: float) -> None:  # noqa: B027 - most classes have no windows
-        """Listen to windows of `seconds` from now on, where the class has windows. Changes model and processor."""
+        """Take windows of `seconds` from now on, where the class has windows. Changes model and processor."""
 
     @abstractmethod
     def prepare(self, recordings: Sequence[Samples]) -> list[Sound]:
@@ -122,7 +122,7 @@ class _EncoderDecoder(AudioBackend):
     head: tuple[int, ...]
 
     @abstractmethod
-    def listen(self, inputs: dict[str, Any]) -> Any:
+    def encode(self, inputs: dict[str, Any]) -> Any:
         """The encoder's output for a batch, with an attention mask where sounds differ in length. What it says of a
         sound does not depend on the others.
         """
@@ -134,7 +134,7 @@ class _EncoderDecoder(AudioBackend):
         # Whisper's own generate adds 30-second segments and fallbacks, which one short window does not need.
         out = GenerationMixin.generate(
             self.network,
-            encoder_outputs=self.listen(self._placed(self.tensors(sounds))),
+            encoder_outputs=self.encode(self._placed(self.tensors(sounds))),
             decoder_input_ids=torch.tensor([self.head] * len(sounds), device=self.network.device),
             max_length=len(self.head) + max_new_tokens,  # max_new_tokens beside a model's own max_length is warned of
             pad_token_id=self.pad,
@@ -147,10 +147,8 @@ class _EncoderDecoder(AudioBackend):
         return Generated(out.sequences[:, len(self.head) :], out.logits)
 
     def pair_states(self, inputs: dict[str, Any]) -> Any:
-        transcripts = self.listen(inputs)
-        twice = type(transcripts)(
-            **{name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in transcripts.items()}
-        )
+        states = self.encode(inputs)
+        twice = type(states)(**{name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in states.items()})
         decoded = self.network.model(
             encoder_outputs=twice, decoder_input_ids=inputs["decoder_input_ids"], use_cache=False
         )
@@ -211,14 +209,14 @@ class Whisper(_EncoderDecoder):
     def most_tokens(self, sounds: Sequence[Sound]) -> int:
         return int(self.network.config.max_target_positions) - len(self.head)
 
-    def listen(self, inputs: dict[str, Any]) -> Any:
+    def encode(self, inputs: dict[str, Any]) -> Any:
         return self.network.model.encoder(inputs["input_features"])
 
 
 class Moonshine(_EncoderDecoder):
     """Waveforms of any length up to the 30 s of its training, unpadded.
 
-    Its first layer normalises over the whole row, padding included, so that a batch would change what is heard in a
+    Its first layer normalises over the whole row, padding included, so that a batch would change the states of a
     recording: each is encoded alone, and the decoder works on all of a batch.
     """
 
@@ -242,11 +240,9 @@ class Moonshine(_EncoderDecoder):
         extractor = self.processor.feature_extractor
         found = []
         for samples in recordings:
-            transcripts = extractor(np.asarray(samples), sampling_rate=self.rate_hz, return_tensors="np").input_values[
-                0
-            ]
-            transcripts = np.pad(transcripts, (0, max(0, self.SHORTEST_SAMPLES - len(transcripts))))
-            whole = np.clip(np.rint(transcripts * 32768.0), -32768, 32767).astype(np.int16)
+            values = extractor(np.asarray(samples), sampling_rate=self.rate_hz, return_tensors="np").input_values[0]
+            values = np.pad(values, (0, max(0, self.SHORTEST_SAMPLES - len(values))))
+            whole = np.clip(np.rint(values * 32768.0), -32768, 32767).astype(np.int16)
             found.append(Sound(whole, len(whole), len(whole) // self.STRIDE_SAMPLES, self.head))
         return found
 
@@ -265,9 +261,9 @@ class Moonshine(_EncoderDecoder):
 
     def ready(self, inputs: dict[str, Any]) -> dict[str, Any]:
         rest = {name: value for name, value in inputs.items() if name not in ("input_values", "attention_mask")}
-        return {**rest, "encoder_outputs": self.listen(inputs)}
+        return {**rest, "encoder_outputs": self.encode(inputs)}
 
-    def listen(self, inputs: dict[str, Any]) -> Any:
+    def encode(self, inputs: dict[str, Any]) -> Any:
         import torch
 
         lengths = inputs["attention_mask"].sum(1).tolist()
@@ -347,10 +343,10 @@ class Qwen3Asr(AudioBackend):
         import torch
 
         body, ids = self.network.model, inputs["input_ids"]
-        transcripts = body.get_audio_features(inputs["input_features"], inputs["input_features_mask"], return_dict=True)
+        features = body.get_audio_features(inputs["input_features"], inputs["input_features_mask"], return_dict=True)
         embedded = self.network.get_input_embeddings()(ids)
         places = (ids == self.network.config.audio_token_id)[..., None].expand_as(embedded)
-        twice = torch.cat([transcripts.pooler_output, transcripts.pooler_output]).to(embedded.dtype)
+        twice = torch.cat([features.pooler_output, features.pooler_output]).to(embedded.dtype)
         embedded = embedded.masked_scatter(places, twice)
         return body.language_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
 
@@ -359,7 +355,7 @@ CLASSES: dict[str, type[AudioBackend]] = {"whisper": Whisper, "moonshine": Moons
 
 
 def audio_backend(loaded: Loaded) -> AudioBackend:
-    """The listener of a loaded speech model."""
+    """The backend of a loaded speech model."""
     return CLASSES[loaded.model.config.model_type](loaded)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from recipes.decode.slots import SlotPlan, bands, in_bands, make_cache
 
 if TYPE_CHECKING:
-    from recipes.models.loading import Loaded
+    from recipes.models.loaded import Loaded
 
 PREFILL_TOKENS = 8192  # tokens per prefill call, padding included: bounds activation memory
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from recipes.decode.decoder import Generated, Sampling, decode, rows_in_memory
-from recipes.models.loading import Loaded
+from recipes.models.loaded import Loaded
 from recipes.text.rows import chat_messages, prompt_text
 from synth.example import Example
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recipes.export.exporter import MANIFEST, Exporter, Tuned, describe, refuse_full_disk, refuse_taken, write_manifest
-from recipes.models import loading
+from recipes.modality import side
 from recipes.models.files import ModelRef, find_adapter, resolve
+from recipes.models.loading import load_for_inference
 from synth.errors import ModelError
 from synth.storage import atomic_dir, atomic_write_text
 
@@ -47,7 +48,7 @@ def merge(ref: ModelRef, adapter: Path, target: Path, dtype: Dtype | None = None
     stored, numbers = stored_weights(ref.path)
     kind = dtype or STORED[stored]
     refuse_full_disk(target, numbers * getattr(torch, kind).itemsize)
-    loaded = loading.load_for_inference(ref, adapter, torch.float32)
+    loaded = load_for_inference(ref, adapter, torch.float32)
     model = loaded.model.to(getattr(torch, kind))
     with atomic_dir(target) as temporary:
         model.save_pretrained(temporary)
@@ -80,17 +81,13 @@ def stored_weights(path: Path) -> tuple[str, int]:
 def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
     rounded = " rounded to NF4 as in training" if facts["quant"] else ""
-    classes = {
-        "text": "AutoModelForCausalLM",
-        "vision": "AutoModelForImageTextToText",
-        "audio": "AutoModelForSpeechSeq2Seq",
-    }
+    auto_class = side(facts["modality"]).auto_class
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: transformers\n---\n\n# {name}\n\n"
         f"{facts['base_model']}{rounded}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, "
         f"stored as {facts['dtype']} on {facts['created']} by smolstudio.\n\n"
-        f"```python\nfrom transformers import {classes[facts['modality']]}\n\n"
-        f'model = {classes[facts["modality"]]}.from_pretrained("{name}")\n```\n\n'
+        f"```python\nfrom transformers import {auto_class}\n\n"
+        f'model = {auto_class}.from_pretrained("{name}")\n```\n\n'
         f"Serve it: `smolstudio serve {name}`. `{MANIFEST}` holds the SHA-256 of every file.\n"
     )
 

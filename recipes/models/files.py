@@ -9,6 +9,7 @@ import functools
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from recipes.modality import claimed_by
 from synth.errors import ModelError, did_you_mean
 from synth.storage import read_json, sha256_bytes, sha256_file
 
@@ -19,10 +20,6 @@ RESERVED = "starter-"
 REFERENCES = ("starter-text-large", "starter-vision-large", "starter-audio-large")
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
-SPEECH = ("whisper", "moonshine", "qwen3_asr")  # model types that `recipes.audio.backends` knows
-
-Modality = Literal["text", "vision", "audio"]
-
 
 class ModelRef(NamedTuple):
     """A base model whose files lie in `path`. `name` is what the user called it."""
@@ -31,7 +28,7 @@ class ModelRef(NamedTuple):
     kind: Literal["starter", "path", "hub"]
     path: Path
     revision: str | None
-    modality: Modality
+    modality: str
 
 
 def resolve(ref: str, revision: str | None = None, fetch: bool = True) -> ModelRef:
@@ -91,7 +88,7 @@ def _from_hub(ref: str, revision: str | None, fetch: bool) -> Path:
         ) from error
 
 
-def modality_of(path: Path) -> Modality:
+def modality_of(path: Path) -> str:
     """What a model reads besides text, from its config.json. Raises ModelError for a layout that no class reads."""
     config = read_json(path / "config.json")
     if config.get("model_type") == "qwen3_asr" and "thinker_config" in config:
@@ -100,9 +97,7 @@ def modality_of(path: Path) -> Modality:
             "Take the one that is published for transformers: its name ends in -hf.",
             "model.layout",
         )
-    if config.get("model_type") in SPEECH:
-        return "audio"
-    return "vision" if "vision_config" in config else "text"
+    return claimed_by(config)
 
 
 def weights_sha256(path: Path) -> str:

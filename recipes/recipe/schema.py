@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from recipes.methods import METHODS
 from recipes.recipe.options import Data, Dpo, Lora, Optim, Quant, Section, option
 from synth.errors import RecipeError
 from synth.strict import parse_yaml
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-
-Method = Literal["text_sft", "text_dpo", "vision_sft", "vision_dpo", "audio_sft", "audio_dpo"]
 
 
 class Recipe(Section):
@@ -34,7 +33,7 @@ class Recipe(Section):
     name: str = option(
         "run", "Name", "Name of the recipe, used in run names.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
     )
-    method: Method = option("text_sft", "Method", "Modality and objective of the training.")
+    method: str = option("text_sft", "Method", "Modality and objective of the training.")
     base_model: str = option(
         ...,
         "Base model",
@@ -71,13 +70,20 @@ class Recipe(Section):
         None, "Threads", "Processor threads; empty uses every core given to the process.", ge=1, advanced=True
     )
 
+    @field_validator("method")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in METHODS:
+            raise ValueError(f"should be one of {', '.join(METHODS)}")
+        return value
+
     @property
     def modality(self) -> str:
-        return self.method.partition("_")[0]
+        return METHODS[self.method].modality
 
     @property
     def objective(self) -> str:
-        return self.method.partition("_")[2]
+        return METHODS[self.method].objective
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -2,8 +2,8 @@
 
     runs/<id>/  recipe.yaml notes.json env.json events.jsonl worker.log lock checkpoints/ adapter/ exit.json (last)
 
-Making and reading runs needs no torch. The training itself is in the modules that METHODS names; the process that
-does it is `python -m recipes RUN_DIR` (`recipes.__main__`).
+Making and reading runs needs no torch. The training itself is in the modules that `recipes.methods` names; the
+process that does it is `python -m recipes RUN_DIR` (`recipes.__main__`).
 """
 
 from __future__ import annotations
@@ -27,15 +27,6 @@ from synth.jobdir import JobDir
 from synth.storage import JsonDict, atomic_write_text, sha256_file, storage_faults, write_json
 from synth.workspace import Workspace
 
-# Module of each method, with `train(run: Run, recipe: Recipe) -> TrainResult`.
-METHODS: dict[str, str] = {
-    "text_sft": "recipes.text.text_sft",
-    "text_dpo": "recipes.text.text_dpo",
-    "vision_sft": "recipes.vision.vision_sft",
-    "vision_dpo": "recipes.vision.vision_dpo",
-    "audio_sft": "recipes.audio.audio_sft",
-    "audio_dpo": "recipes.audio.audio_dpo",
-}
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "tokenizers")
 # Choices that change what is watched or kept, not what is learned: a resumed run may have others.
 FREE = (

@@ -1,7 +1,7 @@
 """Supervised tuning of a text model on prompt and target, as QLoRA through TRL's SFTTrainer.
 
-The loss is on the target only. Rows come tokenised, so TRL prepares nothing. See `recipes.train.training` for what all
-train modules share.
+The loss is on the target only. Rows come tokenised, so TRL prepares nothing. See `recipes.train` for what all train
+modules share.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from recipes.decode import sampling
-from recipes.models import loading
+from recipes.models.attention import short_attention
+from recipes.models.loaded import Loaded
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.text import rows
 from recipes.train import preflight, training
+from recipes.train.head import sft_trainer
+from recipes.train.row_checks import check_template
+from recipes.train.trainer import training_args
+from recipes.train.work import Work, load_rows, prepare
 from synth.example import Example
 
 CHECKED_ROWS = 64  # rows on which the chat template is tried
@@ -22,40 +27,35 @@ CHECKED_ROWS = 64  # rows on which the chat template is tried
 
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
-    work = training.prepare(run, recipe)
-    train_rows, eval_rows = training.examples(work)
+    work = prepare(run, recipe)
+    train_rows, eval_rows = load_rows(work)
     run.emit("phase", name="encoding")
     tokenizer = work.loaded.tokenizer
     encoded = rows.encode(train_rows, tokenizer, recipe.data)
     eval_encoded = rows.encode(eval_rows, tokenizer, recipe.data) if eval_rows else None
     chats = ((rows.chat_messages(e), e.target) for e in train_rows[:CHECKED_ROWS])
     trainer = build_trainer(work, encoded, eval_encoded)
-    preflight.check(trainer, encoded, problems=preflight.check_template(tokenizer, chats))
+    preflight.check(trainer, encoded, problems=check_template(tokenizer, chats))
     return training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
 
 
-def generator(loaded: loading.Loaded, asked: Sequence[Example], work: training.Work) -> sampling.Generate:
+def generator(loaded: Loaded, asked: Sequence[Example], work: Work) -> sampling.Generate:
     """The model as it is at this moment, ready to answer `asked`."""
     room = sampling.longest_target_tokens(loaded, asked)
     return sampling.text_generator(loaded, 1.0, room, work.recipe.seed)
 
 
-def build_trainer(
-    work: training.Work, train_rows: list[rows.TokenRow], eval_encoded: list[rows.TokenRow] | None
-) -> Any:
-    """TRL's trainer on tokenised rows; `held` are the rows of the validation loss."""
-    from trl import SFTConfig, SFTTrainer
+def build_trainer(work: Work, train_rows: list[rows.TokenRow], eval_encoded: list[rows.TokenRow] | None) -> Any:
+    """TRL's trainer on tokenised rows; `eval_encoded` are the rows of the validation loss."""
+    from trl import SFTConfig
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     lengths = [len(row.input_ids) for row in train_rows]
-    loading.short_attention(work.loaded.model, max(lengths))
+    short_attention(work.loaded.model, max(lengths))
 
-    class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
-        pass
-
-    return Trainer(
+    return sft_trainer(work.loaded.model.device.type)(
         model=work.loaded.model,
-        args=training.training_args(
+        args=training_args(
             SFTConfig, work, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
         ),
         train_dataset=as_dataset(train_rows),

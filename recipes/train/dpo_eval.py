@@ -12,15 +12,13 @@ import logging
 import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from recipes.run.directory import Run
 from recipes.text.rows import with_training_target
 from recipes.train import preference, samples
+from recipes.train.work import Work
 from synth.example import Example
-
-if TYPE_CHECKING:
-    from recipes.train.training import Work
 
 EVENT = "accuracy"
 CHANCE = 0.05  # a loss that chance brings about less often than this is called one

@@ -10,16 +10,11 @@ import importlib
 import random
 from collections.abc import Iterable, Sequence
 
+from recipes.modality import side
 from recipes.models.files import ModelRef
 from synth.errors import RecipeError
 from synth.example import Example
 
-# The generators that a starter of each modality was trained on: examples(seed, n, families=None).
-STARTER_DATA = {
-    "text": "recipes.starters.text_data",
-    "vision": "recipes.starters.vision_data",
-    "audio": "recipes.starters.audio_data",
-}
 FORGETTING_SEED = 990_001  # far from the seeds of replay: of 1,000 rows of the text starter one is in 4,000 of those
 
 
@@ -29,7 +24,7 @@ def base_rows(ref: ModelRef, n: int, seed: int) -> list[Example]:
         remedy = "Set data.replay_fraction to 0, or mix rows into the dataset yourself."
         message = f"Replay rows are known for embedded starters only, not for {ref.name}."
         raise RecipeError(message, remedy, "recipe.replay")
-    data = importlib.import_module(STARTER_DATA[ref.modality])
+    data = importlib.import_module(side(ref.modality).replay)
     return list(data.examples(seed, n))
 
 

@@ -10,19 +10,17 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recipes.decode.sampling import Answer, Generate
-from recipes.models.loading import Loaded
+from recipes.models.loaded import Loaded
 from recipes.text.rows import with_training_target
 from recipes.train.preference import judge
 from recipes.train.repeatable import in_eval_mode, untouched_randomness
+from recipes.train.work import Work
 from synth.errors import DataError
 from synth.example import Example, media_parts, text_of
 from synth.storage import JsonDict
-
-if TYPE_CHECKING:
-    from recipes.train.training import Work
 
 LONGEST_TEXT = 800  # characters of a question or an answer kept in an event
 

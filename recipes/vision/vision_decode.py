@@ -13,7 +13,7 @@ from recipes.decode.decoder import Generated, Sampling, SlotDecoder, end_ids, fi
 from recipes.vision import vision_rows
 
 if TYPE_CHECKING:
-    from recipes.models.loading import Loaded
+    from recipes.models.loaded import Loaded
 
 Files = tuple[str, ...]
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from recipes.recipe.options import Data
 from recipes.text.rows import IGNORED, TokenRow, refuse_endless, target_text
-from recipes.train.preflight import keep_picture
+from recipes.train.report import keep_picture
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import Example, ImagePart, Message, media_parts

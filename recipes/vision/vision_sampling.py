@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from recipes.decode.decoder import Generated, Sampling
 from recipes.decode.sampling import Answer, Generate, answer_all
-from recipes.models.loading import Loaded
+from recipes.models.loaded import Loaded
 from recipes.vision import vision_rows
 from recipes.vision.vision_decode import decode_pictures
 from synth.dataset import DatasetDir

@@ -11,10 +11,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from recipes.decode import sampling
-from recipes.models import loading
+from recipes.models.attention import short_attention
+from recipes.models.loaded import Loaded
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.train import preflight, training
+from recipes.train.head import sft_trainer
+from recipes.train.row_checks import check_template
+from recipes.train.trainer import training_args
+from recipes.train.work import Work, load_rows, prepare
 from recipes.vision import vision_rows, vision_sampling
 from recipes.vision.vision_rows import VisionRow
 from synth.example import Example
@@ -24,8 +29,8 @@ CHECKED_ROWS = 64  # rows on which the chat template is tried
 
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
-    work = training.prepare(run, recipe)
-    train_rows, eval_rows = training.examples(work)
+    work = prepare(run, recipe)
+    train_rows, eval_rows = load_rows(work)
     run.emit("phase", name="encoding")
     processor = work.loaded.processor
     encoded = vision_rows.encode(train_rows, processor, recipe.data, work.dataset)
@@ -35,7 +40,7 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     return training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
 
 
-def generator(loaded: loading.Loaded, asked: Sequence[Example], work: training.Work) -> sampling.Generate:
+def generator(loaded: Loaded, asked: Sequence[Example], work: Work) -> sampling.Generate:
     """The model as it is at this moment, ready to answer `asked`."""
     room = sampling.longest_target_tokens(loaded, asked)
     return vision_sampling.vision_generator(loaded, work.dataset, 1.0, room, work.recipe.seed)
@@ -43,30 +48,27 @@ def generator(loaded: loading.Loaded, asked: Sequence[Example], work: training.W
 
 def check(trainer: Any, encoded: list[VisionRow], chats: list[tuple[list[dict[str, Any]], str]]) -> None:
     """Preflight with the chat template tried, image tokens counted and the picture shown as the model sees it."""
-    work: training.Work = trainer.work
+    work: Work = trainer.work
     if work.checkpoint is not None:
         return
     processor = work.loaded.processor
-    faults = preflight.check_template(vision_rows.template_view(processor), chats)
+    faults = check_template(vision_rows.template_view(processor), chats)
     faults += vision_rows.problems(encoded, work.loaded.model, processor)
     picture = vision_rows.show(encoded, processor, work.run.path)
     decode = vision_rows.short_decode(processor)
     preflight.check(trainer, [row.tokens for row in encoded], problems=faults, picture=picture, decode=decode)
 
 
-def build_trainer(work: training.Work, train_rows: list[VisionRow], eval_encoded: list[VisionRow] | None) -> Any:
-    """TRL's trainer on tokenised rows; `held` are the rows of the validation loss."""
-    from trl import SFTConfig, SFTTrainer
+def build_trainer(work: Work, train_rows: list[VisionRow], eval_encoded: list[VisionRow] | None) -> Any:
+    """TRL's trainer on tokenised rows; `eval_encoded` are the rows of the validation loss."""
+    from trl import SFTConfig
 
     lengths = [len(row.tokens.input_ids) for row in train_rows]
-    loading.short_attention(work.loaded.model, vision_rows.longest_attention(lengths, work.loaded.model))
+    short_attention(work.loaded.model, vision_rows.longest_attention(lengths, work.loaded.model))
 
-    class Trainer(training.FastHead, training.RunTrainer, SFTTrainer):  # type: ignore[misc]
-        pass
-
-    return Trainer(
+    return sft_trainer(work.loaded.model.device.type)(
         model=work.loaded.model,
-        args=training.training_args(
+        args=training_args(
             SFTConfig, work, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, packing=False
         ),
         train_dataset=as_dataset(train_rows),

@@ -9,6 +9,8 @@ import typer
 
 from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, key_values, print_json, workspace_of
 from studio.cli.review import review_app
+from synth.modality import MODALITIES
+from synth.modality import modality as modality_named
 
 data_app = typer.Typer(no_args_is_help=True, help="Check, show, import, review and clean datasets.")
 data_app.add_typer(review_app, name="review")
@@ -163,15 +165,14 @@ def import_(
             help="role=column, such as question=Q; pictures: path, question, answer; recordings: path, transcript",
         ),
     ] = None,
-    modality: Annotated[str, typer.Option(help="text, vision or audio")] = "text",
+    modality: Annotated[str, typer.Option(help=f"One of {', '.join(MODALITIES)}")] = "text",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import your own rows; faulty ones are quarantined with their line numbers."""
-    from studio.read.importing import import_rows
 
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
-    report = import_rows(modality, source, name, workspace_of(workspace), mapping or None)
+    report = modality_named(modality).import_rows()(source, name, workspace_of(workspace), mapping or None)
     if as_json:
         print_json({"dataset": name, "kept": report.kept, "rejected": [list(r) for r in report.rejected]})
         return

@@ -80,7 +80,7 @@ def _train_seeds(
 
 def _show_preflight(run: Run, as_json: bool) -> None:
     """Print what the preflight found; exit code 1 when the training would not start."""
-    from recipes.train.preflight import read_report
+    from recipes.train.report import read_report
     from studio.cli.terminal import duration
     from studio.engines import jobs
 

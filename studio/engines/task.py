@@ -52,8 +52,8 @@ def _compare(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Ou
 
 
 def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
-    from studio.read.importing import import_rows
     from studio.state import uploads
+    from synth.modality import modality
 
     emit = emit_progress(job)
 
@@ -63,7 +63,8 @@ def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
         emit(progress)
 
     source = Path(arguments["source"])
-    report = import_rows(arguments["modality"], source, arguments["name"], workspace, arguments["mapping"], on_progress)
+    import_rows = modality(arguments["modality"]).import_rows()
+    report = import_rows(source, arguments["name"], workspace, arguments["mapping"], on_progress=on_progress)
     uploads.forget(workspace, source)
     return {
         "dataset": arguments["name"],

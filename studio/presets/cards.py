@@ -87,4 +87,5 @@ def settings_for(generator: str) -> dict[str, Any]:
 
 def card_for(modality: str) -> TaskCard:
     """The first card of a modality."""
-    return next(c for c in CARDS if c.modality == modality)
+    first: dict[str, TaskCard] = {c.modality: c for c in reversed(CARDS)}
+    return first[modality]

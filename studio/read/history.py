@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from recipes.methods import methods_of
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run
 from studio.state.notes import FILE as NOTES
@@ -55,7 +56,7 @@ def tuned(workspace: Workspace, modality: str) -> list[RunFacts]:
         run
         for run in history(workspace)
         if run.status == "done"
-        and run.recipe.modality == modality
+        and run.recipe.method in methods_of(modality)
         and (workspace.runs / run.id / "adapter" / "adapter_config.json").exists()
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recipes.methods import methods_of
 from recipes.models.files import STARTERS, starters
 from recipes.recipe.schema import load_recipe, ready_recipes
 
@@ -29,7 +30,7 @@ BYTES_ROUNDED, OVERHEAD_GB = 2.0, 1.0
 def model_choices(modality: str) -> list[str]:
     """Starters first, then the models of the ready recipes, of one modality."""
     recipes = [load_recipe(name) for name in ready_recipes()]
-    bases = [r.base_model for r in recipes if r.modality == modality]
+    bases = [r.base_model for r in recipes if r.method in methods_of(modality)]
     return list(dict.fromkeys([b for b in bases if b in starters()] + [b for b in bases if b not in starters()]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +12,15 @@ import streamlit as st
 from evaluate.plan import Machine, SystemPlan
 from evaluate.predict.prompts import Question
 from synth.endpoint import Ask, Endpoint, Piece, Settings
-from synth.errors import DataError, EndpointError
-from synth.example import AudioPart, ImagePart, Message, user
+from synth.errors import EndpointError
+from synth.example import AudioPart, Message, Part, user
+from synth.modality import Modality
 from synth.storage import sha256_bytes
 from synth.usage import Usage
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
-    from recipes.models.loading import Loaded
+    from recipes.models.loaded import Loaded
 
 MAX_NEW_TOKENS = 256
 KEPT_MODELS = 4
@@ -50,15 +50,14 @@ def local(workspace: Workspace, model: str, adapter: str | None) -> Loaded:
     return load(model, adapter, str(workspace.runs), folder.stat().st_mtime if adapter and folder.exists() else 0.0)
 
 
-def question(text: str, folder: Path, media: bytes | None, kind: str) -> Question:
+def question(text: str, folder: Path, media: bytes | None, kind: Modality) -> Question:
     """A question with an optional picture or recording, which is kept in `folder` under its hash."""
-    parts: list[Any] = [text] if text else []
-    if media:
+    parts: list[str | Part] = [text] if text else []
+    if media and kind.part:
         digest = sha256_bytes(media)
-        suffix, part = (".png", ImagePart) if kind == "vision" else (".flac", AudioPart)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{digest}{suffix}").write_bytes(media)
-        parts.insert(0, part(path=f"{digest}{suffix}", sha256=digest))
+        (folder / f"{digest}{kind.suffix}").write_bytes(media)
+        parts.insert(0, kind.part(path=f"{digest}{kind.suffix}", sha256=digest))
     message: Message = user(*parts)
     return Question("playground", (message,), folder)
 
@@ -81,19 +80,9 @@ def answer(workspace: Workspace, offer: dict[str, Any], asked: Question) -> Iter
 
 
 def _local_pieces(loaded: Loaded, asked: Question) -> Iterator[Piece]:
-    modality = loaded.info.ref.modality
-    if modality != "audio":
-        from evaluate.predict.stream import stream
+    from evaluate.predict.stream import stream
 
-        yield from stream(loaded, asked, MAX_NEW_TOKENS)
-        return
-    from evaluate.predict.systems import RUNNERS
-
-    runner: Any = importlib.import_module(RUNNERS[modality])
-    for prediction in runner.answer(loaded, [asked], MAX_NEW_TOKENS, 1, lambda: False):
-        if prediction.error:
-            raise DataError(prediction.error, "")
-        yield Piece(prediction.text, prediction.usage)
+    yield from stream(loaded, asked, MAX_NEW_TOKENS)
 
 
 def _endpoint_pieces(workspace: Workspace, plan: SystemPlan, asked: Question) -> Iterator[Piece]:

@@ -18,6 +18,7 @@ from studio.views import verdict
 from studio.widgets import address, following, ui
 from synth.dataset import Card
 from synth.errors import RecipeError
+from synth.modality import modality
 from synth.strict import validated
 
 PAGE = {"title": "Compare", "icon": ":material/balance:", "order": 50}
@@ -40,7 +41,7 @@ def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
     """Every system that could answer this dataset, by label."""
     card = card_for(dataset.modality)
     offers: dict[str, dict[str, Any]] = {}
-    promptings = ("zero_shot", "few_shot") if dataset.modality == "text" else ("zero_shot",)
+    promptings = modality(dataset.modality).promptings
     shipped = starters()
     for role, model in (("Base", card.starter), ("Large", card.large)):
         if model not in shipped:

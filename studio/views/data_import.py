@@ -7,32 +7,19 @@ from typing import Any
 
 import streamlit as st
 
-from studio.read.importing import MODALITIES, detect, roles_of
 from studio.state import uploads
 from studio.widgets import address, following, ui
 from synth.errors import DataError
+from synth.modality import MODALITIES, Modality
 
 TABLES = ("jsonl", "json", "csv", "tsv")
-MEDIA = {
-    "text": (),
-    "vision": ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"),
-    "audio": ("wav", "flac", "mp3", "ogg"),
-}
-KINDS = {"text": "Questions and answers", "vision": "Pictures with questions", "audio": "Recordings with transcripts"}
 ROLES_A_LINE = 4
-HELP = {
-    "text": "JSONL, JSON, CSV and TSV; chats (`messages`), prompt and completion, question and answer.",
-    "vision": "A table with a picture's path, a question and its answer in each row, beside the pictures; or a folder "
-    "with a `metadata.jsonl`. Upload the table together with its pictures, or name the table or folder.",
-    "audio": "A table with a recording's path and its transcript in each row, beside the recordings; or a folder in "
-    "the audiofolder, LJSpeech or Common Voice layout. Upload the table together with its recordings, or name it.",
-}
 
 
-def _uploaded(modality: str) -> Path | None:
+def _uploaded(kind: Modality) -> Path | None:
     """The uploaded table, in a folder of its own with what was uploaded beside it."""
-    several = modality != "text"
-    types = [*TABLES, *MEDIA[modality]]
+    several = bool(kind.uploads)
+    types = [*TABLES, *kind.uploads]
     given = st.file_uploader(
         "Upload a table and its files" if several else "Upload a file", types, accept_multiple_files=several
     )
@@ -49,9 +36,9 @@ def _uploaded(modality: str) -> Path | None:
     return folders[key] / Path(tables[0].name).name
 
 
-def _source(modality: str) -> Path | None:
+def _source(kind: Modality) -> Path | None:
     """The file or folder to import: uploaded, or a path on this machine."""
-    upload = _uploaded(modality)
+    upload = _uploaded(kind)
     typed = st.text_input("… or a file or folder on this machine", placeholder="/data/questions.csv")
     if upload is not None:
         return upload
@@ -63,25 +50,25 @@ def _source(modality: str) -> Path | None:
     return None
 
 
-def _mapping(modality: str, source: Path) -> dict[str, str]:
+def _mapping(kind: Modality, source: Path) -> dict[str, str]:
     """Which column plays which role; empty for a format that needs no mapping."""
-    guess = detect(modality, source)
+    guess = kind.detect(source)
     st.caption(ui.inert(f"Looks like: {guess.format}"))
     if not guess.columns:
         return {}
     st.markdown("##### Which column is what?")
-    roles, options = roles_of(modality), ["", *guess.columns]
+    roles, options = kind.roles(), ["", *guess.columns]
     mapping = {}
     if guess.sample:
         st.dataframe([{str(k): str(v)[:500] for k, v in row.items()} for row in guess.sample], hide_index=True)
     for start in range(0, len(roles), ROLES_A_LINE):
         for place, role in zip(st.columns(ROLES_A_LINE), roles[start : start + ROLES_A_LINE], strict=False):
             preset = options.index(guess.mapping[role]) if guess.mapping.get(role) in options else 0
-            key = f"map.{modality}.{source}.{role}"
+            key = f"map.{kind.key}.{source}.{role}"
             mapping[role] = str(
                 place.selectbox(role, options, preset, format_func=lambda column: column or "no column", key=key)
             )
-    return {r: c for r, c in mapping.items() if c} if modality == "text" else mapping
+    return mapping if kind.names_unmapped else {role: column for role, column in mapping.items() if column}
 
 
 def _report(made: dict[str, Any]) -> None:
@@ -92,9 +79,9 @@ def _report(made: dict[str, Any]) -> None:
         st.dataframe([{"line": str(line), "reason": reason} for line, reason in made["faults"]], hide_index=True)
 
 
-def _start(modality: str, source: Path, name: str, mapping: dict[str, str]) -> None:
+def _start(kind: Modality, source: Path, name: str, mapping: dict[str, str]) -> None:
     ui.free_name(name)
-    arguments = {"modality": modality, "source": str(source.absolute()), "name": name, "mapping": mapping or None}
+    arguments = {"modality": kind.key, "source": str(source.absolute()), "name": name, "mapping": mapping or None}
     following.start("imported", "import", arguments, name)
 
 
@@ -104,15 +91,16 @@ def render() -> None:
         "Rows with a question and its right answer. Faulty lines are set aside with their numbers; nothing is lost."
     )
     card = ui.chosen_card()
-    modality = address.tabs("Kind", MODALITIES, "modality", KINDS.__getitem__, card.modality if card else "")
+    titles = {key: found.rows_title for key, found in MODALITIES.items()}
+    kind = MODALITIES[address.tabs("Kind", list(titles), "modality", titles.__getitem__, card.modality if card else "")]
     with ui.sentences():
-        source = _source(modality)
+        source = _source(kind)
         if source is None:
-            ui.empty("What it can read", HELP[modality])
+            ui.empty("What it can read", kind.import_help)
         else:
-            mapping = _mapping(modality, source)
+            mapping = _mapping(kind, source)
             name = st.text_input("Name of the dataset", "my-data")
             if st.button("Import", type="primary", icon=":material/upload:"):
-                _start(modality, source, name, mapping)
+                _start(kind, source, name, mapping)
     if made := following.outcome("imported"):
         _report(made)

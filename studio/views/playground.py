@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import streamlit as st
@@ -16,16 +15,11 @@ from studio.serving import asking
 from studio.state.endpoints import load_endpoints
 from studio.widgets import address, ui
 from studio.widgets.media import show_content
-from synth.errors import DataError
+from synth.example import AudioPart
+from synth.modality import MODALITIES, Modality
 
 PAGE = {"title": "Playground", "icon": ":material/chat:", "order": 60}
 
-MODALITIES = {"text": "Text", "vision": "Picture", "audio": "Speech"}
-HINTS = {
-    "text": "A shop sells 4 plates at $50 each. A coupon takes $37 off. What is the total?",
-    "vision": "Which bar is the tallest?",
-    "audio": "",
-}
 MAX_UPLOAD_MB = 20
 
 
@@ -54,44 +48,13 @@ def _preset(labels: list[str]) -> list[str]:
     return [label for label in found if label]
 
 
-def _media(modality: str) -> bytes | None:
-    """A picture or recording from the user, as PNG or 16 kHz FLAC."""
-    if modality == "vision":
-        upload = st.file_uploader("Picture", ["png", "jpg", "jpeg", "webp"], max_upload_size=MAX_UPLOAD_MB)
-        return _as_png(upload.getvalue()) if upload else None
-    if modality == "audio":
-        left, right = st.columns(2)
-        upload = left.file_uploader("Recording", ["wav", "flac", "mp3", "ogg"], max_upload_size=MAX_UPLOAD_MB)
-        spoken = right.audio_input("… or speak")
-        chosen = upload or spoken
-        return _as_flac(chosen.getvalue()) if chosen else None
-    return None
-
-
-def _as_png(data: bytes) -> bytes:
-    from PIL import Image
-
-    out = io.BytesIO()
-    try:
-        Image.open(io.BytesIO(data)).convert("RGB").save(out, "PNG")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError("This picture cannot be read.", "Upload a PNG or JPEG.") from error
-    return out.getvalue()
-
-
-def _as_flac(data: bytes) -> bytes:
-    import soundfile
-    import torch
-    import torchaudio.functional as audio
-
-    try:
-        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise DataError("This recording cannot be read.", "Upload a WAV or FLAC file.") from error
-    mono = audio.resample(torch.from_numpy(samples).mean(1), rate, 16_000)
-    out = io.BytesIO()
-    soundfile.write(out, mono.numpy(), 16_000, format="FLAC")
-    return out.getvalue()
+def _media(kind: Modality) -> bytes | None:
+    """A picture or recording from the user, in the stored form."""
+    if kind.part is None:
+        return None
+    upload = st.file_uploader(kind.title, kind.uploads, max_upload_size=MAX_UPLOAD_MB)
+    given = upload or (st.audio_input("… or speak") if kind.part is AudioPart else None)
+    return kind.to_stored(given.getvalue()) if given else None
 
 
 def _answer(label: str, offer: dict[str, Any], asked: Question) -> None:
@@ -118,19 +81,20 @@ def _facts(facts: asking.Facts) -> None:
 st.title("Playground")
 st.markdown("Ask several models the same thing. Answers come one after the other, so that times are comparable.")
 wanted = ui.chosen_card() or CARDS[0]
-modality = address.tabs("Kind", list(MODALITIES), "modality", MODALITIES.__getitem__, wanted.modality)
+titles = {key: found.title for key, found in MODALITIES.items()}
+kind = MODALITIES[address.tabs("Kind", list(titles), "modality", titles.__getitem__, wanted.modality)]
 with ui.sentences():
-    offers = _offers(modality)
+    offers = _offers(kind.key)
     labels = list(offers)
     chosen = st.multiselect("Models", labels, _preset(labels), max_selections=4)
-    media = _media(modality)
+    media = _media(kind)
     if media:
-        show_content(media, sound=modality == "audio")
-    prompt = st.text_area("Question", placeholder=HINTS[modality]) if modality != "audio" else ""
-    ready = bool(chosen and (media or modality == "text") and (prompt.strip() or modality == "audio"))
+        show_content(media, kind.suffix)
+    prompt = st.text_area("Question", placeholder=kind.hint) if kind.asks else ""
+    ready = bool(chosen and (media or kind.part is None) and (prompt.strip() or not kind.asks))
     if st.button("Ask", type="primary", icon=":material/send:", disabled=not ready):
         folder = ui.workspace().path / "playground"
-        question = asking.question(prompt.strip(), folder, media, modality)
+        question = asking.question(prompt.strip(), folder, media, kind)
         for column, label in zip(st.columns(len(chosen)), chosen, strict=True):
             with column, st.container(border=True):
                 _answer(label, offers[label], question)

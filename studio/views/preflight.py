@@ -6,15 +6,11 @@ import streamlit as st
 
 from evaluate.report import wording
 from recipes.run.directory import Run
-from recipes.train.preflight import PreflightReport, read_report
+from recipes.train.report import PreflightReport, read_report
 from studio.cli.terminal import duration
 from studio.serving.asking import machine_cost
 from studio.widgets import ui
-
-CAPTIONS = {
-    "vision": "A picture as the model sees it",
-    "audio": "A recording as the model hears it: from left to right in time, low tones below",
-}
+from synth.modality import modality
 
 
 def show_preflight(run: Run) -> None:
@@ -52,6 +48,6 @@ def _card(run: Run, report: PreflightReport) -> None:
             fourth.metric("Trained parameters", f"{probe.trainable / 1e6:.2f} M")
             fifth.metric("Longest row", f"{report.tokens.longest} tokens")
         if report.picture:
-            st.image(str(run.path / report.picture), caption=CAPTIONS[run.recipe.modality])
+            st.image(str(run.path / report.picture), caption=modality(run.recipe.modality).picture_caption)
         st.caption("A sample as the model gets it. Text in ⟦ ⟧ is read but not learned.")
         st.code(report.sample_text, language=None, wrap_lines=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from recipes.methods import methods_of
 from recipes.recipe.schema import Recipe, dump_recipe, load_recipe, ready_recipes, recipe_hash
 from recipes.run.directory import Run
 from studio.engines import jobs
@@ -46,7 +47,7 @@ def _recipes(modality: str) -> dict[str, Recipe]:
     if clone := ui.param("clone"):
         found[f"as in {clone}"] = jobs.find_run(ui.workspace(), clone).recipe
     found |= {name: load_recipe(name) for name in ready_recipes()}
-    return {label: recipe for label, recipe in found.items() if recipe.modality == modality}
+    return {label: recipe for label, recipe in found.items() if recipe.method in methods_of(modality)}
 
 
 def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -19,16 +20,16 @@ SMALL_PX = 256
 def show_medium(path: str, read: ReadMedia) -> None:
     """A picture or a player; a sentence when the file is gone or broken."""
     try:
-        show_content(read(path), sound=path.endswith(".flac"))
+        show_content(read(path), Path(path).suffix)
     except (OSError, UserError):
         st.caption("Its picture or recording is no longer there.")
 
 
-def show_content(content: bytes, sound: bool) -> None:
+def show_content(content: bytes, suffix: str) -> None:
     """A player for FLAC, or a picture, a small one at twice its size. Raises OSError for what is no picture."""
     from PIL import Image
 
-    if sound:
+    if suffix == ".flac":
         st.audio(content, format="audio/flac")
         return
     with Image.open(io.BytesIO(content)) as picture:

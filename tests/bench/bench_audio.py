@@ -25,10 +25,12 @@ import torch
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
 from recipes.audio.backends import audio_backend
-from recipes.models import loading
+from recipes.models.files import starters
+from recipes.models.loading import load_for_inference
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
-from recipes.train import training
+from recipes.train.work import cores, load_rows
+from recipes.train.work import prepare as prepare_training
 from synth.audio import Spec, generate
 from synth.build import build_dataset
 from synth.dataset import DatasetDir
@@ -120,8 +122,8 @@ def ours(base: Path, workspace: Workspace, name: str) -> Clock:
          f"batch_size={BATCH}", "optim.gradient_accumulation_steps=1", "eval_steps=0", "save_steps=1000"],
     )  # fmt: skip
     run = Run.create(workspace, recipe, "ours")
-    work = training.prepare(run, recipe)
-    rows, _ = training.examples(work)
+    work = prepare_training(run, recipe)
+    rows, _ = load_rows(work)
     recordings = [audio_rows.recording(row, work.dataset) for row in rows]
     backend = audio_backend(work.loaded)
     backend.fit(backend.window_seconds(recordings))
@@ -189,7 +191,7 @@ def spoken(workspace: Workspace) -> DatasetDir:
 
 def bench_train(home: Path) -> float:
     """Our utterances per second over theirs: the lesser of the ratios by wall and by processor time."""
-    torch.set_num_threads(training.cores())
+    torch.set_num_threads(cores())
     workspace = Workspace(home / "workspace")
     dataset, base = spoken(workspace), random_whisper_tiny(home)
     theirs, own = plain(base, dataset, home), ours(base, workspace, dataset.name)
@@ -201,11 +203,11 @@ def bench_train(home: Path) -> float:
 
 def bench_transcribe(home: Path) -> float:
     """Seconds of sound for each processor second, by the starter if it is installed, else by a random whisper-tiny."""
-    torch.set_num_threads(training.cores())
+    torch.set_num_threads(cores())
     workspace = Workspace(home / "more")
     dataset = spoken(workspace)
-    base = "starter-audio" if "starter-audio" in loading.starters() else str(random_whisper_tiny(home / "base"))
-    loaded = loading.load_for_inference(base)
+    base = "starter-audio" if "starter-audio" in starters() else str(random_whisper_tiny(home / "base"))
+    loaded = load_for_inference(base)
     examples: list[Example] = list(dataset.examples("train"))
     recordings = [audio_rows.recording(example, dataset) for example in examples]
     backend = audio_backend(loaded)

@@ -24,12 +24,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
 
-from recipes.models import loading
+from recipes.models.files import resolve
 from recipes.recipe.schema import Recipe, load_recipe
 from recipes.run.directory import Run
 from recipes.starters.text_data import examples
 from recipes.text import rows, text_sft
 from recipes.train import training
+from recipes.train.work import Work, load_rows
+from recipes.train.work import prepare as prepare_training
 from synth.dataset import Card, DatasetWriter
 from synth.workspace import Workspace
 
@@ -68,7 +70,7 @@ SHAPES = {
 
 def prepare(shape: Shape, home: Path) -> tuple[Recipe, Workspace]:
     """A dataset of the starter's families and a recipe; the base is the starter, or a random one with its tokenizer."""
-    base = loading.resolve("starter-text").path
+    base = resolve("starter-text").path
     if shape.sizes:
         from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -114,10 +116,10 @@ class Clock:
         return Side(tokens / (end[0] - begin[0]), tokens / (end[1] - begin[1]), first, loss)
 
 
-def encoded(recipe: Recipe, workspace: Workspace) -> tuple[training.Work, list[rows.TokenRow], list[rows.TokenRow]]:
+def encoded(recipe: Recipe, workspace: Workspace) -> tuple[Work, list[rows.TokenRow], list[rows.TokenRow]]:
     run = Run.create(workspace, recipe)
-    work = training.prepare(run, recipe)
-    learned, _ = training.examples(work)
+    work = prepare_training(run, recipe)
+    learned, _ = load_rows(work)
     held, tokenizer = list(work.dataset.examples("val")), work.loaded.tokenizer
     return work, rows.encode(learned, tokenizer, recipe.data), rows.encode(held, tokenizer, recipe.data)
 

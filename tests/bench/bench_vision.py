@@ -23,11 +23,13 @@ import torch
 
 from evaluate.predict import local_vision
 from evaluate.predict.prompts import Question
-from recipes.models import loading
+from recipes.models.loading import load_for_inference
 from recipes.recipe.schema import Recipe, load_recipe
 from recipes.run.directory import Run
 from recipes.starters.making.vision_model import build, export
 from recipes.train import training
+from recipes.train.work import cores, load_rows
+from recipes.train.work import prepare as prepare_training
 from recipes.vision import vision_rows, vision_sft
 from synth.build import build_dataset
 from synth.dataset import DatasetDir
@@ -113,8 +115,8 @@ def prepare(home: Path) -> tuple[Recipe, Workspace, DatasetDir]:
 
 def ours(recipe: Recipe, workspace: Workspace) -> Side:
     run = Run.create(workspace, recipe)
-    work = training.prepare(run, recipe)
-    learned, _ = training.examples(work)
+    work = prepare_training(run, recipe)
+    learned, _ = load_rows(work)
     encoded = vision_rows.encode(learned, work.loaded.processor, recipe.data, work.dataset)
     trainer = vision_sft.build_trainer(work, encoded, None)
     clock = Clock(trainer)
@@ -178,7 +180,7 @@ def train(recipe: Recipe, workspace: Workspace, dataset: DatasetDir) -> bool:
 
 def answer(recipe: Recipe, dataset: DatasetDir) -> bool:
     """Random weights never stop by themselves, so each picture gets the full 64 tokens: a lower bound."""
-    loaded = loading.load_for_inference(recipe.base_model)
+    loaded = load_for_inference(recipe.base_model)
     questions = [Question(e.id, e.prompt, dataset.path) for e in dataset.examples("test")]
     begun, cpu = time.perf_counter(), time.process_time()
     found = list(local_vision.answer(loaded, questions, 64, None, lambda: False))
@@ -189,7 +191,7 @@ def answer(recipe: Recipe, dataset: DatasetDir) -> bool:
 
 
 def main(names: list[str]) -> int:
-    torch.set_num_threads(training.cores())
+    torch.set_num_threads(cores())
     fine = render() if not names or "render" in names else True
     if not names or {"train", "answer"} & set(names):
         with tempfile.TemporaryDirectory() as home:

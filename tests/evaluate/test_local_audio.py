@@ -10,7 +10,7 @@ from evaluate.predict import local_audio
 from evaluate.predict.prompts import Question
 from recipes.audio import audio_sft
 from recipes.audio.backends import audio_backend
-from recipes.models import loading
+from recipes.models.loading import load_for_inference
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from synth.audio.files import encode_flac
@@ -36,7 +36,7 @@ def questions(dataset: DatasetDir) -> list[Question]:
 
 def test_every_recording_is_answered_once_and_the_same_twice(workspace: Workspace, any_base: Path) -> None:
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones", train=5, val=0))
-    loaded = loading.load_for_inference(str(any_base))
+    loaded = load_for_inference(str(any_base))
     asked = questions(dataset)
     first, second = (list(local_audio.answer(loaded, asked, 6, 2, lambda: False)) for _ in range(2))
     assert sorted(p.example_id for p in first) == sorted(q.example_id for q in asked)
@@ -54,7 +54,7 @@ def test_bad_recordings_are_errors_of_their_rows_only(workspace: Workspace, base
         (tmp_path / f"{name}.flac").write_bytes(content)
         asked.append(Question(name, (user(AudioPart(path=f"{name}.flac", sha256="0")),), tmp_path))
     asked.append(Question("mute", (user("no recording at all"),), tmp_path))
-    loaded = loading.load_for_inference(str(base))
+    loaded = load_for_inference(str(base))
     found = {p.example_id: p for p in local_audio.answer(loaded, asked, 4, None, lambda: False)}
     assert found["good"].error == ""
     assert "lasts 5.0 s, and the model listens to 4 s" in found["long"].error
@@ -64,7 +64,7 @@ def test_bad_recordings_are_errors_of_their_rows_only(workspace: Workspace, base
 
 def test_a_stop_ends_between_batches(workspace: Workspace, base: Path) -> None:
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones", train=6, val=0))
-    loaded = loading.load_for_inference(str(base))
+    loaded = load_for_inference(str(base))
     answered: list[str] = []
     for prediction in local_audio.answer(loaded, questions(dataset), 2, 2, lambda: len(answered) >= 2):
         answered.append(prediction.example_id)
@@ -79,7 +79,7 @@ def test_a_tuned_adapter_listens_to_the_window_it_was_trained_with(workspace: Wo
     run = Run.create(workspace, recipe, "sft")
     with run.hold():
         audio_sft.train(run, recipe)
-    plain, tuned = (loading.load_for_inference(str(base), adapter) for adapter in (None, run.adapter))
+    plain, tuned = (load_for_inference(str(base), adapter) for adapter in (None, run.adapter))
     assert audio_backend(plain).limit_sec == 4.0
     assert audio_backend(tuned).limit_sec == 2.0
     assert len(tuned.model.model.encoder.embed_positions.weight) == 100
@@ -95,6 +95,6 @@ def test_the_shipped_starter_writes_down_fresh_sentences() -> None:
     asked = [Question(e.id, e.prompt, Path("/")) for e in spoken]
     transcripts = {
         p.example_id: p.text
-        for p in local_audio.answer(loading.load_for_inference("starter-audio"), asked, 90, None, lambda: False)
+        for p in local_audio.answer(load_for_inference("starter-audio"), asked, 90, None, lambda: False)
     }
     assert errors([e.target for e in spoken], [transcripts[e.id] for e in spoken]).rate <= 0.05

@@ -14,7 +14,8 @@ from evaluate.predict.prediction import Prediction
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, LocalSystem
 from recipes.decode import decoder
-from recipes.models.loading import Loaded, load_for_inference
+from recipes.models.loaded import Loaded
+from recipes.models.loading import load_for_inference
 from synth.errors import ModelError
 from synth.example import system, user
 from synth.workspace import Workspace

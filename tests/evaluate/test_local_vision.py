@@ -8,15 +8,16 @@ import pytest
 
 from evaluate.predict import local_vision
 from evaluate.predict.prompts import Question
-from recipes.models import loading
+from recipes.models.loaded import Loaded
+from recipes.models.loading import load_for_inference
 from recipes.vision import vision_decode
 from synth.workspace import Workspace
 from tests.tiny_vision import CLASSES, picture_dataset, tiny_vlm
 
 
 @pytest.fixture(scope="module", params=CLASSES)
-def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> loading.Loaded:
-    return loading.load_for_inference(str(tiny_vlm(tmp_path_factory.mktemp("base") / "tiny", request.param)))
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return load_for_inference(str(tiny_vlm(tmp_path_factory.mktemp("base") / "tiny", request.param)))
 
 
 def ask(workspace: Workspace) -> tuple[list[Question], Path]:
@@ -24,7 +25,7 @@ def ask(workspace: Workspace) -> tuple[list[Question], Path]:
     return [Question(e.id, e.prompt, dataset.path) for e in dataset.examples("train")], dataset.path
 
 
-def test_slot_decoding_equals_generate_row_by_row(workspace: Workspace, loaded: loading.Loaded) -> None:
+def test_slot_decoding_equals_generate_row_by_row(workspace: Workspace, loaded: Loaded) -> None:
     questions, _ = ask(workspace)
     fast = {p.example_id: p for p in local_vision.answer(loaded, questions, 8, 5, lambda: False)}
     prompts, files = zip(*(local_vision.encoded(loaded, q) for q in questions), strict=True)
@@ -36,7 +37,7 @@ def test_slot_decoding_equals_generate_row_by_row(workspace: Workspace, loaded: 
         assert found.usage.input_tokens == len(prompts[questions.index(question)])
 
 
-def test_a_broken_picture_is_an_error_of_its_row_only(workspace: Workspace, loaded: loading.Loaded) -> None:
+def test_a_broken_picture_is_an_error_of_its_row_only(workspace: Workspace, loaded: Loaded) -> None:
     questions, root = ask(workspace)
     broken = root / questions[0].messages[0].content[0].path  # type: ignore[union-attr]
     broken.write_bytes(b"no picture")
@@ -50,6 +51,6 @@ def test_a_broken_picture_is_an_error_of_its_row_only(workspace: Workspace, load
     }
 
 
-def test_answering_stops_when_asked(workspace: Workspace, loaded: loading.Loaded) -> None:
+def test_answering_stops_when_asked(workspace: Workspace, loaded: Loaded) -> None:
     questions, _ = ask(workspace)
     assert len(list(local_vision.answer(loaded, questions, 4, 2, lambda: True))) == 1

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from recipes.models import loading
+from recipes.models.loading import load_for_inference
 from recipes.recipe.options import Data
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run, Stopped
@@ -141,10 +141,10 @@ def model_with_code(folder: Path, **config: Any) -> Path:
 def test_a_models_own_code_is_neither_run_nor_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "input", lambda *_: pytest.fail("the user was asked"))
     known = model_with_code(tmp_path / "known")
-    assert loading.load_for_inference(str(known)).info.params > 0
+    assert load_for_inference(str(known)).info.params > 0
     unknown = model_with_code(tmp_path / "unknown", model_type="no-such-type")
     with pytest.raises(ModelError):
-        loading.load_for_inference(str(unknown))
+        load_for_inference(str(unknown))
     assert not list(tmp_path.rglob("ran"))
 
 

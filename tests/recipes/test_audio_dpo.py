@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from recipes.audio import audio_answers, audio_dpo, audio_sft
 from recipes.audio.backends import audio_backend, saved_window
-from recipes.models import loading
+from recipes.models.loading import load_for_inference
 from recipes.recipe.options import Dpo
 from recipes.run.directory import Run
 from recipes.text.rows import TokenRow
@@ -66,7 +66,7 @@ def test_margins_grow_from_zero_and_every_adapter_tensor_moves(workspace: Worksp
 
 
 def test_both_transcripts_get_the_log_probabilities_of_an_ordinary_forward_pass(base: Path) -> None:
-    backend = audio_backend(loading.load_for_inference(str(base)))
+    backend = audio_backend(load_for_inference(str(base)))
     sounds = backend.prepare([tone(300, 0.9), tone(420, 1.6)])
     rows = [
         TokenRow([*s.head, *ids, backend.end], [-100] * len(s.head) + [*ids, backend.end])

@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
 from recipes.audio.backends import AudioBackend, audio_backend, saved_window
-from recipes.models import loading
+from recipes.models.files import resolve
+from recipes.models.loading import load_for_inference
 from recipes.recipe.options import Data
 from recipes.run.directory import Run
-from recipes.train.preflight import read_report
+from recipes.train.report import read_report
 from synth.dataset import DatasetDir
 from synth.errors import DataError, ModelError
 from synth.workspace import Workspace
@@ -38,7 +39,7 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ear_of(base: Path) -> AudioBackend:
-    return audio_backend(loading.load_for_inference(str(base)))
+    return audio_backend(load_for_inference(str(base)))
 
 
 def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
@@ -184,7 +185,7 @@ def test_recordings_beyond_the_models_window_are_refused_with_their_number(whisp
 def test_a_qwen3_asr_in_its_authors_own_layout_is_refused_instead_of_made_up(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "qwen3_asr", "thinker_config": {}}')
     with pytest.raises(ModelError, match="random weights"):
-        loading.resolve(str(tmp_path))
+        resolve(str(tmp_path))
 
 
 def test_a_recording_outside_the_dataset_is_refused(workspace: Workspace) -> None:

@@ -17,8 +17,9 @@ import torch
 
 import recipes.export
 from recipes.export import exporter, merged, targets
-from recipes.models import loading
 from recipes.models.files import resolve
+from recipes.models.loading import load_for_inference, load_trainable
+from recipes.models.lora import save_adapter
 from recipes.recipe.schema import load_recipe
 from synth.errors import ModelError, StorageError
 from tests.tiny import tiny_llama
@@ -33,13 +34,13 @@ class Tuned(NamedTuple):
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     folder = tmp_path_factory.mktemp("export")
     base = tiny_llama(folder / "base")
-    loaded = loading.load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
+    loaded = load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
     torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in loaded.model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(std=0.05)
-    loading.save_adapter(loaded, folder / "adapter", run="run-1", recipe="tiny")
+    save_adapter(loaded, folder / "adapter", run="run-1", recipe="tiny")
     return Tuned(base, folder / "adapter")
 
 
@@ -53,9 +54,9 @@ def test_export_answers_as_the_tuned_model_and_loads_with_plain_transformers(tun
 
     target = merged.export(str(tuned.base), str(tuned.adapter), tmp_path / "out")
     plain = AutoModelForCausalLM.from_pretrained(target).eval()
-    own = loading.load_for_inference(str(tuned.base), tuned.adapter).model
+    own = load_for_inference(str(tuned.base), tuned.adapter).model
     assert torch.equal(logits(plain), logits(own))
-    base = loading.load_for_inference(str(tuned.base)).model
+    base = load_for_inference(str(tuned.base)).model
     assert not torch.allclose(logits(plain), logits(base), atol=1e-3)
     assert AutoTokenizer.from_pretrained(target).chat_template
     assert "run-1" in (target / "README.md").read_text()
@@ -107,7 +108,7 @@ def test_too_little_disk_is_refused_before_loading(
 ) -> None:
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    monkeypatch.setattr(loading, "load_for_inference", lambda *_: pytest.fail("loaded although the disk is full"))
+    monkeypatch.setattr(merged, "load_for_inference", lambda *_: pytest.fail("loaded although the disk is full"))
     with pytest.raises(StorageError, match=r"only 0\.00 GB free"):
         merged.export(str(tuned.base), str(tuned.adapter), tmp_path / "deep/out")
 
@@ -159,8 +160,8 @@ def test_an_exported_adapter_answers_as_the_run_did_and_names_no_folder_of_this_
 ) -> None:
     target = targets.export_run("run-1", runs, tmp_path / "out", "adapter")
     assert str(tuned.base.parent) not in "".join(f.read_text() for f in target.glob("*.[jm]*") if f.is_file())
-    again = loading.load_for_inference(str(tuned.base), target).model
-    assert torch.equal(logits(again), logits(loading.load_for_inference(str(tuned.base), tuned.adapter).model))
+    again = load_for_inference(str(tuned.base), target).model
+    assert torch.equal(logits(again), logits(load_for_inference(str(tuned.base), tuned.adapter).model))
 
 
 def test_an_adapter_is_not_exported_once_its_base_has_changed(tuned: Tuned, runs: Path, tmp_path: Path) -> None:

@@ -9,7 +9,11 @@ import torch
 from tiny import tiny_llama
 
 from recipes.models import files as model_files
-from recipes.models import loading
+from recipes.models import loading, nf4
+from recipes.models.files import find_adapter, resolve
+from recipes.models.loaded import Loaded
+from recipes.models.loading import load_for_inference, load_trainable
+from recipes.models.lora import save_adapter
 from recipes.recipe.schema import load_recipe
 from synth.errors import ModelError
 
@@ -21,12 +25,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_llama(tmp_path_factory.mktemp("base"))
 
 
-def trainable(base: Path, **choices: Any) -> loading.Loaded:
+def trainable(base: Path, **choices: Any) -> Loaded:
     torch.manual_seed(0)
-    return loading.load_trainable(load_recipe({"base_model": str(base), "bf16": False, "lora_r": 4, **choices}))
+    return load_trainable(load_recipe({"base_model": str(base), "bf16": False, "lora_r": 4, **choices}))
 
 
-def moved(loaded: loading.Loaded) -> loading.Loaded:
+def moved(loaded: Loaded) -> Loaded:
     """The adapter as it might be after training: B is no longer zero."""
     torch.manual_seed(1)
     for name, parameter in loaded.model.named_parameters():
@@ -81,7 +85,7 @@ def test_without_the_guard_an_evaluation_spoils_the_gradients(base: Path, monkey
 
     if not has_avx512bf16():
         pytest.skip("bitsandbytes repacks on processors with AVX512-BF16 only")
-    monkeypatch.setattr(loading, "keep_gradients", lambda _: None)
+    monkeypatch.setattr(nf4, "keep_gradients", lambda _: None)
     never, before = (gradients(base, "packed", evaluated_before=b) for b in (False, True))
     spoilt = [n for n in never if n not in before or not torch.allclose(never[n], before[n], rtol=0.1)]
     assert spoilt, "bitsandbytes was fixed: models.keep_gradients may go"
@@ -98,10 +102,10 @@ def test_the_lean_forward_computes_what_peft_computes(base: Path, monkeypatch: p
 
 def test_a_saved_adapter_answers_as_it_did_in_training_merged_or_not(base: Path, tmp_path: Path) -> None:
     loaded = moved(trainable(base))
-    loading.save_adapter(loaded, tmp_path / "adapter")
+    save_adapter(loaded, tmp_path / "adapter")
     trained = logits(loaded.model)
     for merge in (True, False):
-        again = loading.load_for_inference(str(base), tmp_path / "adapter", merge=merge)
+        again = load_for_inference(str(base), tmp_path / "adapter", merge=merge)
         assert again.info.weights == "rounded"
         torch.testing.assert_close(logits(again.model), trained, rtol=1e-4, atol=1e-5)
 
@@ -112,11 +116,11 @@ def test_a_processor_answers_in_bf16_where_it_multiplies_it_and_the_model_is_sto
 ) -> None:
     stored = tmp_path / "bf16"
     shutil.copytree(base, stored)
-    loading.load_for_inference(str(base), dtype=torch.bfloat16).model.save_pretrained(stored)
+    load_for_inference(str(base), dtype=torch.bfloat16).model.save_pretrained(stored)
     found = {}
     for able in (True, False):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"avx512_bf16": able})
-        found[able] = [loading.load_for_inference(str(folder)).info.dtype for folder in (base, stored)]
+        found[able] = [load_for_inference(str(folder)).info.dtype for folder in (base, stored)]
     assert found == {True: ["float32", "bfloat16"], False: ["float32", "float32"]}
 
 
@@ -125,39 +129,39 @@ def test_peft_itself_reads_the_saved_adapter(base: Path, tmp_path: Path) -> None
     from transformers import AutoModelForCausalLM
 
     loaded = moved(trainable(base, load_in_4bit=False))
-    loading.save_adapter(loaded, tmp_path / "adapter")
+    save_adapter(loaded, tmp_path / "adapter")
     plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(tmp_path / "adapter"))
     torch.testing.assert_close(logits(plain), logits(loaded.model), rtol=1e-5, atol=1e-6)
 
 
 def test_a_bf16_training_is_rounded_from_bf16_when_it_answers_in_fp32(base: Path, tmp_path: Path) -> None:
     loaded = trainable(base, bf16=True)
-    loading.save_adapter(loaded, tmp_path / "adapter")
-    again = loading.load_for_inference(str(base), tmp_path / "adapter", torch.float32, merge=False)
+    save_adapter(loaded, tmp_path / "adapter")
+    again = load_for_inference(str(base), tmp_path / "adapter", torch.float32, merge=False)
     name = "model.layers.0.mlp.up_proj.base_layer.weight"
     trained = loaded.model.get_base_model().get_parameter(name)
     assert torch.equal(again.model.get_base_model().get_parameter(name), trained.float())
 
 
 def test_an_adapter_on_another_base_is_refused(base: Path, tmp_path: Path) -> None:
-    loading.save_adapter(trainable(base), tmp_path / "adapter")
+    save_adapter(trainable(base), tmp_path / "adapter")
     other = tiny_llama(tmp_path / "other", seed=1)
     with pytest.raises(ModelError, match=r"was trained on .* whose weights differ") as caught:
-        loading.load_for_inference(str(other), tmp_path / "adapter")
+        load_for_inference(str(other), tmp_path / "adapter")
     assert caught.value.code == "model.wrong_base"
 
 
 def test_an_adapter_without_our_stamp_that_does_not_fit_is_refused(base: Path, tmp_path: Path) -> None:
-    loading.save_adapter(trainable(base), tmp_path / "adapter")
+    save_adapter(trainable(base), tmp_path / "adapter")
     (tmp_path / "adapter" / "base.json").unlink()
     wider = tiny_llama(tmp_path / "wider", width=128)
     with pytest.raises(ModelError, match="does not fit"):
-        loading.load_for_inference(str(wider), tmp_path / "adapter")
+        load_for_inference(str(wider), tmp_path / "adapter")
 
 
 def test_training_continues_from_an_adapter(base: Path, tmp_path: Path) -> None:
     loaded = moved(trainable(base))
-    loading.save_adapter(loaded, tmp_path / "adapter")
+    save_adapter(loaded, tmp_path / "adapter")
     again = trainable(base, adapter=str(tmp_path / "adapter"))
     assert torch.equal(logits(again.model), logits(loaded.model))
     assert again.info.trainable_params == loaded.info.trainable_params > 0
@@ -173,7 +177,7 @@ def test_training_continues_from_an_adapter(base: Path, tmp_path: Path) -> None:
 )
 def test_a_model_that_cannot_be_found_ends_in_a_sentence_with_a_remedy(ref: str, code: str, words: str) -> None:
     with pytest.raises(ModelError, match=words) as caught:
-        loading.resolve(ref)
+        resolve(ref)
     assert caught.value.code == code
     assert caught.value.remedy
 
@@ -187,10 +191,10 @@ def test_a_folder_here_never_stands_in_for_a_starter(
         (folder / "config.json").write_text((base / "config.json").read_text())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(model_files, "STARTERS", embedded)
-    assert loading.resolve("starter-mine").path == embedded / "starter-mine"
-    assert loading.resolve("./starter-mine").kind == "path"
+    assert resolve("starter-mine").path == embedded / "starter-mine"
+    assert resolve("./starter-mine").kind == "path"
     with pytest.raises(ModelError, match="There is no model 'starter-audio'") as caught:
-        loading.resolve("starter-audio")
+        resolve("starter-audio")
     assert "./starter-audio" in caught.value.remedy
 
 
@@ -199,15 +203,15 @@ def test_the_name_of_a_run_wins_over_a_folder_here(tmp_path: Path, monkeypatch: 
         folder.mkdir(parents=True)
         (folder / "adapter_config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    assert loading.find_adapter("first", tmp_path / "runs") == tmp_path / "runs/first/adapter"
-    assert loading.find_adapter("./first", tmp_path / "runs") == tmp_path / "first"
+    assert find_adapter("first", tmp_path / "runs") == tmp_path / "runs/first/adapter"
+    assert find_adapter("./first", tmp_path / "runs") == tmp_path / "first"
 
 
 def test_weights_that_are_not_safetensors_are_not_read(base: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((base / "config.json").read_text())
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
     with pytest.raises(ModelError, match="no safetensors"):
-        loading.load_for_inference(str(tmp_path))
+        load_for_inference(str(tmp_path))
 
 
 def test_a_base_that_lacks_tensors_is_refused(base: Path, tmp_path: Path) -> None:
@@ -218,7 +222,7 @@ def test_a_base_that_lacks_tensors_is_refused(base: Path, tmp_path: Path) -> Non
     del tensors["model.layers.0.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks 1 of its model's tensors, for instance .*up_proj"):
-        loading.load_for_inference(str(folder))
+        load_for_inference(str(folder))
 
 
 def test_a_text_model_under_a_vision_method_is_refused(base: Path) -> None:

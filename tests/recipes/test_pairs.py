@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipes.models.loading import Loaded
+from recipes.models.loaded import Loaded
 from recipes.recipe.options import Dpo
 from recipes.recipe.schema import load_recipe
 from recipes.text import text_dpo

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from recipes.models import templates
-from recipes.models.loading import load_processor, resolve
+from recipes.models.files import resolve
+from recipes.models.loading import load_processor
 from synth.errors import ModelError
 from tests.tiny import tiny_llama, tiny_tokenizer
 from tests.tiny_vision import tiny_processor

@@ -9,12 +9,15 @@ from tiny import sums_dataset, tiny_llama
 from workers import losses, tiny_run
 
 from recipes.decode.sampling import Answer
-from recipes.models.loading import load_processor, resolve
+from recipes.models.files import resolve
+from recipes.models.loading import load_processor
 from recipes.recipe.options import Data
 from recipes.run.directory import DISCARDED, Run
 from recipes.text import rows, text_sft
 from recipes.train import samples, training
+from recipes.train.head import FastHead
 from recipes.train.repeatable import Batches, random_state, restore_random_state, untouched_randomness
+from recipes.train.work import load_rows, prepare
 from synth.dataset import DatasetDir
 from synth.errors import DataError, RunError
 from synth.workspace import Workspace
@@ -36,8 +39,8 @@ def run_of(workspace: Workspace, model: Path, dataset: Path) -> Any:
 
 
 def trainer_of(run: Run) -> Any:
-    work = training.prepare(run, run.recipe)
-    learned, _ = training.examples(work)
+    work = prepare(run, run.recipe)
+    learned, _ = load_rows(work)
     return text_sft.build_trainer(work, rows.encode(learned, work.loaded.tokenizer, run.recipe.data), None)
 
 
@@ -68,7 +71,7 @@ def test_the_loss_is_trls_loss(run_of: Any) -> None:
 
 def test_only_the_target_and_its_end_carry_loss(run_of: Any) -> None:
     run = run_of()
-    work = training.prepare(run, run.recipe)
+    work = prepare(run, run.recipe)
     example = next(iter(work.dataset.examples("train")))
     (row,) = rows.encode([example], work.loaded.tokenizer, run.recipe.data)
     learned = [token for token, label in zip(row.input_ids, row.labels, strict=True) if label != rows.IGNORED]
@@ -167,12 +170,12 @@ def test_the_last_step_is_told_even_between_two_logged_ones(run_of: Any) -> None
 
 def test_a_loss_that_is_not_a_number_halts_before_saving(run_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of(save_steps=1)
-    real = training.FastHead.compute_loss
+    real = FastHead.compute_loss
 
     def breaking(self: Any, *args: Any, **kwargs: Any) -> Any:
         return real(self, *args, **kwargs) * (float("nan") if self.state.global_step == 2 else 1.0)
 
-    monkeypatch.setattr(training.FastHead, "compute_loss", breaking)
+    monkeypatch.setattr(FastHead, "compute_loss", breaking)
     with pytest.raises(RunError, match="The loss stopped being a number at step 3") as caught:
         text_sft.train(run, run.recipe)
     assert caught.value.code == "run.nan"
@@ -225,9 +228,9 @@ def test_random_state_survives_json() -> None:
 @pytest.mark.parametrize("weights", ["packed", "rounded"])
 def test_building_the_trainer_leaves_the_adapter_exactly_as_it_was_in_fp32(run_of: Any, weights: str) -> None:
     run = run_of(quant={"weights": weights}, bf16=True)
-    work = training.prepare(run, run.recipe)
+    work = prepare(run, run.recipe)
     before = {n: p.detach().clone() for n, p in work.loaded.model.named_parameters() if p.requires_grad}
-    learned, _ = training.examples(work)
+    learned, _ = load_rows(work)
     trainer = text_sft.build_trainer(work, rows.encode(learned, work.loaded.tokenizer, run.recipe.data), None)
     after = trainer.trainable()
     assert before.keys() == after.keys()

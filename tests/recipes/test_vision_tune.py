@@ -10,11 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from recipes.models import loading
+from recipes.models.loading import load_for_inference
 from recipes.recipe.options import Data
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from recipes.train import training
+from recipes.train.work import prepare
 from recipes.vision import vision_dpo, vision_rows, vision_sampling, vision_sft
 from synth.errors import DataError, RunError
 from synth.workspace import Workspace
@@ -49,7 +50,7 @@ def make_run(workspace: Workspace, base: Path, run_id: str, method: str = "visio
 
 def test_splitting_is_on_and_image_tokens_match_tiles(workspace: Workspace, base: Path) -> None:
     dataset = picture_dataset(workspace)
-    loaded = loading.load_for_inference(str(base))
+    loaded = load_for_inference(str(base))
     rows = vision_rows.encode(list(dataset.examples("train")), loaded.processor, Data(), dataset)
     token = loaded.model.config.image_token_id
     assert {row.tokens.input_ids.count(token) for row in rows} == {5 * 4}
@@ -59,7 +60,7 @@ def test_splitting_is_on_and_image_tokens_match_tiles(workspace: Workspace, base
 
 def test_a_row_whose_image_tokens_do_not_match_is_refused_before_training(workspace: Workspace, base: Path) -> None:
     dataset = picture_dataset(workspace)
-    loaded = loading.load_for_inference(str(base))
+    loaded = load_for_inference(str(base))
     rows = vision_rows.encode(list(dataset.examples("train")), loaded.processor, Data(), dataset)
     loaded.processor.image_processor.do_image_splitting = False
     (problem,) = vision_rows.problems(rows, loaded.model, loaded.processor)
@@ -148,7 +149,7 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(workspace: Workspa
     half = make_run(workspace, base, "half", **options)
 
     def stop_after_two(run: Run) -> None:
-        work = training.prepare(run, run.recipe)
+        work = prepare(run, run.recipe)
         rows = vision_rows.encode(list(work.dataset.examples("train")), work.loaded.processor, Data(), work.dataset)
         trainer = vision_sft.build_trainer(work, rows, None)
         vision_sft.check(trainer, rows, [])
@@ -202,7 +203,7 @@ def test_dpo_moves_the_adapter_from_its_reference(workspace: Workspace, base: Pa
 
 def test_pairs_are_mined_from_wrong_answers_to_pictures(workspace: Workspace, base: Path) -> None:
     dataset = picture_dataset(workspace)
-    loaded = loading.load_for_inference(str(base))
+    loaded = load_for_inference(str(base))
     generate = vision_sampling.vision_generator(loaded, dataset, 1.0, 6, 0)
     rows = list(dataset.examples("train"))[:5]
     answers = generate(rows, 3)

@@ -12,7 +12,8 @@ import openai
 import pytest
 import torch
 
-from recipes.models import loading
+from recipes.models.loading import load_trainable
+from recipes.models.lora import save_adapter
 from recipes.recipe.schema import load_recipe
 from studio.serving import serve
 from synth.errors import EndpointError, ModelError
@@ -25,8 +26,8 @@ def run_id(workspace: Workspace, tmp_path: Path) -> str:
     """A finished run on a tiny base, as far as serving looks at it."""
     base = tiny_llama(tmp_path / "base")
     torch.manual_seed(0)
-    loaded = loading.load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
-    loading.save_adapter(loaded, workspace.runs / "run-1/adapter", run="run-1", recipe="tiny")
+    loaded = load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
+    save_adapter(loaded, workspace.runs / "run-1/adapter", run="run-1", recipe="tiny")
     return "run-1"
 
 

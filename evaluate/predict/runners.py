@@ -1,0 +1,34 @@
+"""Which module answers for a loaded model: its modality's `runner`, see `recipes.modality`.
+
+A runner has `answer`, which decodes many rows at once, BATCH_SIZE, and LATENCY, a sentence that says what
+`Prediction.seconds` means there. One that can give an answer token by token also has `first_inputs`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
+
+from recipes.modality import side
+
+if TYPE_CHECKING:
+    from evaluate.predict.prediction import Prediction, Stop
+    from evaluate.predict.prompts import Question
+    from recipes.models.loaded import Loaded
+
+
+class Runner(Protocol):
+    """What the module of a modality offers."""
+
+    BATCH_SIZE: int
+    LATENCY: str
+
+    def answer(
+        self, loaded: Loaded, questions: Sequence[Question], max_new_tokens: int, batch_size: int | None, stop: Stop
+    ) -> Iterator[Prediction]: ...
+
+
+def runner_of(loaded: Loaded) -> Runner:
+    """The module that answers for this model."""
+    return cast(Runner, importlib.import_module(side(loaded.info.ref.modality).runner))

@@ -1,0 +1,15 @@
+"""What a speech model needs, as a record."""
+
+from __future__ import annotations
+
+from recipes.modality import ModelSide
+
+MODEL = ModelSide(
+    auto_class="AutoModelForSpeechSeq2Seq",
+    processor_class="AutoProcessor",
+    replay="recipes.starters.audio_data",
+    runner="evaluate.predict.local_audio",
+    task_type=None,  # PEFT's wrapper for sequence-to-sequence passes input_ids, which Whisper refuses
+    model_types=("whisper", "moonshine", "qwen3_asr"),  # the classes of `recipes.audio.backends`
+    with_adapter="recipes.audio.backends:restore_window",
+)

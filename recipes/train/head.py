@@ -1,0 +1,45 @@
+"""The language model's loss, with the output head run on learned positions only: for processors.
+
+On CUDA, TRL's SFTTrainer brings a fused head of its own, in chunks and without the whole logits, which is used there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from recipes.text.rows import IGNORED
+from recipes.train.trainer import RunTrainer
+
+if TYPE_CHECKING:
+    pass
+
+
+def sft_trainer(device: str) -> type[Any]:
+    """TRL's SFTTrainer as a RunTrainer, with the loss that suits the device ("cpu", "cuda")."""
+    from trl import SFTTrainer
+
+    bases = (RunTrainer, SFTTrainer) if device == "cuda" else (FastHead, RunTrainer, SFTTrainer)
+    return type("Trainer", bases, {})
+
+
+class FastHead:
+    """Mix in before RunTrainer: the language model's loss, with the output head run on learned positions only.
+
+    The same loss as TRL's (mean over the learned tokens of the whole batch); TRL projects every position on a
+    processor, prompt and padding too, and adds entropy and accuracy.
+    """
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        import torch
+
+        labels = inputs.pop("labels")[:, 1:]
+        network = model.get_base_model()
+        targets = labels != IGNORED
+        count = targets.sum() if num_items_in_batch is None else num_items_in_batch
+        with torch.autocast(labels.device.type, torch.bfloat16, enabled=self.args.bf16):  # type: ignore[attr-defined]
+            hidden = network.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1][targets]
+            logits = network.get_output_embeddings()(hidden)
+        losses = torch.nn.functional.cross_entropy(logits.float(), labels[targets], reduction="sum")
+        return losses / count

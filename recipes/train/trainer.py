@@ -1,0 +1,247 @@
+"""What is added to the trainers of TRL and transformers, for every method alike.
+
+`RunTrainer` is mixed in before a Trainer class. It gives it
+- checkpoints that are atomic, verified and free of pickle, holding all that a bit-identical resume needs: trainable
+  tensors, optimiser, schedule, every random generator, the place in the data, half-summed losses;
+- batches of similar length in an order that depends on seed and epoch only;
+- evaluation that leaves no trace: random generators are put back, and no 4-bit layer is repacked;
+- a halt at a loss that is not a number, before anything is saved.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from recipes.run import checkpoints
+from recipes.train.callbacks import RunCallback
+from recipes.train.repeatable import Batches, random_state, restore_random_state, untouched_randomness
+from recipes.train.work import Work
+from synth.errors import RunError
+from synth.storage import JsonDict, read_json, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def training_args(config: Any, work: Work, **more: Any) -> Any:
+    """An instance of `config` (SFTConfig, DPOConfig, TrainingArguments …) that follows the recipe."""
+    import torch
+
+    recipe, optim = work.recipe, work.recipe.optim
+    options: dict[str, Any] = {
+        "output_dir": str(work.run.path / "checkpoints"),
+        "learning_rate": optim.learning_rate,
+        "num_train_epochs": optim.num_train_epochs,
+        "max_steps": optim.max_steps,
+        "per_device_train_batch_size": optim.per_device_train_batch_size,
+        "per_device_eval_batch_size": optim.per_device_train_batch_size,
+        "gradient_accumulation_steps": optim.gradient_accumulation_steps,
+        "warmup_steps": optim.warmup_ratio,  # below 1 it is a share of the steps
+        "lr_scheduler_type": optim.lr_scheduler_type,
+        "weight_decay": optim.weight_decay,
+        "max_grad_norm": optim.max_grad_norm,
+        "gradient_checkpointing": optim.gradient_checkpointing,
+        "bf16": optim.bf16,
+        "use_cpu": not torch.cuda.is_available(),
+        "seed": recipe.seed,
+        "logging_steps": recipe.logging_steps,
+        "logging_nan_inf_filter": False,  # its default hides a loss that is not a number
+        "save_strategy": "steps",
+        "save_steps": recipe.save_steps,
+        "eval_strategy": "steps" if recipe.eval_steps else "no",
+        "eval_steps": recipe.eval_steps or None,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+    return config(**{**options, **more})
+
+
+class RunTrainer:
+    """Mix in before a Trainer class; takes `work` and `lengths` (tokens of each training row) besides its arguments."""
+
+    # Set by transformers' Trainer.
+    state: Any
+    _tr_loss: Any
+    _total_loss_scalar: float
+    _globalstep_last_logged: int
+
+    def __init__(self, *args: Any, work: Work, lengths: Sequence[int], **kwargs: Any) -> None:
+        from transformers.trainer_callback import PrinterCallback
+
+        self.work = work
+        self.tokens = 0
+        self._seconds_before = 0.0
+        self._begun = time.monotonic()
+        self._restored: JsonDict = {}
+        optim = work.recipe.optim
+        self.batches = Batches(lengths, optim.per_device_train_batch_size, work.recipe.seed, optim.group_by_length)
+        # TRL casts the adapters of a 4-bit base to bf16, too coarse for AdamW's second moment: they are put back.
+        exact = {name: p.data for name, p in work.loaded.model.named_parameters() if p.requires_grad}
+        super().__init__(*args, **kwargs)
+        for name, parameter in self.trainable().items():
+            parameter.data = exact[name]
+        self.reporter = RunCallback(work.run, self)
+        self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
+        self.add_callback(_Restore(self))  # type: ignore[attr-defined]
+        self.add_callback(self.reporter)  # type: ignore[attr-defined]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, all sessions together."""
+        return self._seconds_before + time.monotonic() - self._begun
+
+    def trainable(self) -> dict[str, Any]:
+        """The trained tensors by name."""
+        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}  # type: ignore[attr-defined]
+
+    # -- data: order and padding are ours, and reading draws nothing from the global generators
+
+    def get_train_dataloader(self) -> Any:
+        return self._loader(self.train_dataset, batch_sampler=self.batches)  # type: ignore[attr-defined]
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        rows = self.eval_dataset if eval_dataset is None else eval_dataset  # type: ignore[attr-defined]
+        return self._loader(rows, batch_size=self.args.per_device_eval_batch_size)  # type: ignore[attr-defined]
+
+    def _loader(self, rows: Any, **how: Any) -> Any:
+        import torch
+
+        collate, own = self.data_collator, torch.Generator()  # type: ignore[attr-defined]
+        return torch.utils.data.DataLoader(rows, collate_fn=collate, generator=own, **how)
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        self.batches.epoch = kwargs["epoch"]
+        super()._run_epoch(*args, **kwargs)  # type: ignore[misc]
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        mask = inputs.get("attention_mask") if "input_ids" in inputs else None  # of sound, it is no count of tokens
+        self.tokens += int(mask.sum()) if mask is not None else int((inputs["labels"] != -100).sum())
+        return super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        with untouched_randomness():
+            return super().evaluate(*args, **kwargs)  # type: ignore[misc]
+
+    def total_steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        return int(self.set_initial_training_values(self.args, self.get_train_dataloader())[-1])  # type: ignore[attr-defined]
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0  # transformers walks every parameter at every step to estimate them
+
+    # -- halting and saving
+
+    def _maybe_log_save_evaluate(self, tr_loss: Any, grad_norm: Any, *args: Any, **kwargs: Any) -> None:
+        import torch
+
+        if not bool(torch.isfinite(tr_loss)):
+            self._halt("The loss")
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **kwargs)  # type: ignore[misc]
+
+    def _halt(self, what: str) -> None:
+        step = self.state.global_step  # type: ignore[attr-defined]
+        raise RunError(
+            f"{what} stopped being a number at step {step}, and training was halted before saving it.",
+            "Earlier checkpoints are kept. Lower optim.learning_rate, or look for odd rows, and start a new run.",
+            "run.nan",
+        )
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        import torch
+
+        if not all(bool(torch.isfinite(p).all()) for p in self.trainable().values()):
+            self._halt("The adapter")
+        run, step = self.work.run, self.state.global_step  # type: ignore[attr-defined]
+        keep = self.work.recipe.save_total_limit
+        saved = checkpoints.write(run.path / "checkpoints", step, self._fill, self.work.fingerprint, keep)
+        run.emit("checkpoint", step=step, path=str(saved.path.relative_to(run.path)))
+
+    def _fill(self, folder: Path) -> None:
+        from safetensors.torch import save_file
+
+        optimizer = self.optimizer.state_dict()  # type: ignore[attr-defined]
+        moments = {f"{i}.{key}": value for i, part in optimizer["state"].items() for key, value in part.items()}
+        save_file(_whole(self.trainable()), folder / "trainable.safetensors")
+        save_file(_whole(moments), folder / "optimizer.safetensors")
+        generators, plain = random_state()
+        save_file(generators, folder / "random.safetensors")
+        self.state.save_to_json(str(folder / "trainer_state.json"))  # type: ignore[attr-defined]
+        write_json(
+            folder / "state.json",
+            {
+                "param_groups": optimizer["param_groups"],
+                "schedule": self.lr_scheduler.state_dict(),  # type: ignore[attr-defined]
+                "random": plain,
+                "half_summed": [float(self._tr_loss), self._total_loss_scalar, self._globalstep_last_logged],
+                "tokens": self.tokens,
+                "seconds": self.seconds,
+            },
+        )
+
+    # -- resuming: transformers calls these where it would read its own, pickled files
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        import torch
+        from safetensors.torch import load_file
+
+        saved = load_file(Path(resume_from_checkpoint) / "trainable.safetensors")
+        with torch.no_grad():
+            for name, parameter in self.trainable().items():
+                parameter.copy_(saved[name])
+        self._restored = read_json(Path(resume_from_checkpoint) / "state.json")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        from safetensors.torch import load_file
+
+        state: dict[int, dict[str, Any]] = {}
+        for name, tensor in load_file(Path(checkpoint) / "optimizer.safetensors").items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = tensor
+        groups = self._restored["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})  # type: ignore[attr-defined]
+        self.lr_scheduler.load_state_dict(self._restored["schedule"])  # type: ignore[attr-defined]
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            from safetensors.torch import load_file
+
+            restore_random_state(load_file(Path(checkpoint) / "random.safetensors"), self._restored["random"])
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """bf16 and fp32 need no loss scaler."""
+
+    def reopen(self, checkpoint: Path) -> None:
+        """Take over the end state of a training that was killed after its last step."""
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = self.state.load_from_json(str(checkpoint / "trainer_state.json"))
+        self._begun = time.monotonic()
+        self.tokens, self._seconds_before = self._restored["tokens"], self._restored["seconds"]
+
+    def restore_counters(self) -> None:
+        """Called when the loop is about to begin, after transformers has zeroed its own sums."""
+        self._begun = time.monotonic()
+        if self._restored:
+            loss, total, logged = self._restored["half_summed"]
+            self._tr_loss += loss
+            self._total_loss_scalar, self._globalstep_last_logged = total, logged
+            self.tokens, self._seconds_before = self._restored["tokens"], self._restored["seconds"]
+
+
+class _Restore(TrainerCallback):  # type: ignore[misc]
+    def __init__(self, trainer: RunTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.trainer.restore_counters()
+
+
+def _whole(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
