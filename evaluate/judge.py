@@ -23,7 +23,9 @@ from evaluate.report.parts import Agreement, JudgePart
 from evaluate.report.reading import read_report
 from evaluate.report.results import Row
 from evaluate.report.schema import Report
-from evaluate.stats import certainty
+from evaluate.stats.intervals import wilson
+from evaluate.stats.paired import Difference, paired_difference
+from evaluate.stats.verdict import verdict
 from synth.endpoint import Ask, Reply
 from synth.errors import DataError
 from synth.example import system, user
@@ -113,7 +115,7 @@ def _winner(reply: Reply, swapped: bool) -> str | None:
 
 
 def summary(
-    judgements: Sequence[Judgement], model: str, margin: float, labels: dict[str, str] | None = None, seed: int = 0
+    judgements: Sequence[Judgement], model: str, margin: float, labels: dict[str, str] | None = None
 ) -> JudgePart:
     """report.json's `judge`. Raises DataError when fewer than two pairs were judged."""
     judged = [one for one in judgements if one.value is not None]
@@ -121,8 +123,8 @@ def summary(
         message = f"Only {len(judged)} of {len(judgements)} pairs were judged readably."
         raise DataError(message, "Use a judge that replies with the JSON it is asked for.", "judge.silent")
     honest = [one for one in judged if not one.pair.suspicious]
-    ahead = _ahead(judged, seed)
-    said = certainty.verdict(ahead, margin, "the small system", "the large one")
+    ahead = _ahead(judged)
+    said = verdict(ahead, margin, "the small system", "the large one")
     agreement = _agreement([(one.small_first or "", one.small_second or "") for one in judged])
     first_wins = sum((one.small_first == "small") + (one.small_second == "large") for one in judged)
     decided = sum((one.small_first != "tie") + (one.small_second != "tie") for one in judged)
@@ -140,15 +142,15 @@ def summary(
         agreement_of_orders=agreement,
         first_position_wins=first_wins / decided if decided else None,
         suspicious_pairs=sum(one.pair.suspicious for one in judgements),
-        ahead_without_suspicious=_ahead(honest, seed).delta if len(honest) > 1 else None,
+        ahead_without_suspicious=_ahead(honest).delta if len(honest) > 1 else None,
         calibration=_calibration(judged, labels) if labels else None,
     )
 
 
-def _ahead(judged: Sequence[Judgement], seed: int) -> certainty.Difference:
+def _ahead(judged: Sequence[Judgement]) -> Difference:
     """Share of wins of small minus that of large, clustered by template."""
     values = np.array([one.value for one in judged], dtype=np.float64)
-    return certainty.paired_difference((1 + values) / 2, (1 - values) / 2, [one.pair.template for one in judged], seed)
+    return paired_difference((1 + values) / 2, (1 - values) / 2, [one.pair.template for one in judged])
 
 
 def _agreement(pairs: Sequence[tuple[str, str]]) -> Agreement:
@@ -159,7 +161,7 @@ def _agreement(pairs: Sequence[tuple[str, str]]) -> Agreement:
     table = np.zeros((3, 3))
     for a, b in pairs:
         table[names.index(a), names.index(b)] += 1
-    share = certainty.wilson(float(np.trace(table)), len(pairs))
+    share = wilson(float(np.trace(table)), len(pairs))
     varied = (table.sum(axis=0) > 0).sum() > 1 or (table.sum(axis=1) > 0).sum() > 1
     kappa = float(cohens_kappa(table, return_results=False)) if varied else None
     return Agreement(n=len(pairs), share=share.value, ci95=(share.low, share.high), kappa=kappa)

@@ -58,7 +58,7 @@ class SystemPlan(_Frozen):
         default=0.0, ge=0, le=2, description="Endpoint only; empty = the server's default."
     )
     price_model: str | None = Field(
-        default=None, description="Row of evaluate/prices.yaml; the model's name when empty."
+        default=None, description="Row of evaluate/cost/prices.yaml; the model's name when empty."
     )
     path: str | None = Field(default=None, description="File of predictions: our JSONL, OpenAI batch output, or CSV.")
     train_seed: int | None = Field(default=None, description="Training seed, when several seeds are compared.")

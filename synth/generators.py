@@ -33,13 +33,18 @@ def rejected(row: dict[str, Any], reason: str) -> Candidate:
 
 
 class GeneratorInfo(NamedTuple):
-    """A generator; `module` holds `Spec` (pydantic, its fields are the form), `generate(spec, add_media)`, VERSION."""
+    """A generator; `module` holds `Spec` (pydantic, its fields are the form), `generate(spec, add_media)`, VERSION.
+
+    unseen_unit: what test_ood samples, "family" where it holds whole families out. Its rows are then as many
+    independent looks at unseen tasks as there are families.
+    """
 
     key: str
     title: str
     modality: str
     module: str
     about: str
+    unseen_unit: str = "template"
 
     def spec_class(self) -> type[BaseModel]:
         """The pydantic model of the generator's settings."""
@@ -63,6 +68,7 @@ GENERATORS: dict[str, GeneratorInfo] = {
             "text",
             "synth.math",
             "Word problems about invoices, rates and mixtures, and schedules, with worked solutions.",
+            unseen_unit="family",
         ),
         GeneratorInfo(
             "vision",
@@ -77,6 +83,7 @@ GENERATORS: dict[str, GeneratorInfo] = {
             "audio",
             "synth.audio",
             "Spoken notes, orders and calls with numbers, names and codes.",
+            unseen_unit="family",
         ),
     )
 }
@@ -88,6 +95,14 @@ def generator(key: str) -> GeneratorInfo:
         hint = did_you_mean(key, list(GENERATORS))
         raise RecipeError(f"There is no generator '{key}'{hint}.", f"Known: {', '.join(GENERATORS)}.")
     return GENERATORS[key]
+
+
+def sampling_unit(key: str, split: str) -> str:
+    """What one independent draw is in a split: "template" (a phrasing, image or text), or "family" of unseen ones.
+
+    `key`: the generator on a dataset's card; one that is not ours samples rows by their template.
+    """
+    return GENERATORS[key].unseen_unit if split == "test_ood" and key in GENERATORS else "template"
 
 
 def parse_spec(info: GeneratorInfo, values: dict[str, Any]) -> BaseModel:

@@ -15,7 +15,9 @@ from evaluate.cost import formulas
 from evaluate.cost.prices import PriceSheet
 from evaluate.plan import Machine
 from evaluate.report.results import Results, Row, SystemResult
-from evaluate.stats import certainty, measures
+from evaluate.stats import measures
+from evaluate.stats.clusters import Floats
+from evaluate.stats.intervals import mean_score
 from synth.scoring.scorers import metric as metric_facts
 from synth.usage import Usage
 
@@ -116,7 +118,7 @@ def system_cost(system: JsonDict, machine: JsonDict, sheet: PriceSheet, split: s
     }
 
 
-def row_costs(rows: Sequence[Row], facts: JsonDict, sheet: PriceSheet) -> certainty.Floats | None:
+def row_costs(rows: Sequence[Row], facts: JsonDict, sheet: PriceSheet) -> Floats | None:
     """(n,) USD of each answer, for resampling; rows without usage carry the mean. None = unpriced."""
     mean = facts["cost"]["usd_per_request"]
     if mean is None:
@@ -132,7 +134,8 @@ def joint(results: Results, facts: dict[str, JsonDict], sheet: PriceSheet, split
     small_id, large_id = results.plan.roles()
     if large_id is None or metric_facts(results.system(small_id).metric).pools_edits:
         return None
-    both = measures.pair(results.system(small_id), results.system(large_id), split)
+    unit = measures.units(results, [split])[split]
+    both = measures.pair(results.system(small_id), results.system(large_id), split, unit)
     if len(both.small) < 2:
         return None
     return formulas.joint_costs(
@@ -140,7 +143,7 @@ def joint(results: Results, facts: dict[str, JsonDict], sheet: PriceSheet, split
         measures.scores(both.large),
         row_costs(both.small, facts[small_id], sheet),
         row_costs(both.large, facts[large_id], sheet),
-        both.templates,
+        both.clusters,
         results.plan.margin,
         results.plan.seed,
     )
@@ -298,7 +301,7 @@ def cascade(results: Results, small: SystemResult, large: SystemResult, start: J
         best = formulas.choose_threshold(on_val, max(point.score for point in on_val) - results.plan.margin / 2)
         measured = formulas.cascade(*here[:3], *costs, best.threshold)
         outcomes = np.where(here.confidence < best.threshold, here.large, here.small)
-        interval = certainty.mean_score(outcomes, here.templates, results.plan.seed)
+        interval = mean_score(outcomes, here.templates)
         chosen = {**measured._asdict(), "ci95": [interval.low, interval.high]}
     curve = [formulas.cascade(*here[:3], *costs, at) for at in formulas.cascade_thresholds(here.confidence)]
     return {
@@ -313,9 +316,9 @@ def cascade(results: Results, small: SystemResult, large: SystemResult, start: J
 class Confident(NamedTuple):
     """Scores of both systems on the rows for which the small one gave a confidence."""
 
-    confidence: certainty.Floats
-    small: certainty.Floats
-    large: certainty.Floats
+    confidence: Floats
+    small: Floats
+    large: Floats
     templates: list[str]
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.cost.prices import PriceSheet, Unit
-from evaluate.stats import certainty
+from evaluate.stats.intervals import Interval
+from evaluate.stats.ratios import cost_per_correct, resample_sums
 from synth.usage import Usage
 
 HOURS_PER_MONTH = 730
@@ -60,8 +61,8 @@ class CascadePoint(NamedTuple):
 class Joint(NamedTuple):
     """Cost per right answer of both systems with joint bootstrap intervals, and P(small cheaper and not worse)."""
 
-    small: certainty.Interval | None
-    large: certainty.Interval | None
+    small: Interval | None
+    large: Interval | None
     p_not_worse: float
     p_cheaper_and_not_worse: float | None
 
@@ -245,21 +246,16 @@ def joint_costs(
         ]
     )
 
-    def per_right(first: int, known: bool) -> certainty.Interval | None:
-        if not known or columns[:, first + 1].sum() <= 0:
-            return None
-        boot = certainty.cluster_bootstrap(
-            columns, lambda s: certainty.ratio(s[..., first : first + 2]), clusters, seed
-        )
-        return certainty.Interval(boot.value, boot.low, boot.high, len(small), f"joint {boot.method}")
-
-    drawn = certainty.resample_sums(columns, clusters, seed)
+    drawn = resample_sums(columns, clusters, seed)
     not_worse = (drawn[:, 1] - drawn[:, 3]) / drawn[:, 4] > -margin
     both = None
     if small_usd is not None and large_usd is not None:
         both = float(np.mean(not_worse & (drawn[:, 0] < drawn[:, 2])))
     return Joint(
-        per_right(0, small_usd is not None), per_right(2, large_usd is not None), float(not_worse.mean()), both
+        None if small_usd is None else cost_per_correct(small_usd, small, clusters),
+        None if large_usd is None else cost_per_correct(large_usd, large, clusters),
+        float(not_worse.mean()),
+        both,
     )
 
 

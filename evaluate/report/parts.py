@@ -31,7 +31,9 @@ class SplitSummary(Part):
     value: float | None
     ci95: Bounds | None
     method: str = Field(description="How the interval was made.")
-    templates: int = Field(description="Clusters among the scored rows.")
+    templates: int = Field(description="Templates among the scored rows.")
+    unit: str = Field(default="template", description="What one independent draw is: template or family.")
+    clusters: int | None = Field(default=None, description="Such units among the scored rows.")
     format_faults: int = Field(description="Answers that hold the right result in a form the scorer cannot read.")
     value_if_format_forgiven: float | None
 
@@ -54,6 +56,15 @@ class Outcomes(Part):
     p: float
 
 
+class RowsNeeded(Part):
+    """Between how many rows, and clusters like the pilot's, it would be decided; `high` None: no end."""
+
+    low: int
+    high: int | None
+    clusters_low: int
+    clusters_high: int | None
+
+
 class Comparison(Part):
     """The small system against another one on one split."""
 
@@ -64,6 +75,8 @@ class Comparison(Part):
     n: int
     dropped_unscored: int
     clusters: int
+    unit: str = Field(default="template", description="What the clusters are: template, family, or row.")
+    design_effect: float | None = Field(default=None, description="Rows that say as much as one independent row.")
     delta: float
     ci95: Bounds
     lower_one_sided95: float
@@ -77,7 +90,8 @@ class Comparison(Part):
     minimum_detectable_effect: float | None
     verdict: Word
     sentence: str
-    rows_to_decide: int | None
+    rows_to_decide: int | None = Field(description="The low end of the range.")
+    rows_to_decide_range: RowsNeeded | None = None
 
 
 class Baseline(Part):

@@ -102,7 +102,7 @@ def inert_json(report: Report) -> str:
 
 
 def _filters() -> dict[str, Any]:
-    from evaluate.stats.certainty import about
+    from evaluate.stats.power import about
 
     return {
         "nb": _unbroken,

@@ -18,7 +18,7 @@ from evaluate.cost.prices import PriceSheet, load
 from evaluate.report import gallery, wording
 from evaluate.report.results import Results, SystemResult
 from evaluate.report.schema import VERSION, Report, VerdictPart
-from evaluate.stats import certainty, measures
+from evaluate.stats import intervals, measures, paired
 from synth.errors import DataError
 
 Draft = dict[str, Any]  # a report on its way: figures without the sentences that are read off them
@@ -36,6 +36,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
     small = results.system(small_id)
     large = results.system(large_id) if large_id else None
     primary = "test" if "test" in splits else splits[0]
+    units = measures.units(results, splits)
     report: Draft = {
         "version": VERSION,
         "title": plan.name,
@@ -45,10 +46,10 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "primary_split": primary,
         "margin": plan.margin,
         "dataset": _dataset(results, splits),
-        "systems": [_facts(system, splits, plan.seed) for system in results.systems],
-        "comparisons": _comparisons(results, small, large, splits),
-        "baselines": _baselines(results, small, large, primary),
-        "families": measures.families(results.systems, small, large, splits, plan.seed),
+        "systems": [_facts(system, units) for system in results.systems],
+        "comparisons": _comparisons(results, small, large, units),
+        "baselines": _baselines(results, small, large, primary, units[primary]),
+        "families": measures.families(results.systems, small, large, splits),
         "families_in_all": measures.families_in_all(small, splits),
         "seeds": _seeds(results, splits),
         "format_check": gallery.format_check(results.systems, splits),
@@ -125,28 +126,30 @@ def _dataset(results: Results, splits: list[str]) -> Draft:
     }
 
 
-def _facts(system: SystemResult, splits: list[str], seed: int) -> Draft:
-    return {**measures.system_facts(system, splits, seed), "priced_as": economics.price_name(system)}
+def _facts(system: SystemResult, units: measures.Units) -> Draft:
+    return {**measures.system_facts(system, units), "priced_as": economics.price_name(system)}
 
 
-def _comparisons(results: Results, small: SystemResult, large: SystemResult | None, splits: list[str]) -> list[Draft]:
+def _comparisons(
+    results: Results, small: SystemResult, large: SystemResult | None, units: measures.Units
+) -> list[Draft]:
     """The main pair first, then the small system against every other one; p_holm over all pairs of one split."""
     found: list[Draft] = []
     others = [system for system in results.systems if system.id not in {small.id, large.id if large else ""}]
-    for split in splits:
+    for split, unit in units.items():
         rows = [
-            measures.comparison(small, other, split, results.plan.margin, results.plan.seed, other is large)
+            measures.comparison(small, other, split, unit, results.plan.margin, other is large)
             for other in ([large] if large else []) + others
             if other is not None and other.metric == small.metric
         ]
         kept = [row for row in rows if row is not None]
-        for row, adjusted in zip(kept, certainty.holm([row["p"] for row in kept]), strict=True):
+        for row, adjusted in zip(kept, paired.holm([row["p"] for row in kept]), strict=True):
             row["p_holm"] = adjusted
         found.extend(kept)
     return found
 
 
-def _baselines(results: Results, small: SystemResult, large: SystemResult | None, split: str) -> list[Draft]:
+def _baselines(results: Results, small: SystemResult, large: SystemResult | None, split: str, unit: str) -> list[Draft]:
     """The large model under every prompt it was given, and the small system's gain against each."""
     if large is None:
         return []
@@ -155,8 +158,8 @@ def _baselines(results: Results, small: SystemResult, large: SystemResult | None
     ]
     rows: list[Draft] = []
     for system in same:
-        summary = measures.split_summary(system, split, results.plan.seed)
-        gain = measures.difference(measures.pair(small, system, split), small.metric, results.plan.seed)
+        summary = measures.split_summary(system, split, unit)
+        gain = measures.difference(measures.pair(small, system, split, unit), small.metric)
         rows.append(
             {
                 "system": system.id,
@@ -184,10 +187,10 @@ def _seeds(results: Results, splits: list[str]) -> list[Draft]:
     found = []
     for group, members in groups.items():
         for split in splits:
-            summaries = [measures.split_summary(member, split, results.plan.seed) for member in members]
+            summaries = [measures.split_summary(member, split) for member in members]
             values = [summary["value"] for summary in summaries if summary["value"] is not None]
             if len(values) > 1:
-                spread = certainty.seed_spread(values)._asdict()
+                spread = intervals.seed_spread(values)._asdict()
                 ids = [member.id for member in members]
                 found.append({"group": group, "split": split, "systems": ids, "values": values, **spread})
     return found
@@ -198,7 +201,7 @@ def _forgetting(item: Draft) -> Draft:
     n = item["n"]
     if not n:
         return {**item, "base": None, "tuned": None}
-    base, tuned = certainty.wilson(item["base_right"], n), certainty.wilson(item["tuned_right"], n)
+    base, tuned = intervals.wilson(item["base_right"], n), intervals.wilson(item["tuned_right"], n)
     return {
         **item,
         "base": {"value": base.value, "ci95": [base.low, base.high]},

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 from evaluate.report.schema import Report, SystemPart
-from evaluate.stats import certainty
+from evaluate.stats.clusters import FEW_CLUSTERS, counted
+from evaluate.stats.verdict import MIN_ROWS, WORSE
 from synth.scoring.scorers import metric
 
 MISSING = "not measured"
@@ -125,7 +126,7 @@ def pay_back(report: Report) -> str:
         return f"{each}, so tuning never pays back in money at these prices."
     if even.status == "unpriced":
         return f"{each}; the fixed cost of tuning is not fully priced, so no break-even is given."
-    worse = ", with answers that are worse" if report.verdict.word == certainty.WORSE else ""
+    worse = ", with answers that are worse" if report.verdict.word == WORSE else ""
     spent, requests = usd(even.fixed_usd), count(even.requests)
     return f"{each}; the {spent} spent on tuning is earned back after {requests} requests{worse}."
 
@@ -164,8 +165,8 @@ def assumptions(report: Report) -> list[str]:
     said.append("The whole ledger of fixed costs, failed runs included, is charged to the small system.")
     said.append(f"An always-on machine carries the fixed cost over {report.break_even.always_on.months} months.")
     said.append(
-        "Rows of one template (or image, or text) count as one cluster in differences; intervals of single rates and "
-        "McNemar's test take rows as independent."
+        "Rows of one template (or image, or text) count as one cluster in rates, differences and McNemar's test; of "
+        "unseen families, rows of one family do."
     )
     if report.cascade and report.cascade.chosen:
         said.append(
@@ -195,10 +196,13 @@ def limits(report: Report) -> list[str]:
                 )
     main = [row for row in report.comparisons if row.main]
     for row in main:
-        if row.n < certainty.MIN_ROWS_NORMAL:
-            said.append(f"{row.split}: only {row.n:,} rows; intervals are bootstrapped and wide.")
-        if row.clusters < certainty.FEW_CLUSTERS:
-            said.append(f"{row.split}: only {row.clusters} templates; the certainty rests on few clusters.")
+        if row.n < MIN_ROWS:
+            said.append(f"{row.split}: only {row.n:,} rows; intervals are wide.")
+        if row.clusters < FEW_CLUSTERS:
+            few = counted(row.clusters, row.n, row.unit)
+            said.append(f"{row.split}: only {few}; the certainty rests on few clusters.")
+        if row.split == "test_ood" and report.families_in_all.get("test_ood") == 1:
+            said.append("test_ood: one family; its interval speaks of that family only, not of other unseen ones.")
     for system in report.systems:
         if system.prompting == "schema" and system.kind == "local":
             said.append(f"{system.label} was told the schema; nothing held its replies to it, as an endpoint would.")

@@ -2,7 +2,8 @@
 
 Knows which metrics are better when lower (word and character error rates, which are ratios of sums, never means of
 rows) and hides that from the rest: every difference is positive where it favours the small system.
-Not here: the mathematics (stats.py), money (economics.py), words (wording.py).
+What a cluster is, the generator of the data says per split (`units`).
+Not here: the mathematics (`paired`, `intervals`, `ratios`), money (`cost`), words (`report.wording`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluate.report.results import Row, SystemResult
-from evaluate.stats import certainty
+from evaluate.report.results import Results, Row, SystemResult
+from evaluate.stats import paired, power, verdict
+from evaluate.stats.clusters import Floats, cluster_codes
+from evaluate.stats.intervals import Interval, error_rate, mean_score
+from evaluate.stats.ratios import error_rate_difference
+from synth.generators import sampling_unit
 from synth.scoring.scorers import metric as metric_facts
 from synth.usage import total
 
 MOST_FAMILIES = 100  # of one split; data whose every row is its own family must not make a report of 50,000 tables
 JsonDict = dict[str, Any]
+
+
+Units = dict[str, str]  # split -> "template" or "family": what its rows were sampled by
 
 
 class Pair(NamedTuple):
@@ -27,10 +35,31 @@ class Pair(NamedTuple):
     small: tuple[Row, ...]
     large: tuple[Row, ...]
     dropped: int
+    unit: str
 
     @property
-    def templates(self) -> list[str]:
-        return [row.template for row in self.small]
+    def clusters(self) -> list[str]:
+        """(n,) cluster id of each row."""
+        return cluster_ids(self.small, self.unit)
+
+
+def units(results: Results, splits: Sequence[str]) -> Units:
+    """What counts as one cluster in each split: what the data's generator says that it sampled there.
+
+    Unseen families are few families, however many templates they have. One family alone cannot say how far another
+    would be off; its templates are used, and `report.wording` says that the interval speaks of that family only.
+    """
+    found = {}
+    for split in splits:
+        unit = sampling_unit(results.dataset.generator, split)
+        several = len({row.family for system in results.systems for row in system.rows if row.split == split}) > 1
+        found[split] = unit if unit != "family" or several else "template"
+    return found
+
+
+def cluster_ids(rows: Sequence[Row], unit: str) -> list[str]:
+    """(n,) cluster id of each row."""
+    return [row.family if unit == "family" else row.template for row in rows]
 
 
 def is_scored(row: Row, metric: str) -> bool:
@@ -38,73 +67,76 @@ def is_scored(row: Row, metric: str) -> bool:
     return row.score is not None and (not metric_facts(metric).pools_edits or row.ref_units is not None)
 
 
-def scores(rows: Sequence[Row]) -> certainty.Floats:
+def scores(rows: Sequence[Row]) -> Floats:
     """(n,) scores of scored rows, higher is better."""
     return np.array([row.score for row in rows], dtype=np.float64)
 
 
-def edit_columns(rows: Sequence[Row]) -> certainty.Floats:
-    """(n, 2): edits and reference units of each row."""
-    return np.array([(row.edits or 0, row.ref_units or 0) for row in rows], dtype=np.float64).reshape(-1, 2)
+def edits_and_words(rows: Sequence[Row]) -> tuple[Floats, Floats]:
+    """(n,) edits and (n,) reference units of each row."""
+    edits = np.array([row.edits or 0 for row in rows], dtype=np.float64)
+    return edits, np.array([row.ref_units or 0 for row in rows], dtype=np.float64)
 
 
-def value(rows: Sequence[Row], metric: str, seed: int) -> certainty.Interval | None:
-    """The metric over scored rows with its 95 % interval; None when there are none."""
+def value(rows: Sequence[Row], metric: str, unit: str) -> Interval | None:
+    """The metric over scored rows with its 95 % interval; None when there are none, or no reference words."""
     if not rows:
         return None
     if metric_facts(metric).pools_edits:
-        columns = edit_columns(rows)
-        if columns[:, 1].sum() == 0:
-            return None
-        boot = certainty.cluster_bootstrap(columns, certainty.ratio, [row.template for row in rows], seed)
-        return certainty.Interval(boot.value, boot.low, boot.high, len(rows), boot.method)
-    return certainty.mean_score(scores(rows), [row.template for row in rows], seed)
+        edits, words = edits_and_words(rows)
+        return error_rate(edits, words, cluster_ids(rows, unit), unit) if words.any() else None
+    return mean_score(scores(rows), cluster_ids(rows, unit), unit)
 
 
-def pair(small: SystemResult, large: SystemResult, split: str) -> Pair:
+def as_score(interval: Interval, metric: str) -> Interval:
+    """Higher is better: an error rate becomes 1 - rate, for `verdict.near_nothing`."""
+    if not metric_facts(metric).pools_edits:
+        return interval
+    return interval._replace(value=1 - interval.value, low=1 - interval.high, high=1 - interval.low)
+
+
+def pair(small: SystemResult, large: SystemResult, split: str, unit: str = "template") -> Pair:
     """The rows of one split that both systems were scored on."""
     ours, theirs = ([row for row in system.rows if row.split == split] for system in (small, large))
-    return pair_rows(ours, theirs, small.metric)
+    return pair_rows(ours, theirs, small.metric, unit)
 
 
-def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str) -> Pair:
+def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str, unit: str = "template") -> Pair:
     """The rows, matched by example id, that are scored on both sides."""
     wanted = {row.example_id: row for row in large if is_scored(row, metric)}
     kept = [row for row in small if row.example_id in wanted and is_scored(row, metric)]
-    return Pair(tuple(kept), tuple(wanted[row.example_id] for row in kept), len(small) - len(kept))
+    return Pair(tuple(kept), tuple(wanted[row.example_id] for row in kept), len(small) - len(kept), unit)
 
 
-def difference(both: Pair, metric: str, seed: int) -> certainty.Difference | None:
-    """How far the small system is ahead, clusters = templates; None below two common rows or without words to hear."""
+def difference(both: Pair, metric: str) -> paired.Difference | None:
+    """How far the small system is ahead; None below two common rows or without words to hear."""
     if len(both.small) < 2:
         return None
     if not metric_facts(metric).pools_edits:
-        return certainty.paired_difference(scores(both.small), scores(both.large), both.templates, seed)
-    columns = np.hstack([edit_columns(both.small), edit_columns(both.large)])
-    if not columns[:, 1].any():
-        return None
-
-    def saved(sums: certainty.Floats) -> certainty.Floats:
-        return certainty.ratio(sums[..., 2:]) - certainty.ratio(sums[..., :2])
-
-    return certainty.bootstrap_difference(columns, saved, both.templates, seed)
+        return paired.paired_difference(scores(both.small), scores(both.large), both.clusters, both.unit)
+    (edits, words), (others, _) = edits_and_words(both.small), edits_and_words(both.large)
+    return error_rate_difference(edits, others, words, both.clusters, both.unit) if words.any() else None
 
 
-def mcnemar(both: Pair, metric: str) -> certainty.McNemar | None:
-    """Exact McNemar test where rows are right or wrong (for error rates: free of errors or not); else None."""
+def mcnemar(both: Pair, metric: str) -> paired.McNemar | None:
+    """Exact McNemar test where rows are right or wrong (for error rates: free of errors or not); else None.
+
+    With clusters, their signs are flipped as wholes.
+    """
     if not both.small:
         return None
     a, b = scores(both.small), scores(both.large)
     if metric_facts(metric).pools_edits:
-        return certainty.mcnemar(a >= 1, b >= 1)
-    return certainty.mcnemar(a, b) if certainty.is_binary(a) and certainty.is_binary(b) else None
+        return paired.mcnemar(a >= 1, b >= 1, both.clusters)
+    right_or_wrong = np.isin(a, (0.0, 1.0)).all() and np.isin(b, (0.0, 1.0)).all()
+    return paired.mcnemar(a, b, both.clusters) if right_or_wrong else None
 
 
-def split_summary(system: SystemResult, split: str, seed: int) -> JsonDict:
+def split_summary(system: SystemResult, split: str, unit: str = "template") -> JsonDict:
     """report.json's `systems[].splits{split}`: counts, value, interval; `value` None = nothing could be scored."""
     rows = [row for row in system.rows if row.split == split]
     scored = [row for row in rows if is_scored(row, system.metric)]
-    interval = value(scored, system.metric, seed)
+    interval = value(scored, system.metric, unit)
     faults = sum(row.format_fault for row in rows)
     return {
         "n": len(rows),
@@ -116,6 +148,8 @@ def split_summary(system: SystemResult, split: str, seed: int) -> JsonDict:
         "ci95": [interval.low, interval.high] if interval else None,
         "method": interval.method if interval else "nothing to score",
         "templates": len({row.template for row in scored}),
+        "unit": unit,
+        "clusters": len(set(cluster_ids(scored, unit))),
         "format_faults": faults,
         "value_if_format_forgiven": _forgiven(scored, system.metric) if faults else None,
     }
@@ -134,7 +168,7 @@ def _forgiven_score(row: Row) -> float:
     return 1.0 if row.format_fault else row.score or 0.0
 
 
-def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> JsonDict:
+def system_facts(system: SystemResult, units: Units) -> JsonDict:
     """Everything of `systems[]` but its cost."""
     speed = system.speed
     answered = [row for row in system.rows if not row.error]
@@ -164,7 +198,7 @@ def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> Json
         "metric": system.metric,
         "higher_is_better": not metric_facts(system.metric).lower_is_better,
         "normaliser": system.normaliser,
-        "splits": {split: split_summary(system, split, seed) for split in splits},
+        "splits": {split: split_summary(system, split, unit) for split, unit in units.items()},
         "usage": {
             **usage.model_dump(),
             "answers": len(answered),
@@ -181,16 +215,16 @@ def system_facts(system: SystemResult, splits: Sequence[str], seed: int) -> Json
 
 
 def comparison(
-    small: SystemResult, large: SystemResult, split: str, margin: float, seed: int, main: bool
+    small: SystemResult, large: SystemResult, split: str, unit: str, margin: float, main: bool
 ) -> JsonDict | None:
     """One row of `comparisons[]`; None when the two share fewer than two scored rows."""
-    both = pair(small, large, split)
-    found = difference(both, small.metric, seed)
+    both = pair(small, large, split, unit)
+    found = difference(both, small.metric)
     if found is None:
         return None
     test = mcnemar(both, small.metric)
-    word = certainty.verdict(found, margin, small.label, large.label)
-    power = certainty.minimum_detectable_effect(found.sd, found.n) if np.isfinite(found.sd) else None
+    said = verdict.verdict(found, margin, small.label, large.label)
+    rows = said.rows_to_decide
     return {
         "small": small.id,
         "large": large.id,
@@ -199,28 +233,36 @@ def comparison(
         "n": found.n,
         "dropped_unscored": both.dropped,
         "clusters": found.clusters,
+        "unit": "row" if found.clusters == found.n else found.unit,
+        "design_effect": found.design,
         "delta": found.delta,
         "ci95": [found.low, found.high],
         "lower_one_sided95": found.lower_one_sided,
         "sd": found.sd,
         "p": found.p,
         "p_mcnemar": test.p if test else None,
-        "outcomes": test._asdict() if test else None,
+        "outcomes": _outcomes(test) if test else None,
         "method": found.method,
         "margin": margin,
-        "minimum_detectable_effect": power,
-        "verdict": word.word,
-        "sentence": word.sentence,
-        "rows_to_decide": word.rows_to_decide,
+        "minimum_detectable_effect": power.minimum_detectable_effect(found),
+        "verdict": said.word,
+        "sentence": said.sentence,
+        "rows_to_decide": rows.low if rows else None,
+        "rows_to_decide_range": rows._asdict() if rows else None,
     }
 
 
+def _outcomes(test: paired.McNemar) -> JsonDict:
+    return {name: count for name, count in test._asdict().items() if name != "clusters"}
+
+
 def families(
-    systems: Sequence[SystemResult], small: SystemResult, large: SystemResult | None, splits: Sequence[str], seed: int
+    systems: Sequence[SystemResult], small: SystemResult, large: SystemResult | None, splits: Sequence[str]
 ) -> list[JsonDict]:
     """Per split and family: every system's value, and the main difference with Holm's correction over these families.
 
-    Of a split with more than MOST_FAMILIES, the most numerous ones.
+    Within a family the templates are the clusters. p is the exact sign-flip test over them, so that more wins never
+    give a larger p. Of a split with more than MOST_FAMILIES, the most numerous ones.
     """
     grouped = {system.id: _by_family(system.rows) for system in systems}
     metrics = {system.id: system.metric for system in systems}
@@ -231,12 +273,12 @@ def families(
         rows = []
         for name in names:
             here = {system_id: groups.get((split, name), []) for system_id, groups in grouped.items()}
-            values = {system_id: _value_of(found, metrics[system_id], seed) for system_id, found in here.items()}
+            values = {system_id: _value_of(found, metrics[system_id]) for system_id, found in here.items()}
             facts = {"split": split, "family": name, "n": len(here[small.id]), "values": values}
             both = pair_rows(here[small.id], here[large.id], small.metric) if large else None
-            rows.append({**facts, **_ahead(both, small.metric, seed)})
+            rows.append({**facts, **_ahead(both, small.metric)})
         tested = [row for row in rows if row["p"] is not None]
-        for row, adjusted in zip(tested, certainty.holm([row["p"] for row in tested]), strict=True):
+        for row, adjusted in zip(tested, paired.holm([row["p"] for row in tested]), strict=True):
             row["p_holm"] = adjusted
         table.extend(rows)
     return table
@@ -278,19 +320,27 @@ def _by_family(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     return groups
 
 
-def _value_of(rows: Sequence[Row], metric: str, seed: int) -> JsonDict:
-    interval = value([row for row in rows if is_scored(row, metric)], metric, seed)
+def _value_of(rows: Sequence[Row], metric: str) -> JsonDict:
+    interval = value([row for row in rows if is_scored(row, metric)], metric, "template")
     if interval is None:
         return {"value": None, "ci95": None, "n": 0}
     return {"value": interval.value, "ci95": [interval.low, interval.high], "n": interval.n}
 
 
-def _ahead(both: Pair | None, metric: str, seed: int) -> JsonDict:
-    found = difference(both, metric, seed) if both else None
+def _ahead(both: Pair | None, metric: str) -> JsonDict:
+    found = difference(both, metric) if both else None
     return {
         "delta": found.delta if found else None,
         "ci95": [found.low, found.high] if found else None,
         "clusters": found.clusters if found else None,
-        "p": found.p if found else None,
+        "p": _family_p(both, metric) if both and found else None,
         "p_holm": None,
     }
+
+
+def _family_p(both: Pair, metric: str) -> float:
+    """Exact p of the family's sum of points, or of edits, under flips of whole templates."""
+    codes = cluster_codes(len(both.small), both.clusters)
+    if metric_facts(metric).pools_edits:
+        return paired.sign_flip(edits_and_words(both.large)[0] - edits_and_words(both.small)[0], codes)
+    return paired.sign_flip(scores(both.small) - scores(both.large), codes)

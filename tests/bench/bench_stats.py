@@ -17,7 +17,7 @@ import sys
 
 import numpy as np
 
-from evaluate.stats.certainty import paired_difference
+from evaluate.stats.paired import paired_difference
 
 TEMPLATES = 50
 

@@ -15,7 +15,8 @@ from evaluate.report import render_html, render_md, report_json, wording
 from evaluate.report.reading import opened, read_report
 from evaluate.report.results import LedgerItem, Results, Row
 from evaluate.report.schema import Report, SystemPart, json_schema
-from evaluate.stats import certainty, measures
+from evaluate.stats import measures, paired
+from evaluate.stats.verdict import BETTER, WORSE
 from synth.errors import DataError
 from synth.scoring.scorers import metric
 from synth.usage import Usage
@@ -74,7 +75,7 @@ def test_headline_names_both_systems_with_intervals_and_the_pay_back() -> None:
 
 
 def test_the_pay_back_of_a_worse_model_does_not_hide_that_it_is_worse() -> None:
-    verdict = built().verdict.model_copy(update={"word": certainty.WORSE})
+    verdict = built().verdict.model_copy(update={"word": WORSE})
     worse = built().model_copy(update={"verdict": verdict})
     assert wording.pay_back(worse).endswith(" requests, with answers that are worse.")
 
@@ -89,7 +90,7 @@ def test_the_verdict_is_read_off_the_main_comparison_of_the_test_split() -> None
     made = built()
     main = [row for row in made.comparisons if row.main]
     assert [row.split for row in main] == ["test", "test_ood"]
-    assert made.verdict.word == main[0].verdict == certainty.BETTER
+    assert made.verdict.word == main[0].verdict == BETTER
     assert main[0].clusters == 48
 
 
@@ -199,7 +200,7 @@ def test_test_and_held_out_families_are_never_mixed() -> None:
 
 def test_family_p_values_are_corrected_within_each_split() -> None:
     rows = [row for row in built().families if row.split == "test"]
-    assert [row.p_holm for row in rows] == pytest.approx(certainty.holm([row.p for row in rows]))
+    assert [row.p_holm for row in rows] == pytest.approx(paired.holm([row.p for row in rows]))
 
 
 def test_families_won_and_lost_are_counted_and_their_mean_is_no_mean_over_rows() -> None:
@@ -306,7 +307,7 @@ def test_word_error_rate_is_lower_for_the_better_system_which_is_still_ahead() -
     assert small.splits["test"].value < large.splits["test"].value
     main = made.comparisons[0]
     assert main.delta > 0
-    assert main.verdict == certainty.BETTER
+    assert main.verdict == BETTER
     assert "word error rate of" in made.headline
     assert small.cost.usd_per_correct is None
 

@@ -1,0 +1,119 @@
+"""Classification: per-class recall, precision and F1, macro-F1 with its interval, confusion counts, majority line.
+
+Labels are compared as given; which replies are read as which label is the scorer's business. An answer outside the
+gold labels counts as wrong for its gold class and for no other. Formulas: docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluate.stats.clusters import Floats, cluster_codes, counted, spread, t_quantile
+from evaluate.stats.intervals import Interval, mean_score, wilson_bounds
+from evaluate.stats.paired import Difference
+
+
+class ClassFacts(NamedTuple):
+    """One gold label. precision is None when nothing was given that label; recall has its interval."""
+
+    label: str
+    gold: int
+    given: int
+    right: int
+    recall: Interval
+    precision: float | None
+    f1: float
+
+
+class Classes(NamedTuple):
+    """confusion: (gold, given, rows), most frequent first; majority: share of the most frequent gold label."""
+
+    classes: tuple[ClassFacts, ...]
+    macro_f1: Interval
+    accuracy: Interval
+    majority_label: str
+    majority: float
+    confusion: tuple[tuple[str, str, int], ...]
+
+
+def classification(
+    gold: Sequence[str], given: Sequence[str], clusters: Sequence[str] | None = None, unit: str = "template"
+) -> Classes:
+    """Every figure of one system. ValueError for no rows or lists of different length."""
+    labels = _labels(gold, given)
+    codes = cluster_codes(len(gold), clusters)
+    counts, pulls = _macro(gold, given, labels)
+    value = float(_f1(counts).mean())
+    found = spread(pulls, np.array(gold) != np.array(given), codes, value * (1 - value))
+    bounds = wilson_bounds(value, found.effective, t_quantile(0.975, found.dof))
+    method = f"linearised, Wilson, t({found.dof}), {counted(found.clusters, len(gold), unit)}"
+    rows = np.array(gold)
+    facts = []
+    for index, label in enumerate(labels):
+        here = np.flatnonzero(rows == label).tolist()
+        right = np.array([given[row] == label for row in here], dtype=np.float64)
+        own = None if clusters is None else [clusters[row] for row in here]
+        asked, answered = (int(counts[index, which]) for which in (1, 2))
+        precision = float(counts[index, 0] / answered) if answered else None
+        recall = mean_score(right, own, unit)
+        facts.append(ClassFacts(label, asked, answered, int(right.sum()), recall, precision, float(_f1(counts)[index])))
+    most, times = Counter(gold).most_common(1)[0]
+    return Classes(
+        tuple(facts),
+        Interval(value, bounds.low, bounds.high, len(gold), method, found.effective),
+        mean_score(np.array(gold) == np.array(given), clusters, unit),
+        most,
+        times / len(gold),
+        tuple((a, b, count) for (a, b), count in Counter(zip(gold, given, strict=True)).most_common()),
+    )
+
+
+def macro_f1_difference(
+    gold: Sequence[str],
+    small: Sequence[str],
+    large: Sequence[str],
+    clusters: Sequence[str] | None = None,
+    unit: str = "template",
+) -> Difference:
+    """Macro-F1 of small - large on the same rows, linearised, with t(C - 1) (see `ratios`)."""
+    from evaluate.stats.ratios import linear_difference
+
+    labels = _labels(gold, small)
+    (ours, our_pulls), (theirs, their_pulls) = _macro(gold, small, labels), _macro(gold, large, labels)
+    delta = float(_f1(ours).mean() - _f1(theirs).mean())
+    a, b, truth = np.array(small), np.array(large), np.array(gold)
+    return linear_difference(delta, our_pulls - their_pulls, (a != truth) | (b != truth), clusters, unit)
+
+
+def _labels(gold: Sequence[str], given: Sequence[str]) -> list[str]:
+    if not gold or len(gold) != len(given):
+        raise ValueError(f"{len(gold)} gold labels and {len(given)} answers")
+    return sorted(set(gold))
+
+
+def _macro(gold: Sequence[str], given: Sequence[str], labels: Sequence[str]) -> tuple[Floats, Floats]:
+    """(K, 3) right, gold and given per label; (n,) each row's pull on the macro-F1, summing to 0.
+
+    F1 = 2 right / (gold + given), so a row pulls by (2 right - F1 (gold + given)) / total of its classes, over K.
+    """
+    place = {label: index for index, label in enumerate(labels)}
+    asked = np.array([place[one] for one in gold])
+    answered = np.array([place.get(one, -1) for one in given])
+    count = len(labels)
+    counts = np.zeros((count, 3))
+    counts[:, 0] = np.bincount(asked[asked == answered], minlength=count)
+    counts[:, 1] = np.bincount(asked, minlength=count)
+    counts[:, 2] = np.bincount(answered[answered >= 0], minlength=count)
+    f1, total = _f1(counts), counts[:, 1] + counts[:, 2]
+    pulls = (2.0 * (asked == answered) - f1[asked]) / total[asked]
+    known = answered >= 0
+    pulls[known] -= f1[answered[known]] / total[answered[known]]
+    return counts, pulls * len(gold) / count
+
+
+def _f1(counts: Floats) -> Floats:
+    return 2 * counts[:, 0] / (counts[:, 1] + counts[:, 2])

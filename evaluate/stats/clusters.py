@@ -1,0 +1,125 @@
+"""Rows that hang together: how far a mean over them can be trusted.
+
+Rows of one sampling unit (a template, image, document or family) share a cluster id; without ids every row is its own
+cluster. Pure functions over arrays. Every interval of this package rests on `spread`; the intervals themselves are in
+`intervals`, `paired`, `ratios` and `classes`. Formulas, sources and simulations: docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+FEW_CLUSTERS = 20
+"""Fewer than this make any method too sure or too wide, and it is said (MacKinnon, Nielsen and Webb 2023)."""
+PRIOR_CLUSTERS = 0.25
+"""Weight, in clusters, of the cautious belief that rows of one cluster always come out alike; see `spread`."""
+
+
+class Spread(NamedTuple):
+    """Uncertainty of a mean over clustered rows.
+
+    design: Kish's design effect, 1 = rows are independent; dispersion: variance of a row as a share of the largest that
+    is possible at that mean; effective: independent rows of the largest possible variance that would say as much;
+    dof: degrees of freedom of t, clusters - 1; units: independent rows that as many clusters are worth at least.
+    """
+
+    se: float
+    rows: int
+    clusters: int
+    icc: float
+    design: float
+    dispersion: float
+    effective: float
+    units: float
+    dof: int
+
+
+def cluster_codes(n: int, clusters: Sequence[str] | None) -> Codes:
+    """(n,) cluster index per row, 0..C-1; each row its own cluster when no ids are given."""
+    if clusters is None:
+        return np.arange(n)
+    if len(clusters) != n:
+        raise ValueError(f"{len(clusters)} cluster ids for {n} rows")
+    return np.unique(np.asarray(clusters, dtype=str), return_inverse=True)[1]
+
+
+def cluster_sums(columns: Floats, codes: Codes) -> Floats:
+    """(n, k) row values -> (C, k) sums per cluster."""
+    count = int(codes.max()) + 1
+    return np.column_stack([np.bincount(codes, column, count) for column in columns.T])
+
+
+def spread(
+    deviations: Floats, speaks: NDArray[np.bool_], codes: Codes, most: float, prior: float = PRIOR_CLUSTERS
+) -> Spread:
+    """Uncertainty of a mean from each row's deviation from it.
+
+    deviations: (n,), summing to 0. speaks: (n,), rows that show variation at all (a wrong answer, a word error, systems
+    that differ). most: the largest variance that a score can have at this mean (p(1-p) of a rate), 0 = unknown.
+
+    The correlation of rows within a cluster is the one-way ANOVA estimate, between 0 and 1 (Donald and Donner 1987).
+    Where few clusters speak it says little and is too small more often than not, so it is pulled towards 1 with the
+    weight of `prior` clusters; where none speaks, the clusters count and not the rows. The design effect is
+    1 + icc (sum n_c^2 / n - 1) (Kish 1965), which holds for clusters of unequal size.
+    """
+    n, sizes = len(deviations), np.bincount(codes)
+    count = len(sizes)
+    squares = float(deviations @ deviations)
+    largest = float(sizes @ sizes) / n  # design effect of rows that always come out alike
+    loud = int((np.bincount(codes, speaks, count) > 0).sum())
+    icc = 1.0
+    if loud and count > 1:
+        icc = (prior + loud * _anova_icc(deviations, squares, codes, sizes, largest)) / (prior + loud)
+    design = 1 + icc * (largest - 1)
+    variance, dispersion = squares / n, 1.0
+    if most > 0:
+        dispersion = (prior + loud * variance / most) / (prior + loud)
+    se = math.sqrt(squares / max(1, n - 1) / n * design)
+    return Spread(se, n, count, icc, design, dispersion, n / (design * dispersion), n / largest, count - 1)
+
+
+def _anova_icc(deviations: Floats, squares: float, codes: Codes, sizes: Codes, largest: float) -> float:
+    n, count = len(deviations), len(sizes)
+    if n == count or squares == 0:
+        return 0.0 if n == count else 1.0
+    sums = np.bincount(codes, deviations, count)
+    between = float((sums**2 / sizes).sum())
+    mean_between, mean_within = between / (count - 1), max(0.0, squares - between) / (n - count)
+    typical = (n - largest) / (count - 1)
+    total = mean_between + (typical - 1) * mean_within
+    return min(1.0, max(0.0, (mean_between - mean_within) / total)) if total > 0 else 1.0
+
+
+def t_quantile(level: float, dof: int) -> float:
+    """Quantile of Student's t; infinite without a degree of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(dof, level)) if dof > 0 else math.inf
+
+
+def t_two_sided(statistic: float, dof: int) -> float:
+    """Two-sided p of a t statistic; 1 without a degree of freedom."""
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(dof, -abs(statistic))) if dof > 0 else 1.0
+
+
+def none_of(units: float, alpha: float) -> float:
+    """Largest share that is still plausible when it was seen in none of `units`: 1 - alpha^(1/units) (exact)."""
+    return float(1 - alpha ** (1 / units))
+
+
+def counted(difference_clusters: int, rows: int, unit: str) -> str:
+    """'40 templates', '6 families' or '200 rows'."""
+    if difference_clusters == rows or unit == "row":
+        return f"{difference_clusters:,} rows"
+    plural = f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+    return f"{difference_clusters:,} {unit if difference_clusters == 1 else plural}"

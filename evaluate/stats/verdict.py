@@ -1,0 +1,100 @@
+"""The one-word verdict, its sentence, and the reasons to withhold it.
+
+Reads differences and intervals, computes no statistics. Thresholds and their reasons: docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from evaluate.stats import power
+from evaluate.stats.intervals import Interval
+from evaluate.stats.paired import Difference
+
+BETTER, NOT_WORSE, WORSE, INCONCLUSIVE = "BETTER", "NOT WORSE", "WORSE", "INCONCLUSIVE"
+MIN_ROWS = 200  # fewer rows than this are said to be few (docs/evaluation.md)
+FLOOR = 0.05
+"""A system shows skill when its interval's lower end is above chance by more than this share of what is left."""
+MOST_CUT = 0.02
+"""Share of a system's answers that may have been cut off at the token limit before its score means the limit."""
+
+
+class Verdict(NamedTuple):
+    """One of BETTER, NOT WORSE, WORSE, INCONCLUSIVE; a sentence; and how many rows would decide (None = decided)."""
+
+    word: str
+    sentence: str
+    rows_to_decide: power.RowsNeeded | None
+
+
+def verdict(
+    difference: Difference, margin: float, small: str = "the small system", large: str = "the large one"
+) -> Verdict:
+    """BETTER, NOT WORSE (within margin), WORSE or INCONCLUSIVE, in that order of precedence.
+
+    margin: the loss that one is willing to accept, in score units (0.02 = 2 points). The one-sided 95 % bound decides
+    NOT WORSE; the two-sided 95 % interval decides BETTER and WORSE.
+    """
+    ahead = f"{100 * difference.delta:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+    points = f"{ahead} points [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    bound = f"the one-sided 95 % bound is {100 * difference.lower_one_sided:+.1f} points"
+    allowed = f"{100 * margin:g} points"
+    if difference.low > 0:
+        return Verdict(BETTER, f"{small} is better than {large}: {points}.", None)
+    if difference.lower_one_sided > -margin:
+        behind = " It is measurably behind, but by less than that." if difference.high < 0 else ""
+        sentence = f"{small} is not worse than {large} by more than {allowed}: {points}; {bound}.{behind}"
+        return Verdict(NOT_WORSE, sentence, None)
+    if difference.high < 0:
+        return Verdict(WORSE, f"{small} is worse than {large}: {points}.", None)
+    rows = power.rows_to_decide(difference, margin)
+    sentence = (
+        f"{difference.n:,} rows do not tell whether {small} keeps within {allowed} of {large}: "
+        f"{points}, {bound}; {power.said(rows, difference.unit)}."
+    )
+    return Verdict(INCONCLUSIVE, sentence, rows)
+
+
+def constant_answer(golds: Sequence[str]) -> float:
+    """Share of rows that the best single answer gets right: chance on a task of few answers, about 0 on an open one.
+
+    0 where no gold answer stands out (fewer than five rows share one), because a share of one in ten is no chance.
+    """
+    most = Counter(golds).most_common(1)
+    return most[0][1] / len(golds) if most and most[0][1] >= 5 else 0.0
+
+
+def near_nothing(small: Interval, large: Interval, chance: float = 0.0) -> str | None:
+    """Why two scores (0..1, higher is better; 1 - rate for error rates) carry no verdict, or None when they do.
+
+    When neither system is surely above chance, their difference is one between two failures: the task, the prompt or
+    the scorer is broken, and more rows do not help. chance: see `constant_answer`; 0 for open answers.
+    """
+    floor = chance + FLOOR * (1 - chance)
+    if max(small.low, large.low) > floor:
+        return None
+    scores = f"{100 * small.value:.1f} % and {100 * large.value:.1f} %"
+    if chance > 0:
+        best = f"the same answer to every row scores {100 * chance:.1f} %"
+        return f"Neither system is surely above chance ({scores}; {best}), so which is ahead means nothing."
+    return f"Both systems score near 0 ({scores}), so which is ahead means nothing."
+
+
+def cut_off(label: str, cut: int, answered: int) -> str | None:
+    """Why a system whose answers were cut off at the token limit carries no verdict, or None."""
+    if not answered or cut / answered <= MOST_CUT:
+        return None
+    share = f"{cut:,} of {answered:,} answers of {label} ({100 * cut / answered:.1f} %)"
+    return f"{share} were cut off at the token limit, so its score is the limit's; raise max_new_tokens."
+
+
+def format_decides(strict: Verdict, forgiven: Verdict) -> str | None:
+    """Why a verdict that forgiving the format would change is withheld, or None. Both from the same rows and margin."""
+    if strict.word == forgiven.word:
+        return None
+    return (
+        f"The verdict hangs on the format: {strict.word} as scored, {forgiven.word} if right answers that the scorer "
+        "cannot read counted; ask for the format in the prompt, or constrain it."
+    )
