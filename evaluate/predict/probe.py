@@ -11,7 +11,6 @@ comparison. Judges nothing (`evaluate.cost.throughput`).
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -28,7 +27,8 @@ from synth.progress import Meter, ProgressFn
 from synth.storage import read_json, sha256_bytes, write_json
 
 if TYPE_CHECKING:
-    from recipes.models.loading import Loaded
+    from evaluate.predict.runners import Runner
+    from recipes.models.loaded import Loaded
 
 FILE = "speed.json"
 MOST_PROMPTS, FEWEST_PROMPTS = 64, 4
@@ -56,7 +56,7 @@ class Probed(NamedTuple):
 
 class _Answering(NamedTuple):
     loaded: Loaded
-    runner: Any
+    runner: Runner
 
 
 def measure(
@@ -122,12 +122,12 @@ class _Models:
         self._kept.clear()
 
     def get(self, plan: SystemPlan) -> _Answering:
-        from evaluate.predict.systems import RUNNERS
+        from evaluate.predict.runners import runner_of
         from recipes.models.loading import load_for_inference
 
         if plan.id not in self._kept:
             loaded = load_for_inference(plan.model, plan.adapter, runs=self._runs, revision=plan.revision)
-            ready = _Answering(loaded, importlib.import_module(RUNNERS[loaded.info.ref.modality]))
+            ready = _Answering(loaded, runner_of(loaded))
             if not self._keep:
                 return ready
             self._kept[plan.id] = ready
