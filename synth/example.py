@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -151,13 +152,19 @@ def assistant(text: str) -> Message:
 
 
 def prompt_id(prompt: Sequence[Message]) -> str:
-    """32 hex digits that depend on roles, texts, tool calls and media hashes, not on where media lie."""
+    """32 hex digits that depend on roles, texts, tool calls and media hashes, not on where media lie.
+
+    Two ways to write one accented letter in Unicode are one text here (NFC).
+    """
     key: list[Any] = [
         [m.role, [p.text if isinstance(p, TextPart) else [p.type, p.sha256] for p in m.content]] for m in prompt
     ]
     if any(m.tool_calls for m in prompt):
         key.append([[c.name, c.arguments] for m in prompt for c in m.tool_calls])
-    return hashlib.sha256(json.dumps(key, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:32]
+    text = json.dumps(key, ensure_ascii=False)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def make_example(

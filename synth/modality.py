@@ -7,6 +7,7 @@ A new modality is a module with both records and one line of the table.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,13 +17,14 @@ from synth.errors import DataError, did_you_mean
 from synth.example import AudioPart, ImagePart
 
 if TYPE_CHECKING:
-    from synth.importing.table import Guess, ImportReport
+    from synth.importing.detect import Guess
+    from synth.importing.report import ImportReport
     from synth.progress import ProgressFn
     from synth.workspace import Workspace
 
 
 class ImportRows(Protocol):
-    """Make a dataset of people's own rows; its module also has ROLES (of columns) and `detect(source) -> Guess`."""
+    """Make a dataset of people's own rows; a module of its own also has ROLES and `detect(source) -> Guess`."""
 
     def __call__(
         self,
@@ -32,6 +34,8 @@ class ImportRows(Protocol):
         mapping: Mapping[str, str] | None = ...,
         *,
         on_progress: ProgressFn = ...,
+        group_by: str = ...,
+        split_by_time: str = ...,
     ) -> ImportReport: ...
 
 
@@ -40,7 +44,8 @@ class Modality(NamedTuple):
 
     Attributes:
         title: of what a row holds besides text; `rows_title` and `import_help` are for the import page.
-        importer: module:function, see `ImportRows`.
+        importer: module:function, see `ImportRows`; "" for the one of `synth.importing`, which needs an entry in its
+            `layouts.ROLES` and `layouts.LAYOUTS`.
         model: module whose MODEL is the record of `recipes.modality`.
         part, suffix: of a row's medium and of the file that holds it; None and "" for plain text.
         names_unmapped: whether the importer wants roles without a column as "", to leave them out on purpose.
@@ -53,9 +58,9 @@ class Modality(NamedTuple):
     key: str
     title: str
     rows_title: str
-    importer: str
     import_help: str
     model: str
+    importer: str = ""
     part: type[ImagePart] | type[AudioPart] | None = None
     suffix: str = ""
     uploads: tuple[str, ...] = ()
@@ -68,15 +73,27 @@ class Modality(NamedTuple):
 
     def import_rows(self) -> ImportRows:
         """The importer."""
-        return cast(ImportRows, dotted(self.importer))
+        if self.importer:
+            return cast(ImportRows, dotted(self.importer))
+        from synth.importing.importer import import_as
+
+        return cast(ImportRows, functools.partial(import_as, self.key))
 
     def detect(self, source: Path) -> Guess:
         """Format and columns of a file or folder, and which role each column seems to have. Raises DataError."""
-        return cast("Guess", self._importing().detect(source))
+        if self.importer:
+            return cast("Guess", self._importing().detect(source))
+        from synth.importing.detect import detect
+
+        return detect(source, self.key)
 
     def roles(self) -> tuple[str, ...]:
         """What a column of such rows can be."""
-        return tuple(self._importing().ROLES)
+        if self.importer:
+            return tuple(self._importing().ROLES)
+        from synth.importing.layouts import ROLES
+
+        return ROLES[self.key]
 
     def _importing(self) -> Any:
         return importlib.import_module(self.importer.partition(":")[0])
@@ -91,8 +108,8 @@ MODALITIES: dict[str, Modality] = {
         "text",
         title="Text",
         rows_title="Questions and answers",
-        importer="synth.importing.table:import_text",
-        import_help="JSONL, JSON, CSV and TSV; chats (`messages`), prompt and completion, question and answer.",
+        import_help="JSONL, JSON, CSV, TSV, Parquet, Arrow, XLSX, also packed; chats, prompt and completion, question "
+        "and answer, multiple choice, preference pairs, judged answers, logs of requests.",
         model="recipes.text.modality",
         hint="A shop sells 4 plates at $50 each. A coupon takes $37 off. What is the total?",
         promptings=("zero_shot", "few_shot"),
@@ -102,7 +119,6 @@ MODALITIES: dict[str, Modality] = {
         "vision",
         title="Picture",
         rows_title="Pictures with questions",
-        importer="synth.importing.images:import_images",
         import_help="A table with a picture's path, a question and its answer in each row, beside the pictures; or a "
         "folder with a `metadata.jsonl`. Upload the table together with its pictures, or name the table or folder.",
         model="recipes.vision.modality",
@@ -117,7 +133,6 @@ MODALITIES: dict[str, Modality] = {
         "audio",
         title="Speech",
         rows_title="Recordings with transcripts",
-        importer="synth.importing.audio:import_audio",
         import_help="A table with a recording's path and its transcript in each row, beside the recordings; or a "
         "folder in the audiofolder, LJSpeech or Common Voice layout. Upload the table together with its recordings, "
         "or name it.",

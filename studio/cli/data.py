@@ -156,7 +156,7 @@ def curate(
 
 @data_app.command(name="import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV or TSV file, or a folder with metadata")],
+    source: Annotated[Path, typer.Argument(help="A file with rows (docs/formats.md has the list), or a folder")],
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the dataset")],
     columns: Annotated[
         list[str] | None,
@@ -165,19 +165,35 @@ def import_(
             help="role=column, such as question=Q; pictures: path, question, answer; recordings: path, transcript",
         ),
     ] = None,
-    modality: Annotated[str, typer.Option(help=f"One of {', '.join(MODALITIES)}")] = "text",
+    modality: Annotated[str, typer.Option(help=f"One of {', '.join(MODALITIES)}; without it, what the rows are")] = "",
+    group_by: Annotated[str, typer.Option(help="Key whose rows of one value stay in one split")] = "",
+    split_by_time: Annotated[str, typer.Option(help="Key with a time: early rows are learned, late ones test")] = "",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import your own rows; faulty ones are quarantined with their line numbers."""
+    """Import your own rows; faulty ones are set aside with their line numbers, keys that play no part are listed."""
+    from synth.importing.detect import modality_of
 
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
-    report = modality_named(modality).import_rows()(source, name, workspace_of(workspace), mapping or None)
+    report = modality_named(modality or modality_of(source)).import_rows()(
+        source,
+        name,
+        workspace_of(workspace),
+        mapping or None,
+        group_by=group_by,
+        split_by_time=split_by_time,
+    )
     if as_json:
-        print_json({"dataset": name, "kept": report.kept, "rejected": [list(r) for r in report.rejected]})
+        kept = {"dataset": name, "modality": report.modality, "kept": report.kept, "splits": report.splits}
+        print_json(
+            {**kept, **report.record(), "reasons": report.reasons, "rejected": [list(r) for r in report.rejected]}
+        )
         return
-    print(f"{name}: {report.kept} rows kept, {len(report.rejected)} set aside")
-    for line, reason in report.rejected[:20]:
-        print(f"  line {line}: {reason}")
-    if len(report.rejected) > 20:
-        print(f"  … and {len(report.rejected) - 20} more, in rejected.jsonl")
+    first, *more = report.lines()
+    print(f"{name}: {first}")
+    for line in more:
+        print(f"  {line}")
+    for number, reason in report.rejected[:20]:
+        print(f"  line {number}: {reason}")
+    if report.rejected_rows > 20:
+        print(f"  … and {report.rejected_rows - 20} more, in rejected.jsonl")

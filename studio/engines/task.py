@@ -22,8 +22,6 @@ from synth.storage import read_json
 from synth.workspace import Workspace
 
 Outcome = dict[str, Any]
-MAX_FAULTS = 1000
-"""Faulty lines that an import's outcome lists; all are in the dataset's rejected.jsonl."""
 
 
 def _synth(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
@@ -63,14 +61,21 @@ def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
         emit(progress)
 
     source = Path(arguments["source"])
-    import_rows = modality(arguments["modality"]).import_rows()
-    report = import_rows(source, arguments["name"], workspace, arguments["mapping"], on_progress=on_progress)
+    report = modality(arguments["modality"]).import_rows()(
+        source,
+        arguments["name"],
+        workspace,
+        arguments["mapping"],
+        on_progress=on_progress,
+        group_by=arguments.get("group_by", ""),
+    )
     uploads.forget(workspace, source)
     return {
         "dataset": arguments["name"],
         "kept": report.kept,
-        "set_aside": len(report.rejected),
-        "faults": report.rejected[:MAX_FAULTS],
+        "set_aside": report.rejected_rows,
+        "faults": report.rejected,
+        "said": list(report.lines())[1:],
     }
 
 

@@ -12,7 +12,7 @@ from studio.widgets import address, following, ui
 from synth.errors import DataError
 from synth.modality import MODALITIES, Modality
 
-TABLES = ("jsonl", "json", "csv", "tsv")
+TABLES = ("jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "xlsx", "txt", "gz", "zst", "zip")
 ROLES_A_LINE = 4
 
 
@@ -71,17 +71,39 @@ def _mapping(kind: Modality, source: Path) -> dict[str, str]:
     return mapping if kind.names_unmapped else {role: column for role, column in mapping.items() if column}
 
 
+def _group(kind: Modality, source: Path) -> str:
+    """The key whose rows stay in one split; "" for none. Nothing is preset: a column is never taken by its name."""
+    guess = kind.detect(source)
+    keys = list(guess.columns) or list(dict.fromkeys(str(key) for row in guess.sample for key in row))
+    return str(
+        st.selectbox(
+            "Keep rows together in one split by",
+            ["", *keys],
+            format_func=lambda key: key or "nothing: each prompt by itself",
+            key=f"group.{kind.key}.{source}",
+        )
+    )
+
+
 def _report(made: dict[str, Any]) -> None:
     following.ready(str(made["dataset"]))
     st.markdown(f"{made['kept']:,} rows kept, {made['set_aside']:,} set aside.")
+    for sentence in made.get("said", []):
+        st.caption(ui.inert(sentence))
     if made["faults"]:
         st.markdown("##### Lines that were set aside")
         st.dataframe([{"line": str(line), "reason": reason} for line, reason in made["faults"]], hide_index=True)
 
 
-def _start(kind: Modality, source: Path, name: str, mapping: dict[str, str]) -> None:
+def _start(kind: Modality, source: Path, name: str, mapping: dict[str, str], group_by: str) -> None:
     ui.free_name(name)
-    arguments = {"modality": kind.key, "source": str(source.absolute()), "name": name, "mapping": mapping or None}
+    arguments = {
+        "modality": kind.key,
+        "source": str(source.absolute()),
+        "name": name,
+        "mapping": mapping or None,
+        "group_by": group_by,
+    }
     following.start("imported", "import", arguments, name)
 
 
@@ -99,8 +121,9 @@ def render() -> None:
             ui.empty("What it can read", kind.import_help)
         else:
             mapping = _mapping(kind, source)
+            group_by = _group(kind, source)
             name = st.text_input("Name of the dataset", "my-data")
             if st.button("Import", type="primary", icon=":material/upload:"):
-                _start(kind, source, name, mapping)
+                _start(kind, source, name, mapping, group_by)
     if made := following.outcome("imported"):
         _report(made)

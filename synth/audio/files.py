@@ -15,6 +15,10 @@ from synth.audio.voices import SAMPLE_RATE_HZ, Samples, resample
 from synth.errors import DataError
 
 MAX_SECONDS = 120.0
+MIN_SECONDS = 0.05
+"""Shorter recordings hold no word."""
+SILENCE = 1e-4
+"""Largest sample (full scale is 1) up to which a recording holds nothing: −80 dB."""
 MAX_FILE_BYTES = 64 << 20
 _RATES_HZ = range(4_000, 384_001)
 
@@ -70,6 +74,12 @@ def decode(content: bytes, name: str, max_seconds: float = MAX_SECONDS) -> Sampl
     mono = frames.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
         raise DataError(f"{name} holds samples that are not numbers.", "Export it again.", "recording is broken")
+    if channels > 1 and _cancelled(frames, mono):
+        raise DataError(
+            f"The channels of {name} cancel each other out.",
+            "Export one of them as mono.",
+            "recording's channels cancel each other out",
+        )
     return resample(mono, rate)
 
 
@@ -88,3 +98,9 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Samples:
             f"{path.name} cannot be read.", "Check that the file is there.", "recording is missing"
         ) from fault
     return decode(content, path.name, max_seconds)
+
+
+def _cancelled(frames: Samples, mono: Samples) -> bool:
+    """Whether channels are loud, and their mean is not: one is (nearly) the other turned upside down."""
+    loudest = float(np.sqrt((frames.astype(np.float64) ** 2).mean(axis=0)).max())
+    return loudest > SILENCE and float(np.sqrt((mono.astype(np.float64) ** 2).mean())) < 0.02 * loudest

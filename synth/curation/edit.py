@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from synth.errors import DataError, did_you_mean
 from synth.example import Example, Message, Part, TextPart, prompt_id
-from synth.importing.rows import MAX_CHARS
+from synth.importing.compose import MAX_CHARS
 
 FIELDS = ("question", "answer", "rationale", "target")
 _TARGETS = ("{rationale}\nAnswer: {answer}", "Answer: {answer}", "{answer}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -183,15 +183,15 @@ def check(splits: Mapping[Split, Iterable[Example]]) -> LeakageReport:
     return LeakageReport(pairs=tuple(pairs), digits=digits, faults=_faults(pairs), notes=_notes(pairs))
 
 
-def check_dataset(dataset: DatasetDir) -> LeakageReport:
-    """`check` for a dataset on disk."""
-    return check({split: dataset.examples(split) for split in dataset.splits()})
+def check_dataset(dataset: DatasetDir, rows: int | None = None) -> LeakageReport:
+    """`check` for a dataset on disk, for the first `rows` of each split."""
+    return check({split: islice(dataset.examples(split), rows) for split in dataset.splits()})
 
 
-def record(folder: Path) -> LeakageReport:
+def record(folder: Path, rows: int | None = None) -> LeakageReport:
     """Check the dataset in `folder`, and keep the report in its card (`notes.leakage`) and README."""
     dataset = DatasetDir(folder)
-    report = check_dataset(dataset)
+    report = check_dataset(dataset, rows)
     card = dataset.card.model_copy(update={"notes": {**dataset.card.notes, "leakage": report.model_dump()}})
     write_json(folder / CARD, card.model_dump())
     readme = folder / "README.md"

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import io
 
-from synth.errors import DataError
-
 
 def as_png(data: bytes) -> bytes:
     """Any picture as RGB in PNG. Raises DataError for one that cannot be read."""
-    from PIL import Image
+    from synth.importing.images import decode_image
 
     out = io.BytesIO()
-    try:
-        Image.open(io.BytesIO(data)).convert("RGB").save(out, "PNG")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError("This picture cannot be read.", "Upload a PNG or JPEG.") from error
+    decode_image(data, "This picture").save(out, "PNG")
     return out.getvalue()
 
 

@@ -28,7 +28,7 @@ from recipes.text import rows
 from studio.engines import turns
 from synth.dataset import DatasetDir, DatasetWriter
 from synth.errors import DataError, ModelError, StorageError
-from synth.importing.images import import_images
+from synth.importing.importer import Options, import_data
 from synth.jobdir import JobDir
 from synth.storage import Journal, atomic_dir, atomic_write_text
 from synth.workspace import Workspace
@@ -119,7 +119,7 @@ def test_addresses_found_in_data_are_never_fetched(
     lines = ["path,question,answer", "http://127.0.0.1:9/a.png,What?,a", "//127.0.0.1/b.png,What?,b"]
     (tmp_path / "rows.csv").write_text("\n".join(lines))
     with pytest.raises(DataError):
-        import_images(tmp_path / "rows.csv", "mine", workspace)
+        import_data(tmp_path / "rows.csv", "mine", workspace, Options("vision"))
 
 
 # --- other people's models

@@ -26,7 +26,8 @@ TOY = """
 from evaluate.predict.prediction import Prediction
 from recipes.modality import ModelSide
 from recipes.run.directory import TrainResult
-from synth.importing.table import detect, import_text
+from synth.importing.detect import detect
+from synth.importing.importer import import_as
 from synth.modality import Modality
 
 ROLES = ("question", "answer")
@@ -36,7 +37,7 @@ MODEL = ModelSide("AutoModelForCausalLM", "AutoTokenizer", replay="toy", runner=
 
 
 def import_rows(path, name, workspace, mapping=None, **more):
-    return import_text(path, name, workspace, mapping, **more)
+    return import_as("text", path, name, workspace, mapping, **more)
 
 
 def answer(loaded, questions, max_new_tokens, batch_size, stop):

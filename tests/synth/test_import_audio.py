@@ -6,6 +6,7 @@ import json
 import struct
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,17 @@ import soundfile
 from synth.audio.files import decode, read_audio
 from synth.dataset import DatasetDir
 from synth.errors import DataError
-from synth.importing.audio import detect, import_audio
+from synth.importing.detect import detect
+from synth.importing.importer import Options, import_data
+from synth.importing.report import ImportReport
 from synth.workspace import Workspace
 from tests.tiny_audio import tone
+
+
+def import_audio(
+    path: Path, name: str, workspace: Workspace, mapping: dict[str, str] | None = None, **options: Any
+) -> ImportReport:
+    return import_data(path, name, workspace, Options("audio", mapping, **options))
 
 
 def write(path: Path, seconds: float = 0.5, rate: int = 16_000, channels: int = 1, hertz: float = 440.0) -> None:
@@ -48,7 +57,7 @@ def test_columns_are_guessed_and_can_be_mapped(tmp_path: Path, workspace: Worksp
     write(source / "a.wav")
     write(source / "b.wav", hertz=300)
     (source / "rows.csv").write_text("datei,satz,client_id\na.wav,Guten Tag.,7\nb.wav,Zwei.,7\n")
-    assert detect(source / "rows.csv").mapping == {"speaker": "client_id"}
+    assert detect(source / "rows.csv", "audio").mapping == {"speaker": "client_id"}
     with pytest.raises(DataError, match=r"no recording named.*map the columns"):
         import_audio(source / "rows.csv", "calls", workspace)
     with pytest.raises(DataError, match="did you mean 'transcript'"):
@@ -60,7 +69,7 @@ def test_columns_are_guessed_and_can_be_mapped(tmp_path: Path, workspace: Worksp
     dataset = DatasetDir(workspace.datasets / "calls")
     rows = [row for split in dataset.splits() for row in dataset.examples(split)]
     assert {row.target for row in rows} == {"Guten Tag.", "Zwei."}
-    assert {row.source["speaker"] for row in rows} == {""}
+    assert {row.source.get("speaker") for row in rows} == {None}
     assert dataset.card.spec["mapping"] == mapping
 
 
@@ -90,14 +99,17 @@ def test_ljspeech_and_common_voice_layouts_are_recognised(tmp_path: Path, worksp
     assert import_audio(voices, "cv", workspace).splits == {"train": 1, "val": 1, "test": 1}
 
 
-def test_rows_of_one_speaker_share_a_split(tmp_path: Path, workspace: Workspace) -> None:
+def test_rows_of_one_speaker_share_a_split_when_that_was_chosen(tmp_path: Path, workspace: Workspace) -> None:
     source = tmp_path / "people"
     lines = []
     for number in range(30):
         write(source / f"{number}.wav", seconds=0.1, hertz=200 + 20 * number)
         lines.append(json.dumps({"file_name": f"{number}.wav", "text": f"line {number}", "speaker": number % 6}))
     (source / "metadata.jsonl").write_text("\n".join(lines))
-    import_audio(source, "people", workspace)
+    suggested = import_audio(source, "unasked", workspace).groupings
+    assert [(grouping.column, grouping.values) for grouping in suggested] == [("speaker", 6)]
+    report = import_audio(source, "people", workspace, group_by="speaker")
+    assert report.splits == {split: rows for split, rows in suggested[0].splits.items() if rows}
     dataset = DatasetDir(workspace.datasets / "people")
     found: dict[str, set[str]] = {}
     for split in dataset.splits():
@@ -137,8 +149,8 @@ def test_each_bad_file_is_a_row_error_and_the_good_row_stays(tmp_path: Path, wor
     assert reasons[7] == "recording is missing"
     assert reasons[8] == "recording lies outside the folder"
     assert reasons[9] == "recording is an address, which is never fetched"
-    assert reasons[11] == "same recording as an earlier row"
-    assert reasons[13] == "no transcript"
+    assert reasons[11] == "same recording as line 1"
+    assert reasons[13] == "no answer"
     card = DatasetDir(workspace.datasets / "bad").card
     assert card.rows_in == len(lines)
     # libsndfile believes the file's size rather than the header's claim; either way at most 60 s were decoded.
@@ -146,7 +158,7 @@ def test_each_bad_file_is_a_row_error_and_the_good_row_stays(tmp_path: Path, wor
 
 
 def test_a_folder_without_a_known_layout_says_what_to_add(tmp_path: Path, workspace: Workspace) -> None:
-    with pytest.raises(DataError, match=r"metadata\.csv or metadata\.jsonl"):
+    with pytest.raises(DataError, match=r"metadata\.jsonl or metadata\.csv"):
         import_audio(tmp_path, "none", workspace)
     assert not (workspace.datasets / "none").exists()
 

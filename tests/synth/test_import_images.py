@@ -6,14 +6,24 @@ import json
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from synth.dataset import DatasetDir
 from synth.errors import DataError
-from synth.importing.images import detect, import_images, read_image
+from synth.importing.detect import detect
+from synth.importing.images import read_image
+from synth.importing.importer import Options, import_data
+from synth.importing.report import ImportReport
 from synth.workspace import Workspace
+
+
+def import_images(
+    path: Path, name: str, workspace: Workspace, mapping: dict[str, str] | None = None, **options: Any
+) -> ImportReport:
+    return import_data(path, name, workspace, Options("vision", mapping, **options))
 
 
 def write_folder(folder: Path, rows: list[object]) -> Path:
@@ -110,7 +120,7 @@ def test_each_fault_is_a_row_error_with_its_line(tmp_path: Path, workspace: Work
     assert reasons[7] == "picture is an address, which is never fetched"
     assert reasons[9] == "no question"
     assert reasons[10] == "unknown split"
-    assert reasons[11] == "same picture and question as an earlier line"
+    assert reasons[11] == "same picture and question as line 1"
     assert sorted(reasons) == list(range(2, 13))
     assert sum(DatasetDir(workspace.datasets / "mine").card.rejected.values()) == 11
 

@@ -1,4 +1,4 @@
-"""synth.importing.table: every known format is read, every fault is set aside with its line, good rows are kept."""
+"""Importing text: every known format is read, every fault is set aside with its line, good rows are kept."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from hypothesis import strategies as st
 from synth.dataset import DatasetDir
 from synth.errors import DataError, StorageError
 from synth.example import Example, make_example, user
-from synth.importing import files as import_files
-from synth.importing.table import ImportReport, detect, import_text, split_of
+from synth.importing import json_rows
+from synth.importing.detect import detect
+from synth.importing.importer import Options, import_data
+from synth.importing.report import ImportReport
+from synth.importing.splits import split_of
 from synth.workspace import Workspace
 
 GOOD = {"question": "What is 2 + 3?", "answer": "5"}
 Run = Callable[..., tuple[ImportReport, list[Example]]]
+
+
+def import_text(path: Path, name: str, workspace: Workspace, **options: Any) -> ImportReport:
+    return import_data(path, name, workspace, Options("text", **options))
 
 
 def good(n: int) -> dict[str, str]:
@@ -105,13 +112,15 @@ def test_every_format_gives_the_same_row(name: str, tmp_path: Path, run: Run) ->
     ("raw", "reason"),
     [
         (b'{"question": "torn', "not JSON (torn or malformed)"),
-        (b'{"question": "caf\xe9", "answer": "5"}', "not UTF-8"),
+        (b'{"question": "caf\xe9 \x81", "answer": "5"}', "not UTF-8"),
+        (b'{"question": "a?", "question": "b?", "answer": "5"}', "the key 'question' comes twice"),
         (b'{"question": "a\x00b", "answer": "5"}', "contains NUL bytes"),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested too deeply"),
         (b'{"question": ' + b"[" * 100 + b"]" * 100 + b"}", "nested too deeply"),
         (b"[1, 2]", "not a JSON object"),
         (b'{"question": "\\ud800 ?", "answer": "5"}', "broken Unicode (lone surrogate)"),
-        (b'{"question": "", "answer": "5"}', "the question is empty"),
+        (b'{"question": "", "answer": "5"}', "no question"),
+        (b'{"question": " ", "answer": "5"}', "an empty turn"),
         (b'{"question": "a?", "answer": " "}', "the answer is empty"),
         (b'{"question": "a?", "answer": null}', "no answer"),
         (b'{"question": ["a"], "answer": "5"}', "the question is not text"),
@@ -120,13 +129,13 @@ def test_every_format_gives_the_same_row(name: str, tmp_path: Path, run: Run) ->
         (b'{"prompt": "a?", "chosen": "5", "rejected": "5"}', "the chosen and the rejected answer are equal"),
         (b'{"messages": []}', "no turns"),
         (b'{"messages": [{"role": "user", "content": "a"}]}', "no assistant turn at the end"),
-        (b'{"messages": [{"role": "robot", "content": "a"}]}', "wrong roles: not system, user or assistant"),
+        (b'{"messages": [{"role": "robot", "content": "a"}]}', "wrong roles: not system, user, assistant or tool"),
         (b'{"messages": ["a"]}', "a turn is not an object"),
         (b'{"messages": [{"role": "assistant", "content": "a"}]}', "wrong roles: user and assistant do not alternate"),
         (b'{"messages": [{"role": "user", "content": ""}]}', "an empty turn"),
         (
-            b'{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}',
-            "a turn has parts that are not text",
+            b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a.png"}}]}]}',
+            "has a picture; import it as vision",
         ),
         (
             b'{"messages": [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}, '
@@ -156,7 +165,7 @@ def test_bom_crlf_and_blank_lines_are_no_fault(tmp_path: Path, run: Run) -> None
 
 
 def test_a_huge_line_is_skipped_in_pieces(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_files, "MAX_LINE", 1000)
+    monkeypatch.setattr(json_rows, "MAX_LINE", 1000)
     path = jsonl(tmp_path / "rows.jsonl", GOOD, b'{"question": "' + b"x" * 50_000 + b'"}', good(7))
     report, examples = run(path)
     assert [line for line, _ in report.rejected] == [2]
@@ -192,9 +201,9 @@ def test_columns_of_other_names_end_with_the_mapping_that_would_read_them(tmp_pa
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", "ab".encode("utf-16"), "UTF-16"),
-        ("a.jsonl", b"PK\x03\x04 rest", "archive"),
-        ("a.txt", b"hello", "neither JSONL"),
+        ("a.jsonl", b"PK\x03\x04 rest", "not a zip file"),
+        ("a.jsonl", b"%PDF-1.7", "binary"),
+        ("a.xyz", b"hello", "neither JSONL"),
         ("a.json", b'[{"a": 1}, {', "cannot be read as JSON"),
         ("a.json", b"[" * 100_000, "nested too deeply"),
         ("a.json", b"3\n", "holds no list"),
@@ -210,7 +219,7 @@ def test_a_file_of_another_kind_is_refused(name: str, content: bytes, message: s
 def test_a_missing_file_and_a_taken_name_are_refused(tmp_path: Path, workspace: Workspace, run: Run) -> None:
     with pytest.raises(DataError, match="no file"):
         import_text(tmp_path / "none.jsonl", "mine", workspace)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="no layout that is known"):
         import_text(tmp_path, "mine", workspace)
     path = jsonl(tmp_path / "rows.jsonl", GOOD)
     run(path)
@@ -248,8 +257,8 @@ def test_csv_faults_are_set_aside(tmp_path: Path, run: Run) -> None:
         b"question,answer\r\nWhat?,5\r\ncaf\xe9?,5\r\nnul\x00?,5\r\n" + b"x" * 200_000 + b",5\r\n\r\nThen?,6\r\n"
     )
     report, examples = run(path)
-    assert report.rejected == [(3, "not UTF-8"), (4, "contains NUL bytes"), (5, "not CSV")]
-    assert len(examples) == 2
+    assert report.rejected == [(3, "not UTF-8"), (4, "contains NUL bytes")]
+    assert len(examples) == 3
 
 
 def test_usual_column_names_are_guessed(tmp_path: Path) -> None:
@@ -257,7 +266,7 @@ def test_usual_column_names_are_guessed(tmp_path: Path) -> None:
     path.write_text("Problem,Solution,Answer,Topic\na,b,c,d\n")
     guess = detect(path)
     assert guess.format == "question_answer"
-    assert guess.mapping == {"question": "Problem", "answer": "Answer", "target": "Solution", "group": "Topic"}
+    assert guess.mapping == {"question": "Problem", "answer": "Answer", "target": "Solution"}
 
 
 @pytest.mark.parametrize(
@@ -272,7 +281,7 @@ def test_a_wrong_mapping_is_refused(
     mapping: dict[str, str], message: str, tmp_path: Path, workspace: Workspace
 ) -> None:
     with pytest.raises(DataError, match=message):
-        import_text(jsonl(tmp_path / "rows.jsonl", GOOD), "mine", workspace, mapping)
+        import_text(jsonl(tmp_path / "rows.jsonl", GOOD), "mine", workspace, mapping=mapping)
 
 
 def test_a_worked_answer_keeps_its_working_and_its_short_gold(tmp_path: Path, run: Run) -> None:

@@ -1,0 +1,285 @@
+"""The parts of a row (question, choices, turns, chosen, label …) put together: what is asked and what is learned.
+
+Which key is which part is in `synth.importing.layouts`. Reads no files; pictures come through `Media`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from synth.example import Message, TextPart, ToolCall
+from synth.importing import dialogues, turns
+from synth.importing.media import Media
+from synth.importing.raw import SPLIT_NAMES
+from synth.importing.turns import Unused
+from synth.importing.values import BadRow, Choices, accepted, judged, missing, strings, text
+from synth.scoring.answers import final_answer
+
+MAX_CHARS = 1_000_000
+CAPTION = "Describe the picture."
+"""What is asked where a picture comes with a text and no question."""
+
+
+class Fields(NamedTuple):
+    """A row read: the prompt's turns, the turn to learn, the short gold answers, and the rest."""
+
+    prompt: tuple[Message, ...]
+    target: Message
+    answers: tuple[str, ...]
+    rejected: str | None = None
+    label: bool | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+    split: str = ""
+    choice: bool = False
+    facts: dict[str, Any] = {}
+
+
+def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
+    """The row of these parts. Raises BadRow."""
+    opening = _opening(parts, media, unused)
+    extra: dict[str, Any] = {"tools": turns.read_tools(parts.get("tools")), "facts": _facts(parts)}
+    extra["split"] = split_name(parts.get("split"))
+    if not missing(parts.get("label")):
+        extra["label"] = judged(parts["label"])
+    if not missing(parts.get("chosen")) and not missing(parts.get("rejected")):
+        fields = _preference(opening, parts, media, unused)
+    else:
+        fields = _answered(opening, parts, media, unused)
+    fields = fields._replace(**extra)
+    pictures = [media.picture(item) for item in strings(parts["images"])] if not missing(parts.get("images")) else []
+    recordings = [media.recording(item) for item in strings(parts["audio"])] if not missing(parts.get("audio")) else []
+    fields = fields._replace(prompt=tuple(turns.place_media(list(fields.prompt), pictures, recordings)))
+    return _checked(fields, media)
+
+
+def split_name(value: Any) -> str:
+    """Our name of a split, "" for none. Raises BadRow."""
+    if missing(value):
+        return ""
+    split = SPLIT_NAMES.get(str(value).strip().lower())
+    if split is None:
+        raise BadRow("unknown split")
+    return split
+
+
+def short_answer(target: str) -> str:
+    """The gold of a worked answer: what follows its last `Answer:` or `####`, else all of it."""
+    marked = re.search(r"(?im)^\s*(?:####|(?:final )?answer\s*:)", target) or "\\boxed{" in target
+    return final_answer(target) if marked else target.strip()
+
+
+def _opening(parts: Mapping[str, Any], media: Media, unused: Unused) -> list[Message]:
+    """The turns before the answer, or the whole chat where the row is one."""
+    first = [{"role": "system", "content": parts["system"]}] if not missing(parts.get("system")) else []
+    raw: list[Any] = []
+    for pair in strings(parts["history"]) if not missing(parts.get("history")) else []:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise BadRow("the history is no list of question and answer")
+        raw += [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
+    if not missing(parts.get("dialogue")):
+        raw += dialogues.turns(text(parts["dialogue"], "dialogue"))
+    elif not missing(parts.get("request")):
+        request = parts["request"]
+        raw += turns.turn_list(request.get("messages") if isinstance(request, dict) else request, "user")
+    elif not missing(parts.get("messages")):
+        raw += turns.turn_list(parts["messages"], "user")
+        if not missing(parts.get("question")) and not missing(parts.get("chosen")):
+            unused("prompt", parts["question"])
+    elif not missing(parts.get("question")):
+        raw += _question(parts)
+    if first and raw and isinstance(raw[0], dict) and raw[0].get("role", raw[0].get("from")) == "system":
+        if raw[0].get("content", raw[0].get("value")) != parts["system"]:
+            raise BadRow("two different system texts")
+        first = []
+    return turns.read([*first, *raw], media, unused)
+
+
+def _question(parts: Mapping[str, Any]) -> list[Any]:
+    question = parts["question"]
+    if isinstance(question, list | dict):
+        if isinstance(question, list) and not all(isinstance(turn, dict) for turn in question):
+            raise BadRow("the question is not text")
+        return turns.turn_list(question, "user")
+    asked = text(question, "question")
+    if dialogues.is_dialogue(asked):
+        return dialogues.turns(asked)
+    if not missing(parts.get("input")):
+        asked = f"{asked}\n\n{text(parts['input'], 'input')}"
+    if (choices := _choices(parts)) is not None:
+        asked = f"{asked}\n{choices.lines()}"
+    return [{"role": "user", "content": asked}]
+
+
+def _choices(parts: Mapping[str, Any]) -> Choices | None:
+    if not missing(parts.get("distractor")):
+        wrong = [item for value in parts["distractor"] for item in strings(value)]
+        # By their letters, so that the right one stands anywhere.
+        return Choices(sorted([text(parts["correct"], "answer"), *(text(item, "choice") for item in wrong)]))
+    if not missing(parts.get("choice")):
+        return Choices([*parts["choice"]])
+    return None if missing(parts.get("choices")) else Choices(parts["choices"])
+
+
+def _preference(opening: list[Message], parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
+    sides = []
+    for role in ("chosen", "rejected"):
+        value = parts[role]
+        if isinstance(value, str) and dialogues.is_dialogue(value):
+            value = dialogues.turns(value)
+        sides.append(turns.read(turns.turn_list(value, "assistant"), media, unused))
+    chosen, rejected = sides
+    if chosen[0].role != "assistant":  # the whole chat, the prompt included
+        if opening and not _within(opening, chosen):
+            raise BadRow("the prompt is another one than that inside the chosen answer")
+    else:
+        chosen, rejected = [*opening, *chosen], [*opening, *rejected]
+    good, bad = _conversation(chosen), _conversation(rejected)
+    if good.prompt != bad.prompt:
+        raise BadRow("the chosen and the rejected answer have different prompts")
+    if bad.target.tool_calls or good.target.tool_calls:
+        raise BadRow("preference between tool calls")
+    if bad.target.reasoning or good.target.reasoning:
+        raise BadRow("preference between answers with reasoning of their own")
+    if bad.target.text.strip() == good.target.text.strip():
+        raise BadRow("the chosen and the rejected answer are equal")
+    return good._replace(rejected=bad.target.text)
+
+
+def _within(opening: list[Message], chat: list[Message]) -> bool:
+    """Whether the prompt that a row also names is what its chat begins with, or the last or first question in it."""
+    asked = [message.text.strip() for message in chat if message.role == "user"]
+    if len(opening) == 1:
+        return opening[0].text.strip() in (asked[0], asked[-1])
+    own = [m for m in chat if m.role != "system"]
+    return [m for m in opening if m.role != "system"] == own[: len([m for m in opening if m.role != "system"])]
+
+
+def _answered(opening: list[Message], parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
+    if not missing(parts.get("response")):
+        turn = _reply(parts["response"], unused)
+        return _conversation([*opening, *turns.read([turn], media, unused)])
+    if not missing(parts.get("dialogue")) or not missing(parts.get("messages")):
+        return _conversation(opening)
+    if not missing(parts.get("caption")):
+        if not opening and missing(parts.get("answer")):
+            opening = turns.read([{"role": "user", "content": CAPTION}], media, unused)
+            parts = {**parts, "answer": parts["caption"]}
+        else:
+            unused("caption", parts["caption"])
+    if not opening and not missing(parts.get("audio")):
+        opening = [Message(role="user", content=())]
+    if not opening:
+        raise BadRow("no question")
+    choices = _choices(parts)
+    if choices is not None:
+        gold = choices.letter(parts["correct"] if "correct" in parts else parts.get("choice_answer"))
+        worked = "" if missing(parts.get("target")) else f"{text(parts['target'], 'answer')}\nAnswer: "
+        return _simple(opening, f"{worked}{gold}", (gold,), parts)._replace(choice=True)
+    value = parts.get("answers") if not missing(parts.get("answers")) else parts.get("answer")
+    given = [] if missing(value) else [value]
+    if given and isinstance(value, list | dict) and _is_turns(value):
+        return _conversation([*opening, *turns.read(turns.turn_list(value, "assistant"), media, unused)])
+    answers = accepted(value) if given else []
+    target = text(parts["target"], "answer") if not missing(parts.get("target")) else (answers or [""])[0]
+    if not target:
+        raise BadRow("no answer")
+    if not answers or (len(answers) == 1 and answers[0] == target):
+        answers = [short_answer(target)]
+    rejected = None if missing(parts.get("rejected")) else text(parts["rejected"], "rejected answer")
+    return _simple(opening, target, tuple(a.strip() for a in answers), parts)._replace(rejected=rejected)
+
+
+def _is_turns(value: Any) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return all(isinstance(item, dict) and ({"role", "from"} & set(item)) for item in items)
+
+
+def _simple(opening: list[Message], target: str, answers: tuple[str, ...], parts: Mapping[str, Any]) -> Fields:
+    if opening and opening[-1].role != "user":
+        raise BadRow("wrong roles: user and assistant do not alternate")
+    reasoning = None if missing(parts.get("reasoning")) else text(parts["reasoning"], "reasoning")
+    message = Message(role="assistant", content=(TextPart(text=target),), reasoning=reasoning)
+    if len(opening) > 1:
+        _check_roles([*opening, message])
+    return Fields(tuple(opening), message, answers)
+
+
+def _reply(value: Any, unused: Unused) -> Any:
+    """The assistant's turn in an answer of an endpoint: choices, a response that holds them, a message, or text."""
+    if isinstance(value, dict) and isinstance(value.get("choices"), list):
+        value = value["choices"]
+    if isinstance(value, list):
+        if len(value) > 1:
+            unused("response.choices[1]", value[1])
+        first = value[0] if value and isinstance(value[0], dict) else {}
+        if first.get("finish_reason") not in (None, "stop", "tool_calls", "function_call"):
+            raise BadRow("the answer was cut off")
+        value = first.get("message", first.get("text"))
+    if missing(value):
+        raise BadRow("the request has no answer")
+    return turns.turn_list(value, "assistant")[-1]
+
+
+def _conversation(messages: list[Message]) -> Fields:
+    """All turns but the last learned one are the prompt. Later turns that are not to be learned are left out."""
+    while messages and messages[-1].learn is False:
+        messages = messages[:-1]
+        while messages and messages[-1].role != "assistant":
+            messages = messages[:-1]
+    if not messages:
+        raise BadRow("no turn is to be learned")
+    if messages[-1].role != "assistant":
+        raise BadRow("no assistant turn at the end")
+    _check_roles(messages)
+    last = messages[-1]
+    if last.tool_calls:
+        return Fields(tuple(messages[:-1]), last, _gold_of(last.tool_calls))
+    return Fields(tuple(messages[:-1]), last, (short_answer(last.text),))
+
+
+def _gold_of(calls: tuple[ToolCall, ...]) -> tuple[str, ...]:
+    """A single call as the record that a scorer can compare."""
+    from synth.importing.values import json_text
+
+    return (json_text({"name": calls[0].name, "arguments": calls[0].arguments}),) if len(calls) == 1 else ()
+
+
+def _check_roles(messages: list[Message]) -> None:
+    roles = [message.role for message in messages]
+    if "system" in roles[1:]:
+        raise BadRow("wrong roles: a system turn after the first")
+    spoken = roles[1:] if roles[0] == "system" else roles
+    if not spoken or spoken[0] != "user":
+        raise BadRow("wrong roles: user and assistant do not alternate")
+    follows = {"user": ("assistant",), "assistant": ("user", "tool"), "tool": ("tool", "assistant")}
+    if any(after not in follows[before] for before, after in pairwise(spoken)):
+        raise BadRow("wrong roles: user and assistant do not alternate")
+
+
+def _facts(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a log says about a request, and a recording about itself, for `source`."""
+    from synth.importing.values import numbers
+
+    names = ("usage", "usd", "time", "conversation", "model", "speaker", "language")
+    facts: dict[str, Any] = {name: numbers(parts[name]) for name in names if not missing(parts.get(name))}
+    for name in ("speaker", "language"):
+        if name in facts:
+            facts[name] = text(facts[name], name)[:64]
+    return facts
+
+
+def _checked(fields: Fields, media: Media) -> Fields:
+    asked = any(m.role == "user" and (m.text.strip() or len(m.content)) for m in fields.prompt)
+    if not asked and media.modality != "audio":
+        raise BadRow("the question is empty")
+    said = fields.target.text
+    if not said.strip() and not fields.target.tool_calls:
+        raise BadRow("the answer is empty")
+    if sum(len(message.text) for message in fields.prompt) + len(said) > MAX_CHARS:
+        raise BadRow(f"longer than {MAX_CHARS:,} characters")
+    if fields.rejected is not None and fields.rejected.strip() == said.strip():
+        raise BadRow("the chosen and the rejected answer are equal")
+    return fields

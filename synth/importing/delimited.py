@@ -1,0 +1,129 @@
+"""Rows of CSV (quoted as RFC 4180 says), of TSV (no quoting, a cell is what stands between two tabs) and of plain text.
+
+A fault of quoting ends the reading with its line, because nobody can say which of the following rows it swallowed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from typing import IO, Any
+
+from synth.errors import DataError
+from synth.importing.raw import MAX_CELL, MAX_LINE, SHOWN, RawRow
+
+NOT_A_NUMBER = frozenset(("nan", "NaN", "NAN", "<NA>", "#N/A"))
+"""Cells that programs write for a missing value; a table cannot tell them from text, JSON can."""
+_BEYOND = re.compile("[\udc80-\udcff]")
+
+
+def csv_rows(file: IO[bytes], name: str) -> Iterator[RawRow]:
+    """Rows of CSV; the delimiter is the most frequent of , ; tab | in the header. Raises DataError for bad quoting."""
+    lines = _Lines(file, name)
+    first = lines.peek()
+    delimiter = max(",;\t|", key=first.count)
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL + 1))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    while True:
+        start = reader.line_num + 1
+        lines.start_record()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise _bad_quoting(name, start, reader.line_num, str(error)) from error
+        if header is None:
+            header = _header(fields, name)
+        elif any(field.strip() for field in fields):
+            if len(fields) != len(header) and reader.line_num > start:
+                fault = f"the quoted cell holds {reader.line_num - start} line breaks, and then the columns do not fit"
+                raise _bad_quoting(name, start, reader.line_num, fault)
+            yield _row(start, header, fields)
+
+
+def tsv_rows(file: IO[bytes], name: str) -> Iterator[RawRow]:
+    """Rows of TSV, one a line; quotation marks are ordinary characters."""
+    header: list[str] | None = None
+    for number, line in enumerate(_Lines(file, name), start=1):
+        fields = line.rstrip("\r\n").split("\t")
+        if header is None:
+            header = _header(fields, name)
+        elif any(field.strip() for field in fields):
+            yield _row(number, header, fields)
+
+
+def text_rows(file: IO[bytes], name: str) -> Iterator[RawRow]:
+    """Lines of plain text that are not blank, each a row with the key `text`."""
+    for number, line in enumerate(_Lines(file, name), start=1):
+        if line.strip():
+            yield _row(number, ["text"], [line.rstrip("\r\n")])
+
+
+class _Lines:
+    """Lines of UTF-8 text with their breaks. A record longer than MAX_CELL raises DataError."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        # As surrogates, bytes that are not UTF-8 reach the row that they belong to.
+        self._file = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+        self._name, self._number, self._size = name, 0, 0
+        self._ahead: str | None = None
+
+    def start_record(self) -> None:
+        self._size = 0
+
+    def peek(self) -> str:
+        self._ahead = self._file.readline(MAX_LINE + 1)
+        return self._ahead
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._ahead if self._ahead is not None else self._file.readline(MAX_LINE + 1)
+        self._ahead = None
+        if not line:
+            raise StopIteration
+        self._number += 1
+        self._size += len(line)
+        if len(line) > MAX_LINE or self._size > MAX_CELL:
+            message = f"{self._name} line {self._number}: a cell is longer than {MAX_CELL >> 20} Mi characters."
+            remedy = "Close the open quotation mark before it, or cut the cell."
+            raise DataError(message, remedy, "data.quoting")
+        return line
+
+
+def _bad_quoting(name: str, start: int, end: int, reason: str) -> DataError:
+    place = f"line {start}" if end <= start else f"the row that begins in line {start} (read up to line {end})"
+    message = f"{name}, {place}: the quotation marks do not match ({reason})."
+    remedy = 'Write a quotation mark inside a quoted cell twice (""), and close every quoted cell; nothing was kept.'
+    return DataError(message, remedy, "data.quoting")
+
+
+def _header(fields: list[str], name: str) -> list[str]:
+    header = [field.strip() for field in fields]
+    named = [column for column in header if column]  # pandas leaves its index without a name
+    if not named or len(set(named)) < len(named) or len(header) - len(named) > 1:
+        raise DataError(f"The first line of {name} is no header of different column names.", "Add one.", "data.header")
+    return [column or "(no name)" for column in header]
+
+
+def _row(line: int, header: list[str], fields: list[str]) -> RawRow:
+    text = "|".join(fields)[:SHOWN]
+    if len(fields) != len(header):
+        return RawRow(line, None, "another number of fields than the header", _printable(text))
+    if any("\0" in field for field in fields):
+        return RawRow(line, None, "contains NUL bytes", text)
+    if not text.isascii() and any(_BEYOND.search(field) for field in fields):
+        return RawRow(line, None, "not UTF-8", _printable(text))
+    values: dict[str, Any] = {
+        name: None if field in NOT_A_NUMBER else field for name, field in zip(header, fields, strict=True)
+    }
+    return RawRow(line, values)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,169 @@
+"""What a file or folder looks like before it is imported, and the sentences for those that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from synth.errors import DataError, did_you_mean
+from synth.importing import folders
+from synth.importing.folders import Source
+from synth.importing.layouts import LAYOUTS, ROLES, Planner, at
+from synth.importing.values import BadRow, missing
+
+SAMPLE_ROWS = 50
+
+
+class Guess(NamedTuple):
+    """What a file or folder looks like. `columns` and `mapping` (role → column) are empty when it needs no mapping."""
+
+    format: str
+    modality: str
+    columns: tuple[str, ...]
+    mapping: dict[str, str]
+    sample: list[dict[str, Any]]
+
+
+def detect(path: Path, modality: str = "") -> Guess:
+    """Layout and columns of a file or folder, from its first rows. Raises DataError when none can be read."""
+    with folders.unpacked(path) as place:
+        source = folders.recognise(place)
+        chosen = modality or folders.modality_of(source)
+        rows = _sample(source)
+    if not source.named:
+        return Guess("LJSpeech: id, text, normalised text", chosen, (), {}, [])
+    planner = Planner(chosen)
+    layouts = [planner.plan(row).layout for row in rows]
+    found = max(set(layouts), key=layouts.count)
+    if found not in ("question_answer", "pictures", "recordings", ""):
+        return Guess(found, chosen, (), {}, rows[:5])
+    columns = list(dict.fromkeys(str(key) for row in rows for key in row))
+    mapping = guess_mapping(columns, chosen)
+    if chosen != "text":
+        found = f"rows of {source.layout}"
+    elif not ("question" in mapping and ("answer" in mapping or "target" in mapping)):
+        found = "columns"
+    return Guess(found or "columns", chosen, tuple(columns), mapping, rows[:5])
+
+
+def modality_of(path: Path) -> str:
+    """text, vision or audio: what a file or folder holds. Raises DataError."""
+    with folders.unpacked(path) as place:
+        return folders.modality_of(folders.recognise(place))
+
+
+def guess_mapping(columns: list[str], modality: str) -> dict[str, str]:
+    """Role → column, by the usual names; roles without one are left out."""
+    kind = {"text": "question_answer", "vision": "pictures", "audio": "recordings"}[modality]
+    usual = next(layout for layout in LAYOUTS if layout.name == kind)
+    renamed = {"images": "path", "audio": "path"}
+    if modality == "audio":
+        renamed["answer"] = "transcript"
+    by_name = {column.strip().casefold(): column for column in columns}
+    mapping: dict[str, str] = {}
+    for part, names in {**usual.parts, "system": ("system", "system_prompt"), "split": ("split",)}.items():
+        role = renamed.get(part, part)
+        found = (by_name[name] for name in names if name in by_name and by_name[name] not in mapping.values())
+        column = next(found, None)
+        if column is not None and role in ROLES[modality]:
+            mapping[role] = column
+    return mapping
+
+
+def check_options(source: Source, modality: str, mapping: Mapping[str, str] | None, key: str) -> None:
+    """Raises DataError for an unknown modality or role, or a column that the rows have not."""
+    if modality not in ROLES:
+        message = f"There is no modality '{modality}'{did_you_mean(modality, list(ROLES))}."
+        raise DataError(message, f"Choose one of {', '.join(ROLES)}.")
+    if not mapping and not key:
+        return
+    if mapping and not source.named:
+        raise DataError(f"The columns of {source.layout} have no names.", "Import it without a mapping.")
+    rows = _sample(source)
+    columns = list(dict.fromkeys(str(name) for row in rows for name in row))
+    for role, column in (mapping or {}).items():
+        if role not in ROLES[modality]:
+            hint = did_you_mean(role, list(ROLES[modality]))
+            raise DataError(f"There is no role '{role}'{hint}.", f"Known: {', '.join(ROLES[modality])}.")
+        _check_column(source, rows, columns, column)
+    _check_column(source, rows, columns, key)
+    if mapping and modality == "text":
+        asked = {"question", "messages"} & set(mapping)
+        said = {"answer", "target", "messages", "chosen", "choice_answer"} & set(mapping)
+        if not asked or not said:
+            raise DataError("The mapping needs a column for the question and one for the answer.", "Map both.")
+
+
+def _check_column(source: Source, rows: list[dict[str, Any]], columns: list[str], column: str) -> None:
+    if not column or column in columns or any(not missing(at(row, tuple(column.split(".")))) for row in rows):
+        return
+    hint = did_you_mean(column, columns)
+    raise DataError(f"{source.layout} has no column '{column}'{hint}.", f"It has: {', '.join(columns[:20])}.")
+
+
+def _sample(source: Source) -> list[dict[str, Any]]:
+    """The first readable rows of the first table. Raises DataError when there is none."""
+    table = source.tables[0]
+    found = [raw.value for raw in islice(table.rows([]), 20 * SAMPLE_ROWS) if raw.value is not None][:SAMPLE_ROWS]
+    if not found:
+        raise DataError(f"No row of {table.name} can be read.", "Check that it has rows, in UTF-8.", "data.no_rows")
+    return found
+
+
+def check_parts(parts: Mapping[str, Any], row: Mapping[str, Any], modality: str) -> None:
+    """Raises BadRow when a row of columns lacks what it needs, and says whether the column is there."""
+    if modality != "text":
+        medium = "images" if modality == "vision" else "audio"
+        if not {medium, "messages"} & set(parts):
+            raise BadRow("no picture named" if modality == "vision" else "no recording named")
+        asked = ("question", "query", "prompt", "instruction")
+        if "question" not in parts and "caption" in parts and any(key in row for key in asked):
+            raise BadRow("no question")
+        return
+    if parts.keys() & {"dialogue", "request", "response", "choice_answer", "correct", "chosen", "label"}:
+        return
+    names = {str(key).strip().casefold() for key in row}
+    usual = LAYOUTS[-1]
+    for part, others in (
+        ("question", ("messages",)),
+        ("answer", ("target", "answers", "messages", "chosen", "choice_answer")),
+    ):
+        if part in parts or any(other in parts for other in others):
+            continue
+        known = {name for key in (part, *others) for name in usual.parts.get(key, ())}
+        if names & {"messages", "conversations"}:
+            raise BadRow("no turns")
+        raise BadRow(f"no {part}" if names & known else "no column for the question and the answer")
+
+
+def nothing_left(
+    source: Source, modality: str, mapping: Mapping[str, str] | None, rejected: list[tuple[int, str]]
+) -> tuple[str, str]:
+    """Sentence and remedy for a source of which no row was kept."""
+    if not rejected:
+        return f"{source.layout} has no rows.", "Put the questions and answers in, one a row."
+    line, reason = rejected[0]
+    count = f"{len(rejected)}" if len(rejected) < 1000 else "rows, 1000 and more,"
+    sentence = f"None of the {count} rows of {source.layout} can be used; the first, line {line}: {reason}."
+    try:
+        rows = _sample(source)
+    except DataError:  # not one line could be taken apart
+        return sentence, "Fix the rows."
+    columns = [column for column in dict.fromkeys(str(key) for row in rows for key in row) if column]
+    if mapping or not source.named or len(columns) < 2 or not _is_about_columns(reason):
+        return sentence, "Fix the rows."
+    guessed = guess_mapping(columns, modality)
+    roles = {"text": ("question", "answer"), "vision": ("path", "question", "answer"), "audio": ("path", "transcript")}
+    free = [column for column in columns if column not in guessed.values()]
+    chosen = {role: guessed.get(role) or (free.pop(0) if free else "COLUMN") for role in roles[modality]}
+    options = " ".join(f"--map {role}='{column}'" for role, column in chosen.items())
+    return sentence, (
+        f"Its columns are {', '.join(columns[:20])}: map the columns, for instance {options}; or import it as another "
+        f"modality (--modality {' or '.join(kind for kind in ROLES if kind != modality)})."
+    )
+
+
+def _is_about_columns(reason: str) -> bool:
+    return reason.startswith(("no ", "the question is not", "the answer is not"))

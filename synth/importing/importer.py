@@ -1,0 +1,364 @@
+"""Users' own rows, of text, pictures or recordings, as a dataset: every row is kept or set aside with line and reason.
+
+    import_data(Path("mine.csv"), "mine", workspace, Options(mapping={"question": "Q", "answer": "A"}))
+
+Rows in = kept + rejected. A key that plays no part is listed with its count. Rows that name no split get one by a hash
+of their group if one was chosen, else of their prompt (their picture, their transcript), so that the same file always
+splits alike and one picture or one text never spans two splits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from synth.audio.files import MAX_SECONDS
+from synth.audio.generate import INSTRUCTION
+from synth.audio.grammar import text_id
+from synth.build import check_name, now_utc
+from synth.curation import leakage
+from synth.dataset import Card, DatasetWriter
+from synth.errors import DataError
+from synth.example import Example, Message, Split, TextPart, make_example, text_of
+from synth.importing import compose, detect, folders
+from synth.importing.compose import Fields
+from synth.importing.folders import Source, Table
+from synth.importing.layouts import Plan, Planner, at
+from synth.importing.media import Media
+from synth.importing.raw import RawRow
+from synth.importing.report import MAX_LISTED, ImportReport, UnusedKeys
+from synth.importing.splits import SHARES, ByTime, Groupings, Seen, split_of
+from synth.importing.values import BadRow, text
+from synth.progress import Meter, ProgressFn, silent
+from synth.scoring import names
+from synth.scoring.scorers import scorer_for
+from synth.storage import atomic_dir, sha256_file
+from synth.workspace import Workspace
+
+LEAKAGE_ROWS = 20_000
+"""Rows of each split that the leakage check of an import looks at; `smolstudio data check` looks at all."""
+
+
+class Options(NamedTuple):
+    """How to read.
+
+    Attributes:
+        modality: text, vision or audio; "" finds out.
+        mapping: part (`layouts.ROLES`) → column.
+        shares: share of each split for rows that name none; sums to 1.
+        group_by: the key whose rows of one value stay in one split.
+        split_by_time: the key with each row's time: the earliest rows are learned, the latest test.
+        max_seconds: longer recordings are set aside, by their header, before decoding.
+    """
+
+    modality: str = ""
+    mapping: Mapping[str, str] | None = None
+    shares: Mapping[Split, float] = SHARES
+    group_by: str = ""
+    split_by_time: str = ""
+    max_seconds: float = MAX_SECONDS
+
+
+DEFAULTS = Options()
+
+
+def import_data(
+    source: str | Path,
+    name: str,
+    workspace: Workspace,
+    options: Options = DEFAULTS,
+    on_progress: ProgressFn = silent,
+) -> ImportReport:
+    """Make the dataset `name` of a file or folder.
+
+    Raises:
+        DataError: nothing is recognised, a table cannot be read, the mapping is wrong, or no row is left.
+        StorageError: the name is taken, or the disk refuses.
+    """
+    if options.group_by and options.split_by_time:
+        raise DataError("Rows cannot be split by group and by time at once.", "Choose one of the two.")
+    with folders.unpacked(Path(source)) as place:
+        found = folders.recognise(place)
+        modality = options.modality or folders.modality_of(found)
+        detect.check_options(found, modality, options.mapping, options.group_by or options.split_by_time)
+        with atomic_dir(workspace.datasets / check_name(name)) as folder:
+            work = _Import(found, modality, name, options, DatasetWriter(folder))
+            start = time.monotonic()
+            work.run(Meter(f"import {name}", None, "rows", on_progress))
+            if not work.writer.counts:
+                raise DataError(
+                    *detect.nothing_left(found, modality, options.mapping, work.rejected), "data.nothing_left"
+                )
+            return work.finish(folder, start)
+
+
+def import_as(
+    modality: str,
+    path: Path,
+    name: str,
+    workspace: Workspace,
+    mapping: Mapping[str, str] | None = None,
+    *,
+    on_progress: ProgressFn = silent,
+    group_by: str = "",
+    split_by_time: str = "",
+) -> ImportReport:
+    """`import_data` of a known modality, as `synth.modality.ImportRows` asks for it."""
+    options = Options(modality, mapping, group_by=group_by, split_by_time=split_by_time)
+    return import_data(path, name, workspace, options, on_progress)
+
+
+class _Import:
+    """One import under way."""
+
+    def __init__(self, source: Source, modality: str, name: str, options: Options, writer: DatasetWriter) -> None:
+        self.source, self.modality, self.name, self.options, self.writer = source, modality, name, options, writer
+        self.planner = Planner(modality, options.mapping, options.group_by)
+        self.unused, self.groupings, self.seen = UnusedKeys(), Groupings(), Seen()
+        self.notes: list[str] = []
+        self.rejected: list[tuple[int, str]] = []
+        self.layouts: Counter[str] = Counter()
+        self.why: dict[str, Counter[str]] = {}
+        self.by_time = ByTime(options.split_by_time, options.shares) if options.split_by_time else None
+        self._media: dict[Path, Media] = {}
+        # Keys inside turns are counted for rows that are kept, like those of the row itself.
+        self._inner: list[tuple[str, Any]] = []
+
+    def run(self, meter: Meter) -> None:
+        """Read every row once (by time: twice), and keep it or set it aside."""
+        if self.by_time is not None:
+            for _, raw in self._rows([]):
+                if raw.value is not None:
+                    self.by_time.note(raw.value)
+            self.by_time.close()
+        for count, (table, raw) in enumerate(self._rows(self.notes), start=1):
+            self._inner.clear()
+            reason = raw.fault if raw.value is None else self._take(table, raw, raw.value)
+            if reason:
+                self._reject(table, raw, reason)
+            meter.update(count, f"{sum(self.writer.reasons.values())} set aside")
+
+    def _rows(self, notes: list[str]) -> Iterator[tuple[Table, RawRow]]:
+        for table in self.source.tables:
+            for raw in table.rows(notes):
+                yield table, raw
+
+    def _take(self, table: Table, raw: RawRow, row: dict[str, Any]) -> str:
+        """Keep a row; answers with the reason when it cannot be kept."""
+        try:
+            plan = self.planner.plan(row)
+            media = self._media_of(table)
+            if plan.layout == "example":
+                example, cause = _own_example(row, media), "as in the dataset it comes from"
+            else:
+                example, cause = self._example(table, raw, row, plan, media)
+        except BadRow as fault:
+            return str(fault)
+        line = self.seen.line_of(_identity(example), raw.line)
+        if line:
+            what = {"text": "prompt", "vision": "picture and question", "audio": "recording"}[self.modality]
+            return f"same {what} as line {line}"
+        self.writer.keep(example)
+        self.layouts[plan.layout] += 1
+        self.why.setdefault(example.split, Counter())[cause] += 1
+        for key, path in plan.unused:
+            value = at(row, path)
+            self.unused.see(key, value)
+            self.groupings.see(key, value)
+        for part, path in plan.takes:
+            if part in ("speaker", "conversation"):
+                self.groupings.see(".".join(path), at(row, path))
+        for key, value in self._inner:
+            self.unused.see(key, value)
+        return ""
+
+    def _example(self, table: Table, raw: RawRow, row: dict[str, Any], plan: Plan, media: Media) -> tuple[Example, str]:
+        parts: dict[str, Any] = {}
+        for part, path in plan.takes:
+            value = at(row, path)
+            if part in ("choice", "distractor"):
+                parts.setdefault(part, []).append(value)
+            else:
+                parts[part] = value
+        detect.check_parts(parts, row, self.modality)
+        fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))
+        group = text(parts["group"], "group").strip() if "group" in parts else ""
+        source = {"importer": plan.layout, "file": table.name, "line": raw.line, **fields.facts}
+        example = to_example(fields, group or self.name, source, self.modality)
+        if group:
+            example = example.model_copy(update={"template": group})
+        split, cause = self._split(table, raw, row, fields, example, group)
+        return example.model_copy(update={"split": split}), cause
+
+    def _split(
+        self, table: Table, raw: RawRow, row: dict[str, Any], fields: Fields, example: Example, group: str
+    ) -> tuple[Split, str]:
+        if fields.split:
+            return fields.split, "by their own split"  # type: ignore[return-value]
+        if raw.split or table.split:
+            return raw.split or table.split, f"by the name of {table.name}"  # type: ignore[return-value]
+        if self.by_time is not None:
+            return self.by_time.split(row), f"by {self.options.split_by_time}"
+        if group:
+            return split_of(group, self.options.shares), f"by a hash of {self.options.group_by or 'their group'}"
+        what = {"text": "prompt", "vision": "picture", "audio": "transcript"}[self.modality]
+        key = example.id if self.modality == "text" else example.template
+        return split_of(key.removeprefix("image-"), self.options.shares), f"by a hash of their {what}"
+
+    def _media_of(self, table: Table) -> Media:
+        media = self._media.get(table.root)
+        if media is None:
+            store = self.writer.add_media
+            media = self._media[table.root] = Media(self.modality, table.root, store, self.options.max_seconds)
+        return media
+
+    def _reject(self, table: Table, raw: RawRow, reason: str) -> None:
+        if len(self.rejected) < MAX_LISTED:
+            place = f"{reason} ({table.name})" if len(self.source.tables) > 1 else reason
+            self.rejected.append((raw.line, place))
+        general = reason.split(" as line ")[0] + " as an earlier line" if " as line " in reason else reason
+        row = _printable(raw.value) if raw.value is not None else {"text": raw.text}
+        self.writer.reject({"line": raw.line, "file": table.name, **row}, general)
+
+    def finish(self, folder: Path, start: float) -> ImportReport:
+        """Write the card, check for leakage, and report."""
+        card = self.writer.finish(self._card(time.monotonic() - start))
+        leaks = leakage.record(folder, LEAKAGE_ROWS).faults
+        if any(rows > LEAKAGE_ROWS for rows in card.splits.values()):
+            self.notes.append(f"leakage was looked for in the first {LEAKAGE_ROWS:,} rows of each split")
+        return self._report(dict(card.splits), leaks)
+
+    def _report(self, splits: dict[str, int], leaks: tuple[str, ...]) -> ImportReport:
+        return ImportReport(
+            modality=self.modality,
+            kept=sum(self.writer.counts.values()),
+            rejected=self.rejected,
+            reasons=dict(self.writer.reasons.most_common()),
+            splits=splits,
+            why={split: dict(causes) for split, causes in self.why.items()},
+            layouts=dict(self.layouts.most_common()),
+            unused=self.unused.listing(),
+            groupings=tuple(self.groupings.suggestions(self.options.shares)),
+            notes=tuple(dict.fromkeys(self.notes)),
+            leaks=leaks,
+        )
+
+    def _card(self, seconds: float) -> Card:
+        options = self.options
+        return Card(
+            name=self.name,
+            modality=self.modality,
+            generator="import",
+            spec={
+                "source": self.source.layout,
+                "files": {t.name: sha256_file(t.path) for t in self.source.tables if t.path.is_file()},
+                "mapping": dict(options.mapping or {}),
+                "shares": dict(options.shares),
+                "group_by": options.group_by,
+                "split_by_time": options.split_by_time,
+            },
+            created=now_utc(),
+            seconds=round(seconds, 3),
+            notes={"import": self._report({}, ()).record()},
+        )
+
+
+def to_example(fields: Fields, family: str, source: dict[str, Any], modality: str) -> Example:
+    """An Example with its scorer chosen by the gold answer. Raises BadRow for text that is not valid Unicode."""
+    target = fields.target
+    answers = () if fields.label is False else fields.answers  # nothing is measured against a bad answer
+    try:
+        "".join([*(m.text for m in fields.prompt), target.text, *answers, fields.rejected or "", family]).encode()
+    except UnicodeEncodeError as error:
+        raise BadRow("broken Unicode (lone surrogate)") from error
+    if len(answers) > 1:
+        source = {**source, "answers": list(answers)}
+    answer, prompt = (answers[0] if answers else None), fields.prompt
+    if modality == "audio":
+        prompt = _heard(prompt)
+    scorer = names.WER if modality == "audio" else _scorer(answers, fields.choice, modality)
+    more: dict[str, Any] = {
+        "reasoning": target.reasoning,
+        "tool_calls": target.tool_calls,
+        "tools": fields.tools,
+        "label": fields.label,
+    }
+    example = make_example(
+        prompt,
+        target.text,
+        answer=answer,
+        rejected=fields.rejected,
+        family=family,
+        template="row",
+        scorer=scorer,
+        source=source,
+        **{key: value for key, value in more.items() if value not in (None, ())},
+    )
+    return example.model_copy(update={"template": _template(example, modality)})
+
+
+def _scorer(answers: tuple[str, ...], choice: bool, modality: str) -> str:
+    if choice:
+        return names.CHOICE
+    if modality == "vision" or len(answers) > 1:  # of the scorers, it reads several answers
+        return names.EXACT
+    return scorer_for(answers[0]) if answers else names.EXACT
+
+
+def _heard(prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+    """A recording's prompt: with what is asked about it, or the usual instruction."""
+    last = prompt[-1] if prompt else Message(role="user", content=())
+    if last.text.strip():
+        return prompt
+    asked = Message(role="user", content=(*last.content, TextPart(text=INSTRUCTION)))
+    return (*prompt[:-1], asked)
+
+
+def _template(example: Example, modality: str) -> str:
+    """What rows share when they are not independent: a picture, a transcript; else each is its own."""
+    if modality == "vision":
+        hashes = [part.sha256[:24] for message in example.prompt for part in message.content if part.type == "image"]
+        return f"image-{hashes[0]}" if hashes else example.id
+    return text_id(example.target) if modality == "audio" else example.id
+
+
+def _identity(example: Example) -> str:
+    """What must not come twice: a prompt; where answers are compared or judged, a prompt with its answers.
+
+    Rows of one prompt that stay have one id and therefore one split.
+    """
+    if example.label is None and example.rejected is None:
+        return example.id
+    import hashlib
+
+    key = f"{example.id}|{example.target}|{example.rejected}|{example.label}"
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _own_example(row: Mapping[str, Any], media: Media) -> Example:
+    """A row in our own format, its media stored anew and its id computed anew. Raises BadRow."""
+    try:
+        example = Example.model_validate({**row, "id": ""})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadRow(f"not a row of ours: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    prompt = tuple(media.own(message) for message in example.prompt)
+    heard = any(not isinstance(part, TextPart) for message in prompt for part in message.content)
+    if not (text_of(example).strip() or heard) or not (example.target.strip() or example.tool_calls):
+        raise BadRow("the question or the answer is empty")
+    kept = {name: getattr(example, name) for name in Example.model_fields}
+    made = {k: v for k, v in kept.items() if k not in ("id", "version", "prompt", "target") and v not in (None, ())}
+    return make_example(prompt, example.target, **made)
+
+
+def _printable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as short text, for the record of rejected rows: nothing in it may break the record."""
+    return {
+        str(key)[:200]: value if isinstance(value, int) else str(value)[:2000].encode("utf-8", "replace").decode()
+        for key, value in list(row.items())[:50]
+    }

@@ -1,0 +1,254 @@
+"""Rows of JSONL and of JSON in any of the shapes that programs write, with line or row numbers.
+
+JSON: an array of objects or of chats; `{"data": [...]}`; columns (`{"q": [...], "a": [...]}`); the orients of pandas
+(columns, index, split, table). An array is read item by item, so its file may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import IO, Any
+
+from synth.errors import DataError
+from synth.importing.raw import MAX_DEPTH, MAX_JSON, MAX_LINE, SHOWN, SPLIT_NAMES, Digits, RawRow
+
+_SPACE = b" \t\r\n"
+
+
+class _Twice(ValueError):
+    """An object that names a key twice."""
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [key for key, _ in pairs]
+        raise _Twice(next(key for key in names if names.count(key) > 1))
+    return value
+
+
+def _constant(_: str) -> None:
+    """NaN and the infinities, which are no JSON, are how programs write a missing number."""
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object_of, parse_float=Digits, parse_constant=_constant)
+"""Keeps the digits of numbers as they are written; NaN is None; a key that comes twice is an error."""
+
+
+def parse(text: str) -> tuple[Any, str]:
+    """A JSON value, or why there is none."""
+    try:
+        return DECODER.decode(text), ""
+    except RecursionError:
+        return None, "nested too deeply"
+    except _Twice as error:
+        return None, f"the key '{str(error)[:80]}' comes twice"
+    except ValueError:
+        return None, "not JSON (torn or malformed)"
+
+
+def jsonl(file: IO[bytes]) -> Iterator[RawRow]:
+    """Rows of JSONL; a line longer than MAX_LINE is skipped in pieces."""
+    number = 0
+    while raw := file.readline(MAX_LINE + 1):
+        number += 1
+        if len(raw) > MAX_LINE:
+            shown = raw[:SHOWN].decode("utf-8", "replace")
+            while raw and not raw.endswith(b"\n"):
+                raw = file.readline(MAX_LINE)
+            yield RawRow(number, None, f"longer than {MAX_LINE // 2**20} MiB", shown)
+            continue
+        stripped = raw.strip(_SPACE)
+        if stripped:
+            value, fault = _line(stripped)
+            yield RawRow(number, value, fault, "" if value is not None else raw[:SHOWN].decode("utf-8", "replace"))
+
+
+def _line(raw: bytes) -> tuple[dict[str, Any] | None, str]:
+    if b"\0" in raw:
+        return None, "contains NUL bytes"
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return None, "not UTF-8"
+    value, fault = parse(text.removeprefix("\ufeff"))
+    return (None, fault) if fault else as_row(value, len(raw))
+
+
+def as_row(value: Any, size: int = 0) -> tuple[dict[str, Any] | None, str]:
+    """A row's object, or why it is none: not an object or chat, or deeper than any format needs.
+
+    `size` is the length of its text when known: short ones cannot be deep.
+    """
+    if isinstance(value, list) and value and all(isinstance(turn, dict) for turn in value):
+        value = {"messages": value}  # an array of chats
+    if not isinstance(value, dict):
+        return None, "not a JSON object"
+    if 0 < size < 2 * MAX_DEPTH:
+        return value, ""
+    layer: list[Any] = [item for item in value.values() if isinstance(item, dict | list)]
+    for _ in range(MAX_DEPTH):
+        if not layer:
+            return value, ""
+        layer = [
+            child
+            for item in layer
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
+        ]
+    return None, "nested too deeply"
+
+
+def array(file: IO[bytes], name: str) -> Iterator[RawRow]:
+    """Items of a JSON array, one at a time. Raises DataError where the array is torn or followed by anything."""
+    buffer, number = _Buffer(file, name), 0
+    buffer.expect("[")
+    if buffer.peek() == "]":
+        buffer.expect("]")
+    else:
+        while True:
+            number += 1
+            value, size = buffer.value()
+            row, fault = as_row(value, size)
+            yield RawRow(number, row, fault, "" if row is not None else json.dumps(value, ensure_ascii=False)[:SHOWN])
+            if buffer.peek() != ",":
+                break
+            buffer.expect(",")
+        buffer.expect("]")
+    if buffer.peek():
+        raise buffer.broken("there is text after the array")
+
+
+class _Buffer:
+    """The unread part of a JSON file, filled from it as values are taken."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        import codecs
+
+        self._file, self._name, self._text, self._place, self._ended = file, name, "", 0, False
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def broken(self, reason: str) -> DataError:
+        message = f"{self._name} cannot be read as JSON: {reason}."
+        return DataError(message, "Fix it, or save it as JSONL.", "data.json")
+
+    def _fill(self, more: int = 1 << 20) -> bool:
+        if self._ended:
+            return False
+        data = self._file.read(more)
+        self._ended = not data
+        try:
+            added = self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            raise self.broken("it is not UTF-8") from error
+        self._text, self._place = self._text[self._place :] + added, 0
+        return True
+
+    def peek(self) -> str:
+        """The next character that is not white space; "" at the end."""
+        while True:
+            while self._place < len(self._text):
+                if self._text[self._place] not in " \t\r\n\ufeff":
+                    return self._text[self._place]
+                self._place += 1
+            if not self._fill():
+                return ""
+
+    def expect(self, char: str) -> None:
+        found = self.peek()
+        if found != char:
+            raise self.broken(f"'{char}' expected where {found!r} stands" if found else "it ends in the middle")
+        self._place += 1
+
+    def value(self) -> tuple[Any, int]:
+        """The next value and the length of its text."""
+        self.peek()
+        more = 1 << 20
+        while True:
+            try:
+                value, end = DECODER.raw_decode(self._text, self._place)
+                if end < len(self._text) or not self._fill(more):  # a number may go on in what is not read yet
+                    size, self._place = end - self._place, end
+                    return value, size
+            except RecursionError as error:
+                raise self.broken("nested too deeply") from error
+            except _Twice as error:
+                raise self.broken(f"the key '{str(error)[:80]}' comes twice in an object") from error
+            except ValueError as error:
+                if len(self._text) - self._place > MAX_LINE:
+                    raise self.broken(f"an item is torn, or longer than {MAX_LINE >> 20} MiB") from error
+                if not self._fill(more):
+                    raise self.broken(" ".join(str(error).split())) from error
+            more *= 2  # so that a long item is parsed few times
+
+
+def whole(file: IO[bytes], name: str) -> Iterator[RawRow]:
+    """Rows of a JSON file that is one object. Raises DataError when it is too large, torn, or holds no rows."""
+    data = file.read(MAX_JSON + 1)
+    if len(data) > MAX_JSON:
+        raise DataError(f"{name} is over {MAX_JSON >> 20} MiB.", "Save it as JSONL, one row a line.", "data.size")
+    try:
+        value = DECODER.decode(data.decode("utf-8").removeprefix("\ufeff"))
+    except RecursionError as error:
+        raise DataError(f"{name} cannot be read as JSON: nested too deeply.", "Fix it.", "data.json") from error
+    except ValueError as error:
+        reason = f"the key '{error}' comes twice" if isinstance(error, _Twice) else " ".join(str(error).split())
+        raise DataError(f"{name} cannot be read as JSON: {reason}.", "Fix it, or save it as JSONL.") from error
+    if not isinstance(value, dict):
+        message = f"{name} holds no list of rows."
+        raise DataError(message, "Save the rows as a JSON array of objects.", "data.format")
+    by_split = len(value) > 1 and set(value) <= set(SPLIT_NAMES) and all(isinstance(v, list) for v in value.values())
+    parts = value.items() if by_split else [("", rows_of(value))]
+    items = ((split, item) for split, part in parts for item in part)
+    for number, (split, item) in enumerate(items, start=1):
+        row, fault = as_row(item)
+        shown = "" if row is not None else json.dumps(item, ensure_ascii=False)[:SHOWN]
+        yield RawRow(number, row, fault, shown, split)
+
+
+def rows_of(value: dict[str, Any]) -> list[Any]:
+    """The rows in an object: pandas' split and table, columns, a list under one key, an index; else one row."""
+    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list) and _all(value["data"], list):
+        names = value["columns"]  # orient="split"
+        return [dict(zip(names, row, strict=True)) if len(row) == len(names) else row for row in value["data"]]
+    if "schema" in value and isinstance(value.get("data"), list):
+        return list(value["data"])  # orient="table"
+    lists = {key: item for key, item in value.items() if isinstance(item, list) and item}
+    records = [item for item in lists.values() if _all(item, dict) or (_all(item, list) and _all(item[0], dict))]
+    if len(records) == 1 and not _is_row(value):
+        return _squad(list(records[0]))
+    if len(lists) == len(value) > 1 and len({len(item) for item in lists.values()}) == 1 and not _is_row(value):
+        return [dict(zip(value, row, strict=True)) for row in zip(*lists.values(), strict=True)]  # columns
+    objects = [item for item in value.values() if isinstance(item, dict) and item]
+    if len(objects) == len(value) > 0 and not _is_row(value):
+        if _all_digits(value) or (len(value) > 1 and not _all_digits(objects[0])):
+            return objects  # orient="index"
+        if len({tuple(item) for item in objects}) == 1:  # orient="columns"
+            return [{name: column[index] for name, column in value.items()} for index in objects[0]]
+    return [value]
+
+
+def _is_row(value: dict[str, Any]) -> bool:
+    """Whether an object is one row itself: it has turns, a request or an answer at its top."""
+    return bool({"messages", "conversations", "input", "request", "body", "chosen"} & set(value))
+
+
+def _all(items: Any, kind: type) -> bool:
+    return isinstance(items, list) and bool(items) and all(isinstance(item, kind) for item in items)
+
+
+def _all_digits(value: dict[str, Any]) -> bool:
+    return all(key.isdigit() for key in value)
+
+
+def _squad(rows: list[Any]) -> list[Any]:
+    """SQuAD's own file nests questions in paragraphs in articles; others are left as they are."""
+    if not all(isinstance(row, dict) and _all(row.get("paragraphs"), dict) for row in rows):
+        return rows
+    return [
+        {**{k: v for k, v in article.items() if k != "paragraphs"}, "context": paragraph.get("context"), **question}
+        for article in rows
+        for paragraph in article["paragraphs"]
+        for question in paragraph.get("qas", [])
+    ]

@@ -1,0 +1,375 @@
+"""Every layout of rows that is read, as data: which keys play which part. A new layout is one entry of `LAYOUTS`.
+
+A key is a path: `input.messages` is the key `messages` of the object under `input`. What the parts become is in
+`synth.importing.compose`. Every key of a row plays a part or is listed as unused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from synth.importing.values import missing
+
+Paths = tuple[str, ...]
+
+COMMON: dict[str, Paths] = {
+    "system": ("system", "system_prompt"),
+    "tools": ("tools", "functions"),
+    "images": ("images", "image"),
+    "audio": ("audio", "audios"),
+    "split": ("split",),
+}
+"""Parts that rows of most layouts may have, and the keys under which they are found."""
+
+_TURNS: Paths = ("messages", "conversations", "conversation", "dialogue", "turns", "chat")
+_ASKED: Paths = ("question", "prompt", "instruction", "query", "problem", "q")
+_GIVEN: Paths = ("input", "context", "passage")
+_PICTURE: Paths = ("file_name", "images", "image", "path", "image_path", "file")
+_SOUND: Paths = ("file_name", "audio", "audio_filepath", "audio_path", "path", "wav", "file")
+
+
+class Layout(NamedTuple):
+    """`parts` are the parts with the keys under which each may be found, the first that has a value; a row has this
+    layout when all of `needs` are found. `several` parts take all of their keys. `modality` is "" for any.
+    """
+
+    name: str
+    needs: Paths
+    parts: Mapping[str, Paths]
+    modality: str = ""
+    several: Paths = ()
+    common: bool = True
+
+
+LAYOUTS: tuple[Layout, ...] = (
+    Layout("example", ("prompt", "target", "template"), {p: (p,) for p in ("prompt", "target", "template")}),
+    # Preference pairs.
+    Layout(
+        "openai_preference",
+        ("messages", "chosen", "rejected"),
+        {
+            "messages": ("input.messages",),
+            "tools": ("input.tools",),
+            "chosen": ("preferred_output",),
+            "rejected": ("non_preferred_output",),
+        },
+    ),
+    Layout(
+        "preference",
+        ("chosen", "rejected"),
+        {
+            "messages": _TURNS,
+            "question": _ASKED,
+            "input": _GIVEN,
+            "history": ("history",),
+            "chosen": ("chosen", "chosen_response", "preferred"),
+            "rejected": ("rejected", "rejected_response", "dispreferred"),
+        },
+    ),
+    # Requests that were made, with their answers.
+    *(
+        Layout(name, needs, {"usage": ("usage",), "model": ("model",), **parts})
+        for name, needs, parts in (
+            (
+                "openai_stored",
+                ("messages", "response"),
+                {"messages": ("messages", "input", "request.messages"), "response": ("choices",), "time": ("created",)},
+            ),
+            (
+                "litellm",
+                ("messages", "response"),
+                {
+                    "messages": ("messages", "proxy_server_request.body.messages"),
+                    "response": ("response",),
+                    "usage": ("response.usage", "usage"),
+                    "usd": ("response_cost", "spend"),
+                    "time": ("startTime", "start_time"),
+                    "conversation": ("session_id", "trace_id"),
+                },
+            ),
+            (
+                "langfuse",
+                ("request", "response", "conversation"),
+                {
+                    "request": ("input",),
+                    "response": ("output",),
+                    "usage": ("usageDetails", "usage"),
+                    "usd": ("calculatedTotalCost", "totalCost", "totalPrice"),
+                    "time": ("startTime", "start_time", "timestamp"),
+                    "conversation": ("sessionId", "session_id", "traceId", "trace_id"),
+                },
+            ),
+            (
+                "request_log",
+                ("messages", "response"),
+                {
+                    "messages": ("request.messages", "request.body.messages", "body.messages"),
+                    "tools": ("request.tools", "request.body.tools", "body.tools"),
+                    "response": ("response.choices", "response.body.choices", "response.message", "response.text"),
+                    "usage": ("response.usage", "response.body.usage", "usage"),
+                    "model": ("request.model", "request.body.model", "body.model", "model"),
+                    "usd": ("usd", "cost", "price"),
+                    "time": ("time", "timestamp", "created", "created_at", "start_time"),
+                    "conversation": ("conversation_id", "conversation", "session_id", "trace_id"),
+                },
+            ),
+        )
+    ),
+    # Chats, with or without a judgement of their last answer.
+    Layout("messages", ("messages",), {"messages": _TURNS, "label": ("label", "kto_tag")}),
+    # Answers that were judged one by one (KTO).
+    Layout(
+        "kto",
+        ("question", "answer", "label"),
+        {"question": ("prompt",), "answer": ("completion",), "label": ("label", "kto_tag")},
+    ),
+    Layout(
+        "kto",
+        ("question", "answer", "label"),
+        {
+            "question": ("instruction", "prompt", "question"),
+            "input": _GIVEN,
+            "answer": ("output", "response", "completion", "answer"),
+            "label": ("kto_tag",),
+            "history": ("history",),
+        },
+    ),
+    # Multiple choice.
+    Layout(
+        "multiple_choice",
+        ("question", "choices", "choice_answer"),
+        {
+            "question": ("question.stem", "question", "question_stem", "prompt", "ctx", "query"),
+            "input": ("article", "passage", "context", "support", "fact1"),
+            "choices": ("question.choices", "choices", "options", "endings", "candidates"),
+            "choice_answer": (
+                "answerKey",
+                "answer_idx",
+                "answer_index",
+                "answer",
+                "label",
+                "correct",
+                "gold",
+                "target",
+            ),
+            "target": ("rationale", "explanation", "exp", "solution"),
+        },
+    ),
+    *(
+        Layout(
+            "multiple_choice",
+            ("question", "choice", "choice_answer"),
+            {"question": asked, "choice": keys, "choice_answer": answer, "target": ("exp", "explanation")},
+            several=("choice",),
+        )
+        for asked, keys, answer in (
+            (("goal", "question"), ("sol1", "sol2"), ("label",)),
+            (("question",), ("opa", "opb", "opc", "opd", "ope"), ("cop", "answer")),
+            (("question",), ("A", "B", "C", "D", "E"), ("answer", "Answer", "label")),
+            (("sentence",), ("option1", "option2"), ("answer",)),
+            (("question",), ("option_a", "option_b", "option_c", "option_d"), ("answer",)),
+        )
+    ),
+    Layout(
+        "multiple_choice",
+        ("question", "correct", "distractor"),
+        {
+            "question": ("question",),
+            "input": ("support",),
+            "correct": ("correct_answer", "Correct Answer"),
+            "distractor": ("distractor1", "distractor2", "distractor3", "incorrect_answers"),
+        },
+        several=("distractor",),
+    ),
+    # One instruction, one answer.
+    Layout(
+        "instruction",
+        ("question", "answer"),
+        {
+            "question": ("instruction",),
+            "input": _GIVEN,
+            "history": ("history",),
+            "answer": ("output", "response", "completion", "answer"),
+        },
+    ),
+    Layout(
+        "prompt_completion",
+        ("question", "answer"),
+        {"question": ("prompt",), "answer": ("completion", "response")},
+    ),
+    Layout("dialogue_text", ("dialogue",), {"dialogue": ("text",)}, modality="dialogue"),
+    # Pictures and recordings, a path in each row.
+    Layout(
+        "pictures",
+        ("images",),
+        {
+            "images": _PICTURE,
+            "question": ("question", "query", "prompt", "instruction"),
+            "answers": ("answers",),
+            "answer": ("answer", "label", "response", "target", "output", "completion"),
+            "caption": ("caption", "text"),
+        },
+        modality="vision",
+    ),
+    Layout(
+        "recordings",
+        ("audio",),
+        {
+            "audio": _SOUND,
+            "answer": ("transcription", "transcript", "sentence", "text", "normalized_text", "answer"),
+            "question": ("question", "prompt"),
+            "speaker": ("client_id", "speaker", "speaker_id"),
+            "language": ("locale", "language", "lang"),
+        },
+        modality="audio",
+    ),
+    # Columns under their usual names.
+    Layout(
+        "question_answer",
+        (),
+        {
+            "question": (*_ASKED, "input"),
+            "input": ("context", "passage", "input"),
+            "answers": ("answers",),
+            "answer": ("answer", "completion", "response", "output", "label", "reply", "chosen", "a"),
+            "target": ("target", "solution", "rationale", "worked"),
+            "rejected": ("rejected",),
+        },
+    ),
+)
+
+ROLES: dict[str, Paths] = {
+    "text": (
+        *("question", "answer", "target", "system", "input", "history", "messages", "choices", "choice_answer"),
+        *("chosen", "rejected", "label", "tools", "group", "split"),
+    ),
+    "vision": ("path", "question", "answer", "system", "messages", "chosen", "rejected", "group", "split"),
+    "audio": ("path", "transcript", "speaker", "language", "group", "split"),
+}
+"""What a column can be mapped to."""
+
+
+class Plan(NamedTuple):
+    """How rows with certain keys are read: (part, path) of what is used, (name, path) of what is not."""
+
+    layout: str
+    takes: tuple[tuple[str, Paths], ...]
+    unused: tuple[tuple[str, Paths], ...]
+
+
+class Planner:
+    """Finds the layout of each row, once for all rows with the same keys.
+
+    Args:
+        modality: text, vision or audio.
+        mapping: part → key, "" for none. For text it is all that is used; a picture's or recording's row has the
+            other parts under their usual names.
+        group_by: key whose value keeps rows together.
+    """
+
+    def __init__(self, modality: str, mapping: Mapping[str, str] | None = None, group_by: str = "") -> None:
+        self.modality, self.group_by = modality, group_by
+        self._layouts = layouts_for(modality, mapping)
+        self._plans: dict[Any, Plan] = {}
+
+    def plan(self, row: Mapping[str, Any]) -> Plan:
+        """The layout of a row."""
+        signature = _signature(row)
+        plan = self._plans.get(signature)
+        if plan is None:
+            if len(self._plans) > 4096:  # rows that have hardly a key in common
+                self._plans.clear()
+            plan = self._plans[signature] = self._make(row)
+        return plan
+
+    def _make(self, row: Mapping[str, Any]) -> Plan:
+        for layout in self._layouts:
+            found = _find(layout, row)
+            if found is not None:
+                if self.group_by and not missing(at(row, tuple(self.group_by.split(".")))):
+                    found.append(("group", tuple(self.group_by.split("."))))
+                return Plan(layout.name, tuple(found), tuple(_unused(row, [path for _, path in found])))
+        return Plan("", (), tuple(_unused(row, [])))
+
+
+def layouts_for(modality: str, mapping: Mapping[str, str] | None) -> tuple[Layout, ...]:
+    """The layouts to try, in order."""
+    if mapping and modality == "text":
+        parts = {part: (key,) for part, key in mapping.items() if key}
+        return (Layout("columns", (), parts, common=False),)
+    known = tuple(layout for layout in LAYOUTS if layout.modality in ("", "dialogue", modality))
+    if not mapping:
+        return known
+    renamed = {"path": "images" if modality == "vision" else "audio", "transcript": "answer"}
+    chosen = {renamed.get(part, part): ((key,) if key else ()) for part, key in mapping.items()}
+    base = next(layout for layout in LAYOUTS if layout.modality == modality)
+    if "messages" in chosen:
+        base = base._replace(parts={"images": base.parts["images"]})
+    return (Layout("columns", (), {**COMMON, **base.parts, **chosen}, modality, common=False),)
+
+
+def at(row: Any, path: Paths) -> Any:
+    """The value at a path, None where there is none."""
+    for key in path:
+        row = row.get(key) if isinstance(row, dict) else None
+    return row
+
+
+def _signature(row: Mapping[str, Any], depth: int = 3) -> Any:
+    return tuple(
+        [
+            (key, _signature(value, depth - 1)) if type(value) is dict and depth else key
+            for key, value in row.items()
+            if not missing(value)
+        ]
+    )
+
+
+def _find(layout: Layout, row: Mapping[str, Any]) -> list[tuple[str, Paths]] | None:
+    """(part, path) of the parts of a layout that the row has, or None when it lacks one that is needed."""
+    by_name = {str(key).strip().casefold(): key for key in reversed(list(row))}
+    found: list[tuple[str, Paths]] = []
+    taken: set[Paths] = set()
+    for part, names in {**(COMMON if layout.common else {}), **layout.parts}.items():
+        for name in names:
+            path = tuple(name.split("."))
+            if not (layout.name == "columns" and name in row):
+                path = (by_name.get(path[0].casefold(), path[0]), *path[1:])
+            else:
+                path = (name,)
+            if path in taken or missing(at(row, path)):
+                continue
+            found.append((part, path))
+            taken.add(path)
+            if part not in layout.several:
+                break
+    parts = {part for part, _ in found}
+    return found if parts >= set(layout.needs) and _fits(layout, row, dict(found)) else None
+
+
+def _fits(layout: Layout, row: Mapping[str, Any], found: Mapping[str, Paths]) -> bool:
+    """What the keys alone do not tell: a layout with parts that are of a kind only."""
+    if layout.modality == "dialogue":
+        from synth.importing.dialogues import is_dialogue
+
+        return is_dialogue(at(row, found["dialogue"]))
+    if "messages" in layout.needs and not isinstance(at(row, found["messages"]), list | str):
+        return False
+    if layout.name == "litellm":
+        return isinstance(at(row, found["response"]), dict | str)
+    return True
+
+
+def _unused(row: Mapping[str, Any], used: list[Paths], before: Paths = ()) -> list[tuple[str, Paths]]:
+    """(name, path) of every key that no used path covers; of an object that is used in part, its other keys."""
+    names: list[tuple[str, Paths]] = []
+    for key, value in row.items():
+        path = (*before, key)
+        if missing(value) or path in used:
+            continue
+        if isinstance(value, dict) and any(other[: len(path)] == path for other in used):
+            names += _unused(value, used, path)
+        else:
+            names.append((".".join(map(str, path)), path))
+    return names

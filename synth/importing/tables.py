@@ -1,0 +1,157 @@
+"""Rows of Parquet, Arrow and Feather files, of folders that `datasets` saved, and of the first sheet of XLSX files.
+
+pyarrow and openpyxl read them, in batches; here their values become those of JSON: numbers and dates keep their digits.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from synth.errors import DataError
+from synth.importing.delimited import NOT_A_NUMBER
+from synth.importing.raw import Digits, RawRow
+from synth.storage import read_json
+
+BATCH_ROWS = 256
+MAX_SHEET = 1 << 30
+"""Bytes of an unpacked XLSX file."""
+
+
+def arrow_rows(path: Path) -> Iterator[RawRow]:
+    """Rows of a Parquet, Arrow or Feather file, batch by batch. Raises DataError."""
+    import pyarrow as pa
+
+    number = 0
+    try:
+        for batch in _batches(path):
+            columns = {name: _column(batch.column(place)) for place, name in enumerate(batch.schema.names)}
+            for values in zip(*columns.values(), strict=True):
+                number += 1
+                yield RawRow(number, dict(zip(columns, values, strict=True)))
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path.name} cannot be read: {reason}.", "Write it again.", "data.unreadable") from error
+
+
+def saved_tables(folder: Path) -> list[tuple[Path, str]]:
+    """(file, split) of a folder that `save_to_disk` wrote; none when it is no such folder. Raises DataError."""
+    splits = folder / "dataset_dict.json"
+    if splits.is_file():
+        named = read_json(splits).get("splits", [])
+        return [(file, str(split)) for split in named for file, _ in saved_tables(folder / str(split))]
+    state = folder / "state.json"
+    if not state.is_file() or not (folder / "dataset_info.json").is_file():
+        return []
+    files = [folder / str(entry.get("filename", "")) for entry in read_json(state).get("_data_files", [])]
+    if missing := next((file for file in files if not file.is_file()), None):
+        raise DataError(f"{missing} is named in state.json and is not there.", "Save the data set again.")
+    return [(file, "") for file in files]
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as file:
+        head = file.read(6)
+    if head[:4] == b"PAR1":
+        yield from pq.ParquetFile(path).iter_batches(BATCH_ROWS)
+        return
+    with pa.memory_map(str(path)) as source:
+        if head == b"ARROW1":
+            reader = pa.ipc.open_file(source)
+            batches = (reader.get_batch(place) for place in range(reader.num_record_batches))
+        else:
+            batches = iter(pa.ipc.open_stream(source))
+        for batch in batches:
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                yield batch.slice(start, BATCH_ROWS)
+
+
+def _column(column: Any) -> list[Any]:
+    """The values of a column as JSON would hold them."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(column.type):  # of a 32-bit number its own digits, not those of the 64-bit one nearest
+        return [
+            None if text is None or text in ("nan", "inf", "-inf") else Digits(text)
+            for text in (str(value) if valid else None for value, valid in _numbers(column))
+        ]
+    values = column.to_pylist()
+    simple = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean)
+    return values if any(test(column.type) for test in simple) else [plain(value) for value in values]
+
+
+def _numbers(column: Any) -> Iterator[tuple[Any, bool]]:
+    valid = column.is_valid().to_pylist()
+    values = column.fill_null(0).to_numpy(zero_copy_only=False)
+    return zip(values, valid, strict=True)
+
+
+def plain(value: Any) -> Any:
+    """A value of pyarrow or a sheet as JSON has it: dates as ISO text, decimals by their digits, NaN as None.
+
+    Bytes stay: they are of pictures and recordings.
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return Digits(repr(value)) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bytes):
+        return value
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time() and value.tzinfo is None:
+        return value.date().isoformat()
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
+
+
+def is_xlsx(path: Path) -> bool:
+    """Whether a zip file is a workbook."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "xl/workbook.xml" in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def xlsx_rows(path: Path) -> Iterator[RawRow]:
+    """Rows of the first sheet, the first row being its header. Raises DataError."""
+    import openpyxl
+
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_SHEET:
+            raise DataError(f"{path.name} unpacks to over {MAX_SHEET >> 30} GiB.", "Save it as CSV.", "data.size")
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except Exception as error:  # openpyxl lets whatever its XML and zip readers raise pass
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path.name} cannot be read: {reason}.", "Save it again, or as CSV.") from error
+    try:
+        rows = book.worksheets[0].iter_rows(values_only=True) if book.worksheets else iter(())
+        header = [str(cell).strip() if cell is not None else "" for cell in next(rows, ())]
+        while header and not header[-1]:
+            header.pop()
+        if not header or len(set(header)) < len(header):
+            message = f"The first row of {path.name} is no header of different column names."
+            raise DataError(message, "Add one.", "data.header")
+        for number, cells in enumerate(rows, start=2):
+            if any(cell is not None for cell in cells):
+                yield _sheet_row(number, header, cells)
+    finally:
+        book.close()
+
+
+def _sheet_row(number: int, header: list[str], cells: tuple[Any, ...]) -> RawRow:
+    if any(cell is not None for cell in cells[len(header) :]):
+        return RawRow(number, None, "cells beyond the header's columns", "|".join(map(str, cells))[:2000])
+    values = {name: plain(cell) for name, cell in zip(header, cells, strict=False)}
+    faulty = next((str(v) for v in values.values() if isinstance(v, str) and v.startswith("#") and v.endswith("!")), "")
+    if faulty:
+        return RawRow(number, None, "a formula of the sheet failed", faulty)
+    return RawRow(number, {k: None if v in NOT_A_NUMBER else v for k, v in values.items()})

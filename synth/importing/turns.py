@@ -1,0 +1,240 @@
+"""Turns of chats in every spelling (OpenAI, ShareGPT, TRL) as Messages, with tool calls, reasoning, weights and media.
+
+A key of a turn that plays no part is reported through `unused`, as `messages[].key`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from synth.example import AudioPart, ImagePart, Message, Part, TextPart, ToolCall
+from synth.importing.media import Media
+from synth.importing.values import BadRow, judged, missing, numbers, text
+
+Unused = Callable[[str, Any], None]
+
+_ROLES = {
+    **{name: name for name in ("system", "user", "assistant", "tool")},
+    "developer": "system",
+    **dict.fromkeys(("human", "prompter"), "user"),
+    **dict.fromkeys(("gpt", "bot", "model", "chatgpt", "bing", "bard", "function_call"), "assistant"),
+    **dict.fromkeys(("function", "observation", "function_response", "ipython"), "tool"),
+}
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+_LEARNED = ("weight", "train", "training", "loss", "learn")
+_KNOWN = {
+    *("role", "from", "content", "value", "tool_calls", "function_call", "tool_call_id", "name"),
+    *_REASONING,
+    *_LEARNED,
+}
+_MARK = re.compile(r"\n?<(image|audio|video)>\n?")
+
+
+def turn_list(value: Any, role: str) -> list[Any]:
+    """The turns in a value: a text or one message is one turn; a JSON text is parsed. Raises BadRow."""
+    if isinstance(value, str) and value.lstrip()[:2] in ("[{", "[\n"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise BadRow("turns that are not JSON") from None
+    if isinstance(value, str):
+        return [{"role": role, "content": value}]
+    if isinstance(value, dict):
+        return [{"role": role, **value} if "from" not in value else value]
+    if not isinstance(value, list) or not value:
+        raise BadRow("no turns")
+    return value
+
+
+def read(turns: Sequence[Any], media: Media, unused: Unused) -> list[Message]:
+    """Turns as Messages, in order. Raises BadRow with the first fault."""
+    return [_turn(turn, media, unused) for turn in turns]
+
+
+def _turn(turn: Any, media: Media, unused: Unused) -> Message:
+    if not isinstance(turn, dict):
+        raise BadRow("a turn is not an object")
+    speaker = turn.get("role") or turn.get("from")
+    role = _ROLES.get(speaker.strip().lower()) if isinstance(speaker, str) else None
+    if role is None:
+        raise BadRow("wrong roles: not system, user, assistant or tool")
+    content = turn["content"] if not missing(turn.get("content")) else turn.get("value")
+    if len(turn) == 2 and isinstance(content, str) and content.strip() and speaker != "function_call":
+        return Message(role=role, content=(TextPart(text=content),))  # type: ignore[arg-type]
+    calls = _calls(turn, speaker, content)
+    parts = () if speaker == "function_call" else _parts(content, role, media, unused)
+    if not calls and not any(p.text.strip() if isinstance(p, TextPart) else True for p in parts):
+        raise BadRow("an empty turn")
+    for key in turn:
+        if key not in _KNOWN and not missing(turn[key]):
+            unused(f"messages[].{key}", turn[key])
+    reasons = [turn[key] for key in _REASONING if not missing(turn.get(key))]
+    weights = [turn[key] for key in _LEARNED if not missing(turn.get(key))]
+    learn = None if not weights else _learn(weights[0], role)
+    return Message(
+        role=role,  # type: ignore[arg-type]
+        content=parts,
+        reasoning=text(reasons[0], "reasoning") if reasons else None,
+        tool_calls=calls,
+        tool_call_id=_name(turn.get("tool_call_id")),
+        name=_name(turn.get("name")),
+        learn=learn,
+    )
+
+
+def _name(value: Any) -> str | None:
+    return None if missing(value) else text(value, "name")
+
+
+def _learn(value: Any, role: str) -> bool | None:
+    try:
+        chosen = judged(value)
+    except BadRow:
+        raise BadRow("a turn's weight is neither 0 nor 1") from None
+    if role == "assistant":
+        return None if chosen else False
+    if chosen:
+        raise BadRow("a turn that is not the assistant's is to be learned")
+    return None
+
+
+def _calls(turn: dict[str, Any], speaker: Any, content: Any) -> tuple[ToolCall, ...]:
+    raw: Any = turn.get("tool_calls")
+    if missing(raw) and not missing(turn.get("function_call")):
+        raw = [turn["function_call"]]
+    if speaker == "function_call":
+        raw = _json(content, "a function_call turn is not JSON")
+    if missing(raw):
+        return ()
+    if isinstance(raw, str):
+        raw = _json(raw, "tool_calls are not JSON")
+    return tuple(_call(call) for call in (raw if isinstance(raw, list) else [raw]))
+
+
+def _call(call: Any) -> ToolCall:
+    function = call.get("function", call) if isinstance(call, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise BadRow("a tool call without the name of its function")
+    arguments = function.get("arguments", function.get("parameters"))
+    if isinstance(arguments, str):
+        try:
+            parsed = json.loads(arguments)
+        except (ValueError, RecursionError):
+            parsed = None
+        arguments = parsed if isinstance(parsed, dict) else arguments
+    return ToolCall(name=function["name"], arguments=numbers(arguments), id=_name(call.get("id")))
+
+
+def _json(value: Any, fault: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise BadRow(fault) from None
+
+
+def read_tools(value: Any) -> tuple[dict[str, Any], ...]:
+    """The tools of a row in OpenAI's form; a JSON text is parsed, old `functions` are wrapped. Raises BadRow."""
+    if missing(value):
+        return ()
+    tools = _json(value, "the tools are not JSON")
+    if missing(tools):
+        return ()
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise BadRow("the tools are no list of objects")
+    plain = [numbers(tool) for tool in tools]
+    return tuple(
+        {"type": "function", "function": tool} if "name" in tool and "function" not in tool else tool for tool in plain
+    )
+
+
+def _parts(content: Any, role: str, media: Media, unused: Unused) -> tuple[Part, ...]:
+    if missing(content):
+        return ()
+    if isinstance(content, list):
+        parts = [_part(part, media, unused) for part in content if not missing(part)]
+        if all(isinstance(part, TextPart) for part in parts):
+            joined = "\n".join(part.text for part in parts if isinstance(part, TextPart))
+            return (TextPart(text=joined),) if joined else ()
+        return tuple(parts)
+    if isinstance(content, dict) and role == "tool":
+        return (TextPart(text=json.dumps(numbers(content), ensure_ascii=False)),)
+    return (TextPart(text=text(content, "turn")),)
+
+
+def _part(part: Any, media: Media, unused: Unused) -> Part:
+    if isinstance(part, str):
+        return TextPart(text=part)
+    if not isinstance(part, dict):
+        raise BadRow("a turn has parts that are not text, picture or recording")
+    part = {key: value for key, value in part.items() if not missing(value)}
+    kind = part.get("type")
+    reference = part.get(kind) if isinstance(kind, str) and not missing(part.get(kind)) else None
+    found: Part
+    used: tuple[str, ...]
+    if isinstance(part.get("text"), str) and kind in (None, "text", "input_text", "output_text"):
+        found, used = TextPart(text=part["text"]), ("text",)
+    elif kind in ("image", "image_url", "input_image") or (kind is None and "image" in part):
+        key = next((k for k in ("image", "image_url", "url", "path") if k in part), "")
+        if not key:
+            return TextPart(text="<image>")  # TRL's mark: the picture is in `images`
+        found, used = media.picture(part[key]), (key, "detail")
+    elif kind in ("audio", "input_audio", "audio_url"):
+        key = next((k for k in ("input_audio", "audio", "audio_url", "url", "path") if k in part), "")
+        if not key:
+            return TextPart(text="<audio>")
+        found, used = media.recording(part[key]), (key,)
+    else:
+        raise BadRow(f"a turn has a part of type {str(kind)[:40]}" if kind else "a turn has parts that are not text")
+    for key, value in part.items():
+        if key not in ("type", *used) and value is not reference:
+            unused(f"messages[].content[].{key}", value)
+    return found
+
+
+def place_media(messages: list[Message], pictures: list[ImagePart], recordings: list[AudioPart]) -> list[Message]:
+    """Pictures and recordings where their `<image>` and `<audio>` marks stand, else before the first user's text."""
+    if not pictures and not recordings:
+        return messages
+    left: dict[str, list[Any]] = {"image": list(pictures), "audio": list(recordings)}
+    marks = [
+        m[1] for message in messages for p in message.content if isinstance(p, TextPart) for m in _MARK.finditer(p.text)
+    ]
+    for kind, found in left.items():
+        if marks.count(kind) not in (0, len(found)):
+            name = "pictures" if kind == "image" else "recordings"
+            raise BadRow(f"the <{kind}> marks and the {name} are not equally many")
+    if "video" in marks:
+        raise BadRow("has a video")
+    placed = [message.model_copy(update={"content": _with_media(message, left, marks)}) for message in messages]
+    rest = [*left["image"], *left["audio"]]
+    if not rest:
+        return placed
+    first = next((place for place, message in enumerate(placed) if message.role == "user"), None)
+    if first is None:
+        raise BadRow("a picture or recording, but no user's turn")
+    placed[first] = placed[first].model_copy(update={"content": (*rest, *placed[first].content)})
+    return placed
+
+
+def _with_media(message: Message, left: dict[str, list[Any]], marks: list[str]) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    for part in message.content:
+        if not isinstance(part, TextPart):
+            parts.append(part)
+            continue
+        start = 0
+        for mark in _MARK.finditer(part.text):
+            if not left[mark[1]]:
+                continue
+            if part.text[start : mark.start()].strip():
+                parts.append(TextPart(text=part.text[start : mark.start()]))
+            parts.append(left[mark[1]].pop(0))
+            start = mark.end()
+        if part.text[start:].strip() or (start == 0 and part.text):
+            parts.append(TextPart(text=part.text[start:]))
+    return tuple(parts)

@@ -1,0 +1,187 @@
+"""Values of rows: what is missing, how numbers and records become text without losing a digit, the choices of a test.
+
+A rule for all modalities: null, NaN, empty text, and empty lists and objects are missing; true and false are values.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from typing import Any
+
+from synth.importing.raw import Digits
+
+MAX_CHOICES = len(string.ascii_uppercase)
+
+
+class BadRow(ValueError):
+    """A row that cannot be used; the message is the counted reason."""
+
+
+def missing(value: Any) -> bool:
+    """Whether a value says nothing."""
+    return value is None or value == "" or value == [] or value == {} or value != value
+
+
+def text(value: Any, what: str) -> str:
+    """A value as text. Raises BadRow for what has none."""
+    if isinstance(value, str):
+        return str(value)
+    if missing(value):
+        raise BadRow(f"no {what}")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return decimal(value)
+    if isinstance(value, float):
+        return repr(value)
+    raise BadRow(f"the {what} is not text")
+
+
+def decimal(value: int) -> str:
+    """A whole number in digits. Raises BadRow for one so long that Python refuses to write it."""
+    try:
+        return str(value)
+    except ValueError as error:
+        raise BadRow("a number has thousands of digits") from error
+
+
+def accepted(value: Any) -> list[str]:
+    """Every answer that counts: one, several in a list, SQuAD's `{"text": [...]}`; a record as its JSON.
+
+    Raises BadRow when there is none.
+    """
+    if isinstance(value, dict) and isinstance(value.get("text"), list) and set(value) <= {"text", "answer_start"}:
+        value = value["text"]
+    if isinstance(value, dict):
+        return [json_text(value)]
+    if not isinstance(value, list):
+        return [text(value, "answer")]
+    given = [item for item in value if not missing(item)]
+    if not given:
+        raise BadRow("no answer")
+    if any(isinstance(item, dict | list) for item in given):
+        return [json_text(value)]
+    return list(dict.fromkeys(text(item, "answer") for item in given))
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON in which numbers keep their digits."""
+    if isinstance(value, Digits):
+        return str(value)
+    if isinstance(value, dict):
+        items = (f"{json.dumps(str(key), ensure_ascii=False)}: {json_text(item)}" for key, item in value.items())
+        return "{" + ", ".join(items) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(json_text(item) for item in value) + "]"
+    if isinstance(value, bytes):
+        raise BadRow("bytes where text is expected")
+    return json.dumps(value, ensure_ascii=False)
+
+
+def numbers(value: Any) -> Any:
+    """A value with numbers in place of their digits, for what is stored as JSON itself: tools and their arguments."""
+    if isinstance(value, Digits):
+        return float(value)
+    if isinstance(value, dict):
+        return {str(key): numbers(item) for key, item in value.items()}
+    return [numbers(item) for item in value] if isinstance(value, list) else value
+
+
+def judged(value: Any) -> bool:
+    """A KTO label. Raises BadRow for what is neither true nor false."""
+    if isinstance(value, bool):
+        return value
+    name = str(value).strip().lower()
+    known = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+    if name not in known:
+        raise BadRow("the label is neither true nor false")
+    return known[name]
+
+
+class Choices:
+    """The choices of a question with their letters."""
+
+    def __init__(self, value: Any) -> None:
+        if isinstance(value, str):
+            value = _written(value)
+        names: list[str] = []
+        if isinstance(value, dict) and isinstance(value.get("text"), list):
+            names = [str(name) for name in value.get("label") or ()]
+            items = value["text"]
+        elif isinstance(value, dict):
+            names, items = [str(key) for key in value], list(value.values())
+        elif isinstance(value, list) and all(isinstance(item, dict) and "text" in item for item in value):
+            names = [str(item["label"]) for item in value if "label" in item]
+            items = [item["text"] for item in value]
+        elif isinstance(value, list):
+            items = value
+        else:
+            raise BadRow("the choices are no list")
+        if not 2 <= len(items) <= MAX_CHOICES:
+            raise BadRow(f"not 2 to {MAX_CHOICES} choices")
+        self.texts = [text(item, "choice").strip() for item in items]
+        marked = [re.match(r"\(?([A-Z])\)[.:]?\s*|([A-Z])[.:]\s+", item) for item in self.texts]
+        letters = string.ascii_uppercase[: len(items)]
+        if all(m and (m[1] or m[2]) == letter for m, letter in zip(marked, letters, strict=True)):
+            self.texts = [item[m.end() :] for m, item in zip(marked, self.texts, strict=True) if m]
+        self.names = names if len(set(names)) == len(items) else []
+        self.letters = letters
+
+    def lines(self) -> str:
+        """One line for each choice."""
+        return "\n".join(f"{letter}. {item}" for letter, item in zip(self.letters, self.texts, strict=True))
+
+    def letter(self, answer: Any) -> str:
+        """The letter of the right one: by its name, its letter, its place from 0, or its text. Raises BadRow."""
+        found = {self.letters[place] for place in self._places(answer)}
+        if len(found) > 1:
+            raise BadRow("the answer is the place of one choice and the text of another")
+        if not found:
+            raise BadRow("the answer is none of the choices")
+        return found.pop()
+
+    def _places(self, answer: Any) -> set[int]:
+        if isinstance(answer, bool) or missing(answer):
+            raise BadRow("the answer is none of the choices")
+        said = text(answer, "answer").strip()
+        if said in self.names:
+            return {self.names.index(said)}
+        folded = [item.casefold() for item in self.texts]
+        places = {place for place, item in enumerate(folded) if item == said.casefold()}
+        if len(places) > 1:
+            raise BadRow("two choices are the same")
+        if places and isinstance(answer, str) and not isinstance(answer, Digits):
+            return places
+        if re.fullmatch(r"\d+(\.0)?", said) and not self.names:
+            place = int(float(said))
+            return places | ({place} if place < len(self.texts) else set())
+        letter = said.strip("().").upper()
+        if not places and len(letter) == 1 and letter in self.letters:
+            places = {self.letters.index(letter)}
+        return places
+
+
+def _written(value: str) -> Any:
+    """Choices that a table holds as text: a JSON or Python list, or parts between bars."""
+    import ast
+
+    try:
+        return json.loads(value)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(value) if value.lstrip()[:1] in ("[", "{") else value.split("|")
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value.split("|")
+
+
+def strings(value: Any) -> list[Any]:
+    """A list, also one that a table holds as JSON; a single value as a list of one."""
+    if isinstance(value, str) and value.lstrip()[:1] == "[":
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return [value]
+    return value if isinstance(value, list) else [value]
