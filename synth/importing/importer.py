@@ -281,7 +281,7 @@ def to_example(fields: Fields, family: str, source: dict[str, Any], modality: st
     answer, prompt = (answers[0] if answers else None), fields.prompt
     if modality == "audio":
         prompt = _heard(prompt)
-    scorer = names.WER if modality == "audio" else _scorer(answers, fields.choice, modality)
+    scorer = names.WER if modality == "audio" else _scorer(answers, fields.choice)
     more: dict[str, Any] = {
         "reasoning": target.reasoning,
         "tool_calls": target.tool_calls,
@@ -302,11 +302,9 @@ def to_example(fields: Fields, family: str, source: dict[str, Any], modality: st
     return example.model_copy(update={"template": _template(example, modality)})
 
 
-def _scorer(answers: tuple[str, ...], choice: bool, modality: str) -> str:
+def _scorer(answers: tuple[str, ...], choice: bool) -> str:
     if choice:
         return names.CHOICE
-    if modality == "vision" or len(answers) > 1:  # of the scorers, it reads several answers
-        return names.EXACT
     return scorer_for(answers[0]) if answers else names.EXACT
 
 
