@@ -107,7 +107,7 @@ def ledger(
 
 def _runs_on(dataset: DatasetDir, workspace: Workspace) -> list[Path]:
     found = []
-    for file in sorted(workspace.runs.glob("*/recipe.yaml")):
+    for file in sorted(workspace.runs.glob("[!.]*/recipe.yaml")):
         try:
             used = open_dataset(_recipe(file.parent)["data"]["dataset"], workspace.datasets)
         except UserError:  # a recipe or dataset that is gone or broken cannot be this dataset's

@@ -73,7 +73,7 @@ def check_start(run: Run, resume: bool) -> None:
         raise RunError(f"{run.id} is done already.", "Start a new run.", "run.done")
     if status == "running":
         raise RunError(f"{run.id} is running already.", "Wait for it, or stop it first.", "run.running")
-    if not resume and any((run.path / "checkpoints").glob("step-*")):
+    if not resume and run.has_checkpoints():
         raise RunError(f"{run.id} has checkpoints of an earlier start.", "Resume it.", "run.started")
 
 

@@ -34,6 +34,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         _memory(),
         _disk(workspace),
         _writable(workspace),
+        _leftovers(workspace),
         *_accelerator(),
         *_starters(),
     ]
@@ -93,6 +94,15 @@ def _writable(workspace: Workspace) -> Finding:
     return Finding(
         "workspace", ok, f"{workspace.path}{'' if ok else ' cannot be written; choose another with --workspace'}"
     )
+
+
+def _leftovers(workspace: Workspace) -> Finding:
+    from synth.temporary import leftovers
+
+    found = list(leftovers(workspace))
+    size = sum(leftover.bytes for leftover in found) / 1e6
+    what = f"{len(found)} of work that was killed, {size:.1f} MB; the next start removes them" if found else "none"
+    return Finding("leftovers", True, what)
 
 
 def _accelerator() -> list[Finding]:

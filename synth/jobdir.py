@@ -3,26 +3,32 @@
     events.jsonl worker.log lock exit.json (last)
 
 Status is derived and never stored: exit.json says how it ended; a held lock means running; neither means queued while
-the directory is young and tells nothing yet, or while its worker says that it waits; else the worker was lost. So a
-killed worker cannot leave a lie behind.
+the worker that was started for it lives and waits, or, where no worker is known, while the directory is young and
+tells nothing yet; else the worker was lost. So a killed worker cannot leave a lie behind.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from synth import temporary
+from synth.errors import StorageError
 from synth.storage import DirLock, Journal, JsonDict, read_json, read_jsonl, write_json
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "lost"]
 EXIT = "exit.json"
+LOG = "worker.log"
 EVENTS = "events.jsonl"
 STOP = "stop"
-QUEUED = "queued"  # touched by a worker that waits
-QUEUED_SEC = 30.0
+QUEUED = "queued"  # touched by a worker that waits; names its process where that is known
+QUEUED_SEC = 10.0
+CLOCKS_SEC = 2.0  # how far a time may lie in the future: clocks of two machines
 
 
 class Exit(NamedTuple):
@@ -53,17 +59,36 @@ class JobDir:
             return "running"
         if ended := self.exit():
             return ended.verdict
+        return "queued" if self._waits() else "lost"
+
+    def _waits(self) -> bool:
+        """Whether a worker lives that has not begun, or may still come."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            mark = json.loads((self.path / QUEUED).read_text("utf-8"))
+            if mark["host"] == socket.gethostname():
+                return temporary.alive(int(mark["pid"]), float(mark["at"]), CLOCKS_SEC)
         signs = [self.path / QUEUED, *([] if (self.path / EVENTS).exists() else [self.path])]
-        newest = max((p.stat().st_mtime for p in signs if p.exists()), default=0.0)
-        return "queued" if time.time() - newest < QUEUED_SEC else "lost"
+        ages = []
+        for sign in signs:
+            with contextlib.suppress(OSError):
+                ages.append(time.time() - sign.stat().st_mtime)
+        return any(-CLOCKS_SEC <= age < QUEUED_SEC for age in ages)
+
+    def expect(self, pid: int | None = None) -> None:
+        """Say that a worker was asked for, and which process of this machine it is, once that is known."""
+        mark = json.dumps({"pid": pid, "host": socket.gethostname(), "at": time.time()}) if pid else ""
+        (self.path / QUEUED).write_text(mark, "utf-8")
 
     def exit(self) -> Exit | None:
         """How it ended, or None."""
         file = self.path / EXIT
         if not file.is_file():
             return None
-        value = read_json(file)
-        return Exit(value["verdict"], value["code"], value["sentence"])
+        try:
+            value = read_json(file)
+            return Exit(value["verdict"], str(value["code"]), str(value["sentence"]))
+        except (StorageError, KeyError, TypeError):
+            return Exit("failed", "run.exit", f"How it ended cannot be read from {file}. See {LOG} beside it.")
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -72,6 +97,7 @@ class JobDir:
         with DirLock(self.path):
             (self.path / EXIT).unlink(missing_ok=True)
             (self.path / STOP).unlink(missing_ok=True)
+            (self.path / QUEUED).unlink(missing_ok=True)
             try:
                 yield
             finally:

@@ -10,13 +10,14 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from synth.errors import StorageError
+from synth.failpoint import reach
+from synth.temporary import sweep_beside, temporary
 
 JsonDict = dict[str, Any]
 
@@ -52,22 +53,26 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Write `data` under its final name or not at all. Raises StorageError."""
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        made = temporary(path)
         try:
-            with temporary.open("wb") as file:
+            with made.open("wb") as file:
+                reach("file.open")
                 file.write(data)
                 file.flush()
+                reach("file.written")
                 os.fsync(file.fileno())
-            temporary.replace(path)
+                reach("file.synced")
+            made.replace(path)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
             raise
+        reach("file.renamed")
         fsync_dir(path.parent)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """`atomic_write_bytes` for UTF-8 text."""
-    atomic_write_bytes(path, text.encode("utf-8"))
+    """`atomic_write_bytes` for UTF-8 text; halves of surrogate pairs become question marks."""
+    atomic_write_bytes(path, text.encode("utf-8", "replace"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -89,26 +94,32 @@ def read_json(path: Path) -> Any:
 def atomic_dir(target: Path) -> Iterator[Path]:
     """A temp folder beside `target` that takes its name when the block ends well, and vanishes when it does not.
 
-    Raises StorageError when `target` exists already: nothing is ever overwritten.
+    What killed makers of the same name left goes first. Raises StorageError when `target` exists already: nothing is
+    ever overwritten.
     """
     if target.exists():
         raise StorageError(f"{target} exists already.", "Choose another name, or delete it first.")
     with storage_faults(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        temporary.mkdir()
+        sweep_beside(target)
+        made = temporary(target)
+        made.mkdir()
         try:
-            yield temporary
-            for file in temporary.rglob("*"):
+            reach("dir.made")
+            yield made
+            reach("dir.filled")
+            for file in made.rglob("*"):
                 if file.is_file():
                     with file.open("rb") as handle:
                         os.fsync(handle.fileno())
+            reach("dir.synced")
             if target.exists():
                 raise StorageError(f"{target} was made by another process meanwhile.", "Choose another name.")
-            temporary.rename(target)
+            made.rename(target)
+            reach("dir.renamed")
             fsync_dir(target.parent)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def read_jsonl(path: Path) -> Iterator[JsonLine]:
@@ -162,8 +173,10 @@ class Journal:
         with storage_faults(self.path):
             self._file.write(line)
             self._file.flush()
+            reach("journal.written")
             if self.durable:
                 os.fsync(self._file.fileno())
+                reach("journal.synced")
 
     def close(self) -> None:
         """Flush to disk and close."""
@@ -216,6 +229,7 @@ class DirLock:
             except Timeout as error:
                 message = f"{self.directory} is in use by another process."
                 raise StorageError(message, "Wait for it to end, or stop it first.", "storage.locked") from error
+            reach("lock.taken")
 
     def release(self) -> None:
         """Give the lock back."""

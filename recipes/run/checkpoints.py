@@ -7,15 +7,18 @@ checkpoint counts only when it verifies; older ones go only after a newer one ha
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from synth.errors import StorageError
+from synth.failpoint import reach
 from synth.storage import atomic_dir, read_json, sha256_file, write_json
 
 MANIFEST = "manifest.json"
+NAME = re.compile(r"step-[0-9]{1,12}")
 
 
 class Checkpoint(NamedTuple):
@@ -42,6 +45,7 @@ def write(folder: Path, step: int, fill: Callable[[Path], None], fingerprint: di
         raise StorageError(f"The checkpoint {target} does not read back as written.", "Check the disk.")
     for old in _by_step(folder)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
+        reach("checkpoint.rotated")
     return saved
 
 
@@ -63,6 +67,11 @@ def newest(folder: Path) -> Checkpoint | None:
     return next((found for path in _by_step(folder) if (found := read(path))), None)
 
 
+def exist(folder: Path) -> bool:
+    """Whether there is a checkpoint, whether it verifies or not."""
+    return bool(_by_step(folder))
+
+
 def fingerprint(folder: Path) -> dict[str, Any] | None:
     """What the newest checkpoint was trained from, without verifying its bytes; None when there is none."""
     for path in _by_step(folder):
@@ -74,4 +83,6 @@ def fingerprint(folder: Path) -> dict[str, Any] | None:
 
 
 def _by_step(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), key=lambda p: int(p.name.partition("-")[2]), reverse=True)
+    """Checkpoint folders, the last step first; anything else of a name like theirs is somebody's own."""
+    found = (path for path in folder.glob("step-*") if NAME.fullmatch(path.name))
+    return sorted(found, key=lambda path: int(path.name.partition("-")[2]), reverse=True)

@@ -24,7 +24,7 @@ from synth.build import check_name
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import DataError, RunError, UserError
 from synth.jobdir import JobDir
-from synth.storage import JsonDict, atomic_write_text, sha256_file, storage_faults, write_json
+from synth.storage import JsonDict, atomic_dir, atomic_write_text, sha256_file, write_json
 from synth.workspace import Workspace
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "tokenizers")
@@ -76,9 +76,8 @@ class Run(JobDir):
         stamp = time.strftime("%Y%m%d-%H%M%S")
         chosen = check_name(run_id or f"{recipe.name}-{stamp}-{secrets.token_hex(2)}")
         run = cls(workspace.runs / chosen)
-        with storage_faults(run.path):
-            run.path.mkdir(parents=True)
-        atomic_write_text(run.path / "recipe.yaml", dump_recipe(recipe))
+        with atomic_dir(run.path) as made:
+            atomic_write_text(made / "recipe.yaml", dump_recipe(recipe))
         return run
 
     @property
@@ -104,6 +103,10 @@ class Run(JobDir):
     def checkpoint(self) -> checkpoints.Checkpoint | None:
         """The newest checkpoint that verifies."""
         return checkpoints.newest(self.path / "checkpoints")
+
+    def has_checkpoints(self) -> bool:
+        """Whether an earlier start saved anything, whole or not."""
+        return checkpoints.exist(self.path / "checkpoints")
 
     def drop_checkpoints(self) -> None:
         """Forget everything that was learned so far."""

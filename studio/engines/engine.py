@@ -10,8 +10,6 @@ from typing import NamedTuple, Protocol
 
 from synth.jobdir import JobDir, Status
 
-LOG = "worker.log"
-
 
 class Work(NamedTuple):
     """`python -m MODULE DIRECTORY OPTIONS…`, whose output goes to the directory's log."""

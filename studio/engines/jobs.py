@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.engines.engine import LOG, Engine, Work
+from studio.engines.engine import Engine, Work
 from studio.engines.local import LocalEngine
-from synth.errors import RunError, did_you_mean
-from synth.jobdir import QUEUED, Exit, JobDir
+from synth import temporary
+from synth.errors import RunError, StorageError, did_you_mean
+from synth.jobdir import LOG, Exit, JobDir
 from synth.progress import Progress, ProgressFn
-from synth.storage import JsonDict, read_json, storage_faults, write_json
+from synth.storage import JsonDict, atomic_dir, read_json, write_json
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -41,7 +42,13 @@ def start_training(workspace: Workspace, recipe: Recipe, run_id: str | None = No
 
     if run_id and (workspace.runs / run_id).exists():
         return Run(workspace.runs / run_id)
-    run = Run.create(workspace, recipe, run_id=run_id)
+    temporary.sweep(workspace)
+    try:
+        run = Run.create(workspace, recipe, run_id=run_id)
+    except StorageError:
+        if run_id and (workspace.runs / run_id).exists():  # another tab was quicker
+            return Run(workspace.runs / run_id)
+        raise
     ENGINE.submit(Work(run, TRAINING, ("--check",) if check_only else ()))
     return run
 
@@ -55,7 +62,6 @@ def resume_training(run: Run) -> None:
         raise RunError(f"{run.id} is complete; there is nothing to resume.", "Start a new run, or clone this one.")
     if why := run.resume_blocker():
         raise RunError(why, "Put it back as it was, or clone this run and start anew.", "run.changed")
-    (run.path / QUEUED).touch()
     ENGINE.submit(Work(run, TRAINING, ("--resume",)))
     _await_start(run)
 
@@ -74,15 +80,14 @@ def start_task(workspace: Workspace, kind: str, arguments: dict[str, Any], task_
     """Start generation, import or comparison in the background; `kind` is a key of `studio.engines.task.KINDS`."""
     chosen = task_id or f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     job = JobDir(workspace.tasks / chosen)
+    temporary.sweep(workspace)
     try:
-        with storage_faults(job.path):
-            workspace.tasks.mkdir(parents=True, exist_ok=True)
-            job.path.mkdir()
-    except Exception:
+        with atomic_dir(job.path) as made:
+            write_json(made / TASK_FILE, {"kind": kind, "arguments": arguments, "workspace": str(workspace.path)})
+    except StorageError:
         if task_id and job.path.exists():
             return job
         raise
-    write_json(job.path / TASK_FILE, {"kind": kind, "arguments": arguments, "workspace": str(workspace.path)})
     ENGINE.submit(Work(job, TASK))
     return job
 
@@ -91,7 +96,7 @@ def list_runs(workspace: Workspace) -> list[Run]:
     """Runs, the last changed first. What lists show of many runs at once is in `studio.read.history`."""
     from recipes.run.directory import Run
 
-    folders = [p for p in workspace.runs.glob("*") if (p / "recipe.yaml").is_file()]
+    folders = [p for p in workspace.runs.glob("[!.]*") if (p / "recipe.yaml").is_file()]
     return [Run(p) for p in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True)]
 
 
@@ -198,6 +203,6 @@ def task_of(job: JobDir) -> JsonDict:
 
 def tasks(workspace: Workspace) -> Iterator[tuple[JobDir, JsonDict]]:
     """Tasks with what they were asked to do, newest first."""
-    folders = [p for p in workspace.tasks.glob("*") if (p / TASK_FILE).is_file()]
+    folders = [p for p in workspace.tasks.glob("[!.]*") if (p / TASK_FILE).is_file()]
     for folder in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
         yield JobDir(folder), task_of(JobDir(folder))

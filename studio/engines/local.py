@@ -10,8 +10,8 @@ import os
 import subprocess
 import sys
 
-from studio.engines.engine import LOG, Work
-from synth.jobdir import JobDir, Status
+from studio.engines.engine import Work
+from synth.jobdir import LOG, JobDir, Status
 from synth.storage import storage_faults
 
 PYTHON = (sys.executable, "-P")
@@ -27,7 +27,8 @@ class LocalEngine:
         """Start a worker in its own session, output to the directory's log, nothing inherited that could stop it."""
         path = work.directory.path
         with storage_faults(path), (path / LOG).open("ab") as log:
-            subprocess.Popen(
+            work.directory.expect()
+            worker = subprocess.Popen(
                 [*PYTHON, "-m", work.module, str(path), *work.options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -35,6 +36,7 @@ class LocalEngine:
                 start_new_session=True,
                 env={**os.environ, **SAFE_PATH, "PYTHONUNBUFFERED": "1"},
             )
+            work.directory.expect(worker.pid)
 
     def status(self, job: JobDir) -> Status:
         """What the directory tells: its worker writes there."""

@@ -34,7 +34,6 @@ def turn(run: Run) -> Iterator[None]:
                 if run.stop_requested():
                     raise Stopped(0) from None
                 time.sleep(POLL_SEC)
-        mark.unlink(missing_ok=True)  # a worker that is killed now is lost, and waits no more
         yield
     finally:
         mark.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ def _newest_first(files: list[Path]) -> list[Path]:
 
 def dataset_cards(workspace: Workspace) -> list[Card]:
     """Cards of all datasets that can be read, newest first."""
-    files = _newest_first(list(workspace.datasets.glob(f"*/{CARD}")))
+    files = _newest_first(list(workspace.datasets.glob(f"[!.]*/{CARD}")))
     return [card for file in files if (card := _card(file, file.stat().st_mtime_ns))]
 
 
@@ -43,7 +43,7 @@ def _card(file: Path, changed_ns: int) -> Card | None:
 
 def report_heads(workspace: Workspace) -> list[ReportHead]:
     """Finished comparisons, newest first."""
-    files = _newest_first(list(workspace.comparisons.glob("*/report.json")))
+    files = _newest_first(list(workspace.comparisons.glob("[!.]*/report.json")))
     return [head for file in files if (head := _head(file, file.stat().st_mtime_ns))]
 
 

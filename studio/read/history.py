@@ -45,7 +45,11 @@ def history(workspace: Workspace) -> list[RunFacts]:
     if not workspace.runs.is_dir():
         return []
     with os.scandir(workspace.runs) as entries:
-        folders = [(entry.path, entry.stat().st_mtime) for entry in entries if entry.is_dir()]
+        folders = [
+            (entry.path, entry.stat().st_mtime)
+            for entry in entries
+            if entry.is_dir() and not entry.name.startswith(".")
+        ]
     found = (_facts(path, changed) for path, changed in folders)
     return sorted((facts for facts in found if facts), key=lambda facts: facts.changed, reverse=True)
 

@@ -18,7 +18,7 @@ def find_report(workspace: Workspace, comparison: str) -> Path:
     path = workspace.comparisons / comparison / "report.json"
     if path.is_file():
         return path
-    known = [p.parent.name for p in workspace.comparisons.glob("*/report.json")]
+    known = [p.parent.name for p in workspace.comparisons.glob("[!.]*/report.json")]
     hint = did_you_mean(comparison, known)
     raise DataError(
         f"There is no finished comparison '{comparison}'{hint}.", f"Known: {', '.join(known) or 'none yet'}."

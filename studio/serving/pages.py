@@ -14,7 +14,9 @@ from typing import Any
 from studio.serving.door import Door
 from studio.serving.gate import LOCAL_NAMES, Gate, names
 from studio.serving.sockets import bind
+from synth import temporary
 from synth.errors import UserError
+from synth.workspace import resolve_workspace
 
 APP = Path(__file__).parents[1] / "app.py"
 PASSWORD = "SMOLSTUDIO_PASSWORD"
@@ -55,6 +57,7 @@ def serve(address: str, port: int, given: list[str], password: str = "") -> None
     import uvicorn
 
     sock = bind(address, port)
+    temporary.sweep(resolve_workspace())
     config = uvicorn.Config(
         build(address, port, given, password),
         log_level="warning",

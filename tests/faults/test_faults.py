@@ -23,9 +23,13 @@ import pytest
 from recipes.models.loading import load_for_inference
 from recipes.recipe.options import Data
 from recipes.recipe.schema import load_recipe
+from recipes.run import checkpoints
 from recipes.run.directory import Run, Stopped
 from recipes.text import rows
-from studio.engines import turns
+from studio import doctor
+from studio.engines import jobs, turns
+from studio.read.history import history
+from synth import temporary
 from synth.dataset import DatasetDir, DatasetWriter
 from synth.errors import DataError, ModelError, StorageError
 from synth.importing.importer import Options, import_data
@@ -177,7 +181,7 @@ def test_a_second_training_waits_for_its_turn_and_can_be_taken_out(
         second.request_stop()
         waiting.join(timeout=10)
     assert len(ended) == 1
-    with turns.turn(second):
+    with turns.turn(second), second.hold():
         assert not (second.path / "queued").exists(), "whoever has the turn waits no more"
 
 
@@ -190,6 +194,135 @@ def test_a_worker_that_is_killed_is_lost_at_once_though_it_began_just_now(tmp_pa
     assert job.status() == "lost"
 
 
+def test_work_whose_worker_dies_before_it_begins_is_lost_at_once(workspace: Workspace) -> None:
+    job = start_and_die(workspace, "early", 20, "KILL")
+    assert until(job, "lost", "done", "failed", seconds=10) == "lost"
+    assert list(workspace.datasets.glob("*")) == []
+
+
+def test_a_mark_in_the_future_holds_nothing(tmp_path: Path) -> None:
+    job = JobDir(tmp_path / "job")
+    job.path.mkdir()
+    with job.hold():
+        job.emit("phase", name="loading")
+    for age, status in ((0, "queued"), (5, "queued"), (11, "lost"), (-60, "lost"), (-1e9, "lost")):
+        job.expect()
+        moment = time.time() - age
+        os.utime(job.path / "queued", (moment, moment))
+        assert job.status() == status, age
+
+
+def test_a_worker_that_waits_is_queued_while_it_lives_and_no_longer(tmp_path: Path) -> None:
+    job = JobDir(tmp_path / "job")
+    job.path.mkdir()
+    waiting = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    job.expect(waiting.pid)
+    old = time.time() - 3600
+    os.utime(job.path / "queued", (old, old))
+    os.utime(job.path, (old, old))
+    assert job.status() == "queued"
+    waiting.kill()
+    deadline = time.monotonic() + 10
+    while job.status() == "queued" and time.monotonic() < deadline:
+        time.sleep(0.05)  # it is a zombie now: nobody waited for it
+    assert job.status() == "lost"
+    waiting.wait()
+    assert job.status() == "lost"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"verdict": 1}', "\x00"])
+def test_an_end_that_cannot_be_read_is_a_failure_that_says_where(tmp_path: Path, content: str) -> None:
+    job = JobDir(tmp_path / "job")
+    job.path.mkdir()
+    (job.path / "exit.json").write_text(content)
+    ended = job.exit()
+    assert ended is not None
+    assert (job.status(), ended.code) == ("failed", "run.exit")
+    assert "exit.json" in ended.sentence
+
+
+# --- what killed work leaves
+
+
+def killed_while(code: str, place: Path, fail: str = "dir.filled:1:KILL") -> None:
+    """Run Python that is killed at a failpoint; `place` is its first argument."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(place)], cwd=ROOT, env={**os.environ, "SMOLSTUDIO_FAIL": fail}, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+
+
+MAKE = (
+    "import sys; from pathlib import Path; from synth.storage import atomic_dir\n"
+    "with atomic_dir(Path(sys.argv[1])) as folder: (folder / 'a').write_bytes(b'x' * 1000)\n"
+)
+
+
+def test_leftovers_of_killed_work_are_shown_and_removed_and_nothing_else_is(workspace: Workspace) -> None:
+    killed_while(MAKE, workspace.datasets / "mine")
+    killed_while(MAKE, workspace.runs / "r" / "checkpoints" / "step-000007")
+    with atomic_dir(workspace.datasets / "live") as live:
+        own = [workspace.datasets / ".mine.txt", workspace.datasets / ".notes.tmp", workspace.runs / "x.tmp", live]
+        for file in own[:3]:
+            file.write_text("keep")
+        found = list(temporary.leftovers(workspace))
+        assert sorted(leftover.bytes for leftover in found) == [1000, 1000]
+        (shown,) = (finding.found for finding in [doctor._leftovers(workspace)])
+        assert shown.startswith("2 of work that was killed")
+        assert len(temporary.sweep(workspace)) == 2
+        assert list(temporary.leftovers(workspace)) == []
+        assert all(path.exists() for path in own)
+    assert (workspace.datasets / "live").is_dir()
+
+
+def test_the_same_name_made_again_takes_the_place_of_what_was_killed(tmp_path: Path) -> None:
+    for fail in ("dir.made:1:KILL", "dir.filled:1:KILL", "dir.synced:1:KILL"):
+        killed_while(MAKE, tmp_path / "export", fail)
+        assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
+    with atomic_dir(tmp_path / "export") as folder:
+        (folder / "a").write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_leftovers_of_other_machines_and_earlier_versions_go_after_a_day(workspace: Workspace) -> None:
+    workspace.datasets.mkdir(parents=True)
+    names = (".a.0123abcd.tmp", ".b.zzzz-1-0123abcd.tmp".replace("zzzz", "ffff"))
+    for name in names:
+        (workspace.datasets / name).mkdir()
+    assert temporary.sweep(workspace) == []
+    for name in names:
+        os.utime(workspace.datasets / name, (0, 0))
+    assert len(temporary.sweep(workspace)) == 2
+
+
+def test_a_run_is_made_whole_or_not_at_all(workspace: Workspace) -> None:
+    sums_dataset(workspace.datasets / "sums", train=1, val=1)
+    code = (
+        "import sys; from pathlib import Path; from recipes.run.directory import Run\n"
+        "from recipes.recipe.schema import load_recipe; from synth.workspace import Workspace\n"
+        "recipe = load_recipe({'base_model': 'b', 'data': {'dataset': 'sums'}})\n"
+        "Run.create(Workspace(Path(sys.argv[1])), recipe, 'mine')\n"
+    )
+    for fail in ("file.open:1:KILL", "file.renamed:1:KILL", "dir.synced:1:KILL"):
+        killed_while(code, workspace.path, fail)
+        assert jobs.list_runs(workspace) == [] and history(workspace) == []
+    assert Run.create(workspace, load_recipe({"base_model": "b", "data": {"dataset": "sums"}}), "mine").recipe
+    assert [run.id for run in jobs.list_runs(workspace)] == ["mine"]
+
+
+def test_somebodys_own_copy_of_a_checkpoint_is_left_alone(tmp_path: Path) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "weights").write_text("w")
+
+    for name in ("step-000009.bak", "step-", "step-x", "step-1 copy"):
+        (tmp_path / name).mkdir()
+    for step in (7, 8):
+        checkpoints.write(tmp_path, step, fill, {}, keep=1)
+    found = checkpoints.newest(tmp_path)
+    assert found is not None and found.step == 8
+    assert (tmp_path / "step-000009.bak").is_dir()
+
+
 STARTER = (
     "import os, signal, sys; from pathlib import Path\n"
     "from studio.engines import jobs; from synth.workspace import Workspace\n"
@@ -200,10 +333,11 @@ STARTER = (
 )
 
 
-def start_and_die(workspace: Workspace, name: str, count: int) -> JobDir:
-    """Start work from a process that is killed right after, as a studio may be."""
+def start_and_die(workspace: Workspace, name: str, count: int, worker: str = "") -> JobDir:
+    """Start work from a process that is killed right after, as a studio may be; and its worker as it takes its lock."""
     command = [sys.executable, "-c", STARTER, str(workspace.path), name, str(count)]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    env = {**os.environ, **({"SMOLSTUDIO_FAIL": f"lock.taken:1:{worker}"} if worker else {})}
+    assert subprocess.run(command, cwd=ROOT, env=env, check=False).returncode == -signal.SIGKILL
     return JobDir(workspace.tasks / name)
 
 

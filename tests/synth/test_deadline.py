@@ -29,6 +29,17 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
+def read_request(connection: socket.socket) -> None:
+    """All of it: closing a connection with unread bytes would break what was answered."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += connection.recv(1 << 16)
+    head, _, body = got.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(1 << 16)
+
+
 @contextlib.contextmanager
 def server(script: Script) -> Iterator[str]:
     """A server that reads a request and then does what `script` does with its connection; its address."""
@@ -36,7 +47,7 @@ def server(script: Script) -> Iterator[str]:
 
     def talk(connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
-            connection.recv(1 << 20)
+            read_request(connection)
             script(connection)
 
     def accept() -> None:
