@@ -158,7 +158,7 @@ class DatasetWriter:
 
     def keep(self, example: Example) -> None:
         """Add a row to its split."""
-        self._journal(f"{example.split}.jsonl").append(example.model_dump(exclude_defaults=False))
+        self._journal(f"{example.split}.jsonl").append_line(_line(example))
         self.counts[example.split] += 1
         self.families.setdefault(example.split, Counter())[example.family] += 1
 
@@ -193,6 +193,13 @@ class DatasetWriter:
         write_json(self.path / CARD, full.model_dump())
         (self.path / "README.md").write_text(readme(full), "utf-8")
         return full
+
+
+def _line(example: Example) -> bytes:
+    try:
+        return example.model_dump_json().encode()
+    except ValueError:  # lone surrogates, which no encoding has
+        return json.dumps(example.model_dump(), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def readme(card: Card) -> str:

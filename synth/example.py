@@ -93,6 +93,8 @@ class Message(_Frozen):
     @property
     def text(self) -> str:
         """The text parts, joined by newlines."""
+        if len(self.content) == 1 and isinstance(self.content[0], TextPart):
+            return self.content[0].text
         return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
 
 
@@ -151,6 +153,9 @@ def assistant(text: str) -> Message:
     return Message(role="assistant", content=(TextPart(text=text),))
 
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def prompt_id(prompt: Sequence[Message]) -> str:
     """32 hex digits that depend on roles, texts, tool calls and media hashes, not on where media lie.
 
@@ -161,7 +166,7 @@ def prompt_id(prompt: Sequence[Message]) -> str:
     ]
     if any(m.tool_calls for m in prompt):
         key.append([[c.name, c.arguments] for m in prompt for c in m.tool_calls])
-    text = json.dumps(key, ensure_ascii=False)
+    text = _as_json(key)
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]

@@ -139,6 +139,9 @@ def read_jsonl(path: Path) -> Iterator[JsonLine]:
                 yield JsonLine(number, None, "not a JSON object")
 
 
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class Journal:
     """An append-only JSONL file; each line is on disk when `append` returns (when `durable`).
 
@@ -169,14 +172,18 @@ class Journal:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one object as one line. Raises StorageError when the disk refuses."""
-        line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+        self.append_line(_compact(row).encode("utf-8", "replace"))
         with storage_faults(self.path):
-            self._file.write(line)
             self._file.flush()
             reach("journal.written")
             if self.durable:
                 os.fsync(self._file.fileno())
                 reach("journal.synced")
+
+    def append_line(self, line: bytes) -> None:
+        """Add an object that is JSON already; on disk after `append` or `close`. Raises StorageError."""
+        with storage_faults(self.path):
+            self._file.write(line + b"\n")
 
     def close(self) -> None:
         """Flush to disk and close."""

@@ -49,9 +49,10 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     else:
         fields = _answered(opening, parts, media, unused)
     fields = fields._replace(**extra)
-    pictures = [media.picture(item) for item in strings(parts["images"])] if not missing(parts.get("images")) else []
-    recordings = [media.recording(item) for item in strings(parts["audio"])] if not missing(parts.get("audio")) else []
-    fields = fields._replace(prompt=tuple(turns.place_media(list(fields.prompt), pictures, recordings)))
+    if not missing(parts.get("images")) or not missing(parts.get("audio")):
+        pictures = [media.picture(item) for item in strings(parts.get("images") or [])]
+        recordings = [media.recording(item) for item in strings(parts.get("audio") or [])]
+        fields = fields._replace(prompt=tuple(turns.place_media(list(fields.prompt), pictures, recordings)))
     return _checked(fields, media)
 
 
@@ -259,12 +260,14 @@ def _check_roles(messages: list[Message]) -> None:
         raise BadRow("wrong roles: user and assistant do not alternate")
 
 
+_FACTS = {"usage", "usd", "time", "conversation", "model", "speaker", "language"}
+
+
 def _facts(parts: Mapping[str, Any]) -> dict[str, Any]:
     """What a log says about a request, and a recording about itself, for `source`."""
     from synth.importing.values import numbers
 
-    names = ("usage", "usd", "time", "conversation", "model", "speaker", "language")
-    facts: dict[str, Any] = {name: numbers(parts[name]) for name in names if not missing(parts.get(name))}
+    facts: dict[str, Any] = {name: numbers(parts[name]) for name in _FACTS & parts.keys()}
     for name in ("speaker", "language"):
         if name in facts:
             facts[name] = text(facts[name], name)[:64]

@@ -11,7 +11,7 @@ from synth.errors import DataError, did_you_mean
 from synth.importing import folders
 from synth.importing.folders import Source
 from synth.importing.layouts import LAYOUTS, ROLES, Planner, at
-from synth.importing.values import BadRow, missing
+from synth.importing.values import missing
 
 SAMPLE_ROWS = 50
 
@@ -112,30 +112,26 @@ def _sample(source: Source) -> list[dict[str, Any]]:
     return found
 
 
-def check_parts(parts: Mapping[str, Any], row: Mapping[str, Any], modality: str) -> None:
-    """Raises BadRow when a row of columns lacks what it needs, and says whether the column is there."""
-    if modality != "text":
-        medium = "images" if modality == "vision" else "audio"
-        if not {medium, "messages"} & set(parts):
-            raise BadRow("no picture named" if modality == "vision" else "no recording named")
-        asked = ("question", "query", "prompt", "instruction")
-        if "question" not in parts and "caption" in parts and any(key in row for key in asked):
-            raise BadRow("no question")
-        return
-    if parts.keys() & {"dialogue", "request", "response", "choice_answer", "correct", "chosen", "label"}:
-        return
+def lacking(parts: Mapping[str, Any], row: Mapping[str, Any], modality: str) -> str:
+    """What a row lacks, and whether the column for it is there."""
+    if modality == "vision" and "images" not in parts:
+        return "no picture named"
+    if modality == "audio":
+        return "no recording named"
     names = {str(key).strip().casefold() for key in row}
-    usual = LAYOUTS[-1]
-    for part, others in (
-        ("question", ("messages",)),
-        ("answer", ("target", "answers", "messages", "chosen", "choice_answer")),
-    ):
+    usual = next(
+        layout for layout in LAYOUTS if layout.name == ("pictures" if modality == "vision" else "question_answer")
+    )
+    if names & {"messages", "conversations"}:
+        return "no turns"
+    for part, others in (("question", ()), ("answer", ("target", "answers", "caption"))):
         if part in parts or any(other in parts for other in others):
             continue
         known = {name for key in (part, *others) for name in usual.parts.get(key, ())}
-        if names & {"messages", "conversations"}:
-            raise BadRow("no turns")
-        raise BadRow(f"no {part}" if names & known else "no column for the question and the answer")
+        if names & known or modality == "vision":
+            return f"no {part}"
+        break
+    return "no column for the question and the answer"
 
 
 def nothing_left(

@@ -24,7 +24,7 @@ from synth.build import check_name, now_utc
 from synth.curation import leakage
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError
-from synth.example import Example, Message, Split, TextPart, make_example, text_of
+from synth.example import Example, Message, Split, TextPart, make_example, prompt_id, text_of
 from synth.importing import compose, detect, folders
 from synth.importing.compose import Fields
 from synth.importing.folders import Source, Table
@@ -40,7 +40,7 @@ from synth.scoring.scorers import scorer_for
 from synth.storage import atomic_dir, sha256_file
 from synth.workspace import Workspace
 
-LEAKAGE_ROWS = 20_000
+LEAKAGE_ROWS = 10_000
 """Rows of each split that the leakage check of an import looks at; `smolstudio data check` looks at all."""
 
 
@@ -185,18 +185,20 @@ class _Import:
                 parts.setdefault(part, []).append(value)
             else:
                 parts[part] = value
-        detect.check_parts(parts, row, self.modality)
+        if not plan.complete:
+            raise BadRow(detect.lacking(parts, row, self.modality))
         fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))
         group = text(parts["group"], "group").strip() if "group" in parts else ""
         source = {"importer": plan.layout, "file": table.name, "line": raw.line, **fields.facts}
-        example = to_example(fields, group or self.name, source, self.modality)
-        if group:
-            example = example.model_copy(update={"template": group})
-        split, cause = self._split(table, raw, row, fields, example, group)
-        return example.model_copy(update={"split": split}), cause
+        if self.modality == "audio":
+            fields = fields._replace(prompt=_heard(fields.prompt))
+        key = prompt_id(fields.prompt)
+        template = group or _template(key, fields, self.modality)
+        split, cause = self._split(table, raw, row, fields, group, template)
+        return to_example(key, fields, group or self.name, template, split, source, self.modality), cause
 
     def _split(
-        self, table: Table, raw: RawRow, row: dict[str, Any], fields: Fields, example: Example, group: str
+        self, table: Table, raw: RawRow, row: dict[str, Any], fields: Fields, group: str, template: str
     ) -> tuple[Split, str]:
         if fields.split:
             return fields.split, "by their own split"  # type: ignore[return-value]
@@ -207,8 +209,7 @@ class _Import:
         if group:
             return split_of(group, self.options.shares), f"by a hash of {self.options.group_by or 'their group'}"
         what = {"text": "prompt", "vision": "picture", "audio": "transcript"}[self.modality]
-        key = example.id if self.modality == "text" else example.template
-        return split_of(key.removeprefix("image-"), self.options.shares), f"by a hash of their {what}"
+        return split_of(template, self.options.shares), f"by a hash of their {what}"
 
     def _media_of(self, table: Table) -> Media:
         media = self._media.get(table.root)
@@ -268,7 +269,9 @@ class _Import:
         )
 
 
-def to_example(fields: Fields, family: str, source: dict[str, Any], modality: str) -> Example:
+def to_example(
+    key: str, fields: Fields, family: str, template: str, split: Split, source: dict[str, Any], modality: str
+) -> Example:
     """An Example with its scorer chosen by the gold answer. Raises BadRow for text that is not valid Unicode."""
     target = fields.target
     answers = () if fields.label is False else fields.answers  # nothing is measured against a bad answer
@@ -278,28 +281,23 @@ def to_example(fields: Fields, family: str, source: dict[str, Any], modality: st
         raise BadRow("broken Unicode (lone surrogate)") from error
     if len(answers) > 1:
         source = {**source, "answers": list(answers)}
-    answer, prompt = (answers[0] if answers else None), fields.prompt
-    if modality == "audio":
-        prompt = _heard(prompt)
     scorer = names.WER if modality == "audio" else _scorer(answers, fields.choice)
-    more: dict[str, Any] = {
-        "reasoning": target.reasoning,
-        "tool_calls": target.tool_calls,
-        "tools": fields.tools,
-        "label": fields.label,
-    }
-    example = make_example(
-        prompt,
-        target.text,
-        answer=answer,
+    return Example(
+        id=key,
+        prompt=fields.prompt,
+        target=target.text,
+        answer=answers[0] if answers else None,
         rejected=fields.rejected,
+        split=split,
         family=family,
-        template="row",
+        template=template,
         scorer=scorer,
         source=source,
-        **{key: value for key, value in more.items() if value not in (None, ())},
+        reasoning=target.reasoning,
+        tool_calls=target.tool_calls,
+        tools=fields.tools,
+        label=fields.label,
     )
-    return example.model_copy(update={"template": _template(example, modality)})
 
 
 def _scorer(answers: tuple[str, ...], choice: bool) -> str:
@@ -317,12 +315,12 @@ def _heard(prompt: tuple[Message, ...]) -> tuple[Message, ...]:
     return (*prompt[:-1], asked)
 
 
-def _template(example: Example, modality: str) -> str:
+def _template(key: str, fields: Fields, modality: str) -> str:
     """What rows share when they are not independent: a picture, a transcript; else each is its own."""
     if modality == "vision":
-        hashes = [part.sha256[:24] for message in example.prompt for part in message.content if part.type == "image"]
-        return f"image-{hashes[0]}" if hashes else example.id
-    return text_id(example.target) if modality == "audio" else example.id
+        hashes = [part.sha256[:24] for message in fields.prompt for part in message.content if part.type == "image"]
+        return f"image-{hashes[0]}" if hashes else key
+    return text_id(fields.target.text) if modality == "audio" else key
 
 
 def _identity(example: Example) -> str:

@@ -250,12 +250,17 @@ ROLES: dict[str, Paths] = {
 """What a column can be mapped to."""
 
 
+ANSWERS = {"answer", "answers", "target", "response", "choice_answer", "correct", "caption"}
+"""Parts that hold what is to be said."""
+
+
 class Plan(NamedTuple):
     """How rows with certain keys are read: (part, path) of what is used, (name, path) of what is not."""
 
     layout: str
     takes: tuple[tuple[str, Paths], ...]
     unused: tuple[tuple[str, Paths], ...]
+    complete: bool = False
 
 
 class Planner:
@@ -289,8 +294,19 @@ class Planner:
             if found is not None:
                 if self.group_by and not missing(at(row, tuple(self.group_by.split(".")))):
                     found.append(("group", tuple(self.group_by.split("."))))
-                return Plan(layout.name, tuple(found), tuple(_unused(row, [path for _, path in found])))
+                unused = tuple(_unused(row, [path for _, path in found]))
+                return Plan(layout.name, tuple(found), unused, self._complete({part for part, _ in found}))
         return Plan("", (), tuple(_unused(row, [])))
+
+    def _complete(self, parts: set[str]) -> bool:
+        """Whether there is something to ask and something to say; if not, `detect.lacking` says what is missing."""
+        if self.modality == "vision" and "images" not in parts:
+            return "messages" in parts
+        if self.modality == "audio":
+            return bool({"audio", "messages"} & parts)
+        if {"dialogue", "messages", "request"} & parts or {"chosen", "rejected"} <= parts:
+            return True
+        return bool({"question", "caption"} & parts) and bool(ANSWERS & parts)
 
 
 def layouts_for(modality: str, mapping: Mapping[str, str] | None) -> tuple[Layout, ...]:
