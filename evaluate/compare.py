@@ -238,6 +238,8 @@ def _row(example: Example, prediction: Prediction, prompter: Prompter, metric: s
         format_fault=score.format_fault,
         value_if_format_forgiven=score.value_if_format_forgiven,
         readable=score.readable,
+        truncated=prediction.truncated,
+        refused=prediction.refused,
         edits=score.edits,
         ref_units=score.ref_units,
         confidence=prediction.confidence,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from evaluate.report.basis import bare, qualified
 from evaluate.report.schema import Report
 from synth.errors import RecipeError, did_you_mean
 
@@ -39,7 +40,11 @@ class Check(NamedTuple):
 
 
 class Missing(Exception):
-    """A figure that the expression needs was not measured."""
+    """A figure that the expression needs was not measured; the message is its name."""
+
+
+class Unqualified(Exception):
+    """A verdict is compared with a bare word, though it stands on no real row; the message is the whole verdict."""
 
 
 def figures(report: Report) -> dict[str, Value]:
@@ -54,13 +59,14 @@ def figures(report: Report) -> dict[str, Value]:
             "delta_lower_one_sided": main.lower_one_sided95 if main else None,
             "p_mcnemar": main.p_mcnemar if main else None,
             "rows": main.n if main else None,
-            "verdict": main.verdict if main else None,
+            "verdict": main.verdict if main else None,  # with its qualifier: a build cannot pass on BETTER by oversight
         }
         for side, system in (("small", report.small_system), ("large", report.large_system)):
             cell = system.splits.get(split) if system else None
             here[side] = cell.value if cell else None
             here[f"{side}_lower"] = cell.ci95[0] if cell and cell.ci95 else None
             here[f"{side}_unscored"] = cell.unscored if cell else None
+            here[f"{side}_truncated"] = cell.truncated if cell else None
         found.update({f"{split}.{name}": value for name, value in here.items()})
         if split == primary:
             found.update(here)
@@ -76,22 +82,29 @@ def _money(report: Report) -> dict[str, Value]:
         "large_usd_per_1k": None if large is None else 1000 * large,
         "fixed_usd": even.fixed_usd,
         "break_even_requests": float("inf") if even.status == "never" else even.requests,
+        "real_rows": float(report.basis.real_rows),
         "p_cheaper_and_not_worse": even.p_cheaper_and_not_worse,
     }
 
 
 def check(report: Report, expressions: Sequence[str]) -> list[Check]:
     """Try each expression. Raises RecipeError for one that cannot be read; a missing figure counts as failed."""
-    known, checks = figures(report), []
+    known, checks, kind = figures(report), [], report.basis.kind
     for expression in expressions:
         parser = Parser(expression, known)
         try:
             failed = parser.parse()
         except Missing as missing:
-            checks.append(Check(expression, True, f"{missing} is not measured, so “{expression}” cannot be ruled out."))
+            sentence = f"{missing} is not measured, so “{expression}” cannot be ruled out."
+            checks.append(Check(expression, True, qualified(kind, sentence)))
+            continue
+        except Unqualified as whole:
+            sentence = f"the verdict is “{whole}”: compare with that in “{expression}”, or test real rows."
+            checks.append(Check(expression, True, qualified(kind, sentence)))
             continue
         used = ", ".join(f"{name} = {_shown(known[name])}" for name in parser.used)
-        checks.append(Check(expression, failed, f"“{expression}” is {'true' if failed else 'false'} ({used})."))
+        sentence = f"“{expression}” is {'true' if failed else 'false'} ({used})."
+        checks.append(Check(expression, failed, qualified(kind, sentence)))
     return checks
 
 
@@ -169,6 +182,9 @@ class Parser:
         right = self._value()
         if isinstance(left, str) != isinstance(right, str):
             raise self._fault("a word is compared with a number")
+        for known, asked in ((left, right), (right, left)):
+            if isinstance(known, str) and known != asked and bare(known) != known and bare(str(asked)) == asked:
+                raise Unqualified(known)
         return COMPARE[sign](left, right)
 
     def _value(self) -> float | str:
@@ -199,13 +215,18 @@ def junit(report: Report, checks: Sequence[Check]) -> str:
         errors="0",
         timestamp=report.provenance.created,
     )
+    said = ElementTree.SubElement(suite, "properties")
+    for name, value in (("verdict", report.verdict.word), ("rows", report.basis.split), ("margin", report.margin_note)):
+        if value:
+            ElementTree.SubElement(said, "property", name=name, value=_clean(value))
     for one in checks:
         case = ElementTree.SubElement(
             suite, "testcase", classname="smolstudio.compare", name=f"fail if {one.expression}"
         )
         if one.failed:
             failure = ElementTree.SubElement(case, "failure", message=_clean(one.sentence))
-            failure.text = _clean(f"{report.headline}\n{report.verdict.sentence}")
+            notes = (report.real_rows_note, report.margin_note)
+            failure.text = _clean("\n".join([report.headline, report.verdict.sentence, *(n for n in notes if n)]))
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 

@@ -113,7 +113,7 @@ class AlwaysOn(Part):
 class BreakEvenPart(Part):
     """When tuning pays back."""
 
-    status: Literal["pays_back", "never", "unpriced"]
+    status: Literal["pays_back", "never", "unpriced", "not_stated"]
     fixed_usd: float | None
     requests: int | None
     saved_usd_per_1k: float | None

@@ -5,13 +5,15 @@ Shapes only; `schema` puts them together, `evaluate.stats` computes what stands 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Bounds = tuple[float, float]
 OpenBounds = tuple[float | None, float | None]
-Word = Literal["BETTER", "NOT WORSE", "WORSE", "INCONCLUSIVE"]
+Word = Annotated[str, Field(pattern=r"^(On [a-z-]+ rows only: )?(BETTER|NOT WORSE|WORSE|INCONCLUSIVE|WITHHELD)$")]
+"""The outcome, with its qualifier where no real row was tested: "On generated rows only: BETTER"."""
+Kind = Literal["real", "imported", "hand", "stand_in", "teacher", "template"]
 
 
 class Part(BaseModel):
@@ -36,6 +38,34 @@ class SplitSummary(Part):
     clusters: int | None = Field(default=None, description="Such units among the scored rows.")
     format_faults: int = Field(description="Answers that hold the right result in a form the scorer cannot read.")
     value_if_format_forgiven: float | None
+    truncated: int = Field(default=0, description="Answers cut off at the length limit, loops left out.")
+    looped: int = Field(default=0, description="Answers cut off while they said the same again and again.")
+    refused: int = Field(default=0, description="Answers that the model or a filter declined.")
+    unreadable: int = Field(default=0, description="Answers without anything of the kind that was asked for.")
+
+
+class BasisPart(Part):
+    """On whose rows the verdict stands: the most real ones there are."""
+
+    split: str
+    kind: Kind = Field(description="Where the rows of that split come from.")
+    kinds: dict[str, Kind] = Field(description="The same of every split.")
+    qualifier: str = Field(description="What statements on these rows begin with; empty on real and imported ones.")
+    rows: int
+    real_rows: int = Field(description="Real rows among all that were tested.")
+    real_rows_low: int | None = Field(description="Real rows that would decide if the difference on them is as here …")
+    real_rows_high: int | None = Field(description="… and if it is half of that.")
+    remedy: str = Field(description="The command that adds real rows; empty when they are there.")
+
+
+class RealityGap(Part):
+    """One system's value on real rows minus that on generated ones, in the metric's own direction."""
+
+    system: str
+    real: str
+    generated: str
+    gap: float
+    ci95: Bounds
 
 
 class Latency(Part):
@@ -92,6 +122,10 @@ class Comparison(Part):
     sentence: str
     rows_to_decide: int | None = Field(description="The low end of the range.")
     rows_to_decide_range: RowsNeeded | None = None
+    verdict_if_format_forgiven: Word | None = Field(
+        default=None, description="The outcome if right answers in an unreadable form counted; None = the same."
+    )
+    withheld: tuple[str, ...] = Field(default=(), description="Why no verdict is given; empty when one is.")
 
 
 class Baseline(Part):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from evaluate.report import basis, report_json
 from evaluate.report.schema import VERSION, Report
 from synth.errors import DataError
 from synth.storage import read_json
@@ -25,6 +26,8 @@ def opened(value: Any) -> Report:
     if not isinstance(value, Mapping):
         raise DataError("This file is no report.json of a comparison.", REMEDY, "report.broken")
     version = value.get("version")
+    if version == 1:
+        return _from_version_1(dict(value))
     if version != VERSION:
         newer = isinstance(version, int) and version > VERSION
         remedy = "Update smolstudio." if newer else REMEDY
@@ -34,5 +37,20 @@ def opened(value: Any) -> Report:
     except ValidationError as error:
         first = error.errors()[0]
         place = "/".join(map(str, first["loc"])) or "the top"
-        message = f"This report.json was made by another version of smolstudio: {first['msg'].lower()} at {place}."
-        raise DataError(message, REMEDY, "report.shape") from error
+        raise _lacking(f"{first['msg'].lower()} at {place}") from error
+
+
+def _from_version_1(value: dict[str, Any]) -> Report:
+    """Its figures are kept; what is said of them is said anew: version 1 did not know whose rows it had tested."""
+    try:
+        kind = basis.kind_of_dataset(value["dataset"]["generator"])
+        kinds = dict.fromkeys(value["dataset"]["splits"], kind)
+        primary = basis.primary(kinds)
+        return report_json.with_sentences({**value, "version": VERSION, "kinds": kinds, "primary_split": primary})
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise _lacking(f"a figure is missing ({error!s:.80})") from error
+
+
+def _lacking(what: str) -> DataError:
+    message = f"This report.json was made by another version of smolstudio: {what}."
+    return DataError(message, REMEDY, "report.shape")

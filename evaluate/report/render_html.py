@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evaluate.report import charts, wording
+from evaluate.report import basis, charts, headline, wording
 from evaluate.report.money import Heat, Sensitivity
 from evaluate.report.parts import Comparison, GalleryItem
 from evaluate.report.schema import Report, SystemPart
@@ -175,8 +175,12 @@ def _context(report: Report) -> dict[str, Any]:
         "money": charts.break_even(report) if report.large else None,
         "cascade": charts.cascade(report),
         "heat": _heat(report.sensitivity.heat),
-        "accuracy_sentence": wording.accuracy(report),
-        "pay_back": wording.pay_back(report) if report.large else "",
+        "accuracy_sentence": headline.accuracy(report),
+        "pay_back": headline.pay_back(report) if report.large else "",
+        "badge": _badge(report),
+        "split_title": lambda split: basis.title(split, report.basis.kinds[split]),
+        "kind_title": lambda split: basis.KINDS[report.basis.kinds[split]],
+        "elsewhere": [s for s in report.dataset.splits if s != primary and not s.startswith(("val", "train"))],
         "slider": _slider(report),
         "family_systems": _family_systems(report),
         "most_families": MOST_FAMILIES,
@@ -185,6 +189,12 @@ def _context(report: Report) -> dict[str, Any]:
         "printed": _printed(items),
         "provenance": json.dumps(report.provenance.model_dump(mode="json"), indent=1, ensure_ascii=False),
     }
+
+
+def _badge(report: Report) -> str:
+    """CSS classes of the verdict's badge; one that stands on no real row is not shown in the colour of success."""
+    word = basis.bare(report.verdict.word)
+    return f"{(word or 'none').lower().replace(' ', '-')}{' qualified' if report.verdict.qualifier else ''}"
 
 
 def _span(comparisons: Sequence[Comparison], margin: float) -> tuple[float, float]:

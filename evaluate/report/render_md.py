@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-from evaluate.report.parts import Gallery, JudgePart
+from evaluate.report import basis
+from evaluate.report.headline import pay_back
+from evaluate.report.parts import Gallery, JudgePart, SplitSummary
 from evaluate.report.render_html import visible
 from evaluate.report.schema import Report
-from evaluate.report.wording import count, pay_back, percent, points, usd, with_interval
+from evaluate.report.wording import count, percent, points, usd, with_interval
 from synth.scoring.scorers import metric as metric_facts
 
 SHOWN = 3  # cases per kind
@@ -28,13 +30,13 @@ def render(report: Report) -> str:
     """The whole report as Markdown."""
     lines = [f"# {plain(report.title)}: {report.verdict.word or 'no comparison'}", ""]
     lines += [plain(report.headline), "", plain(report.verdict.sentence), ""]
-    if report.stand_in_note:
-        lines += [f"> {plain(report.stand_in_note)}", ""]
-    lines += ["## Systems", "", *systems_table(report)]
+    for note in (report.real_rows_note, report.margin_note, report.stand_in_note):
+        lines += [f"> {plain(note)}", ""] if note else []
+    lines += ["## Systems", "", *systems_table(report), *_faults(report), *_gaps(report)]
     if report.comparisons:
         lines += ["## How sure the difference is", "", *_comparisons(report)]
     if report.large:
-        lines += ["## Money", "", pay_back(report), "", *_ledger(report)]
+        lines += ["## Money", "", plain(pay_back(report)), "", *_ledger(report)]
     if report.families and report.large:
         lines += ["## By family", "", *_families(report, report.large)]
     if report.gallery:
@@ -68,8 +70,36 @@ def systems_table(report: Report) -> list[str]:
             ]
         )
     metric = report.systems[0].metric
-    named = [f"{split} ({metric_facts(metric).label})" for split in splits]
+    label = metric_facts(metric).label
+    named = [f"{split}: {basis.KINDS[report.basis.kinds[split]]} ({label})" for split in splits]
     return table(["System", *named, "USD per 1,000 answers", "answers/s"], rows)
+
+
+def _faults(report: Report) -> list[str]:
+    """Answers that were cut off, looped, refused or unreadable, and what forgiving the form would give."""
+    rows = [
+        [plain(system.label), split, *map(count, (h.truncated, h.looped, h.refused, h.unreadable)), forgiven]
+        for system in report.systems
+        for split, h in system.splits.items()
+        if (forgiven := percent(h.value_if_format_forgiven) if h.format_faults else "") or faults_of(h)
+    ]
+    return (
+        table(["System", "split", "cut off", "loops", "refused", "unreadable", "form forgiven"], rows) if rows else []
+    )
+
+
+def faults_of(here: SplitSummary) -> int:
+    """Answers that were cut off, looped, were refused or could not be read."""
+    return here.truncated + here.looped + here.refused + here.unreadable
+
+
+def _gaps(report: Report) -> list[str]:
+    rows = []
+    for gap in report.reality_gaps:
+        system = report.system(gap.system)
+        low, high = (f"{100 * bound:+.1f}" for bound in gap.ci95)
+        rows.append([plain(system.label if system else gap.system), f"{points(gap.gap)} [{low}, {high}]"])
+    return table(["System", "reality gap (real − generated)"], rows) if rows else []
 
 
 def _comparisons(report: Report) -> list[str]:

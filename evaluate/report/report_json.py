@@ -15,11 +15,10 @@ from pydantic import BaseModel
 
 from evaluate.cost import economics
 from evaluate.cost.prices import PriceSheet, load
-from evaluate.report import gallery, wording
+from evaluate.report import basis, decision, gallery, headline, wording
 from evaluate.report.results import Results, SystemResult
 from evaluate.report.schema import VERSION, Report, VerdictPart
 from evaluate.stats import intervals, measures, paired
-from synth.errors import DataError
 
 Draft = dict[str, Any]  # a report on its way: figures without the sentences that are read off them
 DIGITS = 10  # significant digits kept, so that a last bit of difference between machines does not show
@@ -29,13 +28,12 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
     """The report of a comparison. `sheet`: prices to use, the shipped ones when None."""
     prices = sheet or load()
     plan = results.plan
-    splits = [str(split) for split in plan.splits if results.dataset.splits.get(split)]
-    if not splits:
-        raise DataError("No split of this comparison holds any rows.", "Choose other splits in the plan.")
+    results, kinds = basis.sliced(results)
+    splits = list(kinds)
     small_id, large_id = plan.roles()
     small = results.system(small_id)
     large = results.system(large_id) if large_id else None
-    primary = "test" if "test" in splits else splits[0]
+    primary = basis.primary(kinds)
     units = measures.units(results, splits)
     report: Draft = {
         "version": VERSION,
@@ -45,8 +43,10 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "large": large_id,
         "primary_split": primary,
         "margin": plan.margin,
-        "dataset": _dataset(results, splits),
+        "margin_fixed": results.margin_fixed,
+        "dataset": _dataset(results, small),
         "systems": [_facts(system, units) for system in results.systems],
+        "kinds": kinds,
         "comparisons": _comparisons(results, small, large, units),
         "baselines": _baselines(results, small, large, primary, units[primary]),
         "families": measures.families(results.systems, small, large, splits),
@@ -68,13 +68,13 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
     _add_joint(report, results, prices)
     if large is not None:
         report["cascade"] = economics.cascade(results, small, large, report["what_if"], primary)
-    return _with_sentences(report)
+    return with_sentences(report)
 
 
 def reprice(old: Report, sheet: PriceSheet) -> Report:
     """The same comparison at other prices, from the report alone. Accuracy figures stay as they are."""
     report, new = old.model_dump(mode="json"), old.model_dump(mode="json")
-    new["repriced"] = True
+    new.update(repriced=True, kinds=old.basis.kinds)
     machine = new["machine"]
     if machine["from_sheet"]:
         row = sheet.find(machine["name"], "hour")
@@ -93,7 +93,7 @@ def reprice(old: Report, sheet: PriceSheet) -> Report:
         (chance if costs["small_usd_per_request"] < costs["large_usd_per_request"] else 0.0) if known else None
     )
     _recost_cascade(new)
-    return _with_sentences(new)
+    return with_sentences(new)
 
 
 def dumps(report: Report) -> str:
@@ -114,12 +114,14 @@ def tidy(value: Any) -> Any:
     return value
 
 
-def _dataset(results: Results, splits: list[str]) -> Draft:
+def _dataset(results: Results, small: SystemResult) -> Draft:
     facts = results.dataset
+    chance = {split: decision.chance([row for row in small.rows if row.split == split]) for split in facts.splits}
     return {
         "name": facts.name,
         "path": facts.path,
-        "splits": {split: facts.splits[split] for split in splits},
+        "splits": facts.splits,
+        "chance": chance,
         "available": facts.available,
         "generator": facts.generator,
         "sha256": facts.sha256,
@@ -127,7 +129,11 @@ def _dataset(results: Results, splits: list[str]) -> Draft:
 
 
 def _facts(system: SystemResult, units: measures.Units) -> Draft:
-    return {**measures.system_facts(system, units), "priced_as": economics.price_name(system)}
+    facts = measures.system_facts(system, units)
+    for split, here in facts["splits"].items():
+        here.update(decision.quality([row for row in system.rows if row.split == split]))
+    reasons = decision.error_reasons(system.rows)
+    return {**facts, "error_reasons": reasons, "priced_as": economics.price_name(system)}
 
 
 def _comparisons(
@@ -138,7 +144,7 @@ def _comparisons(
     others = [system for system in results.systems if system.id not in {small.id, large.id if large else ""}]
     for split, unit in units.items():
         rows = [
-            measures.comparison(small, other, split, unit, results.plan.margin, other is large)
+            _comparison(small, other, split, unit, results.plan.margin, other is large)
             for other in ([large] if large else []) + others
             if other is not None and other.metric == small.metric
         ]
@@ -147,6 +153,21 @@ def _comparisons(
             row["p_holm"] = adjusted
         found.extend(kept)
     return found
+
+
+def _comparison(
+    small: SystemResult, other: SystemResult, split: str, unit: str, margin: float, main: bool
+) -> Draft | None:
+    """One comparison, and its outcome if right answers in an unreadable form counted, where that is another."""
+    row = measures.comparison(small, other, split, unit, margin, main)
+    if row is None or not any(
+        one.format_fault for system in (small, other) for one in system.rows if one.split == split
+    ):
+        return row
+    a, b = (one.model_copy(update={"rows": decision.forgiven(one.rows)}) for one in (small, other))
+    again = measures.comparison(a, b, split, unit, margin, main)
+    changed = again is not None and again["verdict"] != row["verdict"]
+    return {**row, "verdict_if_format_forgiven": again["verdict"] if again is not None and changed else None}
 
 
 def _baselines(results: Results, small: SystemResult, large: SystemResult | None, split: str, unit: str) -> list[Draft]:
@@ -291,29 +312,61 @@ def _recost_cascade(report: Draft) -> None:
         point["usd_per_request"] = small + point["escalated"] * large if known else None
 
 
-def _with_sentences(draft: Draft) -> Report:
-    """The finished report: the sentences come last, because they are read off the figures."""
+def with_sentences(draft: Draft) -> Report:
+    """The finished report: words and sentences come last, because they are read off the figures."""
+    main = next((r for r in draft["comparisons"] if r["main"] and r["split"] == draft["primary_split"]), None)
+    kinds = draft.pop("kinds")
     unsaid = {
         "headline": "",
         "verdict": {"word": None, "sentence": "", "split": draft["primary_split"], "rows_to_decide": None},
+        "basis": basis.part(kinds, draft["dataset"]["splits"], draft["dataset"]["name"], _measured(main)),
         "stand_in_note": None,
         **dict.fromkeys(("assumptions", "limits", "not_measured"), ()),
     }
     report = Report.model_validate(tidy({**draft, **unsaid}))
-    main = report.main(report.primary_split)
-    verdict = VerdictPart(
-        word=main.verdict if main else None,
-        sentence=main.sentence if main else wording.no_verdict(report),
-        split=report.primary_split,
-        rows_to_decide=main.rows_to_decide if main else None,
+    report = report.model_copy(
+        update={
+            "comparisons": tuple(decision.settled(report, row) for row in report.comparisons),
+            "reality_gaps": basis.reality_gaps([(one.id, one.splits) for one in report.systems], kinds),
+        }
     )
-    report = report.model_copy(update={"verdict": verdict})
+    report = _decided(report)
+    report = report.model_copy(
+        update={
+            "stand_in_note": headline.stand_in_note(report),
+            "real_rows_note": headline.real_rows_note(report),
+            "margin_note": decision.margin_moved(report) or None,
+        }
+    )
     return report.model_copy(
         update={
-            "headline": wording.headline(report),
-            "stand_in_note": wording.stand_in_note(report),
+            "headline": headline.headline(report),
             "assumptions": tuple(wording.assumptions(report)),
             "limits": tuple(wording.limits(report)),
             "not_measured": tuple(wording.not_measured(report)),
         }
     )
+
+
+def _measured(main: Draft | None) -> basis.Measured | None:
+    return None if main is None else basis.Measured(main["delta"], main["sd"], main["margin"])
+
+
+def _decided(report: Report) -> Report:
+    """With the verdict, and without a pay-back where the verdict carries none."""
+    main, kind = report.main(report.primary_split), report.basis.kind
+    verdict = VerdictPart(
+        word=main.verdict if main else None,
+        sentence=main.sentence if main else basis.qualified(kind, headline.no_verdict(report)),
+        split=report.primary_split,
+        rows_to_decide=main.rows_to_decide if main else None,
+        qualifier=report.basis.qualifier,
+        withheld=main.withheld if main else (),
+    )
+    report = report.model_copy(update={"verdict": verdict})
+    even = report.break_even
+    if report.large is None or decision.may_promise(report) or even.status == "unpriced":
+        return report
+    silent = {"status": "not_stated", "requests": None, "months_at": dict.fromkeys(even.months_at)}
+    withheld = even.model_copy(update={**silent, "p_not_worse": None, "p_cheaper_and_not_worse": None})
+    return report.model_copy(update={"break_even": withheld})

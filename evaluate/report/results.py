@@ -25,6 +25,7 @@ class Row(Frozen):
 
     example_id: str
     split: str
+    origin: str = Field(default="", description="Where the row comes from (`basis.KINDS`); empty = not recorded.")
     family: str
     template: str = Field(description="Cluster id: rows that share a text template, an image or a document.")
     scorer: str = Field(description="Key of synth.scoring.scorers.SCORERS that gave the score.")
@@ -45,6 +46,8 @@ class Row(Frozen):
         default=None, description="The score if a right answer in an unreadable form counted; None = as `score`."
     )
     readable: bool = Field(default=True, description="The reply holds an answer of the kind that was asked for.")
+    truncated: bool = Field(default=False, description="Cut off at the length limit.")
+    refused: bool = Field(default=False, description="The model or a filter declined to answer.")
     edits: int | None = Field(
         default=None, description="Word (wer) or character (cer) edits; corpus rate = Σedits/Σref_units."
     )
@@ -160,6 +163,9 @@ class Results(Frozen):
     ledger: tuple[LedgerItem, ...] = ()
     forgetting: tuple[Forgetting, ...] = ()
     provenance: Provenance
+    margin_fixed: float | None = Field(
+        default=None, description="The margin that stood when the answers were made; None = the plan's."
+    )
     speech: dict[str, Any] | None = Field(
         default=None, description="system id -> split -> errors behind the word error rate; see audio_metrics."
     )

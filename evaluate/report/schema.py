@@ -17,7 +17,7 @@ from pydantic import Field
 from evaluate.report import money, parts
 from evaluate.report.parts import Part
 
-VERSION = 1
+VERSION = 2
 
 
 class DatasetPart(Part):
@@ -29,6 +29,10 @@ class DatasetPart(Part):
     available: dict[str, int] = Field(description="Rows that the dataset holds per split.")
     generator: str
     sha256: dict[str, str]
+    chance: dict[str, float] = Field(
+        default={},
+        description="Per split, the score of always giving the commonest answer; 0 where none stands out.",
+    )
 
 
 class SystemPart(Part):
@@ -59,6 +63,7 @@ class SystemPart(Part):
     batch_size: int | None
     wall_seconds: float | None
     load_seconds: float | None
+    error_reasons: dict[str, int] = Field(default={}, description="Why rows have no answer, the commonest three.")
     priced_as: str | None = Field(description="Row of the price sheet; None = machine time, or unpriced.")
     cost: money.Cost
 
@@ -82,18 +87,25 @@ class VerdictPart(Part):
     sentence: str
     split: str
     rows_to_decide: int | None
+    qualifier: str = ""
+    withheld: tuple[str, ...] = ()
 
 
 class Report(Part):
     """report.json."""
 
-    version: Literal[1]
+    version: Literal[2]
     title: str
     headline: str
     small: str
     large: str | None
     primary_split: str
     margin: float
+    margin_fixed: float | None = Field(
+        default=None, description="The margin that stood before answers existed, where `margin` was moved since."
+    )
+    basis: parts.BasisPart
+    reality_gaps: tuple[parts.RealityGap, ...] = ()
     dataset: DatasetPart
     systems: tuple[SystemPart, ...]
     comparisons: tuple[parts.Comparison, ...]
@@ -119,6 +131,8 @@ class Report(Part):
     provenance: ProvenancePart
     verdict: VerdictPart
     stand_in_note: str | None
+    real_rows_note: str | None = Field(default=None, description="How many real rows would decide, how to add them.")
+    margin_note: str | None = Field(default=None, description="That the margin was moved after answers existed.")
     notes: tuple[str, ...]
     assumptions: tuple[str, ...]
     limits: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""How figures are said: percentages, money, counts, the headline and the sentences on limits.
+"""How figures are said: percentages, money, counts, and the sentences on assumptions, limits and what is missing.
 
 Reads a Report only, so that everything said can be traced to a figure in it. Shared by the HTML, Markdown
 and terminal views; computes nothing new.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-from evaluate.report.schema import Report, SystemPart
+from evaluate.report.schema import Report
 from evaluate.stats.clusters import FEW_CLUSTERS, counted
-from evaluate.stats.verdict import MIN_ROWS, WORSE
+from evaluate.stats.verdict import MIN_ROWS
 from synth.scoring.scorers import metric
 
 MISSING = "not measured"
@@ -79,78 +79,6 @@ def months(value: float | None) -> str:
     return f"{value * 30.4:.0f} days" if value < 2 else f"{value:.1f} months"
 
 
-def headline(report: Report) -> str:
-    """Who answers how much of the test rows, and when tuning pays back."""
-    return f"{accuracy(report)} {pay_back(report)}" if report.large else accuracy(report)
-
-
-def accuracy(report: Report) -> str:
-    """The first sentence of the headline."""
-    small, large = report.small_system, report.large_system
-    split = report.primary_split
-    sentence = f"The {params(small.params)}model “{small.label}” {_does(small, split)}"
-    if large is not None:
-        sentence += f"; {_asked(large)} {_does(large, split, short=True)}"
-    return f"{sentence}."
-
-
-def _does(system: SystemPart, split: str, short: bool = False) -> str:
-    summary = system.splits.get(split)
-    if summary is None or summary.value is None:
-        return "could not be scored"
-    figure = with_interval(summary.value, summary.ci95)
-    if metric(system.metric).lower_is_better:
-        return f"has a {metric(system.metric).label} of {figure}" + ("" if short else " on the test set")
-    verb = "answers" if system.metric == "accuracy" else f"has a {system.metric} of"
-    return f"{verb} {figure}" + ("" if short else " of the test set" if verb == "answers" else " on the test set")
-
-
-def _asked(large: SystemPart) -> str:
-    how = {"few_shot": f" with {large.shots} examples", "schema": " with a schema"}.get(large.prompting, "")
-    if how.strip().removeprefix("with ") in large.label:
-        how = ""
-    if large.adapter:
-        return f"the {params(large.params)}“{large.label}”"
-    return f"prompting the {params(large.params)}model “{large.label}”{how}"
-
-
-def pay_back(report: Report) -> str:
-    """One sentence on money."""
-    start, even = report.what_if, report.break_even
-    small, large = start.small_usd_per_request, start.large_usd_per_request
-    if small is None or large is None:
-        unknown = "small" if small is None else "large"
-        return f"What it costs cannot be compared: the {unknown} system is unpriced."
-    each = f"1,000 answers cost {usd(small * 1000)} against {usd(large * 1000)}"
-    if even.status == "never":
-        return f"{each}, so tuning never pays back in money at these prices."
-    if even.status == "unpriced":
-        return f"{each}; the fixed cost of tuning is not fully priced, so no break-even is given."
-    worse = ", with answers that are worse" if report.verdict.word == WORSE else ""
-    spent, requests = usd(even.fixed_usd), count(even.requests)
-    return f"{each}; the {spent} spent on tuning is earned back after {requests} requests{worse}."
-
-
-def no_verdict(report: Report) -> str:
-    """Why there is no verdict."""
-    if report.large:
-        return "Both systems have a score on fewer than two rows in common, so they are not compared."
-    return "There is no second system to compare with."
-
-
-def stand_in_note(report: Report) -> str | None:
-    """In plain words: the large system is our own small stand-in."""
-    large = report.large_system
-    if large is None or not large.stand_in:
-        return None
-    size = params(large.params).removesuffix("-parameter ") or "an unknown number of"
-    return (
-        f"No endpoint was configured, so “{large.label}” plays the large model. It is a small stand-in "
-        f"({size} parameters) made by this project, not a frontier model: "
-        "beating it says nothing about beating one. Configure an endpoint to compare with the model you would replace."
-    )
-
-
 def assumptions(report: Report) -> list[str]:
     """Everything that was assumed rather than measured."""
     machine, said = report.machine, []
@@ -185,7 +113,7 @@ def assumptions(report: Report) -> list[str]:
 
 def limits(report: Report) -> list[str]:
     """What a careful reader should hold against the figures."""
-    said = [note] if (note := stand_in_note(report)) else []
+    said = [report.stand_in_note] if report.stand_in_note else []
     said.extend(report.notes)
     for system in report.systems:
         for split, summary in system.splits.items():

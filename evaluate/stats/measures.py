@@ -51,7 +51,7 @@ def units(results: Results, splits: Sequence[str]) -> Units:
     """
     found = {}
     for split in splits:
-        unit = sampling_unit(results.dataset.generator, split)
+        unit = sampling_unit(results.dataset.generator, split.partition(".")[0])  # mixed splits: test.real
         several = len({row.family for system in results.systems for row in system.rows if row.split == split}) > 1
         found[split] = unit if unit != "family" or several else "template"
     return found

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evaluate.report.basis import title
 from evaluate.report.parts import SplitSummary
 from evaluate.report.schema import Report
 from studio.cli.terminal import table
 from synth.errors import DataError, did_you_mean
 from synth.workspace import Workspace
-
-SPLIT_TITLES = {"test": "test", "test_ood": "unseen families"}
 
 
 def find_report(workspace: Workspace, comparison: str) -> Path:
@@ -39,7 +38,7 @@ def _usd(value: float | None) -> str:
 def headline(report: Report, path: Path) -> str:
     """The report as a few lines of text that end in the paths of its files."""
     splits = list(dict.fromkeys(split for system in report.systems for split in system.splits))
-    header = ["system", *(SPLIT_TITLES.get(s, s) for s in splits), "requests/s", "per 1,000"]
+    header = ["system", *(title(s, report.basis.kinds[s]) for s in splits), "requests/s", "per 1,000"]
     rows = [
         [
             system.label,
@@ -49,5 +48,6 @@ def headline(report: Report, path: Path) -> str:
         ]
         for system in report.systems
     ]
-    said = [report.headline, report.verdict.sentence]
+    notes = (report.real_rows_note, report.margin_note, report.stand_in_note)
+    said = [report.headline, report.verdict.sentence, *(note for note in notes if note)]
     return "\n".join([table(header, rows), "", *said, "", f"Report: {path.with_suffix('.html')}", f"        {path}"])

@@ -29,8 +29,9 @@ def failed(expression: str) -> bool:
         ("not small < 0.5", True),
         ("small < 0.5 or large < 0.99", True),
         ("small < 0.5 and large < 0.99", False),
-        ("(small < 0.5 or large < 0.99) and verdict == 'BETTER'", True),
-        ('verdict != "BETTER"', False),
+        ("(small < 0.5 or large < 0.99) and verdict == 'On generated rows only: BETTER'", True),
+        ('verdict != "On generated rows only: BETTER"', False),
+        ("real_rows < 30", True),
         ("test_ood.small < 0.1", False),
         ("break_even_requests > 1e9", False),
         ("large_usd_per_1k<=small_usd_per_1k", False),
@@ -43,7 +44,14 @@ def test_expression_has_its_plain_meaning(expression: str, fails: bool) -> None:
 
 def test_the_sentence_shows_the_figures_that_decided() -> None:
     sentence = gate.check(made(), ["delta_lower < -0.02"])[0].sentence
-    assert sentence.startswith("“delta_lower < -0.02” is false (delta_lower = 0.")
+    assert sentence.startswith("On generated rows only: “delta_lower < -0.02” is false (delta_lower = 0.")
+
+
+@pytest.mark.parametrize("expression", ["verdict == 'WORSE'", "verdict != 'BETTER'", "'BETTER' != verdict"])
+def test_a_verdict_on_generated_rows_cannot_be_asked_for_without_saying_so(expression: str) -> None:
+    check = gate.check(made(), [expression])[0]
+    assert check.failed, "silence must not pass a build"
+    assert "the verdict is “On generated rows only: BETTER”" in check.sentence
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ def test_markdown_carries_no_live_markup() -> None:
 
 def test_markdown_says_what_the_html_says() -> None:
     source = render_md.render(made())
-    assert source.startswith("# invoices: BETTER")
+    assert source.startswith("# invoices: On generated rows only: BETTER")
     assert "earned back after" in source
     assert "not a frontier model" in source
     assert source.count("| ") > 40

@@ -11,7 +11,7 @@ from plausible import results
 
 from evaluate.cost.prices import PriceRow, PriceSheet, load
 from evaluate.plan import Machine
-from evaluate.report import render_html, render_md, report_json, wording
+from evaluate.report import headline, render_html, render_md, report_json
 from evaluate.report.reading import opened, read_report
 from evaluate.report.results import LedgerItem, Results, Row
 from evaluate.report.schema import Report, SystemPart, json_schema
@@ -32,7 +32,7 @@ def built() -> Report:
 
 @functools.cache
 def against_endpoint() -> Report:
-    return report_json.build(results(("sft", "dpo", "mini"), large="mini", per_split=300))
+    return report_json.build(results(("sft", "dpo", "mini"), large="mini", per_split=300, margin=0.2))
 
 
 def system(made: Report, name: str) -> SystemPart:
@@ -54,9 +54,10 @@ def test_every_figure_that_is_written_is_read_back() -> None:
     assert opened(json.loads(report_json.dumps(built()))) == built()
 
 
-def test_a_report_of_yesterday_opens_renders_and_can_be_priced_anew(tmp_path: Path) -> None:
+def test_a_report_of_yesterday_opens_renders_and_can_be_priced_anew() -> None:
     old = read_report(FIXTURES / "report-version-1.json")
-    assert (old.small, old.large) == ("dpo", "mini")
+    assert (old.small, old.large, old.version) == ("dpo", "mini", 2)
+    assert old.headline.startswith("On generated rows only: "), "what it said without that is said anew"
     assert len(render_html.render(old)) > 50_000
     assert render_md.render(old)
     assert report_json.reprice(old, load()).comparisons == old.comparisons
@@ -69,15 +70,16 @@ def test_equal_results_give_equal_bytes() -> None:
 
 def test_headline_names_both_systems_with_intervals_and_the_pay_back() -> None:
     said = built().headline
-    assert said.startswith("The 5.3 M-parameter model")
-    assert "of the test set; prompting the 27.3 M-parameter model" in said
+    assert said.startswith("On generated rows only: The 5.3 M-parameter model")
+    assert "of 300 rows of known wording; prompting the 27.3 M-parameter model" in said
+    assert "On 150 rows of unseen families: " in said
     assert "earned back after" in said
 
 
 def test_the_pay_back_of_a_worse_model_does_not_hide_that_it_is_worse() -> None:
     verdict = built().verdict.model_copy(update={"word": WORSE})
     worse = built().model_copy(update={"verdict": verdict})
-    assert wording.pay_back(worse).endswith(" requests, with answers that are worse.")
+    assert headline.pay_back(worse).endswith(" requests, with answers that are worse.")
 
 
 def test_a_stand_in_for_the_large_model_is_said_in_plain_words() -> None:
@@ -90,7 +92,7 @@ def test_the_verdict_is_read_off_the_main_comparison_of_the_test_split() -> None
     made = built()
     main = [row for row in made.comparisons if row.main]
     assert [row.split for row in main] == ["test", "test_ood"]
-    assert made.verdict.word == main[0].verdict == BETTER
+    assert made.verdict.word == main[0].verdict == f"On generated rows only: {BETTER}"
     assert main[0].clusters == 48
 
 
@@ -172,7 +174,8 @@ def test_a_system_without_answers_is_shown_as_missing() -> None:
     assert all(row.large != "large" for row in made.comparisons)
     against = report_json.build(swapped(original, "large-few", rows=silent))
     assert against.verdict.word is None
-    assert "fewer than two rows in common" in against.verdict.sentence
+    assert "“starter-text-large, 4 examples” answered none of 60 rows (refused)." in against.verdict.sentence
+    assert against.break_even.status == "not_stated"
 
 
 def test_a_schema_that_nothing_enforces_is_no_schema_constraint() -> None:
@@ -189,7 +192,7 @@ def test_what_a_kill_costs_is_said_where_an_endpoint_was_paid() -> None:
 def test_one_system_alone_has_a_report_without_a_verdict() -> None:
     made = report_json.build(results(("sft",), small="sft", large="", per_split=60))
     assert (made.large, made.verdict.word, made.gallery, made.cascade) == (None, None, None, None)
-    assert made.headline.endswith("of the test set.")
+    assert "of 60 rows of known wording." in made.headline
 
 
 def test_test_and_held_out_families_are_never_mixed() -> None:
@@ -307,7 +310,7 @@ def test_word_error_rate_is_lower_for_the_better_system_which_is_still_ahead() -
     assert small.splits["test"].value < large.splits["test"].value
     main = made.comparisons[0]
     assert main.delta > 0
-    assert main.verdict == BETTER
+    assert main.verdict == f"On generated rows only: {BETTER}"
     assert "word error rate of" in made.headline
     assert small.cost.usd_per_correct is None
 
@@ -331,7 +334,7 @@ def test_repricing_changes_money_and_leaves_accuracy_alone() -> None:
 
 
 def endpoint_in_the_ledger(model: str) -> Results:
-    original = results(("dpo", "mini"), large="mini", per_split=300)
+    original = results(("dpo", "mini"), large="mini", per_split=300, margin=0.2)
     asked = LedgerItem(kind="evaluation", label="Answering", system_id="mini")
     named = swapped(original, "mini", base_model=model)
     return named.model_copy(update={"ledger": (*original.ledger, asked)})

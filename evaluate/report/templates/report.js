@@ -74,10 +74,13 @@
 
   const verdict = (margin) => {
     if (start.delta === null) return "no comparison";
-    if (start.ci95[0] > 0) return "BETTER";
-    if (start.lower_one_sided95 > -margin) return "NOT WORSE";
-    return start.ci95[1] < 0 ? "WORSE" : "INCONCLUSIVE";
+    if (report.verdict.withheld.length) return report.verdict.word;
+    const word = start.ci95[0] > 0 ? "BETTER" : start.lower_one_sided95 > -margin ? "NOT WORSE"
+      : start.ci95[1] < 0 ? "WORSE" : "INCONCLUSIVE";
+    const said = report.verdict.qualifier ? `${report.verdict.qualifier}: ${word}` : word;
+    return margin === report.margin ? said : `${said} (margin moved from ${(report.margin * 100).toFixed(1)} points after the answers)`;
   };
+  const silent = report.break_even.status === "not_stated"; // the verdict carries no pay-back
 
   let drawn = false;
   const moved = new Set(); // sliders have steps: one that was not moved stands for the report's own figure
@@ -88,13 +91,14 @@
     const hourly = at("hourly", start.usd_per_hour, (v) => v);
     const { small, large, fixed } = costs(use, hourly, factor);
     const known = small !== null && large !== null && fixed !== null;
-    const crossing = known && large > small ? Math.ceil(fixed / (large - small)) : null;
+    const crossing = known && !silent && large > small ? Math.ceil(fixed / (large - small)) : null;
+    const none = silent ? "not stated" : known ? "never" : "unpriced";
     const set = (id, words) => { byId(id).textContent = words; };
     set("volume-out", count(volume)); set("use-out", `${Math.round(use * 100)} %`); set("hourly-out", money(hourly));
     set("factor-out", `× ${Number(factor.toPrecision(2))}`); set("margin-out", `${(margin * 100).toFixed(1)} points`);
     set("out-small", money(small === null ? null : small * 1000)); set("out-large", money(large === null ? null : large * 1000));
-    set("out-requests", !known ? "unpriced" : crossing === null ? "never" : count(crossing));
-    set("out-months", !known ? "unpriced" : crossing === null ? "never" : span(crossing / volume));
+    set("out-requests", crossing === null ? none : count(crossing));
+    set("out-months", crossing === null ? none : span(crossing / volume));
     set("out-saving", small === null || large === null ? "unpriced" : money((large - small) * volume));
     set("out-verdict", verdict(margin));
     if (known && drawn) draw(small, large, fixed, crossing);

@@ -1,0 +1,136 @@
+"""Whether a measured difference is a verdict: what is withheld and why, and what may be promised on it.
+
+A verdict is withheld where the figures cannot carry one: neither system is above chance, a system's answers were cut
+off, or the outcome hangs on the form of the answers. The statistics are `evaluate.stats`'; the words of origin are
+`basis`'. Thresholds and their reasons: docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from evaluate.report import basis
+from evaluate.report.parts import Comparison, SplitSummary
+from evaluate.report.results import Row
+from evaluate.report.schema import Report, SystemPart
+from evaluate.stats.intervals import Interval
+from evaluate.stats.verdict import Verdict, constant_answer, cut_off, format_decides, near_nothing
+
+WITHHELD = "WITHHELD"
+DECIDED = ("BETTER", "NOT WORSE", "WORSE")
+_LOOP = re.compile(r"(.{1,60}?)\1{4,}.{0,60}$", re.DOTALL)
+_TAIL = 600  # characters in which a loop is looked for
+
+
+def is_loop(text: str) -> bool:
+    """Whether a text ends in saying the same five times or more: it would be cut off at any limit."""
+    found = _LOOP.search(text[-_TAIL:])
+    return found is not None and len(found.group(0)) >= 40
+
+
+def quality(rows: Sequence[Row]) -> dict[str, int]:
+    """How many answers were cut off, looped, were refused or could not be read; for `splits[]`."""
+    cut = [is_loop(row.answer_text) for row in rows if row.truncated]
+    return {
+        "truncated": len(cut) - sum(cut),
+        "looped": sum(cut),
+        "refused": sum(row.refused for row in rows),
+        "unreadable": sum(not row.readable and not row.error for row in rows),
+    }
+
+
+def error_reasons(rows: Sequence[Row]) -> dict[str, int]:
+    """The commonest three reasons why rows have no answer."""
+    return dict(Counter(row.error for row in rows if row.error).most_common(3))
+
+
+def chance(rows: Sequence[Row]) -> float:
+    """What always giving the commonest right answer would score: about 0 where right answers are many."""
+    return constant_answer([row.gold for row in rows])
+
+
+def forgiven(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows as they would be scored if right answers in an unreadable form counted."""
+    return tuple(
+        row.model_copy(
+            update={"score": row.value_if_format_forgiven if row.value_if_format_forgiven is not None else 1.0}
+        )
+        if row.format_fault and row.score is not None
+        else row
+        for row in rows
+    )
+
+
+def settled(report: Report, row: Comparison) -> Comparison:
+    """The comparison with its final word and sentence: withheld where it must be, and qualified by its rows."""
+    small, large, kind = report.system(row.small), report.system(row.large), report.basis.kinds[row.split]
+    assert small is not None
+    assert large is not None
+    why = reasons(row, small, large, report.dataset.chance.get(row.split, 0.0))
+    word, sentence = basis.bare(row.verdict) or "", row.sentence
+    if why:
+        word, sentence = WITHHELD, f"No verdict is given. {' '.join(why)}"
+    moved = margin_moved(report)
+    return row.model_copy(
+        update={
+            "verdict": basis.qualified(kind, word),
+            "sentence": basis.qualified(kind, f"{sentence} {moved}" if moved and moved not in sentence else sentence),
+            "withheld": tuple(why),
+            "rows_to_decide": None if why else row.rows_to_decide,
+        }
+    )
+
+
+def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: float) -> list[str]:
+    """Why the difference of two systems on one split is no verdict; [] when it may be one."""
+    ours, theirs = small.splits[row.split], large.splits[row.split]
+    found = [
+        cut
+        for system, here in ((small, ours), (large, theirs))
+        if (cut := cut_off(system.label, here.truncated, here.n - here.errors))
+    ]
+    a, b = _scored(small, ours), _scored(large, theirs)
+    if a and b and (nothing := near_nothing(a, b, guessing)):
+        found.append(nothing)
+    if row.verdict_if_format_forgiven is not None:
+        words = (basis.bare(row.verdict) or "", basis.bare(row.verdict_if_format_forgiven) or "")
+        hangs = format_decides(*(Verdict(word, "", None) for word in words))
+        counted = ", ".join(
+            f"{here.format_faults:,} of {here.n:,} answers of {system.label}"
+            for system, here in ((small, ours), (large, theirs))
+            if here.format_faults
+        )
+        found += [f"{hangs} Such are {counted}."] if hangs else []
+    return found
+
+
+def _scored(system: SystemPart, here: SplitSummary) -> Interval | None:
+    """The score with its interval, higher being better for error rates too."""
+    if here.value is None or here.ci95 is None:
+        return None
+    low, high = here.ci95
+    if system.higher_is_better:
+        return Interval(here.value, low, high, here.scored, here.method, here.scored)
+    return Interval(1 - here.value, 1 - high, 1 - low, here.scored, here.method, here.scored)
+
+
+def may_promise(report: Report) -> bool:
+    """Whether a pay-back may be stated: the verdict says something, and the small system gets something right."""
+    value = report.small_system.splits[report.primary_split].value
+    return (
+        basis.bare(report.verdict.word) in DECIDED
+        and value is not None
+        and (value > 0 or not report.small_system.higher_is_better)
+    )
+
+
+def margin_moved(report: Report) -> str:
+    """What must be said of a margin that was moved after answers existed; "" when it was not."""
+    if report.margin_fixed is None or report.margin_fixed == report.margin:
+        return ""
+    return (
+        f"The margin was moved from {100 * report.margin_fixed:g} to {100 * report.margin:g} points after answers "
+        "existed."
+    )

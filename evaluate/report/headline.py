@@ -1,0 +1,184 @@
+"""The first sentences of a report: who is right on how many of whose rows, what it costs, who plays the large model.
+
+Reads a Report only; computes nothing new. Shared by the HTML, Markdown and terminal views.
+"""
+
+from __future__ import annotations
+
+from evaluate.report import basis, decision
+from evaluate.report.schema import Report, SystemPart
+from evaluate.report.wording import count, params, points, usd, with_interval
+from evaluate.stats.power import about
+from synth.scoring.scorers import metric
+
+
+def headline(report: Report) -> str:
+    """Who answers how much of whose rows, and when tuning pays back."""
+    return f"{accuracy(report)} {pay_back(report)}" if report.large else accuracy(report)
+
+
+def accuracy(report: Report) -> str:
+    """The first sentence of the headline, and what it says of rows of other kinds."""
+    small, large, split = report.small_system, report.large_system, report.primary_split
+    sentence = f"The {params(small.params)}model “{small.label}” {_does(small, split)}{_of_rows(report, small, split)}"
+    if large is not None:
+        sentence += f"; {_asked(large)} {_does(large, split)}"
+    return " ".join([f"{basis.qualified(report.basis.kind, sentence)}.", *_elsewhere(report)])
+
+
+def _does(system: SystemPart, split: str) -> str:
+    summary = system.splits.get(split)
+    if summary is None or summary.value is None:
+        return "could not be scored"
+    figure = with_interval(summary.value, summary.ci95)
+    if metric(system.metric).lower_is_better:
+        return f"has a {metric(system.metric).label} of {figure}"
+    return f"answers {figure}" if system.metric == "accuracy" else f"has a {system.metric} of {figure}"
+
+
+def _of_rows(report: Report, system: SystemPart, split: str) -> str:
+    """' of 60 real rows', ' of the rows of known wording'; nothing where nothing could be scored."""
+    summary = system.splits.get(split)
+    if summary is None or summary.value is None:
+        return ""
+    link = "of" if system.metric == "accuracy" else "on"
+    return f" {link} {rows_of(report, split)}"
+
+
+def rows_of(report: Report, split: str) -> str:
+    """What the rows of a split are called in a sentence."""
+    kind, n = report.basis.kinds[split], report.dataset.splits[split]
+    if kind in basis.GENERATED:
+        unseen = split.startswith("test_ood")
+        return f"{n:,} rows of {'unseen families' if unseen else 'known wording'}"
+    name = {"real": "real", "hand": "hand-written", "stand_in": "stand-in", "imported": "imported"}[kind]
+    return f"{n:,} {name} rows"
+
+
+def _elsewhere(report: Report) -> list[str]:
+    """The same two systems on the other tested splits, known wording before unseen families; and the reality gap."""
+    said = []
+    for split in report.dataset.splits:
+        if split == report.primary_split or split.startswith(("val", "train")):
+            continue
+        ours, theirs = (
+            system.splits.get(split) if system is not None else None
+            for system in (report.small_system, report.large_system)
+        )
+        if ours is None or ours.value is None:
+            continue
+        against = f" against {with_interval(theirs.value, theirs.ci95)}" if theirs and theirs.value is not None else ""
+        said.append(f"On {rows_of(report, split)}: {with_interval(ours.value, ours.ci95)}{against}.")
+    gap = next((one for one in report.reality_gaps if one.system == report.small), None)
+    if gap is not None:
+        low, high = gap.ci95
+        said.append(f"Its reality gap, real minus generated: {points(gap.gap)} [{100 * low:+.0f}, {100 * high:+.0f}].")
+    return said
+
+
+def _asked(large: SystemPart) -> str:
+    how = {
+        "few_shot": f" with {large.shots} examples",
+        "schema": " with a schema",
+        "few_shot_schema": f" with {large.shots} examples and a schema",
+    }.get(large.prompting, "")
+    if how.strip().removeprefix("with ") in large.label:
+        how = ""
+    if large.adapter:
+        return f"the {params(large.params)}“{large.label}”"
+    return f"prompting the {params(large.params)}model “{large.label}”{how}"
+
+
+def pay_back(report: Report) -> str:
+    """One sentence on money; no promise of a pay-back where the verdict carries none."""
+    start, even = report.what_if, report.break_even
+    small, large = start.small_usd_per_request, start.large_usd_per_request
+    if small is None or large is None:
+        unknown = "small" if small is None else "large"
+        return f"What it costs cannot be compared: the {unknown} system is unpriced."
+    each = f"1,000 answers cost {usd(small * 1000)} against {usd(large * 1000)}"
+    if even.status == "not_stated":
+        return f"{each}; no pay-back is stated, because {_no_promise(report)}."
+    if even.status == "never":
+        return (
+            f"{each}, so {'tuning' if report.small_system.adapter else 'it'} never pays back in money at these prices."
+        )
+    if even.status == "unpriced":
+        return f"{each}; the fixed cost is not fully priced, so no break-even is given."
+    worse = ", with answers that are worse" if basis.bare(report.verdict.word) == "WORSE" else ""
+    spent, requests = usd(even.fixed_usd), count(even.requests)
+    what = "spent on tuning" if report.small_system.adapter else "spent before its first answer"
+    return f"{each}; the {spent} {what} is earned back after {requests} requests{worse}."
+
+
+def _no_promise(report: Report) -> str:
+    word = basis.bare(report.verdict.word)
+    if word is None:
+        return "there is no verdict"
+    return (
+        f"the verdict is {word}"
+        if word not in decision.DECIDED
+        else f"“{report.small_system.label}” gets nothing right"
+    )
+
+
+def no_verdict(report: Report) -> str:
+    """Why there is no comparison."""
+    if not report.large:
+        return "There is no second system to compare with."
+    silent = [system for system in (report.small_system, report.large_system) if system and dead(system)]
+    if silent:
+        return " ".join(map(dead_sentence, silent))
+    return "Both systems have a score on fewer than two rows in common, so they are not compared."
+
+
+def dead(system: SystemPart) -> bool:
+    """Whether a system gave no answer to any row."""
+    return all(here.errors == here.n for here in system.splits.values()) and any(h.n for h in system.splits.values())
+
+
+def dead_sentence(system: SystemPart) -> str:
+    """That a system never answered, why, and what to do."""
+    why = next(iter(system.error_reasons), "").rstrip(".")
+    asked = sum(here.n for here in system.splits.values())
+    remedy = (
+        "Check its address and key in Settings, and that the server runs; then start the comparison again."
+        if system.kind == "endpoint"
+        else "Look into its predictions; then start the comparison again."
+    )
+    return f"“{system.label}” answered none of {asked:,} rows{f' ({why})' if why else ''}. {remedy}"
+
+
+def stand_in_note(report: Report) -> str | None:
+    """In plain words: the large system is our own small stand-in."""
+    large = report.large_system
+    if large is None or not large.stand_in:
+        return None
+    size = params(large.params).removesuffix("-parameter ") or "an unknown number of"
+    endpoints = [system for system in report.systems if system.kind == "endpoint"]
+    if endpoints:
+        named = ", ".join(f"“{system.label}”" for system in endpoints)
+        begin = f"The verdict is about “{large.label}”, although {named} was asked too"
+        end = "Make the endpoint the system to replace (`large` in the plan) to have the verdict about it."
+    else:
+        begin = f"No endpoint took part, so “{large.label}” plays the large model"
+        end = "Add an endpoint to compare with the model you would replace."
+    return (
+        f"{begin}. It is a small stand-in ({size} parameters) made by this project, not a frontier model: beating it "
+        f"says nothing about beating one. {end}"
+    )
+
+
+def real_rows_note(report: Report) -> str | None:
+    """How many real rows would decide and how to add them; None where the verdict stands on real rows."""
+    found = report.basis
+    if not found.qualifier or found.real_rows_low is None or found.real_rows_high is None:
+        return None
+    low, high = found.real_rows_low, found.real_rows_high
+    many = f"about {about(low)}" if low == high else f"about {about(low)} to {about(high)}"
+    kind = basis.KINDS[found.kind]
+    return (
+        f"No real row was tested: the rows are {kind}, and a verdict on them can be the reverse of that on the rows "
+        f"you will get. {many.capitalize()} real rows would decide, if the difference on them is between the whole and "
+        f"half of that here. Add them with “{found.remedy}”, or paste them on the Data page; then compare again."
+    )
