@@ -27,9 +27,11 @@ machine.add(app)
 
 def main() -> None:
     """Entry point: user errors become one sentence on stderr and exit code 1, Ctrl-C exit code 130."""
+    from studio.cli.clean import install
     from synth.errors import UserError
     from synth.extras import missing_extra
 
+    install()
     # Advice from libraries to their own developers would fall into our progress line.
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -43,6 +45,13 @@ def main() -> None:
         if (missing := missing_extra(error)) is None:
             raise
         print(f"Error: {missing}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # whoever read our output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        print(f"Error: The disk or system refused{where}: {error.strerror or error}.", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

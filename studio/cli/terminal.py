@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from studio.cli.clean import clean
 from synth.progress import Progress
 
 
@@ -42,7 +43,8 @@ class ProgressLine:
     def __call__(self, progress: Progress) -> None:
         ended = progress.done == progress.total
         if self._live:
-            sys.stderr.write(f"\r\033[K{describe(progress)[:160]}" + ("\n" if ended else ""))
+            raw = getattr(sys.stderr, "raw", sys.stderr.write)
+            raw(f"\r\033[K{clean(describe(progress))[:160]}" + ("\n" if ended else ""))
             sys.stderr.flush()
         elif ended:
             sys.stderr.write(describe(progress) + "\n")
