@@ -1,0 +1,218 @@
+"""A tuned text model as GGUF, for llama.cpp, Ollama, LM Studio and everything built on them.
+
+Base and adapter are merged as in training, then written as f16 and as q8_0 (blocks of 32 eight-bit weights), with the
+tokenizer and the chat template inside, and a Modelfile for Ollama. Llama-class models with a byte-level BPE tokenizer
+whose pre-tokenizer llama.cpp knows; k-quants are made from the f16 file by `llama-quantize`. It answers nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recipes.export.exporter import Exporter, Tuned, describe, refuse_full_disk, refuse_taken, write_manifest
+from recipes.models import loading
+from recipes.models.files import ModelRef
+from synth.errors import ModelError
+from synth.storage import atomic_dir, atomic_write_text, read_json
+
+KINDS = ("f16", "q8_0")
+_PRE_TOKENIZERS = {
+    # Pre-tokenizers of tokenizer.json, in order → what llama.cpp calls the same splitting (llama-vocab.cpp).
+    ("Digits", "ByteLevel"): "smollm",
+    ("ByteLevel",): "gpt-2",
+}
+_NORMAL, _CONTROL = 1, 3  # llama_token_attr in GGUF: tokenizer.ggml.token_type
+_GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")  # marks for training masks, unknown to llama.cpp
+
+
+class Vocabulary(NamedTuple):
+    """A byte-level BPE vocabulary as GGUF holds it."""
+
+    pre: str
+    tokens: list[str]
+    kinds: list[int]
+    merges: list[str]
+
+
+def supports(ref: ModelRef) -> str:
+    """Why a base cannot be written as GGUF; nothing when it can."""
+    config = read_json(ref.path / "config.json")
+    if config.get("model_type") != "llama":
+        return f"it is of class {config.get('model_type')}, and only Llama-class text models can be written."
+    if config.get("attention_bias") or config.get("mlp_bias"):
+        return "its layers have biases, which this layout does not hold."
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if rope.get("rope_type", "default") != "default":
+        return f"its positions are scaled ({rope['rope_type']}), which is not written yet."
+    try:
+        vocabulary(ref.path)
+    except ModelError as error:
+        return error.message
+    return ""
+
+
+def export(tuned: Tuned, out: Path) -> Path:
+    """Write `out` with a GGUF file of each kind. Raises ModelError and StorageError before anything is written."""
+    import torch
+
+    refuse_taken(out)
+    words = vocabulary(tuned.ref.path)
+    _, numbers = _stored(tuned.ref)
+    refuse_full_disk(out, numbers * 3 + (numbers >> 3))  # two bytes a weight, and one with a scale for every 32
+    loaded = loading.load_for_inference(tuned.ref, tuned.adapter, torch.float32)
+    with atomic_dir(out) as folder:
+        for kind in KINDS:
+            write(loaded.model, loaded.tokenizer, words, folder / f"{out.name}-{kind}.gguf", kind)
+        atomic_write_text(folder / "Modelfile", modelfile(f"{out.name}-{KINDS[-1]}.gguf"))
+        facts = describe(tuned.ref, tuned.adapter, EXPORTER.key, "+".join(KINDS))
+        atomic_write_text(folder / "README.md", card(out.name, facts))
+        write_manifest(folder, facts)
+    return out
+
+
+def _stored(ref: ModelRef) -> tuple[str, int]:
+    from recipes.export.merged import stored_weights
+
+    return stored_weights(ref.path)
+
+
+def vocabulary(path: Path) -> Vocabulary:
+    """The vocabulary of a model's folder. Raises ModelError where llama.cpp would split text otherwise."""
+    file = path / "tokenizer.json"
+    if not file.is_file():
+        raise ModelError("it has no tokenizer.json.", "")
+    found = json.loads(file.read_text("utf-8"))
+    steps = found.get("pre_tokenizer") or {}
+    kinds = tuple(step["type"] for step in steps.get("pretokenizers", [steps]) if step)
+    if found["model"].get("type") != "BPE" or found.get("normalizer") or kinds not in _PRE_TOKENIZERS:
+        raise ModelError("its tokenizer splits text in a way that llama.cpp would not repeat.", "")
+    ids = dict(found["model"]["vocab"])
+    special = {token["content"]: token for token in found.get("added_tokens", [])}
+    ids |= {content: token["id"] for content, token in special.items()}
+    tokens = sorted(ids, key=ids.__getitem__)
+    if [ids[token] for token in tokens] != list(range(len(tokens))):
+        raise ModelError("its vocabulary has gaps.", "")
+    marks = [_CONTROL if token in special and special[token]["special"] else _NORMAL for token in tokens]
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in found["model"]["merges"]]
+    return Vocabulary(_PRE_TOKENIZERS[kinds], tokens, marks, merges)
+
+
+def write(model: Any, tokenizer: Any, words: Vocabulary, file: Path, kind: str) -> None:
+    """One GGUF file of a merged model. `kind` is one of KINDS; norms stay in f32."""
+    from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, quants
+
+    writer = GGUFWriter(file, "llama")
+    stored = {"f16": LlamaFileType.MOSTLY_F16, "q8_0": LlamaFileType.MOSTLY_Q8_0}[kind]
+    _write_config(writer, model.config, int(stored))
+    _write_vocabulary(writer, tokenizer, words, model.config.vocab_size)
+    for name, tensor in tensors(model):
+        values = tensor.float().numpy()
+        if values.ndim == 1:
+            writer.add_tensor(name, values)
+        elif kind == "q8_0" and values.shape[1] % 32 == 0:
+            packed = quants.quantize(values, GGMLQuantizationType.Q8_0)
+            writer.add_tensor(name, packed, raw_dtype=GGMLQuantizationType.Q8_0)
+        else:
+            writer.add_tensor(name, values.astype("float16"))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _write_config(writer: Any, config: Any, stored: int) -> None:
+    head = config.head_dim or config.hidden_size // config.num_attention_heads
+    writer.add_file_type(stored)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_rope_dimension_count(head)
+    writer.add_rope_freq_base(float(config.rope_parameters["rope_theta"]))
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+
+
+def _write_vocabulary(writer: Any, tokenizer: Any, words: Vocabulary, size: int) -> None:
+    padding = [f"[PAD{number}]" for number in range(len(words.tokens), size)]  # rows of the embedding without a token
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(words.pre)
+    writer.add_token_list([*words.tokens, *padding])
+    writer.add_token_types([*words.kinds, *([_CONTROL] * len(padding))])
+    writer.add_token_merges(words.merges)
+    writer.add_add_bos_token(False)
+    writer.add_add_space_prefix(False)
+    for add, token in (
+        (writer.add_bos_token_id, tokenizer.bos_token_id),
+        (writer.add_eos_token_id, tokenizer.eos_token_id),
+        (writer.add_pad_token_id, tokenizer.pad_token_id),
+    ):
+        if token is not None:
+            add(token)
+    if tokenizer.chat_template:
+        writer.add_chat_template(_GENERATION.sub("", tokenizer.chat_template))
+
+
+def tensors(model: Any) -> list[tuple[str, Any]]:
+    """(GGUF name, tensor) of every weight, query and key rows in llama.cpp's order. A tied head is not repeated."""
+    names = {
+        "self_attn.q_proj": "attn_q",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm",
+    }
+    config, state = model.config, model.state_dict()
+    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+    found = [("token_embd.weight", state["model.embed_tokens.weight"])]
+    found.append(("output_norm.weight", state["model.norm.weight"]))
+    if not config.tie_word_embeddings:
+        found.append(("output.weight", state["lm_head.weight"]))
+    for layer in range(config.num_hidden_layers):
+        for ours, theirs in names.items():
+            tensor = state[f"model.layers.{layer}.{ours}.weight"]
+            if theirs in heads:
+                tensor = interleaved(tensor, heads[theirs])
+            found.append((f"blk.{layer}.{theirs}.weight", tensor))
+    return found
+
+
+def interleaved(weight: Any, heads: int) -> Any:
+    """Rows of a query or key projection, (heads * D, in), from halves to pairs: llama.cpp rotates neighbours.
+
+    transformers rotates row i of a head with row i + D/2 (RoFormer's pairs, arXiv 2104.09864, stored apart).
+    """
+    rows, width = weight.shape
+    return weight.view(heads, 2, rows // heads // 2, width).transpose(1, 2).reshape(rows, width).contiguous()
+
+
+def modelfile(weights: str) -> str:
+    """A Modelfile for Ollama: greedy answers, as the report measured them; the template is in the weights."""
+    return f"# ollama create NAME -f Modelfile\nFROM ./{weights}\nPARAMETER temperature 0\n"
+
+
+def card(name: str, facts: dict[str, Any]) -> str:
+    """The model card as Markdown."""
+    rounded = " rounded to NF4 as in training" if facts["quant"] else ""
+    return (
+        f"---\nbase_model: {facts['base_model']}\nlibrary_name: gguf\n---\n\n# {name}\n\n"
+        f"{facts['base_model']}{rounded}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, as GGUF, "
+        f"written on {facts['created']} by smolstudio.\n\n"
+        f"```\nllama-server -m {name}-q8_0.gguf\nollama create {name} -f Modelfile\n"
+        f"llama-quantize {name}-f16.gguf {name}-q4_k_m.gguf q4_k_m\n```\n\n"
+        "Ask it with the chat template inside, at temperature 0: that is how the report asked.\n"
+    )
+
+
+EXPORTER = Exporter("gguf", "f16 and q8_0 GGUF, for llama.cpp and Ollama", supports, export)
