@@ -13,10 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("synth", "recipes", "evaluate", "studio")
 TOP = (*PACKAGES, "tests", "docs", "docker", "examples")
-PATH = re.compile(rf"(?<![\w/.-])((?:{'|'.join(TOP)})/[\w./-]*\w\.(?:py|md|yaml|toml|json|png|svg|jpg|j2|js|css))\b")
+PATH = re.compile(
+    rf"(?<![\w/.-])(?<!\]\()((?:{'|'.join(TOP)})/[\w./-]*\w\.(?:py|md|yaml|toml|json|png|svg|jpg|j2|js|css))\b"
+)
 DOTTED = re.compile(rf"(?<![\w/.-])((?:{'|'.join(PACKAGES)})(?:\.\w+)+)(?![\w/])")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
-MADE_BY_USERS = re.compile(r"^(recipes|evaluate|studio|synth)\.(yaml|json|jsonl|md|html|log|csv)$")
+MADE_BY_USERS = re.compile(r"^(recipes|evaluate|studio|synth)\.(yaml|json|jsonl|md|html|log|csv|example)$")
 
 
 @cache

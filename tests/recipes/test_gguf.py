@@ -62,7 +62,9 @@ def test_rotated_pairs_give_the_attention_that_halves_give() -> None:
 
     def pairs(v: torch.Tensor) -> torch.Tensor:
         even, odd = v[0::2], v[1::2]
-        return torch.stack([even * angle.cos() - odd * angle.sin(), odd * angle.cos() + even * angle.sin()], 1).flatten()
+        return torch.stack(
+            [even * angle.cos() - odd * angle.sin(), odd * angle.cos() + even * angle.sin()], 1
+        ).flatten()
 
     ours, theirs = weight @ x, gguf_model.interleaved(weight, heads) @ x
     for head in range(heads):
