@@ -9,7 +9,8 @@ from typing import Any
 
 HEAD = """# Every command
 
-`--help` after any of them says the same. `--workspace` (or `SMOLSTUDIO_HOME`) names the workspace, `--json` prints for machines.
+`--help` after any of them says the same. `--workspace` (or `SMOLSTUDIO_HOME`) names the workspace, `--json` prints for
+machines.
 This page is made by `python -m studio.cli.reference`; a test holds it to the commands.
 """
 
