@@ -11,7 +11,6 @@ Statistics and wording are `report`'s; this module only brings rows together and
 from __future__ import annotations
 
 import json
-import random
 import re
 import secrets
 import time
@@ -101,29 +100,18 @@ def _slug(name: str) -> str:
 
 def _prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: ProgressFn, stop: Callable[[], bool]) -> _Job:
     dataset = open_dataset(plan.dataset, workspace.datasets)
-    seen: dict[str, Example] = {}
-    for split in plan.splits:
-        for example in _some(list(dataset.examples(split)), plan.max_rows, f"{plan.seed}/{split}"):
-            seen.setdefault(example.id, example)
-    for scorer in {example.scorer for example in seen.values()} if plan.metric == "auto" else {plan.metric}:
+    examples = dataset.draw_all(plan.splits, plan.max_rows, plan.seed)
+    for scorer in {example.scorer for example in examples} if plan.metric == "auto" else {plan.metric}:
         known_scorer(scorer)  # refused now rather than when every answer has been paid
-    if not seen:
+    if not examples:
         splits = ", ".join(plan.splits)
         raise DataError(f"The dataset {dataset.name} has no rows in {splits}.", "Choose other splits in the plan.")
     needs_train = any(system.prompting != "zero_shot" for system in plan.systems)
-    train = _some(list(dataset.examples("train")), SHOT_POOL, f"{plan.seed}/train") if needs_train else []
+    train = dataset.draw("train", SHOT_POOL, plan.seed) if needs_train else []
     if needs_train and not train:
         raise DataError(f"The dataset {dataset.name} has no train rows to take examples from.", "Use zero_shot.")
     sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
-    return _Job(plan, workspace, folder, dataset, list(seen.values()), train, sheet, on_progress, stop)
-
-
-def _some(rows: list[Example], most: int | None, seed: str) -> list[Example]:
-    """At most so many rows, drawn at random, in their order; a larger draw contains each smaller one."""
-    if most is None or most >= len(rows):
-        return rows
-    order = random.Random(seed).sample(range(len(rows)), len(rows))
-    return [rows[index] for index in sorted(order[:most])]
+    return _Job(plan, workspace, folder, dataset, examples, train, sheet, on_progress, stop)
 
 
 def _run(job: _Job) -> Path:
@@ -318,8 +306,7 @@ def _forgetting(job: _Job) -> tuple[tuple[Forgetting, ...], list[LedgerItem]]:
 
     def answer(plan: SystemPlan, examples: Sequence[Example]) -> dict[str, Prediction]:
         made_of = lineage.origin(plan, job.workspace)
-        # Rows of no dataset carry absolute media paths.
-        answers, _ = _answers(job, plan, made_of, examples, Path("/"), f"forgetting-{plan.id}")
+        answers, _ = _answers(job, plan, made_of, examples, job.dataset.path, f"forgetting-{plan.id}")
         seconds.update({one.id: one.wall_seconds + (one.facts.load_seconds or 0.0) for one in answers.sessions})
         return answers.predictions
 

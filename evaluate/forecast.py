@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from evaluate.predict.systems import audio_seconds
 from synth.dataset import open_dataset
 from synth.errors import DataError
 from synth.example import Example, ImagePart, TextPart
+from synth.media import resolve_inside
 from synth.usage import Usage, total
 from synth.workspace import Workspace
 
@@ -41,8 +41,8 @@ class Estimate(NamedTuple):
 def estimate(plan: Plan, workspace: Workspace) -> list[Estimate]:
     """A forecast for every endpoint of the plan. Raises DataError where the dataset or its media cannot be read."""
     dataset = open_dataset(plan.dataset, workspace.datasets)
-    examples = [row for split in plan.splits for row in islice(dataset.examples(split), plan.max_rows)]
-    train = list(islice(dataset.examples("train"), SHOT_POOL))
+    examples = dataset.draw_all(plan.splits, plan.max_rows, plan.seed)
+    train = dataset.draw("train", SHOT_POOL, plan.seed)
     sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
     return [
         _of_system(one, Prompter(one, train, plan.seed, dataset.path), examples, sheet)
@@ -76,7 +76,7 @@ def _of_row(question: Question, target: str, plan: SystemPlan, model: str) -> Us
             if isinstance(part, TextPart):
                 text += math.ceil(len(part.text) / CHARACTERS_PER_TOKEN)
             elif isinstance(part, ImagePart):
-                tokens = _image_tokens(question.media_root / part.path, model)
+                tokens = _image_tokens(resolve_inside(question.media_root, part.path, "picture"), model)
                 if tokens is None:
                     return None
                 images += tokens

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from synth.example import Split
 from synth.strict import read_yaml, validated
 
 SystemId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -111,7 +112,7 @@ class Plan(_Frozen):
     version: Literal[1] = Field(default=1, description="Of this format.")
     name: str = Field(default="comparison", description="Used in the comparison's id and title.")
     dataset: str = Field(description="Dataset name in the workspace, or a folder.")
-    splits: tuple[Literal["train", "val", "test", "test_ood"], ...] = Field(
+    splits: tuple[Split, ...] = Field(
         default=("test", "test_ood"),
         min_length=1,
         description="Splits to answer; with `val` too, a cascade threshold is chosen there.",

@@ -1,26 +1,33 @@
 """From a generator and its spec to a dataset folder, streaming.
 
-The folder appears under its name only when complete. Generators are deterministic, so work that was stopped is made
-again from its spec; nothing half-made is ever left under the final name.
+The folder appears under its name only when complete, and only rows that their generator's checks confirm are in it.
+Generators are deterministic, so work that was stopped is made again from its spec; what cost money is kept in the
+workspace's cache until then. Nothing half-made is ever left under the final name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from synth.context import Context, Ledger
 from synth.curation import leakage
 from synth.dataset import MEDIA, Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RunError
-from synth.example import Example
-from synth.generators import AddMedia, generator, parse_spec
+from synth.example import GENERATED_SPLITS, Example
+from synth.generators import generator, parse_spec
+from synth.media import AddMedia
 from synth.progress import Meter, ProgressFn, silent
 from synth.storage import atomic_dir, sha256_bytes
 from synth.workspace import Workspace
+
+if TYPE_CHECKING:
+    from synth.endpoint import Endpoint
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -50,7 +57,7 @@ def preview_rows(key: str, settings: dict[str, Any], rows: int, add_media: AddMe
     `add_media` receives the bytes of pictures and recordings, for those who want to show them.
     """
     info = generator(key)
-    candidates = info.generate(parse_spec(info, settings), add_media)
+    candidates = info.candidates(parse_spec(info, settings), Context(add_media))
     kept = (c.example for c in candidates if c.example is not None and not c.reason)
     return list(islice(kept, rows))
 
@@ -62,13 +69,15 @@ def build_dataset(
     workspace: Workspace,
     on_progress: ProgressFn = silent,
     stop: Callable[[], bool] = lambda: False,
+    endpoints: Mapping[str, Endpoint] | None = None,
 ) -> DatasetDir:
     """Generate a dataset and return it.
 
     Args:
         key: a key of `generators.GENERATORS`.
         settings: the values of the generator's Spec; faults are reported together.
-        stop: asked between rows; when it answers True nothing is left and RunError is raised.
+        stop: asked between rows; when it answers True, RunError is raised and nothing is left but what was paid for.
+        endpoints: models that the generator may ask, by the names that its settings use.
 
     Raises:
         RecipeError: unknown generator or faulty settings.
@@ -77,19 +86,17 @@ def build_dataset(
     info = generator(key)
     spec = parse_spec(info, settings)
     values = spec.model_dump()
-    total = sum(int(values.get(split, 0)) for split in ("train", "val", "test", "test_ood"))
+    total = sum(int(values.get(split, 0)) for split in GENERATED_SPLITS)
     start = time.monotonic()
     target = workspace.datasets / check_name(name)
-    with atomic_dir(target) as folder:
+    ledger = Ledger(workspace.path / "cache" / "generation" / f"{name}.jsonl")
+    with contextlib.closing(ledger), atomic_dir(target) as folder:
         writer = DatasetWriter(folder)
         meter = Meter(f"generate {name}", total, "rows", on_progress)
-        for candidate in info.generate(spec, writer.add_media):
+        context = Context(writer.add_media, stop=stop, ledger=ledger, endpoints=endpoints or {})
+        for candidate in info.candidates(spec, context):
             if stop():
-                raise RunError(
-                    "Generation was stopped; nothing was kept.",
-                    "Start it again with the same settings.",
-                    "run.stopped",
-                )
+                raise _stopped(ledger)
             if candidate.example is not None and not candidate.reason:
                 writer.keep(candidate.example)
                 meter.update(sum(writer.counts.values()), f"{sum(writer.reasons.values())} rejected")
@@ -102,9 +109,25 @@ def build_dataset(
                 generator=key,
                 generator_version=info.version(),
                 spec=values,
+                task=info.task(),
                 created=now_utc(),
                 seconds=round(time.monotonic() - start, 3),
+                usd=ledger.usd,
             )
         )
         leakage.record(folder)
+    ledger.close(forget=True)
     return DatasetDir(target)
+
+
+def _stopped(ledger: Ledger) -> RunError:
+    if not ledger:
+        return RunError(
+            "Generation was stopped; nothing was kept.", "Start it again with the same settings.", "run.stopped"
+        )
+    cost = "" if ledger.usd is None else f" (${ledger.usd:.2f})"
+    return RunError(
+        f"Generation was stopped; the {len(ledger)} results that were paid for{cost} are kept.",
+        "Start it again under the same name: they are not paid for again.",
+        "run.stopped",
+    )

@@ -1,34 +1,47 @@
 """A dataset folder: one JSONL per split, rejected rows with their reasons, media by hash, a card.
 
-    datasets/<name>/  train.jsonl val.jsonl test.jsonl test_ood.jsonl rejected.jsonl media/ dataset.json README.md
+    datasets/<name>/  train.jsonl val.jsonl test.jsonl test_ood.jsonl test_real.jsonl rejected.jsonl media/
+                      dataset.json README.md
 
-It does not generate, check or import rows; see `pipeline` and `importers`.
+It does not generate, check or import rows (`build`, `importing`), and changes none (`curation`).
 """
 
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from synth.errors import DataError, did_you_mean
-from synth.example import SPLITS, Example, Split
+from synth.example import ORIGINS, SPLITS, Example, Split
+from synth.media import resolve_inside
 from synth.storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
+from synth.task import TaskCard, guess_task_card
 
 CARD = "dataset.json"
 REJECTED = "rejected.jsonl"
 MEDIA = "media"
+REAL: Split = "test_real"
+"""The split of rows that no generator made; the note of that name says what they are."""
+TASK = "task"
+"""The name under which the card's hashes hold that of the task card, which is no file of its own."""
 VERSION = 1  # of the card
+GUESSED_FROM = 200
+"""Rows that a task card is guessed from."""
 
 
 class Card(BaseModel):
     """What a dataset is and how it came to be; `dataset.json`.
 
-    rows_in == sum(splits) + sum(rejected), exactly. `seconds` and `usd` are what making it cost.
+    rows_in == sum(splits) + sum(rejected), exactly. `seconds` and `usd` are what making it cost. `origins` counts the
+    rows of each split by where they come from; cards of earlier versions have neither it nor a `task`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +56,8 @@ class Card(BaseModel):
     rejected: dict[str, int] = {}
     rows_in: int = 0
     families: dict[str, dict[str, int]] = {}
+    origins: dict[str, dict[str, int]] = {}
+    task: TaskCard | None = None
     sha256: dict[str, str] = {}
     created: str = ""
     seconds: float = 0.0
@@ -97,6 +112,14 @@ class DatasetDir:
         """Rows of a split."""
         return self.card.splits.get(split, 0)
 
+    @cached_property
+    def task(self) -> TaskCard:
+        """What the dataset asks of a model: its task card, or for datasets without one what the rows look like."""
+        if self.card.task is not None:
+            return self.card.task
+        rows = chain.from_iterable(self.examples(split) for split in self.splits())
+        return guess_task_card(islice(rows, GUESSED_FROM))
+
     def examples(self, split: Split) -> Iterator[Example]:
         """Rows of a split in file order. Raises DataError at a line that is not an Example."""
         file = self.path / f"{split}.jsonl"
@@ -104,14 +127,31 @@ class DatasetDir:
             return
         with file.open("rb") as lines:
             for number, raw in enumerate(lines, start=1):
-                try:
-                    yield Example.model_validate_json(raw)
-                except ValidationError as error:
-                    first = error.errors()[0]
-                    message = (
-                        f"{file.name} line {number}: {first['msg']} at {'.'.join(map(str, first['loc'])) or 'the row'}."
-                    )
-                    raise DataError(message, "Run `smolstudio data check` and fix or re-import the file.") from error
+                yield _row(file, number, raw)
+
+    def draw(self, split: Split, most: int | None, seed: int) -> list[Example]:
+        """Which rows of a split somebody looks at who cannot look at all: at most so many, at random, in file order.
+
+        Whoever names the same seed gets the same rows (a forecast those of its comparison), and a larger draw contains
+        each smaller one. Only the rows drawn are parsed and held. Raises DataError as `examples`.
+        """
+        file = self.path / f"{split}.jsonl"
+        if most is None or not file.is_file():
+            return list(self.examples(split))
+        with file.open("rb") as lines:
+            count = sum(1 for _ in lines)
+        order = random.Random(f"{seed}/{split}").sample(range(count), count)
+        chosen = set(order[:most])
+        with file.open("rb") as lines:
+            return [_row(file, n + 1, raw) for n, raw in enumerate(lines) if n in chosen]
+
+    def draw_all(self, splits: Iterable[Split], most: int | None, seed: int) -> list[Example]:
+        """`draw` of several splits, each prompt once: the first split that has it keeps it."""
+        seen: dict[str, Example] = {}
+        for split in splits:
+            for example in self.draw(split, most, seed):
+                seen.setdefault(example.id, example)
+        return list(seen.values())
 
     def rejected(self) -> Iterator[RejectedRow]:
         """Rows that were not kept, with reasons."""
@@ -122,22 +162,32 @@ class DatasetDir:
                     yield RejectedRow(line.value.get("row", {}), str(line.value.get("reason", "")))
 
     def media_path(self, relative: str) -> Path:
-        """The absolute path of a medium. Raises DataError when the reference leaves the dataset folder."""
-        path = (self.path / relative).resolve()
-        if not path.is_relative_to(self.path.resolve()):
-            raise DataError(f"The media reference {relative!r} points outside the dataset.", "Remove that row.")
-        return path
+        """The absolute path of a medium. Raises DataError when it lies outside the folder or is no regular file."""
+        return resolve_inside(self.path, relative)
 
     def verify(self) -> list[str]:
         """Faults of the files against the card: missing or changed splits. Empty when all is well."""
         faults = []
         for name, expected in self.card.sha256.items():
+            if name == TASK:
+                if self.card.task is None or self.card.task.sha256() != expected:
+                    faults.append("the task card changed since the dataset was made")
+                continue
             file = self.path / name
             if not file.is_file():
                 faults.append(f"{name} is missing")
             elif sha256_file(file) != expected:
                 faults.append(f"{name} changed since the dataset was made")
         return faults
+
+
+def _row(file: Path, number: int, raw: bytes) -> Example:
+    try:
+        return Example.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = f"{file.name} line {number}: {first['msg']} at {'.'.join(map(str, first['loc'])) or 'the row'}."
+        raise DataError(message, "Run `smolstudio data check` and fix or re-import the file.") from error
 
 
 class DatasetWriter:
@@ -148,6 +198,8 @@ class DatasetWriter:
         self.counts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.families: dict[str, Counter[str]] = {}
+        self.origins: dict[str, Counter[str]] = {}
+        self._first: list[Example] = []
         self._journals: dict[str, Journal] = {}
         self._media: set[str] = set()
 
@@ -161,6 +213,9 @@ class DatasetWriter:
         self._journal(f"{example.split}.jsonl").append_line(_line(example))
         self.counts[example.split] += 1
         self.families.setdefault(example.split, Counter())[example.family] += 1
+        self.origins.setdefault(example.split, Counter())[example.origin.kind] += 1
+        if len(self._first) < GUESSED_FROM:
+            self._first.append(example)
 
     def reject(self, row: Example | Mapping[str, Any], reason: str) -> None:
         """Keep a row out, and on record; `reason` is counted as it stands, so keep it short and general."""
@@ -178,16 +233,25 @@ class DatasetWriter:
         return relative
 
     def finish(self, card: Card) -> Card:
-        """Close the files and write the card with counts and hashes filled in, and the README."""
+        """Close the files and write the card with counts and hashes filled in, and the README.
+
+        A card without a task gets the one that its rows look like.
+        """
         for journal in self._journals.values():
             journal.close()
+        task = card.task or guess_task_card(self._first)
         full = card.model_copy(
             update={
                 "splits": {s: self.counts[s] for s in SPLITS if self.counts[s]},
                 "rejected": dict(sorted(self.reasons.items())),
                 "rows_in": sum(self.counts.values()) + sum(self.reasons.values()),
                 "families": {s: dict(sorted(c.items())) for s, c in sorted(self.families.items())},
-                "sha256": {name: sha256_file(self.path / name) for name in sorted(self._journals)},
+                "origins": {s: dict(sorted(c.items())) for s, c in sorted(self.origins.items())},
+                "task": task,
+                "sha256": {
+                    **{name: sha256_file(self.path / name) for name in sorted(self._journals)},
+                    TASK: task.sha256(),
+                },
             }
         )
         write_json(self.path / CARD, full.model_dump())
@@ -212,8 +276,14 @@ def readme(card: Card) -> str:
     ]
     if parent := card.notes.get("parent"):
         lines += [f"Rows of `{parent['name']}`, selected or changed; how, is in `{CARD}` under `notes`.", ""]
-    lines += ["| split | rows | families |", "|---|---|---|"]
-    lines += [f"| {s} | {n} | {', '.join(card.families.get(s, {}))} |" for s, n in card.splits.items()]
+    if card.task is not None:
+        lines += [card.task.markdown(), ""]
+    lines += ["| split | rows | from | families |", "|---|---|---|---|"]
+    for split, rows in card.splits.items():
+        origins = ", ".join(title for kind, title in ORIGINS.items() if kind in card.origins.get(split, {}))
+        lines.append(f"| {split} | {rows} | {origins} | {', '.join(card.families.get(split, {}))} |")
+    if said := card.notes.get(REAL):
+        lines += ["", f"`{REAL}`: {said}"]
     lines += [
         "",
         f"Rows in: {card.rows_in} = {sum(card.splits.values())} kept + {sum(card.rejected.values())} rejected.",

@@ -1,6 +1,7 @@
 """One row of any modality, and the small parts that it is made of.
 
 Rows are frozen and versioned; unknown keys are refused. Media are named by path and hash, never held as bytes.
+Every row says where it comes from (`Origin`), because a verdict holds for rows of that kind and for no others.
 """
 
 from __future__ import annotations
@@ -8,19 +9,61 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
+from synth.media import check_reference
 from synth.scoring.names import EXACT
 
-Split = Literal["train", "val", "test", "test_ood"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test", "test_ood")
+Split = Literal["train", "val", "test", "test_ood", "test_real"]
+GENERATED_SPLITS: tuple[Split, ...] = ("train", "val", "test", "test_ood")
+"""The splits that generators fill. `test_real` holds rows that no generator made; see `synth.curation.amend`."""
+SPLITS: tuple[Split, ...] = (*GENERATED_SPLITS, "test_real")
+
+OriginKind = Literal["real", "imported", "hand", "stand_in", "teacher", "template"]
+ORIGINS: dict[OriginKind, str] = {
+    "real": "real",
+    "imported": "imported",
+    "hand": "written by hand",
+    "stand_in": "stand-ins for real ones",
+    "teacher": "written by a model",
+    "template": "generated from templates",
+}
+"""What rows can come from and what that is called, nearest to the world first; imported ones are the user's own."""
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Origin(_Frozen):
+    """Where a row comes from. `by` names it: the id of the template, the teacher's model, the file, the person."""
+
+    kind: OriginKind
+    by: str = ""
+
+
+def origin_of(source: Mapping[str, Any], template: str = "") -> Origin:
+    """The origin of a row that does not say it, by its lineage: rows written before the field existed."""
+    if "teacher" in source:
+        return Origin(kind="teacher", by=str(source["teacher"]))
+    if "generator" in source:
+        return Origin(kind="template", by=str(source.get("grammar") or template))
+    return Origin(kind="imported", by=str(source.get("file") or source.get("importer") or ""))
+
+
+Reference = Annotated[str, AfterValidator(check_reference)]
+"""A path below the dataset folder: relative, with forward slashes, without `..`."""
 
 
 class TextPart(_Frozen):
@@ -34,7 +77,7 @@ class ImagePart(_Frozen):
     """An image, by its path relative to the dataset folder and the SHA-256 (hex) of its bytes."""
 
     type: Literal["image"] = "image"
-    path: str
+    path: Reference
     sha256: str
 
 
@@ -42,7 +85,7 @@ class AudioPart(_Frozen):
     """A recording, by its path relative to the dataset folder and the SHA-256 (hex) of its bytes."""
 
     type: Literal["audio"] = "audio"
-    path: str
+    path: Reference
     sha256: str
 
 
@@ -109,6 +152,7 @@ class Example(_Frozen):
         template: what rows share when they are not independent (a phrasing, an image, a text); clusters in statistics.
         scorer: a key of `synth.scoring.scorers.SCORERS`.
         source: lineage: generator, its version, seed, parameters, difficulty …; every accepted answer as ``answers``.
+        origin: where the row comes from; of rows that do not say it, what their lineage says.
         reasoning: what the model thinks before the target, where the data keep it apart.
         tool_calls: the calls that the target's turn makes; its text may then be empty.
         tools: the tools that the model may call, as JSON schemas in OpenAI's form.
@@ -126,10 +170,20 @@ class Example(_Frozen):
     template: str
     scorer: str = EXACT
     source: dict[str, Any] = Field(default_factory=dict)
+    origin: Origin = Origin(kind="imported")
     reasoning: str | None = _optional()
     tool_calls: tuple[ToolCall, ...] = _optional(())
     tools: tuple[dict[str, Any], ...] = _optional(())
     label: bool | None = _optional()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_origin(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("origin"):
+            source = values.get("source")
+            origin = origin_of(source if isinstance(source, Mapping) else {}, str(values.get("template", "")))
+            return {**values, "origin": origin}
+        return values
 
     @property
     def target_message(self) -> Message:
@@ -183,9 +237,13 @@ def make_example(
     split: Split = "train",
     scorer: str = EXACT,
     source: dict[str, Any] | None = None,
+    origin: Origin | None = None,
     **more: Any,
 ) -> Example:
-    """An Example with its id computed from the prompt. `more`: reasoning, tool_calls, tools, label."""
+    """An Example with its id computed from the prompt. `more`: reasoning, tool_calls, tools, label.
+
+    Without `origin` it is the one that `source` tells of.
+    """
     return Example(
         id=prompt_id(prompt),
         prompt=tuple(prompt),
@@ -197,6 +255,7 @@ def make_example(
         template=template,
         scorer=scorer,
         source=source or {},
+        origin=origin or origin_of(source or {}, template),
         **more,
     )
 

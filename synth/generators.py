@@ -1,17 +1,35 @@
-"""The generators that `smolstudio synth` and the UI offer: a plain dict; a generator is imported when used."""
+"""The generators that `smolstudio synth` and the UI offer: a plain dict; a generator is imported when used.
+
+A generator is a module that exports
+
+    VERSION                     rows of different versions may differ for the same settings
+    Spec                        a pydantic model of its settings, whose fields are the form
+    TASK                        the task card of its datasets; without one it is guessed from the rows
+    generate(spec, context)     yields Candidates, deterministic by spec; see `synth.context`
+    check(row) -> Verdict       is this row right, by a derivation that shares nothing with the making of it?
+    check_media(row, data)      optional: does the medium (bytes) fit the row?
+
+`candidates` runs the checks on every row that is offered, and tells the generator what they said.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
 
+from synth.context import Context
 from synth.errors import RecipeError, did_you_mean
-from synth.example import Example
+from synth.example import Example, media_parts
+from synth.scoring.verify import Verdict
+from synth.task import TaskCard
 
-AddMedia = Callable[[bytes, str], str]
+_REMEMBERED_MEDIA = 16
+_UNREADABLE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, StopIteration)
 
 
 class Candidate(NamedTuple):
@@ -20,6 +38,10 @@ class Candidate(NamedTuple):
     example: Example | None
     row: dict[str, Any]
     reason: str = ""
+
+
+Offers = Generator[Candidate, Verdict | None, None]
+"""What `generate` returns. `verdict = yield candidate` says what the checks found; None where nobody checks."""
 
 
 def kept(example: Example) -> Candidate:
@@ -32,8 +54,13 @@ def rejected(row: dict[str, Any], reason: str) -> Candidate:
     return Candidate(None, row, reason)
 
 
+def was_kept(candidate: Candidate, verdict: Verdict | None) -> bool:
+    """Whether an offered row counts, after what the checks said: a generator goes on until it has its number."""
+    return candidate.example is not None and not candidate.reason and (verdict is None or verdict.ok)
+
+
 class GeneratorInfo(NamedTuple):
-    """A generator; `module` holds `Spec` (pydantic, its fields are the form), `generate(spec, add_media)`, VERSION.
+    """A generator: the module, and how the studio presents it.
 
     unseen_unit: what test_ood samples, "family" where it holds whole families out. Its rows are then as many
     independent looks at unseen tasks as there are families.
@@ -46,17 +73,63 @@ class GeneratorInfo(NamedTuple):
     about: str
     unseen_unit: str = "template"
 
+    def _module(self) -> Any:
+        return importlib.import_module(self.module)
+
     def spec_class(self) -> type[BaseModel]:
         """The pydantic model of the generator's settings."""
-        return cast(type[BaseModel], importlib.import_module(self.module).Spec)
-
-    def generate(self, spec: BaseModel, add_media: AddMedia) -> Iterator[Candidate]:
-        """Candidates, deterministic by spec; media bytes go through `add_media(bytes, suffix) -> relative path`."""
-        return cast(Iterator[Candidate], importlib.import_module(self.module).generate(spec, add_media))
+        return cast(type[BaseModel], self._module().Spec)
 
     def version(self) -> int:
         """The generator's version: rows of different versions may differ for the same spec."""
-        return int(importlib.import_module(self.module).VERSION)
+        return int(self._module().VERSION)
+
+    def task(self) -> TaskCard | None:
+        """What its datasets ask of a model; None where that is guessed from the rows."""
+        return cast(TaskCard | None, getattr(self._module(), "TASK", None))
+
+    def check(self, row: Example) -> Verdict:
+        """Is the row right? A row that the checker cannot read is not."""
+        check = self._module().check
+        try:
+            return cast(Verdict, check(row))
+        except _UNREADABLE as error:
+            detail = f"The checker cannot read this row ({type(error).__name__}: {str(error)[:80]})."
+            return Verdict(False, "the checker cannot read the row", detail)
+
+    def candidates(self, spec: BaseModel, context: Context) -> Iterator[Candidate]:
+        """Everything that the generator offers, each row checked, those that a check speaks against rejected."""
+        media: dict[str, bytes] = {}
+
+        def add_media(data: bytes, suffix: str) -> str:
+            path = context.add_media(data, suffix)
+            if len(media) >= _REMEMBERED_MEDIA:
+                media.pop(next(iter(media)))
+            media[path] = data
+            return path
+
+        offers: Offers = self._module().generate(spec, dataclasses.replace(context, add_media=add_media))
+        verdict: Verdict | None = None
+        with contextlib.closing(offers):
+            while True:
+                try:
+                    candidate = offers.send(verdict)
+                except StopIteration:
+                    return
+                verdict = None
+                if candidate.example is not None and not candidate.reason:
+                    verdict = self._judge(candidate.example, media)
+                    if not verdict:
+                        candidate = candidate._replace(reason=verdict.reason)
+                yield candidate
+
+    def _judge(self, row: Example, media: dict[str, bytes]) -> Verdict:
+        verdict = self.check(row)
+        check_media = getattr(self._module(), "check_media", None)
+        if check_media is not None:
+            for part in media_parts(row):
+                verdict = verdict and check_media(row, media[part.path])
+        return verdict
 
 
 GENERATORS: dict[str, GeneratorInfo] = {

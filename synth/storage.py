@@ -199,12 +199,6 @@ class Journal:
         self.close()
 
 
-def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
-    """Append one durable line; for writers that come by seldom."""
-    with Journal(path) as journal:
-        journal.append(row)
-
-
 def sha256_bytes(data: bytes) -> str:
     """Hex SHA-256 of bytes."""
     return hashlib.sha256(data).hexdigest()

@@ -67,13 +67,14 @@ def answer(
 
 def recording(question: Question, limit_sec: float) -> Samples:
     """The one recording of a question, at 16 kHz. Raises DataError: none, several, unreadable, or over `limit_sec`."""
+    from recipes.starters.scratch import media_file
     from synth.audio.files import read_audio
     from synth.example import AudioPart
 
     parts = [part for message in question.messages[-1:] for part in message.content if isinstance(part, AudioPart)]
     if len(parts) != 1:
         raise DataError(f"The row has {len(parts)} recordings.", "A speech model takes one.")
-    samples = read_audio(question.media_root / parts[0].path)
+    samples = read_audio(media_file(question.media_root, parts[0].path, "recording"))
     seconds = len(samples) / 16_000
     if seconds > limit_sec + 0.01:
         raise DataError(f"The recording lasts {seconds:.1f} s, and the model listens to {limit_sec:g} s.", "Cut it.")

@@ -20,7 +20,9 @@ from evaluate.predict.imported import read_predictions
 from evaluate.predict.prediction import Facts, Prediction, Stop
 from evaluate.predict.prompts import Question
 from synth.endpoint import Ask, Endpoint, ReplyCache, Settings
+from synth.errors import DataError
 from synth.example import AudioPart
+from synth.media import resolve_inside
 from synth.usage import Usage
 from synth.workspace import Workspace
 
@@ -177,8 +179,8 @@ def audio_seconds(question: Question, last_only: bool = False) -> float:
     for part in parts[-1:] if last_only else parts:
         import soundfile
 
-        with contextlib.suppress(RuntimeError):  # what libsndfile cannot read, the server may
-            total += float(soundfile.info(str(question.media_root / part.path)).duration)
+        with contextlib.suppress(RuntimeError, DataError):  # what libsndfile cannot read, the server may
+            total += float(soundfile.info(str(resolve_inside(question.media_root, part.path))).duration)
     return total
 
 

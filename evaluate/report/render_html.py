@@ -25,6 +25,7 @@ from evaluate.report.schema import Report, SystemPart
 from evaluate.stats.audio_metrics import word_diff
 from evaluate.stats.measures import MOST_FAMILIES
 from synth.errors import DataError
+from synth.media import resolve_inside
 from synth.scoring.scorers import metric as metric_facts
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -273,7 +274,7 @@ def _gallery_media(report: Report, root: Path | None) -> tuple[dict[str, list[Me
         for path in item.media:
             if root and used < MEDIA_BUDGET:
                 medium = embed(root, path)
-                loaded += [*spectrogram(root / path), medium] if medium.kind == "audio" else [medium]
+                loaded += [*spectrogram(resolve_inside(root, path)), medium] if medium.kind == "audio" else [medium]
             else:
                 loaded.append(Media("missing", why="not embedded"))
         used += sum(len(one.uri) for one in loaded)
@@ -284,8 +285,9 @@ def _gallery_media(report: Report, root: Path | None) -> tuple[dict[str, list[Me
 
 def embed(root: Path, path: str) -> Media:
     """A thumbnail or sound as a data: address. Never reads outside `root`; unreadable files say why."""
-    file = (root / path).resolve()
-    if not file.is_relative_to(root.resolve()) or not file.is_file():
+    try:
+        file = resolve_inside(root, path)
+    except DataError:
         return Media("missing", why="the file is not in the dataset")
     suffix = file.suffix.lower()
     if suffix in (".wav", ".flac", ".ogg", ".mp3"):

@@ -33,20 +33,14 @@ def recording(example: Example, dataset: DatasetDir | None) -> Samples:
     """The row's recording, mono float32 at 16 kHz.
 
     Raises DataError for a row without exactly one recording, a broken file, or a reference that leaves the dataset.
-    Replay rows lie in the scratch folder of `recipes.starters.audio_data`, which is allowed too.
     """
-    from recipes.starters.audio_data import scratch
+    from recipes.starters.scratch import media_file
     from synth.audio.files import read_audio
 
     parts = [part for part in media_parts(example) if isinstance(part, AudioPart)]
     if len(parts) != 1:
         raise DataError(f"Row {example.id} has {len(parts)} recordings.", "Audio models take one for each row.")
-    path = Path(parts[0].path)
-    if path.is_absolute() and path.is_relative_to(scratch()):
-        return read_audio(path)
-    if dataset is None:
-        raise DataError(f"Row {example.id} has a recording, but no dataset folder to look in.", "Give the dataset.")
-    return read_audio(dataset.media_path(parts[0].path))
+    return read_audio(media_file(None if dataset is None else dataset.path, parts[0].path, "recording"))
 
 
 def encode(examples: Sequence[Example], sounds: Sequence[Sound], backend: AudioBackend, data: Data) -> list[TokenRow]:

@@ -9,10 +9,8 @@ adds. The large one hears those of the ward too, in sentences that no domain of 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -222,18 +220,17 @@ def sentences(rng: Random, families: Sequence[str] | None = None) -> Iterator[Ut
         yield realise(known[rng.choices(keys, weights)[0]], _SLOTS, rng)
 
 
-def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Path | None = None) -> Iterator[Example]:
+def examples(seed: int, n: int, families: Sequence[str] | None = None) -> Iterator[Example]:
     """`n` spoken examples, the same for the same seed, in training voices and without noise.
 
-    Recordings are written as FLAC into `media` (by default a temporary folder that lives as long as the process);
-    paths in the examples are absolute, because no dataset owns them.
+    Their recordings lie in `recipes.starters.scratch`.
     """
+    from recipes.starters.scratch import add_media
     from synth.audio.files import encode_flac
     from synth.audio.voices import TRAIN_VOICES, EspeakVoice, VoiceSpec
     from synth.example import AudioPart, make_example, user
     from synth.storage import sha256_bytes
 
-    folder = media or scratch()
     rng = Random(f"audio-starter/{seed}")
     texts = sentences(rng, families)
     with EspeakVoice() as voice:
@@ -242,10 +239,8 @@ def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Pa
             speaker = VoiceSpec(rng.choice(TRAIN_VOICES), rng.randint(150, 190), rng.randint(35, 65))
             content = encode_flac(voice(text.spoken, speaker))
             digest = sha256_bytes(content)
-            path = folder / f"{digest[:32]}.flac"
-            path.write_bytes(content)
             yield make_example(
-                [user(AudioPart(path=str(path), sha256=digest))],
+                [user(AudioPart(path=add_media(content, ".flac"), sha256=digest))],
                 text.written,
                 answer=text.written,
                 family=text.family,
@@ -253,13 +248,3 @@ def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Pa
                 scorer=WER,
                 source={"generator": "starter-audio", "generator_version": GENERATOR_VERSION, "seed": seed},
             )
-
-
-@lru_cache(maxsize=1)
-def _temporary() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="smolstudio-speech-")
-
-
-def scratch() -> Path:
-    """This process's folder of replay recordings, removed when it ends."""
-    return Path(_temporary().name)

@@ -10,10 +10,7 @@ purpose.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -111,36 +108,19 @@ def rows(rng: Random, list_share: float, families: Mapping[str, float] = FAMILIE
             yield VisionRow(image, tuple(turns), kind)
 
 
-def examples(seed: int, n: int, families: Sequence[str] | None = None, media: Path | None = None) -> Iterator[Example]:
+def examples(seed: int, n: int, families: Sequence[str] | None = None) -> Iterator[Example]:
     """`n` examples of the named families (the small starter's when None), the same for the same seed.
 
-    Pictures are written as PNG into `media` (by default a temporary folder that lives as long as the process); paths in
-    the examples are absolute, because no dataset owns them. Raises KeyError for a family that does not exist.
+    Their pictures lie in `recipes.starters.scratch`. Raises KeyError for a family that does not exist.
     """
-    from synth.storage import sha256_bytes
+    from recipes.starters.scratch import add_media
+    from synth.context import Context
     from synth.vision import generate
 
     for name in families or ():
         UNION[name]
-    folder = media or scratch()
     settings = spec(seed + 7_000_000, tuple(families or FAMILIES))
     settings = settings.model_copy(update={"train": n, "val": 0, "test": 0, "test_ood": 0, "questions_per_image": 1})
-
-    def add_media(data: bytes, suffix: str) -> str:
-        path = folder / f"{sha256_bytes(data)[:32]}{suffix}"
-        path.write_bytes(data)
-        return str(path)
-
-    for candidate in generate(settings, add_media):
+    for candidate in generate(settings, Context(add_media)):
         if candidate.example is not None:
             yield candidate.example
-
-
-def scratch() -> Path:
-    """A temporary folder that lives as long as the process; replay pictures lie here."""
-    return Path(_scratch_holder().name)
-
-
-@lru_cache(maxsize=1)
-def _scratch_holder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="smolstudio-pictures-")

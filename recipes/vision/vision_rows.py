@@ -40,19 +40,12 @@ def picture_files(example: Example, dataset: DatasetDir | None) -> tuple[str, ..
 def message_files(messages: Iterable[Message], root: Path | None) -> tuple[str, ...]:
     """The pictures of messages as paths below `root`.
 
-    Replay rows lie in the scratch folder of `recipes.starters.vision_data`, which is allowed too. Raises DataError for
-    references that lead elsewhere.
+    Replay rows' lie in `recipes.starters.scratch`. Raises DataError for references that lead elsewhere.
     """
-    from recipes.starters.vision_data import scratch
+    from recipes.starters.scratch import media_file
 
-    files = []
-    for part in (part for message in messages for part in message.content if isinstance(part, ImagePart)):
-        path = ((root or scratch()) / part.path).resolve()
-        allowed = [folder.resolve() for folder in (root, scratch()) if folder is not None]
-        if not any(path.is_relative_to(folder) for folder in allowed):
-            raise DataError(f"The picture {part.path!r} lies outside the dataset.", "Remove that row.")
-        files.append(str(path))
-    return tuple(files)
+    parts = [part for message in messages for part in message.content if isinstance(part, ImagePart)]
+    return tuple(str(media_file(root, part.path, "picture")) for part in parts)
 
 
 def open_picture(path: str) -> Any:

@@ -4,10 +4,12 @@
     voices, espeak_child      who says it
     augment                   where and through what it is heard
     generate, files, preview  rows, recordings, pictures
+    check                     does a recording say what its transcript says?
 
-No training, no scoring, no network unless an endpoint's voice is asked for.
+No training, no scoring, no network.
 """
 
-from synth.audio.generate import VERSION, Spec, generate
+from synth.audio.check import check, check_media
+from synth.audio.generate import TASK, VERSION, Spec, generate
 
-__all__ = ["VERSION", "Spec", "generate"]
+__all__ = ["TASK", "VERSION", "Spec", "check", "check_media", "generate"]

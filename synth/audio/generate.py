@@ -1,13 +1,12 @@
 """The speech generator: sentence, voice, room, noise → one recording with a transcript that is right by construction.
 
-`generate` streams candidates; it writes nothing itself (media go through `add_media`) and trains nothing. Rows are
+`generate` streams candidates; it writes nothing itself (media go through the context) and trains nothing. Rows are
 deterministic by (seed, split, index). A transcript belongs to one split only, by its hash, so that test sentences
 never occur in training; `test_ood` uses families, voices, noises and rooms that no other split has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Literal, NamedTuple
 
@@ -20,14 +19,19 @@ from synth.audio.files import encode_flac
 from synth.audio.grammar import Utterance, realise, text_id
 from synth.audio.sentences import read_sentences
 from synth.audio.voices import HELD_OUT_VOICES, SAMPLE_RATE_HZ, TRAIN_VOICES, EspeakVoice, Samples, Voice, VoiceSpec
+from synth.context import Context
 from synth.errors import DataError
-from synth.example import SPLITS, AudioPart, Split, make_example, user
-from synth.generators import AddMedia, Candidate, kept, rejected
+from synth.example import GENERATED_SPLITS, AudioPart, Origin, Split, make_example, user
+from synth.generators import Candidate, Offers, kept, rejected, was_kept
 from synth.scoring.names import WER
 from synth.storage import sha256_bytes
+from synth.task import TaskCard
 
 VERSION = 1
 INSTRUCTION = "Transcribe the recording."
+TASK = TaskCard(instruction=INSTRUCTION, kind="dictation", answer_format="the transcript and nothing else")
+MAX_BARREN = 200
+"""Recordings in a row of which none was kept after which the settings or the sentences are at fault."""
 Domain = Literal["medical", "field", "orders", "calls"]
 
 
@@ -87,23 +91,32 @@ class _Take(NamedTuple):
     conditions: augment.Conditions
 
 
-def generate(spec: Spec, add_media: AddMedia) -> Iterator[Candidate]:
-    """Candidates spoken by espeak-ng. Recordings over `max_seconds` are rejected rows and replaced by a further
-    index."""
+def generate(spec: Spec, context: Context) -> Offers:
+    """Candidates spoken by espeak-ng. Rejected recordings are replaced by further ones."""
     with EspeakVoice() as voice:
-        yield from generate_with(voice, spec, add_media)
+        yield from generate_with(voice, spec, context)
 
 
-def generate_with(voice: Voice, spec: Spec, add_media: AddMedia) -> Iterator[Candidate]:
-    """As `generate`, with any voice that understands the names in `synth.audio.voices`."""
-    for split in SPLITS:
-        wanted, index = int(getattr(spec, split)), 0
+def generate_with(voice: Voice, spec: Spec, context: Context) -> Offers:
+    """As `generate`, with any voice that understands the names in `synth.audio.voices`.
+
+    Raises DataError when hardly any recording is kept.
+    """
+    for split in GENERATED_SPLITS:
+        wanted, index, barren = int(getattr(spec, split)), 0, 0
         chatter = _Chatter()
         while wanted:
-            candidate = _row(voice, spec, add_media, split, index, chatter)
-            wanted -= candidate.example is not None
-            index += 1
-            yield candidate
+            candidate = _row(voice, spec, context, split, index, chatter)
+            verdict = yield candidate
+            good = was_kept(candidate, verdict)
+            wanted, barren, index = wanted - good, 0 if good else barren + 1, index + 1
+            if barren >= MAX_BARREN:
+                why = candidate.reason or (verdict.reason if verdict else "")
+                raise DataError(
+                    f"{barren} recordings in a row cannot be used for {split}; the last one: {why}.",
+                    "Allow longer recordings, or give sentences whose numbers and signs are said as they are written.",
+                    "audio.barren",
+                )
 
 
 class _Chatter:
@@ -123,8 +136,8 @@ class _Chatter:
         return np.asarray(sum(np.resize(voice, length) for voice in self._voices), dtype=np.float32)
 
 
-def _row(voice: Voice, spec: Spec, add_media: AddMedia, split: Split, index: int, chatter: _Chatter) -> Candidate:
-    rng = Random(f"{spec.seed}/{split}/{index}")
+def _row(voice: Voice, spec: Spec, context: Context, split: Split, index: int, chatter: _Chatter) -> Candidate:
+    rng = context.random(f"{spec.seed}/{split}/{index}")
     held_out = split == "test_ood"
     silent = rng.random() < spec.silence_share
     utterance = Utterance("", "", (), "non_speech", "") if silent else _sentence(spec, split, rng)
@@ -134,7 +147,7 @@ def _row(voice: Voice, spec: Spec, add_media: AddMedia, split: Split, index: int
     if seconds > spec.max_seconds:
         return rejected({"transcript": utterance.written, "split": split, "source": source}, "too long")
     content = encode_flac(take.samples)
-    part = AudioPart(path=add_media(content, ".flac"), sha256=sha256_bytes(content))
+    part = AudioPart(path=context.add_media(content, ".flac"), sha256=sha256_bytes(content))
     return kept(
         make_example(
             [user(part, INSTRUCTION)],
@@ -145,6 +158,7 @@ def _row(voice: Voice, spec: Spec, add_media: AddMedia, split: Split, index: int
             # Recordings without speech share no text: each is its own cluster.
             template=text_id(utterance.written) if utterance.written else part.sha256[:16],
             scorer=WER,
+            origin=Origin(kind="template", by=utterance.pattern or utterance.family),
             source=source,
         )
     )

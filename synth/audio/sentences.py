@@ -15,6 +15,8 @@ from synth.audio.grammar import Entity, Utterance
 from synth.errors import DataError
 
 FAMILY = "own_sentences"
+SAID_AS_GIVEN = "own, with its spoken form"
+"""The pattern of a sentence whose spoken form the user gave: how its words are said is the user's to know."""
 LONGEST = 300  # characters: about 20 s of speech
 _TOKEN = re.compile(
     r"\$(?P<dollars>\d+)(?:\.(?P<cents>\d\d))?\b"
@@ -64,7 +66,8 @@ def read_sentences(path: str) -> tuple[Utterance, ...]:
             raise DataError(f"{path} line {number} has {len(line)} characters.", f"Keep lines to {LONGEST} or fewer.")
         if written:
             entities = tuple(Entity("number", match.group(0)) for match in _TOKEN.finditer(written))
-            found.setdefault(written, Utterance(spoken or say(written), written, entities, FAMILY, "own"))
+            pattern = SAID_AS_GIVEN if spoken else "own"
+            found.setdefault(written, Utterance(spoken or say(written), written, entities, FAMILY, pattern))
     if not found:
         raise DataError(f"{path} holds no sentence.", "Write one sentence per line.")
     return tuple(found.values())

@@ -1,4 +1,4 @@
-"""Who speaks: the one-function voice interface, espeak-ng behind it, and a speech endpoint behind it.
+"""Who speaks: the one-function voice interface, and espeak-ng behind it.
 
 A `Voice` turns text into mono float32 samples at 16 kHz; whatever does that can speak a dataset. Which names are used
 for training and
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.errors import DataError, EndpointError
+from synth.errors import DataError
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -163,36 +163,3 @@ class EspeakVoice:
                 raise EOFError
             pieces += chunk
         return bytes(pieces)
-
-
-class EndpointVoice:
-    """An OpenAI-compatible `/v1/audio/speech` endpoint as a `Voice`; `VoiceSpec.name` is the endpoint's voice name.
-
-    The key is the one named `api_key_env`, looked up at each call (`synth.endpoint.keys`). Raises EndpointError.
-    """
-
-    def __init__(
-        self, base_url: str, model: str, api_key_env: str = "OPENAI_API_KEY", timeout_sec: float = 60.0
-    ) -> None:
-        self._base_url, self._model, self._api_key_env = base_url, model, api_key_env
-        self._timeout_sec = timeout_sec
-
-    def __call__(self, text: str, spec: VoiceSpec) -> Samples:
-        import openai
-
-        from synth.audio.files import decode
-        from synth.endpoint.keys import find_key
-
-        key = find_key(self._api_key_env) or "none"
-        client = openai.OpenAI(base_url=self._base_url, api_key=key, timeout=self._timeout_sec)
-        try:
-            reply = client.audio.speech.create(
-                model=self._model, voice=spec.name, input=text, response_format="wav", speed=spec.rate_wpm / 175
-            )
-        except openai.OpenAIError as fault:
-            raise EndpointError(
-                f"The speech endpoint refused: {type(fault).__name__}.",
-                f"Check the address, the model name and the key in {self._api_key_env}.",
-                code="speech-endpoint",
-            ) from fault
-        return decode(reply.content, name="the endpoint's answer")

@@ -23,7 +23,8 @@ from synth.workspace import Workspace
 
 SHINGLE = 5
 PERMUTATIONS = 64
-_ORDER: tuple[Split, ...] = ("test", "test_ood", "val", "train")
+_TESTS: tuple[Split, ...] = ("test_real", "test", "test_ood")
+_ORDER: tuple[Split, ...] = (*_TESTS, "val", "train")
 
 
 class Rules(BaseModel):
@@ -60,7 +61,7 @@ def curate(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Drop
     tests: list[Example] = []
     rest: list[Example] = []
     for example in examples:
-        (tests if example.split in ("test", "test_ood") else rest).append(example)
+        (tests if example.split in _TESTS else rest).append(example)
     seen = _Seen(rules)
     for example in tests:
         yield _judged(example, rules, seen)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from synth.dataset import CARD, DatasetDir
+from synth.dataset import CARD, Card, DatasetDir, readme
 from synth.example import SPLITS, Example, Split, media_parts, text_of
 from synth.storage import atomic_write_text, write_json
 
@@ -34,7 +34,10 @@ _NUMBERS = re.compile(r"\d+(?:[.:]\d+)*")
 
 
 class Pair(BaseModel):
-    """What two splits share. `same_wording` counts rows of `other` whose text, numbers aside, is in `one`."""
+    """What two splits share. `same_wording` counts rows of `other` whose text, numbers aside, is in `one`.
+
+    `rows` are those of `other` without media; reports of earlier versions have 0 there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,6 +50,12 @@ class Pair(BaseModel):
     same_wording: int
     size_distance: float | None
     samples: tuple[tuple[str, str], ...] = ()
+    rows: int = 0
+
+    @property
+    def masked_overlap(self) -> float | None:
+        """Share of the rows of `other` whose prompt is one of `one` once digits are masked; None when unknown."""
+        return self.same_wording / self.rows if self.rows else None
 
 
 class LeakageReport(BaseModel):
@@ -88,9 +97,9 @@ class _Split:
             media = [part.sha256 for part in media_parts(example)]
             self.media.update(media)
             text = text_of(example)
-            self.wordings[_NUMBERS.sub("0", text)] += 1
             if not media:  # the same question about another picture or recording is no duplicate
                 self.texts.append(read_text(text))
+                self.wordings[_NUMBERS.sub("0", text)] += 1
         self._index: dict[tuple[str, ...], list[int]] | None = None
 
     def index(self) -> dict[tuple[str, ...], list[int]]:
@@ -115,6 +124,20 @@ def _keys(text: Text) -> set[tuple[str, ...]]:
     if len(text.numbers) > 1:
         keys.add(("#", *text.numbers))
     return keys
+
+
+class Known:
+    """Texts that others must not nearly be; the index is built once."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._split = _Split(())
+        self._split.texts = [read_text(text) for text in texts]
+
+    def near(self, text: str) -> bool:
+        """Whether the text is one of these, or nearly."""
+        other = _Split(())
+        other.texts = [read_text(text)]
+        return bool(_near(self._split, other))
 
 
 def near_duplicates(known: Iterable[str], texts: Iterable[str]) -> list[tuple[int, int]]:
@@ -177,6 +200,7 @@ def check(splits: Mapping[Split, Iterable[Example]]) -> LeakageReport:
                 same_wording=sum(n for wording, n in second.wordings.items() if wording in first.wordings),
                 size_distance=_distance(sizes[one], sizes[other]),
                 samples=tuple((first.texts[b].text[:300], second.texts[a].text[:300]) for a, b in near[:3]),
+                rows=len(second.texts),
             )
         )
     digits: dict[str, dict[str, float]] = {name: _digit_shares(values) for name, values in sizes.items() if values}
@@ -194,10 +218,16 @@ def record(folder: Path, rows: int | None = None) -> LeakageReport:
     report = check_dataset(dataset, rows)
     card = dataset.card.model_copy(update={"notes": {**dataset.card.notes, "leakage": report.model_dump()}})
     write_json(folder / CARD, card.model_dump())
-    readme = folder / "README.md"
-    before = readme.read_text("utf-8").split(f"\n{_HEADING}")[0]
-    atomic_write_text(readme, f"{before}\n{markdown(report)}")
+    write_readme(folder, card)
     return report
+
+
+def write_readme(folder: Path, card: Card) -> None:
+    """The dataset's README: its card, and what the card says of leakage."""
+    text = readme(card)
+    if found := card.notes.get("leakage"):
+        text += f"\n{markdown(LeakageReport.model_validate(found))}"
+    atomic_write_text(folder / "README.md", text)
 
 
 def _digit_shares(values: list[float]) -> dict[str, float]:
@@ -228,11 +258,22 @@ def _notes(pairs: Iterable[Pair]) -> tuple[str, ...]:
     )
 
 
+def overlap_sentences(report: LeakageReport) -> list[str]:
+    """How much of each test split training shows word for word, numbers aside: known wording is an easier test."""
+    return [
+        f"{pair.masked_overlap:.0%} of the {pair.rows:,} prompts of {pair.other} equal one of {pair.one} "
+        "once digits are masked"
+        for pair in report.pairs
+        if pair.one == "train" and pair.other != "val" and pair.masked_overlap is not None
+    ]
+
+
 def markdown(report: LeakageReport) -> str:
     """The report as a section for the dataset's README."""
     lines = [_HEADING, ""]
     lines += [f"- **{fault}**" for fault in report.faults] or ["Nothing of a test split is in training."]
     lines += [f"- {note}" for note in report.notes]
+    lines += [f"- {sentence}" for sentence in overlap_sentences(report)]
     lines += [
         "",
         "| splits | templates | media | equal prompts | near-duplicates | same wording, other numbers | sizes: KS |",

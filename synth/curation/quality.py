@@ -11,7 +11,6 @@ import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -165,10 +164,3 @@ def _bleu(
     length = len(sample[place])
     closest = min((abs(len(words) - length), len(words)) for i, words in enumerate(sample) if i != place)[1]
     return math.exp(logs) * (1.0 if length >= closest else math.exp(1 - closest / length))
-
-
-def rising(values: Sequence[float], tolerance: float = 0.05) -> bool:
-    """Does a measure over generations rise at every step, by more than `tolerance` of its start in all?"""
-    if len(values) < 2:
-        return False
-    return all(after >= before for before, after in pairwise(values)) and values[-1] > values[0] * (1 + tolerance)

@@ -6,21 +6,14 @@ right: rows that were imported have no checker that knows the answer.
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable
-from fractions import Fraction
-from typing import TYPE_CHECKING
 
-from synth.example import Example, text_of
+from synth.example import Example, media_parts, text_of
+from synth.generators import GENERATORS
 from synth.math.working import false_lines
-from synth.scoring import numerals, verify
-from synth.scoring.records import same_value
+from synth.scoring import verify
 from synth.scoring.scorers import known_scorer
 from synth.scoring.verify import Verdict
-
-if TYPE_CHECKING:
-    from synth.math.checker import Checker
 
 SHOWN = 3
 _UNREADABLE = "The checker cannot read the question any more, so nobody but you vouches for the answer."
@@ -33,13 +26,21 @@ def check_failures(example: Example, original: Example) -> tuple[str, ...]:
         found.append(f"The target does not end in the answer: {verdict.reason}.")
     if example.rejected is not None and verify.same_text(example.target, example.rejected):
         found.append("The target is the answer that is to be rejected.")
-    checker = CHECKERS.get(str(example.source.get("generator", "")))
-    if checker is not None:
-        try:
-            found.append(checker(example, original))
-        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, StopIteration):
-            found.append(_UNREADABLE)
-    return tuple(sentence for sentence in found if sentence)
+    found += _of_generator(example, original)
+    return tuple(found)
+
+
+def _of_generator(example: Example, original: Example) -> list[str]:
+    """What the generator's own checker says, the same that judged the row when it was made."""
+    info = GENERATORS.get(str(example.source.get("generator", "")))
+    if info is None:
+        return []
+    verdict = info.check(example)
+    if verdict and media_parts(example) and text_of(example) != text_of(original):
+        return [_UNREADABLE]  # the picture is still what was drawn, but who knows what is asked
+    if verdict.ok:
+        return []
+    return [_UNREADABLE if verdict.reason.startswith("the checker cannot read") else verdict.detail or verdict.reason]
 
 
 def _newly_false(target: str, original: str) -> list[str]:
@@ -65,53 +66,3 @@ def _concludes(target: str, row: Example) -> Verdict:
 
 def _words(text: str) -> list[str]:
     return re.sub(r"[^\w\s]", " ", text.casefold()).split()
-
-
-# --- the generators' checkers ------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _math_checker(domain: str) -> Checker:
-    from synth.math.checker import Checker
-    from synth.math.spec import DOMAINS
-
-    return Checker([DOMAINS[domain]])
-
-
-def _math(example: Example, original: Example) -> str:
-    """The answer derived from the question's text alone, against the one given."""
-    from synth.math.family import show_clock
-    from synth.math.spec import ALL_FAMILIES
-
-    phrasing = int(example.template.rpartition("/t")[2])
-    derived = _math_checker(example.source["domain"]).derive(example.family, phrasing, text_of(example))
-    if derived is None:
-        return _UNREADABLE
-    answer = example.answer or ""
-    if ALL_FAMILIES[example.family].clock_answer:
-        right, shown = numerals.clock(answer) == int(derived), show_clock(int(derived))
-    else:
-        right, shown = numerals.number(answer) == Fraction(derived), f"{float(Fraction(derived)):.10g}"
-    return "" if right else f"The checker derives {shown} from the question; the answer says {answer[:60]}."
-
-
-def _vision(example: Example, original: Example) -> str:
-    """The answer read again from the data that the picture was drawn from."""
-    from synth.vision.check import reread
-
-    params = example.source["params"]
-    drawn = reread(params["scene"], params["op"], params["args"])
-    if not same_value(example.answer or "", drawn):
-        return f"The picture was drawn from data that say “{drawn}”; the answer says “{(example.answer or '')[:60]}”."
-    return _UNREADABLE if text_of(example) != text_of(original) else ""
-
-
-def _audio(example: Example, original: Example) -> str:
-    """The recording was spoken from the transcript, so another transcript is another recording's."""
-    if _words(example.answer or "") == _words(original.answer or ""):
-        return ""
-    return f"The recording was spoken from “{(original.answer or '')[:120]}”; the transcript says something else."
-
-
-CHECKERS: dict[str, Callable[[Example, Example], str]] = {"math": _math, "vision": _vision, "audio": _audio}
-"""Generator → what its checker has against (the edited row, the original); "" for nothing."""

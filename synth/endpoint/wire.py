@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from synth.endpoint.billing import read_usage
 from synth.errors import DataError
 from synth.example import AudioPart, ImagePart, Message, TextPart
+from synth.media import read_inside
 from synth.usage import Usage
 
 JsonDict = dict[str, Any]
@@ -118,14 +119,7 @@ def transcription_file(ask: Ask) -> tuple[str, bytes]:
 
 def media_bytes(part: ImagePart | AudioPart, root: Path | None) -> bytes:
     """The bytes of a medium; references that leave the dataset folder are refused."""
-    base = (root or Path()).resolve()
-    path = (base / part.path).resolve()
-    if not path.is_relative_to(base):
-        raise DataError(f"The media reference {part.path!r} points outside the dataset.", "Remove that row.")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"The medium {part.path} cannot be read: {error.strerror}.", "Restore it.") from error
+    return read_inside(root or Path(), part.path)
 
 
 def _content(message: Message, root: Path | None) -> str | list[JsonDict]:

@@ -19,6 +19,7 @@ from synth.errors import DataError
 from synth.example import AudioPart, ImagePart, Message, TextPart
 from synth.importing.images import MAX_FILE_BYTES, decode_image
 from synth.importing.values import BadRow
+from synth.media import resolve_inside
 from synth.storage import sha256_bytes
 
 Store = Callable[[bytes, str], str]
@@ -113,16 +114,12 @@ class Media:
         if "://" in reference:
             raise BadRow(f"{what} is an address, which is never fetched")
         try:
-            path = (self.root / reference).resolve()
-            if not path.is_relative_to(self.root):
-                raise BadRow(f"{what} lies outside the folder")
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise BadRow(f"{what} is too large")
-            return path.read_bytes(), path.name
-        except BadRow:
-            raise
-        except (OSError, ValueError):  # missing, or a name that no file can have
-            raise BadRow(f"{what} is missing") from None
+            path = resolve_inside(self.root, reference, what)
+        except DataError as error:
+            raise BadRow(error.code) from None
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise BadRow(f"{what} is too large")
+        return path.read_bytes(), path.name
 
     def _picture(self, data: bytes, name: str) -> ImagePart:
         buffer = io.BytesIO()

@@ -4,7 +4,8 @@
 `checker` re-derives every answer from the rendered text, `generator` fills the splits.
 """
 
-from synth.math.generator import VERSION, generate
+from synth.math.checker import check
+from synth.math.generator import TASK, VERSION, generate
 from synth.math.spec import Spec
 
-__all__ = ["VERSION", "Spec", "generate"]
+__all__ = ["TASK", "VERSION", "Spec", "check", "generate"]

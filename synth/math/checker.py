@@ -6,12 +6,14 @@ stated here and nowhere else. Nothing of the solution code is used: not its valu
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
-from synth.math.family import Domain, Family
+from synth.example import Example, text_of
+from synth.math.family import Domain, Family, show_clock
 from synth.math.working import false_lines
 from synth.scoring.verify import Verdict
 
@@ -98,16 +100,38 @@ class Checker:
         value = self._solutions[family]({slot: _parse(match.group(slot)) for slot in reader.slots})
         return str(value)
 
-    def check(self, family: Family, template: int, text: str, answer: str, lines: list[str]) -> Verdict:
+    def check(self, family: Family, template: int, text: str, answer: str, working: str) -> Verdict:
         """Is the answer right by the second way, and is every line of the working true?"""
         derived = self.derive(family.name, template, text)
         if derived is None:
             return Verdict(False, "the checker cannot read the question")
         if derived != str(_parse(answer)):
-            return Verdict(False, "the checker derives another answer")
-        if false_lines("\n".join(lines)):
-            return Verdict(False, "a line of the working is false")
+            shown = show_clock(int(derived)) if family.clock_answer else f"{float(Fraction(derived)):.10g}"
+            detail = f"The checker derives {shown} from the question; the answer says {answer[:60]}."
+            return Verdict(False, "the checker derives another answer", detail)
+        if false := false_lines(working):
+            return Verdict(False, "a line of the working is false", f"This line of the working is false: {false[0]}.")
         return Verdict(True, "equal")
+
+
+@functools.cache
+def _checker(domain: str) -> Checker:
+    from synth.math.spec import DOMAINS
+
+    return Checker([DOMAINS[domain]])
+
+
+def check(row: Example) -> Verdict:
+    """Is the row right? From its text, its answer and its target; of the lineage, only which family and phrasing."""
+    from synth.math.spec import ALL_FAMILIES
+
+    family, phrasing = ALL_FAMILIES[row.family], int(row.template.rpartition("/t")[2])
+    answer = row.answer or ""
+    working, _, ending = row.target.rpartition("\n")
+    verdict = _checker(family.domain).check(family, phrasing, text_of(row), answer, working)
+    if verdict and ending != f"Answer: {answer}":
+        return Verdict(False, "the target does not end in the answer", f"The target ends in “{ending[:60]}”.")
+    return verdict
 
 
 def _parse(text: str) -> int | Fraction:

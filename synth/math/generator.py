@@ -7,32 +7,37 @@ test_ood has families of its own. Deterministic by the spec; rows come one by on
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import count
 from random import Random
 from typing import Any
 
+from synth.context import Context
 from synth.errors import DataError
-from synth.example import SPLITS, Example, Split, make_example, user
-from synth.generators import AddMedia, Candidate, kept, rejected
-from synth.math.checker import Checker
+from synth.example import GENERATED_SPLITS, Example, Origin, Split, make_example, user
+from synth.generators import Candidate, Offers, kept, rejected, was_kept
 from synth.math.family import Family, Unfit, Values, difficulty
 from synth.math.problems import Problem, draw_values, key_of, plain, pose
 from synth.math.spec import DOMAINS, Spec
 from synth.scoring.names import MATH
+from synth.task import TaskCard
 
-VERSION = 3
+VERSION = 4
+TASK = TaskCard(
+    instruction="Solve the problem. Write one calculation a line, then the result in a last line.",
+    kind="question_answering",
+    answer_format="a last line `Answer: …` with a plain number (two decimals when it is not whole) or a time as HH:MM",
+)
 MAX_MISSES = 2000
 """Draws in a row without a new row after which a family counts as exhausted."""
 _OWNERS: tuple[Split, ...] = ("train",) * 7 + ("val",) + ("test",) * 2
 
 
-def generate(spec: Spec, add_media: AddMedia) -> Iterator[Candidate]:
+def generate(spec: Spec, context: Context) -> Offers:
     """Candidates in the order train, val, test, test_ood; families take turns. Raises DataError when one runs dry."""
-    checker = Checker(DOMAINS[name] for name in spec.domains)
     taken: dict[str, Split] = {}
-    for split in SPLITS:
-        yield from _Filler(spec, split, checker, taken).fill()
+    for split in GENERATED_SPLITS:
+        yield from _Filler(spec, split, taken, context.random).fill()
 
 
 def owner(seed: int, key: str) -> Split:
@@ -43,16 +48,15 @@ def owner(seed: int, key: str) -> Split:
 class _Filler:
     """Draws the rows of one split."""
 
-    def __init__(self, spec: Spec, split: Split, checker: Checker, taken: dict[str, Split]) -> None:
+    def __init__(self, spec: Spec, split: Split, taken: dict[str, Split], random: Callable[[str], Random]) -> None:
         self.spec = spec
         self.split = split
-        self.checker = checker
         self.taken = taken
-        self.rng = Random(f"math {spec.seed} {split}")
+        self.rng = random(f"math {spec.seed} {split}")
         self.families = spec.unseen_families() if split == "test_ood" else spec.seen_families()
         self.turns = {family.name: count(self.rng.randrange(64)) for family in self.families}
 
-    def fill(self) -> Iterator[Candidate]:
+    def fill(self) -> Offers:
         """As many kept candidates as the spec asks for, and the rejected ones between them."""
         wanted = getattr(self.spec, self.split)
         done = 0
@@ -62,7 +66,7 @@ class _Filler:
                 yield from self._one(family, done)
                 done += 1
 
-    def _one(self, family: Family, done: int) -> Iterator[Candidate]:
+    def _one(self, family: Family, done: int) -> Offers:
         """Candidates of a family up to and with the first that is kept."""
         phrasings = self._phrasings(family)
         for _ in range(MAX_MISSES):
@@ -72,8 +76,8 @@ class _Filler:
                 continue
             template = phrasings[next(self.turns[family.name]) % len(phrasings)]
             candidate = self._candidate(family, template, size, values)
-            yield candidate
-            if candidate.example is not None:
+            verdict = yield candidate
+            if was_kept(candidate, verdict):
                 return
         raise DataError(
             f"The family '{family.name}' has no more new problems for {self.split} after {done} rows of all families.",
@@ -96,9 +100,6 @@ class _Filler:
         except Unfit as fault:
             return rejected(row, str(fault))
         row["prompt"], row["answer"] = problem.text, problem.answer
-        verdict = self.checker.check(family, template, problem.text, problem.answer, problem.lines)
-        if not verdict:
-            return rejected(row, verdict.reason)
         example = self._example(family, template, size, values, problem)
         if example.id in self.taken:
             return rejected(row, f"the same prompt is in {self.taken[example.id]}")
@@ -116,6 +117,7 @@ class _Filler:
             family=family.name,
             template=_template_id(family, template),
             scorer=MATH,
+            origin=Origin(kind="template", by=_template_id(family, template)),
             source={
                 "generator": "math",
                 "generator_version": VERSION,

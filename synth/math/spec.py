@@ -51,9 +51,9 @@ class Spec(BaseModel):
         0.2, title="Distractors", description="Share of problems with a number that does not matter.", ge=0, le=1
     )
     unseen_phrasings: int = Field(
-        0,
+        2,
         title="Phrasings kept for testing",
-        description="Per family, this many phrasings appear in validation and test but not in training.",
+        description="Per family, this many phrasings (of 8 or 9) appear in validation and test but not in training.",
         ge=0,
         le=4,
     )

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 
 class Verdict(NamedTuple):
-    """Right or wrong, and why. Truthy exactly when `ok`."""
+    """Right or wrong, and why: `reason` can be counted, `detail` is a sentence about this row. Truthy when `ok`."""
 
     ok: bool
     reason: str
+    detail: str = ""
 
     def __bool__(self) -> bool:
         return self.ok

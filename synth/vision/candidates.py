@@ -16,8 +16,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from synth.example import SPLITS, Example, ImagePart, Split, make_example, user
-from synth.generators import AddMedia, Candidate, kept, rejected
+from synth.context import Context
+from synth.example import GENERATED_SPLITS, Example, ImagePart, Origin, Split, make_example, user
+from synth.generators import Candidate, Offers, kept, rejected, was_kept
+from synth.media import AddMedia
+from synth.task import TaskCard
 from synth.vision import charts, forms, receipts, shapes, tables
 from synth.vision.canvas import STYLES, Canvas, Style
 from synth.vision.chart_questions import ASKERS as CHART_ASKERS
@@ -26,7 +29,11 @@ from synth.vision.scene import Question, Rejected, Scene
 from synth.vision.spec import Kind, Spec
 
 VERSION = 1
-
+TASK = TaskCard(
+    instruction="Look at the picture and answer the question about it.",
+    kind="picture_questions",
+    answer_format="a last line `Answer: …` with a word, a number or a date",
+)
 MAX_BARREN_PICTURES = 2000
 """Pictures in a row without one kept question after which the settings are at fault."""
 
@@ -70,9 +77,9 @@ def held_out(kind: str, style: str) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def sample_picture(spec: Spec, split: str, number: int) -> Picture:
-    """The scene of that number, the same on every call."""
-    rng = Random(f"{spec.seed}:{split}:{number}")
+def sample_picture(spec: Spec, split: str, number: int, random: Callable[[str], Random] = Random) -> Picture:
+    """The scene of that number, the same on every call; `random` makes the random stream of a name."""
+    rng = random(f"{spec.seed}:{split}:{number}")
     style = STYLES[rng.choice(spec.styles)]
     kind = rng.choice(spec.kinds)
     rng.seed(f"{spec.seed}:{split}:{number}:{kind}:{style.name}")
@@ -121,25 +128,26 @@ def rationale_of(scene: Scene, question: Question) -> str:
     return f"{scene.seen()}\n{question.reasoning}"
 
 
-def generate(spec: Spec, add_media: AddMedia) -> Iterator[Candidate]:
+def generate(spec: Spec, context: Context) -> Offers:
     """Candidates for each split in turn, until each has its number of kept rows.
 
     Raises:
         DataError: the settings hardly let any picture through.
     """
-    for split in SPLITS:
-        yield from _split_candidates(spec, split, getattr(spec, split), add_media)
+    for split in GENERATED_SPLITS:
+        yield from _split_candidates(spec, split, getattr(spec, split), context)
 
 
-def _split_candidates(spec: Spec, split: Split, wanted: int, add_media: AddMedia) -> Iterator[Candidate]:
+def _split_candidates(spec: Spec, split: Split, wanted: int, context: Context) -> Offers:
     from synth.errors import DataError
 
     done, number, barren = 0, 0, 0
     while done < wanted:
         before = done
-        for candidate in _picture_candidates(spec, split, number, wanted - done, add_media):
-            done += candidate.example is not None
-            yield candidate
+        picture = sample_picture(spec, split, number, context.random)
+        for candidate in _picture_candidates(picture, spec, split, number, wanted - done, context.add_media):
+            verdict = yield candidate
+            done += was_kept(candidate, verdict)
         number += 1
         barren = 0 if done > before else barren + 1
         if barren >= MAX_BARREN_PICTURES:
@@ -150,8 +158,9 @@ def _split_candidates(spec: Spec, split: Split, wanted: int, add_media: AddMedia
             )
 
 
-def _picture_candidates(spec: Spec, split: Split, number: int, room: int, add_media: AddMedia) -> Iterator[Candidate]:
-    picture = sample_picture(spec, split, number)
+def _picture_candidates(
+    picture: Picture, spec: Spec, split: Split, number: int, room: int, add_media: AddMedia
+) -> Iterator[Candidate]:
     questions = ask(picture, split, min(spec.questions_per_image, room))
     row = {"kind": picture.scene.kind, "style": picture.style.name, "split": split, "picture": number}
     good = [question for question in questions if isinstance(question, Question)]
@@ -209,4 +218,5 @@ def make_row(
         split=split,
         scorer=question.scorer,
         source=source,
+        origin=Origin(kind="template", by=f"{scene.kind}|{picture.style.name}|{question.op}"),
     )

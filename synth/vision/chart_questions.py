@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from synth.scoring.names import RELAXED
+from synth.vision.chart_data import ChartData
 from synth.vision.scene import Asker, Question, Rejected, phrase
-
-if TYPE_CHECKING:
-    from synth.vision.charts import Chart
 
 
 class _View(NamedTuple):
@@ -24,18 +22,18 @@ class _View(NamedTuple):
 MARKS = {"bar": "bar", "hbar": "bar", "line": "point", "pie": "slice"}
 
 
-def _view(chart: Chart, rng: Random) -> _View:
+def _view(chart: ChartData, rng: Random) -> _View:
     index = rng.randrange(len(chart.series))
     suffix = f" in {chart.series[index]}" if chart.series[index] else ""
     return _View(suffix, index, chart.names, chart.values[index])
 
 
-def _thing(chart: Chart, name: str) -> str:
+def _thing(chart: ChartData, name: str) -> str:
     """How a question names a category: "the red bar", or the printed word."""
     return f"the {name} {MARKS[chart.kind]}" if chart.by_colour else name
 
 
-def _value(chart: Chart, rng: Random) -> Question:
+def _value(chart: ChartData, rng: Random) -> Question:
     view = _view(chart, rng)
     c = rng.randrange(len(view.names))
     text = phrase(
@@ -48,7 +46,7 @@ def _value(chart: Chart, rng: Random) -> Question:
     return Question("value", text, str(view.values[c]), f"{view.names[c]} is {view.values[c]}", args, RELAXED)
 
 
-def _extreme(chart: Chart, rng: Random) -> Question:
+def _extreme(chart: ChartData, rng: Random) -> Question:
     view = _view(chart, rng)
     most = rng.random() < 0.5
     best = (max if most else min)(view.values)
@@ -79,7 +77,7 @@ def _two(view: _View, rng: Random) -> tuple[int, int]:
     return first, second
 
 
-def _difference(chart: Chart, rng: Random) -> Question:
+def _difference(chart: ChartData, rng: Random) -> Question:
     view = _view(chart, rng)
     big, small = _two(view, rng)
     if view.values[big] == view.values[small]:
@@ -105,7 +103,7 @@ def _difference(chart: Chart, rng: Random) -> Question:
     )
 
 
-def _sum(chart: Chart, rng: Random) -> Question:
+def _sum(chart: ChartData, rng: Random) -> Question:
     view = _view(chart, rng)
     first, second = sorted(rng.sample(range(len(view.names)), 2))
     total = view.values[first] + view.values[second]
@@ -126,7 +124,7 @@ def _sum(chart: Chart, rng: Random) -> Question:
     )
 
 
-def _compare(chart: Chart, rng: Random) -> Question:
+def _compare(chart: ChartData, rng: Random) -> Question:
     view = _view(chart, rng)
     big, small = _two(view, rng)
     if view.values[big] == view.values[small]:
@@ -149,7 +147,7 @@ def _compare(chart: Chart, rng: Random) -> Question:
     )
 
 
-def _count_above(chart: Chart, rng: Random) -> Question:
+def _count_above(chart: ChartData, rng: Random) -> Question:
     view = _view(chart, rng)
     limit = rng.randrange(chart.grain, chart.top, chart.grain)
     above = [value for value in view.values if value > limit]
@@ -173,7 +171,7 @@ def _count_above(chart: Chart, rng: Random) -> Question:
     )
 
 
-def _count(chart: Chart, rng: Random) -> Question:
+def _count(chart: ChartData, rng: Random) -> Question:
     text = phrase(
         rng, ("How many {m}s does the chart have?", "Count the {m}s.", "How many {m}s are there?"), m=MARKS[chart.kind]
     )
@@ -182,7 +180,7 @@ def _count(chart: Chart, rng: Random) -> Question:
     return Question("count", text, str(len(chart.names)), f"that is {len(chart.names)}", {}, RELAXED)
 
 
-def _trend(chart: Chart, rng: Random) -> Question:
+def _trend(chart: ChartData, rng: Random) -> Question:
     view = _view(chart, rng)
     first, last = view.values[0], view.values[-1]
     if first == last:
@@ -197,7 +195,7 @@ def _trend(chart: Chart, rng: Random) -> Question:
     return Question("trend", text, answer, f"{first} {sign} {last}", {"choices": ["up", "down"], "series": view.number})
 
 
-ASKERS: dict[str, Asker[Chart]] = {
+ASKERS: dict[str, Asker[ChartData]] = {
     "value": _value,
     "extreme": _extreme,
     "difference": _difference,

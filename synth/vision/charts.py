@@ -6,17 +6,14 @@ printed word, and a second series by its colour in a legend. Values that a reade
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from random import Random
-from typing import Any, Literal
 
 from synth.vision.canvas import COLOURS, Canvas, Rgb, Style, colour_names, shaded
+from synth.vision.chart_data import ChartData, ChartKind
 from synth.vision.chart_questions import ASKERS
 from synth.vision.scene import Question, run_asker
-
-ChartKind = Literal["bar", "hbar", "line", "pie"]
 
 MIN_VALUE_STEP_PX = 3.0
 """Pixels of the model's input that one step of the values must span where values are not printed."""
@@ -34,30 +31,8 @@ TITLES = ("Sales", "Visits", "Stock", "Orders", "Votes", "Hours", "Points", "Uni
 SERIES = (("2024", "2025"), ("North", "South"), ("Plan", "Actual"), ("Web", "Shop"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Chart:
-    """values[s][c] is series s at category c; colours are per category (one series) or per series (two)."""
-
-    kind: ChartKind
-    title: str
-    names: tuple[str, ...]
-    series: tuple[str, ...]
-    values: tuple[tuple[int, ...], ...]
-    colours: tuple[str, ...]
-    by_colour: bool
-    printed: bool
-    top: int
-    grain: int
-
-    def as_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    def seen(self) -> str:
-        rows = []
-        for name, values in zip(self.series, self.values, strict=True):
-            cells = ", ".join(f"{c} {v}" for c, v in zip(self.names, values, strict=True))
-            rows.append(f"{name}: {cells}" if name else cells)
-        return "\n".join(rows)
+class Chart(ChartData):
+    """A chart that can be drawn and asked about."""
 
     def ops(self) -> Sequence[str]:
         return [op for op in ASKERS if op != "trend" or self.kind == "line"]

@@ -1,35 +1,63 @@
 """An independent reader of stored scenes: answers a question a second way, from a row's JSON alone.
 
 It shares no code with the askers. It works on flat (series, name, value) records, with exact fractions, and insists
-that each name in the arguments stands in the question's text.
+that each name in the arguments stands in the question's text, that the transcription in the target is what was drawn,
+and that its sums are true. Of the picture itself it only asks whether it opens and shows anything.
 """
 
 from __future__ import annotations
 
+import io
+import re
 from collections import Counter
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from synth.example import Example, text_of
+from synth.math.working import false_lines
 from synth.scoring.verify import Verdict
 
 Json = dict[str, Any]
+_NAMED = ("name", "other", "row", "column", "label", "shape", "colour", "a", "b", "limit", "value")
 
 
-def check_example(example: Example) -> Verdict:
-    """Is the gold answer what the stored scene says, and does the question name what it asks about?"""
-    params = example.source["params"]
+def check(row: Example) -> Verdict:
+    """Is the gold answer what the stored scene says, does the question name what it asks about, is the target true?"""
+    params = row.source["params"]
     scene, op, args = params["scene"], params["op"], params["args"]
-    expected = reread(scene, op, args)
-    question = text_of(example)
-    if expected != example.answer:
-        return Verdict(False, f"{scene['kind']}/{op}: stored {example.answer!r}, read again {expected!r}")
-    for key in ("name", "other", "row", "column", "label", "shape", "colour", "a", "b", "limit", "value"):
+    expected, question, answer = reread(scene, op, args), text_of(row), row.answer or ""
+    if expected != answer:
+        detail = f"The picture was drawn from data that say “{expected}”; the answer says “{answer[:60]}”."
+        return Verdict(False, "the picture's data give another answer", detail)
+    for key in _NAMED:
         if key in args and str(args[key]).lower() not in question.lower():
-            return Verdict(False, f"{op}: the question does not name {args[key]!r}")
-    if example.target not in (example.answer, f"{example.source['rationale']}\nAnswer: {example.answer}"):
-        return Verdict(False, f"{op}: the target is neither the answer nor the rationale with it")
+            detail = f"The question does not name “{args[key]}”, which it is about."
+            return Verdict(False, "the question does not name what it is about", detail)
+    if row.target == answer:
+        return Verdict(True, "equal")
+    *transcription, reasoning, ending = row.target.split("\n")
+    if ending != f"Answer: {answer}":
+        return Verdict(False, "the target does not end in the answer", f"The target ends in “{ending[:60]}”.")
+    if not TRANSCRIPTIONS.get(scene["kind"], _chart_lines)(scene, transcription):
+        detail = "The target does not list what the picture was drawn from."
+        return Verdict(False, "the transcription differs from the picture's data", detail)
+    if false_lines(reasoning):
+        return Verdict(False, "a line of the working is false", f"This line of the working is false: {reasoning[:80]}.")
+    return Verdict(True, "equal")
+
+
+def check_media(row: Example, data: bytes) -> Verdict:
+    """Does the picture open, and does it show anything at all?"""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            darkest, brightest = image.convert("L").getextrema()
+    except (OSError, SyntaxError, ValueError):
+        return Verdict(False, "the picture cannot be opened")
+    if darkest == brightest:
+        return Verdict(False, "the picture is blank")
     return Verdict(True, "")
 
 
@@ -154,3 +182,50 @@ READERS: dict[str, Callable[[Json, str, Json], str]] = {
     "form": _form,
     "shapes": _shapes,
 }
+
+
+# --- transcriptions ------------------------------------------------------------------------------------------------
+
+
+def _chart_lines(scene: Json, lines: list[str]) -> bool:
+    if len(lines) != len(scene["series"]):
+        return False
+    for line, series, values in zip(lines, scene["series"], scene["values"], strict=True):
+        cells = line.removeprefix(f"{series}: " if series else "").split(", ")
+        if cells != [" ".join((name, str(value))) for name, value in zip(scene["names"], values, strict=True)]:
+            return False
+    return True
+
+
+def _receipt_lines(scene: Json, lines: list[str]) -> bool:
+    units = [item["unit_cents"] for item in scene["items"]]
+    amounts = [item["unit_cents"] * item["quantity"] for item in scene["items"]]
+    known = Counter([*units, *amounts, *scene["printed"].values()])
+    found = Counter(
+        int(whole) * 100 + int(cents) for whole, cents in re.findall(r"\b(\d+)\.(\d\d)\b", "\n".join(lines))
+    )
+    named = all(item["name"] in "\n".join(lines) for item in scene["items"])
+    return named and found <= known and Counter([*amounts, scene["printed"]["total"]]) <= found
+
+
+def _table_lines(scene: Json, lines: list[str]) -> bool:
+    expected = [[name, *map(str, row)] for name, row in zip(scene["rows"], scene["cells"], strict=True)]
+    return [line.split(", ") for line in lines[1:]] == expected
+
+
+def _shape_lines(scene: Json, lines: list[str]) -> bool:
+    return Counter(", ".join(lines).split(", ")) == Counter(f"{t['colour']} {t['shape']}" for t in scene["things"])
+
+
+def _form_lines(scene: Json, lines: list[str]) -> bool:
+    text = "\n".join(lines)
+    return all(field["value"] in text for field in scene["fields"])
+
+
+TRANSCRIPTIONS: dict[str, Callable[[Json, list[str]], bool]] = {
+    "receipt": _receipt_lines,
+    "table": _table_lines,
+    "form": _form_lines,
+    "shapes": _shape_lines,
+}
+"""Kind of scene → does the transcription (lines of the target) list its data? Charts are all read alike."""

@@ -14,7 +14,7 @@ from recipes.recipe.schema import dump_recipe, load_recipe
 from synth.dataset import DatasetDir
 from synth.example import Example, make_example, user
 from synth.jobdir import JobDir
-from synth.storage import append_jsonl, write_json
+from synth.storage import Journal, write_json
 from synth.workspace import Workspace
 from tests.tiny import sums_dataset
 
@@ -54,7 +54,8 @@ def make_run(workspace: Workspace, name: str, dataset: str, verdict: str, times:
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(dump_recipe(load_recipe("starter-text-sft", [f"data.dataset={dataset}"])))
     for at in times:
-        append_jsonl(folder / "events.jsonl", {"at": at, "kind": "step"})
+        with Journal(folder / "events.jsonl") as journal:
+            journal.append({"at": at, "kind": "step"})
     write_json(folder / "exit.json", {"verdict": verdict, "code": "", "sentence": "", "at": times[-1] + 5})
     return folder
 

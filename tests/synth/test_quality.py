@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from synth.curation.quality import Quality, by_source, measure, rising
+from synth.curation.quality import Quality, by_source, measure
 from synth.example import make_example, user
 
 WORDS = [a + b for a in "bdfgklmnprst" for b in ("ana", "eno", "ilu", "oma", "ute")]
@@ -58,10 +58,3 @@ def test_measures_are_deterministic_and_apart_for_each_source() -> None:
     assert first == by_source(rows)
     assert set(first) == {"g0", "g1"}
     assert first["g0"].texts == 30
-
-
-def test_a_steady_rise_is_noticed_and_noise_is_not() -> None:
-    assert rising([1.0, 1.1, 1.3])
-    assert not rising([1.0, 1.2, 1.1])
-    assert not rising([1.0, 1.01])
-    assert not rising([1.0])

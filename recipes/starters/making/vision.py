@@ -34,6 +34,7 @@ def answers(model: Any, processor: Any, rows: list[Any], batch: int = 64, max_ne
     import torch
     from PIL import Image
 
+    from recipes.starters.scratch import media_file
     from synth.example import media_parts, text_of
 
     replies: list[str] = []
@@ -42,7 +43,7 @@ def answers(model: Any, processor: Any, rows: list[Any], batch: int = 64, max_ne
         some = rows[start : start + batch]
         chats = [[{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text_of(e)}]}] for e in some]
         texts = [processor.apply_chat_template(chat, add_generation_prompt=True) for chat in chats]
-        images = [[Image.open(media_parts(e)[0].path).convert("RGB")] for e in some]
+        images = [[Image.open(media_file(None, media_parts(e)[0].path)).convert("RGB")] for e in some]
         inputs = processor(text=texts, images=images, return_tensors="pt", padding=True, padding_side="left")
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
             out = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)

@@ -1,0 +1,90 @@
+"""What a generator is given besides its settings: chance, a place for media, a way to stop, and what money has bought.
+
+Generators that call models use the same contract: they ask `endpoints` by the names of their settings, and record each
+answer with its price in the `ledger` before they use it, so that stopped work never pays for the same answer twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from synth.media import AddMedia
+from synth.storage import Journal, JsonDict, read_jsonl
+
+if TYPE_CHECKING:
+    from synth.endpoint import Endpoint
+
+
+class Ledger:
+    """Results that cost money, by key, with what each cost: a journal on disk, or nothing but memory without a file.
+
+    A key must name all that the result depends on. The file is made at the first entry; a later session reads it.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._found: dict[str, JsonDict] = {}
+        self._prices: list[float | None] = []
+        self._journal: Journal | None = None
+        if path is not None and path.is_file():
+            for line in read_jsonl(path):
+                if line.value is not None:
+                    self._found[line.value["key"]] = line.value["value"]
+                    self._prices.append(line.value["usd"])
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def usd(self) -> float | None:
+        """What everything cost, in this session and those before it; None for nothing, or when a price is unknown."""
+        known = [price for price in self._prices if price is not None]
+        return sum(known) if known and len(known) == len(self._prices) else None
+
+    def find(self, key: str) -> JsonDict | None:
+        """The result that was paid for under that key, or None."""
+        return self._found.get(key)
+
+    def record(self, key: str, value: JsonDict, usd: float | None) -> None:
+        """Keep a result and its price (None: unknown); on disk when this returns. Raises StorageError."""
+        if self._journal is None and self.path is not None:
+            self._journal = Journal(self.path)
+        if self._journal is not None:
+            self._journal.append({"key": key, "usd": usd, "value": value})
+        self._found[key] = value
+        self._prices.append(usd)
+
+    def close(self, forget: bool = False) -> None:
+        """Close the file; delete it when what it holds is kept elsewhere by now."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        if forget and self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What `generate(spec, context)` may use.
+
+    Attributes:
+        add_media: where pictures and recordings go; answers with the reference for the row.
+        random: the random stream of a name. All chance comes from here, so that the same settings give the same rows.
+        stop: whether somebody asked to stop; for work that takes long between two rows.
+        ledger: what was paid for.
+        endpoints: models that may be asked, by the names that the settings use; none for generators that ask nobody.
+    """
+
+    add_media: AddMedia
+    random: Callable[[str], Random] = Random
+    stop: Callable[[], bool] = _never
+    ledger: Ledger = dataclasses.field(default_factory=Ledger)
+    endpoints: Mapping[str, Endpoint] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,197 @@
+"""What may change in a finished dataset: its task card, and the rows of `test_real`. Training rows never do.
+
+    add_real(dataset, rows, Origin(kind="real"), folder)     rows that no generator made, to be tested on and never more
+    set_task(dataset, instruction="…")                       what the dataset asks of a model
+
+Real rows are decontaminated the other way round: a real row that stands in training is refused, because models may
+have been trained on it already. Reading users' files is for `synth.importing`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from pydantic import ValidationError
+
+from synth.curation import leakage
+from synth.dataset import CARD, MEDIA, REAL, REJECTED, TASK, Card, DatasetDir
+from synth.errors import DataError, did_you_mean
+from synth.example import AudioPart, Example, ImagePart, Message, Origin, Part, TextPart, media_parts, text_of
+from synth.media import read_inside
+from synth.storage import DirLock, atomic_write_bytes, sha256_bytes, write_json
+from synth.task import TaskCard, TaskKind
+
+WAIT_SEC = 30.0
+_MEDIA_OF = {"text": (), "vision": ("image",), "audio": ("audio",)}
+
+
+class RealReport(NamedTuple):
+    """Rows added now, rows refused by counted reason, and how many real rows the dataset has."""
+
+    added: int
+    refused: dict[str, int]
+    total: int
+
+
+def add_real(
+    dataset: DatasetDir, rows: Iterable[Example], origin: Origin, folder: Path | None = None, said: str = ""
+) -> RealReport:
+    """Add rows to the split `test_real`, in place: no other split changes.
+
+    Args:
+        rows: of any split; they get this split, this origin and the scorer that all rows of the dataset have, if it
+            has one for all.
+        folder: where the media of the rows lie.
+        said: what these rows are, for the card and the report ("notes of three wards, 2024").
+
+    Raises:
+        DataError: no row can be used, or the dataset's files are not those of its card.
+        StorageError: the disk refuses, or another process changes the dataset.
+    """
+    with DirLock(dataset.path, WAIT_SEC):
+        dataset = DatasetDir(dataset.path)
+        if faults := dataset.verify():
+            raise DataError(f"{dataset.name} cannot take rows: {faults[0]}.", "Restore its files.", "data.changed")
+        gate = _Gate(dataset)
+        kept: list[Example] = []
+        refused: list[tuple[Example, str]] = []
+        for row in rows:
+            reason = gate.reason(row)
+            if reason:
+                refused.append((row, reason))
+            else:
+                kept.append(_as_real(row, origin, gate.scorer, folder, dataset.path))
+        reasons = Counter(reason for _, reason in refused)
+        if not kept:
+            first = f"; the first because {refused[0][1]}" if refused else ", there is none"
+            raise DataError(f"No row can be added to {dataset.name}{first}.", "Give other rows.", "data.nothing_left")
+        _write(dataset, kept, refused, said)
+    return RealReport(len(kept), dict(reasons), dataset.count(REAL) + len(kept))
+
+
+class _Gate:
+    """Which rows may become real test rows of a dataset. Remembers those it let through."""
+
+    def __init__(self, dataset: DatasetDir) -> None:
+        self.kinds = _MEDIA_OF.get(dataset.card.modality, ())
+        self.splits: dict[str, str] = {}
+        self.media: set[str] = set()
+        texts: list[str] = []
+        scorers = set()
+        for split in dataset.splits():
+            for row in dataset.examples(split):
+                self.splits.setdefault(row.id, split)
+                scorers.add(row.scorer)
+                if split in ("train", "val"):
+                    self.media.update(part.sha256 for part in media_parts(row))
+                    if not media_parts(row):
+                        texts.append(text_of(row))
+        self.scorer = scorers.pop() if len(scorers) == 1 else None
+        self._train = leakage.Known(texts)
+
+    def reason(self, row: Example) -> str:
+        """Why the row cannot be used; "" when it can."""
+        media = media_parts(row)
+        if tuple(part.type for part in media) != self.kinds and (self.kinds or media):
+            return "it has not the picture or recording that rows of this dataset have"
+        if row.id in self.splits:
+            return f"the same prompt is in {self.splits[row.id]}"
+        if any(part.sha256 in self.media for part in media):
+            return "its picture or recording is in training"
+        if not media and self._train.near(text_of(row)):
+            return "it nearly stands in training"
+        self.splits[row.id] = REAL
+        return ""
+
+
+def _as_real(row: Example, origin: Origin, scorer: str | None, source: Path | None, target: Path) -> Example:
+    prompt = tuple(
+        Message.model_copy(message, update={"content": tuple(_copied(p, source, target) for p in message.content)})
+        for message in row.prompt
+    )
+    changes = {"prompt": prompt, "split": REAL, "origin": origin, "scorer": scorer or row.scorer, "rejected": None}
+    return row.model_copy(update=changes)
+
+
+def _copied(part: Part, source: Path | None, target: Path) -> Part:
+    if isinstance(part, TextPart) or source is None or source == target:
+        return part
+    data = read_inside(source, part.path)
+    path = f"{MEDIA}/{sha256_bytes(data)}{Path(part.path).suffix}"
+    if not (target / path).exists():
+        atomic_write_bytes(target / path, data)
+    kind = ImagePart if isinstance(part, ImagePart) else AudioPart
+    return kind(path=path, sha256=sha256_bytes(data))
+
+
+def _write(dataset: DatasetDir, kept: list[Example], refused: list[tuple[Example, str]], said: str) -> None:
+    """Files first, the card last: a kill in between is one that `verify` names."""
+    card = dataset.card
+    hashes = dict(card.sha256)
+    lines = {
+        f"{REAL}.jsonl": [row.model_dump() for row in kept],
+        REJECTED: [{"reason": reason, "row": row.model_dump()} for row, reason in refused],
+    }
+    for name, rows in lines.items():
+        if rows:
+            file = dataset.path / name
+            before = file.read_bytes() if file.is_file() else b""
+            data = before + b"".join(_line(row) for row in rows)
+            atomic_write_bytes(file, data)
+            hashes[name] = sha256_bytes(data)
+    families = Counter(card.families.get(REAL, {})) + Counter(row.family for row in kept)
+    origins = Counter(card.origins.get(REAL, {})) + Counter(row.origin.kind for row in kept)
+    reasons = Counter(card.rejected) + Counter(reason for _, reason in refused)
+    write_card(
+        dataset.path,
+        card.model_copy(
+            update={
+                "splits": {**card.splits, REAL: card.splits.get(REAL, 0) + len(kept)},
+                "rejected": dict(sorted(reasons.items())),
+                "rows_in": card.rows_in + len(kept) + len(refused),
+                "families": {**card.families, REAL: dict(sorted(families.items()))},
+                "origins": {**card.origins, REAL: dict(sorted(origins.items()))},
+                "sha256": hashes,
+                "notes": {**card.notes, **({REAL: said} if said else {})},
+            }
+        ),
+    )
+    leakage.record(dataset.path)
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+
+def set_task(dataset: DatasetDir, **changes: Any) -> TaskCard:
+    """Change fields of the task card (`TaskCard`'s names; None leaves one as it is) and return it.
+
+    Raises DataError for a kind that there is not, or a value that is no text.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    with DirLock(dataset.path, WAIT_SEC):
+        dataset = DatasetDir(dataset.path)
+        try:
+            task = TaskCard.model_validate({**dataset.task.model_dump(), **given})
+        except ValidationError as error:
+            if "kind" in given and given["kind"] not in (kinds := list(get_args(TaskKind))):
+                hint = did_you_mean(str(given["kind"]), kinds)
+                message = f"There is no kind of task '{given['kind']}'{hint}."
+                raise DataError(message, f"Known: {', '.join(kinds)}.") from error
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise DataError(f"The task card cannot hold that: {first['msg']} at {place}.", "Give a text.") from error
+        card = dataset.card
+        hashes = {**card.sha256, TASK: task.sha256()}
+        write_card(dataset.path, card.model_copy(update={"task": task, "sha256": hashes}))
+    return task
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """The card, and the README that shows it."""
+    write_json(folder / CARD, card.model_dump())
+    leakage.write_readme(folder, card)
