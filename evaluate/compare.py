@@ -11,6 +11,7 @@ Statistics and wording are `report`'s; this module only brings rows together and
 from __future__ import annotations
 
 import json
+import random
 import re
 import secrets
 import time

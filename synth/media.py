@@ -49,7 +49,7 @@ def resolve_inside(folder: Path, path: str, what: str = "medium") -> Path:
     except (OSError, ValueError, RuntimeError) as error:  # a NUL, a circle of links
         raise DataError(f"No file can be called '{shown}'.", "Remove that row.", f"{what} is missing") from error
     if not file.is_relative_to(root):
-        message = f"The {what} '{shown}' lies outside the folder of its dataset."
+        message = f"The {what} '{shown}' lies outside the dataset's folder."
         raise DataError(message, "Remove that row.", f"{what} lies outside the folder")
     try:
         mode = file.stat().st_mode

@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from synth.context import Context
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.vision import Spec, generate
 from synth.workspace import Workspace
@@ -102,7 +103,7 @@ def picture_dataset(workspace: Workspace, name: str = "pictures", paired: bool =
     writer = DatasetWriter(folder)
     spec = Spec(train=rows, val=4, test=4, test_ood=0, kinds=("shapes",), difficulty=1, size=96, model_size=96)
     rng = Random(0)
-    for candidate in generate(spec, writer.add_media):
+    for candidate in generate(spec, Context(writer.add_media)):
         if candidate.example is not None:
             wrong = f"Answer: {rng.randint(50, 99)}" if paired else None
             writer.keep(candidate.example.model_copy(update={"rejected": wrong}))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from studio.cli import amend
 from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, key_values, print_json, workspace_of
 from studio.cli.review import review_app
 from synth.modality import MODALITIES
@@ -14,6 +15,7 @@ from synth.modality import modality as modality_named
 
 data_app = typer.Typer(no_args_is_help=True, help="Check, show, import, review and clean datasets.")
 data_app.add_typer(review_app, name="review")
+amend.add(data_app)
 
 
 def add(app: typer.Typer) -> None:
@@ -66,7 +68,8 @@ def check(
     leakage = check_dataset(found)
     faults += leakage.faults
     if as_json:
-        print_json({"dataset": found.name, "rows": counts, "faults": faults, "leakage": leakage.model_dump()})
+        figures = {"leakage": leakage.model_dump(), "masked_overlap": leakage.masked_overlap}
+        print_json({"dataset": found.name, "rows": counts, "faults": faults, **figures})
     else:
         print(f"{found.name}: {', '.join(f'{n} {s}' for s, n in counts.items())} rows read")
         print(markdown(leakage))
@@ -79,7 +82,7 @@ def check(
 @data_app.command()
 def show(
     dataset: Annotated[str, typer.Argument(help="Name or folder of a dataset")],
-    split: Annotated[str, typer.Option(help="train, val, test, test_ood or rejected")] = "train",
+    split: Annotated[str, typer.Option(help="train, val, test, test_ood, test_real or rejected")] = "train",
     rows: Annotated[int, typer.Option(help="How many")] = 5,
     workspace: WorkspaceOption = None,
 ) -> None:

@@ -111,7 +111,7 @@ def generate_with(voice: Voice, spec: Spec, context: Context) -> Offers:
             good = was_kept(candidate, verdict)
             wanted, barren, index = wanted - good, 0 if good else barren + 1, index + 1
             if barren >= MAX_BARREN:
-                why = candidate.reason or (verdict.reason if verdict else "")
+                why = candidate.reason or (verdict.reason if verdict is not None else "")
                 raise DataError(
                     f"{barren} recordings in a row cannot be used for {split}; the last one: {why}.",
                     "Allow longer recordings, or give sentences whose numbers and signs are said as they are written.",

@@ -1,15 +1,17 @@
 """What may change in a finished dataset: its task card, and the rows of `test_real`. Training rows never do.
 
     add_real(dataset, rows, Origin(kind="real"), folder)     rows that no generator made, to be tested on and never more
+    add_real_file(dataset, Path("may.csv"), "real")          the same from a user's file, read as an import
     set_task(dataset, instruction="…")                       what the dataset asks of a model
 
 Real rows are decontaminated the other way round: a real row that stands in training is refused, because models may
-have been trained on it already. Reading users' files is for `synth.importing`.
+have been trained on it already. How files are read is for `synth.importing`.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,13 +22,25 @@ from pydantic import ValidationError
 from synth.curation import leakage
 from synth.dataset import CARD, MEDIA, REAL, REJECTED, TASK, Card, DatasetDir
 from synth.errors import DataError, did_you_mean
-from synth.example import AudioPart, Example, ImagePart, Message, Origin, Part, TextPart, media_parts, text_of
+from synth.example import (
+    AudioPart,
+    Example,
+    ImagePart,
+    Message,
+    Origin,
+    OriginKind,
+    Part,
+    TextPart,
+    media_parts,
+    text_of,
+)
 from synth.media import read_inside
+from synth.modality import modality
 from synth.storage import DirLock, atomic_write_bytes, sha256_bytes, write_json
 from synth.task import TaskCard, TaskKind
+from synth.workspace import Workspace
 
 WAIT_SEC = 30.0
-_MEDIA_OF = {"text": (), "vision": ("image",), "audio": ("audio",)}
 
 
 class RealReport(NamedTuple):
@@ -73,11 +87,32 @@ def add_real(
     return RealReport(len(kept), dict(reasons), dataset.count(REAL) + len(kept))
 
 
+class RealImport(NamedTuple):
+    """What was added, and (line, reason) of the lines that could not be read."""
+
+    report: RealReport
+    unread: list[tuple[int, str]]
+
+
+def add_real_file(
+    dataset: DatasetDir, source: Path, kind: OriginKind, mapping: Mapping[str, str] | None = None, said: str = ""
+) -> RealImport:
+    """Add the rows of a file or folder, as an import of the dataset's modality reads them. Raises as `add_real`."""
+    with tempfile.TemporaryDirectory(prefix="smolstudio-real-") as folder:
+        workspace = Workspace(Path(folder))
+        found = modality(dataset.card.modality).import_rows()(source, "rows", workspace, mapping)
+        read = DatasetDir(workspace.datasets / "rows")
+        rows = (row for split in read.splits() for row in read.examples(split))
+        report = add_real(dataset, rows, Origin(kind=kind, by=source.name), read.path, said)
+    return RealImport(report, list(found.rejected))
+
+
 class _Gate:
     """Which rows may become real test rows of a dataset. Remembers those it let through."""
 
     def __init__(self, dataset: DatasetDir) -> None:
-        self.kinds = _MEDIA_OF.get(dataset.card.modality, ())
+        part = modality(dataset.card.modality).part
+        self.parts = () if part is None else (part,)
         self.splits: dict[str, str] = {}
         self.media: set[str] = set()
         texts: list[str] = []
@@ -96,7 +131,7 @@ class _Gate:
     def reason(self, row: Example) -> str:
         """Why the row cannot be used; "" when it can."""
         media = media_parts(row)
-        if tuple(part.type for part in media) != self.kinds and (self.kinds or media):
+        if tuple(map(type, media)) != self.parts:
             return "it has not the picture or recording that rows of this dataset have"
         if row.id in self.splits:
             return f"the same prompt is in {self.splits[row.id]}"

@@ -73,6 +73,12 @@ class LeakageReport(BaseModel):
         """Nothing leaks."""
         return not self.faults
 
+    @property
+    def masked_overlap(self) -> dict[str, float]:
+        """For each split beside train: the share of its prompts that equal one of train once digits are masked."""
+        shares = {pair.other: pair.masked_overlap for pair in self.pairs if pair.one == "train"}
+        return {split: share for split, share in shares.items() if share is not None}
+
 
 class Text(NamedTuple):
     """A text folded to lower case, with its numbers and words in order."""

@@ -36,14 +36,14 @@ def check(row: Example) -> Verdict:
             return Verdict(False, "the question does not name what it is about", detail)
     if row.target == answer:
         return Verdict(True, "equal")
-    *transcription, reasoning, ending = row.target.split("\n")
+    *lines, ending = row.target.split("\n")
     if ending != f"Answer: {answer}":
         return Verdict(False, "the target does not end in the answer", f"The target ends in “{ending[:60]}”.")
-    if not TRANSCRIPTIONS.get(scene["kind"], _chart_lines)(scene, transcription):
+    if not TRANSCRIPTIONS.get(scene["kind"], _chart_lines)(scene, lines):
         detail = "The target does not list what the picture was drawn from."
         return Verdict(False, "the transcription differs from the picture's data", detail)
-    if false_lines(reasoning):
-        return Verdict(False, "a line of the working is false", f"This line of the working is false: {reasoning[:80]}.")
+    if false := false_lines(row.target):
+        return Verdict(False, "a line of the working is false", f"This line of the working is false: {false[0][:80]}.")
     return Verdict(True, "equal")
 
 
@@ -188,9 +188,9 @@ READERS: dict[str, Callable[[Json, str, Json], str]] = {
 
 
 def _chart_lines(scene: Json, lines: list[str]) -> bool:
-    if len(lines) != len(scene["series"]):
+    if len(lines) < len(scene["series"]):
         return False
-    for line, series, values in zip(lines, scene["series"], scene["values"], strict=True):
+    for line, series, values in zip(lines, scene["series"], scene["values"], strict=False):
         cells = line.removeprefix(f"{series}: " if series else "").split(", ")
         if cells != [" ".join((name, str(value))) for name, value in zip(scene["names"], values, strict=True)]:
             return False
@@ -198,23 +198,22 @@ def _chart_lines(scene: Json, lines: list[str]) -> bool:
 
 
 def _receipt_lines(scene: Json, lines: list[str]) -> bool:
+    text = "\n".join(lines[:-1])
     units = [item["unit_cents"] for item in scene["items"]]
     amounts = [item["unit_cents"] * item["quantity"] for item in scene["items"]]
     known = Counter([*units, *amounts, *scene["printed"].values()])
-    found = Counter(
-        int(whole) * 100 + int(cents) for whole, cents in re.findall(r"\b(\d+)\.(\d\d)\b", "\n".join(lines))
-    )
-    named = all(item["name"] in "\n".join(lines) for item in scene["items"])
+    found = Counter(int(whole) * 100 + int(cents) for whole, cents in re.findall(r"\b(\d+)\.(\d\d)\b", text))
+    named = all(item["name"] in text for item in scene["items"])
     return named and found <= known and Counter([*amounts, scene["printed"]["total"]]) <= found
 
 
 def _table_lines(scene: Json, lines: list[str]) -> bool:
     expected = [[name, *map(str, row)] for name, row in zip(scene["rows"], scene["cells"], strict=True)]
-    return [line.split(", ") for line in lines[1:]] == expected
+    return [line.split(", ") for line in lines[1 : len(expected) + 1]] == expected
 
 
 def _shape_lines(scene: Json, lines: list[str]) -> bool:
-    return Counter(", ".join(lines).split(", ")) == Counter(f"{t['colour']} {t['shape']}" for t in scene["things"])
+    return Counter(lines[0].split(", ")) == Counter(f"{t['colour']} {t['shape']}" for t in scene["things"])
 
 
 def _form_lines(scene: Json, lines: list[str]) -> bool:
@@ -228,4 +227,4 @@ TRANSCRIPTIONS: dict[str, Callable[[Json, list[str]], bool]] = {
     "form": _form_lines,
     "shapes": _shape_lines,
 }
-"""Kind of scene → does the transcription (lines of the target) list its data? Charts are all read alike."""
+"""Kind of scene → do the target's first lines list its data? The reasoning follows them. Charts are all read alike."""

@@ -31,10 +31,13 @@ from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from recipes.train.work import cores, load_rows
 from recipes.train.work import prepare as prepare_training
-from synth.audio import Spec, generate
+from synth.audio import Spec
 from synth.build import build_dataset
+from synth.context import Context
 from synth.dataset import DatasetDir
 from synth.example import Example
+from synth.generators import generator
+from synth.storage import sha256_bytes
 from synth.workspace import Workspace
 
 GENERATED = 200
@@ -60,12 +63,14 @@ class Clock(NamedTuple):
 def bench_generate() -> float:
     """Seconds of finished speech for each second of processor time (espeak-ng's process included)."""
     torch.set_num_threads(1)
-    for _ in generate(Spec(train=4, val=0, test=0, test_ood=0), lambda content, suffix: "media/x" + suffix):
+    checked = generator("audio").candidates
+    context = Context(lambda content, suffix: f"media/{sha256_bytes(content)}{suffix}")
+    for _ in checked(Spec(train=4, val=0, test=0, test_ood=0), context):
         pass  # imports and filters
     start, seconds = Clock.now(), 0.0
     spec = Spec(train=GENERATED, val=0, test=0, test_ood=0, domains=("medical", "field", "orders", "calls"))
-    for candidate in generate(spec, lambda content, suffix: "media/x" + suffix):
-        if candidate.example:
+    for candidate in checked(spec, context):
+        if candidate.example and not candidate.reason:
             seconds += candidate.example.source["seconds"]
     spent = Clock.now().since(start)
     print(

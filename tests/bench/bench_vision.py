@@ -32,9 +32,11 @@ from recipes.train.work import cores, load_rows
 from recipes.train.work import prepare as prepare_training
 from recipes.vision import vision_rows, vision_sft
 from synth.build import build_dataset
+from synth.context import Context
 from synth.dataset import DatasetDir
+from synth.generators import generator
 from synth.storage import sha256_bytes
-from synth.vision import Spec, generate
+from synth.vision import Spec
 from synth.workspace import Workspace
 
 RENDER_GOAL, TRAIN_GOAL = 25.0, 1.2
@@ -70,7 +72,7 @@ class Clock:
 
 
 def render() -> bool:
-    """All kinds and styles at 384 px, level 3, every degradation, PNG included; one core."""
+    """All kinds and styles at 384 px, level 3, every degradation, PNG and checks included; one core."""
     rates = [rendered("plain", ()), rendered("degraded", ("blur", "jpeg", "perspective", "shadow", "noise"))]
     return min(rates) >= RENDER_GOAL
 
@@ -86,7 +88,8 @@ def rendered(label: str, effects: tuple[str, ...]) -> float:
 
     spec = Spec.model_validate({"train": 600, "val": 0, "test": 0, "test_ood": 0, "difficulty": 3, "degrade": effects})
     begun, cpu = time.perf_counter(), time.process_time()
-    rows = sum(candidate.example is not None for candidate in generate(spec, add_media))
+    checked = generator("vision").candidates
+    rows = sum(candidate.example is not None for candidate in checked(spec, Context(add_media)))
     wall, used = time.perf_counter() - begun, time.process_time() - cpu
     count = len(sizes)
     print(f"render, {label}: {count} pictures, {rows} rows, {count / wall:.0f}/s wall, {count / used:.0f}/CPU-s")

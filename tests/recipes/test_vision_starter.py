@@ -21,6 +21,7 @@ from recipes.starters.making.vision_model import IMAGE_TOKENS, Tower, build, gro
 from recipes.starters.making.vision_model import export as export_vision
 from recipes.starters.making.vision_tower import FIRST, SECOND, TowerTrainer, collate, make_reader, measure_and_save
 from recipes.starters.making.vision_training import VisionTrainer, encode, pack, pictured_loss
+from recipes.starters.scratch import media_file, scratch
 from recipes.starters.vision_data import FAMILIES, UNION, examples, rows
 from synth.vision.candidates import sample_picture
 from synth.vision.canvas import COLOURS
@@ -95,7 +96,7 @@ def test_examples_repeat_by_seed_and_lie_in_the_scratch_folder() -> None:
     assert first == again
     assert {e.family for e in first} == {"shapes"}
     for example in first:
-        assert Path(example.prompt[0].content[0].path).is_relative_to(vision_data.scratch())  # type: ignore[union-attr]
+        assert media_file(None, example.prompt[0].content[0].path).is_relative_to(scratch().resolve())  # type: ignore[union-attr]
     with pytest.raises(KeyError):
         list(examples(5, 2, ["receipt"]))
 

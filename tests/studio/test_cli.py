@@ -41,6 +41,34 @@ def test_synth_then_show_then_list(capsys: pytest.CaptureFixture[str], workspace
     assert (workspace.datasets / "small" / "README.md").is_file()
 
 
+def test_real_rows_and_the_task_card_are_amended_headless(
+    capsys: pytest.CaptureFixture[str], workspace: Workspace, tmp_path: Path
+) -> None:
+    def run(*words: str) -> str:
+        app(["data", *words], standalone_mode=False)
+        return capsys.readouterr().out
+
+    app(["synth", "math", "train=30", "val=5", "test=5", "test_ood=5", "-n", "small"], standalone_mode=False)
+    capsys.readouterr()
+    lines = [{"q": f"A baker sold {n} pies for 3 dollars a piece. How much came in?", "a": 3 * n} for n in range(2, 9)]
+    known = next(DatasetDir(workspace.datasets / "small").examples("train"))
+    lines.append({"q": known.prompt[0].text, "a": known.answer or ""})
+    file = tmp_path / "may.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = run("real", "small", str(file), "--map", "question=q", "--map", "answer=a", "--note", "Orders of May.")
+    assert "7 rows added to test_real" in said
+    assert "1 refused: the same prompt is in train" in said
+    assert "Answer" in run("task", "small")
+    assert "Work it out." in run("task", "small", "--instruction", "Work it out.")
+    found = json.loads(run("check", "small", "--json"))
+    assert found["faults"] == []
+    assert found["rows"]["test_real"] == 7
+    assert set(found["masked_overlap"]) == {"val", "test", "test_ood", "test_real"}
+    assert found["masked_overlap"]["test_ood"] == 0
+    with pytest.raises(DataError, match="did you mean 'hand'"):
+        run("real", "small", str(file), "--origin", "hands")
+
+
 def test_preview_writes_nothing(capsys: pytest.CaptureFixture[str], workspace: Workspace) -> None:
     app(["synth", "math", "--preview", "2"], standalone_mode=False)
     assert capsys.readouterr().out.count("Answer:") == 2

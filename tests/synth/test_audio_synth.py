@@ -20,10 +20,11 @@ from synth.audio.generate import generate_with
 from synth.audio.grammar import realise
 from synth.audio.preview import spectrogram_png
 from synth.audio.sentences import say
-from synth.audio.voices import HELD_OUT_VOICES, EndpointVoice, EspeakVoice, Samples, VoiceSpec
+from synth.audio.voices import HELD_OUT_VOICES, EspeakVoice, Samples, VoiceSpec
 from synth.build import build_dataset
+from synth.context import Context
 from synth.dataset import DatasetDir
-from synth.errors import DataError, EndpointError, RecipeError
+from synth.errors import DataError, RecipeError
 from synth.generators import Candidate, generator, parse_spec
 from synth.workspace import Workspace
 from tests.tiny_audio import tone
@@ -50,7 +51,7 @@ def rows(spec: Spec) -> list[Candidate]:
         store[name] = content
         return name
 
-    return list(generate_with(mute, spec, add))
+    return list(generate_with(mute, spec, Context(add)))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_too_long_recordings_are_rejected_and_replaced() -> None:
 def test_the_same_spec_gives_the_same_bytes_with_the_real_voice() -> None:
     def hashes() -> list[str]:
         spec = Spec(train=4, val=1, test=1, test_ood=2, seed=3)
-        return [c.example.id for c in generate(spec, lambda content, suffix: "media/x" + suffix) if c.example]
+        return [c.example.id for c in generate(spec, Context(lambda content, suffix: "media/x" + suffix)) if c.example]
 
     assert hashes() == hashes()
 
@@ -235,39 +236,6 @@ def test_own_sentences_replace_the_grammars_and_keep_to_their_splits(tmp_path: P
     assert {e.family for e in made if e} == {"own_sentences"}
     with pytest.raises(DataError, match="cannot be read"):
         rows(Spec(train=1, sentences_file=str(tmp_path / "none.txt")))
-
-
-def test_a_speech_endpoint_is_a_voice_and_its_refusal_a_sentence() -> None:
-    import threading
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-
-    asked: list[dict[str, object]] = []
-
-    class Speech(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            good = asked[-1]["voice"] == "alloy"
-            body = encode_flac(tone(440, 0.4)) if good else b'{"error": {"message": "no such voice"}}'
-            self.send_response(200 if good else 400)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Speech)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        speak = EndpointVoice(f"http://127.0.0.1:{server.server_port}/v1", "tts-tiny", "NO_SUCH_KEY")
-        samples = speak("hello there", VoiceSpec("alloy"))
-        assert abs(len(samples) - 6400) < 10
-        assert asked[0]["input"] == "hello there"
-        with pytest.raises(EndpointError, match="refused"):
-            speak("hello", VoiceSpec("nobody"))
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_faulty_settings_are_refused_with_their_names() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,12 @@ from pydantic import BaseModel
 
 from synth import build as pipeline
 from synth import generators
+from synth.context import Context
 from synth.dataset import Card, DatasetDir, DatasetWriter, open_dataset
 from synth.errors import DataError, RecipeError, RunError, StorageError
 from synth.example import Example, Split, make_example, user
-from synth.generators import Candidate, GeneratorInfo, kept, rejected
+from synth.generators import GeneratorInfo, Offers, kept, rejected
+from synth.scoring.verify import Verdict
 from synth.storage import atomic_dir
 from synth.workspace import Workspace
 
@@ -78,11 +79,15 @@ class Spec(BaseModel, extra="forbid"):
 VERSION = 1
 
 
-def generate(spec: Spec, add_media: generators.AddMedia) -> Iterator[Candidate]:
+def generate(spec: Spec, context: Context) -> Offers:
     for number in range(spec.train):
         yield kept(row(f"question {spec.seed} {number}"))
         yield rejected({"n": number}, "odd") if number % 2 else rejected({"n": number}, "even")
-    add_media(b"png", ".png")
+    context.add_media(b"png", ".png")
+
+
+def check(row: Example) -> Verdict:
+    return Verdict("wrong" not in row.target, "the toy is wrong")
 
 
 @pytest.fixture

@@ -318,7 +318,8 @@ def test_images_travel_as_data_urls_and_missing_files_are_row_errors(tmp_path: P
     (tmp_path / "a.png").write_bytes(data)
     good = Ask((user("What?", ImagePart(path="a.png", sha256=sha256_bytes(data))),), media_root=tmp_path)
     gone = Ask((user("What?", ImagePart(path="b.png", sha256="0")),), media_root=tmp_path)
-    outside = Ask((user("What?", ImagePart(path="../../etc/passwd", sha256="1")),), media_root=tmp_path)
+    (tmp_path / "link.png").symlink_to("/etc/passwd")
+    outside = Ask((user("What?", ImagePart(path="link.png", sha256="1")),), media_root=tmp_path)
     url = chat_payload("m", good, "max_tokens")["messages"][0]["content"][1]["image_url"]["url"]
     assert url == "data:image/png;base64," + base64.b64encode(data).decode()
     with serve_in_thread() as stub:

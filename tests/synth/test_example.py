@@ -58,6 +58,7 @@ def test_rows_of_before_open_and_rows_without_tools_are_written_as_before() -> N
     written = row.model_dump()
     assert set(written) == {
         "version", "id", "prompt", "target", "answer", "rejected", "split", "family", "template", "scorer", "source",
+        "origin",
     }  # fmt: skip
     assert written["prompt"] == ({"role": "user", "content": "q"},)
     assert Example.model_validate(written) == row

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from synth.build import build_dataset
+from synth.context import Context
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import Example, text_of
@@ -33,7 +34,7 @@ def no_media(data: bytes, suffix: str) -> str:
 
 
 def rows(**settings: Any) -> list[Candidate]:
-    return list(generate(Spec(**settings), no_media))
+    return list(generate(Spec(**settings), Context(no_media)))
 
 
 def kept(candidates: list[Candidate]) -> list[Example]:
@@ -71,7 +72,7 @@ def test_thousand_rows_of_a_family_agree_with_the_second_derivation(family: Fami
             problem = pose(family, DOMAINS[family.domain], values, family.templates[index], rng.random() < 0.3, rng)
         except Unfit:
             continue
-        assert checker.check(family, index, problem.text, problem.answer, problem.lines), problem
+        assert checker.check(family, index, problem.text, problem.answer, "\n".join(problem.lines)), problem
         done += 1
         if done == 1000:
             return
@@ -80,11 +81,11 @@ def test_thousand_rows_of_a_family_agree_with_the_second_derivation(family: Fami
 def test_the_checker_notices_a_wrong_answer_a_false_line_and_a_changed_number(checker: Checker) -> None:
     family = ALL_FAMILIES["item_change"]
     text = "Each of the 3 pens costs $4. Ava pays with $20. What is the change in dollars?"
-    lines = ["3 * 4 = 12", "20 - 12 = 8"]
+    lines = "3 * 4 = 12\n20 - 12 = 8"
     assert checker.check(family, 7, text, "8", lines)
     assert "another answer" in checker.check(family, 7, text, "9", lines).reason
     assert "another answer" in checker.check(family, 7, text.replace("$20", "$50"), "8", lines).reason
-    assert "false" in checker.check(family, 7, text, "8", ["3 * 4 = 11", "20 - 12 = 8"]).reason
+    assert "false" in checker.check(family, 7, text, "8", "3 * 4 = 11\n20 - 12 = 8").reason
     assert "cannot read" in checker.check(family, 6, text, "8", lines).reason
 
 

@@ -294,7 +294,7 @@ def test_the_math_checker_derives_the_answer_again() -> None:
 
 
 def test_a_picture_and_a_recording_are_checked_against_what_they_were_made_of() -> None:
-    scene = {"kind": "bar", "values": [[3, 5]], "names": ["A", "B"]}
+    scene = {"kind": "bar", "values": [[3, 5]], "names": ["A", "B"], "series": [""]}
     source = {"generator": "vision", "params": {"scene": scene, "op": "value", "args": {"series": 0, "name": "A"}}}
     part = ImagePart(path="media/a.png", sha256="a")
     chart = make_example([user(part, "A?")], "3", answer="3", family="bar", template="t", source=source)
@@ -310,11 +310,19 @@ def test_a_picture_and_a_recording_are_checked_against_what_they_were_made_of() 
         family="f",
         template="t",
         scorer="wer",
-        source={"generator": "audio"},
+        source={
+            "generator": "audio",
+            "spoken": "take two",
+            "grammar": "Take {few}.",
+            "entities": [],
+            "seconds": 0.8,
+            "voice": {"name": "en", "rate_wpm": 175, "pitch": 50},
+            "speed": 1.0,
+        },
     )
     assert check_failures(with_fields(spoken, changes(spoken, {"answer": "Take, two"})), spoken) == ()
     assert (
-        "spoken from “Take two.”"
+        "spoken from “take two”"
         in check_failures(with_fields(spoken, changes(spoken, {"answer": "Take 3."})), spoken)[0]
     )
 

@@ -12,13 +12,14 @@ from PIL import Image
 from pydantic import ValidationError
 
 from synth.build import build_dataset
+from synth.context import Context
 from synth.errors import DataError
 from synth.example import ImagePart
 from synth.generators import Candidate, generator, parse_spec
 from synth.vision import Spec, generate
 from synth.vision.candidates import SAMPLERS, ask, held_out, make_row, sample_picture
 from synth.vision.canvas import STYLES, Canvas
-from synth.vision.check import check_example, reread
+from synth.vision.check import check, reread
 from synth.vision.degrade import EFFECTS, degrade
 from synth.vision.scene import Question
 from synth.vision.spec import KINDS
@@ -31,7 +32,7 @@ def candidates(**settings: object) -> list[Candidate]:
     spec = Spec.model_validate(
         {"train": 0, "val": 0, "test": 0, "test_ood": 0, "size": 128, "model_size": 128, **settings}
     )
-    return list(generate(spec, lambda data, suffix: f"media/{hashlib.sha256(data).hexdigest()[:32]}{suffix}"))
+    return list(generate(spec, Context(lambda data, suffix: f"media/{hashlib.sha256(data).hexdigest()[:32]}{suffix}")))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -44,7 +45,7 @@ def test_a_second_reader_agrees_with_a_thousand_answers_of_each_kind(kind: str) 
         for question in ask(picture, "train", 9) + ask(picture, "test_ood", 9):
             if isinstance(question, Question):
                 row = make_row(picture, question, NO_PICTURE, spec, "train", number)
-                verdict = check_example(row)
+                verdict = check(row)
                 assert verdict.ok, verdict.reason
                 seen[question.op] += 1
         number += 1
@@ -54,7 +55,7 @@ def test_a_second_reader_agrees_with_a_thousand_answers_of_each_kind(kind: str) 
 def test_the_second_reader_notices_a_wrong_answer() -> None:
     row = next(c.example for c in candidates(train=5, kinds=("bar",)) if c.example)
     wrong = row.model_copy(update={"answer": "99999"})
-    assert not check_example(wrong).ok
+    assert not check(wrong).ok
 
 
 def test_no_combination_is_in_both_train_and_test_ood_and_each_part_is_in_train() -> None:

@@ -1,0 +1,81 @@
+"""`smolstudio data real` and `smolstudio data task`: what may change in a dataset that is finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.cli.options import JsonOption, WorkspaceOption, key_values, print_json, workspace_of
+
+
+def add(app: typer.Typer) -> None:
+    """Add these commands to `smolstudio data`."""
+    app.command()(real)
+    app.command()(task)
+
+
+def real(
+    dataset: Annotated[str, typer.Argument(help="Name or folder of a dataset")],
+    source: Annotated[Path, typer.Argument(help="File or folder with rows, as for `data import`")],
+    origin: Annotated[
+        str, typer.Option(help="real (from the world), hand (written by hand), stand_in (stands in for real)")
+    ] = "real",
+    said: Annotated[str, typer.Option("--note", help="What these rows are; shown wherever they are counted")] = "",
+    columns: Annotated[list[str] | None, typer.Option("--map", help="role=column, such as question=Q")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add rows to the split test_real, which is never trained on; rows that stand in training are refused."""
+    from synth.curation.amend import add_real_file
+    from synth.dataset import open_dataset
+    from synth.errors import DataError, did_you_mean
+    from synth.example import ORIGINS
+
+    kind = next((known for known in ORIGINS if known == origin), None)
+    if kind is None:
+        raise DataError(
+            f"There is no origin '{origin}'{did_you_mean(origin, list(ORIGINS))}.", f"Known: {', '.join(ORIGINS)}."
+        )
+    mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
+    found = open_dataset(dataset, workspace_of(workspace).datasets)
+    report, unread = add_real_file(found, source, kind, mapping or None, said)
+    if as_json:
+        print_json({"dataset": found.name, **report._asdict(), "unread": [list(line) for line in unread]})
+        return
+    print(f"{found.name}: {report.added} rows added to test_real, which has {report.total} now")
+    for reason, count in report.refused.items():
+        print(f"  {count} refused: {reason}")
+    for line, reason in unread[:20]:
+        print(f"  line {line}: {reason}")
+
+
+def task(
+    dataset: Annotated[str, typer.Argument(help="Name or folder of a dataset")],
+    instruction: Annotated[str | None, typer.Option(help="What to do, as a person would be told")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="classification, extraction, question_answering, free_text, picture_questions or dictation"),
+    ] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option("--label", help="label=what it means; once for each label, replacing all")
+    ] = None,
+    answer_format: Annotated[str | None, typer.Option(help="How the answer must look")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the dataset asks of a model; with options, change it."""
+    from synth.curation.amend import set_task
+    from synth.dataset import open_dataset
+
+    found = open_dataset(dataset, workspace_of(workspace).datasets)
+    parts = [label.partition("=") for label in labels or []]
+    meanings = {label.strip(): meaning.strip() for label, _, meaning in parts} or None
+    card = found.task
+    if any(value is not None for value in (instruction, kind, meanings, answer_format)):
+        card = set_task(found, instruction=instruction, kind=kind, labels=meanings, answer_format=answer_format)
+    if as_json:
+        print_json({"dataset": found.name, **card.model_dump()})
+    else:
+        print(card.markdown())
