@@ -227,6 +227,7 @@ def _row(example: Example, prediction: Prediction, prompter: Prompter, metric: s
         format_fault=score.format_fault,
         value_if_format_forgiven=score.value_if_format_forgiven,
         readable=score.readable,
+        origin=example.origin.kind,
         truncated=prediction.truncated,
         refused=prediction.refused,
         edits=score.edits,

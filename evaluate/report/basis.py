@@ -18,15 +18,9 @@ from typing import NamedTuple
 from evaluate.report.parts import BasisPart, RealityGap, SplitSummary
 from evaluate.report.results import Results, Row
 from synth.errors import DataError
+from synth.example import ORIGINS
 
-KINDS = {
-    "real": "real",
-    "imported": "imported",
-    "hand": "written by hand",
-    "stand_in": "stand-ins for real ones",
-    "teacher": "written by a model",
-    "template": "generated from templates",
-}
+KINDS: Mapping[str, str] = {str(kind): title for kind, title in ORIGINS.items()}
 """Origins of rows and what they are called, the nearest to the world first; imported rows are taken for the user's."""
 QUALIFIERS = {
     "real": "",
