@@ -128,7 +128,7 @@ def _run(job: _Job) -> Path:
         systems=tuple(systems),
         forgetting=forgot,
         speech=audio_metrics.speech_section(systems, job.examples, job.plan.splits),
-        ledger=(*lineage.ledger(job.dataset, systems, origins, job.workspace), *spent_on_it, *measuring),
+        ledger=(*lineage.ledger(job.plan, job.dataset, systems, origins, job.workspace), *spent_on_it, *measuring),
         provenance=lineage.provenance(job.folder.name, job.plan, job.dataset, origins),
     )
     _write_scores(results, job.folder / "scores.jsonl")
@@ -196,12 +196,19 @@ def _system(job: _Job, plan: SystemPlan, made_of: lineage.Origin) -> SystemResul
         train_seed=plan.train_seed,
         seed_group=plan.seed_group,
         hardware=answers.facts.hardware,
-        price_model=plan.price_model,
+        price_model=plan.price_model or _billed_model(answers),
+        batch=any(prediction.batch for prediction in answers.predictions.values()),
         metric=metric,
         normaliser=normaliser_name(metric),
         rows=tuple(rows),
         speed=_speed(answers, answers.facts, rows),
     )
+
+
+def _billed_model(answers: Answers) -> str | None:
+    """The model that imported batch results name; None where they name none, or several."""
+    named = {prediction.model for prediction in answers.predictions.values() if prediction.model}
+    return named.pop() if len(named) == 1 else None
 
 
 def _row(example: Example, prediction: Prediction, prompter: Prompter, metric: str) -> Row:
@@ -250,6 +257,7 @@ def _speed(answers: Answers, facts: Facts, rows: Sequence[Row]) -> Speed:
         requests_per_s=rate,
         wall_seconds=answers.wall_seconds,
         load_seconds=facts.load_seconds,
+        load=answers.load,
         batch_size=facts.batch_size,
         latency_p50=middle,
         latency_p95=slow,

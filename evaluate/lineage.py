@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from evaluate.plan import Plan, SystemPlan
+from evaluate.cost.payback import MONTHS_OF_USE
+from evaluate.plan import Costs, Plan, SystemPlan
 from evaluate.report.results import DatasetFacts, LedgerItem, Provenance, SystemResult
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import UserError
@@ -92,17 +93,126 @@ def dataset_facts(dataset: DatasetDir, compared: dict[str, int], workspace: Work
 
 
 def ledger(
-    dataset: DatasetDir, systems: Sequence[SystemResult], origins: dict[str, Origin], workspace: Workspace
+    plan: Plan,
+    dataset: DatasetDir,
+    systems: Sequence[SystemResult],
+    origins: dict[str, Origin],
+    workspace: Workspace,
 ) -> tuple[LedgerItem, ...]:
-    """Fixed costs: the data, every run on it (failed ones and sweeps too), and this evaluation."""
-    card = dataset.card
-    items = [LedgerItem(kind="generation", label=f"Generating {card.name}", seconds=card.seconds or None, usd=card.usd)]
+    """Fixed costs: the data, every run on it (failed ones and sweeps too), what those went on from, this evaluation,
+    and what the plan states of costs that no machine sees.
+    """
     runs = {made.run.name: made.run for made in origins.values() if made.run is not None}
     runs |= {run.name: run for run in _runs_on(dataset, workspace)}
     users = {made.run.name: system for system, made in origins.items() if made.run is not None}
-    items += [_training(run, users.get(name)) for name, run in sorted(runs.items())]
-    items += [_evaluation(system) for system in systems if system.kind != "predictions"]
-    return tuple(items)
+    elsewhere = {made.adapter_name: system for system, made in origins.items() if made.adapter_name and not made.run}
+    before = _ancestors(runs, workspace)
+    names = [name for name in (_dataset_of(run) for run in (*runs.values(), *before.runs.values())) if name]
+    items = _generating(dataset, names, workspace)
+    items += [_training(run, users.get(name)) for name, run in sorted((runs | before.runs).items())]
+    items += [_unknown(f"Training {name}, made elsewhere", "training", user) for name, user in elsewhere.items()]
+    items += [_unknown(f"Training {name}, which is not in this workspace", "training") for name in before.missing]
+    items += [_evaluation(system) for system in systems if system.kind != "predictions" or system.price_model]
+    return (*items, *_stated(plan.costs))
+
+
+class Ancestors(NamedTuple):
+    """Runs that other runs went on from, by name; `missing`: adapters whose run is not there."""
+
+    runs: dict[str, Path]
+    missing: list[str]
+
+
+def _ancestors(runs: dict[str, Path], workspace: Workspace) -> Ancestors:
+    """Whatever adapters these runs continued from, and those before them, whatever data they used."""
+    found: dict[str, Path] = {}
+    missing: list[str] = []
+    todo = list(runs.values())
+    while todo:
+        adapter = _recipe_or_nothing(todo.pop()).get("adapter")
+        if not adapter:
+            continue
+        folder = Path(adapter) if Path(adapter).is_dir() else workspace.runs / adapter
+        run = next((one for one in (folder, folder.parent) if (one / "recipe.yaml").is_file()), None)
+        if run is None:
+            missing += [folder.name] if folder.name not in missing else []
+        elif run.name not in found and run.name not in runs:
+            found[run.name] = run
+            todo.append(run)
+    return Ancestors(found, missing)
+
+
+def _recipe_or_nothing(run: Path) -> dict[str, Any]:
+    try:
+        return _recipe(run)
+    except UserError:
+        return {}
+
+
+def _dataset_of(run: Path) -> str | None:
+    return (_recipe_or_nothing(run).get("data") or {}).get("dataset")
+
+
+def _generating(dataset: DatasetDir, names: Sequence[str], workspace: Workspace) -> list[LedgerItem]:
+    """Making the data compared on, that of all runs, and those that they were derived from, each once."""
+    made: dict[Path, DatasetDir] = {dataset.path.resolve(): dataset}
+    items: list[LedgerItem] = []
+    for name in dict.fromkeys(names):
+        try:
+            found = open_dataset(name, workspace.datasets)
+        except UserError:
+            items.append(_unknown(f"Generating {Path(name).name}, which is not in this workspace", "generation"))
+            continue
+        made.setdefault(found.path.resolve(), found)
+    todo = list(made.values())
+    while todo:
+        one = todo.pop()
+        parent = _parent(one, workspace)
+        if parent is not None and parent.path.resolve() not in made:
+            made[parent.path.resolve()] = parent
+            todo.append(parent)
+    return [_generation(one, _parent(one, workspace)) for one in made.values()] + items
+
+
+def _parent(dataset: DatasetDir, workspace: Workspace) -> DatasetDir | None:
+    """The dataset that this one was derived from, where it is still there as it was."""
+    said = dataset.card.notes.get("parent")
+    if not isinstance(said, dict) or not said.get("name"):
+        return None
+    try:
+        found = open_dataset(str(said["name"]), workspace.datasets)
+    except UserError:
+        return None
+    return found if found.card.sha256 == said.get("sha256") and found.path != dataset.path else None
+
+
+def _generation(dataset: DatasetDir, parent: DatasetDir | None) -> LedgerItem:
+    """A derived dataset's card counts its parent's time and money too; with the parent listed, only the rest."""
+    card = dataset.card
+    label = f"Generating {card.name}"
+    if parent is None:
+        return LedgerItem(kind="generation", label=label, seconds=card.seconds or None, usd=card.usd)
+    usd = None if card.usd is None else max(0.0, card.usd - (parent.card.usd or 0.0))
+    seconds = max(0.0, card.seconds - parent.card.seconds)
+    return LedgerItem(kind="generation", label=f"Deriving {card.name}", seconds=seconds, usd=usd)
+
+
+def _unknown(label: str, kind: Literal["generation", "training"], system_id: str | None = None) -> LedgerItem:
+    """A cost that was there and that nobody knows: it makes the sum unknown, not smaller."""
+    return LedgerItem(kind=kind, label=label, system_id=system_id)
+
+
+def _stated(costs: Costs) -> list[LedgerItem]:
+    """What the plan says of costs that no machine sees; hosting over the months that the report counts."""
+    hours, hourly, hosting = costs.engineering_hours, costs.engineering_usd_per_hour, costs.hosting_usd_per_month
+    engineering = 0.0 if hours == 0 else None if hours is None or hourly is None else hours * hourly
+    stated = {
+        "Labelling": costs.labelling_usd,
+        f"Engineering, {hours:g} hours" if hours is not None else "Engineering": engineering,
+        f"Hosting for {MONTHS_OF_USE} months": None if hosting is None else hosting * MONTHS_OF_USE,
+        "Licences": costs.licence_usd,
+    }
+    return [LedgerItem(kind="stated", label=label, usd=usd) for label, usd in stated.items() if usd is not None]
 
 
 def _runs_on(dataset: DatasetDir, workspace: Workspace) -> list[Path]:
@@ -129,6 +239,7 @@ def _training(run: Path, system_id: str | None) -> LedgerItem:
         kind="training",
         label=f"Training {run.name}",
         seconds=_worked_sec(events) if events else None,
+        load=_load(events),
         system_id=system_id,
         run_id=run.name,
         status=job.status(),
@@ -148,6 +259,17 @@ def _worked_sec(events: Sequence[dict[str, Any]]) -> float:
     return worked
 
 
+def _load(events: Sequence[dict[str, Any]]) -> float | None:
+    """Threads that wanted each core while somebody worked, on average over time; None where no event notes it."""
+    noted = [
+        (float(after["load"]), min(IDLE_SEC, max(0.0, float(after["at"]) - float(before["at"]))))
+        for before, after in itertools.pairwise(events)
+        if "load" in after
+    ]
+    whole = sum(seconds for _, seconds in noted)
+    return sum(load * seconds for load, seconds in noted) / whole if whole else None
+
+
 def _evaluation(system: SystemResult) -> LedgerItem:
     """Machine time of a local system; an endpoint is billed by its usage, wherever prices are applied."""
     local = system.kind == "local"
@@ -156,6 +278,7 @@ def _evaluation(system: SystemResult) -> LedgerItem:
         kind="evaluation",
         label=f"Answering the test rows: {system.label}",
         seconds=seconds,
+        load=system.speed.load if local else None,
         system_id=system.id,
     )
 

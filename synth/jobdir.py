@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -29,6 +30,13 @@ STOP = "stop"
 QUEUED = "queued"  # touched by a worker that waits; names its process where that is known
 QUEUED_SEC = 10.0
 CLOCKS_SEC = 2.0  # how far a time may lie in the future: clocks of two machines
+
+
+def load_per_core() -> float | None:
+    """Threads that wanted each core in the last minute, on average, this program's included; None where unknown."""
+    if not hasattr(os, "getloadavg"):
+        return None
+    return round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)
 
 
 class Exit(NamedTuple):
@@ -115,10 +123,12 @@ class JobDir:
         )
 
     def emit(self, kind: str, **fields: Any) -> None:
-        """Append one event with the time (s since the epoch)."""
+        """Append one event with the time (s since the epoch) and how many programs want each core."""
         if self._events is None:
             self._events = Journal(self.path / EVENTS, durable=False)
-        self._events.append({"at": round(time.time(), 3), "kind": kind, **fields})
+        load = load_per_core()
+        noted = {} if load is None else {"load": load}
+        self._events.append({"at": round(time.time(), 3), "kind": kind, **noted, **fields})
 
     def events(self, kind: str | None = None) -> list[JsonDict]:
         """Events so far, oldest first; of one kind when given."""

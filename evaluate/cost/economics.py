@@ -1,30 +1,28 @@
-"""The money sections of a report: cost of each system, fixed-cost ledger, break-even, sensitivity, cascade, energy.
+"""The money sections of a report: cost of each system, fixed-cost ledger, cascade, energy.
 
-Applies cost.py's formulas to Results and a price sheet. Everything below `what_if` can be computed again from
-report.json alone, with other prices (`report.reprice`).
+Applies `formulas` to Results and a price sheet. When the fixed cost is earned back is `payback`'s.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluate.cost import formulas
+from evaluate.cost import formulas, spread
 from evaluate.cost.prices import PriceSheet
 from evaluate.plan import Machine
 from evaluate.report.results import Results, Row, SystemResult
-from evaluate.stats import measures
+from evaluate.stats import clusters, measures
 from evaluate.stats.clusters import Floats
 from evaluate.stats.intervals import mean_score
 from synth.scoring.scorers import metric as metric_facts
 from synth.usage import Usage
 
 JsonDict = dict[str, Any]
-MONTHS_OF_USE = 12  # months over which an always-on machine carries the fixed cost
 ELECTRICITY = "electricity"  # row of the price sheet
-SWING = 2.0  # sensitivity: each assumption halved and doubled
 
 
 class Rate(NamedTuple):
@@ -57,7 +55,19 @@ def rate(system: JsonDict, machine: JsonDict, sheet: PriceSheet, priced_as: str 
     if usd is None:
         reason = "no hourly price" if hourly is None else "its speed was not measured"
         return Rate(None, f"unpriced: {reason} ({machine['name']})", "unpriced")
-    return Rate(usd, f"{hourly:g} USD/h ({machine['name']}) ÷ {speed:.3g} requests/s ÷ {use:.0%} use", "machine")
+    basis = f"{hourly:g} USD/h ({machine['name']}) ÷ {speed:.3g} requests/s ÷ {use:.0%} use"
+    return Rate(usd, f"{basis}{_measured_how(system['speed'])}", "machine")
+
+
+def _measured_how(speed: JsonDict | None) -> str:
+    """At which batch size and latency a price of machine time holds, and what it was measured by."""
+    if speed is None:
+        return ""
+    clock = "processor time" if speed["basis"] == "cpu" else "wall time"
+    where = f"; {clock} of {speed['cores']} cores, one process each" if speed["basis"] == "cpu" else f"; {clock}"
+    late = speed["latency_p50_sec"]
+    at = f", {speed['batch_size']} requests at once" + (f", each answered in {late:.2g} s" if late else "")
+    return f"{where}{at}"
 
 
 def _rate_from_usage(system: JsonDict, sheet: PriceSheet, model: str) -> Rate:
@@ -69,18 +79,32 @@ def _rate_from_usage(system: JsonDict, sheet: PriceSheet, model: str) -> Rate:
         return Rate(None, f"unpriced: {why}", "unpriced")
     row = sheet.find(model, billed.items[0].unit) if billed.items else None
     dated = f", confirmed {row.confirmed.isoformat()}" if row else ""
-    return Rate(billed.usd / answered, f"usage of {answered:,} answers × price of {model}{dated}", "usage")
+    name = sheet.priced_name(model)
+    named = model if name == model else f"{name}, for {model} has no price of its own"
+    batch = " in a batch" if system["batch"] else ""
+    lost = usage["lost_attempts"]
+    failed = f", and as much for each of {lost:,} billed attempts without an answer" if lost else ""
+    usd = billed.usd * (1 + lost / answered) / answered
+    return Rate(usd, f"usage of {answered:,} answers × price of {named}{batch}{dated}{failed}", "usage")
 
 
 def bill_of(system: JsonDict, sheet: PriceSheet, model: str, batch: bool = False) -> formulas.Bill:
-    """The bill for all of a system's answers in this comparison, or what a batch of them would have cost."""
-    fields = {key: value for key, value in system["usage"].items() if key in Usage.model_fields}
-    usage = Usage.model_validate(fields)
-    return formulas.bill(usage, model, sheet, batch, system["usage"]["largest_input_tokens"])
+    """The bill for a system's answers on the rows of the verdict, or what a batch of them would have cost."""
+    return _bill(system["usage"], sheet, model, batch or system["batch"])
+
+
+def _bill(usage: JsonDict, sheet: PriceSheet, model: str, batch: bool) -> formulas.Bill:
+    fields = {key: value for key, value in usage.items() if key in Usage.model_fields}
+    return formulas.bill(Usage.model_validate(fields), model, sheet, batch, usage["largest_input_tokens"])
 
 
 def price_name(system: SystemResult) -> str | None:
-    """Row of the price sheet a system is billed by; endpoints fall back to their model's name."""
+    """Row of the price sheet a system is billed by; endpoints fall back to their model's name.
+
+    Answers from a file are billed where the file names the model and what was used, or the plan names the price.
+    """
+    if system.kind == "predictions" and not any(row.usage.reported for row in system.rows):
+        return None
     return system.price_model or (system.base_model if system.kind == "endpoint" else None)
 
 
@@ -103,9 +127,14 @@ def system_cost(system: JsonDict, machine: JsonDict, sheet: PriceSheet, split: s
     if found.kind == "usage":
         items = bill_of(system, sheet, system["priced_as"]).items
         in_batch = bill_of(system, sheet, system["priced_as"], batch=True).usd
+    interval = _interval(found, system)
+    alone = system["speed"]["single_stream_per_s"] if system["speed"] and found.kind == "machine" else None
+    single = formulas.own_request(machine["usd_per_hour"], alone, machine["utilisation"])
     return {
         "usd_per_request": found.usd,
         "usd_per_1k": None if found.usd is None else found.usd * 1000,
+        "usd_per_1k_ci95": None if interval is None else [1000 * interval.low, 1000 * interval.high],
+        "usd_per_1k_single": None if single is None else 1000 * single,
         "usd_per_1k_batch": None if in_batch is None else 1000 * in_batch / system["usage"]["answers"],
         "usd_per_correct": per_right,
         "usd_per_correct_ci95": None,
@@ -118,15 +147,51 @@ def system_cost(system: JsonDict, machine: JsonDict, sheet: PriceSheet, split: s
     }
 
 
+def _interval(found: Rate, system: JsonDict) -> spread.Spread | None:
+    """Of the cost of one answer: from the rounds of the speed measurement, or from how much bills differ by row."""
+    if found.usd is None:
+        return None
+    if found.kind == "machine":
+        speed = system["speed"]
+        x = system["requests_per_s"]
+        return spread.of_speed(found.usd, x, speed["low"], speed["high"]) if speed else None
+    factors = system["usage"]["cost_spread"]
+    return spread.Spread(found.usd, found.usd * factors[0], found.usd * factors[1]) if factors else None
+
+
+def cost_spread(system: SystemResult, split: str, unit: str, sheet: PriceSheet) -> list[float] | None:
+    """Interval of the mean bill per answer on one split, as factors of the mean; None without two bills."""
+    model = price_name(system)
+    if model is None:
+        return None
+    rows = [row for row in system.rows if row.split == split and not row.error]
+    bills = [formulas.bill(row.usage, model, sheet, system.batch).usd for row in rows]
+    known = [(usd, row) for usd, row in zip(bills, rows, strict=True) if usd is not None]
+    money = np.array([usd for usd, _ in known])
+    if len(known) < 2 or money.mean() <= 0:
+        return None
+    codes = clusters.cluster_codes(len(known), measures.cluster_ids([row for _, row in known], unit))
+    found = clusters.spread(money - money.mean(), money != np.median(money), codes, 0.0)
+    if found.clusters < 2 or not found.se:
+        return None
+    step = clusters.t_quantile(0.975, found.dof) * found.se / float(money.mean())
+    return [round(math.exp(-step), 6), round(math.exp(step), 6)]
+
+
 def row_costs(rows: Sequence[Row], facts: JsonDict, sheet: PriceSheet) -> Floats | None:
-    """(n,) USD of each answer, for resampling; rows without usage carry the mean. None = unpriced."""
+    """(n,) USD of each answer, for resampling; rows without usage carry the mean. None = unpriced.
+
+    Scaled so that their mean is the cost of an answer, which failed attempts are a part of.
+    """
     mean = facts["cost"]["usd_per_request"]
     if mean is None:
         return None
     if facts["cost"]["kind"] == "machine":
         return np.full(len(rows), mean)
-    bills = [formulas.bill(row.usage, facts["priced_as"], sheet).usd for row in rows]
-    return np.array([mean if usd is None else usd for usd in bills], dtype=np.float64)
+    bills = [formulas.bill(row.usage, facts["priced_as"], sheet, facts["batch"]).usd for row in rows]
+    known = [usd for usd in bills if usd is not None]
+    scale = mean * len(known) / sum(known) if any(known) else 1.0
+    return np.array([mean if usd is None else usd * scale for usd in bills], dtype=np.float64)
 
 
 def joint(results: Results, facts: dict[str, JsonDict], sheet: PriceSheet, split: str) -> formulas.Joint | None:
@@ -146,20 +211,36 @@ def joint(results: Results, facts: dict[str, JsonDict], sheet: PriceSheet, split
         both.clusters,
         results.plan.margin,
         results.plan.seed,
+        (_of_speed(facts[small_id]), _of_speed(facts[large_id])),
     )
 
 
+def _of_speed(system: JsonDict) -> spread.Spread | None:
+    """The cost of one answer with the interval that the speed measurement gives it; None where bills give it."""
+    bounds = system["cost"]["usd_per_1k_ci95"] if system["cost"]["kind"] == "machine" else None
+    if bounds is None or not bounds[0]:
+        return None
+    return spread.Spread(system["cost"]["usd_per_request"], bounds[0] / 1000, bounds[1] / 1000)
+
+
 def answers_bill(system: JsonDict, sheet: PriceSheet) -> float | None:
-    """What an endpoint's answers of this comparison cost; None when unpriced, or when some reported no usage."""
-    return None if system["usage"]["unreported"] else bill_of(system, sheet, system["priced_as"]).usd
+    """What a provider's answers of this comparison cost, all splits; None when unpriced, or when some had no usage."""
+    usage = system["usage_all"] or system["usage"]
+    if usage["unreported"] or not usage["answers"]:
+        return None
+    billed = _bill(usage, sheet, system["priced_as"], system["batch"]).usd
+    return None if billed is None else billed * (1 + usage["lost_attempts"] / usage["answers"])
 
 
-def ledger(items: Sequence[JsonDict], usd_per_hour: float | None, bills: dict[str, float | None]) -> JsonDict:
+def ledger(
+    items: Sequence[JsonDict], usd_per_hour: float | None, bills: dict[str, float | None], not_stated: Sequence[str]
+) -> JsonDict:
     """The fixed cost, item by item. Failed runs count; one unpriced item makes the sum unknown, not smaller.
 
-    bills: what the answers of each endpoint cost, by system id.
+    bills: what the answers of each provider cost, by system id. `fixed_quiet_usd`: what it would have been at least,
+    had no other program been waiting for the processors meanwhile.
     """
-    lines = []
+    lines, quiet = [], 0.0
     for item in items:
         answered_by = item["system_id"] if item["kind"] == "evaluation" else None
         money = bills[answered_by] if answered_by in bills else item["usd"]
@@ -167,120 +248,30 @@ def ledger(items: Sequence[JsonDict], usd_per_hour: float | None, bills: dict[st
         parts = [part for part in (money, time_usd) if part is not None]
         unpriced = not parts or (item["seconds"] is not None and time_usd is None)
         lines.append({**item, "money_usd": money, "usd": None if unpriced else sum(parts)})
+        quiet += (money or 0.0) + (time_usd or 0.0) / max(1.0, item["load"] or 1.0)
     known = [line["usd"] for line in lines if line["usd"] is not None]
     complete = bool(lines) and len(known) == len(lines)
     return {
         "items": lines,
         "fixed_usd": sum(known) if complete else None,
+        "fixed_quiet_usd": quiet if complete else None,
         "priced_usd": sum(known),
         "seconds": sum(line["seconds"] or 0 for line in lines),
+        "not_stated": list(not_stated),
     }
 
 
-def what_if(
-    small: JsonDict, large: JsonDict | None, machine: JsonDict, fixed: JsonDict, main: JsonDict | None
-) -> JsonDict:
-    """The numbers that the sliders of the report start from: nothing but copies of figures found elsewhere."""
-    large = large or {"id": None, "cost": {"kind": "unpriced", "usd_per_request": None}, "requests_per_s": None}
-    return {
-        "small": small["id"],
-        "large": large["id"],
-        "usd_per_hour": machine["usd_per_hour"],
-        "utilisation": machine["utilisation"],
-        "small_kind": small["cost"]["kind"],
-        "large_kind": large["cost"]["kind"],
-        "small_requests_per_s": small["requests_per_s"],
-        "large_requests_per_s": large["requests_per_s"],
-        "small_usd_per_request": small["cost"]["usd_per_request"],
-        "large_usd_per_request": large["cost"]["usd_per_request"],
-        "fixed_usd": fixed["fixed_usd"],
-        "fixed_seconds": fixed["seconds"],
-        "fixed_money_usd": sum(line["money_usd"] or 0 for line in fixed["items"]),
-        "delta": main["delta"] if main else None,
-        "ci95": main["ci95"] if main else None,
-        "lower_one_sided95": main["lower_one_sided95"] if main else None,
-        "margin": main["margin"] if main else None,
+def not_stated(costs: JsonDict) -> list[str]:
+    """What the plan does not say of costs that no machine sees (`plan.costs`)."""
+    names = {
+        "labelling": costs.get("labelling_usd"),
+        "engineering": None if costs.get("engineering_usd_per_hour") is None else costs.get("engineering_hours"),
+        "hosting": costs.get("hosting_usd_per_month"),
+        "licences": costs.get("licence_usd"),
     }
-
-
-def break_even(start: JsonDict, scores: tuple[float | None, float | None], volumes: Sequence[int]) -> JsonDict:
-    """report.json's `break_even`. scores: higher-is-better values of small and large, None for error rates."""
-    small, large = start["small_usd_per_request"], start["large_usd_per_request"]
-    found = formulas.break_even(start["fixed_usd"], large, small)
-    own = start["small_kind"] == "machine"
-    hourly = start["usd_per_hour"] if own else None
-    months = {str(v): None if found.requests is None else found.requests / v for v in volumes}
-    return {
-        "status": found.status,
-        "fixed_usd": start["fixed_usd"],
-        "requests": found.requests,
-        "saved_usd_per_1k": None if found.saved_per_request is None else found.saved_per_request * 1000,
-        "months_at": months,
-        "utilisation": formulas.break_even_utilisation(hourly, start["small_requests_per_s"], large),
-        "always_on": {
-            "months": MONTHS_OF_USE,
-            "machines": 1,
-            "requests_per_month": formulas.always_on_volume(start["fixed_usd"], hourly, large, MONTHS_OF_USE),
-            "capacity_per_month": _capacity(start) if own else None,
-        },
-        "error_price_usd": formulas.error_price(small, large, *scores),
-    }
-
-
-def _capacity(start: JsonDict) -> int | None:
-    """Most requests that one machine answers in a month."""
-    speed = start["small_requests_per_s"]
-    return int(speed * 3600 * formulas.HOURS_PER_MONTH) if speed else None
-
-
-def sensitivity(start: JsonDict, volumes: Sequence[int]) -> JsonDict:
-    """Tornado (break-even with each assumption halved and doubled) and a use × volume grid of monthly savings."""
-    base = _requests(start, {})
-    tornado = []
-    for name in ("large_price", "machine_price", "utilisation", "speed", "fixed_cost"):
-        low, high = _requests(start, {name: 1 / SWING}), _requests(start, {name: SWING})
-        if base is not None and (low, high) != (base, base):
-            tornado.append({"assumption": name, "halved": low, "doubled": high})
-    uses = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
-    wide = sorted({*volumes, *(10**k for k in range(3, 8))})
-    grid = [[_monthly_saving(start, use, volume) for volume in wide] for use in uses]
-    return {
-        "swing": SWING,
-        "requests": base,
-        "tornado": tornado,
-        "heat": {"utilisation": uses, "requests_per_month": wide, "saving_usd_per_month": grid},
-    }
-
-
-def costs_under(start: JsonDict, change: dict[str, float]) -> tuple[float | None, float | None, float | None]:
-    """(small, large, fixed) in USD when assumptions are multiplied by the factors in `change`.
-
-    The machine's price, speed and use move whatever runs on the machine, be it small, large or training; speed means
-    the small system's.
-    """
-    machine = change.get("machine_price", 1.0) / change.get("utilisation", 1.0)
-    small, large = start["small_usd_per_request"], start["large_usd_per_request"]
-    if small is not None and start["small_kind"] == "machine":
-        small = small * machine / change.get("speed", 1.0)
-    if large is not None:
-        large = large * change.get("large_price", 1.0) * (machine if start["large_kind"] == "machine" else 1.0)
-    fixed = start["fixed_usd"]
-    if fixed is not None:
-        hours = fixed - start["fixed_money_usd"]
-        fixed = (start["fixed_money_usd"] + hours * change.get("machine_price", 1.0)) * change.get("fixed_cost", 1.0)
-    return small, large, fixed
-
-
-def _requests(start: JsonDict, change: dict[str, float]) -> int | None:
-    small, large, fixed = costs_under(start, change)
-    return formulas.break_even(fixed, large, small).requests
-
-
-def _monthly_saving(start: JsonDict, use: float, volume: int) -> float | None:
-    small, large, fixed = costs_under(start, {"utilisation": use / start["utilisation"]})
-    if small is None or large is None or fixed is None:
-        return None
-    return volume * (large - small) - fixed / MONTHS_OF_USE
+    if costs.get("engineering_hours") == 0:
+        names["engineering"] = 0
+    return [name for name, value in names.items() if value is None]
 
 
 def cascade(results: Results, small: SystemResult, large: SystemResult, start: JsonDict, split: str) -> JsonDict | None:

@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate.cost import spread
 from evaluate.cost.prices import PriceSheet, Unit
+from evaluate.cost.spread import Spread
 from evaluate.stats.intervals import Interval
 from evaluate.stats.ratios import cost_per_correct, resample_sums
 from synth.usage import Usage
@@ -229,10 +231,12 @@ def joint_costs(
     clusters: Sequence[str] | None,
     margin: float,
     seed: int = 0,
+    unsure: tuple[Spread | None, Spread | None] = (None, None),
 ) -> Joint:
     """Cost per right answer with intervals, resampling the same rows or clusters for both systems at once.
 
-    small, large: (n,) scores; small_usd, large_usd: (n,) cost of each answer, or None when unpriced.
+    small, large: (n,) scores; small_usd, large_usd: (n,) cost of each answer, or None when unpriced. `unsure`: cost
+    per request of small and large with an interval that rows know nothing of (that of a speed).
     """
     ones = np.ones(len(small))
     zero = np.zeros(len(small))
@@ -250,13 +254,30 @@ def joint_costs(
     not_worse = (drawn[:, 1] - drawn[:, 3]) / drawn[:, 4] > -margin
     both = None
     if small_usd is not None and large_usd is not None:
-        both = float(np.mean(not_worse & (drawn[:, 0] < drawn[:, 2])))
+        factors = [_factors(one, len(drawn), seed + place) for place, one in enumerate(unsure)]
+        both = float(np.mean(not_worse & (drawn[:, 0] * factors[0] < drawn[:, 2] * factors[1])))
     return Joint(
-        None if small_usd is None else cost_per_correct(small_usd, small, clusters),
-        None if large_usd is None else cost_per_correct(large_usd, large, clusters),
+        None if small_usd is None else _widened(cost_per_correct(small_usd, small, clusters), unsure[0]),
+        None if large_usd is None else _widened(cost_per_correct(large_usd, large, clusters), unsure[1]),
         float(not_worse.mean()),
         both,
     )
+
+
+def _factors(cost: Spread | None, draws: int, seed: int) -> NDArray[np.float64]:
+    """(draws,) factors by which a cost may be off, log-normal with its interval."""
+    if cost is None or cost.low <= 0:
+        return np.ones(draws)
+    width = math.log(cost.high / cost.low) / (2 * 1.959964)
+    return np.exp(np.random.default_rng([seed, 7]).normal(0.0, width, draws))
+
+
+def _widened(interval: Interval | None, cost: Spread | None) -> Interval | None:
+    """The interval of cost per right answer with that of the cost put in."""
+    if interval is None or cost is None or interval.value <= 0 or cost.low <= 0:
+        return interval
+    right = spread.product(Spread(interval.value, interval.low, interval.high), cost.times(1 / cost.value))
+    return interval._replace(low=right.low, high=right.high)
 
 
 def cascade(

@@ -10,7 +10,7 @@ Pure functions over records; `evaluate.predict.probe` makes the turns.
 from __future__ import annotations
 
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 
@@ -93,3 +93,24 @@ def others_share(probe: Probe) -> float:
 
 def _speed(turn: Turn, cores: int, basis: str) -> float:
     return turn.answers / turn.wall_sec if basis == "wall" else cores * turn.answers / turn.cpu_sec
+
+
+def facts(probe: Probe) -> dict[str, Any]:
+    """report.json's `systems[].speed`."""
+    found = rate(probe)
+    return {
+        "low": found.low,
+        "high": found.high,
+        "basis": found.basis,
+        "holds": found.holds,
+        "reason": found.reason,
+        "cores": probe.cores,
+        "rounds": len(probe.turns),
+        "prompts": probe.prompts,
+        "batch_size": probe.batch_size,
+        "latency_p50_sec": probe.latency_p50_sec,
+        "latency_p95_sec": probe.latency_p95_sec,
+        "single_stream_per_s": single_stream(probe),
+        "load_average": probe.load_average,
+        "others_share": others_share(probe),
+    }

@@ -22,6 +22,7 @@ from evaluate.predict.prediction import Facts, Prediction, Stop
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import System
 from synth.errors import RunError
+from synth.jobdir import load_per_core
 from synth.progress import Meter, ProgressFn
 from synth.storage import Journal, read_jsonl
 from synth.workspace import Workspace
@@ -37,6 +38,7 @@ class Session(BaseModel):
     id: str
     rows: int
     wall_seconds: float
+    load: float | None = None  # threads that wanted each core at its end
     facts: Facts
 
 
@@ -55,6 +57,13 @@ class Answers(NamedTuple):
     def wall_seconds(self) -> float | None:
         """Time of all sessions; None when nothing was run."""
         return sum(s.wall_seconds for s in self.sessions) if self.sessions else None
+
+    @property
+    def load(self) -> float | None:
+        """Threads that wanted each core, over the sessions that noted it."""
+        noted = [(s.load, s.wall_seconds) for s in self.sessions if s.load is not None]
+        whole = sum(seconds for _, seconds in noted)
+        return sum(load * seconds for load, seconds in noted) / whole if whole else None
 
     @property
     def rows_per_second(self) -> float | None:
@@ -177,7 +186,8 @@ class Predictor:
 
     def _session(self, name: str, rows: int, seconds: float, system: System) -> Session:
         facts = system.facts()
-        return Session(id=name, rows=rows, wall_seconds=seconds - (facts.load_seconds or 0.0), facts=facts)
+        wall = seconds - (facts.load_seconds or 0.0)
+        return Session(id=name, rows=rows, wall_seconds=wall, load=load_per_core(), facts=facts)
 
     def _line(self, kind: str, value: BaseModel) -> dict[str, Any]:
         return {"system": self._fingerprint, kind: value.model_dump(mode="json", exclude_defaults=True)}

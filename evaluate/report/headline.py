@@ -5,9 +5,9 @@ Reads a Report only; computes nothing new. Shared by the HTML, Markdown and term
 
 from __future__ import annotations
 
-from evaluate.report import basis, decision
+from evaluate.report import basis, decision, prices_said
 from evaluate.report.schema import Report, SystemPart
-from evaluate.report.wording import count, params, points, usd, with_interval
+from evaluate.report.wording import params, points, with_interval
 from evaluate.stats.power import about
 from synth.scoring.scorers import metric
 
@@ -96,9 +96,11 @@ def pay_back(report: Report) -> str:
     if small is None or large is None:
         unknown = "small" if small is None else "large"
         return f"What it costs cannot be compared: the {unknown} system is unpriced."
-    each = f"1,000 answers cost {usd(small * 1000)} against {usd(large * 1000)}"
+    if not even.price_holds:
+        return prices_said.no_price(report)
+    each = prices_said.each_costs(report)
     if even.status == "not_stated":
-        return f"{each}; no pay-back is stated, because {_no_promise(report)}."
+        return f"{each}; no pay-back is stated, because {even.reason or _no_promise(report)}."
     if even.status == "never":
         return (
             f"{each}, so {'tuning' if report.small_system.adapter else 'it'} never pays back in money at these prices."
@@ -106,9 +108,7 @@ def pay_back(report: Report) -> str:
     if even.status == "unpriced":
         return f"{each}; the fixed cost is not fully priced, so no break-even is given."
     worse = ", with answers that are worse" if basis.bare(report.verdict.word) == "WORSE" else ""
-    spent, requests = usd(even.fixed_usd), count(even.requests)
-    what = "spent on tuning" if report.small_system.adapter else "spent before its first answer"
-    return f"{each}; the {spent} {what} is earned back after {requests} requests{worse}."
+    return f"{each}; {prices_said.earned_back(report)}{worse}."
 
 
 def _no_promise(report: Report) -> str:

@@ -12,11 +12,41 @@ from synth.usage import Usage
 
 
 class AnswersUsage(Usage):
-    """Consumption of all answers of one system. `answers`: how many it is shared by; `unreported`: without usage."""
+    """Consumption of answers of one system. `answers`: how many it is shared by; `unreported`: without usage.
+
+    `lost_attempts`: billed attempts without an answer of which nobody reported the tokens. `cost_spread`: interval of
+    the mean bill per answer, as factors of the mean.
+    """
 
     answers: int
     unreported: int
     largest_input_tokens: int
+    lost_attempts: int = 0
+    cost_spread: Bounds | None = None
+
+
+class SpeedPart(Part):
+    """Requests per second of the whole machine, measured in turns with the other local systems.
+
+    `basis` cpu: cores × answers per second of processor time, one process per core; wall: by the clock. Where `holds`
+    is false the speed carries no price, and `reason` says why. It holds at `batch_size`, where an answer takes
+    `latency_p50_sec`; `single_stream_per_s` is the speed one request after the other.
+    """
+
+    low: float
+    high: float
+    basis: Literal["cpu", "wall"]
+    holds: bool
+    reason: str
+    cores: int
+    rounds: int
+    prompts: int
+    batch_size: int
+    latency_p50_sec: float | None
+    latency_p95_sec: float | None
+    single_stream_per_s: float | None
+    load_average: float | None
+    others_share: float
 
 
 class BillLine(Part):
@@ -33,6 +63,8 @@ class Cost(Part):
 
     usd_per_request: float | None
     usd_per_1k: float | None
+    usd_per_1k_ci95: OpenBounds | None = None
+    usd_per_1k_single: float | None = None
     usd_per_1k_batch: float | None
     usd_per_correct: float | None
     usd_per_correct_ci95: OpenBounds | None
@@ -57,7 +89,7 @@ class MachinePart(Part):
 
 
 class LedgerLine(Part):
-    """One fixed cost as measured; `usd` is money already known."""
+    """One fixed cost as measured; `usd` is money already known, `load` how many programs shared each core."""
 
     kind: str
     label: str
@@ -66,6 +98,7 @@ class LedgerLine(Part):
     system_id: str | None
     run_id: str | None
     status: str
+    load: float | None = None
 
 
 class PricedLine(LedgerLine):
@@ -73,12 +106,18 @@ class PricedLine(LedgerLine):
 
 
 class FixedCosts(Part):
-    """Everything spent before the first answer; `fixed_usd` None where one line is unpriced."""
+    """Everything spent before the first answer; `fixed_usd` None where one line is unpriced.
+
+    `fixed_quiet_usd`: the least it would have been on a machine without other load. `not_stated`: costs that no machine
+    sees and that the plan says nothing of.
+    """
 
     items: tuple[PricedLine, ...]
     fixed_usd: float | None
+    fixed_quiet_usd: float | None = None
     priced_usd: float
     seconds: float
+    not_stated: tuple[str, ...] = ()
 
 
 class WhatIf(Part):
@@ -95,6 +134,7 @@ class WhatIf(Part):
     small_usd_per_request: float | None
     large_usd_per_request: float | None
     fixed_usd: float | None
+    fixed_quiet_usd: float | None = None
     fixed_seconds: float
     fixed_money_usd: float
     delta: float | None
@@ -104,21 +144,35 @@ class WhatIf(Part):
 
 
 class AlwaysOn(Part):
+    """Machines kept on, as many as `requests_per_month` need. `capacity_per_month`: of one. `note`: why not priced."""
+
     months: int
     machines: int
     requests_per_month: int | None
     capacity_per_month: int | None
+    note: str = ""
 
 
 class BreakEvenPart(Part):
-    """When tuning pays back."""
+    """When tuning pays back. `price_holds`: no price of machine time rests on a speed that does not hold.
+
+    `pay_back_holds` false (status `not_stated`): all is priced, yet no pay-back may be stated; `reason` says why.
+    `requests_ci95`: upper bound None = it may never pay back. `utilisation_note`: why U* means nothing here.
+    """
 
     status: Literal["pays_back", "never", "unpriced", "not_stated"]
     fixed_usd: float | None
     requests: int | None
+    requests_ci95: tuple[int, int | None] | None = None
+    price_holds: bool = True
+    pay_back_holds: bool = True
+    reason: str = ""
     saved_usd_per_1k: float | None
+    saved_usd_per_1k_ci95: Bounds | None = None
     months_at: dict[str, float | None]
     utilisation: float | None
+    utilisation_ci95: Bounds | None = None
+    utilisation_note: str = ""
     always_on: AlwaysOn
     error_price_usd: float | None
     p_not_worse: float | None

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from evaluate.cost import economics
+from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
-from evaluate.report import basis, decision, gallery, headline, wording
+from evaluate.report import basis, decision, gallery, headline, prices_said, wording
 from evaluate.report.results import Results, SystemResult
 from evaluate.report.schema import VERSION, Report, VerdictPart
 from evaluate.stats import intervals, measures, paired
@@ -45,7 +45,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "margin": plan.margin,
         "margin_fixed": results.margin_fixed,
         "dataset": _dataset(results, small),
-        "systems": [_facts(system, units) for system in results.systems],
+        "systems": [_facts(system, units, primary) for system in results.systems],
         "kinds": kinds,
         "comparisons": _comparisons(results, small, large, units),
         "baselines": _baselines(results, small, large, primary, units[primary]),
@@ -57,6 +57,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "judge": None,
         "speech": results.speech,
         "forgetting": [_forgetting(item.model_dump()) for item in results.forgetting],
+        "human_usd_per_answer": plan.human_usd_per_answer,
         "machine": economics.machine_facts(results, prices),
         "ledger": [item.model_dump() for item in results.ledger],
         "monthly_volumes": list(plan.monthly_volumes),
@@ -64,6 +65,8 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "provenance": _provenance(results),
     }
     report["family_counts"] = measures.family_counts(report["families"])
+    for facts, system in zip(report["systems"], results.systems, strict=True):
+        facts["usage"]["cost_spread"] = economics.cost_spread(system, primary, units[primary], prices)
     _price(report, prices)
     _add_joint(report, results, prices)
     if large is not None:
@@ -86,11 +89,13 @@ def reprice(old: Report, sheet: PriceSheet) -> Report:
     _price(new, sheet)
     for system in new["systems"]:
         _scale_interval(system["cost"], before[system["id"]])
-    chance, costs = report["break_even"]["p_not_worse"], new["what_if"]
-    known = None not in (chance, costs["small_usd_per_request"], costs["large_usd_per_request"])
+    by_id = {system["id"]: system for system in new["systems"]}
+    small, large = (payback.per_request(by_id.get(new[role])) for role in ("small", "large"))
+    chance = report["break_even"]["p_not_worse"]
+    known = chance is not None and small is not None and large is not None
     new["break_even"]["p_not_worse"] = chance
     new["break_even"]["p_cheaper_and_not_worse"] = (
-        (chance if costs["small_usd_per_request"] < costs["large_usd_per_request"] else 0.0) if known else None
+        chance * spread.chance_below(small, large) if known and small is not None and large is not None else None
     )
     _recost_cascade(new)
     return with_sentences(new)
@@ -128,12 +133,19 @@ def _dataset(results: Results, small: SystemResult) -> Draft:
     }
 
 
-def _facts(system: SystemResult, units: measures.Units) -> Draft:
-    facts = measures.system_facts(system, units)
+def _facts(system: SystemResult, units: measures.Units, primary: str) -> Draft:
+    facts, probe = measures.system_facts(system, units), system.speed.probe
     for split, here in facts["splits"].items():
         here.update(decision.quality([row for row in system.rows if row.split == split]))
-    reasons = decision.error_reasons(system.rows)
-    return {**facts, "error_reasons": reasons, "priced_as": economics.price_name(system)}
+    return {
+        **facts,
+        "usage": population.consumption([row for row in system.rows if row.split == primary]),
+        "usage_all": population.consumption(system.rows),
+        "speed": throughput.facts(probe) if probe else None,
+        "batch": system.batch,
+        "error_reasons": decision.error_reasons(system.rows),
+        "priced_as": economics.price_name(system),
+    }
 
 
 def _comparisons(
@@ -249,21 +261,23 @@ def _price(report: Draft, sheet: PriceSheet) -> None:
     machine, primary = report["machine"], report["primary_split"]
     for system in report["systems"]:
         system["cost"] = economics.system_cost(system, machine, sheet, primary)
-    endpoints = [system for system in report["systems"] if system["kind"] == "endpoint"]
-    bills = {system["id"]: economics.answers_bill(system, sheet) for system in endpoints}
-    report["fixed_costs"] = economics.ledger(report["ledger"], machine["usd_per_hour"], bills)
+    billed = [system for system in report["systems"] if system["kind"] != "local" and system["priced_as"]]
+    bills = {system["id"]: economics.answers_bill(system, sheet) for system in billed}
+    unsaid = economics.not_stated(report["provenance"]["plan"].get("costs", {}))
+    report["fixed_costs"] = economics.ledger(report["ledger"], machine["usd_per_hour"], bills, unsaid)
     by_id = {system["id"]: system for system in report["systems"]}
     small, large = by_id[report["small"]], by_id.get(report["large"])
     main = next((row for row in report["comparisons"] if row["main"] and row["split"] == primary), None)
-    start = economics.what_if(small, large, machine, report["fixed_costs"], main)
+    start = payback.what_if(small, large, machine, report["fixed_costs"], main)
     values = [
         system["splits"][primary]["value"] if system and system["higher_is_better"] else None
         for system in (small, large)
     ]
     report["what_if"] = start
-    report["break_even"] = economics.break_even(start, (values[0], values[1]), report["monthly_volumes"])
+    scores = values[0], values[1]
+    report["break_even"] = payback.break_even(start, (small, large), scores, report["monthly_volumes"])
     report["break_even"].update(p_not_worse=None, p_cheaper_and_not_worse=None)
-    report["sensitivity"] = economics.sensitivity(start, report["monthly_volumes"])
+    report["sensitivity"] = payback.sensitivity(start, report["monthly_volumes"])
     report.setdefault("cascade", None)
     _stamp_prices(report, sheet)
 
@@ -341,9 +355,9 @@ def with_sentences(draft: Draft) -> Report:
     return report.model_copy(
         update={
             "headline": headline.headline(report),
-            "assumptions": tuple(wording.assumptions(report)),
+            "assumptions": (*wording.assumptions(report), *prices_said.assumptions(report)),
             "limits": tuple(wording.limits(report)),
-            "not_measured": tuple(wording.not_measured(report)),
+            "not_measured": (*wording.not_measured(report), *prices_said.not_stated(report)),
         }
     )
 
@@ -367,6 +381,18 @@ def _decided(report: Report) -> Report:
     even = report.break_even
     if report.large is None or decision.may_promise(report) or even.status == "unpriced":
         return report
-    silent = {"status": "not_stated", "requests": None, "months_at": dict.fromkeys(even.months_at)}
-    withheld = even.model_copy(update={**silent, "p_not_worse": None, "p_cheaper_and_not_worse": None})
+    silent = {
+        "status": "not_stated",
+        "requests": None,
+        "requests_ci95": None,
+        "months_at": dict.fromkeys(even.months_at),
+    }
+    withheld = even.model_copy(
+        update={
+            **silent,
+            "months_at": dict.fromkeys(even.months_at),
+            "p_not_worse": None,
+            "p_cheaper_and_not_worse": None,
+        }
+    )
     return report.model_copy(update={"break_even": withheld})

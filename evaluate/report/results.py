@@ -68,6 +68,7 @@ class Speed(Frozen):
     )
     wall_seconds: float | None = Field(default=None, description="Wall time spent answering, model loading excluded.")
     load_seconds: float | None = None
+    load: float | None = Field(default=None, description="Threads that wanted each core while it answered.")
     batch_size: int | None = Field(default=None, description="Rows in flight at once (local batch or open requests).")
     latency_p50: float | None = None
     latency_p95: float | None = None
@@ -103,6 +104,7 @@ class SystemResult(Frozen):
     price_model: str | None = Field(
         default=None, description="Row of the price sheet; None = priced by machine hour or unpriced."
     )
+    batch: bool = Field(default=False, description="Imported batch results, billed at the batch's discount.")
     metric: str = Field(
         description="accuracy | f1 | anls | vqa | wer | cer | judge: what the mean of scores is called."
     )
@@ -114,9 +116,12 @@ class SystemResult(Frozen):
 class LedgerItem(Frozen):
     """One fixed cost. `system_id` None = shared by all tuned systems (e.g. generating the data)."""
 
-    kind: Literal["generation", "training", "evaluation"]
+    kind: Literal["generation", "training", "evaluation", "stated"]
     label: str
     seconds: float | None = None
+    load: float | None = Field(
+        default=None, description="Programs that wanted each core meanwhile, this one included; None = not noted."
+    )
     usd: float | None = Field(
         default=None, description="Money already known (a teacher's bill); time and usage are priced in economics.py."
     )

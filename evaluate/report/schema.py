@@ -56,7 +56,10 @@ class SystemPart(Part):
     higher_is_better: bool
     normaliser: str | None
     splits: dict[str, parts.SplitSummary]
-    usage: money.AnswersUsage
+    usage: money.AnswersUsage = Field(description="Of the rows that the verdict and the price are about.")
+    usage_all: money.AnswersUsage | None = Field(default=None, description="Of all rows; None = as `usage`.")
+    batch: bool = Field(default=False, description="Imported batch results, billed at the batch's discount.")
+    speed: money.SpeedPart | None = Field(default=None, description="None = not measured in turns.")
     latency_s: parts.Latency
     requests_per_s: float | None
     audio_sec_per_s: float | None
@@ -122,6 +125,7 @@ class Report(Part):
     machine: money.MachinePart
     ledger: tuple[money.LedgerLine, ...]
     fixed_costs: money.FixedCosts
+    human_usd_per_answer: float | None = Field(default=None, description="What a person costs, from the plan.")
     monthly_volumes: tuple[int, ...]
     what_if: money.WhatIf
     break_even: money.BreakEvenPart

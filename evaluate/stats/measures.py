@@ -20,7 +20,6 @@ from evaluate.stats.intervals import Interval, error_rate, mean_score
 from evaluate.stats.ratios import error_rate_difference
 from synth.generators import sampling_unit
 from synth.scoring.scorers import metric as metric_facts
-from synth.usage import total
 
 MOST_FAMILIES = 100  # of one split; data whose every row is its own family must not make a report of 50,000 tables
 JsonDict = dict[str, Any]
@@ -169,17 +168,8 @@ def _forgiven_score(row: Row) -> float:
 
 
 def system_facts(system: SystemResult, units: Units) -> JsonDict:
-    """Everything of `systems[]` but its cost."""
+    """Everything of `systems[]` but what it consumed and cost."""
     speed = system.speed
-    answered = [row for row in system.rows if not row.error]
-    if any(row.usage.reported for row in answered):
-        # Failed answers that reported tokens were paid as well: in the sum, but not among the answers it is shared by.
-        counted = [row.usage for row in system.rows if row.usage.reported]
-        unreported = sum(not row.usage.reported for row in answered)
-        answered = [row for row in answered if row.usage.reported]
-    else:
-        counted, unreported = [row.usage for row in answered], 0
-    usage = total(counted)
     return {
         "id": system.id,
         "label": system.label,
@@ -199,12 +189,6 @@ def system_facts(system: SystemResult, units: Units) -> JsonDict:
         "higher_is_better": not metric_facts(system.metric).lower_is_better,
         "normaliser": system.normaliser,
         "splits": {split: split_summary(system, split, unit) for split, unit in units.items()},
-        "usage": {
-            **usage.model_dump(),
-            "answers": len(answered),
-            "unreported": unreported,
-            "largest_input_tokens": max((one.input_tokens or 0 for one in counted), default=0),
-        },
         "latency_s": {"p50": speed.latency_p50, "p95": speed.latency_p95, "basis": speed.latency_basis},
         "requests_per_s": speed.requests_per_s,
         "audio_sec_per_s": speed.audio_sec_per_s,

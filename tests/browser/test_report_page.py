@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from plausible import results
 
-from evaluate.cost import economics
+from evaluate.cost import payback
 from evaluate.plan import Machine
 from evaluate.report import basis, render_html, report_json, wording
 from evaluate.report.schema import Report
@@ -79,7 +79,7 @@ def test_moved_sliders_compute_what_python_computes(browser: Any, made: Report, 
         page.eval_on_selector(f"#{name}", "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", value)
     start = made.what_if
     change = {"utilisation": 0.2 / 0.5, "machine_price": 0.4 / 0.1, "large_price": 2.0}
-    small, large, fixed = economics.costs_under(start.model_dump(), change)
+    small, large, fixed = payback.costs_under(start.model_dump(), change)
     assert small is not None
     assert large is not None
     assert fixed is not None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from evaluate import forgetting, lineage
 from evaluate.plan import Plan, SystemPlan
 from evaluate.predict.prediction import Prediction
+from evaluate.report.results import LedgerItem
 from recipes.recipe.schema import dump_recipe, load_recipe
 from synth.dataset import DatasetDir
 from synth.example import Example, make_example, user
@@ -60,13 +62,22 @@ def make_run(workspace: Workspace, name: str, dataset: str, verdict: str, times:
     return folder
 
 
+def ledger_of(
+    workspace: Workspace, dataset: DatasetDir, origins: dict[str, lineage.Origin], **plan: Any
+) -> tuple[LedgerItem, ...]:
+    made = Plan(dataset=dataset.name, systems=(PLAN,), **plan)
+    return lineage.ledger(made, dataset, [], origins, workspace)
+
+
 def test_failed_runs_are_in_the_ledger_and_idle_time_is_not(workspace: Workspace) -> None:
     dataset = DatasetDir(sums_dataset(workspace.datasets / "sums"))
     sums_dataset(workspace.datasets / "other", train=2, val=1)
     made = make_run(workspace, "good", "sums", "done", [0.0, 10.0, 20.0])
     make_run(workspace, "bad", "sums", "failed", [0.0, 10.0, 5000.0])
     make_run(workspace, "unrelated", "other", "done", [0.0, 10.0])
-    items = lineage.ledger(dataset, [], {"tuned": lineage.Origin(run=made)}, workspace)
+    items = lineage.ledger(
+        Plan(dataset="sums", systems=(PLAN,)), dataset, [], {"tuned": lineage.Origin(run=made)}, workspace
+    )
     training = {item.run_id: item for item in items if item.kind == "training"}
     assert set(training) == {"good", "bad"}
     assert (training["good"].seconds, training["good"].system_id, training["good"].status) == (25.0, "tuned", "done")
