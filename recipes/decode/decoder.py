@@ -15,8 +15,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.decode.slots import SlotPlan, bands, in_bands, make_cache
+from synth.errors import ModelError
 
 if TYPE_CHECKING:
+    from recipes.decode.constrained import Grammar, State
     from recipes.models.loaded import Loaded
 
 PREFILL_TOKENS = 8192  # tokens per prefill call, padding included: bounds activation memory
@@ -93,21 +95,29 @@ def decode(
     max_new_tokens: int,
     limit: int = 1 << 30,
     sampling: Sampling | None = None,
+    grammar: Grammar | None = None,
 ) -> Iterator[Generated]:
-    """Finished rows in the order they finish, `rows` at a time, none beyond `limit` tokens; greedy by default."""
+    """Finished rows in the order they finish, `rows` at a time, none beyond `limit` tokens; greedy by default.
+
+    With a `grammar` every answer obeys it; raises ModelError where the model's class does not fit the slots.
+    """
     ends = end_ids(loaded)
     if fits(loaded.model):
-        return SlotDecoder(loaded.model, ends, rows, max_new_tokens, limit, sampling).run(prompts)
+        return SlotDecoder(loaded.model, ends, rows, max_new_tokens, limit, sampling, grammar).run(prompts)
+    if grammar is not None:
+        kind = type(loaded.model).__name__
+        raise ModelError(f"Answers of {kind} cannot be held to a schema.", "Leave the schema out.", "model.schema")
     return generate_batches(loaded.model, ends, rows, max_new_tokens, loaded.tokenizer.pad_token_id, prompts, sampling)
 
 
 class _Row:
     """A prompt in a slot."""
 
-    __slots__ = ("began", "index", "length", "logprob", "tokens")
+    __slots__ = ("began", "index", "length", "logprob", "state", "tokens")
 
-    def __init__(self, index: int, length: int) -> None:
+    def __init__(self, index: int, length: int, state: State | None = None) -> None:
         self.index = index
+        self.state = state
         self.length = length
         self.tokens: list[int] = []
         self.logprob = 0.0
@@ -129,8 +139,10 @@ class SlotDecoder:
         max_new_tokens: int,
         limit: int = 1 << 30,
         sampling: Sampling | None = None,
+        grammar: Grammar | None = None,
     ) -> None:
         self._model = model
+        self._grammar = grammar
         self._decoder = model.get_decoder()
         self._head = model.get_output_embeddings()
         self._end_ids = end_ids
@@ -207,7 +219,8 @@ class SlotDecoder:
         for line, index in enumerate(chosen):
             own = self._prompts[index][start:]
             tokens[line, : len(own)] = torch.tensor(own)
-            self._rows[slots[line]] = _Row(index, len(self._prompts[index]))
+            state = self._grammar.start() if self._grammar else None
+            self._rows[slots[line]] = _Row(index, len(self._prompts[index]), state)
         positions = torch.arange(start, start + longest, device=device)
         seen = torch.arange(start + longest, device=device) <= positions[:, None]
         # Numbers to add, as plain attention wants them: it would add a mask of truth values as ones and zeros.
@@ -241,9 +254,10 @@ class SlotDecoder:
         import torch
 
         logits = self._head(hidden).float()
-        chosen, tokens = logits.max(-1)
+        offered = self._allowed(slots, logits)
+        chosen, tokens = offered.max(-1)
         if self._sampling:
-            chances = (logits / self._sampling.temperature).softmax(-1)
+            chances = (offered / self._sampling.temperature).softmax(-1)
             tokens = torch.multinomial(chances, 1, generator=self._chance)[:, 0]
             chosen = logits.gather(1, tokens[:, None])[:, 0]
         logprobs = (chosen - torch.logsumexp(logits, -1)).tolist()
@@ -256,10 +270,24 @@ class SlotDecoder:
             ended = token in self._end_ids
             if not ended:
                 row.tokens.append(token)
+                if row.state is not None:
+                    row.state.take(token)
             full = len(row.tokens) >= self._max_new or row.length + len(row.tokens) >= self._limit
             if ended or full:
                 self._rows[slot] = None
                 yield row.done(ended)
+
+    def _allowed(self, slots: list[int], logits: Any) -> Any:
+        """Logits (len(slots), V) with what the grammar forbids at minus infinity; the same tensor without a grammar."""
+        if self._grammar is None:
+            return logits
+        import numpy as np
+        import torch
+
+        free = np.zeros(logits.shape[-1], dtype=bool)
+        rows = [self._rows[slot] for slot in slots]
+        forbidden = np.stack([row.state.forbidden() if row is not None and row.state else free for row in rows])
+        return logits.masked_fill(torch.from_numpy(forbidden).to(logits.device), -math.inf)
 
     def _shrink(self) -> None:
         """Drop the empty slots; only when no prompt is left to take them."""

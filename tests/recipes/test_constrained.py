@@ -1,0 +1,64 @@
+"""recipes.decode.constrained: whatever a model would like to say, its answer is valid."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from jsonschema import Draft202012Validator
+
+from recipes.decode.constrained import Grammar
+from recipes.decode.decoder import Sampling, decode, end_ids
+from recipes.models import loading
+from recipes.models.files import resolve
+from synth.errors import RecipeError
+from tests.tiny import tiny_llama
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "type": {"enum": ["bug", "feature", "question"]},
+        "hours": {"type": "integer", "minimum": 1, "maximum": 40},
+        "version": {"anyOf": [{"type": "string", "maxLength": 12}, {"type": "null"}]},
+        "steps": {"type": "array", "items": {"type": "string", "maxLength": 8}, "maxItems": 3},
+    },
+    "required": ["type", "hours", "version", "steps"],
+    "additionalProperties": False,
+}
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A model that knows nothing: without a grammar it writes noise."""
+    folder = tiny_llama(tmp_path_factory.mktemp("tiny") / "model")
+    return loading.load_for_inference(resolve(str(folder)), None, torch.float32)
+
+
+def texts(loaded: Any, grammar: Grammar | None, count: int = 12, **how: Any) -> list[str]:
+    prompts = loaded.tokenizer([f"Row {n}:" for n in range(count)], add_special_tokens=False)["input_ids"]
+    done = decode(loaded, prompts, 5, 160, grammar=grammar, **how)
+    return [loaded.tokenizer.decode(row.tokens) for row in sorted(done, key=lambda row: row.place)]
+
+
+def test_a_random_model_writes_only_valid_objects(loaded: Any) -> None:
+    grammar = Grammar(loaded, SCHEMA, end_ids(loaded))
+    for how in ({}, {"sampling": Sampling(1.0, 7)}):
+        for text in texts(loaded, grammar, **how):
+            VALIDATOR.validate(json.loads(text))
+    with pytest.raises(ValueError, match=""):
+        json.loads(texts(loaded, None)[0])
+
+
+def test_separators_are_those_of_the_targets(loaded: Any) -> None:
+    text = texts(loaded, Grammar(loaded, SCHEMA, end_ids(loaded)))[0]
+    assert text == json.dumps(json.loads(text), ensure_ascii=False)
+
+
+def test_a_schema_that_cannot_be_enforced_is_refused_in_a_sentence(loaded: Any) -> None:
+    with pytest.raises(RecipeError, match="cannot be enforced"):
+        Grammar(
+            loaded, {"type": "object", "properties": {"a": {"$ref": "#/nowhere"}}, "required": ["a"]}, end_ids(loaded)
+        )
