@@ -19,6 +19,7 @@ class Method(NamedTuple):
 METHODS: dict[str, Method] = {
     "text_sft": Method("text", "sft", "recipes.text.text_sft"),
     "text_dpo": Method("text", "dpo", "recipes.text.text_dpo"),
+    "text_kto": Method("text", "kto", "recipes.text.text_kto"),
     "vision_sft": Method("vision", "sft", "recipes.vision.vision_sft"),
     "vision_dpo": Method("vision", "dpo", "recipes.vision.vision_dpo"),
     "audio_sft": Method("audio", "sft", "recipes.audio.audio_sft"),

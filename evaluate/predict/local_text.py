@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
 from recipes.decode.decoder import Generated, decode, rows_in_memory
+from recipes.text import chat
 from synth.errors import ModelError
 from synth.usage import Usage
 
@@ -82,11 +83,12 @@ def tokenise(loaded: Loaded, questions: Sequence[Question]) -> list[list[int]]:
     if not tokenizer.chat_template:
         message = f"The tokenizer of {loaded.info.ref.name} has no chat template."
         raise ModelError(message, "Choose an instruct model, or a starter.", "model.template")
-    texts = []
-    for question in questions:
-        turns = [{"role": m.role, "content": m.text} for m in question.messages]
-        texts.append(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    return list(tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]) if texts else []
+    return [
+        chat.tokenise(
+            chat.prompt_text([chat.message_dict(m, tokenizer) for m in q.messages], tokenizer, q.tools), tokenizer
+        ).ids
+        for q in questions
+    ]
 
 
 def first_inputs(loaded: Loaded, question: Question) -> dict[str, Tensor]:

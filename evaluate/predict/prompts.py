@@ -35,6 +35,7 @@ class Question(NamedTuple):
     messages: tuple[Message, ...]
     media_root: Path
     response_format: JsonDict | None = None
+    tools: tuple[JsonDict, ...] = ()
 
 
 def pick_shots(train: Iterable[Example], count: int, seed: int) -> list[Example]:
@@ -107,7 +108,9 @@ class Prompter:
             instructions.append(f"Reply only with a JSON object of this schema:\n{json.dumps(self.schema)}")
         shown = [message for shot in self.shots for message in (*_turns(shot), assistant(shot.target))]
         head = [system("\n\n".join(instructions))] if instructions else []
-        return Question(example.id, (*head, *shown, *_turns(example)), self._root, self._response_format())
+        return Question(
+            example.id, (*head, *shown, *_turns(example)), self._root, self._response_format(), example.tools
+        )
 
     def _response_format(self) -> JsonDict | None:
         if self.schema is None:

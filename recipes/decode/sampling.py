@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from recipes.decode.decoder import Generated, Sampling, decode, rows_in_memory
 from recipes.models.loaded import Loaded
-from recipes.text.rows import chat_messages, prompt_text
+from recipes.text.rows import prompt_ids
 from synth.example import Example
 
 ROWS_AT_ONCE = 128
@@ -35,8 +35,7 @@ def text_generator(loaded: Loaded, temperature: float, max_new_tokens: int, seed
     """A `Generate` over a text model in eval mode; the caller's random state is left as it was."""
 
     def generate(examples: Sequence[Example], n: int) -> list[list[Answer]]:
-        texts = [prompt_text(chat_messages(example), loaded.tokenizer) for example in examples]
-        prompts = loaded.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        prompts = [prompt_ids(example, loaded.tokenizer) for example in examples]
         rows = rows_in_memory(loaded.model, max(map(len, prompts)) + max_new_tokens, ROWS_AT_ONCE)
 
         def decode_some(chosen: Sequence[int], sampling: Sampling | None) -> Iterator[Generated]:

@@ -1,4 +1,4 @@
-"""A time limit for chat templates, which are programs that come with a model.
+"""A time limit, a fixed date and plain sentences for chat templates, which are programs that come with a model.
 
 transformers renders them in jinja's sandbox: they reach nothing, but they may loop for ever. The limit is in processor
 time of the thread that renders, and holds in every thread: a watcher looks at those that render now and raises an
@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import datetime
 import functools
+import re
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import jinja2
+
 from synth.errors import ModelError
 
+DATE = datetime.date(2024, 7, 26)  # what Llama's own templates write when nobody gives a date
+_TODAY = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 LIMIT_SEC = 10.0  # published templates take about a millisecond
 POLL_SEC = 0.2
 
@@ -31,7 +37,13 @@ _watcher: threading.Thread | None = None
 
 
 def limit(processor: Any, name: str, seconds: float = LIMIT_SEC) -> None:
-    """Let `processor.apply_chat_template` raise ModelError when one call takes more than `seconds`. In place."""
+    """Let `processor.apply_chat_template` raise ModelError when a call fails or takes more than `seconds`. In place.
+
+    Templates that write today's date write `DATE` instead, so that training, answering and a resume see one text; the
+    template is changed, and goes with the model wherever it is served.
+    """
+    if isinstance(template := getattr(processor, "chat_template", None), str):
+        processor.chat_template = _TODAY.sub(lambda found: repr(DATE.strftime(found[2])), template)
     render = processor.apply_chat_template
 
     @functools.wraps(render)
@@ -39,6 +51,11 @@ def limit(processor: Any, name: str, seconds: float = LIMIT_SEC) -> None:
         try:
             with _within(seconds):
                 return render(*args, **kwargs)
+        except (jinja2.TemplateError, TypeError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            message = f"The chat template of {name} refuses these turns: {reason}."
+            remedy = "Leave out that role or key (a system text can stand in the user's turn), or choose another model."
+            raise ModelError(message, remedy, "model.template") from error
         except _OutOfTime:
             message = f"The chat template of {name} did not end within {seconds:g} s."
             raise ModelError(message, "Choose a model from a source that you trust.", "model.template") from None

@@ -52,6 +52,12 @@ class Data(Section):
         ge=0.0,
         le=0.9,
     )
+    loss_turns: Literal["all", "last"] = option(
+        "all",
+        "Turns that are learned",
+        "all: every answer of a chat, except those that the data mark as not to be learned; last: the last one only.",
+        advanced=True,
+    )
     target: Literal["target", "answer", "rationale"] = option(
         "target",
         "What the model learns to say",
@@ -165,6 +171,18 @@ class Optim(Section):
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
+class Kto(Section):
+    beta: float = option(
+        0.1, "KTO beta", "How strongly the tuned model is held to its reference: lower lets it move further.", gt=0
+    )
+    desirable_weight: float = option(
+        1.0, "Weight of good answers", "Weight of the loss on answers labelled as good.", gt=0, advanced=True
+    )
+    undesirable_weight: float = option(
+        1.0, "Weight of bad answers", "Weight of the loss on answers labelled as bad.", gt=0, advanced=True
+    )
+
+
 class Dpo(Section):
     beta: float = option(
         0.1,
@@ -183,6 +201,14 @@ class Dpo(Section):
         "SFT weight",
         "Weight of the plain loss on the chosen answer, added to the preference loss.",
         ge=0,
+        advanced=True,
+    )
+    compare: Literal["auto", "whole", "first_difference"] = option(
+        "auto",
+        "What of two answers is compared",
+        "whole: all of both; first_difference: both up to the end of the first line that differs, for worked answers "
+        "whose later lines follow from it. auto: the whole answers of your own pairs, and up to the first difference "
+        "where pairs were mined.",
         advanced=True,
     )
     max_pairs: int | None = option(None, "Pairs at most", "Preference pairs to train on; empty takes all.", ge=1)

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from recipes.methods import METHODS
-from recipes.recipe.options import Data, Dpo, Lora, Optim, Quant, Section, option
+from recipes.recipe.options import Data, Dpo, Kto, Lora, Optim, Quant, Section, option
 from synth.errors import RecipeError
 from synth.strict import parse_yaml
 
@@ -51,6 +51,7 @@ class Recipe(Section):
     quant: Quant = Field(default_factory=Quant, title="Quantisation", description="How the base is held.")
     optim: Optim = Field(default_factory=Optim, title="Optimisation", description="In transformers' and TRL's names.")
     dpo: Dpo = Field(default_factory=Dpo, title="Preference", description="Used by the *_dpo methods only.")
+    kto: Kto = Field(default_factory=Kto, title="Judged answers", description="Used by text_kto only.")
     seed: int = option(0, "Seed", "Fixes data order, adapter initialisation and dropout.", ge=0, lt=2**32)
     save_steps: int = option(200, "Checkpoint every", "Optimiser steps between checkpoints.", ge=1, advanced=True)
     save_total_limit: int = option(2, "Checkpoints kept", "Older ones are removed.", ge=1, le=100, advanced=True)

@@ -1,4 +1,4 @@
-"""Text rows as tokens: prompt and target through the model's chat template, with the loss on the target only.
+"""Text rows as tokens: prompt and target through the model's chat template, with the loss on the assistant's turns.
 
 The prompt is tokenised apart from the target, exactly as it will be when the model answers. Rows are never cut;
 `recipes.train.preflight` refuses those that do not fit. Media are for the vision and audio modules.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from recipes.recipe.options import Data
+from recipes.text.chat import Rendered, chat_messages, prompt_text, render, tokenise
 from synth.errors import DataError
 from synth.example import Example
 
@@ -17,7 +18,7 @@ IGNORED = -100
 
 
 class TokenRow(NamedTuple):
-    """`labels` are `input_ids` with the prompt replaced by -100; both as long as the row."""
+    """`labels` are `input_ids` with what is not learned replaced by -100; both as long as the row."""
 
     input_ids: list[int]
     labels: list[int]
@@ -40,16 +41,6 @@ def target_text(example: Example, kind: str) -> str:
 def with_training_target(example: Example, kind: str) -> Example:
     """The row with `target_text` as its target. Raises DataError where the row lacks it."""
     return example.model_copy(update={"target": target_text(example, kind)})
-
-
-def chat_messages(example: Example) -> list[dict[str, str]]:
-    """The prompt in the form that chat templates take, text parts only."""
-    return [{"role": m.role, "content": m.text} for m in example.prompt]
-
-
-def prompt_text(messages: list[dict[str, str]], tokenizer: Any) -> str:
-    """The prompt as the model sees it, up to where its answer begins."""
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def target_suffix(tokenizer: Any) -> str:
@@ -79,9 +70,25 @@ def encode(examples: Sequence[Example], tokenizer: Any, data: Data) -> list[Toke
     if not tokenizer.chat_template:
         raise DataError("The model's tokenizer has no chat template.", "Choose an instruct model, or a starter.")
     refuse_endless(tokenizer)
+    if bad := sum(example.label is False for example in examples):
+        message = f"{bad} of {len(examples)} rows hold an answer that is labelled as bad."
+        raise DataError(message, "Train them with text_kto, or import the good ones alone.", "data.bad_answers")
     suffix = target_suffix(tokenizer)
-    prompts = [prompt_text(chat_messages(e), tokenizer) for e in examples]
-    targets = [target_text(e, data.target) + suffix for e in examples]
-    heads = tokenizer(prompts, add_special_tokens=False)["input_ids"]
-    tails = tokenizer(targets, add_special_tokens=False)["input_ids"]
-    return [TokenRow(h + t, [IGNORED] * len(h) + t) for h, t in zip(heads, tails, strict=True)]
+    every_turn = data.loss_turns == "all" and data.target == "target"
+    return [_row(render(e, target_text(e, data.target), tokenizer, suffix, every_turn), tokenizer) for e in examples]
+
+
+def prompt_ids(example: Example, tokenizer: Any) -> list[int]:
+    """The prompt as tokens, up to where the answer begins, as in training."""
+    return tokenise(prompt_text(chat_messages(example, tokenizer), tokenizer, example.tools), tokenizer).ids
+
+
+def _row(rendered: Rendered, tokenizer: Any) -> TokenRow:
+    head = tokenise(rendered.prompt, tokenizer, places=bool(rendered.learned))
+    tail = tokenise(rendered.completion, tokenizer).ids
+    labels = [IGNORED] * len(head.ids)
+    for span in rendered.learned:
+        for place, token in enumerate(head.places):
+            if span.start <= token.start and token.start < token.end <= span.end:
+                labels[place] = head.ids[place]
+    return TokenRow(head.ids + tail, labels + tail)

@@ -20,7 +20,15 @@ from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.text import rows, text_sft
 from recipes.train import dpo_eval, preference, preflight, training
-from recipes.train.pairs import WHOLE, PairRow, as_dataset, both_sides, pair_rows, trl_options
+from recipes.train.pairs import (
+    WHOLE,
+    PairRow,
+    as_dataset,
+    both_sides,
+    compares_first_difference,
+    pair_rows,
+    trl_options,
+)
 from recipes.train.trainer import RunTrainer, training_args
 from recipes.train.work import Work, prepare
 from synth.example import Example
@@ -32,7 +40,8 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     work = prepare(run, recipe)
     run.emit("phase", name="encoding")
     train_rows, eval_rows = preference.select(pairs, recipe)
-    encoded, eval_encoded = encode(train_rows, work), encode(eval_rows, work)
+    cut = compares_first_difference(recipe.dpo, preference.mined(pairs, run))
+    encoded, eval_encoded = encode(train_rows, work, cut), encode(eval_rows, work, cut)
     trainer = build_trainer(work, encoded, eval_encoded)
     preflight.check(trainer, [row for pair in encoded for row in pair.as_tuning()])
 
@@ -54,13 +63,13 @@ def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.
     return sampling.text_generator(loaded, recipe.dpo.temperature, room, recipe.seed)
 
 
-def encode(examples: Sequence[Example], work: Work) -> list[PairRow]:
-    """Token rows of pairs, in order."""
+def encode(examples: Sequence[Example], work: Work, cut: bool = True) -> list[PairRow]:
+    """Token rows of pairs, in order; with `cut`, up to their first difference."""
     if not examples:
         return []
     tokenizer = work.loaded.tokenizer
     chosen, rejected = (rows.encode(side, tokenizer, WHOLE) for side in both_sides(examples))
-    return pair_rows(chosen, rejected, tokenizer)
+    return pair_rows(chosen, rejected, tokenizer, cut)
 
 
 def build_trainer(work: Work, train_rows: list[PairRow], eval_encoded: list[PairRow]) -> Any:

@@ -15,6 +15,7 @@ from recipes.models.loaded import Loaded
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.text import rows
+from recipes.text.chat import chat_messages
 from recipes.train import preflight, training
 from recipes.train.head import sft_trainer
 from recipes.train.row_checks import check_template
@@ -33,7 +34,7 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     tokenizer = work.loaded.tokenizer
     encoded = rows.encode(train_rows, tokenizer, recipe.data)
     eval_encoded = rows.encode(eval_rows, tokenizer, recipe.data) if eval_rows else None
-    chats = ((rows.chat_messages(e), e.target) for e in train_rows[:CHECKED_ROWS])
+    chats = ((chat_messages(e, tokenizer), e.target) for e in train_rows[:CHECKED_ROWS] if not e.tools)
     trainer = build_trainer(work, encoded, eval_encoded)
     preflight.check(trainer, encoded, problems=check_template(tokenizer, chats))
     return training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))

@@ -1,4 +1,4 @@
-"""Preference pairs as tokens, and as TRL's DPOTrainer takes them: both answers up to the first line that differs.
+"""Preference pairs as tokens, and as TRL's DPOTrainer takes them: both answers whole, or up to the first difference.
 
 For text and vision; a speech model reads two transcripts of one recording (`recipes.audio.audio_dpo`). Which
 answers become a pair is decided in `recipes.train.preference`.
@@ -33,7 +33,8 @@ class PairRow(NamedTuple):
         return [TokenRow(self.prompt_ids + ids, masked + ids) for ids in (self.chosen_ids, self.rejected_ids)]
 
 
-WHOLE = Data(target="target")  # the chosen answer is the row's `target`, whatever the recipe's data.target says
+# The chosen answer is the row's `target`, whatever the recipe's data.target says, and only answers are compared.
+WHOLE = Data(target="target", loss_turns="last")
 
 
 def both_sides(examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
@@ -41,12 +42,16 @@ def both_sides(examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence
     return examples, [e.model_copy(update={"target": e.rejected}) for e in examples]
 
 
-def pair_rows(chosen: Sequence[TokenRow], rejected: Sequence[TokenRow], tokenizer: Any) -> list[PairRow]:
-    """Pairs of whole rows, cut by `first_difference`."""
+def pair_rows(
+    chosen: Sequence[TokenRow], rejected: Sequence[TokenRow], tokenizer: Any, cut: bool = True
+) -> list[PairRow]:
+    """Pairs of whole rows; with `cut`, up to their `first_difference`."""
     pairs = []
     for good, bad in zip(chosen, rejected, strict=True):
         start = next(i for i, label in enumerate(good.labels) if label != IGNORED)
-        answers = first_difference(good.input_ids[start:], bad.input_ids[start:], tokenizer)
+        answers = good.input_ids[start:], bad.input_ids[start:]
+        if cut:
+            answers = first_difference(*answers, tokenizer)
         pairs.append(PairRow(good.input_ids[:start], *answers))
     return pairs
 
@@ -66,6 +71,11 @@ def first_difference(chosen: list[int], rejected: list[int], tokenizer: Any) -> 
         return ids[: next(ends, len(ids)) + 1]
 
     return cut(chosen), cut(rejected)
+
+
+def compares_first_difference(dpo: Dpo, mined: bool) -> bool:
+    """Whether answers are cut at their first difference: on purpose, or because their pairs were mined."""
+    return dpo.compare == "first_difference" or (dpo.compare == "auto" and mined)
 
 
 def trl_options(dpo: Dpo) -> dict[str, Any]:

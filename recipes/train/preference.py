@@ -108,6 +108,11 @@ def pair_dataset(run: Run, recipe: Recipe, generator: Callable[[Sequence[Example
     return write_pairs(folder, pairs, dataset, VAL_SHARE if recipe.eval_steps else 0.0)
 
 
+def mined(pairs: DatasetDir, run: Run) -> bool:
+    """Whether pairs were mined for this run, and are not the user's own."""
+    return pairs.path == run.path / PAIRS
+
+
 def select(pairs: DatasetDir, recipe: Recipe) -> Selected:
     """Rows to train on, families in turn, `dpo.max_pairs` at most, and rows to watch if the recipe does.
 

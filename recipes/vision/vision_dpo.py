@@ -19,7 +19,15 @@ from recipes.models.loading import load_for_inference
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.train import dpo_eval, preference, training
-from recipes.train.pairs import WHOLE, PairRow, as_dataset, both_sides, pair_rows, trl_options
+from recipes.train.pairs import (
+    WHOLE,
+    PairRow,
+    as_dataset,
+    both_sides,
+    compares_first_difference,
+    pair_rows,
+    trl_options,
+)
 from recipes.train.trainer import RunTrainer, training_args
 from recipes.train.work import Work, prepare
 from recipes.vision import vision_rows, vision_sampling, vision_sft
@@ -34,7 +42,8 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     work = prepare(run, recipe)
     run.emit("phase", name="encoding")
     train_rows, eval_rows = preference.select(pairs, recipe)
-    encoded, eval_encoded = encode(train_rows, work, pairs), encode(eval_rows, work, pairs)
+    cut = compares_first_difference(recipe.dpo, preference.mined(pairs, run))
+    encoded, eval_encoded = encode(train_rows, work, pairs, cut), encode(eval_rows, work, pairs, cut)
     trainer = build_trainer(work, encoded, eval_encoded)
     answers = [VisionRow(row, pair.pictures) for pair in encoded for row in pair.as_tuning()]
     vision_sft.check(
@@ -56,13 +65,13 @@ def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.
     return vision_sampling.vision_generator(loaded, run.dataset(), recipe.dpo.temperature, room, recipe.seed)
 
 
-def encode(examples: Sequence[Example], work: Work, dataset: DatasetDir) -> list[PairRow]:
-    """Token rows of pairs, in order."""
+def encode(examples: Sequence[Example], work: Work, dataset: DatasetDir, cut: bool = True) -> list[PairRow]:
+    """Token rows of pairs, in order; with `cut`, up to their first difference."""
     if not examples:
         return []
     sides = [vision_rows.encode(side, work.loaded.processor, WHOLE, dataset) for side in both_sides(examples)]
     chosen, rejected = ([row.tokens for row in side] for side in sides)
-    pairs = pair_rows(chosen, rejected, work.loaded.tokenizer)
+    pairs = pair_rows(chosen, rejected, work.loaded.tokenizer, cut)
     return [pair._replace(pictures=row.pictures) for pair, row in zip(pairs, sides[0], strict=True)]
 
 

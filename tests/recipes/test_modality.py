@@ -95,7 +95,7 @@ def test_a_new_method_is_trained_by_the_worker_from_one_file(toy: Any, tmp_path:
 def test_unknown_modalities_and_methods_are_refused_with_what_there_is() -> None:
     with pytest.raises(DataError, match=r"no modality 'vison' \(did you mean 'vision'\?\).*text, vision, audio"):
         modality("vison")
-    with pytest.raises(RecipeError, match="method is 'text_ppo' but should be one of text_sft, text_dpo, vision_sft"):
+    with pytest.raises(RecipeError, match="method is 'text_ppo' but should be one of text_sft, text_dpo, text_kto"):
         load_recipe({"method": "text_ppo", "base_model": "x"})
 
 

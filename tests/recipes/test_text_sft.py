@@ -14,6 +14,7 @@ from recipes.models.loading import load_processor
 from recipes.recipe.options import Data
 from recipes.run.directory import DISCARDED, Run
 from recipes.text import rows, text_sft
+from recipes.text.chat import chat_messages
 from recipes.train import samples, training
 from recipes.train.head import FastHead
 from recipes.train.repeatable import Batches, random_state, restore_random_state, untouched_randomness
@@ -77,7 +78,7 @@ def test_only_the_target_and_its_end_carry_loss(run_of: Any) -> None:
     learned = [token for token, label in zip(row.input_ids, row.labels, strict=True) if label != rows.IGNORED]
     assert work.loaded.tokenizer.decode(learned) == f"{example.target}<|im_end|>"
     asked = row.input_ids[: len(row.input_ids) - len(learned)]
-    messages = rows.chat_messages(example)
+    messages = chat_messages(example)
     assert work.loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"] == asked
 
 

@@ -1,0 +1,200 @@
+"""A row's chat as a template renders it, and which stretches of the text are learned.
+
+Faults of a template (a role that it refuses, a turn that it leaves out, tools that it does not know) end here with a
+sentence, before anything is trained. Control tokens inside what people wrote stay text. Knows no pictures; tokens are
+made in `recipes.text.rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from synth.errors import ModelError
+from synth.example import Example, Message
+
+BREAK = "\ufdd0"  # a code point that Unicode keeps for programs; put into control tokens that are text
+Chat = list[dict[str, Any]]
+
+
+class Span(NamedTuple):
+    """Characters start to end (exclusive) of a rendered chat."""
+
+    start: int
+    end: int
+
+
+class Rendered(NamedTuple):
+    """The text before the answer, the answer with its end token, and earlier turns that are learned too."""
+
+    prompt: str
+    completion: str
+    learned: tuple[Span, ...] = ()
+
+
+def chat_messages(example: Example, tokenizer: Any = None) -> Chat:
+    """The prompt in the form that chat templates take, text parts only; control tokens of `tokenizer` broken."""
+    return [message_dict(message, tokenizer) for message in example.prompt]
+
+
+def message_dict(message: Message, tokenizer: Any = None) -> dict[str, Any]:
+    """A turn as templates take it: arguments of tool calls are objects, reasoning is `reasoning_content`."""
+    turn: dict[str, Any] = {"role": message.role, "content": _broken(message.text, tokenizer)}
+    if message.reasoning:
+        turn["reasoning_content"] = _broken(message.reasoning, tokenizer)
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"type": "function", "function": {"name": call.name, "arguments": call.arguments or {}}}
+            | ({"id": call.id} if call.id else {})
+            for call in message.tool_calls
+        ]
+    turn |= {key: value for key in ("tool_call_id", "name") if (value := getattr(message, key))}
+    return turn
+
+
+def prompt_text(messages: Chat, tokenizer: Any, tools: Sequence[dict[str, Any]] = ()) -> str:
+    """The prompt as the model sees it, up to where its answer begins."""
+    return _render(messages, tokenizer, tools, add_generation_prompt=True)
+
+
+def render(example: Example, target: str, tokenizer: Any, suffix: str, every_turn: bool) -> Rendered:
+    """A row with `target` as its answer; `suffix` is what ends an answer, see `recipes.text.rows.target_suffix`.
+
+    Raises ModelError where the template leaves something of the row out, or earlier turns cannot be told apart.
+    """
+    messages = chat_messages(example, tokenizer)
+    prompt = prompt_text(messages, tokenizer, example.tools)
+    _check_whole(messages, prompt, example)
+    if example.tools and not all(_tool_name(tool) in prompt for tool in example.tools):
+        raise _refusal("leaves out the tools", example, "Choose a model whose template knows tools, or remove them.")
+    completion = _broken(target, tokenizer) + suffix
+    if example.tool_calls or example.reasoning:
+        completion = _completion(example, messages, prompt, tokenizer)
+    learned = tuple(_earlier(example, messages, prompt, tokenizer, suffix)) if every_turn else ()
+    return Rendered(prompt, completion, learned)
+
+
+def _completion(example: Example, messages: Chat, prompt: str, tokenizer: Any) -> str:
+    """What the template writes for an answer with tool calls or reasoning, up to the end of the turn."""
+    answer = message_dict(example.target_message, tokenizer)
+    full = _render([*messages, answer], tokenizer, example.tools)
+    if not full.startswith(prompt):
+        fault = "renders the prompt differently when an answer with tool calls or reasoning follows"
+        raise _refusal(fault, example, "Choose another model, or remove the reasoning.")
+    rest = full[len(prompt) :]
+    if example.reasoning and example.reasoning.strip() not in rest:
+        raise _refusal("leaves out the reasoning", example, "Choose a model that thinks, or remove the reasoning.")
+    if any(call.name not in rest for call in example.tool_calls):
+        raise _refusal("leaves out tool calls", example, "Choose a model whose template knows tools.")
+    end = str(tokenizer.eos_token)
+    head, _, _ = rest.rpartition(end)
+    return (head or rest) + end
+
+
+def _earlier(example: Example, messages: Chat, prompt: str, tokenizer: Any, suffix: str) -> Iterator[Span]:
+    """The assistant's turns before the last, from where an answer begins to the end of the turn."""
+    for place, message in enumerate(example.prompt):
+        if message.role != "assistant" or message.learn is False:
+            continue
+        before = prompt_text(messages[:place], tokenizer, example.tools)
+        said = messages[place]["content"].strip()
+        start = len(before)
+        found = prompt.find(said, start) if prompt.startswith(before) else -1
+        end = prompt.find(suffix.strip(), found + len(said)) if found >= 0 else -1
+        if end < 0:
+            fault = "does not show where the answers of earlier turns begin and end"
+            raise _refusal(fault, example, "Set data.loss_turns to last, which learns each row's last answer only.")
+        yield Span(start, end + len(suffix.strip()))
+
+
+def _check_whole(messages: Chat, prompt: str, example: Example) -> None:
+    """Every turn's text must be in the rendered prompt, white space aside."""
+    folded = ""
+    for message in messages:
+        said = message["content"].strip()
+        if not said or said in prompt or message["role"] == "tool":
+            continue
+        folded = folded or "".join(prompt.split())
+        if "".join(said.split()) not in folded:
+            remedy = "Put its text into the user's turn, or choose a model whose template has that role."
+            raise _refusal(f"leaves out the {message['role']} turn", example, remedy)
+
+
+def _refusal(fault: str, example: Example, remedy: str) -> ModelError:
+    return ModelError(f"The model's chat template {fault} (row {example.id}).", remedy, "model.template")
+
+
+def _render(messages: Chat, tokenizer: Any, tools: Sequence[dict[str, Any]], **more: Any) -> str:
+    given = {"tools": list(tools)} if tools else {}
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, **given, **more))
+
+
+def _tool_name(tool: dict[str, Any]) -> str:
+    function = tool.get("function")
+    return str((function if isinstance(function, dict) else tool).get("name", ""))
+
+
+# --- control tokens that are text --------------------------------------------------------------------------------
+
+
+def control_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """The texts that a tokenizer takes for control tokens, longest first; the same list is made once."""
+    known = getattr(tokenizer, "_control_texts", None)
+    if known is None:
+        added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+        texts = {str(token) for token in added if getattr(token, "special", False)} | set(
+            getattr(tokenizer, "all_special_tokens", ())
+        )
+        known = tuple(sorted((text for text in texts if len(text) > 1), key=len, reverse=True))
+        tokenizer._control_texts = known
+    return known
+
+
+def _broken(text: str, tokenizer: Any) -> str:
+    """The text with BREAK after the first character of each control token in it."""
+    if tokenizer is None:
+        return text
+    for token in control_tokens(tokenizer):
+        if token in text:
+            text = text.replace(token, f"{token[0]}{BREAK}{token[1:]}")
+    return text
+
+
+class Tokens(NamedTuple):
+    """Ids, and where in the text (with its BREAKs) each begins and ends."""
+
+    ids: list[int]
+    places: list[Span]
+
+
+def tokenise(text: str, tokenizer: Any, places: bool = False) -> Tokens:
+    """A rendered text as tokens; broken control tokens become what they are written with. `places` when asked."""
+    if BREAK not in text:
+        return _tokens(text, tokenizer, places)
+    ids: list[int] = []
+    where: list[Span] = []
+    start = 0
+    while start < len(text):
+        mark = text.find(BREAK, start)
+        token = next(
+            (t for t in control_tokens(tokenizer) if mark > 0 and text.startswith(f"{t[0]}{BREAK}{t[1:]}", mark - 1)),
+            "",
+        )
+        end = len(text) if mark < 0 else mark - 1 if token else mark + 1
+        made = _tokens(text[start:end].replace(BREAK, ""), tokenizer, places)
+        ids += made.ids
+        where += [Span(span.start + start, span.end + start) for span in made.places]
+        start = end
+        if token:
+            plain = tokenizer(token, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            ids += plain
+            where += [Span(start, start + len(token) + 1)] * len(plain)
+            start += len(token) + 1
+    return Tokens(ids, where)
+
+
+def _tokens(text: str, tokenizer: Any, places: bool) -> Tokens:
+    if not text:
+        return Tokens([], [])
+    made = tokenizer(text, add_special_tokens=False, return_offsets_mapping=places)
+    return Tokens(list(made["input_ids"]), [Span(*pair) for pair in made["offset_mapping"]] if places else [])
