@@ -1,11 +1,12 @@
 # make demo    install, generate, tune, compare, report
 # make test    install with the test needs; ruff, mypy, then the whole suite
 # make check   the part of it that takes less than a minute
+# make torture kill real work 500 times and see whether anything is lost (SEED=n for other kills)
 PYTHON ?= python3
 BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test check bench lint ui wheels clean
+.PHONY: demo test check torture bench lint ui wheels clean
 
 demo: .venv/.install
 	$(BIN)/smolstudio demo
@@ -15,6 +16,9 @@ test: lint
 
 check: lint
 	$(BIN)/python -m pytest -m "not slow and not browser and not real and not gpu"
+
+torture: .venv/.test
+	$(BIN)/python tests/faults/torture.py --kills 500 --seed $(or $(SEED),0)
 
 bench: .venv/.test
 	for file in tests/bench/bench_*.py; do echo "== $$file"; PYTHONPATH=tests $(BIN)/python $$file || exit 1; done

@@ -44,6 +44,7 @@ def test_progress_moves_its_own_line_and_its_note_moves_nothing(monkeypatch: pyt
     assert "\x1b[2J" not in out.getvalue() and "\\u001b[2J" in out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_the_command_prints_no_control_character_of_a_note_or_a_wrong_name(workspace: Workspace, encoding: str) -> None:
     filled.dataset(workspace)

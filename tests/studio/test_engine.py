@@ -29,6 +29,7 @@ def ended(job: JobDir, seconds: float = 120) -> str:
     return jobs.ENGINE.status(job)
 
 
+@pytest.mark.slow
 def test_a_workers_own_folder_is_never_imported_from(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +72,7 @@ def test_any_engine_may_do_the_work(workspace: Workspace, monkeypatch: pytest.Mo
     assert Run(run.path).stop_requested()
 
 
+@pytest.mark.slow
 def test_cancelled_work_ends_and_keeps_nothing_half(workspace: Workspace) -> None:
     rows = {**ROWS, "train": 1_000_000}
     job = jobs.start_task(workspace, "synth", {"generator": "math", "settings": rows, "name": "endless"})

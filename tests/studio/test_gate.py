@@ -340,6 +340,7 @@ def upgrade(port: int, host: str, origin: str | None, cookie: str = "") -> str:
         return raw.recv(64).split(b"\r\n")[0].decode()
 
 
+@pytest.mark.slow
 def test_the_running_studio_answers_its_own_names_only_and_ends_when_asked(real: Real) -> None:
     own = f"127.0.0.1:{real.port}"
     for path in ("/", "/runs", "/_stcore/health", "/_stcore/host-config", "/media/x", "/static/x"):
@@ -361,6 +362,7 @@ def test_the_running_studio_answers_its_own_names_only_and_ends_when_asked(real:
         httpx.get(real.url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_command_and_leaves_neither_process_nor_port(
     workspace: Workspace, tmp_path: Path, number: signal.Signals
@@ -383,6 +385,7 @@ def test_a_signal_ends_the_command_and_leaves_neither_process_nor_port(
     socket.create_server(("127.0.0.1", port)).close()
 
 
+@pytest.mark.slow
 def test_a_shared_studio_shows_nothing_until_the_password_is_given(workspace: Workspace) -> None:
     started = Real(workspace, "0.0.0.0", SMOLSTUDIO_PASSWORD=PASSWORD)
     try:

@@ -135,6 +135,7 @@ SLOW = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SLOW)
 def test_whatever_a_server_sends_a_question_ends_by_its_deadline(script: Script) -> None:
     with server(script) as url:
@@ -146,6 +147,7 @@ def test_whatever_a_server_sends_a_question_ends_by_its_deadline(script: Script)
         assert not reply.ok and reply.text == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [*SLOW, "stream"])
 def test_a_streamed_answer_ends_by_its_deadline_and_within_its_size(script: Script | str) -> None:
     def endless_stream(connection: socket.socket) -> None:
@@ -161,6 +163,7 @@ def test_a_streamed_answer_ends_by_its_deadline_and_within_its_size(script: Scri
         assert time.monotonic() - began < DEADLINE_SEC + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [silence, dripping_header, dripping_body, flood_of_1xx])
 def test_a_run_that_is_asked_to_stop_ends_within_ten_seconds(script: Script) -> None:
     asked: list[float] = []
@@ -171,6 +174,7 @@ def test_a_run_that_is_asked_to_stop_ends_within_ten_seconds(script: Script) -> 
         assert time.monotonic() - asked[0] < 10
 
 
+@pytest.mark.slow
 def test_whoever_leaves_early_does_not_wait_for_a_server_that_hangs(tmp_path: Path) -> None:
     first = threading.Event()
 
