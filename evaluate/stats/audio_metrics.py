@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from evaluate.report.results import Row, SystemResult
 from synth.example import Example
+from synth.scoring.normalise import language_by_script, language_of, normalised, units_of
 from synth.scoring.scorers import metric
-from synth.scoring.speech import normaliser
 
 WORST = 15  # words and confusions that are listed
 
@@ -50,16 +50,17 @@ class Entities(NamedTuple):
     missed: int
 
 
-def clean(text: str) -> list[str]:
-    """The words that count."""
-    return normaliser()(text).split()
+def clean(text: str, language: str = "en") -> list[str]:
+    """The words that count; characters where the language has no spaces."""
+    return units_of(normalised(text, language), language)
 
 
-def word_diff(gold: str, said: str) -> tuple[Diff, ...]:
-    """The alignment of two transcripts with the fewest edits, in order."""
+def word_diff(gold: str, said: str, language: str | None = None) -> tuple[Diff, ...]:
+    """The alignment of two transcripts with the fewest edits, in order; a guessed language is that of gold's script."""
     import jiwer
 
-    gold_words, said_words = clean(gold), clean(said)
+    language = language_by_script(gold) if language is None else language
+    gold_words, said_words = clean(gold, language), clean(said, language)
     if not gold_words or not said_words:
         kind = "insert" if said_words else "delete"
         return (Diff(kind, " ".join(gold_words), " ".join(said_words)),) if gold_words or said_words else ()
@@ -74,15 +75,16 @@ def word_diff(gold: str, said: str) -> tuple[Diff, ...]:
     )
 
 
-def breakdown(pairs: Iterable[tuple[str, str]]) -> Breakdown:
-    """Edits over (gold, reply) pairs. A substituted stretch pairs words one to one, as the alignment does."""
+def breakdown(pairs: Iterable[tuple[str, str] | tuple[str, str, str]]) -> Breakdown:
+    """Edits over (gold, reply) or (gold, reply, language); a substituted stretch pairs words as the alignment does."""
     spoken: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     confused: Counter[tuple[str, str]] = Counter()
     kinds: Counter[str] = Counter()
-    for gold, said in pairs:
-        spoken.update(clean(gold))
-        for part in word_diff(gold, said):
+    for gold, said, *given in pairs:
+        language = given[0] if given else language_by_script(gold)
+        spoken.update(clean(gold, language))
+        for part in word_diff(gold, said, language):
             gold_words, said_words = part.gold.split(), part.said.split()
             kinds[part.kind] += max(len(gold_words), len(said_words))
             if part.kind in ("substitute", "delete"):
@@ -106,7 +108,7 @@ def entities(pairs: Iterable[tuple[Example, str]]) -> dict[str, Entities]:
     """
     found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for example, reply in pairs:
-        said = f" {' '.join(clean(reply))} "
+        said = f" {' '.join(clean(reply, language_of(example)))} "
         for (kind, written), times in Counter(_spoken_entities(example)).items():
             found[kind][0] += times
             found[kind][1] += max(0, times - said.count(f" {written} "))
@@ -117,7 +119,8 @@ def _spoken_entities(example: Example) -> list[tuple[str, str]]:
     listed = example.source.get("entities")
     if not isinstance(listed, list):
         return []
-    return [(str(e["kind"]), " ".join(clean(str(e["written"])))) for e in listed if isinstance(e, dict)]
+    language = language_of(example)
+    return [(str(e["kind"]), " ".join(clean(str(e["written"]), language))) for e in listed if isinstance(e, dict)]
 
 
 def by_condition(rows: Sequence[tuple[Example, Row]]) -> dict[str, dict[str, Any]]:
@@ -163,7 +166,7 @@ def _part(system: SystemResult, split: str, known: Mapping[str, Example]) -> dic
     if not rows:
         return None
     # What was scored: the transcript that the scorer read against the one answer that it took.
-    errors = breakdown((example.answer or "", row.answer) for example, row in rows)
+    errors = breakdown((example.answer or "", row.answer, language_of(example)) for example, row in rows)
     kinds = entities((example, row.answer) for example, row in rows)
     spoken, missed = (sum(column) for column in zip(*kinds.values(), strict=True)) if kinds else (0, 0)
     return {

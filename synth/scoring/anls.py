@@ -6,8 +6,8 @@ Source: ST-VQA, arXiv 1905.13648, section 5; case and outer punctuation do not c
 from __future__ import annotations
 
 from synth.example import Example
-from synth.scoring import exact, names
-from synth.scoring.answers import concluded
+from synth.scoring import names
+from synth.scoring.exact import forms
 from synth.scoring.rule import Metric, Score, ScoreRule, golds
 from synth.scoring.verify import fold
 
@@ -15,14 +15,21 @@ FLOOR = 0.5
 
 
 def grade(reply: str, row: Example) -> Score:
-    """Similarity to the nearest accepted answer, 0 below FLOOR."""
+    """Similarity of what the reply states to the nearest accepted answer, 0 below FLOOR."""
     from rapidfuzz.distance import Levenshtein
 
-    answer = concluded(reply)
-    near = max(Levenshtein.normalized_similarity(fold(answer), fold(gold)) for gold in golds(row))
+    accepted = [fold(gold) for gold in golds(row)]
+    near, answer = max(
+        (
+            (max(Levenshtein.normalized_similarity(fold(form), gold) for gold in accepted), form)
+            for form in forms(reply)
+        ),
+        key=lambda pair: pair[0],
+    )
     value = near if near >= FLOOR else 0.0
-    forgiven = max(value, exact.grade(reply, row).value_if_format_forgiven or 0.0)
-    return Score(value, answer, f"similarity {near:.2f}", forgiven, bool(answer))
+    said = f" {fold(reply)} "
+    forgiven = 1.0 if value == 0.0 and any(gold and f" {gold} " in said for gold in accepted) else value
+    return Score(value, answer.strip(), f"similarity {near:.2f}", forgiven, bool(reply.strip()))
 
 
 RULE = ScoreRule(names.ANLS, grade, Metric("anls", "ANLS"))

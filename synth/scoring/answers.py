@@ -1,57 +1,175 @@
-"""What a reply concludes: the text of its final answer, without what the model thought aloud before."""
+"""Where a reply states its answer: after a mark, in bold, or in a line of its own; thinking is taken off first.
+
+Knows nothing of numbers, letters or labels. Each scorer reads the passages in the order given here, the most explicit
+first, and takes the first that it can read.
+"""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from synth.scoring.numerals import CLOCK, MAX_CHARS, NUMBER, clean, clock, numbers, value_of
+from synth.scoring.verify import fold
 
-MARK = re.compile(r"\banswer\s*(?:\*\*)?\s*(?::|=|\bis\b)|####|\\boxed\{", re.IGNORECASE)
-_THINKING = re.compile(r"<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_CLOSED = re.compile(r".*</(?:think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
+MAX_CHARS = 100_000
+"""Longer replies are cut from the left: the end is where an answer stands."""
+SENTENCE_END = re.compile(
+    r"(?<!\bSt\.)(?<!\bMr\.)(?<!\bDr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bvs\.)(?<!\bno\.)(?<!\b[A-Z]\.)(?<=[.!?;])[*_\"']*\s+(?=[^\W_]|[*_\"'(])"
+)
+BARE_WORDS = 8
+BARE_CHARS = 80
+
+# --- thinking -----------------------------------------------------------------------------------------------------
+
+_OPEN = r"<(think|thinking|thought|reasoning|reflection)>|\[THINK\]|◁think▷|<\|channel\|>analysis"
+_CLOSE = r"</(?:think|thinking|thought|reasoning|reflection)>|\[/THINK\]|◁/think▷|<\|channel\|>final(?:<\|message\|>)?"
+_THOUGHT = re.compile(rf"(?:{_OPEN}).*?(?:{_CLOSE}|\Z)", re.DOTALL | re.IGNORECASE)
+_UNOPENED = re.compile(rf"\A.*(?:{_CLOSE})", re.DOTALL | re.IGNORECASE)
+_SPECIAL = re.compile(r"<\|[a-z_]{1,20}\|>|</s>|<end_of_turn>|<end_of_utterance>", re.IGNORECASE)
 
 
 def without_thinking(reply: str) -> str:
-    """The reply without `<think>…</think>`; what follows an unclosed mark is thinking, and so is what precedes a close.
+    """The reply without `<think>…</think>` and its like, and without a chat template's own marks.
 
-    Templates that open the mark in the prompt leave only its end in the reply.
+    An unclosed mark makes all that follows thinking. A close without an opening makes all before it thinking: some
+    templates open it in the prompt.
     """
-    return _CLOSED.sub("", _THINKING.sub("", reply)) if "<" in reply else reply
+    if "<" not in reply and "[" not in reply and "◁" not in reply:
+        return reply
+    return _SPECIAL.sub("", _UNOPENED.sub("", _THOUGHT.sub("", reply)))
 
 
-def concluded(reply: str) -> str:
-    """What follows the last `Answer:` mark, else the whole reply."""
-    return final_answer(reply) if MARK.search(reply) else reply.strip()
+# --- passages -----------------------------------------------------------------------------------------------------
 
 
-_ANSWER = re.compile(
-    r"(?:\banswer\s*(?:\*\*)?\s*(?::|=|\bis\b:?)|####|\\boxed(?=\{))[*\s]*(?P<text>[^\n]*)", re.IGNORECASE
+class Passage(NamedTuple):
+    """A part of the reply that may state the answer. `marked`: the reply itself says that it does."""
+
+    text: str
+    marked: bool
+
+
+_WORD = (
+    r"(?:answer|ans|antwort|réponse|respuesta|risposta|resposta|antwoord|svar|odpowiedź|ответ|cevap|答案|答え|解答|정답|답"
+    r"|उत्तर|الجواب|الإجابة)"
 )
+_LED = r"(?:(?:final|correct|right|best|short|direct|my|the|so|thus|therefore|hence|,)\s+){0,4}"
+_STRONG = re.compile(
+    rf"(?im)^[\s#>*_-]*{_LED}[*_]*{_WORD}[*_]*\s*(?:[:：=]|-(?=\s)|[–—])[*_\s]*(?P<same>[^\n]*)"
+    rf"|(?<![\w-]){_WORD}[*_]*\s*[:：][*_]*[ \t]*(?P<inline>[^\n]*)"
+    rf"|^[\s#>*_]*{_LED}{_WORD}[*_:：\s]*\n+(?P<next>[^\n]+)"
+    r"|^[ \t]*#{4}[ \t]*(?P<gsm>[-+$€£\d][^\n]*|[^\n]+(?=\s*\Z))"
+)
+_TAG = re.compile(r"<(answer|final_answer|result)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_WEAK = re.compile(
+    rf"(?i)\b(?:{_WORD}|(?:correct|right|best|final)\s+(?:option|choice|letter|label|class|category|result|value|number|amount|total))"
+    rf"\b[^.\n:=]{{0,50}}?(?:\b(?:is|are|was|would be|should be|must be|equals|comes to|ist|est|es|è|é)\b|=)"
+    r"[ \t]*:?(?P<text>[^\n]*)|(?:答案是|答案为|答えは)(?P<cjk>[^\n。]*)"
+)
+_BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,200}?)\*\*|__(?!\s)([^_\n]{1,200}?)__")
+_FENCE = re.compile(r"\A\s*```[\w-]*\n(.*?)\n?```\s*\Z", re.DOTALL)
+
+
+def boxed(text: str) -> list[tuple[int, str]]:
+    """Contents of every `\\boxed{…}` with balanced braces, and where each begins."""
+    found = []
+    for match in re.finditer(r"\\f?boxed\s*\{", text):
+        depth, at = 1, match.end()
+        while at < len(text) and depth:
+            depth += {"{": 1, "}": -1}.get(text[at], 0)
+            at += 1
+        if not depth:
+            found.append((match.start(), text[match.end() : at - 1]))
+    return found
+
+
+def marked(reply: str) -> list[str]:
+    """What the reply marks as its answer, the last mark first; clear marks before `the answer is`."""
+    reply = reply[-MAX_CHARS:]
+    clear = boxed(reply) + [(match.start(), match.group(2)) for match in _TAG.finditer(reply)]
+    for match in _STRONG.finditer(reply):
+        text = next((group for group in match.groups() if group is not None), "")
+        if not _has_content(text):
+            text = next((line for line in reply[match.end() :].splitlines() if _has_content(line)), "")
+        clear.append((match.start(), text))
+    spoken = [(match.start(), match["text"] or match["cjk"] or "") for match in _WEAK.finditer(reply)]
+    found = [text for _, text in sorted(clear, reverse=True)] + [text for _, text in sorted(spoken, reverse=True)]
+    return [text.strip() for text in found if _has_content(text)]
+
+
+def _has_content(text: str) -> bool:
+    return bool(text.strip(" \t*_#:.$\\[](){}`-"))
+
+
+def bold(reply: str) -> list[str]:
+    """Passages in bold, the last first; headings (`**Step 1:**`) are none."""
+    found = [match.group(1) or match.group(2) for match in _BOLD.finditer(reply[-MAX_CHARS:])]
+    return [
+        text for text in reversed(found) if not re.match(r"(?i)\s*(?:step|part|case|note)\b", text) and text[-1] != ":"
+    ]
+
+
+def lines(reply: str) -> list[str]:
+    """Lines with content; code fences, rules and Markdown's marks at their beginnings are left out."""
+    kept = (re.sub(r"^[\s>]*(?:#{1,6}\s+|[-*•]\s+)?", "", line).strip() for line in reply[-MAX_CHARS:].splitlines())
+    return [line for line in kept if _has_content(line) and not line.startswith("```")]
+
+
+def is_bare(line: str) -> bool:
+    """Whether a line may be an answer that stands alone: short, and no sentence."""
+    words = len(line.split())
+    is_sentence = words > 3 and re.search(r"[.!?][*_\"']*$", line) is not None
+    several = re.search(r"[.!?:;]\s+\S", line) is not None
+    return len(line) <= BARE_CHARS and words <= BARE_WORDS and not is_sentence and not several
+
+
+def stated(reply: str) -> str:
+    """The short text that a reply states as its answer: marked, else standing alone, else in bold. May be the reply."""
+    fenced = _FENCE.match(reply)
+    reply = (fenced.group(1) if fenced else reply).strip()
+    explicit = marked(reply)
+    if explicit:
+        return tidy(explicit[0])
+    parts = lines(reply)
+    if len(parts) > 1:
+        bare = [line for line in (parts[0], parts[-1]) if is_bare(line)]
+        if len({fold(plain(line)) for line in bare}) == 1:
+            return tidy(bare[0])
+        if bare:
+            return tidy(reply)
+    strong = bold(reply)
+    if strong and len({fold(text) for text in strong}) == 1:
+        return tidy(strong[0])
+    return tidy(parts[0] if len(parts) == 1 else reply)
+
+
+_COPULA = re.compile(r"(?i)^[^\n]*\b(?:is|are|was|were|would be|it's|that's|be|called|named)\b:?\s+(?P<rest>[^\n]+)$")
+
+
+def said_last(text: str) -> str:
+    """What follows the last `is` of a sentence: `The ball is blue` says `blue`. The text itself without one."""
+    match = _COPULA.match(text.strip())
+    return match["rest"] if match else text
+
+
+def plain(text: str) -> str:
+    """Without Markdown's and TeX's dress: `**Blue**`, `$\\text{Blue}$`, `` `Blue` ``."""
+    text = re.sub(r"\\(?:boxed|text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\A\s*(?:\$\$?|\\[(\[])(?!\s*\d)(.*?)(?:\$\$?|\\[)\]])\s*\Z", r"\1", text, flags=re.DOTALL)
+    return re.sub(r"\*\*|(?<!\w)[*_`]+(?=\S)|(?<=\S)[*_`]+(?!\w)", "", text)
+
+
+def tidy(text: str) -> str:
+    """One line, undressed."""
+    return re.sub(r"\s+", " ", plain(text)).strip()
 
 
 def final_answer(text: str) -> str:
-    """What a worked answer concludes: the text after the last `Answer:` (or `answer is`, `####`, `\\boxed`).
-
-    Without such a mark: the last number, and without a number the last line that is not empty. May be "".
-    """
-    text = text[-MAX_CHARS:].strip()
-    marked = [match for match in _ANSWER.finditer(text) if match.group("text").strip(" *.$\\{}")]
-    if marked:
-        line = marked[-1].group("text")
-        if marked[-1].group(0).startswith("\\boxed"):
-            line = "\\boxed" + line
-        return _tidy(clean(line))
-    clock_marks = list(CLOCK.finditer(text))
-    number_marks = [match for match in NUMBER.finditer(clean(text)) if value_of(match) is not None]
-    if clock_marks and (not number_marks or ":" in clock_marks[-1].group(0)):
-        tail = text[clock_marks[-1].start() :]
-        if clock(tail) is not None and len(numbers(tail)) <= 2:
-            return _tidy(clock_marks[-1].group(0))
-    if number_marks:
-        return _tidy(number_marks[-1].group(0))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return _tidy(lines[-1]) if lines else ""
+    """What a worked answer concludes, as a short text. May be ""."""
+    return stated(text).strip(" ").rstrip(".!,; ").strip()
 
 
-def _tidy(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip().strip("{}").rstrip(".!,; ").strip()
+def concluded(reply: str) -> str:
+    """What the reply marks as its answer, else the whole reply."""
+    found = marked(reply)
+    return tidy(found[0]) if found else reply.strip()

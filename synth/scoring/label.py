@@ -1,8 +1,118 @@
-"""One label of a closed set, as classification wants it."""
+"""One label of a closed set, as classification wants it.
+
+The set is the row's `source["labels"]`. Case, Markdown, `_` for a space and a sentence around the label do not matter;
+two labels named are no answer, and neither is a label that is denied. Without a set, labels are compared as texts.
+Per-class figures and macro-F1 are in `evaluate.stats.classification`.
+"""
 
 from __future__ import annotations
 
-from synth.scoring import exact, names
-from synth.scoring.rule import Metric, ScoreRule
+import json
+import re
+from collections.abc import Iterable, Sequence
 
-RULE = ScoreRule(names.LABEL, exact.grade, Metric("accuracy", "accuracy"))
+from synth.example import Example
+from synth.scoring import exact, names
+from synth.scoring.answers import bold, is_bare, lines, marked, plain
+from synth.scoring.rule import Metric, Score, ScoreRule
+from synth.scoring.verify import fold, quote
+
+MOST_LABELS = 200
+SENTENCE_WORDS = 2
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|no|neither|nor|without|rather than|instead of|than"
+    r"|isn't|aren't|wasn't|doesn't|don't|cannot|can't"
+    r")\b|\bnon)(?:\s+(?:a|an|the|in|as|be|is|of|to|any|really|class|category|about|seem|look))*[\s\"'-]*$"
+)
+
+
+def grade(reply: str, row: Example) -> Score:
+    """The one label that the reply names against gold."""
+    gold, labels = row.answer or "", labels_of(row)
+    if not labels:
+        return exact.grade(reply, row)
+    if gold not in labels:
+        labels.append(gold)
+    named = read(reply, labels)
+    if len(named) != 1:
+        why = f"two labels are named: {', '.join(named)}" if named else f"no label of the set in {quote(reply)}"
+        return Score(0.0, "", why, readable=False)
+    ok = _key(named[0]) == _key(gold)
+    return Score(float(ok), named[0], "equal" if ok else f"{quote(named[0])} is not {quote(gold)}")
+
+
+def labels_of(row: Example) -> list[str]:
+    """The closed set that the row's label is one of; empty where the row names none."""
+    given = row.source.get("labels")
+    return [str(label) for label in given] if isinstance(given, list) and len(given) > 1 else []
+
+
+def closed_set(answers: Iterable[str], rows_per_label: int = 5) -> list[str]:
+    """The labels of a column of answers when it looks like a closed set, else []: few short texts, each used often.
+
+    At most MOST_LABELS, `rows_per_label` rows for each on average, none longer than an exact answer, not all numbers.
+    """
+    counts: dict[str, int] = {}
+    for answer in answers:
+        counts[answer.strip()] = counts.get(answer.strip(), 0) + 1
+        if len(counts) > MOST_LABELS:
+            return []
+    enough = len(counts) > 1 and sum(counts.values()) >= rows_per_label * len(counts)
+    wordy = any(re.search(r"[^\W\d_]", label) for label in counts)
+    return sorted(counts) if enough and wordy and all(label and exact.fits(label) for label in counts) else []
+
+
+def read(reply: str, labels: Sequence[str]) -> list[str]:
+    """The labels that the reply names where it states its answer: one is an answer, none or two are not."""
+    by_key = {_key(label): label for label in labels}
+    if _key(reply) in by_key:
+        return [by_key[_key(reply)]]
+    explicit = [*_from_json(reply), *marked(reply)]
+    parts = lines(reply)
+    ends = [part for line in parts[:1] + parts[-1:] for part in (line, _first_clause(line))]
+    for passage in [*explicit, *(end for end in ends if is_bare(end))]:
+        if _key(passage) in by_key:
+            return [by_key[_key(passage)]]
+    for passage in explicit[:1] or [*bold(reply), *parts[:1], *parts[-1:], reply]:
+        found = _named(passage, by_key)
+        if found:
+            return found
+    return []
+
+
+def _first_clause(line: str) -> str:
+    """What stands before the first comma or dash when a sentence follows it; a list of labels is left whole."""
+    first, *rest = re.split(r"[,.;:(\n]|\s[—–-]\s", plain(line), maxsplit=1)
+    return first if rest and len(rest[0].split()) >= SENTENCE_WORDS else line
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[\s_/-]+", " ", fold(plain(text).strip("\"'[](){}<> "))).strip()
+
+
+def _named(text: str, by_key: dict[str, str]) -> list[str]:
+    """Labels in a text as whole words, the longest first, those left out that the text denies."""
+    text = _key(text)
+    pattern = "|".join(re.escape(key) for key in sorted(by_key, key=len, reverse=True) if key)
+    found = re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text) if pattern else iter(())
+    kept = [match.group(0) for match in found if not _DENIED.search(text[: match.start()])]
+    return [by_key[key] for key in dict.fromkeys(kept)]
+
+
+def _from_json(reply: str) -> list[str]:
+    """Values of a flat JSON object, as replies under a schema are."""
+    match = re.search(r"\{[^{}]*\}", reply)
+    try:
+        record = json.loads(match.group(0)) if match else None
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(record, dict):
+        return []
+    said = {key: value for key, value in record.items() if isinstance(value, str)}
+    telling = [
+        value for key, value in said.items() if re.search(r"label|class|categor|answer|intent|sentiment", key, re.I)
+    ]
+    return telling or (list(said.values()) if len(said) == 1 else [])
+
+
+RULE = ScoreRule(names.LABEL, grade, Metric("accuracy", "accuracy"))

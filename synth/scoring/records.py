@@ -1,35 +1,22 @@
 """How much of a record is right, when list items may come in any order.
 
-A record is a JSON object, or `key: value` lines. Items of a list are matched to the gold items so that the most fields
-agree (optimal assignment), at every depth.
+A record is a JSON object or array, or `key: value` lines. Of several objects in a reply the last complete one counts.
+Items of a list are matched to the gold items so that the most fields agree (optimal assignment), at every depth.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from typing import Any, NamedTuple
 
-from synth.scoring.numerals import MAX_CHARS, number
-from synth.scoring.verify import Verdict, fold, quote
+from synth.scoring.numerals import MAX_CHARS, clean, quantities
+from synth.scoring.verify import fold
 
 _MAX_LEAVES = 10_000
-
-
-class FieldReport(NamedTuple):
-    """Field paths (`total`, `items.0.price`) of a record compared with the gold record."""
-
-    right: tuple[str, ...]
-    wrong: tuple[str, ...]
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall over fields; 1.0 when both records are empty."""
-        expected = len(self.right) + len(self.wrong) + len(self.missing)
-        given = len(self.right) + len(self.wrong) + len(self.extra)
-        return 1.0 if expected == given == 0 else 2 * len(self.right) / (expected + given)
+_MAX_ITEMS = 1_000
+_DECODER = json.JSONDecoder(strict=False)
 
 
 class Match(NamedTuple):
@@ -46,61 +33,133 @@ class Match(NamedTuple):
         return 2 * self.right / total if total else 1.0
 
 
-def match_records(answer: str, gold: str) -> Match | None:
-    """Fields of `answer` against `gold`; None when `answer` holds no record. Raises ValueError when gold holds none."""
-    expected = _json_object(gold)
-    if expected is None:
-        report = compare_fields(answer, gold)
-        if report is None:
-            return None
-        right, wrong = len(report.right), len(report.wrong)
-        return Match(right, right + wrong + len(report.extra), right + wrong + len(report.missing))
-    given = _json_object(answer)
-    if given is None:
-        pairs = parse_fields(answer)
-        if pairs is None:
-            return None
-        given = pairs
+def gold_record(gold: str) -> Any | None:
+    """The record that a gold answer is; None when it is none."""
     try:
-        return _match(given, expected)
-    except RecursionError:
-        return Match(0, 1, _leaves(expected))
+        value = json.loads(gold)
+    except (ValueError, RecursionError):
+        return read_record(gold)
+    return value if isinstance(value, dict | list) else None
 
 
-def _json_object(text: str) -> dict[str, Any] | None:
-    """The first JSON object in a text, fences and prose around it allowed."""
-    decoder = json.JSONDecoder()
-    start = text.find("{")
-    while start != -1:
-        try:
-            value, _ = decoder.raw_decode(text, start)
-        except RecursionError:
-            return None
-        except ValueError:
-            start = text.find("{", start + 1)
-            continue
-        return value if isinstance(value, dict) else None
+def read_record(text: str, kind: type = dict) -> Any | None:
+    """The last complete JSON value of that kind in a text, else its `key: value` lines; None when there is neither,
+    or when the value is nested too deeply or has more than 10,000 values."""
+    values, _ = _scan(text[-MAX_CHARS:])
+    held = [value for value in values if isinstance(value, kind)]
+    if held:
+        found = next((value for value in reversed(held) if value), held[-1])
+        return found if _is_small(found) else None
+    return _read_lines(text[-MAX_CHARS:]) if kind is dict and not values else None
+
+
+def repaired_record(text: str, kind: type = dict) -> Any | None:
+    """The last object that is not quite JSON: trailing commas, single quotes, Python's words; else None."""
+    _, broken = _scan(text[-MAX_CHARS:])
+    for part in reversed(broken):
+        for read, text in ((_DECODER.decode, _without_commas(part)), (ast.literal_eval, _in_python(part))):
+            try:
+                value = read(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+                continue
+            if isinstance(value, kind) and _is_small(value):
+                return value
     return None
 
 
+def _without_commas(text: str) -> str:
+    return re.sub(r",\s*([}\]])", r"\1", text)
+
+
+def _in_python(text: str) -> str:
+    words = {"true": "True", "false": "False", "null": "None"}
+    return re.sub(r"\b(?:true|false|null)\b", lambda match: words[match.group(0)], text)
+
+
+def _scan(text: str) -> tuple[list[Any], list[str]]:
+    """Complete JSON values at the top level, and the bracketed parts that should have been some.
+
+    Objects within a broken one are not values of their own: a record that was cut off is none.
+    """
+    values: list[Any] = []
+    broken: list[str] = []
+    at = 0
+    while (match := re.compile(r"[{\[]").search(text, at)) is not None:
+        start = match.start()
+        try:
+            value, at = _DECODER.raw_decode(text, start)
+            values.append(value)
+        except RecursionError:
+            return [], []
+        except ValueError:
+            at = start + 1
+            if re.match(r"\{\s*[\"']|\[\s*\{", text[start:]):
+                end = _closing(text, start)
+                if end is None:
+                    return values, broken
+                broken.append(text[start:end])
+                at = end
+    return values, broken
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Behind the bracket that closes the one at `start`, strings left out; None when the text ends before."""
+    depth, quoted, at = 0, "", start
+    while at < len(text):
+        sign = text[at]
+        if sign == "\\":
+            at += 1
+        elif quoted:
+            quoted = "" if sign == quoted else quoted
+        elif sign == '"':
+            quoted = sign
+        else:
+            depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(sign, 0)
+            if not depth:
+                return at + 1
+        at += 1
+    return None
+
+
+def _read_lines(text: str) -> dict[str, str] | None:
+    """`key: value` lines, Markdown's marks left out. A line that only announces something (`Here it is:`) is none."""
+    found = {}
+    for line in text.splitlines():
+        match = re.match(
+            r"\s*(?:[-*•]\s+)?([^\s:{}\[\]\"'][^:\n{}\[\]\"]{0,60})[:：](?!//)(.*)", re.sub(r"\*\*|__|`", "", line)
+        )
+        if match and (match.group(2).strip() or len(match.group(1).split()) <= 2):
+            found[fold(match.group(1))] = match.group(2).strip()
+    return found or None
+
+
+def _is_small(value: Any) -> bool:
+    stack, seen = [value], 0
+    while stack and seen <= _MAX_LEAVES:
+        item = stack.pop()
+        seen += 1
+        stack.extend(item.values() if isinstance(item, dict) else item if isinstance(item, list | tuple) else ())
+    return seen <= _MAX_LEAVES
+
+
+def match_records(given: Any, expected: Any) -> Match:
+    """Fields of one record against another."""
+    try:
+        return _match(given, expected)
+    except RecursionError:
+        return Match(0, 1, 1)
+
+
 def _leaves(value: Any) -> int:
-    if isinstance(value, dict):
-        return sum(_leaves(item) for item in value.values()) if value else 1
-    if isinstance(value, list):
-        return sum(_leaves(item) for item in value) if value else 1
-    return 1
+    items = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
+    if items is None:
+        return 1
+    return sum(_leaves(item) for item in items) if items else 1
 
 
 def _match(given: Any, expected: Any) -> Match:
-    if isinstance(given, dict) and isinstance(expected, dict) and given and expected:
-        by_key = {fold(str(key)): item for key, item in given.items()}
-        gold = {fold(str(key)): item for key, item in expected.items()}
-        parts = [_match(by_key[key], gold[key]) for key in gold.keys() & by_key.keys()]
-        lost = [Match(0, 0, _leaves(gold[key])) for key in gold.keys() - by_key.keys()]
-        # A null where gold has no such key says the same; replies under a schema hold every key.
-        more = [by_key[key] for key in by_key.keys() - gold.keys() if by_key[key] is not None]
-        extra = [Match(0, _leaves(item), 0) for item in more]
-        return _sum([*parts, *lost, *extra])
+    if isinstance(given, dict) and isinstance(expected, dict) and (given or expected):
+        return _match_objects(given, expected)
     if isinstance(given, list) and isinstance(expected, list) and given and expected:
         return _match_lists(given, expected)
     if isinstance(given, dict | list) or isinstance(expected, dict | list):
@@ -108,15 +167,26 @@ def _match(given: Any, expected: Any) -> Match:
     return Match(same_value(_text(given), _text(expected)), 1, 1)
 
 
+def _match_objects(given: dict[Any, Any], expected: dict[Any, Any]) -> Match:
+    """By key. A null on one side and no such key on the other say the same."""
+    by_key = {fold(str(key)): item for key, item in given.items()}
+    gold = {fold(str(key)): item for key, item in expected.items()}
+    parts = [_match(by_key[key], gold[key]) for key in gold.keys() & by_key.keys()]
+    lost = [Match(0, 0, _leaves(gold[key])) for key in gold.keys() - by_key.keys() if gold[key] is not None]
+    extra = [Match(0, _leaves(by_key[key]), 0) for key in by_key.keys() - gold.keys() if by_key[key] is not None]
+    return _sum([*parts, *lost, *extra])
+
+
 def _match_lists(given: list[Any], expected: list[Any]) -> Match:
     from scipy.optimize import linear_sum_assignment
 
-    table = [[_match(have, want) for want in expected] for have in given[:1000]]
+    table = [[_match(have, want) for want in expected] for have in given[:_MAX_ITEMS]]
     rows, columns = linear_sum_assignment([[-cell.right for cell in row] for row in table])
     pairs = list(zip(rows.tolist(), columns.tolist(), strict=True))
     matched = [table[row][column] for row, column in pairs]
-    extra = [Match(0, _leaves(item), 0) for row, item in enumerate(given) if row not in rows]
-    lost = [Match(0, 0, _leaves(item)) for column, item in enumerate(expected) if column not in columns]
+    paired_rows, paired_columns = set(rows.tolist()), set(columns.tolist())
+    extra = [Match(0, _leaves(item), 0) for row, item in enumerate(given) if row not in paired_rows]
+    lost = [Match(0, 0, _leaves(item)) for column, item in enumerate(expected) if column not in paired_columns]
     return _sum([*matched, *extra, *lost])
 
 
@@ -128,81 +198,19 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def parse_fields(text: str) -> dict[str, str] | None:
-    """Read a record as flat `path → value` pairs: the first JSON object in `text`, else its `key: value` lines.
-
-    Code fences and prose around the object are allowed. Returns None when there is neither, or when the object is
-    nested too deeply or has more than 10,000 values.
-    """
-    text = text[-MAX_CHARS:]
-    decoder = json.JSONDecoder()
-    start = text.find("{")
-    while start != -1:
-        try:
-            loaded, _ = decoder.raw_decode(text, start)
-        except RecursionError:
-            return None
-        except ValueError:
-            start = text.find("{", start + 1)
-            continue
-        return _flatten(loaded)
-    pairs = [line.split(":", 1) for line in text.splitlines() if re.match(r"\s*[-*]?\s*[\w][\w /.-]{0,60}:", line)]
-    fields = {fold(key.strip(" -*")): value.strip() for key, value in pairs}
-    return fields or None
-
-
-def _flatten(loaded: object) -> dict[str, str] | None:
-    leaves: dict[str, str] = {}
-    stack: list[tuple[str, object]] = [("", loaded)]
-    while stack:
-        path, value = stack.pop()
-        children: list[tuple[str, object]] = []
-        if isinstance(value, dict):
-            children = [(fold(str(key)), item) for key, item in value.items()]
-        elif isinstance(value, list):
-            children = [(str(index), item) for index, item in enumerate(value)]
-        if children:
-            stack.extend((f"{path}.{key}" if path else key, item) for key, item in children)
-        elif path:
-            leaves[path] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if len(leaves) + len(stack) > _MAX_LEAVES:
-            return None
-    return leaves
-
-
-_PLAIN_NUMBER = re.compile(r"[-+]?\s?[$€£]?\s?(?:0|[1-9][\d,]*)?(?:\.\d+)?\s?[%$€£]?")
+_PLAIN_NUMBER = re.compile(r"[-+]?\s?[$€£]?\s?(?:0|[1-9][\d,]*)?(?:\.\d+)?(?:[eE][-+]?\d+)?\s?[%$€£]?")
 
 
 def same_value(answer: str, gold: str) -> bool:
-    """One field: numbers by value when both are plainly numbers (`0012` and `INV-7` are not), texts after `fold`."""
+    """One field: numbers by value when both are plainly numbers (`0012` and `INV-7` are not), texts after `fold`.
+
+    Two different currencies, or a currency and per cent, are not the same.
+    """
     if fold(answer) == fold(gold):
         return True
     if not (_PLAIN_NUMBER.fullmatch(answer.strip()) and _PLAIN_NUMBER.fullmatch(gold.strip())):
         return False
-    given, expected = number(answer), number(gold)
-    return given is not None and given == expected
-
-
-def compare_fields(answer: str, gold: str) -> FieldReport | None:
-    """Field-by-field comparison, or None when `answer` holds no record. Raises ValueError when gold holds none."""
-    expected = parse_fields(gold)
-    if expected is None:
-        raise ValueError(f"The gold answer {quote(gold)} holds no fields.")
-    given = parse_fields(answer)
-    if given is None:
-        return None
-    shared = [path for path in expected if path in given]
-    right = tuple(path for path in shared if same_value(given[path], expected[path]))
-    wrong = tuple(path for path in shared if path not in right)
-    missing = tuple(path for path in expected if path not in given)
-    extra = tuple(path for path in given if path not in expected)
-    return FieldReport(right, wrong, missing, extra)
-
-
-def same_fields(answer: str, gold: str) -> Verdict:
-    """True when every field of gold is there with its value, and no other field is."""
-    report = compare_fields(answer, gold)
-    if report is None:
-        return Verdict(False, f"no JSON object and no key: value lines in {quote(answer)}")
-    faults = [f"{name} {', '.join(paths[:5])}" for name, paths in report._asdict().items() if name != "right" and paths]
-    return Verdict(not faults, "; ".join(faults) or "equal")
+    given, expected = quantities(clean(answer)), quantities(clean(gold))
+    if len(given) != 1 or len(expected) != 1 or given[0].value != expected[0].value:
+        return False
+    return given[0].unit is None or expected[0].unit is None or given[0].unit == expected[0].unit

@@ -1,55 +1,48 @@
-"""Error rates of transcripts: by words (`wer`) or by characters (`cer`). Rates pool edits, never means of rows."""
+"""Error rates of transcripts: by words (`wer`) or by characters (`cer`). Rates pool edits, never means of rows.
+
+A language that is written without spaces has no words to count, so `wer` counts its characters. Texts are compared as
+`synth.scoring.normalise` writes them.
+"""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
 from synth.example import Example
 from synth.scoring import names
+from synth.scoring.normalise import UNSPACED, language_of, normalised, normaliser_name
 from synth.scoring.rule import Metric, Score, ScoreRule
 
 
-@functools.cache
-def normaliser() -> Callable[[str], str]:
-    """Whisper's basic text normaliser: lower case, no punctuation or brackets, single spaces."""
-    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
-
-    return BasicTextNormalizer()  # type: ignore[no-any-return]
-
-
-def normaliser_name() -> str:
-    """Name and version for the report."""
-    from importlib.metadata import version
-
-    return f"Whisper BasicTextNormalizer, transformers {version('transformers')}"
-
-
 def grade_words(reply: str, row: Example) -> Score:
-    """1 - word error rate of the row."""
-    return _error_rate(reply, row, words=True)
+    """1 - word error rate of the row (character error rate where its language has no spaces)."""
+    return error_rate(reply, row, by_words=language_of(row) not in UNSPACED)
 
 
 def grade_characters(reply: str, row: Example) -> Score:
     """1 - character error rate of the row."""
-    return _error_rate(reply, row, words=False)
+    return error_rate(reply, row, by_words=False)
 
 
-def _error_rate(reply: str, row: Example, *, words: bool) -> Score:
-    import jiwer
-
-    clean = normaliser()
-    said, gold = clean(reply).strip(), clean(row.answer or "").strip()
+def error_rate(reply: str, row: Example, by_words: bool) -> Score:
+    """Edits between the normalised texts. A reply that is the gold has none, whatever they are."""
+    language, answer = language_of(row), row.answer or ""
+    said, gold = normalised(reply, language), normalised(answer, language)
+    edits, ref_units = edit_count(gold, said, by_words)
+    if not ref_units and answer.strip() and not reply.strip():
+        edits = 1  # a gold of signs alone is not silence
+    kind = "words" if by_words else "characters"
     readable = bool(reply.strip())
-    units = len(gold.split()) if words else len(gold)
-    if not units:  # silence: every unit said is an insertion
-        edits = len(said.split()) if words else len(said)
-        why = f"{edits} inserted into silence"
-        return Score(float(not edits), said, why, edits=edits, ref_units=0, readable=readable)
-    output = jiwer.process_words(gold, said) if words else jiwer.process_characters(gold, said)
-    edits = output.substitutions + output.deletions + output.insertions
-    why = f"{edits} edits of {units} {'words' if words else 'characters'}"
-    return Score(1 - edits / units, said, why, edits=edits, ref_units=units, readable=readable)
+    if not ref_units:  # silence: every unit said is an insertion
+        return Score(float(not edits), said, f"{edits} inserted into silence", None, readable, edits, 0)
+    return Score(1 - edits / ref_units, said, f"{edits} edits of {ref_units} {kind}", None, readable, edits, ref_units)
+
+
+def edit_count(gold: str, said: str, by_words: bool) -> tuple[int, int]:
+    """Fewest substitutions, deletions and insertions, and the units of gold. Texts are normalised already."""
+    from rapidfuzz.distance import Levenshtein
+
+    gold_units: list[str] | str = gold.split() if by_words else gold
+    said_units: list[str] | str = said.split() if by_words else said
+    return Levenshtein.distance(gold_units, said_units), len(gold_units)
 
 
 WER_RULE = ScoreRule(

@@ -6,6 +6,7 @@ Pure functions over strings. What a reply concludes is read by `synth.scoring.an
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 
@@ -20,9 +21,16 @@ class Verdict(NamedTuple):
         return self.ok
 
 
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "\u00a0": " "})
+
+
 def fold(text: str) -> str:
-    """Case, outer punctuation and runs of white space removed."""
-    return re.sub(r"\s+", " ", text).strip().strip(" .,;:!?\"'`*").casefold()
+    """NFC, case, runs of white space, outer quotes and closing punctuation removed.
+
+    A text of punctuation alone stays, so that it never equals an empty one; so does a leading point (`.5`, `.NET`).
+    """
+    plain = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text).translate(_QUOTES)).strip().casefold()
+    return plain.lstrip(" \"'`*").rstrip(" .,;:!?\"'`*") or plain
 
 
 def same_text(answer: str, gold: str) -> Verdict:

@@ -1,0 +1,88 @@
+"""Units of measure, percent and money, as far as an answer's value depends on them.
+
+Of one kind, units convert exactly; between kinds nothing converts. Words that are no unit here (apples, people) are
+simply left out, and so are `m` (metres or minutes), `in` (mostly a preposition) and `pounds` (weight or money).
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+
+class Unit(NamedTuple):
+    """A unit of some kind; `factor` to the kind's base. `currency` of money, "" where it is not said (cents)."""
+
+    kind: str
+    factor: Fraction
+    currency: str = ""
+
+
+def _units(kind: str, factor: Fraction | int | str, words: str, currency: str = "") -> dict[str, Unit]:
+    return dict.fromkeys(words.split(), Unit(kind, Fraction(factor), currency))
+
+
+PERCENT = Unit("percent", Fraction(1, 100))
+MINUTE = Unit("time", Fraction(60))
+_WORDS: dict[str, Unit] = {
+    **dict.fromkeys(("%", "percent", "pct", "％"), PERCENT),
+    **_units("time", 1, "s sec secs second seconds"),
+    **_units("time", 60, "min mins minute minutes"),
+    **_units("time", 3600, "h hr hrs hour hours"),
+    **_units("time", 86400, "d day days"),
+    **_units("time", 604800, "week weeks wk wks"),
+    **_units("months", 1, "month months"),
+    **_units("months", 12, "year years yr yrs"),
+    **_units("length", "1/1000", "mm millimetre millimetres millimeter millimeters"),
+    **_units("length", "1/100", "cm centimetre centimetres centimeter centimeters"),
+    **_units("length", 1, "metre metres meter meters"),
+    **_units("length", 1000, "km kilometre kilometres kilometer kilometers"),
+    **_units("length", "0.0254", "inch inches"),
+    **_units("length", "0.3048", "ft foot feet"),
+    **_units("length", "0.9144", "yd yard yards"),
+    **_units("length", "1609.344", "mile miles mi"),
+    **_units("mass", "1/1000", "mg milligram milligrams"),
+    **_units("mass", 1, "g gram grams gramme grammes"),
+    **_units("mass", 1000, "kg kilogram kilograms kilogramme kilogrammes kilo kilos"),
+    **_units("mass", 1000000, "tonne tonnes"),
+    **_units("volume", "1/1000", "ml millilitre millilitres milliliter milliliters"),
+    **_units("volume", "1/100", "cl"),
+    **_units("volume", 1, "l litre litres liter liters"),
+    **_units("money", 1, "$ dollar dollars usd us$ a$ c$", "dollar"),
+    **_units("money", 1, "€ euro euros eur", "euro"),
+    **_units("money", 1, "£ gbp sterling quid", "pound"),
+    **_units("money", 1, "¥ yen jpy yuan rmb cny", "yen or yuan"),
+    **_units("money", 1, "₹ rs rupee rupees inr", "rupee"),
+    **_units("money", 1, "chf franc francs", "franc"),
+    **_units("money", 1, "₩ won krw", "won"),
+    **_units("money", "1/100", "¢ cent cents ct"),
+    **_units("money", "1/100", "pence penny", "pound"),
+}
+AFTER = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
+BEFORE = r"US\$|A\$|C\$|[$€£¥₹₩]|(?:USD|EUR|GBP|JPY|CNY|INR|CHF|Rs)\.?(?=\s?\d)"
+
+
+def unit(word: str) -> Unit | None:
+    """The unit that a word or sign names, whatever its case; None when it names none."""
+    return _WORDS.get(word.strip().rstrip(".").lower())
+
+
+_MENTION = re.compile(rf"(?<![a-z])(?:{AFTER})(?![a-z$])", re.IGNORECASE)
+_ASKED = re.compile(
+    rf"\bhow many\s+({AFTER})(?![a-z])|\bin\s+({AFTER})(?![a-z])|\b(?:number of)\s+({AFTER})(?![a-z])"
+    r"|\b(?:what|which|by what)\s+(percent)(?:age)?\b",
+    re.IGNORECASE,
+)
+
+
+def mentioned(text: str) -> set[Unit]:
+    """The units that a question speaks of."""
+    found = {unit(match.group(0)) for match in _MENTION.finditer(text)}
+    return {one for one in found if one is not None}
+
+
+def asked(text: str) -> Unit | None:
+    """The unit that a question wants (`how many minutes`, `in cents`, `what percentage`); None when it names none."""
+    found = [next(filter(None, match.groups())) for match in _ASKED.finditer(text)]
+    return unit(found[-1]) if found else None

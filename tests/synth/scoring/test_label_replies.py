@@ -1,0 +1,137 @@
+"""Labels of a closed set as large models name them: in a sentence, in bold, with an explanation, in other case."""
+
+from __future__ import annotations
+
+import pytest
+
+from synth.scoring import label
+from synth.scoring.scorers import score_reply
+from tests.synth.scoring.replies import misread, row
+
+DESK = ["billing", "shipping", "account_access", "product quality", "other"]
+MOOD = ["positive", "negative", "neutral"]
+SPAM = ["spam", "not spam"]
+STARS = ["very positive", "positive", "negative", "very negative"]
+YES = ["yes", "no"]
+
+RIGHT = [
+    ("billing", DESK, "billing"),
+    ("billing", DESK, "Billing"),
+    ("billing", DESK, "BILLING."),
+    ("billing", DESK, "**Billing**"),
+    ("billing", DESK, "`billing`"),
+    ("billing", DESK, '"billing"'),
+    ("billing", DESK, "Label: billing"),
+    ("billing", DESK, "Category: **Billing**"),
+    ("billing", DESK, "Answer: billing"),
+    ("billing", DESK, "**Answer:** Billing\n\nThe customer was charged twice, and shipping is not mentioned."),
+    ("billing", DESK, "The complaint is about billing."),
+    ("billing", DESK, "This belongs to the category **billing**."),
+    ("billing", DESK, "The correct label is billing, because the customer was charged twice."),
+    ("billing", DESK, "Billing. The shipping was fine."),
+    ("billing", DESK, "Billing\n\nExplanation: although shipping is mentioned, the charge is the problem."),
+    ("billing", DESK, "Billing - the customer was charged twice although shipping was free"),
+    ("billing", DESK, "The customer mentions shipping, but the charge is the problem.\n\nFinal answer: billing"),
+    ("billing", DESK, "It is billing, not shipping."),
+    ("billing", DESK, "This is a billing issue."),
+    ("billing", DESK, '{"label": "billing"}'),
+    ("billing", DESK, '```json\n{"category": "Billing", "reason": "shipping was free"}\n```'),
+    ("billing", DESK, "<think>shipping? other?</think>billing"),
+    ("billing", DESK, "\\boxed{billing}"),
+    ("billing", DESK, "- billing"),
+    ("billing", DESK, "<answer>billing</answer>"),
+    ("account_access", DESK, "account access"),
+    ("account_access", DESK, "Account-Access"),
+    ("account_access", DESK, "ACCOUNT_ACCESS"),
+    ("account_access", DESK, "The category is account access."),
+    ("product quality", DESK, "product_quality"),
+    ("product quality", DESK, "Product quality (the zip broke)"),
+    ("other", DESK, "Other"),
+    ("positive", MOOD, "The sentiment of this review is positive."),
+    ("negative", MOOD, "Negative. The reviewer expected something positive but was let down."),
+    ("negative", MOOD, "Sentiment: negative"),
+    ("neutral", MOOD, "It is neither positive nor negative, so neutral."),
+    ("neutral", MOOD, "**Neutral**: no feeling is expressed."),
+    ("not spam", SPAM, "Not spam"),
+    ("not spam", SPAM, "This message is not spam."),
+    ("spam", SPAM, "This is spam."),
+    ("spam", SPAM, "spam\n\nIt asks for a password."),
+    ("very positive", STARS, "Very positive"),
+    ("very positive", STARS, "The tone is very positive."),
+    ("positive", STARS, "positive"),
+    ("yes", YES, "Yes, it is."),
+    ("no", YES, "No, it is not."),
+    ("no", YES, "**No** – the amounts differ."),
+]
+WRONG = [
+    ("billing", DESK, ""),
+    ("billing", DESK, "shipping"),
+    ("billing", DESK, "Other."),
+    ("billing", DESK, "Answer: shipping"),
+    ("billing", DESK, "billing and shipping"),
+    ("billing", DESK, "billing/shipping"),
+    ("billing", DESK, "billing, shipping"),
+    ("billing", DESK, "Billing or shipping"),
+    ("billing", DESK, "Either billing or other."),
+    ("billing", DESK, "It is about billing and also about product quality."),
+    ("billing", DESK, "**Billing** and **Shipping**"),
+    ("billing", DESK, "Answer: billing, shipping"),
+    ("billing", DESK, "not billing"),
+    ("billing", DESK, "This is not a billing issue."),
+    ("billing", DESK, "It is shipping, not billing."),
+    ("billing", DESK, "shipping rather than billing"),
+    ("billing", DESK, "Shipping\n\nThe billing was fine."),
+    ("billing", DESK, "**Shipping**\n\nbilling is not the problem here"),
+    ("billing", DESK, "<think>billing</think>"),
+    ("billing", DESK, "<think>billing"),
+    ("billing", DESK, "<think>billing</think>other"),
+    ("billing", DESK, '{"label": "shipping"}'),
+    ("billing", DESK, "Answer: billing\n\nNo, wait.\n\nAnswer: shipping"),
+    ("billing", DESK, "I cannot classify this."),
+    ("billing", DESK, "bill"),
+    ("billing", DESK, "rebilling"),
+    ("billing", DESK, "invoices"),
+    ("billing", DESK, "The customer was charged twice."),
+    ("account_access", DESK, "account"),
+    ("account_access", DESK, "accountaccess"),
+    ("product quality", DESK, "quality"),
+    ("positive", MOOD, "not positive"),
+    ("positive", MOOD, "It isn't positive."),
+    ("positive", MOOD, "mixed"),
+    ("positive", MOOD, "positive and negative"),
+    ("positive", MOOD, "There are positive parts, but overall it is negative."),
+    ("positive", MOOD, "non-positive"),
+    ("spam", SPAM, "Not spam"),
+    ("spam", SPAM, "This is not spam."),
+    ("not spam", SPAM, "Spam!"),
+    ("not spam", SPAM, "spam"),
+    ("positive", STARS, "very positive"),
+    ("very positive", STARS, "positive"),
+    ("very positive", STARS, "very, very nice"),
+    ("yes", YES, "No."),
+    ("yes", YES, "yes and no"),
+    ("no", YES, "I know nothing of it."),
+    ("no", YES, "Yes, no doubt."),
+]
+
+
+@pytest.mark.parametrize(("cases", "right"), [(RIGHT, True), (WRONG, False)])
+def test_the_label_is_read_as_a_person_reads_it(cases: list[tuple[str, list[str], str]], right: bool) -> None:
+    assert len(cases) >= 40
+    assert misread([(row("label", gold, labels=labels), reply) for gold, labels, reply in cases], right) == []
+
+
+def test_the_answer_is_the_label_as_the_set_writes_it_and_two_labels_are_none() -> None:
+    example = row("label", "account_access", labels=DESK)
+    assert score_reply("Account access.", example).answer == "account_access"
+    two = score_reply("billing or shipping", example)
+    assert (two.answer, two.readable, two.value) == ("", False, 0.0)
+    assert "billing, shipping" in two.why
+
+
+def test_a_column_of_few_repeated_texts_is_a_closed_set_and_others_are_not() -> None:
+    assert label.closed_set(["a b", "c"] * 10) == ["a b", "c"]
+    assert label.closed_set([f"text {n}" for n in range(50)]) == []
+    assert label.closed_set(["1", "2"] * 20) == []
+    assert label.closed_set(["yes"] * 20) == []
+    assert label.closed_set(["a long text of more than ten words that nobody repeats as it is", "b"] * 10) == []
