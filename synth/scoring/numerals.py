@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from synth.scoring.units import AFTER, BEFORE, Unit, unit
-from synth.scoring.verify import Verdict, quote
 
 MAX_CHARS = 100_000
 """Answers longer than this are cut from the left before they are read: the end is where an answer stands."""
@@ -244,28 +243,3 @@ def show(value: Fraction) -> str:
     except OverflowError:
         return "a very large number"
     return text if Fraction(text) == value else f"{value.numerator}/{value.denominator}"
-
-
-def same_number(answer: str, gold: str, tolerance: Fraction | float = 0) -> Verdict:
-    """Does `answer` state the number of `gold`? `tolerance` is relative to gold (0.05 = ±5 %); 0 means exactly.
-
-    Times of day are compared as times when gold is one. Raises ValueError when gold itself is not a number.
-    """
-    gold_time = clock(gold) if ":" in gold else None
-    if gold_time is not None:
-        time = clock(answer)
-        if time is None:
-            return Verdict(False, f"no single time of day in {quote(answer)}")
-        return Verdict(time == gold_time, "equal" if time == gold_time else f"{quote(answer)} is not {gold}")
-    expected = number(gold)
-    if expected is None:
-        raise ValueError(f"The gold answer {gold!r} is not one number.")
-    given = number(answer)
-    if given is None:
-        several = bool(numbers(answer))
-        return Verdict(False, f"{'several different numbers' if several else 'no number'} in {quote(answer)}")
-    if given == expected:
-        return Verdict(True, "equal")
-    if tolerance and expected and abs(given - expected) <= Fraction(tolerance) * abs(expected):
-        return Verdict(True, f"{show(given)} is within {float(tolerance):.0%} of {show(expected)}")
-    return Verdict(False, f"{show(given)} is not {show(expected)}")

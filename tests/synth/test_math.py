@@ -23,7 +23,7 @@ from synth.math.family import KINDS, Family, Unfit, difficulty
 from synth.math.problems import draw_values, pose
 from synth.math.spec import ALL_FAMILIES, DOMAINS
 from synth.scoring import numerals
-from synth.scoring.answers import final_answer
+from synth.scoring.scorers import score_reply
 from synth.workspace import Workspace
 
 FAMILIES = list(ALL_FAMILIES.values())
@@ -152,7 +152,7 @@ def test_targets_are_true_lines_that_end_in_the_answer(default_rows: list[Candid
         assert lines
         assert not working.false_lines("\n".join(lines))
         assert "$" not in example.target
-        assert numerals.same_number(final_answer(example.target), example.answer or "")
+        assert score_reply(example.target, example).value == 1.0
 
 
 def test_prompts_are_short_and_do_not_contain_their_answer(default_rows: list[Candidate]) -> None:
