@@ -158,6 +158,14 @@ GENERATORS: dict[str, GeneratorInfo] = {
             "Spoken notes, orders and calls with numbers, names and codes.",
             unseen_unit="family",
         ),
+        GeneratorInfo(
+            "extraction",
+            "Complaints as issues",
+            "text",
+            "synth.extraction",
+            "Complaints, reviews and bug reports in five languages, each with the structured issue that it is.",
+            unseen_unit="family",
+        ),
     )
 }
 

@@ -1,0 +1,93 @@
+"""Fill the four splits with checked messages and their issues. Deterministic by the spec; rows come one by one.
+
+test_ood holds what training never shows: a language, domains of components, and forms of message.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from synth.context import Context
+from synth.errors import DataError
+from synth.example import GENERATED_SPLITS, Origin, Split, make_example, system, user
+from synth.extraction.case import draw
+from synth.extraction.message import FORMS, HELD_OUT_FORMS, compose
+from synth.extraction.schema import INSTRUCTION, KEYS
+from synth.generators import Candidate, Offers, kept, rejected, was_kept
+from synth.scoring.names import FIELDS
+from synth.task import TaskCard
+
+VERSION = 1
+TASK = TaskCard(
+    instruction=INSTRUCTION, kind="extraction", answer_format=f"a JSON object with the keys {', '.join(KEYS)}"
+)
+MAX_MISSES = 500
+_UNSEEN = ("language", "domain", "form")
+_SEEN_FORMS = tuple(form for form in FORMS if form not in HELD_OUT_FORMS)
+
+
+class Spec(BaseModel):
+    """Settings of the complaint generator; each field's title and description also label the form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(0, title="Seed", description="Another seed gives other rows; the same seed the same rows.", ge=0)
+    train: int = Field(4000, title="Training rows", description="Rows to tune on.", ge=0, le=1_000_000)
+    val: int = Field(200, title="Validation rows", description="Rows to choose settings with.", ge=0, le=100_000)
+    test: int = Field(300, title="Test rows", description="New messages of known kinds.", ge=0, le=100_000)
+    test_ood: int = Field(
+        150,
+        title="Test rows, unseen families",
+        description="A language, domains and forms of message that training never shows.",
+        ge=0,
+        le=100_000,
+    )
+
+
+def generate(spec: Spec, context: Context) -> Offers:
+    """Candidates in the order train, val, test, test_ood. Raises DataError when no new message can be found."""
+    taken: dict[str, Split] = {}
+    for split in GENERATED_SPLITS:
+        rng = context.random(f"extraction {spec.seed} {split}")
+        for number in range(getattr(spec, split)):
+            unseen = _UNSEEN[number % len(_UNSEEN)] if split == "test_ood" else ""
+            for _ in range(MAX_MISSES):
+                form = rng.choice(HELD_OUT_FORMS if unseen == "form" else _SEEN_FORMS)
+                candidate = _candidate(rng, split, unseen, form, taken, spec.seed)
+                verdict = yield candidate
+                if was_kept(candidate, verdict):
+                    break
+            else:
+                raise DataError(f"No new message could be found for {split}.", "Ask for fewer rows.", "data.exhausted")
+
+
+def _candidate(rng: Random, split: Split, unseen: str, form: str, taken: dict[str, Split], seed: int) -> Candidate:
+    case = draw(rng, unseen if unseen != "form" else "")
+    message = compose(case, form, rng)
+    answer = message.issue.as_json()
+    family = f"{case.language}/{case.domain}" if unseen in ("language", "domain") else f"{case.issue.type}/{form}"
+    template = f"{case.language}/{case.issue.type}/{form}/{case.problem.title}"
+    example = make_example(
+        (system(INSTRUCTION), user(message.text)),
+        answer,
+        answer=answer,
+        split=split,
+        family=family,
+        template=template,
+        scorer=FIELDS,
+        origin=Origin(kind="template", by=template),
+        source={
+            "generator": "extraction",
+            "generator_version": VERSION,
+            "seed": seed,
+            "language": case.language,
+            "component": case.component,
+            "distractors": [item for item in (case.other_version, case.other_platform) if item is not None],
+        },
+    )
+    if example.id in taken:
+        return rejected({"split": split, "prompt": message.text}, f"the same prompt is in {taken[example.id]}")
+    taken[example.id] = split
+    return kept(example)

@@ -1,0 +1,37 @@
+"""Complaints that people of the project wrote by hand, with their issues: the rows that decide, never trained on.
+
+They are in the manner of reviews, mails and tickets, in seven languages, and share no sentence with the phrase banks.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from synth.example import Example, Origin, make_example, system, user
+from synth.extraction.schema import INSTRUCTION, Issue
+from synth.scoring.names import FIELDS
+
+FILE = Path(__file__).with_name("written.jsonl")
+
+
+def written_rows() -> list[Example]:
+    """The hand-written rows, of the split test_real."""
+    rows = []
+    for line in FILE.read_text("utf-8").splitlines():
+        found = json.loads(line)
+        answer = Issue.model_validate(found["answer"]).as_json()
+        rows.append(
+            make_example(
+                (system(INSTRUCTION), user(found["text"])),
+                answer,
+                answer=answer,
+                split="test_real",
+                family="written",
+                template=f"written/{found['lang']}",
+                scorer=FIELDS,
+                origin=Origin(kind="hand", by="written.jsonl"),
+                source={"language": found["lang"]},
+            )
+        )
+    return rows

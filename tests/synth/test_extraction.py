@@ -1,0 +1,132 @@
+"""synth.extraction: every value can be recovered from its message, nothing is invented, and messages differ widely."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from random import Random
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from synth.build import preview_rows
+from synth.example import Example, text_of
+from synth.extraction import check
+from synth.extraction.bank import HELD_OUT_LANGUAGE, bank
+from synth.extraction.case import draw
+from synth.extraction.message import FORMS, HELD_OUT_FORMS, compose
+from synth.extraction.schema import KEYS, TYPES, json_schema
+from synth.extraction.written import written_rows
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Example]:
+    return preview_rows("extraction", {"train": 600, "val": 0, "test": 100, "test_ood": 60}, 760)
+
+
+def changed(row: Example, **values: object) -> Example:
+    """The row with fields of its issue replaced."""
+    answer = json.dumps({**json.loads(row.answer or ""), **values}, ensure_ascii=False)
+    return row.model_copy(update={"answer": answer, "target": answer})
+
+
+def test_every_answer_obeys_the_schema_and_is_one_line(rows: list[Example]) -> None:
+    validator = Draft202012Validator(json_schema())
+    for row in rows:
+        validator.validate(json.loads(row.answer or ""))
+        assert tuple(json.loads(row.answer or "")) == KEYS
+        assert "\n" not in row.target
+
+
+def test_all_kinds_lengths_and_languages_occur(rows: list[Example]) -> None:
+    kinds = Counter(json.loads(row.answer or "")["type"] for row in rows)
+    assert set(kinds) == set(TYPES)
+    lengths = [len(row.prompt[-1].text) for row in rows]
+    assert min(lengths) < 60
+    assert max(lengths) > 500
+    assert {row.source["language"] for row in rows} == {"en", "de", "es", "fr", "pt"}
+    assert len({row.template for row in rows}) > 300
+
+
+@pytest.mark.parametrize("key", ["version", "platform", "component", "expected", "actual"])
+def test_a_value_that_the_message_does_not_state_is_rejected(rows: list[Example], key: str) -> None:
+    row = next(r for r in rows if json.loads(r.answer or "")[key] is None)
+    assert not check(changed(row, **{key: "9.87.6 of something else"}))
+
+
+@pytest.mark.parametrize("key", ["version", "platform", "actual"])
+def test_a_value_that_the_message_states_and_the_issue_lacks_is_rejected(rows: list[Example], key: str) -> None:
+    stated = [
+        r
+        for r in rows
+        if json.loads(r.answer or "")[key] is not None and "." in str(json.loads(r.answer or "")["version"])
+    ]
+    assert sum(not check(changed(row, **{key: None})) for row in stated) == len(stated) > 10
+
+
+def test_a_wrong_priority_or_type_is_rejected(rows: list[Example]) -> None:
+    for row in rows[:100]:
+        issue = json.loads(row.answer or "")
+        assert check(row)
+        assert not check(changed(row, priority="low" if issue["priority"] != "low" else "high"))
+        assert not check(changed(row, type="docs" if issue["type"] != "docs" else "bug"))
+
+
+def test_versions_and_platforms_that_work_are_named_and_are_not_the_answer() -> None:
+    rng, seen = Random(0), 0
+    for _ in range(300):
+        case = draw(rng)
+        message = compose(case, "mail", rng)
+        for other, key in ((case.other_version, "version"), (case.other_platform, "platform")):
+            if other is not None:
+                seen += 1
+                assert other in message.text
+                assert getattr(message.issue, key) != other
+    assert seen > 30
+
+
+def test_training_never_shows_what_the_unseen_test_holds(rows: list[Example]) -> None:
+    shown = [row for row in rows if row.split in ("train", "test")]
+    unseen = [row for row in rows if row.split == "test_ood"]
+    assert not {row.family for row in shown} & {row.family for row in unseen}
+    assert HELD_OUT_LANGUAGE not in {row.source["language"] for row in shown}
+    assert not any(row.family.endswith(HELD_OUT_FORMS) for row in shown)
+    held_out = {domain for language in ("en", "de", "es", "fr") for domain in bank(language).held_out_domains}
+    assert {row.family.split("/")[1] for row in unseen} >= held_out & {row.family.split("/")[1] for row in unseen}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_every_language_reads_without_open_slots(form: str) -> None:
+    for seed in range(60):
+        rng = Random(seed)
+        text = compose(draw(rng, "language" if seed % 4 == 0 else ""), form, rng).text
+        assert "{" not in text.replace("```", "")
+        assert text.strip() == text
+
+
+def test_the_written_complaints_say_what_their_issues_say() -> None:
+    """They were written by hand: what they copy stands in the text, and there are enough of every type."""
+    found = written_rows()
+    assert len(found) >= 60
+    assert {json.loads(row.answer or "")["type"] for row in found} == set(TYPES)
+    assert all(row.origin is not None and row.origin.kind == "hand" and row.split == "test_real" for row in found)
+    for row in found:
+        text = text_of(row).casefold()
+        issue = json.loads(row.answer or "")
+        for key in ("version", "actual"):
+            if issue[key] is not None:
+                assert issue[key].casefold() in text, (key, issue)
+
+
+def test_no_written_complaint_is_made_of_the_generators_phrases() -> None:
+    """They measure what templates cannot: a sentence of the banks in them would be a leak."""
+    said = {
+        sentence
+        for language in ("en", "de", "es", "fr", "pt")
+        for group in (bank(language).impact.values(), [bank(language).chatter, bank(language).second])
+        for sentences in group
+        for sentence in sentences
+        if len(sentence.split()) > 3
+    }
+    leaks = [s for row in written_rows() for s in said if s.casefold() in text_of(row).casefold()]
+    assert leaks == []
