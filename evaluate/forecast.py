@@ -83,7 +83,7 @@ def _of_row(question: Question, target: str, plan: SystemPlan, model: str) -> Us
     sound = formulas.audio_tokens(model, seconds) or 0
     if seconds and not sound:  # sold by the minute, or not at all: the price sheet decides
         return Usage(audio_sec=seconds)
-    reply = min(plan.max_new_tokens, math.ceil(len(target) / CHARACTERS_PER_TOKEN) + 1)
+    reply = min(plan.token_limit, math.ceil(len(target) / CHARACTERS_PER_TOKEN) + 1)
     return Usage(
         input_tokens=text + images + sound,
         output_tokens=reply,

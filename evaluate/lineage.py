@@ -67,7 +67,17 @@ def _recipe(run: Path) -> dict[str, Any]:
 
 def fingerprint(plan: SystemPlan, made_of: Origin, shot_ids: Sequence[str], schema: dict[str, Any] | None) -> str:
     """SHA-256 over everything that can change a reply: equal fingerprints give equal replies to equal prompts."""
-    free = {"id", "label", "batch_size", "concurrency", "spend_cap_usd", "price_model", "train_seed", "seed_group"}
+    free = {
+        "id",
+        "label",
+        "batch_size",
+        "concurrency",
+        "spend_cap_usd",
+        "price_model",
+        "train_seed",
+        "seed_group",
+        "task",
+    }
     choices = plan.model_dump(mode="json", exclude=free | {"adapter", "path"})
     if plan.kind == "endpoint":
         choices["base_url"] = plan.base_url or os.environ.get("OPENAI_BASE_URL")

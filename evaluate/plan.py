@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from synth.example import Split
 from synth.strict import read_yaml, validated
 
+Prompting = Literal["zero_shot", "few_shot", "schema", "few_shot_schema"]
+LONGEST_REPLY = 4096  # tokens of a reply where the plan sets no limit and no right answer is longer
 SystemId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -34,13 +36,26 @@ class SystemPlan(_Frozen):
     model: str = Field(default="", description="Starter, hub id or folder (local); model name (endpoint).")
     revision: str | None = Field(default=None, description="Pinned revision of a hub model.")
     adapter: str | None = Field(default=None, description="Run id or adapter folder (local).")
-    prompting: Literal["zero_shot", "few_shot", "schema"] = Field(
+    prompting: Prompting = Field(
         default="zero_shot",
-        description="The row's prompt alone, after worked examples, or with a JSON schema of the answer.",
+        description="The row's prompt alone, after worked examples, with a JSON schema of the answer, or with both.",
     )
-    shots: int = Field(default=4, ge=1, le=64, description="Examples from the train split when prompting is few_shot.")
-    instruction: str = Field(default="", description="System message put before every prompt; empty = none.")
-    max_new_tokens: int = Field(default=256, ge=1, le=32_768, description="Longest reply; a longer one is cut.")
+    shots: int = Field(default=4, ge=1, le=64, description="Examples from the train split when prompting has any.")
+    instruction: str = Field(
+        default="", description="System message put before every prompt; empty = the dataset's task card, see `task`."
+    )
+    task: bool | None = Field(
+        default=None,
+        description="Whether the dataset's task card is the instruction where none is given; empty = for every model "
+        "but tuned ones and the embedded starters, which were trained on bare prompts.",
+    )
+    max_new_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=32_768,
+        description="Longest reply; a longer one is cut, and no verdict is given on a system with more than 2 % of "
+        "those. Empty = follows the longest right answer, with room to reason for endpoints.",
+    )
     batch_size: int | None = Field(
         default=None, ge=1, le=4096, description="Rows answered at once; automatic when empty."
     )
@@ -68,6 +83,21 @@ class SystemPlan(_Frozen):
     @property
     def name(self) -> str:
         return self.label or self.id
+
+    @property
+    def with_shots(self) -> bool:
+        """Whether worked examples are shown."""
+        return self.prompting in ("few_shot", "few_shot_schema")
+
+    @property
+    def with_schema(self) -> bool:
+        """Whether the answer's JSON schema is given."""
+        return self.prompting in ("schema", "few_shot_schema")
+
+    @property
+    def token_limit(self) -> int:
+        """Longest reply in tokens."""
+        return self.max_new_tokens or LONGEST_REPLY
 
     @property
     def transcribes(self) -> bool:
@@ -113,13 +143,31 @@ class Plan(_Frozen):
     name: str = Field(default="comparison", description="Used in the comparison's id and title.")
     dataset: str = Field(description="Dataset name in the workspace, or a folder.")
     splits: tuple[Split, ...] = Field(
-        default=("test", "test_ood"),
+        default=("test_real", "test", "test_ood"),
         min_length=1,
-        description="Splits to answer; with `val` too, a cascade threshold is chosen there.",
+        description="Splits to answer, as far as the dataset has them; the verdict is about the most real rows. With "
+        "`val` too, a cascade threshold is chosen there.",
     )
     systems: tuple[SystemPlan, ...] = Field(min_length=1, description="Who answers.")
     small: str = Field(default="", description="Id of the system under test; the last with an adapter when empty.")
-    large: str = Field(default="", description="Id of the system to replace; the last of the others when empty.")
+    large: str = Field(
+        default="",
+        description="Id of the system to replace; the last of the others when empty. Where its model is asked in "
+        "several ways, the strongest of them on val takes its place.",
+    )
+    choose_on_val: int = Field(
+        default=100, ge=0, description="val rows on which that strongest way is chosen; 0 = `large` as it stands."
+    )
+    prompt_search: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Instructions that the model to replace writes itself and that are tried on val; paid, and in the "
+        "ledger.",
+    )
+    baselines: bool = Field(
+        default=True, description="Whether majority, TF-IDF with logistic regression and a number rule are shown too."
+    )
     margin: float = Field(
         default=0.02, ge=0, le=0.5, description="Largest loss still called 'not worse' (0.02 = 2 points)."
     )
@@ -220,7 +268,7 @@ def _kind(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "array":
         return f"list of: {_kind(schema['items'])}"
-    return {"string": "text", "integer": "whole number", "number": "number"}[schema["type"]]
+    return {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}[schema["type"]]
 
 
 def _shown(default: Any) -> str:

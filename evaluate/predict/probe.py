@@ -200,7 +200,7 @@ def _turn(
     answers = 0
     before, own, began = psutil.cpu_times(), time.process_time(), time.perf_counter()
     while True:
-        for prediction in ready.runner.answer(ready.loaded, questions, plan.max_new_tokens, batch, lambda: False):
+        for prediction in ready.runner.answer(ready.loaded, questions, plan.token_limit, batch, lambda: False):
             answers += 1
             if prediction.seconds is not None:
                 latencies.append(prediction.seconds)

@@ -1,4 +1,4 @@
-"""How a system is asked: the row's own prompt, alone, after worked examples, or with a schema for its answer.
+"""How a system is asked: the task in words, then the row's own prompt, after worked examples or with a schema or both.
 
 The k examples come from the train split and are the same for every row; they are drawn with the plan's seed, one
 family after another. It builds messages, not tokens or HTTP bodies.
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from evaluate.plan import SystemPlan
 from synth.example import Example, Message, assistant, system
 from synth.scoring.scorers import known_scorer
+from synth.task import TaskCard
 
 JsonDict = dict[str, Any]
 ANSWER_SCHEMA: JsonDict = {
@@ -26,6 +27,17 @@ ANSWER_SCHEMA: JsonDict = {
     "required": ["working", "answer"],
     "additionalProperties": False,
 }
+
+
+def task_in_words(card: TaskCard) -> str:
+    """A dataset's task card as one instruction: what to do, the answers that there are, how the answer must look."""
+    labels = "\n".join(f"- {label}: {meaning}" if meaning else f"- {label}" for label, meaning in card.labels.items())
+    parts = [
+        card.instruction,
+        f"The possible answers:\n{labels}" if labels else "",
+        f"Answer with {card.answer_format}." if card.answer_format else "",
+    ]
+    return "\n".join(part for part in parts if part)
 
 
 class Question(NamedTuple):
@@ -95,14 +107,14 @@ class Prompter:
     def __init__(self, plan: SystemPlan, train: Sequence[Example], seed: int, media_root: Path) -> None:
         self._plan = plan
         self._root = media_root
-        self.shots = pick_shots(train, plan.shots, seed) if plan.prompting == "few_shot" else []
-        self.schema = answer_schema(train) if plan.prompting == "schema" else None
+        self.shots = pick_shots(train, plan.shots, seed) if plan.with_shots else []
+        self.schema = answer_schema(train) if plan.with_schema else None
 
     def question(self, example: Example) -> Question:
         """The messages for one example: instructions, worked examples, then the row's own turns."""
         own = list(example.prompt)
         instructions = [m.text for m in own if m.role == "system"]
-        if self._plan.instruction:
+        if self._plan.instruction and self._plan.instruction not in instructions:
             instructions.append(self._plan.instruction)
         if self.schema is not None:
             instructions.append(f"Reply only with a JSON object of this schema:\n{json.dumps(self.schema)}")

@@ -74,7 +74,7 @@ class LocalSystem:
             batch_size=plan.batch_size or runner.BATCH_SIZE,
             latency_basis=runner.LATENCY,
         )
-        yield from runner.answer(loaded, questions, plan.max_new_tokens, plan.batch_size, stop)
+        yield from runner.answer(loaded, questions, plan.token_limit, plan.batch_size, stop)
 
     def facts(self) -> Facts:
         return self._facts
@@ -120,7 +120,7 @@ class EndpointSystem:
     def _ask(self, question: Question) -> Ask:
         return Ask(
             question.messages,
-            self._plan.max_new_tokens,
+            self._plan.token_limit,
             self._plan.temperature,
             question.response_format,
             media_root=question.media_root,

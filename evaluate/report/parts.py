@@ -58,6 +58,17 @@ class BasisPart(Part):
     remedy: str = Field(description="The command that adds real rows; empty when they are there.")
 
 
+class PromptChoice(Part):
+    """How the large model's prompt was chosen: by value on rows that are not tested."""
+
+    on: str
+    rows: int
+    given: str = Field(description="The system that the plan names.")
+    chosen: str
+    values: dict[str, float] = Field(description="system id -> value on those rows, higher is better")
+    searched: int = Field(description="Instructions among them that the model wrote itself.")
+
+
 class RealityGap(Part):
     """One system's value on real rows minus that on generated ones, in the metric's own direction."""
 

@@ -44,6 +44,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "primary_split": primary,
         "margin": plan.margin,
         "margin_fixed": results.margin_fixed,
+        "prompt_choice": results.prompt_choice,
         "dataset": _dataset(results, small),
         "systems": [_facts(system, units, primary) for system in results.systems],
         "kinds": kinds,

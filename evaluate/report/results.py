@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evaluate.cost.throughput import Probe
 from evaluate.plan import Plan
+from evaluate.report.parts import PromptChoice
 from synth.usage import Usage
 
 Kind = Literal["local", "endpoint", "predictions"]
@@ -171,6 +172,7 @@ class Results(Frozen):
     margin_fixed: float | None = Field(
         default=None, description="The margin that stood when the answers were made; None = the plan's."
     )
+    prompt_choice: PromptChoice | None = Field(default=None, description="How the large model's prompt was chosen.")
     speech: dict[str, Any] | None = Field(
         default=None, description="system id -> split -> errors behind the word error rate; see audio_metrics."
     )

@@ -108,6 +108,7 @@ class Report(Part):
         default=None, description="The margin that stood before answers existed, where `margin` was moved since."
     )
     basis: parts.BasisPart
+    prompt_choice: parts.PromptChoice | None = None
     reality_gaps: tuple[parts.RealityGap, ...] = ()
     dataset: DatasetPart
     systems: tuple[SystemPart, ...]

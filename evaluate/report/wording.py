@@ -14,6 +14,7 @@ from evaluate.stats.verdict import MIN_ROWS
 from synth.scoring.scorers import metric
 
 MISSING = "not measured"
+BASELINE = "baseline"  # method of systems without a neural network: they cost next to nothing
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -135,6 +136,7 @@ def limits(report: Report) -> list[str]:
         if system.prompting == "schema" and system.kind == "local":
             said.append(f"{system.label} was told the schema; nothing held its replies to it, as an endpoint would.")
     said.extend(_baseline_limits(report))
+    said.extend(_missing_rivals(report))
     stale = report.provenance.prices_stale
     if stale:
         said.append(f"Prices not confirmed for more than 90 days: {', '.join(stale)}.")
@@ -151,6 +153,28 @@ def _baseline_limits(report: Report) -> list[str]:
     return []
 
 
+def _missing_rivals(report: Report) -> list[str]:
+    """What a fair contest would have had beside the two systems."""
+    small, large, said = report.small_system, report.large_system, []
+    untuned = [one for one in report.systems if one.base_model == small.base_model and not one.adapter]
+    if small.adapter and not untuned:
+        said.append(f"The untuned {small.base_model} was not asked, so what tuning itself gained is not known.")
+    better = [
+        one
+        for one in report.systems
+        if one.method == BASELINE
+        and (ours := small.splits[report.primary_split].value) is not None
+        and (theirs := one.splits[report.primary_split].value) is not None
+        and (theirs >= ours if small.higher_is_better else theirs <= ours)
+    ]
+    said += [f"{one.label}, which needs no neural network, is as good as {small.label}." for one in better]
+    if large is not None and large.kind != "predictions" and report.prompt_choice is None:
+        said.append(
+            f"The prompt of {large.label} was not chosen on val: it was asked in one way, or there are no such rows."
+        )
+    return said
+
+
 def not_measured(report: Report) -> list[str]:
     """What is missing, said as missing."""
     said = []
@@ -164,7 +188,7 @@ def not_measured(report: Report) -> list[str]:
         said.append("No cascade is shown: the small system gave no confidences, or there is nothing to hand over to.")
     elif report.cascade.chosen is None:
         said.append("No cascade threshold was chosen: that needs val rows in the comparison.")
-    for system in report.systems:
+    for system in (one for one in report.systems if one.method != BASELINE):
         if system.cost.usd_per_request is None:
             said.append(f"{system.label} is {system.cost.basis}.")
         if system.requests_per_s is None:

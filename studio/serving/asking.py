@@ -100,7 +100,7 @@ def _endpoint_pieces(workspace: Workspace, plan: SystemPlan, asked: Question) ->
         return
     settings = Settings(plan.base_url or DEFAULT_URL, plan.model, plan.api_key_env, 1)
     with Endpoint(settings) as endpoint:
-        ask = Ask(asked.messages, plan.max_new_tokens, plan.temperature, media_root=asked.media_root)
+        ask = Ask(asked.messages, plan.token_limit, plan.temperature, media_root=asked.media_root)
         yield from endpoint.stream(ask)
 
 

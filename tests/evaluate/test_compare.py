@@ -59,7 +59,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plan_of(systems: list[dict[str, Any]], **more: Any) -> Plan:
-    return Plan.model_validate({"name": "Sums & co", "dataset": "sums", "systems": systems, **more})
+    plain = {"name": "Sums & co", "dataset": "sums", "baselines": False}
+    return Plan.model_validate({**plain, "systems": systems, **more})
 
 
 def local(tiny: Path, key: str = "tiny", **more: Any) -> dict[str, Any]:
@@ -221,7 +222,7 @@ def test_a_stop_request_is_obeyed_and_taken_up(workspace: Workspace, dataset: Da
         assert caught.value.code == "run.stopped"
         assert JobDir(workspace.comparisons / "c").status() == "stopped"
         run_comparison(plan, workspace, comparison_id="c")
-        assert len(stub.requests) == 32
+        assert 32 <= len(stub.requests) <= 32 + 4, "only what was on its way is asked again"
 
 
 WORKER = """

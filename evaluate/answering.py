@@ -1,0 +1,204 @@
+"""The answers of a comparison: which rows, how each system is asked, what it said, how right that was.
+
+    job = prepare(plan, workspace, folder, on_progress, stop)
+    result = of_system(job, system_plan, made_of)
+
+Answers are journaled and shared between comparisons (`predict.journal`). Compares nothing (`report`), chooses no
+prompt (`choosing`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from evaluate import lineage
+from evaluate.cost import formulas, prices
+from evaluate.plan import LONGEST_REPLY, Plan, SystemPlan
+from evaluate.predict.journal import Answers, Predictor
+from evaluate.predict.prediction import Facts, Prediction
+from evaluate.predict.prompts import Prompter, task_in_words
+from evaluate.predict.systems import Context, open_system
+from evaluate.report.results import Row, Speed, SystemResult
+from synth.dataset import DatasetDir, open_dataset
+from synth.errors import DataError
+from synth.example import Example, media_parts, text_of
+from synth.progress import ProgressFn
+from synth.scoring.rule import Score, golds
+from synth.scoring.scorers import known_scorer, metric_name, normaliser_name, score_reply
+from synth.usage import Usage
+from synth.workspace import Workspace
+
+SHOT_POOL = 5000  # train rows from which few-shot examples, the answer schema and the baselines are drawn
+SHORTEST_LIMIT = 64  # tokens
+LETTERS_PER_TOKEN = 2  # of a small vocabulary; large ones have about four
+
+
+class Job(NamedTuple):
+    """What every step of one comparison needs. Systems of `plan` are as they were asked: see `as_asked`."""
+
+    plan: Plan
+    workspace: Workspace
+    folder: Path
+    dataset: DatasetDir
+    examples: list[Example]
+    train: list[Example]
+    sheet: prices.PriceSheet
+    on_progress: ProgressFn
+    stop: Callable[[], bool]
+
+
+def prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: ProgressFn, stop: Callable[[], bool]) -> Job:
+    """Draw the rows, read the prices. Raises DataError where rows or a scorer are missing, before anything is paid."""
+    dataset = open_dataset(plan.dataset, workspace.datasets)
+    examples = dataset.draw_all(plan.splits, plan.max_rows, plan.seed)
+    for scorer in {example.scorer for example in examples} if plan.metric == "auto" else {plan.metric}:
+        known_scorer(scorer)  # refused now rather than when every answer has been paid
+    if not examples:
+        splits = ", ".join(plan.splits)
+        raise DataError(f"The dataset {dataset.name} has no rows in {splits}.", "Choose other splits in the plan.")
+    needs_train = any(system.prompting != "zero_shot" for system in plan.systems)
+    train = dataset.draw("train", SHOT_POOL, plan.seed) if needs_train or plan.baselines else []
+    if needs_train and not train:
+        raise DataError(f"The dataset {dataset.name} has no train rows to take examples from.", "Use zero_shot.")
+    sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
+    return Job(plan, workspace, folder, dataset, examples, train, sheet, on_progress, stop)
+
+
+def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Sequence[Example], starter: bool) -> SystemPlan:
+    """A system with its instruction and its answer limit filled in."""
+    wanted = plan.task if plan.task is not None else not plan.adapter and not starter
+    task = task_in_words(dataset.task) if wanted and not plan.instruction and plan.kind != "predictions" else ""
+    filled = {
+        "instruction": plan.instruction or task,
+        "max_new_tokens": plan.max_new_tokens or answer_limit(plan, examples),
+    }
+    return plan.model_copy(update=filled)
+
+
+def answer_limit(plan: SystemPlan, examples: Sequence[Example]) -> int:
+    """Tokens that the longest right answer may take, with a half more; models behind endpoints may reason before it."""
+    longest = max((len(example.target) for example in examples), default=0)
+    needed = max(SHORTEST_LIMIT, math.ceil(1.5 * longest / LETTERS_PER_TOKEN))
+    return min(32_768, needed if plan.kind == "local" else needed + LONGEST_REPLY)
+
+
+def answers_of(
+    job: Job, plan: SystemPlan, made_of: lineage.Origin, examples: Sequence[Example], media: Path, journal: str
+) -> tuple[Answers, Prompter]:
+    """Predictions of one system, from its journal or made now."""
+    prompter = Prompter(plan, job.train, job.plan.seed, media)
+    mark = lineage.fingerprint(plan, made_of, [shot.id for shot in prompter.shots], prompter.schema)
+    path = job.folder / "predictions" / f"{journal}.jsonl"
+    predictor = Predictor(path, mark, plan.name, job.workspace, retry_errors=plan.kind == "endpoint")
+    model = plan.price_model or plan.model
+    spent = sum(priced(job, prediction.usage, model) or 0.0 for prediction in predictor.answers.predictions.values())
+    context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
+    questions = [prompter.question(example) for example in examples]
+    answers = predictor.run(questions, lambda: open_system(plan, context, spent), job.on_progress, job.stop)
+    return answers, prompter
+
+
+def priced(job: Job, usage: Usage, model: str) -> float | None:
+    """USD of a usage, None = unpriced."""
+    return formulas.bill(usage, model, job.sheet).usd
+
+
+def of_system(job: Job, plan: SystemPlan, made_of: lineage.Origin, large: str | None) -> SystemResult:
+    """One system's answers to all rows, scored. `large`: id of the system to replace."""
+    answers, prompter = answers_of(job, plan, made_of, job.examples, job.dataset.path, plan.id)
+    rows = scored(job, answers, prompter, job.examples)
+    metric = metric_name({row.scorer for row in rows})
+    return SystemResult(
+        id=plan.id,
+        label=plan.name,
+        kind=plan.kind,
+        base_model=plan.model,
+        revision=made_of.revision,
+        adapter=made_of.adapter_name,
+        method=made_of.recipe.get("method"),
+        prompting=plan.prompting,
+        shots=len(prompter.shots),
+        max_new_tokens=None if plan.kind == "predictions" else plan.token_limit,
+        params=answers.facts.params,
+        stand_in=made_of.model_kind == "starter" and plan.id == large,
+        train_seed=plan.train_seed,
+        seed_group=plan.seed_group,
+        hardware=answers.facts.hardware,
+        price_model=plan.price_model or _billed_model(answers),
+        batch=any(prediction.batch for prediction in answers.predictions.values()),
+        metric=metric,
+        normaliser=normaliser_name(metric),
+        rows=tuple(rows),
+        speed=_speed(answers, answers.facts, rows),
+    )
+
+
+def _billed_model(answers: Answers) -> str | None:
+    """The model that imported batch results name; None where they name none, or several."""
+    named = {prediction.model for prediction in answers.predictions.values() if prediction.model}
+    return named.pop() if len(named) == 1 else None
+
+
+def scored(job: Job, answers: Answers, prompter: Prompter, examples: Sequence[Example]) -> list[Row]:
+    """The rows of these examples that the system was asked, in order."""
+    given = answers.predictions
+    return [row_of(one, given[one.id], prompter.reply, job.plan.metric) for one in examples if one.id in given]
+
+
+def row_of(example: Example, prediction: Prediction, read: Callable[[str, str], str], metric: str) -> Row:
+    """One scored answer. read: what the scorer sees of a reply."""
+    scorer = example.scorer if metric == "auto" else metric
+    if prediction.error:
+        score = Score(None, why=prediction.error)
+    else:
+        score = score_reply(read(prediction.text, scorer), example, scorer)
+    cut = " (cut at max_new_tokens)" if prediction.truncated else ""
+    return Row(
+        example_id=example.id,
+        split=example.split,
+        origin=example.origin.kind,
+        family=example.family,
+        template=example.template,
+        scorer=scorer,
+        score=score.value,
+        why=score.why + cut,
+        answer=score.answer,
+        answer_text=prediction.text,
+        gold=" | ".join(dict.fromkeys(golds(example))),
+        prompt_text=text_of(example),
+        media=tuple(part.path for part in media_parts(example)),
+        format_fault=score.format_fault,
+        value_if_format_forgiven=score.value_if_format_forgiven,
+        readable=score.readable,
+        truncated=prediction.truncated,
+        refused=prediction.refused,
+        edits=score.edits,
+        ref_units=score.ref_units,
+        confidence=prediction.confidence,
+        seconds=prediction.seconds,
+        usage=prediction.usage,
+        error=prediction.error,
+    )
+
+
+def _speed(answers: Answers, facts: Facts, rows: Sequence[Row]) -> Speed:
+    import numpy as np
+
+    latencies = [row.seconds for row in rows if row.seconds is not None]
+    middle, slow = np.percentile(latencies, [50, 95]).tolist() if latencies else (None, None)
+    rate = answers.rows_per_second
+    sound = sum(row.usage.audio_sec for row in rows)
+    return Speed(
+        requests_per_s=rate,
+        wall_seconds=answers.wall_seconds,
+        load_seconds=facts.load_seconds,
+        load=answers.load,
+        batch_size=facts.batch_size,
+        latency_p50=middle,
+        latency_p95=slow,
+        latency_basis=facts.latency_basis,
+        audio_sec_per_s=sound / len(rows) * rate if rate and sound else None,
+    )

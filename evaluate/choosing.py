@@ -1,0 +1,131 @@
+"""Which way of asking the large model the verdict is about: the strongest on val, of those in the plan and of
+instructions that the model writes itself.
+
+    choice, found = strongest(job, large, origins)      # test rows play no part
+
+Every answer is journaled like any other, and what the search cost is in the ledger. Scores come from `answering`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from evaluate import lineage
+from evaluate.answering import Job, answers_of, priced, scored
+from evaluate.plan import SystemPlan
+from evaluate.predict.journal import Answers, Predictor
+from evaluate.predict.prompts import Question
+from evaluate.predict.systems import Context, open_system
+from evaluate.report.parts import PromptChoice
+from evaluate.report.results import LedgerItem, Row
+from synth.example import Example, text_of, user
+
+SHOWN = 4  # examples that the model sees when it writes instructions
+LONGEST_SHOWN = 800  # characters of one
+ANGLES = (
+    "short and exact",
+    "as a numbered list of steps",
+    "with the mistakes to avoid",
+    "with what to do in doubtful cases",
+    "as one would brief a careful colleague",
+    "with the form of the answer first",
+    "that asks for checking the answer before giving it",
+    "that names what in the input decides",
+)
+
+
+class Found(NamedTuple):
+    """The large system after the choice, with what the report says of it and what the search cost."""
+
+    large: SystemPlan
+    choice: PromptChoice | None
+    ledger: tuple[LedgerItem, ...]
+
+
+def strongest(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:
+    """The strongest way of asking the large model on val; `large` itself without val rows or a second way."""
+    same = [one for one in job.plan.systems if _model(one) == _model(large)]
+    val = job.dataset.draw("val", job.plan.choose_on_val, job.plan.seed) if job.plan.choose_on_val else []
+    searching = job.plan.prompt_search if large.kind == "endpoint" or not large.adapter else 0
+    if not val or large.kind == "predictions" or (len(same) < 2 and not searching):
+        return Found(large, None, ())
+    written, cost = _written(job, large, made_of, searching, val) if searching else ([], ())
+    values: dict[str, float] = {}
+    for one in (*same, *written):
+        answers, prompter = answers_of(job, one, made_of, val, job.dataset.path, one.id)
+        values[one.id] = value_of(scored(job, answers, prompter, val))
+        if one in written:
+            cost = (*cost, _spent(job, large, answers, f"Trying “{one.name}” on val"))
+    best = max((*same, *written), key=lambda one: (values[one.id], one.id == large.id))
+    choice = PromptChoice(on="val", rows=len(val), given=large.id, chosen=best.id, values=values, searched=len(written))
+    return Found(best, choice, cost)
+
+
+def _model(plan: SystemPlan) -> tuple[str | None, ...]:
+    return plan.kind, plan.model, plan.revision, plan.adapter, plan.base_url
+
+
+def value_of(rows: Sequence[Row]) -> float:
+    """Mean score, a row without an answer counting as none; for error rates 1 - edits over reference units."""
+    if any(row.ref_units is not None for row in rows):
+        units = sum(row.ref_units or 0 for row in rows)
+        return 1 - sum(row.edits or 0 for row in rows) / units if units else 0.0
+    return sum(row.score or 0.0 for row in rows) / len(rows) if rows else 0.0
+
+
+def _written(
+    job: Job, large: SystemPlan, made_of: lineage.Origin, count: int, val: Sequence[Example]
+) -> tuple[list[SystemPlan], tuple[LedgerItem, ...]]:
+    """Instructions that the large model wrote, each as a system of its own, and what writing them cost."""
+    shown = "\n\n".join(
+        f"Input: {text_of(one)[:LONGEST_SHOWN]}\nRight answer: {one.answer or one.target}"
+        for one in (job.train or val)[:SHOWN]
+    )
+    asks = [
+        Question(
+            f"instruction-{number}",
+            (
+                user(
+                    f"Write an instruction for a language model, {ANGLES[number % len(ANGLES)]}. It will be put before "
+                    f"each input. The task: {large.instruction or 'see the examples'}\n\n{shown}\n\n"
+                    "Reply with the instruction alone."
+                ),
+            ),
+            job.dataset.path,
+        )
+        for number in range(count)
+    ]
+    mark = lineage.fingerprint(large, made_of, [ask.messages[0].text for ask in asks], None)
+    file = job.folder / "predictions" / f"{large.id}-instructions.jsonl"
+    predictor = Predictor(file, mark, f"{large.name}: writing instructions", job.workspace, retry_errors=True)
+    context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
+    answers = predictor.run(asks, lambda: open_system(large, context, 0.0), job.on_progress, job.stop)
+    texts = [answers.predictions[ask.example_id] for ask in asks if ask.example_id in answers.predictions]
+    kept = dict.fromkeys(_clean(one.text) for one in texts if not one.error and one.text.strip())
+    systems = [
+        large.model_copy(
+            update={
+                "id": f"{large.id[:50]}-own{at}",
+                "label": f"{large.name}, own instruction {at}",
+                "instruction": text,
+            }
+        )
+        for at, text in enumerate(kept, start=1)
+    ]
+    return systems, (_spent(job, large, answers, "Writing instructions for the large model"),)
+
+
+def _clean(text: str) -> str:
+    """The instruction without thinking and code fences."""
+    said = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL).strip()
+    return re.sub(r"^```\w*\n|\n```$", "", said).strip()
+
+
+def _spent(job: Job, plan: SystemPlan, answers: Answers, label: str) -> LedgerItem:
+    if plan.kind == "local":
+        return LedgerItem(kind="evaluation", label=label, seconds=answers.wall_seconds or 0.0)
+    bills = [priced(job, one.usage, plan.price_model or plan.model) for one in answers.predictions.values()]
+    known = [usd for usd in bills if usd is not None]
+    return LedgerItem(kind="evaluation", label=label, usd=sum(known) if len(known) == len(bills) else None)
