@@ -175,6 +175,51 @@ class Family(Part):
     p_holm: float | None
 
 
+class ClassFigures(Part):
+    """One gold label of a classification, for one system."""
+
+    label: str
+    gold: int = Field(description="Rows whose right answer it is.")
+    given: int = Field(description="Rows that were given it.")
+    right: int
+    recall: float
+    recall_ci95: Bounds
+    precision: float | None
+    f1: float
+
+
+class Mistake(Part):
+    """Rows of one label that were given another; an answer outside the labels stands as it was read."""
+
+    gold: str
+    given: str
+    rows: int
+
+
+class SystemByClass(Part):
+    """One system's classification."""
+
+    macro_f1: float
+    ci95: Bounds
+    classes: tuple[ClassFigures, ...]
+    mistakes: tuple[Mistake, ...] = Field(description="The most frequent ones.")
+
+    def row_of(self, label: str) -> int | None:
+        """The place of a label among the classes."""
+        return next((place for place, one in enumerate(self.classes) if one.label == label), None)
+
+
+class ByClass(Part):
+    """A classification on one split; `majority`: share of rows that the best constant answer gets right."""
+
+    split: str
+    majority_label: str
+    majority: float
+    systems: dict[str, SystemByClass]
+    macro_f1_ahead: float | None = Field(description="Small minus large on the rows of both.")
+    macro_f1_ahead_ci95: Bounds | None
+
+
 class FamilyCounts(Part):
     """Families won and lost; `mean_delta` weighs each family alike."""
 

@@ -6,7 +6,7 @@ import re
 
 from evaluate.report import basis
 from evaluate.report.headline import pay_back
-from evaluate.report.parts import Gallery, JudgePart, SplitSummary
+from evaluate.report.parts import ByClass, Gallery, JudgePart, SplitSummary
 from evaluate.report.render_html import visible
 from evaluate.report.schema import Report
 from evaluate.report.wording import count, percent, points, usd, with_interval
@@ -39,6 +39,8 @@ def render(report: Report) -> str:
         lines += ["## Money", "", plain(pay_back(report)), "", *_ledger(report)]
     if report.families and report.large:
         lines += ["## By family", "", *_families(report, report.large)]
+    if report.by_class:
+        lines += ["## By class", "", *_by_class(report.by_class, report)]
     if report.gallery:
         lines += ["## Where they disagree", "", *_gallery(report.gallery)]
     if report.judge:
@@ -148,6 +150,22 @@ def _families(report: Report, large: str) -> list[str]:
         for split, c in report.family_counts.items()
     ]
     return [*counts, "", *table(["Family", "split", "rows", "small", "large", "ahead by", "p (Holm)"], rows)]
+
+
+def _by_class(part: ByClass, report: Report) -> list[str]:
+    rows = []
+    for name, found in part.systems.items():
+        system, weakest = report.system(name), min(found.classes, key=lambda one: one.recall)
+        low, high = found.ci95
+        rows.append(
+            [
+                plain(system.label if system else name),
+                f"{percent(found.macro_f1)} [{100 * low:.1f}, {100 * high:.1f}]",
+                f"{percent(weakest.recall, 0)} of {plain(weakest.label)}",
+            ]
+        )
+    said = f"The same answer to every row of {part.split} is right in {percent(part.majority)}."
+    return [said, "", *table(["System", "macro-F1", "recall of its weakest class"], rows)]
 
 
 def _judge(judge: JudgePart) -> str:

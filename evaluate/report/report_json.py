@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
-from evaluate.report import basis, decision, gallery, headline, prices_said, wording
+from evaluate.report import basis, by_class, decision, gallery, headline, prices_said, wording
 from evaluate.report.results import Results, SystemResult
 from evaluate.report.schema import VERSION, Report, VerdictPart
 from evaluate.stats import intervals, measures, paired
@@ -57,6 +57,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "gallery": gallery.disagreements(small, large, splits) if large else None,
         "judge": None,
         "speech": results.speech,
+        "by_class": by_class.build(results.systems, small, large, primary, units[primary]),
         "forgetting": [_forgetting(item.model_dump()) for item in results.forgetting],
         "human_usd_per_answer": plan.human_usd_per_answer,
         "machine": economics.machine_facts(results, prices),

@@ -15,6 +15,7 @@ import numpy as np
 
 from evaluate.report.results import Results, Row, SystemResult
 from evaluate.stats import paired, power, verdict
+from evaluate.stats.classes import Classes, classification, macro_f1_difference
 from evaluate.stats.clusters import Floats, cluster_codes
 from evaluate.stats.intervals import Interval, error_rate, mean_score
 from evaluate.stats.ratios import error_rate_difference
@@ -22,6 +23,7 @@ from synth.generators import sampling_unit
 from synth.scoring.scorers import metric as metric_facts
 
 MOST_FAMILIES = 100  # of one split; data whose every row is its own family must not make a report of 50,000 tables
+MOST_CLASSES = 50  # labels of a classification; more are an open answer
 JsonDict = dict[str, Any]
 
 
@@ -92,6 +94,29 @@ def as_score(interval: Interval, metric: str) -> Interval:
     if not metric_facts(metric).pools_edits:
         return interval
     return interval._replace(value=1 - interval.value, low=1 - interval.high, high=1 - interval.low)
+
+
+def class_table(rows: Sequence[Row], unit: str = "template") -> Classes | None:
+    """Per-class figures of scored rows of one split; None where gold answers are not a small set of labels.
+
+    A small set: at most MOST_CLASSES labels, and five rows or more to each on average. A right answer counts as its
+    gold label however it was written; any other as what the scorer read.
+    """
+    golds = [row.gold for row in rows]
+    labels = len(set(golds))
+    if not 2 <= labels <= min(MOST_CLASSES, len(rows) // 5):
+        return None
+    given = [row.gold if row.score == 1 else row.answer for row in rows]
+    return classification(golds, given, cluster_ids(rows, unit), unit)
+
+
+def macro_f1_ahead(both: Pair) -> paired.Difference | None:
+    """Macro-F1 of small minus large on the rows of both, where answers are classes."""
+    if class_table(both.small) is None:
+        return None
+    golds = [row.gold for row in both.small]
+    ours, theirs = ([row.gold if row.score == 1 else row.answer for row in rows] for rows in (both.small, both.large))
+    return macro_f1_difference(golds, ours, theirs, both.clusters, both.unit)
 
 
 def pair(small: SystemResult, large: SystemResult, split: str, unit: str = "template") -> Pair:

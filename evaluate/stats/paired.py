@@ -24,7 +24,7 @@ from evaluate.stats.clusters import (
     t_two_sided,
 )
 
-PRIOR_DIFFERENCE = 0.5
+PRIOR_DIFFERENCE = 0.75
 """As PRIOR_CLUSTERS, for differences: with a quarter, rare losses in 40 clusters pass for none in 8 % of samples."""
 SUPPORT = 10_000  # steps that the exact distribution of a sum of fractional scores is kept in
 

@@ -16,7 +16,7 @@ from evaluate.stats.paired import Difference
 
 POWER = 0.8
 PILOT = 0.8  # the range admits the central 80 % of what the pilot's own noise allows
-MOST_ROWS = 10_000_000  # beyond this nobody will label rows, and it is said that more rows would not decide
+MOST_ROWS = 1_000_000  # beyond this nobody collects rows, and no end is named
 
 
 class RowsNeeded(NamedTuple):
@@ -34,14 +34,16 @@ class RowsNeeded(NamedTuple):
 def minimum_detectable_effect(difference: Difference, power: float = POWER, alpha: float = 0.05) -> float | None:
     """Smallest true difference that a two-sided test finds with this power: (t(1 - alpha/2) + t(power)) x se.
 
-    t with C - 1 degrees of freedom (Bloom 1995). Where no row differed, the exact bound. None without an interval.
+    t with C - 1 degrees of freedom (Bloom 1995). Where no row differed, the exact bound. None where not even a
+    difference of a full point would be found.
     """
     if not math.isfinite(difference.se):
         return None
     if difference.se == 0:
         return none_of(difference.units, alpha / 2)
     dof = difference.clusters - 1
-    return (t_quantile(1 - alpha / 2, dof) + t_quantile(power, dof)) * difference.se
+    effect = (t_quantile(1 - alpha / 2, dof) + t_quantile(power, dof)) * difference.se
+    return effect if effect <= 1 else None
 
 
 def rows_needed(effect: float, sd: float, sides: int = 2, power: float = POWER, alpha: float = 0.05) -> float:

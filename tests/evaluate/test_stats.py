@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from bench import bench_stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -415,3 +416,27 @@ def test_a_verdict_that_hangs_on_the_format_is_named() -> None:
     better, worse = verdict.verdict(make(0.05, 0.01), 0.02), verdict.verdict(make(-0.05, 0.01), 0.02)
     assert verdict.format_decides(better, better) is None
     assert "WORSE if right answers" in (verdict.format_decides(better, worse) or "")
+
+
+# --- a small part of tests/bench/bench_stats.py -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [0, 4], ids=["40 templates", "one giant template"])
+def test_simulated_comparisons_are_covered_as_promised(shape: int) -> None:
+    """150 datasets: standard error about 2 points; the full figures are in docs/evaluation.md."""
+    drawn, rng = bench_stats.shapes()[shape], np.random.default_rng(3)
+    rate, own, _, ratio = bench_stats.measured(lambda: bench_stats.rate_cell(rng, drawn, 0.8), 150)
+    assert min(rate, own, ratio) >= 0.9
+    found = bench_stats.measured(lambda: bench_stats.difference_cell(rng, drawn, 0.98), 150)
+    assert found[0] >= 0.9
+    assert (found[1:] <= 0.1).all()
+    words = bench_stats.measured(lambda: bench_stats.word_cell(rng, drawn, 0.98), 150)
+    assert words[1] >= 0.9
+    assert words[2] <= 0.1
+
+
+def test_six_families_are_six_observations_and_not_48_templates() -> None:
+    rng = np.random.default_rng(4)
+    rate, difference, as_templates = bench_stats.measured(lambda: bench_stats.families_cell(rng, 0.8), 150)
+    assert min(rate, difference) >= 0.92
+    assert as_templates < 0.85
