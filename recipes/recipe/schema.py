@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from recipes.methods import METHODS
+from recipes.recipe import foreign
 from recipes.recipe.options import Data, Dpo, Kto, Lora, Optim, Quant, Section, option
 from synth.errors import RecipeError
 from synth.strict import parse_yaml
@@ -117,7 +118,6 @@ ALIASES: dict[str, str] = {
     "lora_target": "lora.target_modules",
     "lora_target_modules": "lora.target_modules",
     "lora_target_linear": "lora.target_modules",
-    "quantization_bit": "quant.load_in_4bit",
     "double_quantization": "quant.bnb_4bit_use_double_quant",
     "quantization_type": "quant.bnb_4bit_quant_type",
     "lr": "optim.learning_rate",
@@ -156,16 +156,21 @@ _SECTIONS = {name.partition(".")[0] for name in _LEAVES if "." in name}
 _BARE = {name.rpartition(".")[2]: name for name in _LEAVES}
 
 
-def load_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), notices: list[str] | None = None
+) -> Recipe:
     """Read a recipe from a YAML file, by the name of a ready one in `recipes/configs`, or from a mapping.
 
     `overrides` are `key=value` with dotted or bare keys ("optim.learning_rate=1e-3", "lr=1e-3"); values are YAML.
-    Raises RecipeError that lists every fault found, not only the first.
+    Keys of LLaMA-Factory and Axolotl are translated (`recipes.recipe.foreign`); what is left out of them is told in
+    `notices`. Raises RecipeError that lists every fault found, not only the first.
     """
     raw, label = (source, "the recipe") if isinstance(source, Mapping) else _read(Path(source))
-    faults: list[str] = []
-    flat: dict[str, Any] = {}
-    for key, value in _flatten(raw):
+    theirs = foreign.translate(raw)
+    faults, flat = list(theirs.faults), dict[str, Any]()
+    if notices is not None:
+        notices += theirs.notices
+    for key, value in _flatten(theirs.values):
         _put(flat, key, value, faults, override=False)
     for item in overrides:
         key, equals, text = item.partition("=")
@@ -181,10 +186,25 @@ def load_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     except ValidationError as error:
         # A dict keeps one sentence where each arm of a union complains.
         faults += dict.fromkeys(_sentence(fault) for fault in error.errors())
+    else:
+        faults += unused_sections(recipe)
     if faults:
         count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
         raise RecipeError(f"{label} has {count}: " + "; ".join(faults) + ".", "Correct it and try again.")
     return recipe
+
+
+def unused_sections(recipe: Recipe) -> list[str]:
+    """Choices in a section that the method does not use: they would say something that is not done."""
+    used = {"dpo": recipe.objective == "dpo", "kto": recipe.objective == "kto"}
+    defaults = {name: info.get_default(call_default_factory=True) for name, info in Recipe.model_fields.items()}
+    return [
+        f"{section}.{name} is set to {value}, but the method {recipe.method} does not use the section {section}"
+        for section, needed in used.items()
+        if not needed
+        for name, value in getattr(recipe, section)
+        if value != getattr(defaults[section], name)
+    ]
 
 
 def ready_recipes() -> list[str]:
@@ -256,10 +276,7 @@ def _put(flat: dict[str, Any], key: str, value: Any, faults: list[str], *, overr
         close = _closest(key)
         faults.append(f"unknown key '{key}'" + (f" (did you mean '{close}'?)" if close else ""))
         return
-    bare = key.rpartition(".")[2]
-    if bare == "quantization_bit":
-        value = value == 4
-    elif name == "lora.target_modules" and value in ("all", True):
+    if name == "lora.target_modules" and value in ("all", True):
         value = "all-linear"
     if name in flat and not override and flat[name] != value:
         faults.append(f"'{key}' and another key both set {name}, to {value} and {flat[name]}")

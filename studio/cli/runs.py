@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +46,10 @@ def train(
     from studio.engines import jobs
 
     place = workspace_of(workspace)
-    chosen = load_recipe(recipe, overrides or [])
+    notices: list[str] = []
+    chosen = load_recipe(recipe, overrides or [], notices)
+    for notice in notices:
+        print(notice, file=sys.stderr)
     run = jobs.start_training(place, chosen, run_id or None, check_only=preflight)
     if detach:
         print_json({"run": run.id}) if as_json else print(f"{run.id} started: smolstudio runs logs {run.id}")

@@ -62,7 +62,10 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
     label = left.selectbox("Recipe", labels, preset, help="A starting point; every setting can be changed below.")
     with right.popover("Recipe from a file", icon=":material/upload_file:"):
         upload = st.file_uploader("Recipe, as the download below writes it", ["yaml", "yml"])
-    recipe = load_recipe(forms.read_yaml(upload.getvalue(), upload.name)) if upload else fitting[label]
+    notices: list[str] = []
+    recipe = load_recipe(forms.read_yaml(upload.getvalue(), upload.name), (), notices) if upload else fitting[label]
+    for notice in notices:
+        st.caption(ui.inert(notice))
     values = recipe.model_dump(mode="json")
     models = model_choices(dataset.modality)
     names = list(dict.fromkeys([values["base_model"], *models]))

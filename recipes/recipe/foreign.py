@@ -1,0 +1,343 @@
+"""Recipes of LLaMA-Factory and Axolotl in our words, before `recipes.recipe.schema` reads them.
+
+Plain names that differ are aliases in the schema. Here is what a name alone does not say: what `stage: dpo`,
+`adapter: qlora`, `quantization_bit: 8` or `lora_rank` without an alpha mean there; which keys change nothing here
+(listed, and left out); and which change what is learned and have no counterpart (refused, with the nearest of ours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Values = dict[str, Any]
+
+
+class Translation(NamedTuple):
+    """Keys in our words; sentences about keys that are left out or mean something else here; reasons to refuse."""
+
+    values: Values
+    notices: list[str]
+    faults: list[str]
+
+
+LLAMA_FACTORY = frozenset(
+    ("stage", "finetuning_type", "do_train", "template", "quantization_bit", "pref_beta", "pref_loss", "cutoff_len")
+)
+AXOLOTL = frozenset(
+    (
+        "datasets",
+        "sequence_len",
+        "micro_batch_size",
+        "num_epochs",
+        "lora_target_linear",
+        "load_in_8bit",
+        "rl",
+        "rl_beta",
+    )
+)
+_VISION = frozenset(("image_max_pixels", "freeze_vision_tower", "video_max_pixels", "processor_type", "image_size"))
+_LOSSES = ("sigmoid", "ipo", "hinge")
+
+# Keys that say how to run, log, save or store, not what is learned. A name that ends in * stands for all that begin so.
+_NO_EFFECT = (
+    *(
+        "output_dir",
+        "overwrite_output_dir",
+        "overwrite_cache",
+        "plot_loss",
+        "report_to",
+        "do_train",
+        "do_eval",
+        "strict",
+    ),
+    *("preprocessing_num_workers", "dataloader_*", "ddp_timeout", "ddp_find_unused_parameters", "save_only_model"),
+    *(
+        "save_strategy",
+        "eval_strategy",
+        "evaluation_strategy",
+        "saves_per_epoch",
+        "evals_per_epoch",
+        "save_safetensors",
+    ),
+    *(
+        "per_device_eval_batch_size",
+        "eval_batch_size",
+        "push_to_hub",
+        "push_dataset_to_hub",
+        "hub_*",
+        "hf_use_auth_token",
+    ),
+    *("wandb_*", "use_wandb", "mlflow_*", "comet_*", "use_tensorboard", "use_otel_metrics", "otel_*", "swanlab_*"),
+    *("tf32", "attn_implementation", "flash_attention", "flash_attn", "xformers_attention", "sdp_attention"),
+    *("gradient_checkpointing_kwargs", "activation_offloading", "low_cpu_mem_usage", "liger_*"),
+    *(
+        "enable_liger_kernel",
+        "use_unsloth*",
+        "use_kernels",
+        "cut_cross_entropy",
+        "fused_attn_kernel",
+        "torchdistx_path",
+    ),
+    *("flex_attn_compile_kwargs", "use_scattermoe", "experts_implementation", "gemma4_hybrid_attn_impl", "plugins"),
+    *("deepspeed", "fsdp", "fsdp_config", "fsdp_version", "context_parallel_size", "context_parapllel_size", "ray_*"),
+    *(
+        "placement_strategy",
+        "resources_per_worker",
+        "dataset_prepared_path",
+        "dataset_dir",
+        "dataset_processes",
+        "debug",
+    ),
+    *("tokenized_path", "cache_dir", "model_type", "tokenizer_type", "processor_type", "local_rank"),
+    *("skip_prepare_dataset", "remove_unused_columns", "pad_to_sequence_len", "resize_token_embeddings_to_32x"),
+    *("tokenizer_use_mistral_common", "include_tokens_per_second", "loss_watchdog_*", "auto_resume_from_checkpoints"),
+    *(
+        "load_best_model_at_end",
+        "max_packed_sequence_len",
+        "eval_sample_packing",
+        "sample_packing_*",
+        "eval_table_size",
+    ),
+    *("quantize_moe_experts", "llama4_linearized_experts", "eval_dataset_dir", "media_dir"),
+)
+# Keys that mean something here too, only not by their own choice.
+_INSTEAD = {
+    "template": "the model's own chat template is used",
+    "chat_template": "the model's own chat template is used",
+    "special_tokens": "the model's own special tokens are used",
+    "eot_tokens": "the end of a turn is taken from the model's own chat template",
+    "trust_remote_code": "code that comes with a model is never run",
+    "val_set_size": "the dataset's own val split is watched, see data.val_split",
+    "val_size": "the dataset's own val split is watched, see data.val_split",
+    "image_max_pixels": "the model's own processor sizes pictures",
+    "image_min_pixels": "the model's own processor sizes pictures",
+    "video_max_pixels": "videos are not read",
+    "video_fps": "videos are not read",
+    "video_maxlen": "videos are not read",
+    "sample_packing": "rows are not packed: a batch is per_device_train_batch_size rows, and a step has fewer tokens",
+    "packing": "rows are not packed: a batch is per_device_train_batch_size rows, and a step has fewer tokens",
+    "neat_packing": "rows are not packed: a batch is per_device_train_batch_size rows, and a step has fewer tokens",
+}
+# Keys that change what is learned, and have no counterpart: the nearest of ours. Refused unless they are off.
+_NEAREST = {
+    "load_in_8bit": "quant.load_in_4bit",
+    "gptq": "quant.load_in_4bit",
+    "use_dora": "lora.r",
+    "use_rslora": "lora.lora_alpha",
+    "peft_use_dora": "lora.r",
+    "peft_use_rslora": "lora.lora_alpha",
+    "pissa_init": "lora.r",
+    "loraplus_lr_ratio": "optim.learning_rate",
+    "lora_modules_to_save": "lora.target_modules",
+    "additional_target": "lora.target_modules",
+    "lora_target_parameters": "lora.target_modules",
+    "unfrozen_parameters": "lora.target_modules",
+    "freeze_language_model": "lora.target_modules",
+    "use_galore": "optim.learning_rate",
+    "use_badam": "optim.learning_rate",
+    "neftune_noise_alpha": "lora.lora_dropout",
+    "noisy_embedding_alpha": "lora.lora_dropout",
+    "fp16": "optim.bf16",
+    "float16": "optim.bf16",
+    "warmup_steps": "optim.warmup_ratio",
+    "adam_beta1": "optim.learning_rate",
+    "adam_beta2": "optim.learning_rate",
+    "adam_epsilon": "optim.learning_rate",
+    "early_stopping_patience": "optim.num_train_epochs",
+    "early_stopping_steps": "optim.num_train_epochs",
+    "train_on_inputs": "data.loss_turns",
+    "train_on_prompt": "data.loss_turns",
+    "rope_scaling": "optim.max_length",
+    "rope_scaling_type": "optim.max_length",
+    "overrides_of_model_config": "base_model",
+    "model_config": "base_model",
+    "bnb_config_kwargs": "quant.bnb_4bit_use_double_quant",
+    "gptq_groupsize": "quant.load_in_4bit",
+    "gptq_model_v1": "quant.load_in_4bit",
+    "chat_template_jinja": "base_model",
+    "reward_model": "method",
+    "trl": "method",
+    "orpo_alpha": "dpo.sft_weight",
+}
+_OPTIMIZERS = ("adamw", "adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused")
+_OPTIMIZERS_8BIT = (
+    "adamw_8bit",
+    "adamw_bnb_8bit",
+    "paged_adamw_8bit",
+    "paged_adamw_32bit",
+    "adamw_torch_8bit",
+    "adamw_torch_4bit",
+)
+
+
+def translate(raw: Mapping[str, Any]) -> Translation:
+    """A recipe of theirs, at whatever nesting it has, in our words; a recipe of ours comes back as it is."""
+    made = Translation({}, [], [])
+    left = dict(raw)
+    from_lf, from_axolotl = bool(LLAMA_FACTORY & left.keys()), bool(AXOLOTL & left.keys())
+    if from_lf or from_axolotl:  # an empty key of theirs leaves the default
+        left = {key: value for key, value in left.items() if value is not None}
+    _method(left, made)
+    _quantisation(left, made, from_lf, from_axolotl)
+    _lora(left, made, from_lf)
+    _data(left, made)
+    _optimizer(left, made)
+    for key, value in left.items():
+        _other(str(key), value, made)
+    return made
+
+
+def _off(value: Any) -> bool:
+    return value in (None, False, 0, "", "none", "false", [], {})
+
+
+def _method(left: Values, made: Translation) -> None:
+    """stage, rl and finetuning_type; without them, what a pref_ key says."""
+    stage = left.pop("stage", None)
+    rl = left.pop("rl", None)
+    said = stage or rl
+    names = {"sft": "sft", "dpo": "dpo", "kto": "kto", "ipo": "dpo"}
+    if isinstance(said, str) and said.lower() not in names:
+        key = "stage" if stage else "rl"
+        made.faults.append(f"{key}: {said} is not offered; the objectives are sft, dpo and kto (method)")
+    objective = names.get(str(said).lower(), "") if said else ""
+    if said == "ipo":
+        made.values["dpo.loss_type"] = "ipo"
+    if not said and {"pref_beta", "pref_loss", "pref_ftx", "rl_beta"} & left.keys() and "method" not in left:
+        objective = "dpo"
+        made.notices.append("pref_ keys without a stage: read as stage: dpo")
+    tuning = left.pop("finetuning_type", None)
+    if tuning not in (None, "lora"):
+        made.faults.append(f"finetuning_type: {tuning} is not offered; adapters are trained (lora)")
+    if objective and "method" not in left:
+        modality = "vision" if _VISION & left.keys() else "text"
+        made.values["method"] = f"{modality}_{objective}"
+    if objective == "kto" or str(left.get("method", "")).endswith("_kto"):
+        for theirs in ("pref_beta", "rl_beta", "kto_beta"):
+            if theirs in left:
+                made.values["kto.beta"] = left.pop(theirs)
+        for ours, theirs in (("desirable_weight", "chosen_weight"), ("undesirable_weight", "rejected_weight")):
+            for key in (f"kto_{ours}", f"kto_{theirs}"):
+                if key in left:
+                    made.values[f"kto.{ours}"] = left.pop(key)
+    if (loss := left.get("pref_loss")) is not None and loss not in _LOSSES:
+        del left["pref_loss"]
+        made.faults.append(
+            f"pref_loss: {loss} is not offered; the nearest of ours is dpo.loss_type ({', '.join(_LOSSES)})"
+        )
+
+
+def _quantisation(left: Values, made: Translation, from_lf: bool, from_axolotl: bool) -> None:
+    """quantization_bit and adapter: lora | qlora; without them a recipe of theirs has an unquantised base."""
+    extra = left.get("bnb_config_kwargs")
+    if isinstance(extra, Mapping) and set(extra) == {"bnb_4bit_use_double_quant"}:
+        made.values["quant.bnb_4bit_use_double_quant"] = left.pop("bnb_config_kwargs")["bnb_4bit_use_double_quant"]
+    bits = left.pop("quantization_bit", None)
+    how = left.pop("quantization_method", None)
+    if how not in (None, "bnb", "bitsandbytes"):
+        made.faults.append(
+            f"quantization_method: {how} is not offered; the nearest of ours is quant.load_in_4bit (NF4)"
+        )
+    kind = left.pop("adapter") if left.get("adapter") in ("lora", "qlora") else None
+    if bits not in (None, 4):
+        made.faults.append(
+            f"quantization_bit: {bits} is not offered; the nearest of ours is quant.load_in_4bit (4 bits)"
+        )
+    elif bits == 4 or kind == "qlora":
+        made.values["quant.load_in_4bit"] = True
+        left.pop("load_in_4bit", None)
+    elif ours := {"load_in_4bit", "quant", "quant.load_in_4bit"} & left.keys():
+        if from_axolotl and kind == "lora" and left.get("load_in_4bit") is True and "load_in_4bit" in ours:
+            made.notices.append("adapter: lora with load_in_4bit is QLoRA here as there")
+    elif from_lf or kind == "lora":
+        made.values["quant.load_in_4bit"] = False
+        made.notices.append("no quantisation is named: LoRA on the unquantised base, as there (ours would be QLoRA)")
+    if from_axolotl and kind is None and "datasets" in left and "adapter" not in left:
+        made.faults.append("without an adapter the whole model would be trained; write adapter: lora or qlora")
+
+
+def _lora(left: Values, made: Translation, from_lf: bool) -> None:
+    """Ranks without an alpha, targets as one text, towers that are frozen."""
+    alphas = {"lora_alpha", "alpha", "lora"} & left.keys()
+    if "lora_rank" in left and not alphas and isinstance(left["lora_rank"], int):
+        made.values["lora.lora_alpha"] = 2 * left["lora_rank"]
+        made.notices.append(f"lora_rank without lora_alpha: alpha is {2 * left['lora_rank']}, twice the rank, as there")
+    if left.get("lora_target_linear") is False:
+        del left["lora_target_linear"]
+    if left.get("lora_target_linear") is True and "lora_target_modules" in left:
+        del left["lora_target_modules"]  # linear layers are among all of them
+    for key in ("lora_target", "lora_target_modules"):
+        value = left.get(key)
+        if isinstance(value, str) and "," in value:
+            left[key] = [name.strip() for name in value.split(",")]
+    frozen = [left.pop(key, True) for key in ("freeze_vision_tower", "freeze_multi_modal_projector")]
+    if from_lf and made.values.get("method", "").startswith("vision") and any(frozen):
+        parts = ("vision", "visual") if frozen[0] else ()
+        parts += ("connector", "projector", "merger") if frozen[1] else ()
+        made.values["lora.exclude_modules"] = rf".*({'|'.join(parts)}).*"
+
+
+def _data(left: Values, made: Translation) -> None:
+    """The dataset of a list, and which turns are learned."""
+    listed = left.pop("datasets", None)
+    paths = [str(item.get("path")) for item in listed or [] if isinstance(item, Mapping)]
+    named = left.get("dataset")
+    if isinstance(named, str) and "," in named:
+        paths = [name.strip() for name in named.split(",")]
+    if len(paths) == 1 and "dataset" not in left:
+        left["dataset"] = paths[0]
+    if len(paths) > 1:
+        left["dataset"] = ", ".join(paths)
+        made.notices.append(
+            f"{len(paths)} datasets: import them as one (smolstudio data import), and name it in data.dataset"
+        )
+    elif listed:
+        made.notices.append(
+            "datasets: import the rows first (smolstudio data import), and name the result in data.dataset"
+        )
+    if "mask_history" in left:
+        made.values["data.loss_turns"] = "last" if left.pop("mask_history") else "all"
+
+
+def _optimizer(left: Values, made: Translation) -> None:
+    for key in ("optimizer", "optim"):
+        name = left.get(key)
+        if not isinstance(name, str):
+            continue
+        del left[key]
+        if name in _OPTIMIZERS_8BIT:
+            made.notices.append(f"{key}: {name}: AdamW with its state in 32 bits is used")
+        elif name not in _OPTIMIZERS:
+            made.faults.append(f"{key}: {name} is not offered; the optimiser is AdamW (adamw_torch)")
+    for key in ("bf16", "gradient_checkpointing"):
+        if left.get(key) in ("auto", "unsloth", "offload", "offload_disk", "full"):
+            left[key] = True
+    if left.get("revision_of_model"):
+        left["revision"] = left.pop("revision_of_model")
+
+
+def _other(key: str, value: Any, made: Translation) -> None:
+    if key in _NEAREST:
+        if not _off(value):
+            made.faults.append(f"{key}: {_short(value)} is not offered; the nearest of ours is {_NEAREST[key]}")
+    elif key in _INSTEAD:
+        if not _off(value):
+            made.notices.append(f"{key}: {_INSTEAD[key]}")
+    elif key in ("resume_from_checkpoint", "lora_model_dir", "adapter_name_or_path", "deepspeed") and _off(value):
+        return
+    elif key == "resume_from_checkpoint":
+        made.notices.append("resume_from_checkpoint: a run continues by itself (smolstudio runs resume)")
+    elif any(key == name or (name.endswith("*") and key.startswith(name[:-1])) for name in _NO_EFFECT) or _kernel(key):
+        made.notices.append(f"{key}: changes nothing here")
+    else:
+        made.values[key] = value
+
+
+def _kernel(key: str) -> bool:
+    return (key.startswith("lora_") and key.endswith("_kernel")) or (key.startswith("is_") and key.endswith("_model"))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -1,0 +1,112 @@
+"""Recipes written for LLaMA-Factory and Axolotl mean here what they mean there, or are refused with the nearest key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from recipes.recipe.schema import Recipe, load_recipe
+from synth.errors import RecipeError
+
+LF = "{model_name_or_path: m, finetuning_type: lora, lora_rank: 8, lora_target: all, dataset: d, cutoff_len: 512, "
+AXO = "{base_model: m, lora_r: 8, lora_alpha: 16, datasets: [{path: d, type: alpaca}], sequence_len: 512, "
+
+
+def read(text: str, **more: Any) -> tuple[Recipe, list[str]]:
+    notices: list[str] = []
+    return load_recipe({**yaml.safe_load(text), **more}, (), notices), notices
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        (LF + "stage: sft}", "text_sft"),
+        (LF + "stage: dpo, pref_beta: 0.2}", "text_dpo"),
+        (LF + "stage: kto, pref_beta: 0.2}", "text_kto"),
+        (LF + "pref_beta: 0.2, pref_loss: sigmoid}", "text_dpo"),
+        (LF + "stage: dpo, image_max_pixels: 262144}", "vision_dpo"),
+        (AXO + "adapter: qlora, rl: dpo, rl_beta: 0.2}", "text_dpo"),
+        (AXO + "adapter: qlora, rl: kto, rl_beta: 0.2}", "text_kto"),
+        (AXO + "adapter: lora}", "text_sft"),
+    ],
+)
+def test_the_method_is_what_the_peers_recipe_trains(text: str, method: str) -> None:
+    recipe, _ = read(text)
+    assert recipe.method == method
+    if "beta: 0.2" in text:
+        assert (recipe.kto if method == "text_kto" else recipe.dpo).beta == 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "in_4bit"),
+    [
+        (LF + "stage: sft}", False),
+        (LF + "stage: sft, quantization_bit: 4, quantization_method: bnb}", True),
+        (AXO + "adapter: qlora}", True),
+        (AXO + "adapter: lora, load_in_8bit: false}", False),
+        (AXO + "adapter: qlora, load_in_4bit: true}", True),
+    ],
+)
+def test_the_base_is_quantised_where_it_is_there(text: str, in_4bit: bool) -> None:
+    recipe, _ = read(text)
+    assert recipe.quant.load_in_4bit is in_4bit
+    assert recipe.adapter is None
+
+
+def test_a_rank_without_alpha_scales_as_there_and_ours_stays_ours() -> None:
+    assert read(LF + "stage: sft}")[0].lora.lora_alpha == 16
+    assert read(LF + "stage: sft, lora_alpha: 4}")[0].lora.lora_alpha == 4
+    assert load_recipe({"base_model": "m", "lora": {"r": 8}}).lora.lora_alpha == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (LF + "stage: rm}", "stage: rm is not offered"),
+        (LF + "stage: pt}", "stage: pt is not offered"),
+        (LF + "stage: dpo, pref_loss: simpo}", "pref_loss: simpo is not offered; the nearest of ours is dpo.loss_type"),
+        (LF + "stage: sft, quantization_bit: 8}", "quantization_bit: 8 is not offered.*quant.load_in_4bit"),
+        (LF + "stage: sft, quantization_bit: 4, quantization_method: hqq}", "quantization_method: hqq"),
+        (LF + "stage: sft, finetuning_type: full}", "finetuning_type: full"),
+        (LF + "stage: sft, use_dora: true}", "use_dora: True is not offered; the nearest of ours is lora.r"),
+        (AXO + "adapter: lora, load_in_8bit: true}", "load_in_8bit: True is not offered"),
+        (AXO + "adapter: qlora, optimizer: lion_8bit}", "optimizer: lion_8bit is not offered"),
+        (AXO + "adapter: qlora, train_on_inputs: true}", "train_on_inputs: True"),
+        (AXO + "adapter: qlora, warmup_steps: 10}", "nearest of ours is optim.warmup_ratio"),
+        (AXO + "num_epochs: 1}", "the whole model would be trained"),
+        (AXO + "adapter: qlora, sampel_packing: true}", "unknown key 'sampel_packing'"),
+    ],
+)
+def test_what_would_be_learned_otherwise_is_refused_with_the_nearest_of_ours(text: str, sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        read(text)
+
+
+def test_keys_that_change_nothing_are_listed_and_left_out() -> None:
+    recipe, notices = read(
+        AXO + "adapter: qlora, wandb_project: w, tf32: true, sample_packing: true, val_set_size: 0.1}"
+    )
+    said = "\n".join(notices)
+    for key in ("wandb_project", "tf32", "sample_packing", "val_set_size", "datasets"):
+        assert f"{key}: " in said
+    assert recipe.data.dataset == "d"
+    assert read("{base_model: m, lora: {r: 8}}")[1] == []
+
+
+def test_targets_written_as_one_text_are_a_list() -> None:
+    assert read(LF.replace("all", "'q_proj, v_proj'") + "stage: sft}")[0].lora.target_modules == ("q_proj", "v_proj")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"method": "text_sft", "dpo": {"beta": 0.3}}, "dpo.beta is set to 0.3, but the method text_sft does not use"),
+        ({"method": "text_dpo", "kto": {"beta": 0.3}}, "kto.beta is set"),
+        ({"method": "text_kto", "dpo": {"max_pairs": 5}}, "dpo.max_pairs is set to 5"),
+    ],
+)
+def test_choices_of_a_section_that_the_method_does_not_use_are_refused(values: Any, sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        load_recipe({"base_model": "m", **values})
