@@ -9,7 +9,7 @@ from synth.errors import UserError
 
 EXTRA_OF = {
     **dict.fromkeys(("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets"), "train"),
-    **dict.fromkeys(("torchvision", "safetensors", "tokenizers", "huggingface_hub"), "train"),
+    **dict.fromkeys(("torchvision", "safetensors", "tokenizers", "huggingface_hub", "gguf"), "train"),
     **dict.fromkeys(("soundfile", "torchaudio", "espeakng_loader"), "audio"),
     **dict.fromkeys(("streamlit",), "ui"),
     **dict.fromkeys(("starlette", "fastapi", "uvicorn", "python_multipart"), "serve"),

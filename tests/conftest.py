@@ -19,4 +19,5 @@ from synth.workspace import Workspace, resolve_workspace
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A fresh workspace, set as SMOLSTUDIO_HOME."""
     monkeypatch.setenv("SMOLSTUDIO_HOME", str(tmp_path / "workspace"))
+    monkeypatch.setenv("SMOLSTUDIO_MODELS", str(tmp_path / "models"))
     return resolve_workspace()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from recipes.modality import claimed_by
+from recipes.models import catalogue, store
 from synth.errors import ModelError, did_you_mean
 from synth.storage import read_json, sha256_bytes, sha256_file
 
@@ -25,7 +26,7 @@ class ModelRef(NamedTuple):
     """A base model whose files lie in `path`. `name` is what the user called it."""
 
     name: str
-    kind: Literal["starter", "path", "hub"]
+    kind: Literal["starter", "path", "added", "hub"]
     path: Path
     revision: str | None
     modality: str
@@ -33,6 +34,8 @@ class ModelRef(NamedTuple):
 
 def resolve(ref: str, revision: str | None = None, fetch: bool = True) -> ModelRef:
     """Find the files of a base model, fetching a hub id once, unless nothing may be fetched. Raises ModelError.
+
+    In this order: a starter, a folder, a model that was added under this name (`recipes.models.store`), a hub id.
 
     Bare names that begin with `starter-` belong to the embedded starters; a folder of such a name is `./starter-…`.
     """
@@ -50,6 +53,8 @@ def resolve(ref: str, revision: str | None = None, fetch: bool = True) -> ModelR
             "Install it with `pip install smolstudio-references`, or work in a checkout, which has it.",
             "model.references",
         )
+    if "/" not in ref and (added := _added(ref)):
+        return added
     if ref.count("/") != 1 or ref.startswith((".", "/", "~")):
         names = starters()
         listing = f"Embedded starters: {', '.join(names)}." if names else "No starter is installed."
@@ -62,6 +67,19 @@ def resolve(ref: str, revision: str | None = None, fetch: bool = True) -> ModelR
         raise ModelError(f"There is no model '{ref}'{hint}.", f"{listing} {other}")
     path = _from_hub(ref, revision, fetch)
     return ModelRef(ref, "hub", path, path.name, modality_of(path))
+
+
+def _added(name: str) -> ModelRef | None:
+    """The model of that name, None when the name means nothing. Raises ModelError for one that is not here (yet)."""
+    if found := store.find(name):
+        if not found.there:
+            message = f"{name} is no longer at {found.path}."
+            raise ModelError(message, f"Add it again: smolstudio models add {name}.", "model.gone")
+        return ModelRef(name, "added", found.path, found.revision, modality_of(found.path))
+    if name in catalogue.entries():
+        message = f"{name} is not on this machine yet."
+        raise ModelError(message, f"Fetch it once: smolstudio models add {name}.", "model.to_fetch")
+    return None
 
 
 def starters() -> list[str]:

