@@ -273,7 +273,7 @@ def _lora(left: Values, made: Translation, from_lf: bool) -> None:
             left[key] = [name.strip() for name in value.split(",")]
     frozen = [left.pop(key, True) for key in ("freeze_vision_tower", "freeze_multi_modal_projector")]
     if from_lf and made.values.get("method", "").startswith("vision") and any(frozen):
-        parts = ("vision", "visual") if frozen[0] else ()
+        parts: tuple[str, ...] = ("vision", "visual") if frozen[0] else ()
         parts += ("connector", "projector", "merger") if frozen[1] else ()
         made.values["lora.exclude_modules"] = rf".*({'|'.join(parts)}).*"
 
