@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from synth.scoring.scorers import SCORERS
+
 ROOT = Path(__file__).resolve().parents[1]
 FLOW = ("synth", "recipes", "evaluate", "studio")
 FILES = sorted(p for package in FLOW for p in (ROOT / package).rglob("*.py"))
@@ -37,6 +39,89 @@ def test_imports_point_upstream(package: str) -> None:
     downstream = set(FLOW[FLOW.index(package) + 1 :])
     for file in (ROOT / package).rglob("*.py"):
         assert not downstream & set(imported(ast.parse(file.read_text()))), file
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(file): file for file in FILES}
+
+
+def our_imports(file: Path) -> set[str]:
+    """Modules of ours that a module imports anywhere, also inside functions and for type checking only."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else str(node.module) for name in names}
+    return (found & MODULES.keys()) - {module_name(file)}
+
+
+def is_needed(name: str, graph: dict[str, set[str]]) -> bool:
+    return any(name in needs for needs in graph.values())
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name: our_imports(file) for name, file in MODULES.items()}
+    while ends := [name for name, needs in graph.items() if not needs & graph.keys() or not is_needed(name, graph)]:
+        for name in ends:
+            del graph[name]
+    assert sorted(graph) == []
+
+
+def test_nothing_that_a_running_studio_imports_needs_how_the_starters_were_made() -> None:
+    making = "recipes.starters.making"
+    users = [name for name, file in MODULES.items() if any(m.startswith(making) for m in our_imports(file))]
+    assert [name for name in users if not name.startswith(making)] == []
+
+
+def places(found: Iterator[tuple[Path, int]], *allowed: str) -> list[str]:
+    """Where something stands outside the rooms that may have it (paths, or beginnings of paths)."""
+    named = sorted({f"{file.relative_to(ROOT)}:{line}" for file, line in found})
+    return [place for place in named if not place.startswith(allowed)]
+
+
+def calls(name: str) -> Iterator[tuple[Path, int]]:
+    """Every call or mention of an attribute or name."""
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if (isinstance(node, ast.Attribute) and node.attr == name) or (
+                isinstance(node, ast.Name) and node.id == name
+            ):
+                yield file, node.lineno
+
+
+def compared_with_text(words: set[str], *suffixes: str) -> Iterator[tuple[Path, int]]:
+    """Comparisons of something named so (`modality`, `row.scorer`) with one of the words."""
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [node.left, *node.comparators]
+            names = [getattr(side, "attr", getattr(side, "id", "")) for side in sides]
+            texts = [leaf for side in sides for leaf in ast.walk(side) if isinstance(leaf, ast.Constant)]
+            if any(name.lower().endswith(suffixes) for name in names) and any(t.value in words for t in texts):
+                yield file, node.lineno
+
+
+def test_only_the_home_of_scoring_knows_scorers_by_name() -> None:
+    assert places(compared_with_text(set(SCORERS), "scorer", "metric"), "synth/scoring/") == []
+
+
+def test_only_an_engine_starts_processes() -> None:
+    """espeak-ng's own process excepted: it is a library behind a pipe, not work."""
+    assert places(calls("Popen"), "studio/engines/", "synth/audio/voices.py") == []
+
+
+def test_only_one_gate_decides_what_lies_inside_a_folder() -> None:
+    # The others say where something lies; they open nothing.
+    allowed = ("synth/media.py", "studio/doctor.py", "studio/app.py", "evaluate/lineage.py")
+    assert places(calls("is_relative_to"), *allowed) == []
 
 
 def test_modules_and_functions_stay_readable() -> None:

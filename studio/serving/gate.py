@@ -11,17 +11,16 @@ With a `Door` nothing at all is served, read or stored before the password was g
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from studio.serving.door import Door
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+Doorkeeper = Callable[[Asgi, Scope, Receive, Send], Awaitable[None]]
+"""Lets a connection through to the app or answers it itself: `studio.serving.door.Door`."""
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -68,7 +67,7 @@ def names(address: str, given: Iterable[str]) -> frozenset[str]:
 class Gate:
     """ASGI middleware: refuses foreign hosts and origins, adds protective headers, and keeps the door."""
 
-    def __init__(self, app: Asgi, names: frozenset[str], door: Door | None = None) -> None:
+    def __init__(self, app: Asgi, names: frozenset[str], door: Doorkeeper | None = None) -> None:
         self._app = app
         self._names = names
         self._door = door
