@@ -1,0 +1,1 @@
+"""Datasets on their way out: into the forms that other programs read."""
