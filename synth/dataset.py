@@ -266,9 +266,17 @@ def _line(example: Example) -> bytes:
         return json.dumps(example.model_dump(), ensure_ascii=False).encode("utf-8", "replace")
 
 
+def front_matter(files: Mapping[str, str]) -> str:
+    """The head of a README by which `datasets.load_dataset(folder)` reads each split's files and nothing else."""
+    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
+    lines += [f"  - split: {split}\n    path: {path}" for split, path in files.items()]
+    return "\n".join([*lines, "---"]) + "\n"
+
+
 def readme(card: Card) -> str:
     """The dataset's card as Markdown."""
     lines = [
+        front_matter({split: f"{split}.jsonl" for split in card.splits}),
         f"# {card.name}",
         "",
         f"{card.modality} dataset, made by `{card.generator}` on {card.created} in {card.seconds:.0f} s.",

@@ -13,6 +13,7 @@ from studio.cli.review import review_app
 from synth.modality import MODALITIES
 from synth.modality import modality as modality_named
 
+EXPORT_FORMATS = ("messages", "trl", "sharegpt", "alpaca", "openai", "parquet", "imagefolder", "audiofolder")
 data_app = typer.Typer(no_args_is_help=True, help="Check, show, import, review and clean datasets.")
 data_app.add_typer(review_app, name="review")
 amend.add(data_app)
@@ -200,3 +201,24 @@ def import_(
         print(f"  line {number}: {reason}")
     if report.rejected_rows > 20:
         print(f"  … and {report.rejected_rows - 20} more, in rejected.jsonl")
+
+
+@data_app.command()
+def export(
+    dataset: Annotated[str, typer.Argument(help="Name or folder of a dataset")],
+    to: Annotated[str, typer.Option(help=f"One of {', '.join(EXPORT_FORMATS)}")] = "messages",
+    out: Annotated[Path | None, typer.Option(help="Folder to make; without it, NAME-FORM here")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a dataset in another program's form, its splits apart; what is imported again is equal."""
+    from synth.dataset import open_dataset
+    from synth.exporting.folder import export_dataset
+
+    found = open_dataset(dataset, workspace_of(workspace).datasets)
+    folder = out or Path(f"{found.name}-{to}")
+    rows = export_dataset(found, to, folder)
+    if as_json:
+        print_json({"dataset": found.name, "form": to, "folder": str(folder), "rows": rows})
+    else:
+        print(f"{folder}: {', '.join(f'{count} {split}' for split, count in rows.items())} rows as {to}")

@@ -1,6 +1,6 @@
 """A dataset written into a folder of another form, with its splits apart: `datasets.load_dataset(folder)` reads it.
 
-    export_dataset(dataset, "trl", Path("out"))      # out/train.jsonl … and out/README.md with the splits
+export_dataset(dataset, "trl", Path("out"))      # out/train.jsonl … and out/README.md with the splits
 """
 
 from __future__ import annotations
@@ -72,23 +72,38 @@ def _write(dataset: DatasetDir, split: Any, chosen: Format, place: Path) -> str:
 
 
 def _parquet(dataset: DatasetDir, split: Any, chosen: Format, table: Path) -> None:
-    """Columns of text and JSON: a column that has one kind of value in all rows keeps it, others are JSON texts."""
+    """Chats as lists of structs, where every content is text; else, like tools and their calls, as JSON texts."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    nested = any(media_parts(example) for example in dataset.examples(split))
+    turn = pa.struct([(name, pa.int8() if name == "weight" else pa.string()) for name in _TURN])
+    kinds = {"label": pa.bool_(), "accepted_answers": pa.list_(pa.string())}
+    if not nested:
+        kinds |= dict.fromkeys(("messages", "chosen", "rejected"), pa.list_(turn))
     names = list(dict.fromkeys(name for example in dataset.examples(split) for name in chosen.row(example)))
-    schema = pa.schema([(name, pa.bool_() if name == "label" else pa.string()) for name in names])
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])
     with pq.ParquetWriter(table, schema) as writer:
         for rows in _batches(dataset.examples(split)):
             made = [chosen.row(example) for example in rows]
-            columns = {
-                name: [
-                    value if value is None or isinstance(value, str | bool) else json.dumps(value, ensure_ascii=False)
-                    for value in (row.get(name) for row in made)
-                ]
-                for name in names
-            }
+            columns = {name: [_cell(row.get(name), name in kinds) for row in made] for name in names}
             writer.write_table(pa.table(columns, schema=schema))
+
+
+_TURN = ("role", "content", "reasoning_content", "tool_calls", "tool_call_id", "name", "weight")
+
+
+def _cell(value: Any, typed: bool) -> Any:
+    if value is None or isinstance(value, str | bool):
+        return value
+    if not typed:
+        return json.dumps(value, ensure_ascii=False)
+    return [
+        {k: json.dumps(v, ensure_ascii=False) if k == "tool_calls" else v for k, v in turn.items()}
+        if isinstance(turn, dict)
+        else turn
+        for turn in value
+    ]
 
 
 def _batches(examples: Iterator[Example]) -> Iterator[list[Example]]:

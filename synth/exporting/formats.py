@@ -1,7 +1,7 @@
 """Rows in other programs' forms, one function each, in a table. A new form is one function and one line of `FORMATS`.
 
-What `synth.importing` reads of such a row is the row again: prompt, target, tool calls, accepted answers, labels. What a
-form cannot hold raises Unheld; nothing is left out in silence.
+What `synth.importing` reads of such a row is the row again: prompt, target, tool calls, accepted answers, labels. A
+row that a form cannot hold raises Unheld; nothing is left out in silence.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def audiofolder(example: Example) -> Row:
     row = _one_file(example, recordings[0].path, "question", "transcription")
     if row["question"] == INSTRUCTION:
         del row["question"]
-    facts = {name: example.source[name] for name in ("speaker", "language") if name in example.source}
+    facts: Row = {name: example.source[name] for name in ("speaker", "language") if name in example.source}
     return {**row, **facts}
 
 

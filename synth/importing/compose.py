@@ -49,6 +49,8 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     else:
         fields = _answered(opening, parts, media, unused)
     fields = fields._replace(**extra)
+    if not missing(parts.get("accepted")):
+        fields = fields._replace(answers=tuple(accepted(parts["accepted"])))
     if not missing(parts.get("images")) or not missing(parts.get("audio")):
         pictures = [media.picture(item) for item in strings(parts.get("images") or [])]
         recordings = [media.recording(item) for item in strings(parts.get("audio") or [])]
@@ -179,12 +181,12 @@ def _answered(opening: list[Message], parts: Mapping[str, Any], media: Media, un
         gold = choices.letter(parts["correct"] if "correct" in parts else parts.get("choice_answer"))
         worked = "" if missing(parts.get("target")) else f"{text(parts['target'], 'answer')}\nAnswer: "
         return _simple(opening, f"{worked}{gold}", (gold,), parts)._replace(choice=True)
-    value = parts.get("answers") if not missing(parts.get("answers")) else parts.get("answer")
-    given = [] if missing(value) else [value]
-    if given and isinstance(value, list | dict) and _is_turns(value):
+    value, several = parts.get("answer"), parts.get("answers")
+    if not missing(value) and isinstance(value, list | dict) and _is_turns(value):
         return _conversation([*opening, *turns.read(turns.turn_list(value, "assistant"), media, unused)])
-    answers = accepted(value) if given else []
-    target = text(parts["target"], "answer") if not missing(parts.get("target")) else (answers or [""])[0]
+    said = [] if missing(value) else accepted(value)
+    answers = said if missing(several) else accepted(several)
+    target = text(parts["target"], "answer") if not missing(parts.get("target")) else (said or answers or [""])[0]
     if not target:
         raise BadRow("no answer")
     if not answers or (len(answers) == 1 and answers[0] == target):

@@ -19,6 +19,7 @@ COMMON: dict[str, Paths] = {
     "images": ("images", "image"),
     "audio": ("audio", "audios"),
     "split": ("split",),
+    "accepted": ("accepted_answers",),
 }
 """Parts that rows of most layouts may have, and the keys under which they are found."""
 
@@ -205,8 +206,10 @@ LAYOUTS: tuple[Layout, ...] = (
         ("images",),
         {
             "images": _PICTURE,
+            "messages": ("messages", "conversations"),
             "question": ("question", "query", "prompt", "instruction"),
             "answers": ("answers",),
+            "rejected": ("rejected",),
             "answer": ("answer", "label", "response", "target", "output", "completion"),
             "caption": ("caption", "text"),
         },
