@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from synth.example import Split
 from synth.strict import read_yaml, validated
 
-Prompting = Literal["zero_shot", "few_shot", "schema", "few_shot_schema"]
+Prompting = Literal["zero_shot", "few_shot", "schema", "few_shot_schema", "constrained"]
 LONGEST_REPLY = 4096  # tokens of a reply where the plan sets no limit and no right answer is longer
 SystemId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -38,7 +38,8 @@ class SystemPlan(_Frozen):
     adapter: str | None = Field(default=None, description="Run id or adapter folder (local).")
     prompting: Prompting = Field(
         default="zero_shot",
-        description="The row's prompt alone, after worked examples, with a JSON schema of the answer, or with both.",
+        description="The row's prompt alone, after worked examples, with a JSON schema of the answer, or with both; "
+        "constrained = alone, while the answer of a local text model is held to the schema (for tuned models).",
     )
     shots: int = Field(default=4, ge=1, le=64, description="Examples from the train split when prompting has any.")
     instruction: str = Field(
@@ -95,6 +96,11 @@ class SystemPlan(_Frozen):
         return self.prompting in ("schema", "few_shot_schema")
 
     @property
+    def held_to_schema(self) -> bool:
+        """Whether the answer has to obey the schema: by decoding where the model is local, by asking elsewhere."""
+        return self.with_schema or self.prompting == "constrained"
+
+    @property
     def token_limit(self) -> int:
         """Longest reply in tokens."""
         return self.max_new_tokens or LONGEST_REPLY
@@ -111,6 +117,8 @@ class SystemPlan(_Frozen):
             raise ValueError("a system of kind predictions needs `path`")
         if self.kind != "predictions" and not self.model:
             raise ValueError(f"a system of kind {self.kind} needs `model`")
+        if self.kind != "local" and self.prompting == "constrained":
+            raise ValueError("only a local system can be constrained; use prompting: schema for an endpoint")
         if self.kind != "local" and self.adapter:
             raise ValueError("only a local system can carry an `adapter`")
         return self

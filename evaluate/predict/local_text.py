@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
-from recipes.decode.decoder import Generated, decode, rows_in_memory
+from recipes.decode.constrained import Grammar
+from recipes.decode.decoder import Generated, decode, end_ids, fits, rows_in_memory
 from recipes.text import chat
 from synth.errors import ModelError
 from synth.usage import Usage
@@ -31,11 +32,17 @@ Decode = Callable[[Sequence[int], int, int], Iterator[Generated]]
 def answer(
     loaded: Loaded, questions: Sequence[Question], max_new_tokens: int, batch_size: int | None, stop: Stop
 ) -> Iterator[Prediction]:
-    """One prediction per question, as rows finish. Raises ModelError without a chat template or enough memory."""
+    """One prediction per question, as rows finish; with a schema, each obeys it, all questions alike.
+
+    Raises ModelError without a chat template or enough memory.
+    """
     prompts = tokenise(loaded, questions)
 
+    schema = next((q.response_format["json_schema"]["schema"] for q in questions if q.response_format), None)
+    grammar = Grammar(loaded, schema, end_ids(loaded)) if schema and fits(loaded.model) else None
+
     def decode_some(chosen: Sequence[int], rows: int, limit: int) -> Iterator[Generated]:
-        return decode(loaded, [prompts[i] for i in chosen], rows, max_new_tokens, limit)
+        return decode(loaded, [prompts[i] for i in chosen], rows, max_new_tokens, limit, grammar=grammar)
 
     yield from answer_prompts(loaded, questions, prompts, decode_some, max_new_tokens, batch_size, stop)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluate.plan import SystemPlan
+from synth.errors import RecipeError
 from synth.example import Example, Message, assistant, system
 from synth.scoring.scorers import known_scorer
 from synth.task import TaskCard
@@ -108,7 +109,10 @@ class Prompter:
         self._plan = plan
         self._root = media_root
         self.shots = pick_shots(train, plan.shots, seed) if plan.with_shots else []
-        self.schema = answer_schema(train) if plan.with_schema else None
+        self.schema = answer_schema(train) if plan.held_to_schema else None
+        if plan.prompting == "constrained" and self.schema is ANSWER_SCHEMA:
+            message = f"The answers of this dataset are no records, so that {plan.name} cannot be held to a schema."
+            raise RecipeError(message, "Choose another prompting.", "plan.schema")
 
     def question(self, example: Example) -> Question:
         """The messages for one example: instructions, worked examples, then the row's own turns."""
@@ -116,7 +120,7 @@ class Prompter:
         instructions = [m.text for m in own if m.role == "system"]
         if self._plan.instruction and self._plan.instruction not in instructions:
             instructions.append(self._plan.instruction)
-        if self.schema is not None:
+        if self._plan.with_schema:
             instructions.append(f"Reply only with a JSON object of this schema:\n{json.dumps(self.schema)}")
         shown = [message for shot in self.shots for message in (*_turns(shot), assistant(shot.target))]
         head = [system("\n\n".join(instructions))] if instructions else []

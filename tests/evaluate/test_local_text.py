@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ import pytest
 from evaluate.plan import SystemPlan
 from evaluate.predict import local_text
 from evaluate.predict.prediction import Prediction
-from evaluate.predict.prompts import Question
+from evaluate.predict.prompts import Prompter, Question
 from evaluate.predict.systems import Context, LocalSystem
 from recipes.decode import decoder
 from recipes.models.loaded import Loaded
 from recipes.models.loading import load_for_inference
-from synth.errors import ModelError
-from synth.example import system, user
+from synth.errors import ModelError, RecipeError
+from synth.example import make_example, system, user
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
 
@@ -76,7 +77,7 @@ def test_running_out_of_memory_halves_the_batch_and_loses_no_row(
 
 
 def test_one_row_that_does_not_fit_is_said_plainly(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> Iterator[Any]:
+    def refuse(*_: Any, **__: Any) -> Iterator[Any]:
         raise RuntimeError("not enough memory")
 
     monkeypatch.setattr(local_text, "decode", refuse)
@@ -106,3 +107,31 @@ def test_a_local_system_knows_its_size_and_hardware(workspace: Workspace, loaded
     assert facts.params == loaded.info.params
     assert "float32" in facts.hardware
     assert facts.latency_basis == local_text.LATENCY
+
+
+def test_a_constrained_system_answers_in_records_only(loaded: Loaded, tmp_path: Path) -> None:
+    """A random model under `prompting: constrained`: its prompt says nothing of a schema, its answers all obey it."""
+    record = '{"type": "bug", "hours": 3}'
+    rows = [
+        make_example([user(f"Text {n}")], record, answer=record, scorer="fields", family="f", template="t")
+        for n in range(3)
+    ]
+    plan = SystemPlan(id="a", model="tiny", prompting="constrained")
+    prompter = Prompter(plan, rows, 0, tmp_path)
+    questions = [prompter.question(row) for row in rows]
+    assert all("schema" not in message.text for q in questions for message in q.messages)
+    for prediction in local_text.answer(loaded, questions, 80, None, lambda: False):
+        if not prediction.truncated:
+            assert set(json.loads(prediction.text)) == {"type", "hours"}
+        assert prediction.text.startswith('{"type": "')
+
+
+def test_answers_that_are_no_records_cannot_be_constrained(tmp_path: Path) -> None:
+    plan = SystemPlan(id="a", model="tiny", prompting="constrained")
+    with pytest.raises(RecipeError, match="are no records"):
+        Prompter(
+            plan,
+            [make_example([user("1 + 1")], "Answer: 2", answer="2", scorer="math", family="f", template="t")],
+            0,
+            tmp_path,
+        )
