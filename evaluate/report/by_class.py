@@ -12,7 +12,7 @@ from typing import Any
 from evaluate.report.results import SystemResult
 from evaluate.stats import measures
 
-MISTAKES = 10  # most frequent (gold, given) pairs shown per system
+MISTAKES = 60  # most frequent (gold, given) pairs shown per system
 
 
 def build(

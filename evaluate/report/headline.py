@@ -14,16 +14,17 @@ from synth.scoring.scorers import metric
 
 def headline(report: Report) -> str:
     """Who answers how much of whose rows, and when tuning pays back."""
-    return f"{accuracy(report)} {pay_back(report)}" if report.large else accuracy(report)
+    said = [accuracy(report), *elsewhere(report), *([pay_back(report)] if report.large else [])]
+    return " ".join(said)
 
 
 def accuracy(report: Report) -> str:
-    """The first sentence of the headline, and what it says of rows of other kinds."""
+    """The first sentence of the headline."""
     small, large, split = report.small_system, report.large_system, report.primary_split
     sentence = f"The {params(small.params)}model “{small.label}” {_does(small, split)}{_of_rows(report, small, split)}"
     if large is not None:
         sentence += f"; {_asked(large)} {_does(large, split)}"
-    return " ".join([f"{basis.qualified(report.basis.kind, sentence)}.", *_elsewhere(report)])
+    return f"{basis.qualified(report.basis.kind, sentence)}."
 
 
 def _does(system: SystemPart, split: str) -> str:
@@ -55,7 +56,7 @@ def rows_of(report: Report, split: str) -> str:
     return f"{n:,} {name} rows"
 
 
-def _elsewhere(report: Report) -> list[str]:
+def elsewhere(report: Report) -> list[str]:
     """The same two systems on the other tested splits, known wording before unseen families; and the reality gap."""
     said = []
     for split in report.dataset.splits:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from evaluate.report import basis, charts, headline, wording
 from evaluate.report.money import Heat, Sensitivity
-from evaluate.report.parts import Comparison, GalleryItem
+from evaluate.report.parts import Comparison, GalleryItem, SystemByClass
 from evaluate.report.schema import Report, SystemPart
 from evaluate.stats.audio_metrics import word_diff
 from evaluate.stats.measures import MOST_FAMILIES
@@ -33,6 +33,7 @@ MEDIA_BUDGET = 4_000_000  # bytes of pictures and sound embedded in all
 LONGEST_AUDIO = 400_000  # bytes of one sound
 THUMBNAIL = (440, 330)
 MOST_PIXELS = 50_000_000
+MOST_CLASSES = 12  # of a confusion matrix that can be read
 FAMILY_SYSTEMS = 6  # columns that the family table can carry
 PRINTED_PER_KIND = 4  # cases visible on paper and without JavaScript
 KIND_NAMES = {"only_small": "only small right", "only_large": "only large right", "both_wrong": "both wrong"}
@@ -177,6 +178,8 @@ def _context(report: Report) -> dict[str, Any]:
         "cascade": charts.cascade(report),
         "heat": _heat(report.sensitivity.heat),
         "accuracy_sentence": headline.accuracy(report),
+        "elsewhere_sentences": " ".join(headline.elsewhere(report)),
+        "matrix": _confusion,
         "pay_back": headline.pay_back(report) if report.large else "",
         "badge": _badge(report),
         "split_title": lambda split: basis.title(split, report.basis.kinds[split]),
@@ -190,6 +193,22 @@ def _context(report: Report) -> dict[str, Any]:
         "printed": _printed(items),
         "provenance": json.dumps(report.provenance.model_dump(mode="json"), indent=1, ensure_ascii=False),
     }
+
+
+def _confusion(part: SystemByClass) -> list[tuple[str, list[int]]]:
+    """The confusion matrix: a row per right label, columns in that order and last all else; [] where it is cut."""
+    labels = [one.label for one in part.classes]
+    wrong = {(one.gold, one.given): one.rows for one in part.mistakes}
+    if len(labels) > MOST_CLASSES or sum(one.gold - one.right for one in part.classes) > sum(wrong.values()):
+        return []
+    return [
+        (
+            one.label,
+            [one.right if given == one.label else wrong.get((one.label, given), 0) for given in labels]
+            + [sum(n for (gold, given), n in wrong.items() if gold == one.label and given not in labels)],
+        )
+        for one in part.classes
+    ]
 
 
 def _badge(report: Report) -> str:
