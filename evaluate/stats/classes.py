@@ -16,6 +16,9 @@ from evaluate.stats.clusters import Floats, cluster_codes, counted, spread, t_qu
 from evaluate.stats.intervals import Interval, mean_score, wilson_bounds
 from evaluate.stats.paired import Difference
 
+PRIOR_CLASSES = 0.5
+"""As clusters.PRIOR_CLUSTERS, for macro-F1: a few mistakes say little of the mistakes in a rare class."""
+
 
 class ClassFacts(NamedTuple):
     """One gold label. precision is None when nothing was given that label; recall has its interval."""
@@ -48,8 +51,11 @@ def classification(
     codes = cluster_codes(len(gold), clusters)
     counts, pulls = _macro(gold, given, labels)
     value = float(_f1(counts).mean())
-    found = spread(pulls, np.array(gold) != np.array(given), codes, value * (1 - value))
-    bounds = wilson_bounds(value, found.effective, t_quantile(0.975, found.dof))
+    # The variance that a row's pull has when every class is mistaken alike: rare classes weigh more than their rows.
+    uneven = float(len(gold) / counts[:, 1] @ np.ones(len(labels))) / len(labels) ** 2
+    found = spread(pulls, np.array(gold) != np.array(given), codes, value * (1 - value) * uneven, PRIOR_CLASSES)
+    effective = found.effective / uneven
+    bounds = wilson_bounds(value, effective, t_quantile(0.975, found.dof))
     method = f"linearised, Wilson, t({found.dof}), {counted(found.clusters, len(gold), unit)}"
     rows = np.array(gold)
     facts = []
@@ -64,7 +70,7 @@ def classification(
     most, times = Counter(gold).most_common(1)[0]
     return Classes(
         tuple(facts),
-        Interval(value, bounds.low, bounds.high, len(gold), method, found.effective),
+        Interval(value, bounds.low, bounds.high, len(gold), method, effective),
         mean_score(np.array(gold) == np.array(given), clusters, unit),
         most,
         times / len(gold),

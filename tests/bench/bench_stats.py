@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluate.stats import intervals, paired, ratios
+from evaluate.stats import classes, intervals, paired, ratios
 from evaluate.stats.clusters import t_quantile
 
 ICC = 0.3
@@ -135,6 +135,38 @@ def word_cell(rng: np.random.Generator, shape: Shape, rate: float) -> list[bool]
     ]
 
 
+def fraction_cell(rng: np.random.Generator, shape: Shape, rate: float) -> list[bool]:
+    """Scores between 0 and 1 (most of what is not right earns part of a point): mean; difference; false alarm.
+    Macro-F1 of three classes (60, 30 and 10 % of rows): coverage; difference: false alarm."""
+    ids = shape.ids
+
+    def partly(mean: float) -> Array:
+        whole = right(rng, shape, mean)
+        return np.where(whole == 1, 1.0, (rng.random(len(whole)) < 0.75) * rng.beta(2, 2, len(whole)))
+
+    def classified() -> list[str]:
+        slip = rng.integers(1, 3, len(gold))
+        return [str(one) for one in np.where(right(rng, shape, rate) == 1, gold, (gold + slip) % 3)]
+
+    truth = rate + (1 - rate) * 0.375
+    one, other, alike = partly(rate), partly(rate - 0.05), partly(rate)
+    single, apart = intervals.mean_score(one, ids), paired.paired_difference(one, other, ids)
+    shares = np.array([0.6, 0.3, 0.1])
+    gold = rng.choice(3, len(ids), p=shares)
+    named = [str(label) for label in gold]
+    given = shares * rate + (1 - shares) * (1 - rate) / 2
+    macro = float((2 * shares * rate / (shares + given)).mean())
+    small = classified()
+    found = classes.classification(named, small, ids).macro_f1
+    return [
+        inside(single.low, truth, single.high),
+        inside(apart.low, 0.05 * 0.625, apart.high),
+        paired.paired_difference(one, alike, ids).p < 0.05,
+        inside(found.low, macro, found.high),
+        classes.macro_f1_difference(named, small, classified(), ids).p < 0.05,
+    ]
+
+
 def families_cell(rng: np.random.Generator, rate: float) -> list[bool]:
     """Six unseen families of eight templates of five rows: the rate and the difference with families as clusters,
     the difference with templates as clusters."""
@@ -240,6 +272,16 @@ TABLES: dict[str, tuple[Callable[[np.random.Generator, Shape, float], list[bool]
         ],
     ),
     "Word errors": (word_cell, [Goal("WER", *COVER), Goal("difference", *COVER), Goal("false alarm", *ALARM)]),
+    "Fractions of points, and macro-F1": (
+        fraction_cell,
+        [
+            Goal("mean", *COVER),
+            Goal("difference", *COVER),
+            Goal("false alarm", *ALARM),
+            Goal("macro-F1", *COVER),
+            Goal("its difference, false alarm", *ALARM),
+        ],
+    ),
     "Not taken: coverage of a rate": (
         others_cell,
         [
