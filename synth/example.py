@@ -210,7 +210,7 @@ def assistant(text: str) -> Message:
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def prompt_id(prompt: Sequence[Message]) -> str:
+def prompt_id(prompt: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
     """32 hex digits that depend on roles, texts, tool calls and media hashes, not on where media lie.
 
     Two ways to write one accented letter in Unicode are one text here (NFC).
@@ -220,6 +220,8 @@ def prompt_id(prompt: Sequence[Message]) -> str:
     ]
     if any(m.tool_calls for m in prompt):
         key.append([[c.name, c.arguments] for m in prompt for c in m.tool_calls])
+    if tools:
+        key.append(["tools", [*tools]])
     text = _as_json(key)
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
@@ -245,7 +247,7 @@ def make_example(
     Without `origin` it is the one that `source` tells of.
     """
     return Example(
-        id=prompt_id(prompt),
+        id=prompt_id(prompt, more.get("tools", ())),
         prompt=tuple(prompt),
         target=target,
         answer=answer,

@@ -62,7 +62,7 @@ def with_fields(example: Example, values: Mapping[str, str]) -> Example:
     if "question" not in values:
         return row
     prompt = _with_question(example.prompt, values["question"])
-    return row.model_copy(update={"prompt": prompt, "id": prompt_id(prompt)})
+    return row.model_copy(update={"prompt": prompt, "id": prompt_id(prompt, row.tools)})
 
 
 def _check_text(field: str, text: str, may_be_empty: bool) -> None:

@@ -39,6 +39,8 @@ class Fields(NamedTuple):
 
 def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     """The row of these parts. Raises BadRow."""
+    if not missing(parts.get("videos")):
+        raise BadRow("has a video")
     opening = _opening(parts, media, unused)
     extra: dict[str, Any] = {"tools": turns.read_tools(parts.get("tools")), "facts": _facts(parts)}
     extra["split"] = split_name(parts.get("split"))

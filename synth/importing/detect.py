@@ -148,6 +148,11 @@ def nothing_left(
     except DataError:  # not one line could be taken apart
         return sentence, "Fix the rows."
     columns = [column for column in dict.fromkeys(str(key) for row in rows for key in row) if column]
+    if columns == ["text"] and not mapping:
+        return (
+            sentence,
+            "Plain text says neither what is asked nor what is answered: give questions with answers, or chats.",
+        )
     if mapping or not source.named or len(columns) < 2 or not _is_about_columns(reason):
         return sentence, "Fix the rows."
     guessed = guess_mapping(columns, modality)

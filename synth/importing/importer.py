@@ -192,7 +192,7 @@ class _Import:
         source = {"importer": plan.layout, "file": table.name, "line": raw.line, **fields.facts}
         if self.modality == "audio":
             fields = fields._replace(prompt=_heard(fields.prompt))
-        key = prompt_id(fields.prompt)
+        key = prompt_id(fields.prompt, fields.tools)
         template = group or _template(key, fields, self.modality)
         split, cause = self._split(table, raw, row, fields, group, template)
         return to_example(key, fields, group or self.name, template, split, source, self.modality), cause

@@ -20,6 +20,7 @@ COMMON: dict[str, Paths] = {
     "audio": ("audio", "audios"),
     "split": ("split",),
     "accepted": ("accepted_answers",),
+    "videos": ("videos", "video"),
 }
 """Parts that rows of most layouts may have, and the keys under which they are found."""
 
@@ -64,8 +65,8 @@ LAYOUTS: tuple[Layout, ...] = (
             "question": _ASKED,
             "input": _GIVEN,
             "history": ("history",),
-            "chosen": ("chosen", "chosen_response", "preferred"),
-            "rejected": ("rejected", "rejected_response", "dispreferred"),
+            "chosen": ("chosen", "chosen_response", "preferred", "chosen_messages"),
+            "rejected": ("rejected", "rejected_response", "dispreferred", "rejected_messages"),
         },
     ),
     # Requests that were made, with their answers.

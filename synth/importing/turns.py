@@ -24,7 +24,7 @@ _ROLES = {
     **dict.fromkeys(("function", "observation", "function_response", "ipython"), "tool"),
 }
 _REASONING = ("reasoning_content", "reasoning", "thinking")
-_LEARNED = ("weight", "train", "training", "loss", "learn")
+_LEARNED = ("weight", "train", "training", "loss", "learn", "loss_weight")
 _KNOWN = {
     *("role", "from", "content", "value", "tool_calls", "function_call", "tool_call_id", "name"),
     *_REASONING,
@@ -64,6 +64,8 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
     content = turn["content"] if not missing(turn.get("content")) else turn.get("value")
     if len(turn) == 2 and isinstance(content, str) and content.strip() and speaker != "function_call":
         return Message(role=role, content=(TextPart(text=content),))  # type: ignore[arg-type]
+    if isinstance(content, list):
+        turn, content = _unfolded(turn, content)
     calls = _calls(turn, speaker, content)
     parts = () if speaker == "function_call" else _parts(content, role, media, unused)
     if not calls and not any(p.text.strip() if isinstance(p, TextPart) else True for p in parts):
@@ -83,6 +85,30 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
         name=_name(turn.get("name")),
         learn=learn,
     )
+
+
+def _unfolded(turn: dict[str, Any], content: list[Any]) -> tuple[dict[str, Any], list[Any]]:
+    """A turn with the reasoning and tool calls among its parts under keys of their own, and its other parts."""
+    aside: dict[str, list[Any]] = {"reasoning": [], "tool_calls": []}
+    rest = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in ("reasoning", "thinking"):
+            aside["reasoning"].append(part.get("value") or part.get(kind) or part.get("text"))
+        elif kind == "tool_call":
+            aside["tool_calls"].append(_json(part.get("value"), "a tool call is not JSON"))
+        elif kind == "tool_use":
+            aside["tool_calls"].append({"id": part.get("id"), "name": part.get("name"), "arguments": part.get("input")})
+        else:
+            rest.append(part)
+    found: dict[str, Any] = {}
+    if aside["reasoning"]:
+        found["reasoning"] = "\n".join(text(item, "reasoning") for item in aside["reasoning"])
+    if aside["tool_calls"]:
+        found["tool_calls"] = [
+            call for item in aside["tool_calls"] for call in (item if isinstance(item, list) else [item])
+        ]
+    return ({**turn, **found} if found else turn), rest
 
 
 def _name(value: Any) -> str | None:
@@ -173,6 +199,8 @@ def _part(part: Any, media: Media, unused: Unused) -> Part:
         raise BadRow("a turn has parts that are not text, picture or recording")
     part = {key: value for key, value in part.items() if not missing(value)}
     kind = part.get("type")
+    if "value" in part and kind in ("text", "image_url", "audio_url"):
+        part[kind] = part.pop("value")
     reference = part.get(kind) if isinstance(kind, str) and not missing(part.get(kind)) else None
     found: Part
     used: tuple[str, ...]
