@@ -90,11 +90,23 @@ def test_a_bad_answer_is_never_a_gold_one(row: dict[str, Any], value: Any, bad: 
         ({"instruction": "Sum up.", "context": "Long.", "response": "Short."}, [("user", "Sum up.\n\nLong.")]),
         ({"question": "Who?", "context": "Ada.", "answer": "Ada"}, [("user", "Who?\n\nAda.")]),
         ({"input": "2+2", "output": "4"}, [("user", "2+2")]),
-        ({"conversations": [{"from": "system", "value": "S"}, {"from": "user", "value": "q"}, {"from": "assistant", "value": "a"}]}, [("system", "S"), ("user", "q")]),
+        (
+            {
+                "conversations": [
+                    {"from": "system", "value": "S"},
+                    {"from": "user", "value": "q"},
+                    {"from": "assistant", "value": "a"},
+                ]
+            },
+            [("system", "S"), ("user", "q")],
+        ),
         ({"messages": [{"role": "developer", "content": "S"}, *CHAT]}, [("system", "S"), ("user", "q")]),
-        ({"text": "### Human: Hi\n### Assistant: Hello\n### Human: Bye\n### Assistant: See you"}, [("user", "Hi"), ("assistant", "Hello"), ("user", "Bye")]),
+        (
+            {"text": "### Human: Hi\n### Assistant: Hello\n### Human: Bye\n### Assistant: See you"},
+            [("user", "Hi"), ("assistant", "Hello"), ("user", "Bye")],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_comes_before_the_answer_is_all_in_the_prompt(
     row: dict[str, Any], prompt: list[tuple[str, str]], bring: Bring
 ) -> None:
@@ -113,7 +125,13 @@ def test_what_comes_before_the_answer_is_all_in_the_prompt(
         ({"question": "?", "choices": ["P", "Q"], "answer": "B"}, "B"),
         ({"question": "?", "options": ["P", "Q"], "answer": "Q"}, "B"),
         ({"question": "?", "choices": {"text": ["P", "Q"], "label": ["1", "2"]}, "answerKey": "2"}, "B"),
-        ({"question": {"stem": "?", "choices": [{"text": "P", "label": "A"}, {"text": "Q", "label": "B"}]}, "answerKey": "A"}, "A"),
+        (
+            {
+                "question": {"stem": "?", "choices": [{"text": "P", "label": "A"}, {"text": "Q", "label": "B"}]},
+                "answerKey": "A",
+            },
+            "A",
+        ),
         ({"question": "?", "options": {"A": "P", "B": "Q"}, "answer_idx": "B"}, "B"),
         ({"question": "?", "options": ["A)P", "B)Q"], "answer": "B"}, "B"),
         ({"question": "?", "opa": "P", "opb": "Q", "opc": "R", "opd": "S", "cop": 3}, "D"),
@@ -121,7 +139,7 @@ def test_what_comes_before_the_answer_is_all_in_the_prompt(
         ({"ctx": "?", "endings": ["P", "Q", "R"], "label": "2"}, "C"),
         ({"question": "?", "correct_answer": "Q", "distractor1": "R", "distractor2": "P", "distractor3": "S"}, "B"),
     ],
-)  # fmt: skip
+)
 def test_choices_stand_in_the_prompt_and_the_letter_is_the_answer(
     row: dict[str, Any], letter: str, bring: Bring
 ) -> None:
@@ -163,12 +181,16 @@ USER, GOOD, BAD = CHAT[0], {"role": "assistant", "content": "good"}, {"role": "a
         {"chosen": [USER, GOOD], "rejected": [USER, BAD]},
         {"prompt": "q", "chosen": GOOD, "rejected": BAD},
         {"messages": [USER], "chosen": GOOD, "rejected": BAD},
-        {"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "good"}, "rejected": {"from": "gpt", "value": "bad"}},
+        {
+            "conversations": [{"from": "human", "value": "q"}],
+            "chosen": {"from": "gpt", "value": "good"},
+            "rejected": {"from": "gpt", "value": "bad"},
+        },
         {"chosen": "\n\nHuman: q\n\nAssistant: good", "rejected": "\n\nHuman: q\n\nAssistant: bad"},
         {"prompt": "\n\nHuman: q\n\nAssistant:", "chosen": " good", "rejected": " bad"},
         {"input": {"messages": [USER]}, "preferred_output": [GOOD], "non_preferred_output": [BAD]},
     ],
-)  # fmt: skip
+)
 def test_a_pair_is_read_in_every_shape(row: dict[str, Any], bring: Bring) -> None:
     report, examples = bring(row)
     example = only(examples)
@@ -200,12 +222,19 @@ TOOL = {"type": "function", "function": {"name": "w", "parameters": {}}}
 @pytest.mark.parametrize(
     "turn",
     [
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": {"name": "w", "arguments": '{"c": "Oslo"}'}}]},
-        {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "w", "arguments": {"c": "Oslo"}}}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c", "type": "function", "function": {"name": "w", "arguments": '{"c": "Oslo"}'}}],
+        },
+        {
+            "role": "assistant",
+            "tool_calls": [{"type": "function", "function": {"name": "w", "arguments": {"c": "Oslo"}}}],
+        },
         {"role": "assistant", "content": "", "function_call": {"name": "w", "arguments": '{"c": "Oslo"}'}},
         {"from": "function_call", "value": '{"name": "w", "arguments": {"c": "Oslo"}}'},
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("tools", [{"tools": [TOOL]}, {"tools": json.dumps([TOOL])}, {"functions": [TOOL["function"]]}])
 def test_tools_and_their_calls_are_kept(turn: dict[str, Any], tools: dict[str, Any], bring: Bring) -> None:
     example = only(bring({"messages": [{"role": "user", "content": "q"}, turn], **tools})[1])
@@ -237,11 +266,18 @@ def test_turns_that_are_not_to_be_learned_are_marked(mark: dict[str, Any], bring
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ("true", "true"), ("0", "0"), ("1.0", "1.0"), ("1.10", "1.10"), ("1e-07", "1e-07"), ("-0.0", "-0.0"),
-        ("12345678901234567890123", "12345678901234567890123"), ('"007"', "007"), ('"nan"', "nan"),
+        ("true", "true"),
+        ("0", "0"),
+        ("1.0", "1.0"),
+        ("1.10", "1.10"),
+        ("1e-07", "1e-07"),
+        ("-0.0", "-0.0"),
+        ("12345678901234567890123", "12345678901234567890123"),
+        ('"007"', "007"),
+        ('"nan"', "nan"),
         ('{"total": 1.50, "n": 3}', '{"total": 1.50, "n": 3}'),
     ],
-)  # fmt: skip
+)
 def test_values_keep_their_digits(answer: str, said: str, bring: Bring) -> None:
     line = f'{{"question": "?", "answer": {answer}}}\n'.encode()
     assert only(bring(line)[1]).target == said
@@ -282,7 +318,7 @@ def test_every_accepted_answer_counts_and_the_first_is_learned(row: dict[str, An
 
 def test_two_ways_to_write_a_letter_are_one_when_compared_and_both_are_as_written_when_learned(bring: Bring) -> None:
     nfc, nfd = "caf\u00e9", "cafe\u0301"
-    report, examples = bring({"question": nfc, "answer": nfc}, {"question": nfd, "answer": nfd})
+    report, _ = bring({"question": nfc, "answer": nfc}, {"question": nfd, "answer": nfd})
     assert report.rejected == [(2, "same prompt as line 1")]
     assert only(bring({"question": nfd, "answer": nfd})[1]).target == nfd
     assert only(bring({"question": nfd, "answer": "x"})[1]).id == only(bring({"question": nfc, "answer": "x"})[1]).id
@@ -297,8 +333,11 @@ def test_every_key_without_a_part_is_listed_with_its_count_and_an_example(bring:
     report, _ = bring(*rows, chat)
     listed = {key.key: (key.rows, key.example) for key in report.unused}
     assert listed == {
-        "score": (3, "0"), "meta": (2, '{"who": "x"}'), "messages[].refusal": (1, '"no"'), "parallel_tool_calls": (1, "false"),
-    }  # fmt: skip
+        "score": (3, "0"),
+        "meta": (2, '{"who": "x"}'),
+        "messages[].refusal": (1, '"no"'),
+        "parallel_tool_calls": (1, "false"),
+    }
 
 
 @pytest.mark.parametrize("column", ["source", "group", "topic", "document", "speaker"])
@@ -383,10 +422,14 @@ CONTAINERS: dict[str, tuple[str, Any]] = {
     "rows under another key": ("r.json", json.dumps({"items": ROWS}, indent=1)),
     "columns": ("r.json", json.dumps({key: [row[key] for row in ROWS] for key in ROWS[0]})),
     "columns over lines": ("r.json", json.dumps({key: [row[key] for row in ROWS] for key in ROWS[0]}, indent=1)),
-    "pandas columns": ("r.json", json.dumps({key: {str(n): row[key] for n, row in enumerate(ROWS)} for key in ROWS[0]})),
+    "pandas columns": (
+        "r.json",
+        json.dumps({key: {str(n): row[key] for n, row in enumerate(ROWS)} for key in ROWS[0]}),
+    ),
     "pandas index": ("r.json", json.dumps({str(n): row for n, row in enumerate(ROWS)})),
     "pandas split": (
-        "r.json", json.dumps({"columns": ["question", "answer"], "index": [*range(5)], "data": [[*r.values()] for r in ROWS]})
+        "r.json",
+        json.dumps({"columns": ["question", "answer"], "index": [*range(5)], "data": [[*r.values()] for r in ROWS]}),
     ),
     "pandas table": ("r.json", json.dumps({"schema": {"fields": []}, "data": ROWS})),
     "csv": ("r.csv", TABLE),
@@ -403,7 +446,7 @@ CONTAINERS: dict[str, tuple[str, Any]] = {
     "parquet": ("r.parquet", parquet),
     "arrow": ("r.arrow", arrow),
     "xlsx": ("r.xlsx", xlsx),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
@@ -466,13 +509,20 @@ def test_quotation_marks_in_a_tsv_are_ordinary_characters(bring: Bring) -> None:
     "row",
     [
         {"messages": [USER], "choices": [{"message": GOOD, "finish_reason": "stop"}], "usage": {"total_tokens": 5}},
-        {"messages": [USER], "response": {"choices": [{"message": GOOD}], "usage": {"total_tokens": 5}}, "response_cost": 0.01},
+        {
+            "messages": [USER],
+            "response": {"choices": [{"message": GOOD}], "usage": {"total_tokens": 5}},
+            "response_cost": 0.01,
+        },
         {"input": [USER], "output": GOOD, "usage": {"total_tokens": 5}, "calculatedTotalCost": 0.01, "traceId": "t"},
         {"input": {"messages": [USER]}, "output": "good", "usage": {"total_tokens": 5}, "sessionId": "t"},
         {"request": {"messages": [USER]}, "response": {"choices": [{"message": GOOD}], "usage": {"total_tokens": 5}}},
-        {"body": {"messages": [USER]}, "response": {"body": {"choices": [{"message": GOOD}], "usage": {"total_tokens": 5}}}},
+        {
+            "body": {"messages": [USER]},
+            "response": {"body": {"choices": [{"message": GOOD}], "usage": {"total_tokens": 5}}},
+        },
     ],
-)  # fmt: skip
+)
 def test_logs_become_rows_with_usage_and_price(row: dict[str, Any], bring: Bring) -> None:
     report, examples = bring(row, row)
     example = only(examples)
