@@ -28,7 +28,6 @@ _RULES = (
 )
 SCORERS: dict[str, ScoreRule] = {rule.key: rule for rule in _RULES}
 """By name, in the order in which an imported answer looks for the first that fits."""
-_METRICS = {rule.metric.name: rule.metric for rule in _RULES}
 
 
 def known_scorer(name: str) -> ScoreRule:
@@ -49,7 +48,7 @@ def scorer_for(answer: str) -> str:
 
     An answer that is too long to be repeated word for word gets `free_text`, which no rule can score.
     """
-    return next((rule.key for rule in _RULES if rule.fits(answer.strip())), names.FREE_TEXT)
+    return next((rule.key for rule in SCORERS.values() if rule.fits(answer.strip())), names.FREE_TEXT)
 
 
 def metric_name(scorers: Iterable[str]) -> str:
@@ -60,10 +59,10 @@ def metric_name(scorers: Iterable[str]) -> str:
 
 def metric(name: str) -> Metric:
     """Facts of a metric by its name; of names that no scorer has (a mean over several): higher is better."""
-    return _METRICS.get(name, Metric(name, name))
+    return next((rule.metric for rule in SCORERS.values() if rule.metric.name == name), Metric(name, name))
 
 
 def normaliser_name(metric_name: str) -> str | None:
     """Text normaliser behind a metric, with its version; None where texts are compared as they are."""
-    named = [rule.normaliser for rule in _RULES if rule.metric.name == metric_name and rule.normaliser]
+    named = [rule.normaliser for rule in SCORERS.values() if rule.metric.name == metric_name and rule.normaliser]
     return named[0]() if named else None
