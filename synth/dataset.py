@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from synth.errors import DataError, did_you_mean
 from synth.example import ORIGINS, SPLITS, Example, Split
 from synth.media import resolve_inside
+from synth.scoring.label import with_label_set
 from synth.storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
 from synth.task import TaskCard, guess_task_card
 
@@ -137,13 +138,19 @@ class DatasetDir:
         """
         file = self.path / f"{split}.jsonl"
         if most is None or not file.is_file():
-            return list(self.examples(split))
+            return self.labelled(self.examples(split))
         with file.open("rb") as lines:
             count = sum(1 for _ in lines)
         order = random.Random(f"{seed}/{split}").sample(range(count), count)
         chosen = set(order[:most])
         with file.open("rb") as lines:
-            return [_row(file, n + 1, raw) for n, raw in enumerate(lines) if n in chosen]
+            return self.labelled(_row(file, n + 1, raw) for n, raw in enumerate(lines) if n in chosen)
+
+    def labelled(self, rows: Iterable[Example]) -> list[Example]:
+        """Rows as those who measure want them: with the task's label set, where it has one that they belong to."""
+        found = list(rows)
+        labels = self.task.labels if found else {}
+        return [with_label_set(row, labels) for row in found] if labels else found
 
     def draw_all(self, splits: Iterable[Split], most: int | None, seed: int) -> list[Example]:
         """`draw` of several splits, each prompt once: the first split that has it keeps it."""

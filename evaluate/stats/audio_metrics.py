@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from evaluate.report.results import Row, SystemResult
 from synth.example import Example
-from synth.scoring.normalise import language_by_script, language_of, normalised, units_of
-from synth.scoring.scorers import metric
+from synth.scoring.normalise import UNSPACED, language_by_script, language_of, normalised, plain, units_of
+from synth.scoring.scorers import known_scorer, metric
+from synth.scoring.speech import edit_count
 
 WORST = 15  # words and confusions that are listed
 
@@ -121,6 +122,55 @@ def _spoken_entities(example: Example) -> list[tuple[str, str]]:
         return []
     language = language_of(example)
     return [(str(e["kind"]), " ".join(clean(str(e["written"]), language))) for e in listed if isinstance(e, dict)]
+
+
+class BothNormalisers(NamedTuple):
+    """Corpus error rates of two systems on the same rows: as scored, and with only case and punctuation taken off."""
+
+    rows: int
+    small: float
+    large: float
+    small_plain: float
+    large_plain: float
+
+    @property
+    def disagree(self) -> bool:
+        """Whether who is ahead depends on the normaliser."""
+        scored, plainly = self.large - self.small, self.large_plain - self.small_plain
+        return (scored > 0) != (plainly > 0) and scored != plainly
+
+
+def under_both_normalisers(
+    small: Sequence[Row], large: Sequence[Row], examples: Iterable[Example]
+) -> BothNormalisers | None:
+    """Rates over the rows that both answered; None without a reference word. For the report, when they `disagree`."""
+    known = {example.id: example for example in examples}
+    theirs = {row.example_id: row for row in large if row.edits is not None}
+    pairs = [
+        (known[row.example_id], row, theirs[row.example_id])
+        for row in small
+        if row.edits is not None and row.example_id in theirs and row.example_id in known
+    ]
+    counts = [
+        (mine.edits or 0, yours.edits or 0, mine.ref_units or 0, *_plain_counts(example, mine, yours))
+        for example, mine, yours in pairs
+    ]
+    if not counts:
+        return None
+    small_edits, large_edits, units, small_plain, large_plain, plain_units = map(sum, zip(*counts, strict=True))
+    if not units or not plain_units:
+        return None
+    plain_rates = (small_plain / plain_units, large_plain / plain_units)
+    return BothNormalisers(len(counts), small_edits / units, large_edits / units, *plain_rates)
+
+
+def _plain_counts(example: Example, small: Row, large: Row) -> tuple[int, int, int]:
+    """Edits of both replies and reference units, counted as the scorer of the rows counts them."""
+    language = language_of(example)
+    by_words = known_scorer(small.scorer).metric.unit == "words" and language not in UNSPACED
+    gold = plain(example.answer or "", language)
+    edits = [edit_count(gold, plain(row.answer, language), by_words) for row in (small, large)]
+    return edits[0][0], edits[1][0], edits[0][1]
 
 
 def by_condition(rows: Sequence[tuple[Example, Row]]) -> dict[str, dict[str, Any]]:

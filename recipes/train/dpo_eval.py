@@ -67,7 +67,7 @@ def eval_rows(work: Work) -> list[Example]:
     """The rows of the validation split that a rule can check."""
     data = work.recipe.data
     found = islice(work.dataset.examples(data.val_split), data.max_val_examples) if data.val_split else ()
-    return [example for example in found if preference.checkable(example)]
+    return [example for example in work.dataset.labelled(found) if preference.checkable(example)]
 
 
 def last_sentence(run: Run) -> str:

@@ -138,7 +138,7 @@ def prompts_to_mine(dataset: DatasetDir, recipe: Recipe) -> list[Example]:
     eval_rows = data.max_val_examples if data.val_split == "val" else 0
     spare = [] if data.train_split == "val" else islice(dataset.examples("val"), eval_rows, None)
     found = [*in_turns(spare), *in_turns(dataset.examples(data.train_split))]
-    return [with_training_target(example, data.target) for example in found[:PROMPTS_TRIED]]
+    return [with_training_target(example, data.target) for example in dataset.labelled(found[:PROMPTS_TRIED])]
 
 
 def in_turns(examples: Iterable[Example]) -> list[Example]:

@@ -121,6 +121,7 @@ class _Import:
         self.planner = Planner(modality, options.mapping, options.group_by)
         self.unused, self.groupings, self.seen = UnusedKeys(), Groupings(), Seen()
         self.notes: list[str] = []
+        self.ungraded = 0
         self.rejected: list[tuple[int, str]] = []
         self.layouts: Counter[str] = Counter()
         self.why: dict[str, Counter[str]] = {}
@@ -164,6 +165,7 @@ class _Import:
             what = {"text": "prompt", "vision": "picture and question", "audio": "recording"}[self.modality]
             return f"same {what} as line {line}"
         self.writer.keep(example)
+        self.ungraded += example.scorer == names.FREE_TEXT
         self.layouts[plan.layout] += 1
         self.why.setdefault(example.split, Counter())[cause] += 1
         for key, path in plan.unused:
@@ -228,6 +230,11 @@ class _Import:
 
     def finish(self, folder: Path, start: float) -> ImportReport:
         """Write the card, check for leakage, and report."""
+        if self.ungraded:
+            self.notes.append(
+                f"{self.ungraded:,} rows have long answers that no rule can grade: they can be trained on, but only a "
+                "judge model or a person can say which system answers them better"
+            )
         card = self.writer.finish(self._card(time.monotonic() - start))
         leaks = leakage.record(folder, LEAKAGE_ROWS).faults
         if any(rows > LEAKAGE_ROWS for rows in card.splits.values()):

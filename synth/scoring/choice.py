@@ -29,6 +29,10 @@ _DENIED_AFTER = re.compile(
     r"\W{0,4}\s*(?:is|are|was|can be|cannot|can't|isn't|aren't|does|do|fails?)\s+(?:\w+\s+)?"
     r"(?:wrong|incorrect|not|false|n't|eliminated|ruled)"
 )
+_IS_RIGHT = re.compile(r"(?<![\w'])\(?([A-Z])(?:[).:][^.;,]{0,60}?)? is (?:the |most )?(?:right|correct|best)\b")
+_CONCLUDES = re.compile(
+    r"(?i:\b(?:leaves|left with|therefore|thus|hence|must be|go(?:ing)? with))(?! not\b)\W([^.;,]*)"
+)
 _REASON = re.compile(r"[;\n]|\.\s|,?\s(?:because|since|as|while|whereas|given)\b", re.IGNORECASE)
 _DENIED_BEFORE = re.compile(
     r"\b(?:not|isn't|rather than|instead of|eliminate|exclude|rule out|ruling out|than|neither|nor)\W*(?:option\W*)?$",
@@ -70,6 +74,9 @@ def read(reply: str, listed: Mapping[str, str]) -> list[str]:
         found = _letters(clause, listed) or _by_text(clause, listed)
         if found:
             return found
+    found = _said_right(reply, listed)
+    if found:
+        return found
     parts = lines(reply)
     for passage in [*(line for line in parts[:1] + parts[-1:] if is_bare(line) or _LEADING.match(line)), *bold(reply)]:
         found = _letters(passage, listed) or _by_text(passage, listed)
@@ -80,6 +87,16 @@ def read(reply: str, listed: Mapping[str, str]) -> list[str]:
         if found:
             return found
     return _by_text(reply, listed)
+
+
+def _said_right(reply: str, listed: Mapping[str, str]) -> list[str]:
+    """Letters that a sentence calls right (`C) three is the right answer`) or concludes with (`that leaves C`)."""
+    text = re.sub(r"\s+", " ", plain(reply))
+    called = [match for match in _IS_RIGHT.finditer(text) if not _DENIED_BEFORE.search(text[: match.start()])]
+    if called:
+        return list(dict.fromkeys(match.group(1) for match in called))
+    concluding = list(_CONCLUDES.finditer(text))
+    return _letters(concluding[-1].group(1), listed) if concluding else []
 
 
 def _letters(passage: str, listed: Mapping[str, str]) -> list[str]:

@@ -25,7 +25,7 @@ class FinalNumber(NamedTuple):
 _ASIDE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _CLAUSE_END = re.compile(
     r"(?<=[^\d\s.])[.!?](?=\s|$)|(?<=\d)[.!?](?=\s+[^\W\d_]|\s*$)|;|\n|\s[—–-]\s(?=[^\W\d_]{2})"
-    r"|,?\s+(?:because|since|which|so that|given that|where)\b|,\s+as\b",
+    r"|,?\s+(?:because|since|which(?! (?:is|equals|makes|gives|means|comes)\b)|so that|given that|where)\b|,\s+as\b",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
@@ -37,12 +37,14 @@ _VERB = re.compile(
     r"=|≈|\b(?:is|are|was|were|be|equals?|costs?|gives?|gets?|got|makes?|leaves?|left with|remains?|"
     r"total(?:s|ing)?|come[s]? to|amounts? to|has|have|had|pays?|paid|needs?|takes?|took|earns?|"
     r"earned|saves?|saved|spends?|spent|keeps?|sells?|sold|"
-    r"therefore|contains?|reach(?:es)?|ends? (?:up )?(?:at|with)|lasts?|weighs?|measures?)\b",
+    r"therefore|contains?|reach(?:es)?|ends? (?:up )?(?:at|with)|lasts?|weighs?|measures?|"
+    r"(?:remainder|sum|difference|product|average|result|profit|loss|discount|balance) of)\b",
     re.IGNORECASE,
 )
 _QUALIFIES = re.compile(
     r"\s*(?:[\w'-]+\s+){0,4}?(?:for|in(?! (?:total|all)\b)|after|per|from|on(?! average\b)|at|"
-    r"out of|of|with|over|each|every|within|during|by|when|if|between|among|than|plus tax|left over)\b[^,;]*",
+    r"out of|of|with|over|each|every|within|during|by|when|if|to(?= [a-z])|"
+    r"between|among|than|plus tax|left over)\b[^,;]*",
     re.IGNORECASE,
 )
 _NO_VALUE = re.compile(

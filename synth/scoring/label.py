@@ -1,15 +1,16 @@
 """One label of a closed set, as classification wants it.
 
-The set is the row's `source["labels"]`. Case, Markdown, `_` for a space and a sentence around the label do not matter;
-two labels named are no answer, and neither is a label that is denied. Without a set, labels are compared as texts.
-Per-class figures and macro-F1 are in `evaluate.stats.classification`.
+The set is the row's `source["labels"]`, which those who measure take from the task card. Case, Markdown, `_` for a
+space and a sentence around the label do not matter; two labels named are no answer, and neither is a label that is
+denied. Without a set, labels are compared as texts.
+Per-class figures and macro-F1 are in `evaluate.stats.classes`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from synth.example import Example
 from synth.scoring import exact, names
@@ -17,7 +18,6 @@ from synth.scoring.answers import bold, is_bare, lines, marked, plain
 from synth.scoring.rule import Metric, Score, ScoreRule
 from synth.scoring.verify import fold, quote
 
-MOST_LABELS = 200
 SENTENCE_WORDS = 2
 _DENIED = re.compile(
     r"(?:\b(?:not|never|no|neither|nor|without|rather than|instead of|than"
@@ -47,19 +47,14 @@ def labels_of(row: Example) -> list[str]:
     return [str(label) for label in given] if isinstance(given, list) and len(given) > 1 else []
 
 
-def closed_set(answers: Iterable[str], rows_per_label: int = 5) -> list[str]:
-    """The labels of a column of answers when it looks like a closed set, else []: few short texts, each used often.
+def with_label_set(row: Example, labels: Collection[str]) -> Example:
+    """The row as one of a closed set, for whoever measures: an exact answer that is one of the task's labels.
 
-    At most MOST_LABELS, `rows_per_label` rows for each on average, none longer than an exact answer, not all numbers.
+    The set is the task card's; rows need not repeat it. Rows of other scorers, and rows that bring a set, stay.
     """
-    counts: dict[str, int] = {}
-    for answer in answers:
-        counts[answer.strip()] = counts.get(answer.strip(), 0) + 1
-        if len(counts) > MOST_LABELS:
-            return []
-    enough = len(counts) > 1 and sum(counts.values()) >= rows_per_label * len(counts)
-    wordy = any(re.search(r"[^\W\d_]", label) for label in counts)
-    return sorted(counts) if enough and wordy and all(label and exact.fits(label) for label in counts) else []
+    if row.scorer not in (names.EXACT, names.LABEL) or row.answer not in labels or labels_of(row):
+        return row
+    return row.model_copy(update={"scorer": names.LABEL, "source": {**row.source, "labels": list(labels)}})
 
 
 def read(reply: str, labels: Sequence[str]) -> list[str]:
@@ -87,7 +82,7 @@ def _first_clause(line: str) -> str:
 
 
 def _key(text: str) -> str:
-    return re.sub(r"[\s_/-]+", " ", fold(plain(text).strip("\"'[](){}<> "))).strip()
+    return re.sub(r"[\s_/-]+", " ", fold(plain(text).strip("\"'[](){}<> "))).strip() or fold(text)
 
 
 def _named(text: str, by_key: dict[str, str]) -> list[str]:

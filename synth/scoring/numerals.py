@@ -194,8 +194,11 @@ def number(text: str) -> Fraction | None:
 _FRACTION_WORDS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
 _FRACTION = re.compile(
     r"\b(?:(?P<whole>\w+(?:-\w+)?)\s+and\s+)?(?P<count>an?|one|two|three|four|five|six|seven)[\s-]+"
-    rf"(?P<part>{'|'.join(_FRACTION_WORDS)})s?\b|\b(?P<alone>half)\b",
+    rf"(?P<part>{'|'.join(_FRACTION_WORDS)})s?\b(?:\s+of\s+an?(?=\s+(?:hour|minute|day|week|month|year|mile)))?|\b(?P<alone>half)(?:\s+an?)?\b",
     re.IGNORECASE,
+)
+_UNIT_AND_HALF = re.compile(
+    r"\b(an?|\w+)\s+((?:hour|minute|day|week|month|year|mile|metre|meter|kilo|litre|liter)s?)\s+and\s+a\s+half\b", re.I
 )
 _COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
 
@@ -208,9 +211,11 @@ def spelled_out(text: str) -> str:
         if match["alone"]:
             return "1/2"
         fraction = f"{_COUNTS[match['count'].lower()]}/{_FRACTION_WORDS[match['part'].lower()]}"
-        return f"{match['whole']} {fraction}" if match["whole"] else fraction
+        whole = {"a": "one", "an": "one"}.get((match["whole"] or "").lower(), match["whole"])
+        return f"{whole} {fraction}" if whole else fraction
 
     text = re.sub(r"\ban?\s+(?=dozen|hundred|thousand|million|billion)", "one ", text, flags=re.IGNORECASE)
+    text = _UNIT_AND_HALF.sub(r"\1 and a half \2", text)
     text = _FRACTION.sub(as_fraction, text)
     return str(alpha2digit(text, "en", threshold=0))
 

@@ -25,15 +25,16 @@ def grade_characters(reply: str, row: Example) -> Score:
 def error_rate(reply: str, row: Example, by_words: bool) -> Score:
     """Edits between the normalised texts. A reply that is the gold has none, whatever they are."""
     language, answer = language_of(row), row.answer or ""
-    said, gold = normalised(reply, language), normalised(answer, language)
+    read = reply.strip()
+    said, gold = normalised(read, language), normalised(answer, language)
     edits, ref_units = edit_count(gold, said, by_words)
-    if not ref_units and answer.strip() and not reply.strip():
+    if not ref_units and answer.strip() and not read:
         edits = 1  # a gold of signs alone is not silence
     kind = "words" if by_words else "characters"
-    readable = bool(reply.strip())
+    readable = bool(read)
     if not ref_units:  # silence: every unit said is an insertion
-        return Score(float(not edits), said, f"{edits} inserted into silence", None, readable, edits, 0)
-    return Score(1 - edits / ref_units, said, f"{edits} edits of {ref_units} {kind}", None, readable, edits, ref_units)
+        return Score(float(not edits), read, f"{edits} inserted into silence", None, readable, edits, 0)
+    return Score(1 - edits / ref_units, read, f"{edits} edits of {ref_units} {kind}", None, readable, edits, ref_units)
 
 
 def edit_count(gold: str, said: str, by_words: bool) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from evaluate.stats.audio_metrics import (
     clean,
     entities,
     speech_section,
+    under_both_normalisers,
     word_diff,
 )
 from synth.example import Example, make_example, user
@@ -182,3 +183,28 @@ def test_cases_of_speech_have_a_player_a_spectrogram_and_a_word_level_diff(tmp_p
     assert re.search(r"<del>.*14.*</del><ins>.*40.*</ins>", page)
     (tmp_path / "a.flac").write_bytes(b"no sound")
     assert render_html.spectrogram(tmp_path / "a.flac") == []
+
+
+def test_the_report_can_say_when_who_is_ahead_depends_on_the_normaliser() -> None:
+    examples = [spoken("It costs five dollars."), spoken("Turn left now."), spoken("Stop.")]
+
+    def rows(replies: list[str]) -> list[Row]:
+        scores = [score_reply(reply, example) for reply, example in zip(replies, examples, strict=True)]
+        return [
+            Row(
+                example_id=example.id, split="test", family="f", template="t", scorer="wer", score=score.value,
+                edits=score.edits, ref_units=score.ref_units, answer=score.answer,
+            )
+            for score, example in zip(scores, examples, strict=True)
+        ]  # fmt: skip
+
+    spells_out = rows(["it costs five dollars", "turn right now", "stop"])
+    writes = rows(["It costs $5.", "Turn left now.", "Stop."])
+    found = under_both_normalisers(spells_out, writes, examples)
+    assert found is not None
+    assert (found.rows, found.small, found.large) == (3, 1 / 7, 0.0)
+    assert (found.small_plain, found.large_plain) == (1 / 8, 2 / 8)
+    assert found.disagree
+    same = under_both_normalisers(writes, writes, examples)
+    assert same is not None and not same.disagree
+    assert under_both_normalisers([], writes, examples) is None

@@ -309,6 +309,14 @@ def test_the_scorer_follows_from_the_answer(answer: str, scorer: str, tmp_path: 
     assert example.scorer == scorer
 
 
+def test_long_answers_are_never_compared_word_for_word_and_the_report_says_so(tmp_path: Path, run: Run) -> None:
+    long = "A summary of many words which nobody would ever repeat in just this way, word for word."
+    rows = [{"question": "Sum it up?", "answer": long}, {"question": "Who?", "answer": "Ada"}]
+    report, examples = run(jsonl(tmp_path / "rows.jsonl", *rows))
+    assert sorted(example.scorer for example in examples) == ["exact", "free_text"]
+    assert [note for note in report.notes if note.startswith("1 rows have long answers that no rule can grade")]
+
+
 def test_system_text_and_several_turns_stay_in_the_prompt(tmp_path: Path, run: Run) -> None:
     turns = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Hello"), ("user", "2 + 3?"), ("assistant", "5")]
     row = {"messages": [{"role": role, "content": text} for role, text in turns]}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from synth.example import make_example, user
 from synth.scoring import label
 from synth.scoring.scorers import score_reply
 from tests.synth.scoring.replies import misread, row
@@ -129,9 +132,29 @@ def test_the_answer_is_the_label_as_the_set_writes_it_and_two_labels_are_none() 
     assert "billing, shipping" in two.why
 
 
-def test_a_column_of_few_repeated_texts_is_a_closed_set_and_others_are_not() -> None:
-    assert label.closed_set(["a b", "c"] * 10) == ["a b", "c"]
-    assert label.closed_set([f"text {n}" for n in range(50)]) == []
-    assert label.closed_set(["1", "2"] * 20) == []
-    assert label.closed_set(["yes"] * 20) == []
-    assert label.closed_set(["a long text of more than ten words that nobody repeats as it is", "b"] * 10) == []
+def test_rows_of_a_classification_task_are_drawn_with_its_label_set(tmp_path: Path) -> None:
+    from synth.dataset import Card, DatasetWriter, open_dataset
+
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    writer = DatasetWriter(folder)
+    for number in range(40):
+        gold = DESK[number % len(DESK)]
+        made = make_example(
+            (user(f"text {number}"),), gold, family="f", template=str(number), answer=gold, split="test"
+        )
+        writer.keep(made)
+    writer.finish(Card(name="desk", generator="import"))
+    dataset = open_dataset("desk", tmp_path)
+    drawn = dataset.draw("test", None, 0)
+    assert {example.scorer for example in drawn} == {"label"}
+    billing = next(example for example in drawn if example.answer == "billing")
+    assert score_reply("This is a billing issue.", billing).value == 1.0
+    assert score_reply("billing and shipping", billing).value == 0.0
+    assert {example.scorer for example in dataset.examples("test")} == {"exact"}
+
+
+def test_a_label_set_is_given_only_to_rows_that_it_fits() -> None:
+    assert label.with_label_set(row("exact", "billing"), DESK).scorer == "label"
+    assert label.with_label_set(row("exact", "a refund"), DESK).scorer == "exact"
+    assert label.with_label_set(row("math", "12"), ["12", "13"]).scorer == "math"
