@@ -26,7 +26,9 @@ from evaluate.stats.clusters import (
 
 PRIOR_DIFFERENCE = 0.75
 """As PRIOR_CLUSTERS, for differences: with a quarter, rare losses in 40 clusters pass for none in 8 % of samples."""
-SUPPORT = 10_000  # steps that the exact distribution of a sum of fractional scores is kept in
+SUPPORT = 20_000  # steps that the exact distribution of a sum of fractional scores is kept in …
+MOST_FRACTIONS = 200  # … for at most so many clusters, a hundred steps to each
+MOST_WORK = 20_000_000  # additions; the sum of so many clusters is normal
 
 
 class Difference(NamedTuple):
@@ -151,16 +153,20 @@ def sign_flip(differences: Floats, codes: Codes) -> float:
     """Exact two-sided p of a sum of differences when each cluster's sign could as well have been the other one.
 
     If the systems are alike, swapping them within a cluster changes nothing. With right/wrong rows that are their own
-    clusters this is the exact McNemar test. The distribution is built by convolution, not by drawing; sums that are no
-    whole numbers are rounded to 1/SUPPORT of their total.
+    clusters this is the exact McNemar test. The distribution is built by convolution, not by drawing; fractions are
+    rounded to 1/SUPPORT of their total. Beyond MOST_FRACTIONS clusters of them, or MOST_WORK, it is taken as normal.
     """
-    from scipy.stats import binom
+    from scipy.stats import binom, norm
 
     sums = np.bincount(codes, differences)
     total = float(np.abs(sums).sum())
     if total == 0:
         return 1.0
-    scale = 1.0 if np.array_equal(sums, np.round(sums)) else SUPPORT / total
+    whole = np.array_equal(sums, np.round(sums))
+    many = total * np.count_nonzero(np.abs(sums) > 1) > MOST_WORK if whole else np.count_nonzero(sums) > MOST_FRACTIONS
+    if many:
+        return float(2 * norm.sf(abs(float(sums.sum())) / math.sqrt(float(sums @ sums))))
+    scale = 1.0 if whole else SUPPORT / total
     steps = np.round(np.abs(sums) * scale).astype(int)
     ones = int((steps == 1).sum())
     chance = binom.pmf(np.arange(ones + 1), ones, 0.5)  # of each sum of the clusters with a positive sign

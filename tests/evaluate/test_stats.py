@@ -250,6 +250,15 @@ def test_sign_flips_of_fractions_agree_with_drawing_them() -> None:
     assert paired.sign_flip(d, codes) == pytest.approx(np.mean(np.abs(flips) >= abs(sums.sum()) - 1e-9), abs=0.002)
 
 
+@pytest.mark.parametrize("rows", [200, 201, 2_000])
+def test_sign_flips_of_many_fractions_are_as_sure_as_drawn_ones(rows: int) -> None:
+    rng = np.random.default_rng(7)
+    d = np.round(rng.uniform(-0.5, 0.5, rows), 3) + 0.9 / math.sqrt(rows) * 0.29
+    drawn = 2 * rng.integers(0, 2, (2000, rows)) - 1
+    expected = np.mean(np.abs(drawn @ np.abs(d)) >= abs(d.sum()))
+    assert paired.sign_flip(d, np.arange(rows)) == pytest.approx(expected, abs=0.04)
+
+
 def test_holm_agrees_with_statsmodels() -> None:
     from statsmodels.stats.multitest import multipletests
 
