@@ -180,6 +180,7 @@ def real_rows_note(report: Report) -> str | None:
     kind = basis.KINDS[found.kind]
     return (
         f"No real row was tested: the rows are {kind}, and a verdict on them can be the reverse of that on the rows "
-        f"you will get. {many.capitalize()} real rows would decide, if the difference on them is between the whole and "
-        f"half of that here. Add them with “{found.remedy}”, or paste them on the Data page; then compare again."
+        f"you will get. {many.capitalize()} real rows would decide, if the difference on them is the whole to half of "
+        f"that here, or of the margin where that is larger. Add them with “{found.remedy}”, or paste them on the Data "
+        "page; then compare again."
     )

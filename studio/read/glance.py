@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from evaluate.report.reading import opened
+from evaluate.report.schema import VERSION
 from synth.dataset import CARD, Card
 from synth.errors import UserError
 from synth.storage import read_json
@@ -51,7 +53,10 @@ def report_heads(workspace: Workspace) -> list[ReportHead]:
 def _head(file: Path, changed_ns: int) -> ReportHead | None:
     try:
         report = read_json(file)
-        return ReportHead(file.parent.name, str(report["headline"]), str(report["verdict"]["word"]))
+        if report["version"] == VERSION:
+            return ReportHead(file.parent.name, str(report["headline"]), str(report["verdict"]["word"] or "no verdict"))
+        old = opened(report)  # an earlier version did not say whose rows it spoke of
+        return ReportHead(file.parent.name, old.headline, old.verdict.word or "no verdict")
     except (UserError, KeyError, TypeError):
         return None
 

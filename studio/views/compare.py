@@ -23,7 +23,13 @@ from synth.strict import validated
 
 PAGE = {"title": "Compare", "icon": ":material/balance:", "order": 50}
 
-PROMPTINGS = {"zero_shot": "zero-shot", "few_shot": "few-shot", "schema": "with a schema"}
+PROMPTINGS = {
+    "zero_shot": "zero-shot",
+    "few_shot": "few-shot",
+    "schema": "with a schema",
+    "few_shot_schema": "few-shot with a schema",
+}
+TESTED = ("test_real", "test", "test_ood")
 
 
 def _dataset() -> Card | None:
@@ -57,7 +63,7 @@ def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
             "learned": run.recipe.data.dataset,
         }
     for endpoint in load_endpoints(ui.workspace()):
-        for prompting in promptings:
+        for prompting in PROMPTINGS:  # whatever the modality: the strongest on val is the one that counts
             label = f"Endpoint: {endpoint.name}, {PROMPTINGS[prompting]}"
             offers[label] = {**endpoint.system(), "prompting": prompting, "role": "large"}
     return offers
@@ -76,7 +82,7 @@ def _systems(chosen: list[str], offers: dict[str, dict[str, Any]]) -> list[dict[
     for label in chosen:
         fields = {k: v for k, v in offers[label].items() if k not in ("role", "learned")}
         key = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-")[:60]
-        systems.append({"id": key, "label": label[:80], "max_new_tokens": 160, **fields})
+        systems.append({"id": key, "label": label[:80], **fields})
     return systems
 
 
@@ -93,6 +99,12 @@ def _unpriced(chosen: list[dict[str, Any]]) -> None:
 
 def _plan(dataset: Card) -> Plan:
     offers = _offer(dataset)
+    if not dataset.splits.get("test_real"):
+        st.info(
+            "No real rows are in this dataset, so the verdict will be about generated or imported rows only. Thirty or "
+            "more rows as you meet them make it one about your work: add them on the Data page.",
+            icon=":material/info:",
+        )
     chosen = st.multiselect("Systems", list(offers), _preset(offers, dataset), help="All answer the same rows.")
     roles = {label: offers[label]["role"] for label in chosen}
     if not chosen:
@@ -104,25 +116,32 @@ def _plan(dataset: Card) -> Plan:
     large_label = second.selectbox("… good enough to replace", large) if large else ""
     help_text = "The largest loss of accuracy still called 'not worse', in points."
     margin = third.number_input("Margin (points)", 0.0, 20.0, 2.0, 0.5, help=help_text) / 100
-    rows = fourth.number_input("Rows per split", 10, 100_000, 200, 10, help="The first rows of test and test_ood.")
+    rows = fourth.number_input("Rows per split", 10, 100_000, 200, 10, help="Drawn at random, of each tested split.")
     _unpriced([offers[label] for label in chosen])
     with st.expander("Costs", icon=":material/payments:"):
         left, right = st.columns(2)
         help_price = "Empty takes the price sheet's row for a machine like this one."
         price = left.number_input("This machine, $ per hour", 0.0, 1000.0, None, 0.01, help=help_price)
         used = right.slider("Share of paid time in use", 0.05, 1.0, 0.5)
+        human = left.number_input("A person's answer, $", 0.0, 1000.0, None, 0.01, help="Shown beside the systems.")
+    searched = 0
+    if any("base_url" in offers[label] for label in chosen):
+        help_search = "The model writes so many instructions itself; each is tried on val, and the best one counts."
+        searched = st.number_input("Instructions to try beside your own", 0, 16, 0, help=help_search)
     systems, ids = _systems(chosen, offers), {}
     ids = dict(zip(chosen, (s["id"] for s in systems), strict=True))
     values = {
         "name": dataset.name,
         "dataset": dataset.name,
-        "splits": [s for s in ("test", "test_ood") if dataset.splits.get(s)],
+        "splits": [s for s in TESTED if dataset.splits.get(s)],
         "systems": systems,
         "small": ids[small_label] if small_label else "",
         "large": ids.get(large_label, "") if large_label != small_label else "",
         "margin": margin,
         "max_rows": int(rows),
         "machine": {"usd_per_hour": price, "utilisation": used},
+        "human_usd_per_answer": human,
+        "prompt_search": int(searched),
     }
     return validated(Plan, values, "plan")
 

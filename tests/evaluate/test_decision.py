@@ -340,3 +340,13 @@ def test_classification_shows_macro_f1_in_a_tile_and_its_confusion_matrix() -> N
     assert f1 in page
     assert "always “bill” is right in 50.0 %" in page
     assert "none of them" in page
+
+
+def test_a_report_of_yesterday_is_listed_with_whose_rows_it_speaks_of(tmp_path: Path) -> None:
+    folder = tmp_path / "comparisons" / "old"
+    folder.mkdir(parents=True)
+    old = Path(__file__).with_name("fixtures") / "report-version-1.json"
+    (folder / "report.json").write_bytes(old.read_bytes())
+    (head,) = glance.report_heads(Workspace(tmp_path))
+    assert head.verdict.startswith(f"{ONLY}: ")
+    assert head.headline.startswith(f"{ONLY}: ")

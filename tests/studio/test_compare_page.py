@@ -89,3 +89,23 @@ def test_another_dataset_can_be_chosen_again_and_again(place: Workspace) -> None
     for name in ("second", "invoices", "second"):
         next(s for s in app.selectbox if s.label == "Dataset").set_value(name).run()
         assert (address(app, "dataset"), next(s for s in app.selectbox if s.label == "Dataset").value) == (name, name)
+
+
+def test_without_real_rows_the_page_says_before_comparing_what_the_verdict_will_be_about(place: Workspace) -> None:
+    app = page("compare", dataset="invoices")
+    assert "No real rows are in this dataset" in " ".join(str(one.value) for one in app.info)
+
+
+def test_an_endpoint_is_offered_every_way_of_prompting_and_no_answer_limit_of_160(place: Workspace) -> None:
+    save_endpoints(place, [Endpoint(name="mine", base_url="https://example.test/v1", model="gpt-4o-mini")])
+    app = page("compare", dataset="invoices")
+    offered = [str(one) for one in app.multiselect[0].options if str(one).startswith("Endpoint: mine")]
+    assert [one.partition(", ")[2] for one in offered] == [
+        "zero-shot",
+        "few-shot",
+        "with a schema",
+        "few-shot with a schema",
+    ]
+    app.multiselect[0].set_value([offered[0]]).run()
+    assert not app.exception, app.exception
+    assert any("Instructions to try" in one.label for one in app.number_input)
