@@ -116,7 +116,7 @@ def _no_pay_back(start: JsonDict, systems: tuple[JsonDict, JsonDict | None], sav
     if quiet and start["fixed_usd"] > MOST_CROWDED * quiet and saved is not None and saved.value > 0:
         return (
             f"training or answering ran beside other programs, so its machine time lies anywhere between "
-            f"{quiet / start['fixed_usd']:.0%} and 100 % of what was counted"
+            f"{100 * quiet / start['fixed_usd']:.0f} and 100 % of what was counted"
         )
     return ""
 

@@ -75,7 +75,7 @@ def rate(probe: Probe) -> Throughput:
     elif high > MOST_SPREAD * low:
         reason = f"speed varied between {low:.3g} and {high:.3g} requests/s from round to round"
     elif basis == "wall" and others > 1 - 1 / probe.cores:
-        reason = f"other programs used {others:.0%} of the processors while the GPU was measured"
+        reason = f"other programs used {100 * others:.0f} % of the processors while the GPU was measured"
     return Throughput(median(speeds), low, high, basis, not reason, reason)
 
 

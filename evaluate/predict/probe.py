@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from recipes.models.loaded import Loaded
 
 FILE = "speed.json"
-MOST_PROMPTS, FEWEST_PROMPTS = 64, 4
-TURN_SEC = 2.0  # of the slowest system; prompts are so many that it takes about this long
+MOST_PROMPTS = 32
+# (seconds that an answer of the slowest system takes at most, prompts of a turn, prompts in flight at once). Throughput
+# depends on the last, so it must not follow from how busy the machine happens to be: the steps are wide apart.
+SIZES = ((1.0, 32, 16), (8.0, 8, 8), (float("inf"), 4, 4))
 SHORTEST_TURN_SEC = 0.25  # a fast system answers the prompts again until this has passed
 LONG_TURN_SEC = 8.0  # turns longer than this get the fewest rounds
 FEWEST_ROUNDS = 5
+WARMING_PROMPTS = 4
 SINGLE_PROMPTS = 4
 SHARE_OF_MEMORY = 0.4  # of what is free; models that need more are loaded anew for each turn
 
@@ -138,18 +141,20 @@ def _take_turns(
     systems: Sequence[Probed], rounds: int, models: _Models, on_progress: ProgressFn, stop: Callable[[], bool]
 ) -> dict[str, Probe]:
     began = {one.plan.id: 0.0 for one in systems}
-    # The first turns warm everything up, are thrown away, and tell how many prompts a turn can have.
+    # The first turns warm everything up, are thrown away, and tell how large a turn can be.
     few = min(len(one.questions) for one in systems)
-    first = min(few, FEWEST_PROMPTS)
-    slowest = 0.0
+    first = min(few, WARMING_PROMPTS)
+    warm = []
     for one in systems:
         _stop_if(stop)
-        turn, _ = _turn(models.get(one.plan), one.plan, one.questions[:first], first, once=True)
-        slowest = max(slowest, turn.wall_sec / first)
+        ready = models.get(one.plan)
+        turn, _ = _turn(ready, one.plan, one.questions[:first], first, once=True)
+        warm.append((turn.cpu_sec if ready.loaded.model.device.type == "cpu" else turn.wall_sec) / turn.answers)
         began[one.plan.id] += turn.wall_sec
-    prompts = min(few, MOST_PROMPTS, max(FEWEST_PROMPTS, int(TURN_SEC / max(slowest, 1e-6))))
-    if slowest * prompts > LONG_TURN_SEC:
-        rounds = min(rounds, FEWEST_ROUNDS)
+        if turn.wall_sec / turn.answers * MOST_PROMPTS > LONG_TURN_SEC:
+            rounds = min(rounds, FEWEST_ROUNDS)
+    size = next(step for step in SIZES if max(warm) <= step[0])
+    prompts, at_once = min(few, size[1]), size[2]
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     meter = Meter("Measuring speed in turns", rounds * len(systems), "turns", on_progress)
     turns: dict[str, list[Turn]] = {one.plan.id: [] for one in systems}
@@ -159,7 +164,7 @@ def _take_turns(
         for place, one in enumerate(systems):
             _stop_if(stop)
             ready = models.get(one.plan)
-            turn, seconds = _turn(ready, one.plan, one.questions[:prompts], _batch(one.plan, prompts))
+            turn, seconds = _turn(ready, one.plan, one.questions[:prompts], _batch(one.plan, at_once, prompts))
             turns[one.plan.id].append(turn)
             latencies[one.plan.id] += seconds
             if done == 0:
@@ -168,7 +173,7 @@ def _take_turns(
     return {
         one.plan.id: _probe(
             models.get(one.plan),
-            _batch(one.plan, prompts),
+            _batch(one.plan, at_once, prompts),
             prompts,
             load,
             turns[one.plan.id],
@@ -180,8 +185,8 @@ def _take_turns(
     }
 
 
-def _batch(plan: SystemPlan, prompts: int) -> int:
-    return min(plan.batch_size or prompts, prompts)
+def _batch(plan: SystemPlan, at_once: int, prompts: int) -> int:
+    return min(plan.batch_size or at_once, prompts)
 
 
 def _stop_if(stop: Callable[[], bool]) -> None:

@@ -71,7 +71,7 @@ def assumptions(report: Report) -> list[str]:
         said.append(
             f"Speed was measured in turns over {speeds[0].rounds} rounds on the same {speeds[0].prompts} prompts, in "
             f"processor time of one thread; a machine of {speeds[0].cores} cores is taken to serve as many processes "
-            f"at that speed. Other programs used {max(one.others_share for one in speeds):.0%} of it meanwhile."
+            f"at that speed. Other programs used {100 * max(one.others_share for one in speeds):.0f} % of it meanwhile."
         )
     elif speeds:
         said.append(

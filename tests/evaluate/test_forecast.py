@@ -8,13 +8,14 @@ import soundfile
 from PIL import Image
 
 from evaluate import forecast
+from evaluate.compare import run_comparison
 from evaluate.plan import Plan, SystemPlan
-from evaluate.predict.prompts import Prompter
+from evaluate.predict.prompts import Prompter, Question
 from evaluate.predict.systems import Context, open_system
 from studio.stub.endpoint import serve_in_thread
 from synth.dataset import Card, DatasetWriter, open_dataset
 from synth.errors import DataError
-from synth.example import AudioPart, ImagePart, make_example, user
+from synth.example import AudioPart, Example, ImagePart, make_example, user
 from synth.storage import sha256_file
 from synth.workspace import Workspace
 
@@ -46,6 +47,29 @@ def test_only_endpoints_are_estimated_from_the_length_of_their_prompts(workspace
     assert (found.system, found.requests, found.note) == ("big", 10, "")
     by_hand = 10 * 1.01 * (105 * 0.15 + 11 * 0.60) / 1e6  # 401 characters and wrapping; 39 characters and an end
     assert found.usd == pytest.approx(by_hand, rel=0.01)
+
+
+def test_the_forecast_draws_the_rows_that_the_comparison_draws(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text_dataset(workspace, 40)
+    asked: list[str] = []
+    question = Prompter.question
+
+    def noted(self: Prompter, example: Example) -> Question:
+        asked.append(example.id)
+        return question(self, example)
+
+    monkeypatch.setattr(Prompter, "question", noted)
+    with serve_in_thread() as stub:
+        system = SystemPlan(id="big", kind="endpoint", model="gpt-4o-mini", base_url=stub.base_url)
+        drawn = Plan(dataset="sums", splits=("test",), systems=(system,), max_rows=5, speed_rounds=0)
+        forecast.estimate(drawn, workspace)
+        expected = sorted(asked)
+        asked.clear()
+        run_comparison(drawn, workspace)
+    assert sorted(asked) == expected
+    assert len(expected) == 5
 
 
 def test_examples_in_the_prompt_make_it_dearer(workspace: Workspace) -> None:

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from evaluate.compare import run_comparison
+from evaluate.plan import Plan
 from evaluate.predict.imported import read_predictions
+from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError
+from synth.example import make_example, user
+from synth.storage import read_json
+from synth.workspace import Workspace
 
 
 def test_our_jsonl_needs_only_id_and_text(tmp_path: Path) -> None:
@@ -100,3 +106,49 @@ def test_a_faulty_file_is_named_with_its_line(tmp_path: Path, name: str, content
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file of predictions"):
         read_predictions(tmp_path / "no.jsonl")
+
+
+def test_an_imported_batch_is_priced_with_its_discount_and_is_in_the_ledger(workspace: Workspace) -> None:
+    folder = workspace.datasets / "sums"
+    folder.mkdir(parents=True)
+    writer = DatasetWriter(folder)
+    rows = [
+        make_example([user(f"{i} + 1?")], str(i + 1), answer=str(i + 1), split="test", family="f", template=f"t{i}")
+        for i in range(8)
+    ]
+    for example in rows:
+        writer.keep(example)
+    writer.finish(Card(name="sums", seconds=2.0))
+    usage = {"prompt_tokens": 1_000, "completion_tokens": 100}
+    lines = [
+        {
+            "custom_id": example.id,
+            "response": {
+                "status_code": 200,
+                "body": {
+                    "model": "gpt-4o-2024-08-06",
+                    "choices": [{"message": {"content": example.target}, "finish_reason": "stop"}],
+                    "usage": usage,
+                },
+            },
+        }
+        for example in rows
+    ]
+    batch, mine = workspace.path / "batch.jsonl", workspace.path / "mine.jsonl"
+    batch.write_text("\n".join(map(json.dumps, lines)))
+    mine.write_text("\n".join(json.dumps({"id": example.id, "text": example.target}) for example in rows))
+    systems = [
+        {"id": "mine", "kind": "predictions", "path": str(mine)},
+        {"id": "batch", "kind": "predictions", "path": str(batch)},
+    ]
+    plan = Plan.model_validate(
+        {"dataset": "sums", "splits": ["test"], "systems": systems, "small": "mine", "large": "batch"}
+    )
+    found = read_json(run_comparison(plan, workspace))
+    priced = {system["id"]: system["cost"] for system in found["systems"]}
+    assert priced["batch"]["usd_per_1k"] == pytest.approx(1000 * (0.0025 + 0.001) / 2)
+    assert priced["mine"]["usd_per_1k"] is None
+    answered = {
+        line["system_id"]: line["usd"] for line in found["fixed_costs"]["items"] if line["kind"] == "evaluation"
+    }
+    assert answered == {"batch": pytest.approx(8 * (0.0025 + 0.001) / 2)}

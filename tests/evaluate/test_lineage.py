@@ -51,10 +51,13 @@ def test_weights_adapters_shots_and_address_count(monkeypatch: pytest.MonkeyPatc
     assert len(marks) == 5
 
 
-def make_run(workspace: Workspace, name: str, dataset: str, verdict: str, times: list[float]) -> Path:
+def make_run(
+    workspace: Workspace, name: str, dataset: str, verdict: str, times: list[float], adapter: str = ""
+) -> Path:
     folder = workspace.runs / name
     folder.mkdir(parents=True)
-    (folder / "recipe.yaml").write_text(dump_recipe(load_recipe("starter-text-sft", [f"data.dataset={dataset}"])))
+    settings = [f"data.dataset={dataset}", *([f"adapter={adapter}"] if adapter else [])]
+    (folder / "recipe.yaml").write_text(dump_recipe(load_recipe("starter-text-sft", settings)))
     for at in times:
         with Journal(folder / "events.jsonl") as journal:
             journal.append({"at": at, "kind": "step"})
@@ -83,6 +86,48 @@ def test_failed_runs_are_in_the_ledger_and_idle_time_is_not(workspace: Workspace
     assert (training["good"].seconds, training["good"].system_id, training["good"].status) == (25.0, "tuned", "done")
     assert (training["bad"].seconds, training["bad"].system_id, training["bad"].status) == (15.0, None, "failed")
     assert JobDir(made).status() == "done"
+
+
+def test_a_run_costs_what_it_went_on_from_whatever_data_that_used(workspace: Workspace) -> None:
+    dataset = DatasetDir(sums_dataset(workspace.datasets / "sums"))
+    for name in ("other", "oldest"):
+        sums_dataset(workspace.datasets / name, train=2, val=1)
+    make_run(workspace, "oldest-run", "oldest", "done", [0.0, 10.0])
+    make_run(workspace, "first", "other", "done", [0.0, 10.0], adapter="oldest-run")
+    made = make_run(workspace, "second", "sums", "done", [0.0, 10.0], adapter=str(workspace.runs / "first" / "adapter"))
+    (workspace.runs / "first" / "adapter").mkdir()
+    items = ledger_of(workspace, dataset, {"tuned": lineage.Origin(run=made, adapter_name="second")})
+    assert {item.run_id for item in items if item.kind == "training"} == {"second", "first", "oldest-run"}
+    assert sum(item.kind == "generation" for item in items) == 3
+
+
+def test_an_ancestor_that_is_gone_makes_the_sum_unknown_and_not_smaller(workspace: Workspace) -> None:
+    dataset = DatasetDir(sums_dataset(workspace.datasets / "sums"))
+    made = make_run(workspace, "second", "sums", "done", [0.0, 10.0], adapter="gone")
+    items = ledger_of(workspace, dataset, {"tuned": lineage.Origin(run=made, adapter_name="second")})
+    (missing,) = [item for item in items if "not in this workspace" in item.label]
+    assert (missing.seconds, missing.usd) == (None, None)
+
+
+def test_a_derived_dataset_and_its_parent_are_counted_once(workspace: Workspace) -> None:
+    parent = DatasetDir(sums_dataset(workspace.datasets / "sums"))
+    whole = parent.card.model_copy(update={"seconds": 100.0, "usd": 3.0})
+    write_json(parent.path / "dataset.json", whole.model_dump())
+    child = workspace.datasets / "child"
+    sums_dataset(child)
+    notes = {"parent": {"name": "sums", "sha256": parent.card.sha256}}
+    card = DatasetDir(child).card.model_copy(update={"seconds": 130.0, "usd": 3.0, "notes": notes})
+    write_json(child / "dataset.json", card.model_dump())
+    items = [item for item in ledger_of(workspace, DatasetDir(child), {}) if item.kind == "generation"]
+    assert sum(item.seconds or 0 for item in items) == 130.0
+    assert sum(item.usd or 0 for item in items) == 3.0
+
+
+def test_what_the_plan_states_is_in_the_ledger(workspace: Workspace) -> None:
+    dataset = DatasetDir(sums_dataset(workspace.datasets / "sums"))
+    costs = {"engineering_hours": 3, "engineering_usd_per_hour": 80, "hosting_usd_per_month": 5, "licence_usd": 0}
+    stated = {item.label: item.usd for item in ledger_of(workspace, dataset, {}, costs=costs) if item.kind == "stated"}
+    assert stated == {"Engineering, 3 hours": 240.0, "Hosting for 12 months": 60.0, "Licences": 0.0}
 
 
 def test_slow_steps_are_work_though_nothing_was_said_for_long() -> None:

@@ -116,7 +116,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
         for name, cpu in (("fast", 0.004), ("slow", 0.016))
     }
     monkeypatch.setattr(probe._Models, "get", lambda self, plan: probe._Answering(models[plan.id], runner))  # type: ignore[arg-type]
-    monkeypatch.setattr(probe, "TURN_SEC", 0.1)
     monkeypatch.setattr(probe, "SHORTEST_TURN_SEC", 0.05)
     return runner
 
@@ -139,6 +138,12 @@ def test_systems_take_turns_and_are_not_measured_again(fake: Fake, tmp_path: Pat
     asked = len(fake.order)
     assert measure(tmp_path) == found
     assert len(fake.order) == asked
+
+
+def test_how_many_are_answered_at_once_does_not_follow_from_load(fake: Fake, tmp_path: Path) -> None:
+    found = measure(tmp_path, rounds=1)
+    assert {(one.prompts, one.batch_size) for one in found.values()} == {(12, 12)}, "all there are, 16 at most"
+    assert {size for _, _, size in probe.SIZES} == {16, 8, 4}
 
 
 def test_a_stop_is_obeyed_between_turns(fake: Fake, tmp_path: Path) -> None:
