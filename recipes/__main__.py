@@ -124,6 +124,8 @@ def as_user_error(error: BaseException) -> UserError:
             "or set optim.gradient_checkpointing to true, or choose a smaller model.",
             "run.memory",
         )
+    if "No space left" in text or "StorageFull" in text:  # also what safetensors says, which raises no OSError
+        return StorageError("The disk is full; checkpoints are kept.", "Free some space and resume.", "storage.full")
     if isinstance(error, OSError):
         return StorageError(f"The disk refused: {error.strerror or error}.", "Free some space and resume.")
     kind = type(error).__name__

@@ -7,10 +7,12 @@ appended to; a torn last line (a kill in the middle of a write) is cut when the 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,13 +82,23 @@ def write_json(path: Path, value: Any) -> None:
     atomic_write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+def _regular(path: str, flags: int) -> int:
+    """Open what is a plain file; a pipe or device would be waited for, or never end."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file")
+    return descriptor
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises StorageError when it is absent or torn."""
     try:
-        return json.loads(path.read_text("utf-8"))
+        with open(path, "rb", opener=_regular) as file:
+            return json.loads(file.read().decode("utf-8"))
     except FileNotFoundError as error:
         raise StorageError(f"{path} does not exist.", "Check the name.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path} cannot be read as JSON: {error}.", "Restore it or make it again.") from error
 
 
@@ -122,9 +134,22 @@ def atomic_dir(target: Path) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a `StorageError` that names `path`, which is read."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "Check the name and the disk, or restore it from a copy."
+        raise StorageError(f"Cannot read {path}: {error.strerror or error}.", remedy, "storage.read") from error
+
+
 def read_jsonl(path: Path) -> Iterator[JsonLine]:
-    """Lines of a JSONL file, one at a time; a line that is no JSON object comes with its fault instead of a value."""
-    with path.open("rb") as file:
+    """Lines of a JSONL file, one at a time; a line that is no JSON object comes with its fault instead of a value.
+
+    Raises StorageError when the file cannot be read.
+    """
+    with _reading(path), open(path, "rb", opener=_regular) as file:
         for number, raw in enumerate(file, start=1):
             if not raw.strip():
                 continue

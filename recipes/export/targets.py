@@ -8,7 +8,8 @@ from pathlib import Path
 
 import recipes.export
 from recipes.export.exporter import Exporter, Tuned, refuse_taken
-from recipes.models.files import adapter_stamp, find_adapter, resolve
+from recipes.models.files import BASE_STAMP, adapter_stamp, find_adapter, resolve
+from recipes.models.soundness import refuse_unsound_adapter, refuse_unsound_model
 from synth.errors import ModelError, did_you_mean
 
 DEFAULT = "merged"
@@ -34,10 +35,17 @@ def exporter(key: str) -> Exporter:
 def tuned(run_id: str, runs: Path) -> Tuned:
     """The adapter of a finished run, and its base as the adapter's stamp names it. Nothing is fetched."""
     adapter = find_adapter(run_id, runs)
+    refuse_unsound_adapter(adapter)
     stamp = adapter_stamp(adapter)
     if stamp is None:
         raise ModelError(f"The adapter of {run_id} does not say what its base is.", "Train it again, or merge by hand.")
-    return Tuned(run_id, resolve(stamp["base_model"], stamp["revision"], fetch=False), adapter)
+    if not isinstance(stamp.get("base_model"), str):
+        raise ModelError(
+            f"The adapter of {run_id} has a {BASE_STAMP} without a base.", "Copy it again.", "model.damaged"
+        )
+    ref = resolve(stamp["base_model"], stamp.get("revision"), fetch=False)
+    refuse_unsound_model(ref.path, ref.name)
+    return Tuned(run_id, ref, adapter)
 
 
 def export_run(run_id: str, runs: Path, out: Path, to: str = DEFAULT) -> Path:

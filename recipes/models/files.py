@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 from recipes.modality import claimed_by
 from recipes.models import catalogue, store
+from recipes.models.soundness import read_object
 from synth.errors import ModelError, did_you_mean
-from synth.storage import read_json, sha256_bytes, sha256_file
+from synth.storage import sha256_bytes, sha256_file
 
 STARTERS = Path(__file__).parents[1] / "starters" / "weights"
 BASE_STAMP = "base.json"
@@ -108,7 +109,7 @@ def _from_hub(ref: str, revision: str | None, fetch: bool) -> Path:
 
 def modality_of(path: Path) -> str:
     """What a model reads besides text, from its config.json. Raises ModelError for a layout that no class reads."""
-    config = read_json(path / "config.json")
+    config = read_object(path / "config.json")
     if config.get("model_type") == "qwen3_asr" and "thinker_config" in config:
         raise ModelError(
             "This Qwen3-ASR is laid out for its authors' own package; transformers would fill it with random weights.",
@@ -148,7 +149,7 @@ def find_adapter(name: str, runs: Path | None) -> Path:
 def adapter_stamp(folder: Path) -> dict[str, Any] | None:
     """What `save_adapter` noted about the base, or None for an adapter made elsewhere."""
     file = folder / BASE_STAMP
-    return dict(read_json(file)) if file.is_file() else None
+    return read_object(file) if file.is_file() else None
 
 
 def fastest_dtype(ref: ModelRef) -> Any:
@@ -161,7 +162,7 @@ def fastest_dtype(ref: ModelRef) -> Any:
 
     if torch.cuda.is_available():
         return torch.bfloat16
-    able, config = torch.cpu.get_capabilities(), read_json(ref.path / "config.json")
+    able, config = torch.cpu.get_capabilities(), read_object(ref.path / "config.json")
     multiplies = able.get("avx512_bf16") or able.get("amx_bf16")
     stored = config.get("dtype") or config.get("torch_dtype")
     return torch.bfloat16 if multiplies and stored == "bfloat16" else torch.float32

@@ -22,6 +22,7 @@ from recipes.models import nf4, templates
 from recipes.models.files import ModelRef, adapter_stamp, fastest_dtype, find_adapter, resolve, weights_sha256
 from recipes.models.loaded import Held, Loaded, ModelInfo
 from recipes.models.lora import lean_lora, with_adapter, with_lora
+from recipes.models.soundness import refuse_unsound_model
 from recipes.recipe.options import Quant
 from recipes.recipe.schema import Recipe
 from synth.errors import ModelError, first_line
@@ -103,7 +104,7 @@ def load_processor(ref: ModelRef) -> Any:
 
     try:
         processor = getattr(transformers, side(ref.modality).processor_class).from_pretrained(ref.path, **SAFELY)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # tokenizers raises plain Exceptions
         raise ModelError(
             f"The tokenizer or processor of {ref.name} cannot be loaded: {first_line(error)}.",
             "Check the model's folder.",
@@ -120,6 +121,7 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
     import transformers
 
     auto_class = getattr(transformers, side(ref.modality).auto_class)
+    refuse_unsound_model(ref.path, ref.name)
     weights_sha256(ref.path)  # refuses a folder without safetensors before transformers looks for other formats
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, **SAFELY}
     if weights == "packed":
@@ -127,7 +129,9 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
         options["device_map"] = "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
         model, loading = auto_class.from_pretrained(ref.path, output_loading_info=True, **options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a class of theirs raises for a configuration that it does not expect
         raise ModelError(
             f"{ref.name} cannot be loaded: {first_line(error)}.",
             "It must be a safetensors model of a class that transformers knows.",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from recipes.modality import side
 from recipes.models.files import BASE_STAMP, ModelRef, adapter_stamp, weights_sha256
 from recipes.models.loaded import Loaded
+from recipes.models.soundness import refuse_unsound_adapter
 from recipes.recipe.options import Lora
 from synth.errors import ModelError, first_line
 from synth.storage import atomic_dir, write_json
@@ -46,6 +47,7 @@ def with_adapter(model: Any, ref: ModelRef, folder: Path, *, trainable: bool) ->
     """The base with the adapter in `folder`. Raises ModelError when it was trained on another base."""
     from peft import PeftModel
 
+    refuse_unsound_adapter(folder)
     stamp = adapter_stamp(folder)
     if stamp and stamp["sha256"] != weights_sha256(ref.path):
         raise ModelError(
@@ -54,11 +56,11 @@ def with_adapter(model: Any, ref: ModelRef, folder: Path, *, trainable: bool) ->
             "Load it on its own base.",
             "model.wrong_base",
         )
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise ModelError(f"The adapter {folder} has no adapter_model.safetensors.", "Other formats are not read.")
     try:
         return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # PEFT's own errors have no common root
         raise ModelError(
             f"The adapter {folder} does not fit {ref.name}: {first_line(error)}.",
             "Load it on its own base.",

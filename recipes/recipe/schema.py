@@ -178,7 +178,7 @@ def load_recipe(
             faults.append(f"override '{item}' is not of the form key=value")
             continue
         try:
-            _put(flat, key.strip(), yaml.safe_load(text), faults, override=True)
+            _put(flat, key.strip(), parse_yaml(text), faults, override=True)
         except yaml.YAMLError:
             faults.append(f"override '{item}': the value is not valid YAML")
     try:

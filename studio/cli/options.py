@@ -35,6 +35,7 @@ def key_values(pairs: list[str]) -> dict[str, Any]:
     import yaml
 
     from synth.errors import RecipeError
+    from synth.strict import parse_yaml
 
     values: dict[str, Any] = {}
     for pair in pairs:
@@ -42,7 +43,7 @@ def key_values(pairs: list[str]) -> dict[str, Any]:
         if not equals:
             raise RecipeError(f"'{pair}' is not a setting.", "Write settings as key=value.")
         try:
-            values[key.strip()] = yaml.safe_load(text)
+            values[key.strip()] = parse_yaml(text)
         except yaml.YAMLError as error:
             raise RecipeError(f"The value of '{pair}' is not YAML.", "Put it in quotes.") from error
     return values

@@ -6,6 +6,7 @@ An engine does it (`studio.engines.engine`), in directories that tell how they s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -205,4 +206,5 @@ def tasks(workspace: Workspace) -> Iterator[tuple[JobDir, JsonDict]]:
     """Tasks with what they were asked to do, newest first."""
     folders = [p for p in workspace.tasks.glob("[!.]*") if (p / TASK_FILE).is_file()]
     for folder in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
-        yield JobDir(folder), task_of(JobDir(folder))
+        with contextlib.suppress(StorageError):  # one that is torn hides no other
+            yield JobDir(folder), task_of(JobDir(folder))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.engines.jobs import TASK_FILE, emit_progress
-from synth.errors import RunError, UserError
+from synth.errors import RunError, StorageError, UserError
 from synth.jobdir import JobDir
 from synth.progress import Progress
 from synth.storage import read_json
@@ -118,20 +118,29 @@ KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {
 }
 
 
-def work(job: JobDir) -> None:
-    """Do the task and write how it ended."""
+def work(job: JobDir) -> int:
+    """Do the task and write how it ended; returns the process's exit code."""
     task = read_json(job.path / TASK_FILE)
     try:
         outcome = KINDS[task["kind"]](job, Workspace(Path(task["workspace"])), task["arguments"])
-        job.finish("done", **outcome)
+        return _end(job, "done", **outcome)
     except UserError as error:
         traceback.print_exc()
-        job.finish("stopped" if error.code == "run.stopped" else "failed", str(error), error.code)
+        return _end(job, "stopped" if error.code == "run.stopped" else "failed", str(error), error.code)
     except Exception as error:
         traceback.print_exc()
-        job.finish(
-            "failed", f"An unexpected fault: {type(error).__name__}: {error}. The log has the details.", "internal"
-        )
+        what = f"{type(error).__name__}: {error}"
+        return _end(job, "failed", f"An unexpected fault: {what}. The log has the details.", "internal")
+
+
+def _end(job: JobDir, verdict: Any, sentence: str = "", code: str = "", **more: Any) -> int:
+    """Write exit.json; where the disk refuses even that, the log says how it ended and why nothing else does."""
+    try:
+        job.finish(verdict, sentence, code, **more)
+    except StorageError as error:
+        print(f"{verdict}. {sentence}\n{error}", file=sys.stderr)
+        return 1
+    return 0 if verdict == "done" else 1
 
 
 def main() -> None:
@@ -141,7 +150,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: job.request_stop())
     with job.hold():
-        work(job)
+        sys.exit(work(job))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from pathlib import Path
@@ -44,12 +45,12 @@ def history(workspace: Workspace) -> list[RunFacts]:
     """Every run that can be read, newest first."""
     if not workspace.runs.is_dir():
         return []
+    folders = []
     with os.scandir(workspace.runs) as entries:
-        folders = [
-            (entry.path, entry.stat().st_mtime)
-            for entry in entries
-            if entry.is_dir() and not entry.name.startswith(".")
-        ]
+        for entry in entries:
+            with contextlib.suppress(OSError):  # a link to itself, or gone meanwhile
+                if entry.is_dir() and not entry.name.startswith("."):
+                    folders.append((entry.path, entry.stat().st_mtime))
     found = (_facts(path, changed) for path, changed in folders)
     return sorted((facts for facts in found if facts), key=lambda facts: facts.changed, reverse=True)
 

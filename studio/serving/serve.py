@@ -57,6 +57,7 @@ def servable(model: str, adapter: str | None, workspace: Workspace) -> Path:
     """
     from recipes.export import exporter, merged
     from recipes.models.files import adapter_stamp, find_adapter, resolve
+    from recipes.models.soundness import refuse_unsound_adapter, refuse_unsound_model
 
     name, revision = model, None
     if adapter is None and (workspace.runs / model / "adapter").is_dir():
@@ -66,9 +67,11 @@ def servable(model: str, adapter: str | None, workspace: Workspace) -> Path:
             raise ModelError(f"The adapter of {model} does not say what its base is.", "Give the base, and --adapter.")
         name, revision = stamp["base_model"], stamp["revision"]
     ref = resolve(name, revision)
+    refuse_unsound_model(ref.path, ref.name)
     if adapter is None:
         return ref.path
     folder = find_adapter(adapter, workspace.runs)
+    refuse_unsound_adapter(folder)
     label = (adapter_stamp(folder) or {}).get("run") or Path(name).name
     target = workspace.path / SERVED / f"{label}-{sha256_file(folder / 'adapter_model.safetensors')[:8]}"
     if not target.exists():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from synth.errors import StorageError
 from synth.storage import read_json, write_json
 from synth.workspace import Workspace
 
@@ -28,9 +29,14 @@ class Endpoint(BaseModel):
 
 
 def load_endpoints(workspace: Workspace) -> list[Endpoint]:
-    """The workspace's endpoints; none when there is no file."""
+    """The workspace's endpoints; none when there is no file. Raises StorageError for one that is not ours."""
     file = workspace.path / FILE
-    return [Endpoint.model_validate(item) for item in read_json(file)] if file.is_file() else []
+    try:
+        return [Endpoint.model_validate(item) for item in read_json(file)] if file.is_file() else []
+    except (ValidationError, TypeError) as error:
+        raise StorageError(
+            f"{file} holds no list of endpoints.", "Correct or delete it.", "storage.endpoints"
+        ) from error
 
 
 def save_endpoints(workspace: Workspace, endpoints: list[Endpoint]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from synth.errors import RunError
+from synth.errors import RunError, StorageError
 from synth.jobdir import JobDir
 from synth.storage import read_json, write_json
 
@@ -30,6 +30,8 @@ def read_notes(run: Path) -> Notes:
     if not file.is_file():
         return Notes()
     value = read_json(file)
+    if not isinstance(value, dict) or not isinstance(value.get("tags", []), list):
+        raise StorageError(f"{file} holds no notes.", "Correct or delete it.", "storage.notes")
     return Notes(str(value.get("note", "")), tuple(map(str, value.get("tags", ()))))
 
 

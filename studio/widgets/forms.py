@@ -120,7 +120,7 @@ def _as_yaml(label: str, value: Any, key: str, help_text: str | None) -> Any:
     if not text.strip():
         return None
     try:
-        read = yaml.safe_load(text)
+        read = parse_yaml(text)
         return float(read) if isinstance(value, float) else read
     except (yaml.YAMLError, ValueError):
         return text

@@ -20,6 +20,7 @@ from synth.media import read_inside
 from synth.usage import Usage
 
 JsonDict = dict[str, Any]
+MAX_AUDIO_SEC = 1e7  # four months; a server that says more says nonsense
 REFUSALS = frozenset({"refusal", "content_filter"})  # finish reasons
 
 
@@ -213,5 +214,5 @@ def transcription_reply(value: JsonDict) -> Reply:
         raise Unreadable("the transcription has no text")
     usage = value.get("usage")
     seconds = usage.get("seconds") if isinstance(usage, dict) else value.get("duration")
-    known = float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else 0.0
+    known = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < MAX_AUDIO_SEC else 0.0
     return Reply(text, read_usage(usage, answered=bool(text)).model_copy(update={"audio_sec": known}))

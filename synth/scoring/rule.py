@@ -87,6 +87,7 @@ class ScoreRule(NamedTuple):
         """Score one reply; unscored when the row has no gold answer. A reply that is the gold is always right."""
         if not golds(row):
             return Score(None, "", "the row has no gold answer")
+        reply = reply.encode("utf-8", "replace").decode("utf-8")  # halves of surrogate pairs, which libraries refuse
         if reply.strip() != (row.answer or "").strip():
             reply = without_thinking(reply)
         elif self.checkable and not self.metric.pools_edits and len(golds(row)) == 1:

@@ -1,0 +1,122 @@
+"""What files of models and adapters must be before a library reads them: whole, of sane sizes, naming no imports.
+
+Files that come from elsewhere are data, but libraries act on what they say: PEFT imports the module that an adapter's
+configuration names, and transformers makes as many layers as a configuration asks for. Whatever is off is a ModelError
+that says which file, and nothing was loaded by then.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from synth.errors import ModelError, StorageError
+from synth.storage import read_json
+
+AGAIN = "Fetch or copy it again."
+MAX_HEADER_BYTES = 100 << 20
+MAX_JSON_BYTES = 64 << 20
+MAX_DEPTH = 8
+SIZES = {
+    "num_hidden_layers": 512, "encoder_layers": 512, "decoder_layers": 512, "hidden_size": 65_536, "d_model": 65_536,
+    "intermediate_size": 524_288, "vocab_size": 4_000_000, "num_attention_heads": 4_096, "num_key_value_heads": 4_096,
+    "num_experts": 4_096, "num_local_experts": 4_096, "max_position_embeddings": 100_000_000, "image_size": 65_536,
+    "patch_size": 4_096, "num_mel_bins": 4_096, "num_labels": 1_000_000,
+}  # fmt: skip
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+LORA_KEYS = frozenset([
+    "alpha_pattern", "alora_invocation_tokens", "auto_mapping", "base_model_name_or_path", "bias",
+    "ensure_weight_tying", "exclude_modules", "fan_in_fan_out", "inference_mode", "init_lora_weights",
+    "layers_pattern", "layers_to_transform", "lora_alpha", "lora_bias", "lora_dropout", "modules_to_save", "peft_type",
+    "peft_version", "qalora_group_size", "r", "rank_pattern", "revision", "target_modules", "target_parameters",
+    "task_type", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "use_rslora",
+])  # fmt: skip
+USUAL = {"megatron_core": "megatron.core"}  # PEFT writes it into every adapter, and imports it for megatron_config only
+MAX_RANK = 4_096
+
+
+def refuse_unsound_model(folder: Path, name: str) -> None:
+    """Raise ModelError unless the files of a base can be read as what they claim to be."""
+    config = read_object(folder / "config.json")
+    _refuse_sizes(config, name)
+    for file in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "generation_config.json"):
+        if (folder / file).exists():
+            read_object(folder / file)
+    for weights in sorted(folder.glob("*.safetensors")):
+        refuse_torn_weights(weights)
+
+
+def refuse_unsound_adapter(folder: Path) -> None:
+    """Raise ModelError unless an adapter is plain LoRA whose files are whole."""
+    config = read_object(folder / "adapter_config.json")
+    if config.get("peft_type") != "LORA":
+        raise ModelError(f"The adapter {folder} is no LoRA adapter.", "Only LoRA is read.", "model.adapter")
+    harmless: tuple[Any, ...] = (None, {}, [], False)
+    unknown = sorted(
+        key for key, value in config.items() if key not in LORA_KEYS and value not in (*harmless, USUAL.get(key))
+    )
+    if unknown:
+        message = f"The adapter {folder} asks for {', '.join(unknown[:5])}, which is not read from files."
+        raise ModelError(message, "Take those keys out of its adapter_config.json, or train it anew.", "model.adapter")
+    mapping = config.get("auto_mapping")
+    library = mapping.get("parent_library") if isinstance(mapping, dict) else None
+    if library is not None and not str(library).startswith("transformers."):
+        message = f"The adapter {folder} names a class outside transformers, which would be imported."
+        raise ModelError(message, "Take auto_mapping out of its adapter_config.json.", "model.adapter")
+    ranks = [config.get("r"), *(config.get("rank_pattern") or {}).values()]
+    if not all(isinstance(rank, int) and not isinstance(rank, bool) and 0 < rank <= MAX_RANK for rank in ranks):
+        raise ModelError(f"The adapter {folder} has a rank that is not from 1 to {MAX_RANK}.", AGAIN, "model.adapter")
+    if (folder / "base.json").exists():
+        read_object(folder / "base.json")
+    refuse_torn_weights(folder / "adapter_model.safetensors")
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises ModelError for anything else."""
+    try:
+        if file.stat().st_size > MAX_JSON_BYTES:
+            raise ModelError(f"{file} is larger than {MAX_JSON_BYTES >> 20} MiB.", AGAIN, "model.damaged")
+        value = read_json(file)
+    except (StorageError, OSError) as error:
+        raise ModelError(f"{file} cannot be read as JSON.", AGAIN, "model.damaged") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{file} holds no JSON object.", AGAIN, "model.damaged")
+    return value
+
+
+def refuse_torn_weights(file: Path) -> None:
+    """Raise ModelError unless the header of a safetensors file is whole and its tensors fill the rest."""
+    try:
+        with file.open("rb") as opened:
+            total = file.stat().st_size
+            length = int.from_bytes(opened.read(8), "little")
+            if not 2 <= length <= min(MAX_HEADER_BYTES, total - 8):
+                raise ValueError("its header is cut")
+            header = json.loads(opened.read(length))
+        tensors = [value for key, value in header.items() if key != "__metadata__"]
+        ends = [int(tensor["data_offsets"][1]) for tensor in tensors]
+    except FileNotFoundError as error:
+        raise ModelError(f"There is no {file}.", AGAIN, "model.damaged") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        message = f"{file} holds no whole safetensors weights."
+        raise ModelError(message, AGAIN, "model.damaged") from error
+    if 8 + length + max(ends, default=0) != total:
+        raise ModelError(f"{file} is cut, or longer than its tensors.", AGAIN, "model.damaged")
+
+
+def _refuse_sizes(config: dict[str, Any], name: str, depth: int = 0) -> None:
+    for key, value in config.items():
+        if isinstance(value, dict) and depth < MAX_DEPTH:
+            _refuse_sizes(value, name, depth + 1)
+        elif key in SIZES and value is not None and not _fits(value, SIZES[key]):
+            message = f"The config.json of {name} says {key}: {str(value)[:20]}, which is not from 0 to {SIZES[key]:,}."
+            raise ModelError(message, AGAIN, "model.config")
+        elif key in ("dtype", "torch_dtype") and isinstance(value, str) and value not in (*DTYPES, "auto"):
+            message = f"The config.json of {name} says {key}: {value[:20]}, which no weights are trained in."
+            raise ModelError(message, f"Use one of {', '.join(DTYPES)}.", "model.config")
+
+
+def _fits(value: Any, most: int) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= most for one in values)

@@ -1,0 +1,223 @@
+"""Input that once ended in a traceback ends in a sentence, and hides nothing that is well."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filled
+import pytest
+
+from evaluate.plan import load_plan
+from recipes.__main__ import as_user_error
+from recipes.recipe.schema import load_recipe
+from studio.cli import app
+from studio.engines import jobs, task
+from studio.engines.local import PYTHON
+from studio.read.glance import dataset_cards, report_heads
+from studio.read.history import history
+from studio.state.endpoints import load_endpoints
+from studio.state.notes import read_notes
+from synth.endpoint.wire import chat_reply, transcription_reply
+from synth.errors import StorageError, UserError
+from synth.jobdir import JobDir
+from synth.scoring.scorers import SCORERS
+from synth.storage import atomic_write_text, read_json, read_jsonl
+from synth.workspace import Workspace
+
+DIGITS = "9" * 5000
+DEEP = "(" * 20_000 + "1" + ")" * 20_000
+YAMLS = {
+    "a date": "seed: 2020-01-01\n",
+    "a date as a name": "dataset: 2020-01-01\nname: 2020-01-01\n",
+    "5,000 digits": f"seed: {DIGITS}\n",
+    "deep lists": f"seed: {'[' * 20_000}\n",
+    "deep maps": "seed: " + "{a: " * 20_000 + "\n",
+    "a control character": "seed: \x01\n",
+    "a tab": "seed:\n\t- 1\n",
+    "an alias of itself": "seed: &a [*a]\n",
+    "a python object": "seed: !!python/object/apply:os.system ['true']\n",
+    "a list": "- 1\n",
+    "a word": "word\n",
+    "nothing": "",
+    "a nan": "seed: .nan\n",
+    "half a surrogate pair": 'name: "\\ud800"\n',
+    "bytes": "seed: !!binary AAAA\n",
+    "a set": "seed: !!set {a, b}\n",
+    "two documents": "seed: 1\n---\nseed: 2\n",
+}
+
+
+@pytest.mark.parametrize("what", YAMLS)
+@pytest.mark.parametrize("read", [load_recipe, load_plan])
+def test_yaml_that_means_something_else_is_a_sentence(tmp_path: Path, what: str, read: Callable[[Any], Any]) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_bytes(YAMLS[what].encode("utf-8", "surrogatepass"))
+    with pytest.raises(UserError):
+        read(file if read is load_plan else str(file))
+
+
+@pytest.mark.parametrize("value", [DIGITS, "2020-01-01", "[" * 20_000, ".inf"])
+def test_settings_on_the_command_line_are_sentences_too(value: str) -> None:
+    with pytest.raises(UserError):
+        load_recipe("starter-text-sft", [f"seed={value}"])
+    with pytest.raises(UserError):
+        app(["synth", "math", "-n", "x", f"train={value}"], standalone_mode=False)
+
+
+HOSTILE_ANSWERS = [
+    DEEP, f"Answer: {DEEP}", f"Answer: {DIGITS}", "Answer: 9**9**9", "Answer: \ud83d", "\x00", "Answer: 1e999999",
+    "[" * 20_000, '{"a":' * 20_000, "$" * 20_000, "\\frac" * 5000, "Answer: 1/0", "-" * 20_000 + "1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(SCORERS))
+def test_no_answer_can_stop_a_scorer(name: str) -> None:
+    from synth.example import make_example, user
+
+    row = make_example(
+        [user("How many?")], "Answer: 4", answer="4", family="f", template="t", split="test", scorer=name
+    )
+    for reply in HOSTILE_ANSWERS:
+        with contextlib.suppress(UserError):
+            SCORERS[name].score(reply, row)
+
+
+def test_usage_and_durations_of_400_digits_are_unknown_and_stop_nothing() -> None:
+    huge = int("9" * 400)
+    assert transcription_reply({"text": "a", "duration": huge}).usage.audio_sec == 0
+    assert transcription_reply({"text": "a", "usage": {"seconds": float("nan")}}).usage.audio_sec == 0
+    usage = {"prompt_tokens": huge, "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": huge}}
+    reply = chat_reply({"choices": [{"message": {"content": "a"}}], "usage": usage})
+    assert not reply.usage.reported
+
+
+def test_halves_of_surrogate_pairs_are_written_as_question_marks(tmp_path: Path) -> None:
+    atomic_write_text(tmp_path / "a", "half \ud83d")
+    assert (tmp_path / "a").read_text() == "half ?"
+
+
+# --- reading
+
+
+@pytest.mark.parametrize("read", [read_json, lambda path: list(read_jsonl(path))])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "eio", "device"])
+def test_what_is_no_plain_file_or_cannot_be_read_is_a_sentence_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], Any], kind: str
+) -> None:
+    path = tmp_path / "a.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path = Path("/dev/zero")
+    else:
+        path.write_text("{}\n")
+
+        def refuse(*_: Any) -> int:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StorageError):
+        read(path)
+
+
+@pytest.mark.parametrize("text", [
+    "Error while serializing: I/O error: No space left on device (os error 28)",
+    'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })',
+])  # fmt: skip
+def test_a_full_disk_is_told_whichever_library_met_it(text: str) -> None:
+    error = as_user_error(RuntimeError(text))
+    assert error.code == "storage.full" and "checkpoints are kept" in error.message
+
+
+def test_an_end_that_cannot_be_written_leaves_the_reason_in_the_log(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
+    job = jobs.start_task(workspace, "synth", {"generator": "no such", "settings": {}, "name": "x"}, "t")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise StorageError("Cannot write exit.json: No space left on device.", "Free some space.")
+
+    monkeypatch.setattr(JobDir, "finish", refuse)
+    assert task.work(job) == 1
+    said = capfd.readouterr().err
+    assert "No space left" in said and "no such" in said
+
+
+# --- neighbours
+
+
+def test_one_bad_folder_hides_no_other(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    filled.dataset(workspace)
+    filled.run(workspace, "good")
+    filled.comparison(workspace, "good")
+    bad: dict[Path, str] = {
+        workspace.datasets / "torn" / "dataset.json": "{",
+        workspace.datasets / "list" / "dataset.json": "[]",
+        workspace.datasets / "later" / "dataset.json": '{"version": 99}',
+        workspace.runs / "torn" / "recipe.yaml": "a: [",
+        workspace.runs / "empty" / "recipe.yaml": "",
+        workspace.runs / "list" / "recipe.yaml": "- 1",
+        workspace.comparisons / "torn" / "report.json": "{",
+        workspace.comparisons / "list" / "report.json": "[]",
+        workspace.comparisons / "later" / "report.json": '{"version": 99}',
+        workspace.tasks / "torn" / "task.json": "{",
+    }
+    for file, text in bad.items():
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    for place in (workspace.datasets, workspace.runs, workspace.comparisons, workspace.tasks):
+        (place / "folder.json").mkdir(parents=True, exist_ok=True)
+        (place / "a file").write_text("x")
+        (place / "loop").symlink_to(place / "loop")
+    (workspace.runs / "good" / "events.jsonl").open("ab").write(b"\xff{torn")
+    assert [card.name for card in dataset_cards(workspace)] == ["invoices"]
+    assert [run.id for run in history(workspace)] == ["good"]
+    assert [head.id for head in report_heads(workspace)] == ["good"]
+    assert list(jobs.tasks(workspace)) == []
+    app(["runs", "list", "--json"], standalone_mode=False)
+    assert [run["run"] for run in json.loads(capsys.readouterr().out)] == ["good"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"tags": 1}', '[{"name": 1}]', "null"])
+def test_small_files_of_ours_that_somebody_broke_are_sentences(workspace: Workspace, text: str) -> None:
+    workspace.path.mkdir(parents=True)
+    (workspace.path / "notes.json").write_text(text)
+    (workspace.path / "endpoints.json").write_text(text)
+    for read in (lambda: read_notes(workspace.path), lambda: load_endpoints(workspace)):
+        try:
+            read()
+        except UserError as error:
+            assert str(workspace.path) in error.message
+
+
+COMMANDS = [
+    ["runs", "show", "torn"], ["runs", "logs", "nowhere"], ["runs", "resume", "torn"], ["runs", "diff", "torn", "list"],
+    ["runs", "delete", "nowhere"], ["export", "torn", "--out", "x"], ["export", "nowhere", "--out", "x"],
+    ["compare", "nowhere.yaml"], ["report", "nowhere"], ["train", "nowhere"], ["train", "/dev/zero"],
+    ["data", "show", "nowhere"], ["data", "show", "torn"], ["serve", "nowhere"], ["import", "nowhere", "-n", "x"],
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_no_command_ends_in_a_traceback(workspace: Workspace, tmp_path: Path) -> None:
+    for name, text in (("torn", "a: ["), ("list", "- 1")):
+        (workspace.runs / name).mkdir(parents=True)
+        (workspace.runs / name / "recipe.yaml").write_text(text)
+    (workspace.datasets / "torn").mkdir(parents=True)
+    (workspace.datasets / "torn" / "dataset.json").write_text("{")
+    for arguments in COMMANDS:
+        done = subprocess.run(
+            [*PYTHON, "-m", "studio", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60
+        )
+        assert done.returncode in (1, 2), (arguments, done.stdout)
+        assert "Traceback" not in done.stderr, (arguments, done.stderr)
