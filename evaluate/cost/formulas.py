@@ -18,6 +18,7 @@ from evaluate.cost import spread
 from evaluate.cost.prices import PriceSheet, Unit
 from evaluate.cost.spread import Spread
 from evaluate.stats.intervals import Interval
+from evaluate.stats.paired import not_worse_confidence
 from evaluate.stats.ratios import cost_per_correct, resample_sums
 from synth.usage import Usage
 
@@ -61,7 +62,7 @@ class CascadePoint(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """Cost per right answer of both systems with joint bootstrap intervals, and P(small cheaper and not worse)."""
+    """Cost per right answer of both systems with intervals, and P(small cheaper and not worse)."""
 
     small: Interval | None
     large: Interval | None
@@ -252,14 +253,16 @@ def joint_costs(
 
     drawn = resample_sums(columns, clusters, seed)
     not_worse = (drawn[:, 1] - drawn[:, 3]) / drawn[:, 4] > -margin
-    both = None
+    # Draws of rows that never differ would be sure; the chance of not worse is the verdict's own, draws give the rest.
+    chance, both = not_worse_confidence(small, large, margin, clusters), None
     if small_usd is not None and large_usd is not None:
         factors = [_factors(one, len(drawn), seed + place) for place, one in enumerate(unsure)]
-        both = float(np.mean(not_worse & (drawn[:, 0] * factors[0] < drawn[:, 2] * factors[1])))
+        cheaper = drawn[:, 0] * factors[0] < drawn[:, 2] * factors[1]
+        both = chance * float((cheaper[not_worse] if not_worse.any() else cheaper).mean())
     return Joint(
         None if small_usd is None else _widened(cost_per_correct(small_usd, small, clusters), unsure[0]),
         None if large_usd is None else _widened(cost_per_correct(large_usd, large, clusters), unsure[1]),
-        float(not_worse.mean()),
+        chance,
         both,
     )
 

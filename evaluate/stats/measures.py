@@ -89,13 +89,6 @@ def value(rows: Sequence[Row], metric: str, unit: str) -> Interval | None:
     return mean_score(scores(rows), cluster_ids(rows, unit), unit)
 
 
-def as_score(interval: Interval, metric: str) -> Interval:
-    """Higher is better: an error rate becomes 1 - rate, for `verdict.near_nothing`."""
-    if not metric_facts(metric).pools_edits:
-        return interval
-    return interval._replace(value=1 - interval.value, low=1 - interval.high, high=1 - interval.low)
-
-
 def class_table(rows: Sequence[Row], unit: str = "template") -> Classes | None:
     """Per-class figures of scored rows of one split; None where gold answers are not a small set of labels.
 

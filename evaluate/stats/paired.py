@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from evaluate.stats.clusters import (
     Codes,
     Floats,
+    Spread,
     cluster_codes,
     counted,
     none_of,
@@ -76,6 +77,46 @@ def paired_difference(
     number of rows (`clusters.spread`), the largest variance at that mean being (gains + losses) - delta^2. Where no row
     differs, the exact bound on how often one can is used if it is wider. ValueError below two rows, or out of range.
     """
+    table, found = _discordant(small, large, clusters)
+    n, delta, sd = found.rows, (table.only_small - table.only_large) / table.rows, found.se * math.sqrt(found.rows)
+    if found.clusters < 2:  # nothing can be said about other clusters
+        return Difference(
+            delta, -1.0, 1.0, -1.0, math.inf, math.inf, 1.0, n, 1, unit, found.design, 1.0, f"one {unit}: no interval"
+        )
+    two_sided, one_sided = t_quantile(0.975, found.dof), t_quantile(0.95, found.dof)
+    low, high, lower = tango_low(table, two_sided), tango_high(table, two_sided), tango_low(table, one_sided)
+    p = t_two_sided(tango_statistic(table, 0.0), found.dof)
+    said = f"{counted(found.clusters, n, unit)}, design effect {found.design:.2g}"
+    method = f"Tango score, t({found.dof}), {said}"
+    if table.only_small == table.only_large == 0:
+        bound = none_of(found.units, 0.025)
+        low, high, lower = min(low, -bound), max(high, bound), min(lower, -none_of(found.units, 0.05))
+        method = f"exact bound, no row differs, {said}"
+    return Difference(
+        delta, low, high, lower, found.se, sd, p, n, found.clusters, unit, found.design, found.units, method
+    )
+
+
+def not_worse_confidence(
+    small: ArrayLike, large: ArrayLike, margin: float, clusters: Sequence[str] | None = None
+) -> float:
+    """1 - p of "worse by the margin or more", from the statistic behind `paired_difference`.
+
+    At least 0.95 exactly when the one-sided bound lies above -margin, that is when the verdict is NOT WORSE or BETTER.
+    """
+    table, found = _discordant(small, large, clusters)
+    if found.clusters < 2:
+        return 0.0
+    statistic = tango_statistic(table, -margin)
+    both_sides = t_two_sided(statistic, found.dof)
+    confidence = 1 - both_sides / 2 if statistic > 0 else both_sides / 2
+    if table.only_small == table.only_large == 0:
+        return min(confidence, 1 - float((1 - margin) ** found.units))
+    return confidence
+
+
+def _discordant(small: ArrayLike, large: ArrayLike, clusters: Sequence[str] | None) -> tuple[Discordant, Spread]:
+    """Gains and losses on the effective number of rows, and the uncertainty that it comes from."""
     d = np.asarray(small, dtype=np.float64) - np.asarray(large, dtype=np.float64)
     n = len(d)
     if n < 2:
@@ -85,24 +126,7 @@ def paired_difference(
     gains, losses = float(np.maximum(d, 0).mean()), float(np.maximum(-d, 0).mean())
     delta = gains - losses
     found = spread(d - delta, d != 0, cluster_codes(n, clusters), gains + losses - delta**2, PRIOR_DIFFERENCE)
-    sd = found.se * math.sqrt(n)
-    if found.clusters < 2:  # nothing can be said about other clusters
-        return Difference(
-            delta, -1.0, 1.0, -1.0, math.inf, math.inf, 1.0, n, 1, unit, found.design, 1.0, f"one {unit}: no interval"
-        )
-    table = Discordant(gains * found.effective, losses * found.effective, found.effective)
-    two_sided, one_sided = t_quantile(0.975, found.dof), t_quantile(0.95, found.dof)
-    low, high, lower = tango_low(table, two_sided), tango_high(table, two_sided), tango_low(table, one_sided)
-    p = t_two_sided(tango_statistic(table, 0.0), found.dof)
-    said = f"{counted(found.clusters, n, unit)}, design effect {found.design:.2g}"
-    method = f"Tango score, t({found.dof}), {said}"
-    if gains == losses == 0:
-        bound = none_of(found.units, 0.025)
-        low, high, lower = min(low, -bound), max(high, bound), min(lower, -none_of(found.units, 0.05))
-        method = f"exact bound, no row differs, {said}"
-    return Difference(
-        delta, low, high, lower, found.se, sd, p, n, found.clusters, unit, found.design, found.units, method
-    )
+    return Discordant(gains * found.effective, losses * found.effective, found.effective), found
 
 
 class Discordant(NamedTuple):

@@ -193,6 +193,16 @@ def test_a_small_system_that_only_loses_is_rarely_called_not_worse(margin: float
         assert claims <= 0.0605, (n, claims)
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2, 3, 5, 9])
+@pytest.mark.parametrize("groups", [None, 20])
+def test_the_chance_of_not_worse_is_95_percent_exactly_where_the_verdict_turns(lost: int, groups: int | None) -> None:
+    small, large = np.r_[np.zeros(lost), np.ones(300 - lost)], np.ones(300)
+    ids = None if groups is None else [str(row % groups) for row in range(300)]
+    bound = -paired_difference(small, large, ids).lower_one_sided
+    for margin in (bound - 0.001, bound + 0.001):
+        assert (paired.not_worse_confidence(small, large, margin, ids) >= 0.95) == (margin > bound)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 9)), min_size=2, max_size=60),
