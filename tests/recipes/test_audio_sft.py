@@ -182,6 +182,17 @@ def test_recordings_beyond_the_models_window_are_refused_with_their_number(whisp
         ear_of(whisper).window_seconds([tone(300, 1), tone(300, 5)])
 
 
+def test_transcripts_longer_than_the_decoder_are_refused_and_never_cut(workspace: Workspace, whisper: Path) -> None:
+    backend = audio_backend(load_for_inference(str(whisper)))
+    rows = list(DatasetDir(tones_dataset(workspace.datasets / "tones", train=3, val=1)).examples("train"))
+    limit = backend.network.config.max_target_positions
+    long = [rows[0], rows[1].model_copy(update={"target": "x" * (limit + 50)}), rows[2]]
+    sounds = backend.prepare([tone(300, 0.5)] * 3)
+    assert len(audio_rows.encode(rows, sounds, backend, Data())) == 3
+    with pytest.raises(DataError, match=rf"1 of 3 transcripts are longer than the decoder, which takes {limit} tokens"):
+        audio_rows.encode(long, sounds, backend, Data())
+
+
 def test_a_qwen3_asr_in_its_authors_own_layout_is_refused_instead_of_made_up(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "qwen3_asr", "thinker_config": {}}')
     with pytest.raises(ModelError, match="random weights"):
