@@ -183,3 +183,61 @@ def test_absurd_sizes_rates_and_channels_are_refused_by_their_headers(tmp_path: 
     for name, sentence in (("huge", "more than 64 MiB"), ("slow", "claims 100 Hz"), ("crowd", "40 channels")):
         with pytest.raises(DataError, match=sentence):
             read_audio(tmp_path / f"{name}.wav")
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "reason"),
+    [
+        ("silent", np.zeros(8000), "recording is silent"),
+        ("almost", np.full(8000, 2e-5), "recording is silent"),
+        ("three", np.array([0.5, -0.5, 0.5]), "recording is too short"),
+        ("opposed", np.stack([tone(440, 0.5), -tone(440, 0.5)], axis=1), "recording's channels cancel each other out"),
+        ("nearly", np.stack([tone(440, 0.5), -0.99 * tone(440, 0.5)], axis=1), "recording's channels cancel each"),
+    ],
+)
+def test_a_recording_in_which_nothing_can_be_heard_is_set_aside(
+    name: str, samples: np.ndarray, reason: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    write(tmp_path / "good.wav")
+    soundfile.write(tmp_path / f"{name}.wav", samples, 16_000, subtype="FLOAT")
+    (tmp_path / "metadata.csv").write_text(f"file_name,transcription\ngood.wav,Yes.\n{name}.wav,No.\n")
+    ((line, given),) = import_audio(tmp_path, "mine", workspace).rejected
+    assert (line, given.startswith(reason)) == (3, True)
+
+
+def test_a_stereo_recording_with_one_empty_channel_is_kept(tmp_path: Path, workspace: Workspace) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([tone(440, 0.5), np.zeros(8000)], axis=1), 16_000)
+    (tmp_path / "metadata.csv").write_text("file_name,transcription\na.wav,Yes.\n")
+    assert import_audio(tmp_path, "mine", workspace).kept == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"audio_filepath": "a.wav", "duration": 0.5, "text": "Hello."},
+        {"file_name": "a.wav", "transcription": "Hello.", "locale": "de"},
+        {"audio": "a.wav", "sentence": "Hello."},
+        {
+            "messages": [{"role": "user", "content": "<audio>"}, {"role": "assistant", "content": "Hello."}],
+            "audios": ["a.wav"],
+        },
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "audio", "audio": "a.wav"}]},
+                {"role": "assistant", "content": "Hello."},
+            ]
+        },
+    ],
+)
+def test_manifests_and_chats_with_recordings_are_read(
+    line: dict[str, Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    write(tmp_path / "a.wav")
+    (tmp_path / "manifest.json").write_text(json.dumps(line) + "\n")
+    report = import_data(tmp_path / "manifest.json", "mine", workspace)
+    assert (report.modality, report.kept) == ("audio", 1)
+    dataset = DatasetDir(workspace.datasets / "mine")
+    (example,) = (e for s in dataset.splits() for e in dataset.examples(s))
+    assert (example.target, example.prompt[0].text) == ("Hello.", "Transcribe the recording.")
+    assert example.source.get("language") == line.get("locale")
+    assert [key.key for key in report.unused] == (["duration"] if "duration" in line else [])

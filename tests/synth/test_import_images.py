@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -161,3 +164,131 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
     exif[274] = 6
     Image.new("RGB", (40, 20)).save(tmp_path / "turned.jpg", exif=exif)
     assert read_image(tmp_path / "turned.jpg").size == (20, 40)
+
+
+def grey(folder: Path, name: str, mode: str, values: list[float]) -> Path:
+    """A picture of one row in a mode of more than 8 bits."""
+    kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
+    Image.fromarray(np.array([values], dtype=kind)).save(folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "values", "seen"),
+    [
+        ("sixteen.png", "I;16", [0, 257 * 100, 65535], [0, 100, 255]),
+        ("sixteen.tif", "I;16", [0, 32768, 65535], [0, 128, 255]),
+        ("wide.tif", "I", [-100, 20, 100], [0, 153, 255]),
+        ("share.tif", "F", [0.0, 0.5, 1.0], [0, 128, 255]),
+        ("bytes.tif", "F", [0.0, 100.0, 255.0], [0, 100, 255]),
+        ("free.tif", "F", [-2.0, 0.0, 2.0], [0, 128, 255]),
+    ],
+)
+def test_more_than_8_bits_are_scaled_and_not_cut_off(
+    name: str, mode: str, values: list[float], seen: list[int], tmp_path: Path
+) -> None:
+    image = read_image(grey(tmp_path, name, mode, values))
+    assert image.mode == "RGB"
+    assert [image.getpixel((x, 0))[0] for x in range(3)] == seen
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white_paper(mode: str, tmp_path: Path) -> None:
+    if mode == "P":
+        image = Image.new("P", (2, 1))
+        image.putpalette([10, 20, 30, 0, 0, 0])
+        image.putpixel((1, 0), 1)
+        image.save(tmp_path / "p.png", transparency=0)
+    else:
+        image = Image.new(mode, (2, 1), (10, 20, 30, 0) if mode == "RGBA" else (10, 0))
+        image.putpixel((1, 0), (0, 0, 0, 255) if mode == "RGBA" else (0, 255))
+        image.save(tmp_path / "p.png")
+    read = read_image(tmp_path / "p.png")
+    assert [read.getpixel((x, 0)) for x in range(2)] == [(255, 255, 255), (0, 0, 0)]
+
+
+def test_a_picture_of_values_that_are_not_numbers_is_broken(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not numbers"):
+        read_image(grey(tmp_path, "nan.tif", "F", [0.0, float("nan")]))
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("<image>\nWhat?", ["image", "What?"]),
+        ("Before <image> after", ["Before ", "image", " after"]),
+        ("What?", ["image", "What?"]),
+        ("<image>", ["image"]),
+    ],
+)
+def test_a_mark_is_where_its_picture_goes(text: str, parts: list[str], tmp_path: Path, workspace: Workspace) -> None:
+    chat = {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "a"}], "images": ["0.png"]}
+    folder = write_folder(tmp_path / "in", [])
+    (folder / "rows.jsonl").write_text(json.dumps(chat))
+    assert import_data(folder / "rows.jsonl", "mine", workspace).modality == "vision"
+    (example,) = (e for s in ("train", "val", "test") for e in DatasetDir(workspace.datasets / "mine").examples(s))
+    assert [getattr(part, "text", part.type) for part in example.prompt[0].content] == parts
+
+
+def test_several_pictures_stand_in_their_order_and_a_count_that_does_not_fit_is_set_aside(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    def chat(text: str) -> dict[str, object]:
+        turns = [{"from": "human", "value": text}, {"from": "gpt", "value": "a"}]
+        return {"conversations": turns, "images": ["1.png", "0.png"]}
+
+    folder = write_folder(tmp_path / "in", [])
+    rows = [chat("<image><image> Which?"), chat("One <image> alone?"), chat("Two?")]
+    (folder / "rows.json").write_text(json.dumps(rows))
+    report = import_data(folder / "rows.json", "mine", workspace)
+    assert report.rejected == [(2, "the <image> marks and the pictures are not equally many")]
+    for example in (e for s in report.splits for e in DatasetDir(workspace.datasets / "mine").examples(s)):  # type: ignore[arg-type]
+        first, second = example.prompt[0].content[:2]
+        dataset = DatasetDir(workspace.datasets / "mine")
+        assert read_image(dataset.media_path(first.path)).getpixel((0, 0))[0] == 50
+        assert read_image(dataset.media_path(second.path)).getpixel((0, 0))[0] == 0
+
+
+def test_parts_and_bytes_of_pictures_are_read_and_addresses_never_fetched(tmp_path: Path, workspace: Workspace) -> None:
+    folder = write_folder(tmp_path / "in", [])
+    inline = "data:image/png;base64," + base64.b64encode((folder / "2.png").read_bytes()).decode()
+    said = {"role": "assistant", "content": "a"}
+
+    def asked(part: dict[str, object], number: int) -> dict[str, object]:
+        return {"messages": [{"role": "user", "content": [part, {"type": "text", "text": f"q{number}"}]}, said]}
+
+    parts = [
+        {"type": "image", "image": "0.png"},
+        {"type": "image_url", "image_url": {"url": inline, "detail": "low"}},
+        {"type": "image_url", "image_url": {"url": "https://example.org/x.png"}},
+    ]
+    (folder / "rows.jsonl").write_text("\n".join(json.dumps(asked(part, n)) for n, part in enumerate(parts)))
+    report = import_data(folder / "rows.jsonl", "mine", workspace)
+    assert (report.kept, report.rejected) == (2, [(3, "picture is an address, which is never fetched")])
+
+
+@pytest.mark.parametrize("splits", [(), ("train", "test"), ("training", "validation")])
+def test_pictures_in_one_folder_for_each_class_are_read(
+    splits: tuple[str, ...], tmp_path: Path, workspace: Workspace
+) -> None:
+    for number, place in enumerate(splits or (".",)):
+        for name in ("cat", "dog"):
+            (tmp_path / "in" / place / name).mkdir(parents=True)
+            colour = (number * 90, 80, 200 if name == "cat" else 20)
+            Image.new("RGB", (8, 8), colour).save(tmp_path / "in" / place / name / "a.png")
+    report = import_data(tmp_path / "in", "mine", workspace)
+    assert (report.modality, report.kept) == ("vision", 2 * len(splits or (".",)))
+    if splits:
+        assert set(report.splits) == {"train", "test" if "test" in splits else "val"}
+    dataset = DatasetDir(workspace.datasets / "mine")
+    assert {e.target for s in dataset.splits() for e in dataset.examples(s)} == {"cat", "dog"}
+
+
+def test_an_archive_of_a_folder_is_read_like_the_folder(tmp_path: Path, workspace: Workspace) -> None:
+    folder = write_folder(tmp_path / "in", [row(f"{n}.png") for n in range(4)])
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, f"top/{file.name}")
+        archive.writestr("../escape.txt", "no")
+    assert import_data(tmp_path / "in.zip", "mine", workspace).kept == 4
+    assert not (tmp_path.parent / "escape.txt").exists()
