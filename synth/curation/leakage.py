@@ -133,7 +133,7 @@ def _keys(text: Text) -> set[tuple[str, ...]]:
 
 
 class Known:
-    """Texts that others must not nearly be; the index is built once."""
+    """Texts that others must not nearly be; the index is built at the first question."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._split = _Split(())

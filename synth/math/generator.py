@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from synth.context import Context
+from synth.curation.leakage import Known
 from synth.errors import DataError
 from synth.example import GENERATED_SPLITS, Example, Origin, Split, make_example, user
 from synth.generators import Candidate, Offers, kept, rejected, was_kept
@@ -36,8 +37,12 @@ _OWNERS: tuple[Split, ...] = ("train",) * 7 + ("val",) + ("test",) * 2
 def generate(spec: Spec, context: Context) -> Offers:
     """Candidates in the order train, val, test, test_ood; families take turns. Raises DataError when one runs dry."""
     taken: dict[str, Split] = {}
+    earlier: dict[Split, Known] = {}
     for split in GENERATED_SPLITS:
-        yield from _Filler(spec, split, taken, context.random).fill()
+        if getattr(spec, split):
+            filler = _Filler(spec, split, taken, earlier, context.random)
+            yield from filler.fill()
+            earlier[split] = Known(filler.texts)
 
 
 def owner(seed: int, key: str) -> Split:
@@ -48,10 +53,19 @@ def owner(seed: int, key: str) -> Split:
 class _Filler:
     """Draws the rows of one split."""
 
-    def __init__(self, spec: Spec, split: Split, taken: dict[str, Split], random: Callable[[str], Random]) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        split: Split,
+        taken: dict[str, Split],
+        earlier: dict[Split, Known],
+        random: Callable[[str], Random],
+    ) -> None:
         self.spec = spec
         self.split = split
         self.taken = taken
+        self.earlier = earlier
+        self.texts: list[str] = []
         self.rng = random(f"math {spec.seed} {split}")
         self.families = spec.unseen_families() if split == "test_ood" else spec.seen_families()
         self.turns = {family.name: count(self.rng.randrange(64)) for family in self.families}
@@ -78,6 +92,7 @@ class _Filler:
             candidate = self._candidate(family, template, size, values)
             verdict = yield candidate
             if was_kept(candidate, verdict):
+                self.texts.append(candidate.example.prompt[0].text if candidate.example else "")
                 return
         raise DataError(
             f"The family '{family.name}' has no more new problems for {self.split} after {done} rows of all families.",
@@ -103,6 +118,8 @@ class _Filler:
         example = self._example(family, template, size, values, problem)
         if example.id in self.taken:
             return rejected(row, f"the same prompt is in {self.taken[example.id]}")
+        if near := next((split for split, known in self.earlier.items() if known.near(problem.text)), None):
+            return rejected(row, f"nearly the same prompt is in {near}")
         self.taken[example.id] = self.split
         return kept(example)
 
