@@ -110,6 +110,7 @@ def list_datasets(workspace: WorkspaceOption = None, as_json: JsonOption = False
     """List the datasets of the workspace."""
     from studio.cli.terminal import table
     from synth.dataset import CARD, DatasetDir
+    from synth.example import SPLITS
 
     cards = [DatasetDir(p.parent).card for p in sorted(workspace_of(workspace).datasets.glob(f"*/{CARD}"))]
     if as_json:
@@ -118,10 +119,10 @@ def list_datasets(workspace: WorkspaceOption = None, as_json: JsonOption = False
         print("There is no dataset yet. Make one: smolstudio synth math --name invoices")
     else:
         rows = [
-            [c.name, c.modality, *(str(c.splits.get(s, 0)) for s in ("train", "val", "test", "test_ood"))]
+            [c.name, c.modality, *(str(c.splits.get(s, 0)) for s in SPLITS)]
             for c in cards
         ]
-        print(table(["dataset", "modality", "train", "val", "test", "test_ood"], rows))
+        print(table(["dataset", "modality", *SPLITS], rows))
 
 
 @data_app.command()

@@ -19,7 +19,13 @@ TABS = {
     "browse": "Browse",
     "quality": "Quality",
 }
-SPLIT_TITLES = {"train": "Train", "val": "Validation", "test": "Test", "test_ood": "Unseen families"}
+SPLIT_TITLES = {
+    "train": "Train",
+    "val": "Validation",
+    "test": "Test",
+    "test_ood": "Unseen families",
+    "test_real": "Real rows",
+}
 LISTED = 12
 
 
