@@ -261,7 +261,9 @@ def write_pairs(target: Path, pairs: Pairs, origin: DatasetDir, val_fraction: fl
         for example, reason in pairs.unusable:
             writer.reject(example, reason)
         notes = {"from_dataset": origin.name, "answers": pairs.answers}
-        card = Card(name=target.name, modality=origin.card.modality, generator="preference", notes=notes, task=origin.task)
+        card = Card(
+            name=target.name, modality=origin.card.modality, generator="preference", notes=notes, task=origin.task
+        )
         writer.finish(card.model_copy(update={"created": datetime.now(UTC).isoformat(timespec="seconds")}))
     return DatasetDir(target)
 

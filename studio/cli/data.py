@@ -118,10 +118,7 @@ def list_datasets(workspace: WorkspaceOption = None, as_json: JsonOption = False
     elif not cards:
         print("There is no dataset yet. Make one: smolstudio synth math --name invoices")
     else:
-        rows = [
-            [c.name, c.modality, *(str(c.splits.get(s, 0)) for s in SPLITS)]
-            for c in cards
-        ]
+        rows = [[c.name, c.modality, *(str(c.splits.get(s, 0)) for s in SPLITS)] for c in cards]
         print(table(["dataset", "modality", *SPLITS], rows))
 
 

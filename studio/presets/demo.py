@@ -6,6 +6,8 @@ interrupted, or is run again, takes up what is already there.
 
 from __future__ import annotations
 
+import importlib
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ from recipes.models.files import resolve
 from recipes.recipe.schema import Recipe, load_recipe, recipe_hash
 from studio.engines import jobs
 from studio.presets.demos import DEMOS, DemoSpec
-from synth.dataset import CARD, DatasetDir
+from synth.dataset import CARD, REAL, DatasetDir, DatasetWriter
 from synth.errors import RecipeError
 from synth.progress import ProgressFn
 from synth.workspace import Workspace
@@ -60,9 +62,22 @@ def _dataset(demo: DemoSpec, name: str, seed: int, workspace: Workspace, on_prog
         info = generator(demo.generator)
         wanted = (info.version(), parse_spec(info, settings).model_dump(mode="json"))
         if (found.card.generator_version, found.card.spec) == wanted:
-            return found
+            return _with_real(demo, found)
         raise RecipeError(f"The dataset {name} was made with other settings.", "Delete it, or use another workspace.")
-    return build_dataset(demo.generator, settings, name, workspace, on_progress)
+    return _with_real(demo, build_dataset(demo.generator, settings, name, workspace, on_progress))
+
+
+def _with_real(demo: DemoSpec, dataset: DatasetDir) -> DatasetDir:
+    """The dataset with the demo's test rows that no generator of ours made, unless they are in it already."""
+    from synth.curation.amend import add_real
+
+    if not demo.real or dataset.count(REAL):
+        return dataset
+    module = importlib.import_module(demo.real)
+    with tempfile.TemporaryDirectory(prefix="smolstudio-real-") as folder:
+        media = DatasetWriter(Path(folder))
+        add_real(dataset, module.real_rows(media.add_media), None, media.path, module.SAID)
+    return DatasetDir(dataset.path)
 
 
 def _tune(

@@ -52,13 +52,14 @@ class RealReport(NamedTuple):
 
 
 def add_real(
-    dataset: DatasetDir, rows: Iterable[Example], origin: Origin, folder: Path | None = None, said: str = ""
+    dataset: DatasetDir, rows: Iterable[Example], origin: Origin | None, folder: Path | None = None, said: str = ""
 ) -> RealReport:
     """Add rows to the split `test_real`, in place: no other split changes.
 
     Args:
-        rows: of any split; they get this split, this origin and the scorer that all rows of the dataset have, if it
-            has one for all.
+        rows: of any split; they get this split, and the scorer that all rows of the dataset have, if it has one for
+            all.
+        origin: of all the rows; None leaves each its own.
         folder: where the media of the rows lie.
         said: what these rows are, for the card and the report ("notes of three wards, 2024").
 
@@ -143,12 +144,18 @@ class _Gate:
         return ""
 
 
-def _as_real(row: Example, origin: Origin, scorer: str | None, source: Path | None, target: Path) -> Example:
+def _as_real(row: Example, origin: Origin | None, scorer: str | None, source: Path | None, target: Path) -> Example:
     prompt = tuple(
         Message.model_copy(message, update={"content": tuple(_copied(p, source, target) for p in message.content)})
         for message in row.prompt
     )
-    changes = {"prompt": prompt, "split": REAL, "origin": origin, "scorer": scorer or row.scorer, "rejected": None}
+    changes = {
+        "prompt": prompt,
+        "split": REAL,
+        "origin": origin or row.origin,
+        "scorer": scorer or row.scorer,
+        "rejected": None,
+    }
     return row.model_copy(update=changes)
 
 
