@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_bars_of_another_library_have_their_colours_where_the_answers_say(
         lengths = {name: _longest_run(picture, stand_in.COLOURS[name]) for name in row.source["values"]}
         ranked = sorted(lengths, key=lambda name: lengths[name])
         values = row.source["values"]
-        assert all(values[a] <= values[b] for a, b in zip(ranked, ranked[1:], strict=False)), (values, lengths)
+        assert all(values[a] <= values[b] for a, b in pairwise(ranked)), (values, lengths)
         if row.answer in values:
             assert row.answer in (ranked[0], ranked[-1])
         assert row.origin.kind == "stand_in"
