@@ -165,14 +165,14 @@ def compare_faults(folder: Path) -> list[str]:
 def tuned(folder: Path) -> None:
     import torch
 
-    from recipes.models import loading
+    from recipes.models import loading, lora
     from recipes.recipe.schema import load_recipe
     from tests.tiny import tiny_llama
 
     base = tiny_llama(folder / "base")
     torch.manual_seed(0)
     loaded = loading.load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
-    loading.save_adapter(loaded, place(folder).runs / "run-1/adapter", run="run-1", recipe="tiny")
+    lora.save_adapter(loaded, place(folder).runs / "run-1/adapter", run="run-1", recipe="tiny")
 
 
 def export(to: str) -> Callable[[Path, str], None]:
