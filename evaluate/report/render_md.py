@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from evaluate.report import basis
+from evaluate.report import basis, prices_said
 from evaluate.report.headline import pay_back
 from evaluate.report.parts import ByClass, Gallery, JudgePart, SplitSummary
 from evaluate.report.render_html import visible
@@ -67,7 +67,8 @@ def systems_table(report: Report) -> list[str]:
                 + (" (small)" if system.id == report.small else "")
                 + (" (large)" if system.id == report.large else ""),
                 *scores,
-                usd(system.cost.usd_per_1k),
+                prices_said.with_bounds(usd(system.cost.usd_per_1k), system.cost.usd_per_1k_ci95)
+                + (" (its speed does not hold)" if system.speed and not system.speed.holds else ""),
                 "not measured" if speed is None else f"{speed:.3g}",
             ]
         )
