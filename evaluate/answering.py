@@ -19,7 +19,7 @@ from evaluate.cost import formulas, prices
 from evaluate.plan import LONGEST_REPLY, Plan, SystemPlan
 from evaluate.predict.journal import Answers, Predictor
 from evaluate.predict.prediction import Facts, Prediction
-from evaluate.predict.prompts import Prompter, task_in_words
+from evaluate.predict.prompts import Prompter
 from evaluate.predict.systems import Context, open_system
 from evaluate.report.results import Row, Speed, SystemResult
 from synth.dataset import DatasetDir, open_dataset
@@ -67,10 +67,12 @@ def prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: Progres
     return Job(plan, workspace, folder, dataset, examples, train, sheet, on_progress, stop)
 
 
-def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Sequence[Example], starter: bool) -> SystemPlan:
-    """A system with its instruction and its answer limit filled in."""
-    wanted = plan.task if plan.task is not None else not plan.adapter and not starter
-    task = task_in_words(dataset.task) if wanted and not plan.instruction and plan.kind != "predictions" else ""
+def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Sequence[Example], made_of: lineage.Origin) -> SystemPlan:
+    """A system with its instruction and its answer limit filled in: a tuned model is told what it was tuned with."""
+    learned = bool(made_of.recipe.get("data", {}).get("task"))
+    by_itself = learned if plan.adapter else made_of.model_kind != "starter"
+    wanted = by_itself if plan.task is None else plan.task
+    task = dataset.task.in_words() if wanted and not plan.instruction and plan.kind != "predictions" else ""
     filled = {
         "instruction": plan.instruction or task,
         "max_new_tokens": plan.max_new_tokens or answer_limit(plan, examples),

@@ -87,9 +87,7 @@ def _run(job: Job, margin_fixed: float) -> Path:
     _check_imported(job)
     origins = {plan.id: lineage.origin(plan, job.workspace) for plan in job.plan.systems}
     rows = [*job.examples, *job.train]
-    asked = tuple(
-        as_asked(plan, job.dataset, rows, origins[plan.id].model_kind == "starter") for plan in job.plan.systems
-    )
+    asked = tuple(as_asked(plan, job.dataset, rows, origins[plan.id]) for plan in job.plan.systems)
     job = job._replace(plan=job.plan.model_copy(update={"systems": asked}))
     job, choice, searching = _with_strongest(job, origins)
     large = job.plan.roles()[1]

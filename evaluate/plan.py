@@ -48,7 +48,7 @@ class SystemPlan(_Frozen):
     task: bool | None = Field(
         default=None,
         description="Whether the dataset's task card is the instruction where none is given; empty = for every model "
-        "but tuned ones and the embedded starters, which were trained on bare prompts.",
+        "but the embedded starters, and for tuned ones as they were tuned (data.task of their recipe).",
     )
     max_new_tokens: int | None = Field(
         default=None,

@@ -53,6 +53,16 @@ class TaskCard(BaseModel):
         """Hex digest of the card's content."""
         return sha256_bytes(json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False).encode())
 
+    def in_words(self) -> str:
+        """The card as one instruction: what to do, the answers that there are, how the answer must look."""
+        labels = "\n".join(f"- {label}{f': {meaning}' if meaning else ''}" for label, meaning in self.labels.items())
+        parts = [
+            self.instruction,
+            f"The possible answers:\n{labels}" if labels else "",
+            f"Answer with {self.answer_format}." if self.answer_format else "",
+        ]
+        return "\n".join(part for part in parts if part)
+
     def markdown(self) -> str:
         """The card as a paragraph and a list for the dataset's README."""
         parts = [f"Task: {KINDS[self.kind].lower()}.", self.instruction]

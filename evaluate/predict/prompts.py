@@ -16,7 +16,6 @@ from evaluate.plan import SystemPlan
 from synth.errors import RecipeError
 from synth.example import Example, Message, assistant, system
 from synth.scoring.scorers import known_scorer
-from synth.task import TaskCard
 
 JsonDict = dict[str, Any]
 ANSWER_SCHEMA: JsonDict = {
@@ -28,17 +27,6 @@ ANSWER_SCHEMA: JsonDict = {
     "required": ["working", "answer"],
     "additionalProperties": False,
 }
-
-
-def task_in_words(card: TaskCard) -> str:
-    """A dataset's task card as one instruction: what to do, the answers that there are, how the answer must look."""
-    labels = "\n".join(f"- {label}: {meaning}" if meaning else f"- {label}" for label, meaning in card.labels.items())
-    parts = [
-        card.instruction,
-        f"The possible answers:\n{labels}" if labels else "",
-        f"Answer with {card.answer_format}." if card.answer_format else "",
-    ]
-    return "\n".join(part for part in parts if part)
 
 
 class Question(NamedTuple):

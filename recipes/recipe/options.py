@@ -52,6 +52,12 @@ class Data(Section):
         ge=0.0,
         le=0.9,
     )
+    task: bool = option(
+        False,
+        "Task in the prompt",
+        "Put the dataset's task card before each row as an instruction, as models that were not tuned are asked. Off "
+        "for the embedded starters, which read bare prompts.",
+    )
     loss_turns: Literal["all", "last"] = option(
         "all",
         "Turns that are learned",

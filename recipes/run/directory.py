@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from recipes.recipe.schema import Recipe, dump_recipe, load_recipe
 from recipes.run import checkpoints
+from recipes.run.instructed import InstructedDataset
 from synth.build import check_name
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import DataError, RunError, UserError
@@ -60,7 +61,7 @@ def _dataset_of(recipe: Recipe, workspace: Workspace) -> DatasetDir:
             f"Choose another dataset, or the method {found.card.modality}_{recipe.objective}.",
             "data.modality",
         )
-    return found
+    return InstructedDataset(found.path) if recipe.data.task else found
 
 
 class Run(JobDir):

@@ -11,9 +11,12 @@ import streamlit as st
 
 from evaluate.plan import Machine, SystemPlan
 from evaluate.predict.prompts import Question
+from recipes.models.files import starters
+from recipes.recipe.schema import load_recipe
+from synth.dataset import open_dataset
 from synth.endpoint import Ask, Endpoint, Piece, Settings
 from synth.errors import EndpointError
-from synth.example import AudioPart, Message, Part, user
+from synth.example import AudioPart, Message, Part, system, user
 from synth.modality import Modality
 from synth.storage import sha256_bytes
 from synth.usage import Usage
@@ -62,12 +65,27 @@ def question(text: str, folder: Path, media: bytes | None, kind: Modality) -> Qu
     return Question("playground", (message,), folder)
 
 
+def told(workspace: Workspace, offer: dict[str, Any], asked: Question, dataset: str) -> Question:
+    """The question with the task in words before it, as a comparison on `dataset` would ask this system.
+
+    A tuned model is told the task of its own data, if it was tuned with it; an embedded starter is told nothing.
+    """
+    if offer.get("adapter"):
+        data = load_recipe(workspace.runs / offer["adapter"] / "recipe.yaml").data
+        dataset = data.dataset if data.task else ""
+    elif not dataset or (offer.get("kind") != "endpoint" and offer["model"] in starters()):
+        return asked
+    said = open_dataset(dataset, workspace.datasets).task.in_words() if dataset else ""
+    return asked._replace(messages=(system(said), *asked.messages)) if said else asked
+
+
 def answer(workspace: Workspace, offer: dict[str, Any], asked: Question) -> Iterator[str | Facts]:
     """Pieces of the answer of an offered system as they come, and last what it took. Raises UserError.
 
     Text and vision models, and endpoints that chat, give theirs token by token; speech comes whole.
     """
-    plan = SystemPlan.model_validate({"id": "playground", "max_new_tokens": MAX_NEW_TOKENS, **offer})
+    limit = {} if offer.get("kind") == "endpoint" else {"max_new_tokens": MAX_NEW_TOKENS}  # endpoints may reason first
+    plan = SystemPlan.model_validate({"id": "playground", **limit, **offer})
     loaded = local(workspace, plan.model, plan.adapter) if plan.kind == "local" else None
     began, first = time.monotonic(), None
     usage = Usage()

@@ -10,6 +10,7 @@ from evaluate.predict.prompts import Question
 from evaluate.report.wording import usd
 from recipes.models.files import starters
 from studio.presets.cards import CARDS, card_for
+from studio.read.glance import dataset_cards
 from studio.read.history import tuned
 from studio.serving import asking
 from studio.state.endpoints import load_endpoints
@@ -91,10 +92,13 @@ with ui.sentences():
     if media:
         show_content(media, kind.suffix)
     prompt = st.text_area("Question", placeholder=kind.hint) if kind.asks else ""
+    tasks = [card.name for card in dataset_cards(ui.workspace()) if card.modality == kind.key]
+    help_task = "Prompted models are told this dataset's task first, as in a comparison; tuned ones as they were tuned."
+    task = st.selectbox("Task", ["", *tasks], format_func=lambda name: name or "none", help=help_task) if tasks else ""
     ready = bool(chosen and (media or kind.part is None) and (prompt.strip() or not kind.asks))
     if st.button("Ask", type="primary", icon=":material/send:", disabled=not ready):
         folder = ui.workspace().path / "playground"
         question = asking.question(prompt.strip(), folder, media, kind)
         for column, label in zip(st.columns(len(chosen)), chosen, strict=True):
             with column, st.container(border=True):
-                _answer(label, offers[label], question)
+                _answer(label, offers[label], asking.told(ui.workspace(), offers[label], question, task or ""))

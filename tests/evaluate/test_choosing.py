@@ -10,9 +10,10 @@ import pytest
 
 from evaluate import answering, choosing, margin
 from evaluate.compare import run_comparison
+from evaluate.lineage import Origin
 from evaluate.plan import LONGEST_REPLY, Plan, SystemPlan
 from evaluate.predict import classical
-from evaluate.predict.prompts import Prompter, task_in_words
+from evaluate.predict.prompts import Prompter
 from evaluate.report import basis
 from evaluate.report.reading import read_report
 from studio.stub.endpoint import StubSettings, serve_in_thread
@@ -70,17 +71,17 @@ def told(stub: Any) -> list[str]:
 
 
 def test_the_task_card_becomes_one_instruction_with_labels_and_form() -> None:
-    said = task_in_words(CARD)
+    said = CARD.in_words()
     assert said.startswith("Say what the message is about.\nThe possible answers:\n- bill: money\n- login\n")
     assert said.endswith("Answer with one label and nothing else.")
-    assert task_in_words(TaskCard(kind="free_text")) == ""
+    assert TaskCard(kind="free_text").in_words() == ""
 
 
 @pytest.mark.parametrize("prompting", ["zero_shot", "few_shot", "schema", "few_shot_schema"])
 def test_every_way_of_prompting_is_told_the_task_first(dataset: DatasetDir, prompting: str) -> None:
     plan = SystemPlan(id="a", kind="endpoint", model="m", prompting=prompting, shots=2)  # type: ignore[arg-type]
     rows = list(dataset.examples("train"))
-    asked = answering.as_asked(plan, dataset, rows, starter=False)
+    asked = answering.as_asked(plan, dataset, rows, Origin())
     question = Prompter(asked, rows, 0, Path()).question(message(1, "test"))
     assert question.messages[0].role == "system"
     assert question.messages[0].text.startswith("Say what the message is about.")
@@ -88,17 +89,31 @@ def test_every_way_of_prompting_is_told_the_task_first(dataset: DatasetDir, prom
     assert sum(one.role == "assistant" for one in question.messages) == (2 if "few_shot" in prompting else 0)
 
 
+def test_a_tuned_model_is_told_the_task_as_its_training_was(dataset: DatasetDir) -> None:
+    from recipes.run.instructed import InstructedDataset
+
+    tuned = SystemPlan(id="a", model="m", adapter="run")
+    made_of = Origin(model_kind="starter", recipe={"data": {"task": True}})
+    asked = answering.as_asked(tuned, dataset, [], made_of)
+    row = next(iter(dataset.examples("train")))
+    learned = next(iter(InstructedDataset(dataset.path).examples("train")))
+    assert Prompter(asked, [], 0, Path()).question(row).messages == learned.prompt
+    assert learned.prompt[0].text == CARD.in_words()
+    assert (learned.id, learned.target) == (row.id, row.target)
+    assert next(iter(InstructedDataset(dataset.path).draw("train", 3, 0))).prompt[0].role == "system"
+
+
 def test_models_that_were_trained_on_bare_prompts_are_asked_so_unless_the_plan_says_otherwise(
     dataset: DatasetDir,
 ) -> None:
     tuned = SystemPlan(id="a", model="m", adapter="run")
-    assert answering.as_asked(tuned, dataset, [], starter=False).instruction == ""
-    assert answering.as_asked(tuned.model_copy(update={"task": True}), dataset, [], starter=False).instruction
+    assert answering.as_asked(tuned, dataset, [], Origin()).instruction == ""
+    assert answering.as_asked(tuned.model_copy(update={"task": True}), dataset, [], Origin()).instruction
     plain = SystemPlan(id="a", model="m")
-    assert answering.as_asked(plain, dataset, [], starter=True).instruction == ""
-    assert answering.as_asked(plain, dataset, [], starter=False).instruction == task_in_words(CARD)
+    assert answering.as_asked(plain, dataset, [], Origin(model_kind="starter")).instruction == ""
+    assert answering.as_asked(plain, dataset, [], Origin()).instruction == CARD.in_words()
     own = plain.model_copy(update={"instruction": "Mine."})
-    assert answering.as_asked(own, dataset, [], starter=False).instruction == "Mine."
+    assert answering.as_asked(own, dataset, [], Origin()).instruction == "Mine."
 
 
 def test_the_answer_limit_follows_the_longest_right_answer_with_room_to_reason_for_endpoints() -> None:

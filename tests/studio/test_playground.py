@@ -20,6 +20,7 @@ from synth.endpoint import Ask, Endpoint, Settings
 from synth.endpoint.wire import streamed_piece
 from synth.errors import EndpointError
 from synth.example import user
+from synth.storage import read_json, write_json
 from synth.workspace import Workspace
 from tests.studio.test_runs_page import press, said
 from tests.studio.test_views import page
@@ -131,3 +132,23 @@ def test_what_a_local_answer_costs_is_the_machines_time(workspace: Workspace) ->
     assert "3.6 USD per hour" in basis
     endpoint = SystemPlan(id="x", kind="endpoint", model="unheard-of")
     assert asking.cost_of(workspace, endpoint, Usage(input_tokens=1, output_tokens=1), 10.0)[0] is None
+
+
+def test_prompted_models_are_told_the_task_of_the_dataset_and_tuned_ones_as_they_were_tuned(
+    workspace: Workspace,
+) -> None:
+    filled.dataset(workspace)
+    filled.run(workspace, "bare")
+    card = workspace.datasets / "invoices" / "dataset.json"
+    said = "Work out the result."
+    write_json(card, {**read_json(card), "task": {"instruction": said}})
+    asked = Question("q", (user("What is 2 + 2?"),), workspace.path)
+    endpoint = {"kind": "endpoint", "model": "m", "base_url": "https://example.test/v1"}
+    assert asking.told(workspace, endpoint, asked, "invoices").messages[0].text == said
+    assert asking.told(workspace, endpoint, asked, "") == asked
+    assert asking.told(workspace, {"model": "starter-text"}, asked, "invoices") == asked
+    tuned = {"model": "starter-text", "adapter": "bare"}
+    assert asking.told(workspace, tuned, asked, "invoices") == asked, "its recipe does not say data.task"
+    recipe = workspace.runs / "bare" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("data:\n", "data:\n  task: true\n", 1))
+    assert asking.told(workspace, tuned, asked, "").messages[0].text == said
