@@ -9,6 +9,8 @@ splits alike and one picture or one text never spans two splits.
 
 from __future__ import annotations
 
+import functools
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -24,7 +26,7 @@ from synth.build import check_name, now_utc
 from synth.curation import leakage
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError
-from synth.example import Example, Message, Split, TextPart, make_example, prompt_id, text_of
+from synth.example import Example, Message, Origin, Split, TextPart, make_example, prompt_id, text_of
 from synth.importing import compose, detect, folders
 from synth.importing.compose import Fields
 from synth.importing.folders import Source, Table
@@ -172,9 +174,8 @@ class _Import:
             value = at(row, path)
             self.unused.see(key, value)
             self.groupings.see(key, value)
-        for part, path in plan.takes:
-            if part in ("speaker", "conversation"):
-                self.groupings.see(".".join(path), at(row, path))
+        for path in plan.groups:
+            self.groupings.see(".".join(path), at(row, path))
         for key, value in self._inner:
             self.unused.see(key, value)
         return ""
@@ -182,7 +183,7 @@ class _Import:
     def _example(self, table: Table, raw: RawRow, row: dict[str, Any], plan: Plan, media: Media) -> tuple[Example, str]:
         parts: dict[str, Any] = {}
         for part, path in plan.takes:
-            value = at(row, path)
+            value = row[path[0]] if len(path) == 1 else at(row, path)
             if part in ("choice", "distractor"):
                 parts.setdefault(part, []).append(value)
             else:
@@ -300,6 +301,7 @@ def to_example(
         template=template,
         scorer=scorer,
         source=source,
+        origin=_origin(source["file"]),
         reasoning=target.reasoning,
         tool_calls=target.tool_calls,
         tools=fields.tools,
@@ -307,10 +309,22 @@ def to_example(
     )
 
 
+@functools.lru_cache(256)
+def _origin(file: str) -> Origin:
+    return Origin(kind="imported", by=file)
+
+
 def _scorer(answers: tuple[str, ...], choice: bool) -> str:
     if choice:
         return names.CHOICE
-    return scorer_for(answers[0]) if answers else names.EXACT
+    if not answers:
+        return names.EXACT
+    # What most numbers look like; the table would say the same, after a hundred times the work.
+    return names.MATH if _NUMBER.fullmatch(answers[0]) else _scorer_of(answers[0])
+
+
+_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
+_scorer_of = functools.lru_cache(4096)(scorer_for)
 
 
 def _heard(prompt: tuple[Message, ...]) -> tuple[Message, ...]:

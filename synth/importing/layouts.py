@@ -265,6 +265,7 @@ class Plan(NamedTuple):
     takes: tuple[tuple[str, Paths], ...]
     unused: tuple[tuple[str, Paths], ...]
     complete: bool = False
+    groups: tuple[Paths, ...] = ()
 
 
 class Planner:
@@ -299,7 +300,8 @@ class Planner:
                 if self.group_by and not missing(at(row, tuple(self.group_by.split(".")))):
                     found.append(("group", tuple(self.group_by.split("."))))
                 unused = tuple(_unused(row, [path for _, path in found]))
-                return Plan(layout.name, tuple(found), unused, self._complete({part for part, _ in found}))
+                groups = tuple(path for part, path in found if part in ("speaker", "conversation"))
+                return Plan(layout.name, tuple(found), unused, self._complete({part for part, _ in found}), groups)
         return Plan("", (), tuple(_unused(row, [])))
 
     def _complete(self, parts: set[str]) -> bool:

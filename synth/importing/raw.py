@@ -14,7 +14,7 @@ MAX_DEPTH = 32
 """Levels of nesting of one row."""
 SHOWN = 2000
 SPLIT_NAMES = {
-    **{name: name for name in ("train", "val", "test", "test_ood")},
+    **{name: name for name in ("train", "val", "test", "test_ood", "test_real")},
     **dict.fromkeys(("training", "tr"), "train"),
     **dict.fromkeys(("validation", "valid", "dev", "eval"), "val"),
     **dict.fromkeys(("testing",), "test"),
