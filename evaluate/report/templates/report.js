@@ -1,4 +1,4 @@
-// What-if sliders, theme, gallery filter. Reads the embedded report.json; the formulas are those of evaluate/economics.py.
+// What-if sliders, theme, gallery filter. Reads the embedded report.json; the formulas are those of evaluate/cost/payback.py.
 (() => {
   "use strict";
   document.documentElement.classList.add("js");
