@@ -150,5 +150,5 @@ def test_prompted_models_are_told_the_task_of_the_dataset_and_tuned_ones_as_they
     tuned = {"model": "starter-text", "adapter": "bare"}
     assert asking.told(workspace, tuned, asked, "invoices") == asked, "its recipe does not say data.task"
     recipe = workspace.runs / "bare" / "recipe.yaml"
-    recipe.write_text(recipe.read_text().replace("data:\n", "data:\n  task: true\n", 1))
+    recipe.write_text(recipe.read_text().replace("task: false", "task: true"))
     assert asking.told(workspace, tuned, asked, "").messages[0].text == said
