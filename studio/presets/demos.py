@@ -98,5 +98,6 @@ DEMOS: dict[str, DemoSpec] = {
         shots=0,
         max_new_tokens=90,
         few_shot=False,
+        real="synth.audio.stand_in",
     ),
 }

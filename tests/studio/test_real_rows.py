@@ -11,6 +11,10 @@ from PIL import Image
 
 from studio.presets.demo import _with_real
 from studio.presets.demos import DEMOS
+from synth.audio import stand_in as other_voices
+from synth.audio.check import says
+from synth.audio.files import decode
+from synth.audio.voices import SAMPLE_RATE_HZ
 from synth.build import build_dataset
 from synth.curation.leakage import check_dataset, near_duplicates
 from synth.example import Example, ImagePart, text_of
@@ -20,6 +24,8 @@ from synth.math.working import evaluate
 from synth.scoring.scorers import score_reply
 from synth.vision import stand_in
 from synth.workspace import Workspace
+
+_PLAIN = str.maketrans("-,.", "   ")
 
 
 def no_media(data: bytes, suffix: str) -> str:
@@ -81,12 +87,30 @@ def _longest_run(picture: Image.Image, colour: str) -> int:
     return max(sum(pixels[x, y] == wanted for x in range(picture.width)) for y in range(picture.height))
 
 
-@pytest.mark.parametrize("modality", ["text", "vision"])
+def test_other_voices_say_their_transcripts_for_as_long_as_that_takes() -> None:
+    stored: dict[str, bytes] = {}
+
+    def add_media(data: bytes, suffix: str) -> str:
+        path = f"media/{len(stored)}{suffix}"
+        stored[path] = data
+        return path
+
+    rows = other_voices.real_rows(add_media)
+    assert len({row.id for row in rows}) == len(rows) >= 60
+    for row in rows:
+        assert says(row.answer or "", tuple(row.source["spoken"].translate(_PLAIN).split())), row.answer
+        samples = decode(stored[row.prompt[0].content[0].path], "x")  # type: ignore[union-attr]
+        letters = sum(c.isalpha() for c in row.source["spoken"])
+        assert 8 < letters / (len(samples) / SAMPLE_RATE_HZ) < 24
+        assert abs(samples).max() > 0.1
+
+
+@pytest.mark.parametrize("modality", ["text", "vision", "audio"])
 def test_a_demos_dataset_is_tested_on_rows_that_its_generator_did_not_make(
     workspace: Workspace, modality: str, tmp_path: Path
 ) -> None:
     demo = DEMOS[modality]
-    small = {**demo.settings, "train": 60, "val": 5, "test": 5, "test_ood": 5}
+    small = {**demo.settings, "train": 40, "val": 3, "test": 3, "test_ood": 3}
     dataset = _with_real(demo, build_dataset(demo.generator, small, "d", workspace))
     assert dataset.count("test_real") >= 60
     assert dataset.card.origins["test_real"].keys() <= {"hand", "stand_in"}
