@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
 from recipes.audio.backends import AudioBackend, Sound, audio_backend, save_window, saved_window
@@ -31,6 +31,9 @@ from recipes.train.work import Work, prepare
 from synth.dataset import DatasetDir
 from synth.example import Example
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class PairRow(NamedTuple):
     """A recording with both transcripts as tokens."""
@@ -43,8 +46,8 @@ class PairRow(NamedTuple):
 class Logps(NamedTuple):
     """Log-probabilities of whole transcripts in nats, (pairs,) each."""
 
-    chosen: Any
-    rejected: Any
+    chosen: Tensor
+    rejected: Tensor
 
 
 def train(run: Run, recipe: Recipe) -> TrainResult:
@@ -168,7 +171,7 @@ class _Preference:
                 values = zip(found.chosen.tolist(), found.rejected.tolist(), strict=True)
                 collate.reference |= {id(row): both for row, both in zip(part, values, strict=True)}
 
-    def _logps(self, model: Any, inputs: dict[str, Any]) -> Logps:
+    def _logps(self, model: Any, inputs: dict[str, Tensor]) -> Logps:
         import torch
 
         device, backend = next(model.parameters()).device, self.data_collator.backend  # type: ignore[attr-defined]
@@ -223,22 +226,25 @@ def _without_dropout(model: Any) -> Iterator[None]:
             layer.train()
 
 
-def pair_logps(backend: AudioBackend, inputs: dict[str, Any]) -> Logps:
+def pair_logps(backend: AudioBackend, inputs: dict[str, Tensor]) -> Logps:
     """Log-probability of each transcript given its recording. `labels` are (2 × pairs, tokens), chosen ones first."""
-    hidden = backend.pair_states(inputs)
+    hidden = backend.pair_states(inputs)  # (2 * pairs, T, D)
     sums = transcript_logps(backend.network.get_output_embeddings()(hidden), inputs["labels"])
     return Logps(*sums.chunk(2))
 
 
-def transcript_logps(logits: Any, labels: Any) -> Any:
-    """Sum of log-probabilities over the learned tokens, (rows,) in nats. Position t predicts label t + 1."""
-    targets = labels[:, 1:]
-    scores = logits[:, :-1].float().log_softmax(-1)
-    picked = scores.gather(2, targets.clamp(min=0)[..., None])[..., 0]
+def transcript_logps(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum of log-probabilities over the learned tokens, (B,) in nats, of logits (B, T, V) and labels (B, T).
+
+    Position t predicts label t + 1.
+    """
+    targets = labels[:, 1:]  # (B, T - 1)
+    scores = logits[:, :-1].float().log_softmax(-1)  # (B, T - 1, V)
+    picked: Tensor = scores.gather(2, targets.clamp(min=0)[..., None])[..., 0]  # (B, T - 1)
     return (picked * (targets != IGNORED)).sum(1)
 
 
-def preference_loss(policy: Logps, reference: Logps, lengths: Logps, dpo: Dpo) -> Any:
+def preference_loss(policy: Logps, reference: Logps, lengths: Logps, dpo: Dpo) -> Tensor:
     """The loss of each pair, (pairs,): arXiv 2305.18290 eq. 7 (sigmoid), with label smoothing 2403.00409, SLiC
     hinge, or IPO per token (2310.12036 eq. 17).
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from recipes.train.report import keep_picture
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import AudioPart, Example, media_parts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class AudioRow(NamedTuple):
@@ -113,7 +116,7 @@ class Batcher:
     def __init__(self, backend: AudioBackend, seed: int, epoch: Callable[[], int]) -> None:
         self.backend, self.seed, self.epoch = backend, seed, epoch
 
-    def sounds(self, items: Sequence[tuple[int | None, Sound]]) -> dict[str, Any]:
+    def sounds(self, items: Sequence[tuple[int | None, Sound]]) -> dict[str, Tensor]:
         """The encoder's tensors."""
         return self.backend.tensors([self._masked(number, sound) for number, sound in items])
 
@@ -123,7 +126,7 @@ class Batcher:
         chance = np.random.default_rng((self.seed, self.epoch(), number))
         return sound._replace(features=masked(sound.features.astype(np.float32), sound.frames, chance))
 
-    def tokens(self, rows: Sequence[TokenRow]) -> dict[str, Any]:
+    def tokens(self, rows: Sequence[TokenRow]) -> dict[str, Tensor]:
         """The decoder's tokens and labels, (rows, longest)."""
         import torch
 
@@ -138,7 +141,7 @@ class Batcher:
 class Collator(Batcher):
     """Batches of training rows."""
 
-    def __call__(self, items: Sequence[tuple[int | None, AudioRow]]) -> dict[str, Any]:
+    def __call__(self, items: Sequence[tuple[int | None, AudioRow]]) -> dict[str, Tensor]:
         sounds = self.sounds([(number, row.sound) for number, row in items])
         return {**sounds, **self.tokens([row.tokens for _, row in items])}
 

@@ -21,6 +21,8 @@ from synth.errors import DataError, ModelError
 from synth.storage import read_json, write_json
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from recipes.models.loaded import Loaded
 
 WINDOW_FILE = "window.json"
@@ -43,10 +45,10 @@ class Sound(NamedTuple):
 
 
 class Generated(NamedTuple):
-    """New tokens, (rows, steps), and for each step the logits, (rows, vocabulary)."""
+    """New tokens, (B, T), and for each of the T steps the logits, (B, V)."""
 
-    ids: Any
-    logits: Any
+    ids: Tensor
+    logits: tuple[Tensor, ...]
 
 
 class AudioBackend(ABC):
@@ -76,10 +78,10 @@ class AudioBackend(ABC):
         """Recordings of at most `limit_sec` as the model takes them, in order."""
 
     @abstractmethod
-    def tensors(self, sounds: Sequence[Sound]) -> dict[str, Any]:
+    def tensors(self, sounds: Sequence[Sound]) -> dict[str, Tensor]:
         """The encoder's part of a batch."""
 
-    def ready(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def ready(self, inputs: dict[str, Tensor]) -> dict[str, Any]:
         """A batch as the network is called with it, for its ordinary loss."""
         return inputs
 
@@ -92,7 +94,7 @@ class AudioBackend(ABC):
         """Answers to a batch; `how` goes to transformers' `generate`."""
 
     @abstractmethod
-    def pair_states(self, inputs: dict[str, Any]) -> Any:
+    def pair_states(self, inputs: dict[str, Tensor]) -> Tensor:
         """Last hidden states (2 × pairs, tokens, width) for a batch with two transcripts to each sound: the first of
         all pairs, then the second ones. The encoder runs once for both.
         """
@@ -110,7 +112,7 @@ class AudioBackend(ABC):
             )
         return min(self.limit_sec, max(1.0, math.ceil(longest)))
 
-    def _placed(self, tensors: dict[str, Any]) -> dict[str, Any]:
+    def _placed(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """On the model's device, fractions in its precision."""
         device, dtype = self.network.device, self.network.dtype
         return {name: t.to(device, dtype if t.is_floating_point() else None) for name, t in tensors.items()}
@@ -122,7 +124,7 @@ class _EncoderDecoder(AudioBackend):
     head: tuple[int, ...]
 
     @abstractmethod
-    def encode(self, inputs: dict[str, Any]) -> Any:
+    def encode(self, inputs: dict[str, Tensor]) -> Any:
         """The encoder's output for a batch, with an attention mask where sounds differ in length. What it says of a
         sound does not depend on the others.
         """
@@ -146,7 +148,7 @@ class _EncoderDecoder(AudioBackend):
         )
         return Generated(out.sequences[:, len(self.head) :], out.logits)
 
-    def pair_states(self, inputs: dict[str, Any]) -> Any:
+    def pair_states(self, inputs: dict[str, Tensor]) -> Tensor:
         states = self.encode(inputs)
         twice = type(states)(**{name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in states.items()})
         decoded = self.network.model(
@@ -200,7 +202,7 @@ class Whisper(_EncoderDecoder):
                 found.append(Sound(features.astype(np.float16), sounding, frames // 2, self.head))
         return found
 
-    def tensors(self, sounds: Sequence[Sound]) -> dict[str, Any]:
+    def tensors(self, sounds: Sequence[Sound]) -> dict[str, Tensor]:
         """input_features (rows, mel bands, frames)."""
         import torch
 
@@ -209,7 +211,7 @@ class Whisper(_EncoderDecoder):
     def most_tokens(self, sounds: Sequence[Sound]) -> int:
         return int(self.network.config.max_target_positions) - len(self.head)
 
-    def encode(self, inputs: dict[str, Any]) -> Any:
+    def encode(self, inputs: dict[str, Tensor]) -> Any:
         return self.network.model.encoder(inputs["input_features"])
 
 
@@ -246,7 +248,7 @@ class Moonshine(_EncoderDecoder):
             found.append(Sound(whole, len(whole), len(whole) // self.STRIDE_SAMPLES, self.head))
         return found
 
-    def tensors(self, sounds: Sequence[Sound]) -> dict[str, Any]:
+    def tensors(self, sounds: Sequence[Sound]) -> dict[str, Tensor]:
         """input_values and attention_mask, (rows, samples)."""
         import torch
 
@@ -259,11 +261,11 @@ class Moonshine(_EncoderDecoder):
         longest = max(sound.frames for sound in sounds) / self.rate_hz
         return max(self.TOKENS_AT_LEAST, math.ceil(longest * self.TOKENS_PER_SEC))
 
-    def ready(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def ready(self, inputs: dict[str, Tensor]) -> dict[str, Any]:
         rest = {name: value for name, value in inputs.items() if name not in ("input_values", "attention_mask")}
         return {**rest, "encoder_outputs": self.encode(inputs)}
 
-    def encode(self, inputs: dict[str, Any]) -> Any:
+    def encode(self, inputs: dict[str, Tensor]) -> Any:
         import torch
 
         lengths = inputs["attention_mask"].sum(1).tolist()
@@ -305,7 +307,7 @@ class Qwen3Asr(AudioBackend):
             found.append(Sound(features, int(made["input_features_mask"].sum()), 0, head))
         return found
 
-    def tensors(self, sounds: Sequence[Sound]) -> dict[str, Any]:
+    def tensors(self, sounds: Sequence[Sound]) -> dict[str, Tensor]:
         """input_features (rows, mel bands, frames) and input_features_mask (rows, frames)."""
         import torch
 
@@ -339,7 +341,7 @@ class Qwen3Asr(AudioBackend):
         )
         return Generated(out.sequences[:, longest:], out.logits)
 
-    def pair_states(self, inputs: dict[str, Any]) -> Any:
+    def pair_states(self, inputs: dict[str, Tensor]) -> Tensor:
         import torch
 
         body, ids = self.network.model, inputs["input_ids"]

@@ -18,6 +18,8 @@ from recipes.decode.slots import SlotPlan, bands, in_bands, make_cache
 from synth.errors import ModelError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from recipes.decode.constrained import Grammar, State
     from recipes.models.loaded import Loaded
 
@@ -190,7 +192,7 @@ class SlotDecoder:
         """What is computed once for all prompts."""
         return shared_prefix(prompts)
 
-    def _forward(self, tokens: Any, positions: Any, mask: Any) -> Any:
+    def _forward(self, tokens: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
         """Hidden states [rows, tokens, width]."""
         return self._decoder(
             input_ids=tokens, position_ids=positions, attention_mask=mask, past_key_values=self._cache, use_cache=True
@@ -249,7 +251,7 @@ class SlotDecoder:
             hidden = self._forward(self._last[:, None], self._plan.position[:, None], mask)
         yield from self._take(list(range(len(self._rows))), hidden[:, -1])
 
-    def _take(self, slots: list[int], hidden: Any) -> Iterator[Generated]:
+    def _take(self, slots: list[int], hidden: Tensor) -> Iterator[Generated]:
         """Choose the next token of `slots` from hidden states [len(slots), width]; yield the rows that end."""
         import torch
 
@@ -277,7 +279,7 @@ class SlotDecoder:
                 self._rows[slot] = None
                 yield row.done(ended)
 
-    def _allowed(self, slots: list[int], logits: Any) -> Any:
+    def _allowed(self, slots: list[int], logits: Tensor) -> Tensor:
         """Logits (len(slots), V) with what the grammar forbids at minus infinity; the same tensor without a grammar."""
         if self._grammar is None:
             return logits

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BAND_ROWS = 16
 # First row, last row + 1 and visible columns of each band of the step that is being computed.
@@ -22,10 +25,10 @@ class SlotPlan:
     def __init__(self, slots: int, capacity: int) -> None:
         self.slots = slots
         self.capacity = capacity
-        self.filling: Any = None
+        self.filling: Tensor | None = None
         self.start = 0
-        self.every: Any = None
-        self.position: Any = None
+        self.every: Tensor | None = None
+        self.position: Tensor | None = None
         self.visible = 1
 
 
@@ -36,13 +39,13 @@ def make_cache(model: Any, plan: SlotPlan) -> Any:
     class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         """Keys and values [slots, heads, capacity, head width]."""
 
-        def lazy_initialization(self, key_states: Any, value_states: Any) -> None:
+        def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
             _, heads, _, width = key_states.shape
             self.keys = key_states.new_zeros(plan.slots, heads, plan.capacity, width)
             self.values = value_states.new_zeros(plan.slots, heads, plan.capacity, value_states.shape[-1])
             self.is_initialized = True
 
-        def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
+        def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
             if not self.is_initialized:
                 self.lazy_initialization(key_states, value_states)
             if plan.filling is None:
@@ -56,7 +59,7 @@ def make_cache(model: Any, plan: SlotPlan) -> Any:
                 return key_states, value_states
             return self.keys[plan.filling, :, :end], self.values[plan.filling, :, :end]
 
-        def keep(self, rows: Any) -> None:
+        def keep(self, rows: Tensor) -> None:
             self.keys, self.values = self.keys[rows], self.values[rows]
 
         def spread(self, length: int) -> None:
@@ -77,8 +80,14 @@ def make_cache(model: Any, plan: SlotPlan) -> Any:
 
 
 def banded_attention(
-    module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float | None = None, **more: Any
-) -> tuple[Any, None]:
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
     """Torch's attention, for one new token a row on bands of rows, each with no more columns than its longest row has.
 
     Otherwise one long prompt among 128 short ones makes all of them attend to its length. Shapes: query [rows, heads,
@@ -87,7 +96,7 @@ def banded_attention(
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    def usual(first: int, last: int, visible: int) -> Any:
+    def usual(first: int, last: int, visible: int) -> Tensor:
         rows = slice(first, last)
         seen = mask[rows, ..., :visible] if mask is not None else None
         kept = key[rows, :, :visible], value[rows, :, :visible]

@@ -11,7 +11,7 @@ from recipes.text.rows import IGNORED
 from recipes.train.trainer import RunTrainer
 
 if TYPE_CHECKING:
-    pass
+    from torch import Tensor
 
 
 def sft_trainer(device: str) -> type[Any]:
@@ -30,16 +30,21 @@ class FastHead:
     """
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """The mean loss over N learned positions of a batch (B, T) with a vocabulary of V."""
         import torch
 
-        labels = inputs.pop("labels")[:, 1:]
+        labels = inputs.pop("labels")[:, 1:]  # (B, T - 1)
         network = model.get_base_model()
         targets = labels != IGNORED
         count = targets.sum() if num_items_in_batch is None else num_items_in_batch
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=self.args.bf16):  # type: ignore[attr-defined]
-            hidden = network.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1][targets]
-            logits = network.get_output_embeddings()(hidden)
-        losses = torch.nn.functional.cross_entropy(logits.float(), labels[targets], reduction="sum")
+            hidden = network.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1][targets]  # (N, D)
+            logits = network.get_output_embeddings()(hidden)  # (N, V)
+        losses: Tensor = torch.nn.functional.cross_entropy(logits.float(), labels[targets], reduction="sum")
         return losses / count

@@ -7,12 +7,14 @@ memory. It knows tokens and picture files only: no texts, no scores.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recipes.decode.decoder import Generated, Sampling, SlotDecoder, end_ids, fits, generate_batch
 from recipes.vision import vision_rows
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from recipes.models.loaded import Loaded
 
 Files = tuple[str, ...]
@@ -36,7 +38,7 @@ def decode_pictures(
     return one_by_one(loaded, prompts, files, max_new_tokens, sampling)
 
 
-def pixel_tensors(loaded: Loaded, files: Sequence[Files]) -> dict[str, Any]:
+def pixel_tensors(loaded: Loaded, files: Sequence[Files]) -> dict[str, Tensor]:
     """The processor's tensors for some rows, on the model's device."""
     return {name: value.to(loaded.model.device) for name, value in vision_rows.pixels(files, loaded.processor).items()}
 
@@ -59,7 +61,7 @@ class PictureDecoder(SlotDecoder):
     def _prefix(self, prompts: Sequence[list[int]]) -> list[int]:
         return []  # the same image tokens stand for other pictures
 
-    def _forward(self, tokens: Any, positions: Any, mask: Any) -> Any:
+    def _forward(self, tokens: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
         if self._plan.filling is None:
             return super()._forward(tokens, positions, mask)
         rows = [self._rows[slot] for slot in self._plan.filling.tolist()]
@@ -71,8 +73,8 @@ class PictureDecoder(SlotDecoder):
             use_cache=True,
         ).last_hidden_state
 
-    def _embedded(self, tokens: Any, files: list[Files]) -> Any:
-        """Embeddings [rows, tokens, width]; features fill the image tokens in reading order."""
+    def _embedded(self, tokens: Tensor, files: list[Files]) -> Tensor:
+        """Embeddings (B, T, D) of tokens (B, T); features fill the image tokens in reading order."""
         import torch
 
         embedded = self._model.get_input_embeddings()(tokens)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.recipe.options import Data
 from recipes.text.rows import IGNORED, TokenRow, refuse_endless, target_text
@@ -18,6 +18,10 @@ from recipes.train.report import keep_picture
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import Example, ImagePart, Message, media_parts
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
 
 ROWS_AT_ONCE = 32
 NOT_FOR_THE_MODEL = ("rows", "cols", "row_col_info")
@@ -48,11 +52,12 @@ def message_files(messages: Iterable[Message], root: Path | None) -> tuple[str, 
     return tuple(str(media_file(root, part.path, "picture")) for part in parts)
 
 
-def open_picture(path: str) -> Any:
+def open_picture(path: str) -> Image:
     """The decoded picture, RGB. Raises DataError for one that is broken or too large."""
     from synth.importing.images import read_image
 
-    return read_image(Path(path))
+    picture: Image = read_image(Path(path))
+    return picture
 
 
 def chat(messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -120,7 +125,7 @@ def encode(examples: Sequence[Example], processor: Any, data: Data, dataset: Dat
     ]
 
 
-def pixels(pictures: Sequence[Sequence[str]], processor: Any) -> dict[str, Any]:
+def pixels(pictures: Sequence[Sequence[str]], processor: Any) -> dict[str, Tensor]:
     """The processor's tensors for the pictures of some rows; rows with fewer tiles are padded with empty ones."""
     if not any(pictures):
         return {}
@@ -134,8 +139,8 @@ def longest_attention(lengths: Sequence[int], model: Any) -> int:
     return int(max(*lengths, (tower.image_size // tower.patch_size) ** 2))
 
 
-def padded(rows: Sequence[Sequence[int]], filler: int) -> Any:
-    """[rows, longest] int64, filled on the right, where a causal model never looks."""
+def padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
+    """(B, T) int64 for the longest of T tokens, filled on the right, where a causal model never looks."""
     import torch
 
     longest = max(len(row) for row in rows)
@@ -148,7 +153,7 @@ class Collator:
     def __init__(self, processor: Any) -> None:
         self.processor = processor
 
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         ids = [row["input_ids"] for row in rows]
         return {
             "input_ids": padded(ids, self.processor.tokenizer.pad_token_id),
@@ -164,7 +169,7 @@ class PairCollator:
     def __init__(self, processor: Any) -> None:
         self.processor = processor
 
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         import torch
 
         sides = [(row["prompt_ids"], row[side]) for side in ("chosen_ids", "rejected_ids") for row in rows]
@@ -228,10 +233,10 @@ def template_view(processor: Any) -> Any:
     return View
 
 
-def as_seen(row: VisionRow, processor: Any) -> Any:
+def as_seen(row: VisionRow, processor: Any) -> Image:
     """The row's first picture as the model gets it, after resizing and splitting: a PIL image, tiles side by side."""
     import numpy as np
-    from PIL import Image
+    import PIL.Image
 
     made = processor.image_processor([[open_picture(row.pictures[0])]], return_tensors="np")["pixel_values"]
     tiles = made.reshape(-1, *made.shape[-3:])
@@ -239,9 +244,11 @@ def as_seen(row: VisionRow, processor: Any) -> Any:
     shown = [np.clip((tile.transpose(1, 2, 0) * std + mean) * 255, 0, 255).astype(np.uint8) for tile in tiles]
     height, width = shown[0].shape[:2]
     columns = min(len(shown), 4)
-    sheet = Image.new("RGB", (columns * (width + 4), -(-len(shown) // columns) * (height + 4)), "magenta")
+    sheet = PIL.Image.new("RGB", (columns * (width + 4), -(-len(shown) // columns) * (height + 4)), "magenta")
     for number, tile in enumerate(shown):
-        sheet.paste(Image.fromarray(tile), (number % columns * (width + 4) + 2, number // columns * (height + 4) + 2))
+        sheet.paste(
+            PIL.Image.fromarray(tile), (number % columns * (width + 4) + 2, number // columns * (height + 4) + 2)
+        )
     return sheet
 
 
