@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from synth.example import Message, TextPart, ToolCall
 from synth.importing import dialogues, turns
+from synth.importing.kinds import ROW_KINDS
 from synth.importing.media import Media
 from synth.importing.raw import SPLIT_NAMES
 from synth.importing.turns import Unused
@@ -280,7 +281,7 @@ def _facts(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(fields: Fields, media: Media) -> Fields:
     asked = any(m.role == "user" and (m.text.strip() or len(m.content)) for m in fields.prompt)
-    if not asked and media.modality != "audio":
+    if not asked and ROW_KINDS[media.modality].asks:
         raise BadRow("the question is empty")
     said = fields.target.text
     if not said.strip() and not fields.target.tool_calls:

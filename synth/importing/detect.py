@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from synth.errors import DataError, did_you_mean
 from synth.importing import folders
 from synth.importing.folders import Source
+from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import LAYOUTS, ROLES, Planner, at
 from synth.importing.values import missing
 
@@ -56,11 +57,9 @@ def modality_of(path: Path) -> str:
 
 def guess_mapping(columns: list[str], modality: str) -> dict[str, str]:
     """Role → column, by the usual names; roles without one are left out."""
-    kind = {"text": "question_answer", "vision": "pictures", "audio": "recordings"}[modality]
-    usual = next(layout for layout in LAYOUTS if layout.name == kind)
-    renamed = {"images": "path", "audio": "path"}
-    if modality == "audio":
-        renamed["answer"] = "transcript"
+    kind = ROW_KINDS[modality]
+    usual = next(layout for layout in LAYOUTS if layout.name == kind.layout)
+    renamed = {part: role for role, part in kind.renames.items()}
     by_name = {column.strip().casefold(): column for column in columns}
     mapping: dict[str, str] = {}
     for part, names in {**usual.parts, "system": ("system", "system_prompt"), "split": ("split",)}.items():
@@ -89,7 +88,7 @@ def check_options(source: Source, modality: str, mapping: Mapping[str, str] | No
             raise DataError(f"There is no role '{role}'{hint}.", f"Known: {', '.join(ROLES[modality])}.")
         _check_column(source, rows, columns, column)
     _check_column(source, rows, columns, key)
-    if mapping and modality == "text":
+    if mapping and ROW_KINDS[modality].names_all_columns:
         asked = {"question", "messages"} & set(mapping)
         said = {"answer", "target", "messages", "chosen", "choice_answer"} & set(mapping)
         if not asked or not said:
@@ -114,21 +113,18 @@ def _sample(source: Source) -> list[dict[str, Any]]:
 
 def lacking(parts: Mapping[str, Any], row: Mapping[str, Any], modality: str) -> str:
     """What a row lacks, and whether the column for it is there."""
-    if modality == "vision" and "images" not in parts:
-        return "no picture named"
-    if modality == "audio":
-        return "no recording named"
+    kind = ROW_KINDS[modality]
+    if kind.medium and kind.medium not in parts:
+        return f"no {kind.noun} named"
     names = {str(key).strip().casefold() for key in row}
-    usual = next(
-        layout for layout in LAYOUTS if layout.name == ("pictures" if modality == "vision" else "question_answer")
-    )
+    usual = next(layout for layout in LAYOUTS if layout.name == kind.layout)
     if names & {"messages", "conversations"}:
         return "no turns"
     for part, others in (("question", ()), ("answer", ("target", "answers", "caption"))):
         if part in parts or any(other in parts for other in others):
             continue
         known = {name for key in (part, *others) for name in usual.parts.get(key, ())}
-        if names & known or modality == "vision":
+        if names & known or kind.medium:
             return f"no {part}"
         break
     return "no column for the question and the answer"

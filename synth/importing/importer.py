@@ -20,8 +20,6 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from synth.audio.files import MAX_SECONDS
-from synth.audio.generate import INSTRUCTION
-from synth.audio.grammar import text_id
 from synth.build import check_name, now_utc
 from synth.curation import leakage
 from synth.dataset import Card, DatasetWriter
@@ -30,6 +28,7 @@ from synth.example import Example, Message, Origin, Split, TextPart, make_exampl
 from synth.importing import compose, detect, folders
 from synth.importing.compose import Fields
 from synth.importing.folders import Source, Table
+from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import Plan, Planner, at
 from synth.importing.media import Media
 from synth.importing.raw import RawRow
@@ -193,10 +192,11 @@ class _Import:
         fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))
         group = text(parts["group"], "group").strip() if "group" in parts else ""
         source = {"importer": plan.layout, "file": table.name, "line": raw.line, **fields.facts}
-        if self.modality == "audio":
-            fields = fields._replace(prompt=_heard(fields.prompt))
+        kind = ROW_KINDS[self.modality]
+        if kind.question:
+            fields = fields._replace(prompt=_asked(fields.prompt, kind.question))
         key = prompt_id(fields.prompt, fields.tools)
-        template = group or _template(key, fields, self.modality)
+        template = group or kind.shared(fields.prompt, fields.target.text) or key
         split, cause = self._split(table, raw, row, fields, group, template)
         return to_example(key, fields, group or self.name, template, split, source, self.modality), cause
 
@@ -211,8 +211,7 @@ class _Import:
             return self.by_time.split(row), f"by {self.options.split_by_time}"
         if group:
             return split_of(group, self.options.shares), f"by a hash of {self.options.group_by or 'their group'}"
-        what = {"text": "prompt", "vision": "picture", "audio": "transcript"}[self.modality]
-        return split_of(template, self.options.shares), f"by a hash of their {what}"
+        return split_of(template, self.options.shares), f"by a hash of their {ROW_KINDS[self.modality].unit}"
 
     def _media_of(self, table: Table) -> Media:
         media = self._media.get(table.root)
@@ -289,7 +288,7 @@ def to_example(
         raise BadRow("broken Unicode (lone surrogate)") from error
     if len(answers) > 1:
         source = {**source, "answers": list(answers)}
-    scorer = names.WER if modality == "audio" else _scorer(answers, fields.choice)
+    scorer = ROW_KINDS[modality].scorer or _scorer(answers, fields.choice)
     return Example(
         id=key,
         prompt=fields.prompt,
@@ -327,21 +326,13 @@ _NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _scorer_of = functools.lru_cache(4096)(scorer_for)
 
 
-def _heard(prompt: tuple[Message, ...]) -> tuple[Message, ...]:
-    """A recording's prompt: with what is asked about it, or the usual instruction."""
+def _asked(prompt: tuple[Message, ...], question: str) -> tuple[Message, ...]:
+    """A prompt with what is asked about its medium: its own words, or the usual question."""
     last = prompt[-1] if prompt else Message(role="user", content=())
     if last.text.strip():
         return prompt
-    asked = Message(role="user", content=(*last.content, TextPart(text=INSTRUCTION)))
+    asked = Message(role="user", content=(*last.content, TextPart(text=question)))
     return (*prompt[:-1], asked)
-
-
-def _template(key: str, fields: Fields, modality: str) -> str:
-    """What rows share when they are not independent: a picture, a transcript; else each is its own."""
-    if modality == "vision":
-        hashes = [part.sha256[:24] for message in fields.prompt for part in message.content if part.type == "image"]
-        return f"image-{hashes[0]}" if hashes else key
-    return text_id(fields.target.text) if modality == "audio" else key
 
 
 def _identity(example: Example) -> str:

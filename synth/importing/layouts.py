@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from synth.importing.kinds import ROW_KINDS
 from synth.importing.values import missing
 
 Paths = tuple[str, ...]
@@ -306,10 +307,11 @@ class Planner:
 
     def _complete(self, parts: set[str]) -> bool:
         """Whether there is something to ask and something to say; if not, `detect.lacking` says what is missing."""
-        if self.modality == "vision" and "images" not in parts:
+        kind = ROW_KINDS[self.modality]
+        if kind.medium and kind.medium not in parts:
             return "messages" in parts
-        if self.modality == "audio":
-            return bool({"audio", "messages"} & parts)
+        if not kind.asks:
+            return True
         if {"dialogue", "messages", "request"} & parts or {"chosen", "rejected"} <= parts:
             return True
         return bool({"question", "caption"} & parts) and bool(ANSWERS & parts)
@@ -317,14 +319,14 @@ class Planner:
 
 def layouts_for(modality: str, mapping: Mapping[str, str] | None) -> tuple[Layout, ...]:
     """The layouts to try, in order."""
-    if mapping and modality == "text":
+    kind = ROW_KINDS[modality]
+    if mapping and kind.names_all_columns:
         parts = {part: (key,) for part, key in mapping.items() if key}
         return (Layout("columns", (), parts, common=False),)
     known = tuple(layout for layout in LAYOUTS if layout.modality in ("", "dialogue", modality))
     if not mapping:
         return known
-    renamed = {"path": "images" if modality == "vision" else "audio", "transcript": "answer"}
-    chosen = {renamed.get(part, part): ((key,) if key else ()) for part, key in mapping.items()}
+    chosen = {kind.renames.get(part, part): ((key,) if key else ()) for part, key in mapping.items()}
     base = next(layout for layout in LAYOUTS if layout.modality == modality)
     if "messages" in chosen:
         base = base._replace(parts={"images": base.parts["images"]})

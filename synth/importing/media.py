@@ -18,6 +18,7 @@ from synth.audio.voices import SAMPLE_RATE_HZ
 from synth.errors import DataError
 from synth.example import AudioPart, ImagePart, Message, TextPart
 from synth.importing.images import MAX_FILE_BYTES, decode_image
+from synth.importing.kinds import ROW_KINDS
 from synth.importing.values import BadRow
 from synth.media import resolve_inside
 from synth.storage import sha256_bytes
@@ -44,7 +45,7 @@ class Media:
 
     def picture(self, reference: Any) -> ImagePart:
         """A picture of the row, as PNG."""
-        if self.modality != "vision":
+        if ROW_KINDS[self.modality].medium != "images":
             raise BadRow("has a picture; import it as vision")
         part = self._part(reference, "picture")
         assert isinstance(part, ImagePart)
@@ -52,7 +53,7 @@ class Media:
 
     def recording(self, reference: Any) -> AudioPart:
         """A recording of the row, as FLAC of 16 kHz."""
-        if self.modality != "audio":
+        if ROW_KINDS[self.modality].medium != "audio":
             raise BadRow("has a recording; import it as audio")
         part = self._part(reference, "recording")
         assert isinstance(part, AudioPart)
