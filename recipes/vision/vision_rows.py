@@ -16,7 +16,7 @@ from recipes.recipe.options import Data
 from recipes.text.rows import IGNORED, TokenRow, refuse_endless, target_text
 from recipes.train.report import keep_picture
 from synth.dataset import DatasetDir
-from synth.errors import DataError
+from synth.errors import DataError, ModelError
 from synth.example import Example, ImagePart, Message, media_parts
 
 if TYPE_CHECKING:
@@ -114,15 +114,54 @@ def encode(examples: Sequence[Example], processor: Any, data: Data, dataset: Dat
     if not examples:
         raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
     refuse_endless(processor.tokenizer)
+    _refuse_marks(examples, str(getattr(processor, "image_token", "<image>")))
     chats = [chat(e.prompt) for e in examples]
     pictures = [picture_files(e, dataset) for e in examples]
     heads = encode_prompts([prompt_text(c, processor) for c in chats], pictures, processor)
     targets = [completion_text(c, target_text(e, data.target), processor) for c, e in zip(chats, examples, strict=True)]
     tails = processor.tokenizer(targets, add_special_tokens=False)["input_ids"]
-    return [
-        VisionRow(TokenRow(head + tail, [IGNORED] * len(head) + tail), files)
-        for head, tail, files in zip(heads, tails, pictures, strict=True)
+    every_turn = data.loss_turns == "all" and data.target == "target"
+    masked = [
+        _labels(e, head, files, processor) if every_turn else [IGNORED] * len(head)
+        for e, head, files in zip(examples, heads, pictures, strict=True)
     ]
+    return [
+        VisionRow(TokenRow(head + tail, labels + tail), files)
+        for head, labels, tail, files in zip(heads, masked, tails, pictures, strict=True)
+    ]
+
+
+def _refuse_marks(examples: Sequence[Example], mark: str) -> None:
+    """Raise DataError for text that the processor would take for a picture."""
+    marked = [e for e in examples if mark in e.target or any(mark in message.text for message in e.prompt)]
+    if marked:
+        sentence = f"{len(marked)} of {len(examples)} rows have {mark} in their text (first: {marked[0].id})."
+        remedy = "Import them with their pictures, so that the mark becomes the picture, or take the mark out."
+        raise DataError(sentence, remedy, "data.image_mark")
+
+
+def _labels(example: Example, head: list[int], pictures: tuple[str, ...], processor: Any) -> list[int]:
+    """The prompt's labels: what the assistant said in it, each with the end of its turn, unless marked otherwise.
+
+    Where a turn begins and ends in tokens is found by encoding what stands before. Raises ModelError where the template
+    renders that differently.
+    """
+    labels, turns, end = [IGNORED] * len(head), chat(example.prompt), str(processor.tokenizer.eos_token)
+    text = prompt_text(turns, processor)
+    for place, message in enumerate(example.prompt):
+        if message.role != "assistant" or message.learn is False:
+            continue
+        before, said = prompt_text(turns[:place], processor), message.text.strip()
+        begin = text.find(said, len(before)) if text.startswith(before) else -1
+        stop = text.find(end, begin + len(said)) + len(end) if begin >= 0 else 0
+        shown = sum(isinstance(part, ImagePart) for turn in example.prompt[:place] for part in turn.content)
+        parts = [text[: len(before)], text[:stop]]
+        start_ids, stop_ids = encode_prompts(parts, [pictures[:shown]] * 2, processor) if stop > begin else ([], [])
+        if not stop_ids or head[: len(stop_ids)] != stop_ids or stop_ids[: len(start_ids)] != start_ids:
+            fault = f"The chat template does not show where the answers of earlier turns are (row {example.id})."
+            raise ModelError(fault, "Set data.loss_turns to last.", "model.template")
+        labels[len(start_ids) : len(stop_ids)] = stop_ids[len(start_ids) :]
+    return labels
 
 
 def pixels(pictures: Sequence[Sequence[str]], processor: Any) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from recipes.recipe.options import Dpo
 from recipes.recipe.schema import load_recipe
 from recipes.text import text_dpo
 from recipes.text.rows import IGNORED
-from recipes.train.pairs import first_difference, trl_options
+from recipes.train.pairs import compares_first_difference, first_difference, trl_options
 from recipes.vision import vision_dpo
 from synth.errors import RecipeError
 from synth.example import make_example, user
@@ -74,3 +74,14 @@ def test_the_loss_is_what_the_recipe_says() -> None:
     assert smoothed["loss_type"] == ["robust"], "TRL's sigmoid loss would leave the smoothing out"
     with pytest.raises(RecipeError, match="label_smoothing has no meaning with the ipo loss"):
         load_recipe({"base_model": "b", "dpo": {"loss_type": "ipo", "label_smoothing": 0.1}})
+
+
+def test_the_whole_answers_of_peoples_own_pairs_are_compared(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    example = make_example([user("How many?")], RIGHT, rejected=WRONG, family="f", template="t", scorer="math")
+    work = SimpleNamespace(loaded=SimpleNamespace(tokenizer=tokenizer))
+    (pair,) = text_dpo.encode([example], work, cut=compares_first_difference(Dpo(), mined=False))  # type: ignore[arg-type]
+    assert tokenizer.decode(pair.chosen_ids) == f"{RIGHT}<|im_end|>"
+    assert tokenizer.decode(pair.rejected_ids) == f"{WRONG}<|im_end|>"
+    assert compares_first_difference(Dpo(), mined=True)
+    assert compares_first_difference(Dpo(compare="first_difference"), mined=False)
+    assert not compares_first_difference(Dpo(compare="whole"), mined=True)
