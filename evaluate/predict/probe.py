@@ -36,7 +36,7 @@ MOST_PROMPTS = 32
 # depends on the last, so it must not follow from how busy the machine happens to be: the steps are wide apart.
 SIZES = ((1.0, 32, 16), (8.0, 8, 8), (float("inf"), 4, 4))
 SHORTEST_TURN_SEC = 0.25  # a fast system answers the prompts again until this has passed
-LONG_TURN_SEC = 8.0  # turns longer than this get the fewest rounds
+MOST_SEC = 120.0  # of all turns, as the first ones let expect; beyond it they get the fewest rounds
 FEWEST_ROUNDS = 5
 WARMING_PROMPTS = 4
 SINGLE_PROMPTS = 4
@@ -151,10 +151,10 @@ def _take_turns(
         turn, _ = _turn(ready, one.plan, one.questions[:first], first, once=True)
         warm.append((turn.cpu_sec if ready.loaded.model.device.type == "cpu" else turn.wall_sec) / turn.answers)
         began[one.plan.id] += turn.wall_sec
-        if turn.wall_sec / turn.answers * MOST_PROMPTS > LONG_TURN_SEC:
-            rounds = min(rounds, FEWEST_ROUNDS)
     size = next(step for step in SIZES if max(warm) <= step[0])
     prompts, at_once = min(few, size[1]), size[2]
+    if sum(began.values()) / first * prompts * rounds > MOST_SEC:
+        rounds = min(rounds, FEWEST_ROUNDS)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     meter = Meter("Measuring speed in turns", rounds * len(systems), "turns", on_progress)
     turns: dict[str, list[Turn]] = {one.plan.id: [] for one in systems}
