@@ -124,6 +124,9 @@ def test_the_gap_between_real_and_generated_is_a_figure_of_each_system_with_its_
     assert gaps["dpo"].ci95[0] < gaps["dpo"].gap < gaps["dpo"].ci95[1] < 0
     assert gaps["large-few"].gap > 0
     assert "Its reality gap, real minus generated: -6" in report.headline
+    page = re.sub(r"<[^>]+>", "|", render_html.render(report))
+    for gap in report.reality_gaps:
+        assert f"{100 * gap.gap:+.1f} points" in page, "every system's gap is shown, the large one's too"
 
 
 def test_newcombes_published_interval_is_that_of_the_gap() -> None:
