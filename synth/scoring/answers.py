@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from synth.scoring.verify import fold
 
-MAX_CHARS = 100_000
-"""Longer replies are cut from the left: the end is where an answer stands."""
+MAX_CHARS = 20_000
+"""Of longer replies the end is read, which is where an answer stands."""
+MAX_BOXES, MAX_BOXED_CHARS = 20, 1_000
 SENTENCE_END = re.compile(
     r"(?<!\bSt\.)(?<!\bMr\.)(?<!\bDr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bvs\.)(?<!\bno\.)(?<!\b[A-Z]\.)(?<=[.!?;])[*_\"']*\s+(?=[^\W_]|[*_\"'(])"
 )
@@ -39,6 +40,16 @@ def without_thinking(reply: str) -> str:
     return _SPECIAL.sub("", _UNOPENED.sub("", _THOUGHT.sub("", reply)))
 
 
+_RUN = re.compile(r"([^\w\s])\1{29,}")
+_GAP = re.compile(r"\s{30,}")
+
+
+def condensed(reply: str) -> str:
+    """The reply with endless runs of one sign or of white space cut short, as models write them that loop."""
+    short = _RUN.sub(lambda match: match.group(1) * 30, reply)
+    return _GAP.sub(lambda match: "\n\n" if "\n" in match.group(0) else " ", short)
+
+
 # --- passages -----------------------------------------------------------------------------------------------------
 
 
@@ -55,9 +66,11 @@ _WORD = (
 )
 _LED = r"(?:(?:final|correct|right|best|short|direct|my|the|so|thus|therefore|hence|,)\s+){0,4}"
 _STRONG = re.compile(
-    rf"(?im)^[\s#>*_-]*{_LED}[*_]*{_WORD}[*_]*\s*(?:[:：=]|-(?=\s)|[–—])[*_\s]*(?P<same>[^\n]*)"
-    rf"|(?<![\w-]){_WORD}[*_]*\s*[:：][*_]*[ \t]*(?P<inline>[^\n]*)"
-    rf"|^[\s#>*_]*{_LED}{_WORD}[*_:：\s]*\n+(?P<next>[^\n]+)"
+    rf"(?im)^[ \t#>*_-]{{0,30}}{_LED}[*_]{{0,3}}{_WORD}[*_]{{0,3}}[ \t]{{0,9}}"
+    r"(?:[:：=]|-(?=\s)|[–—])"
+    rf"[*_ \t]{{0,9}}(?P<same>[^\n]*)"
+    rf"|(?<![\w-]){_WORD}[*_]{{0,3}}[ \t]{{0,9}}[:：][*_ \t]{{0,9}}(?P<inline>[^\n]*)"
+    rf"|^[ \t#>*_]{{0,30}}{_LED}{_WORD}[*_:： \t]{{0,9}}\n\s{{0,9}}(?P<next>[^\n]+)"
     r"|^[ \t]*#{4}[ \t]*(?P<gsm>[-+$€£\d][^\n]*|[^\n]+(?=\s*\Z))"
 )
 _TAG = re.compile(r"<(answer|final_answer|result)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
@@ -73,9 +86,9 @@ _FENCE = re.compile(r"\A\s*```[\w-]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 def boxed(text: str) -> list[tuple[int, str]]:
     """Contents of every `\\boxed{…}` with balanced braces, and where each begins."""
     found = []
-    for match in re.finditer(r"\\f?boxed\s*\{", text):
-        depth, at = 1, match.end()
-        while at < len(text) and depth:
+    for match in list(re.finditer(r"\\f?boxed\s{0,3}\{", text))[-MAX_BOXES:]:
+        depth, at, end = 1, match.end(), min(len(text), match.end() + MAX_BOXED_CHARS)
+        while at < end and depth:
             depth += {"{": 1, "}": -1}.get(text[at], 0)
             at += 1
         if not depth:

@@ -20,7 +20,7 @@ _ALONE = re.compile(r"\W*(?:(?:option|choice|answer|letter|it is|it's)\W+)?[(\[]
 _LEADING = re.compile(
     r"[\s(\[*_\"'$\\]*(?:(?:option|choice|answer)\s+)?[(\[]?([A-Za-z])\s*(?:[).:\]]|\s[—–-]\s)(?!\w*[.)])", re.I
 )
-_TOKEN = re.compile(r"(?<![\w'.-])([(\[*_\"'`]*)([A-Z])(?![\w'+#-])")
+_TOKEN = re.compile(r"(?<![\w'.-])([(\[*_\"'`]{0,4})([A-Z])(?![\w'+#-])")
 _VERB_AFTER = re.compile(
     r"\s*(?:[).:\]*,;\"'`!?]|$|(?:is|are|was|because|since|and|or|as|would|seems|fits|matches|best)\b|[—–-])"
 )
@@ -92,7 +92,11 @@ def read(reply: str, listed: Mapping[str, str]) -> list[str]:
 def _said_right(reply: str, listed: Mapping[str, str]) -> list[str]:
     """Letters that a sentence calls right (`C) three is the right answer`) or concludes with (`that leaves C`)."""
     text = re.sub(r"\s+", " ", plain(reply))
-    called = [match for match in _IS_RIGHT.finditer(text) if not _DENIED_BEFORE.search(text[: match.start()])]
+    called = [
+        match
+        for match in _IS_RIGHT.finditer(text)
+        if not _DENIED_BEFORE.search(text[max(0, match.start() - 60) : match.start()])
+    ]
     if called:
         return list(dict.fromkeys(match.group(1) for match in called))
     concluding = list(_CONCLUDES.finditer(text))
@@ -112,7 +116,11 @@ def _letters(passage: str, listed: Mapping[str, str]) -> list[str]:
     if leading is not None and leading.group(1).upper() in allowed:
         found.append(leading.group(1).upper())
     for match in _TOKEN.finditer(text):
-        letter, before, after = match.group(2), text[: match.start()], text[match.end() :]
+        letter, before, after = (
+            match.group(2),
+            text[max(0, match.start() - 60) : match.start()],
+            text[match.end() : match.end() + 60],
+        )
         if letter not in allowed or _DENIED_AFTER.match(after) or _DENIED_BEFORE.search(before):
             continue
         if letter in "AI" and not _is_letter(letter, match.group(1), before, after):

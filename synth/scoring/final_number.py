@@ -57,8 +57,8 @@ _AFTERTHOUGHT = re.compile(
     r"would you|hope |feel free|if you|i hope|please )"
 )
 _EXPLANATION = re.compile(
-    r"(?im)^[\s*_#>-]*(?:explanation|reasoning|because|here'?s (?:why|how)|this is because|step[- ]by[- ]step|working"
-    r"|justification|rationale|why|how (?:i|we|it))\b"
+    r"(?im)^[ \t*_#>-]{0,30}(?:explanation|reasoning|because|here'?s (?:why|how)|this is because|step[- ]by[- ]step"
+    r"|working|justification|rationale|why|how (?:i|we|it))\b"
 )
 _SUBORDINATE = re.compile(
     r"(?i)\s*(?:since|as|because|if|after|when|with|given|for|at|in|out of|of|from|while|although)\b"
@@ -122,7 +122,7 @@ def _the_one(found: Sequence[Quantity], clause: str, european: bool) -> Quantity
     if len(found) > 1:
         clause = _ASIDE.sub(lambda match: " " * len(match.group(0)), clause)
         found = [one for one in found if clause[one.start : one.end].strip()] or found
-    found = [one for one in found if not _NO_VALUE.search(clause[: one.start])]
+    found = [one for one in found if not _NO_VALUE.search(clause[max(0, one.start - 40) : one.start])]
     if not found:
         return None
     if _alike(found):

@@ -90,7 +90,7 @@ def _named(text: str, by_key: dict[str, str]) -> list[str]:
     text = _key(text)
     pattern = "|".join(re.escape(key) for key in sorted(by_key, key=len, reverse=True) if key)
     found = re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text) if pattern else iter(())
-    kept = [match.group(0) for match in found if not _DENIED.search(text[: match.start()])]
+    kept = [match.group(0) for match in found if not _DENIED.search(text[max(0, match.start() - 60) : match.start()])]
     return [by_key[key] for key in dict.fromkeys(kept)]
 
 

@@ -114,6 +114,10 @@ _UNIT = re.compile(
 )
 
 
+MOST_BRACKETS = 50  # more are no asides, and the library would look for the end of each
+_LONG_FIGURE = re.compile(r"(?:\d[.,]?){31,}")
+
+
 @functools.cache
 def _whisper() -> Callable[[str], str]:
     from whisper_normalizer.english import EnglishTextNormalizer
@@ -130,9 +134,13 @@ def _english(text: str) -> str:
             text = pattern.sub(lambda match: match.group(0).replace(".", ""), text)
         else:
             text = pattern.sub(replacement, text)
+    # A model that loops writes numbers of thousands of digits, on which the library gives up.
+    text = _LONG_FIGURE.sub(lambda match: re.sub(r"(.{30})", r"\1 ", re.sub(r"[.,]", "", match.group(0))), text)
+    if text.count("(") + text.count("[") > MOST_BRACKETS:
+        text = re.sub(r"[()\[\]<>]", " ", text)
     try:
         text = _whisper()(text)
-    except (AssertionError, ValueError):  # a number of thousands of digits
+    except (AssertionError, ValueError, ArithmeticError):
         return plain(text)
     text = re.sub(r"£([\d.]+)", r"\1 pounds", text)
     text = _UNIT.sub(lambda match: " " + {**_UNITS, **_LONG}[match.group(1)], text)

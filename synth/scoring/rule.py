@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from synth.example import Example
-from synth.scoring.answers import without_thinking
+from synth.scoring.answers import condensed, without_thinking
 from synth.scoring.verify import Verdict
 
 Shape = Literal["answer", "record", "transcript", "text"]
@@ -89,7 +89,7 @@ class ScoreRule(NamedTuple):
             return Score(None, "", "the row has no gold answer")
         reply = reply.encode("utf-8", "replace").decode("utf-8")  # halves of surrogate pairs, which libraries refuse
         if reply.strip() != (row.answer or "").strip():
-            reply = without_thinking(reply)
+            reply = condensed(without_thinking(reply))
         elif self.checkable and not self.metric.pools_edits and len(golds(row)) == 1:
             return Score(1.0, reply.strip(), "equal", 1.0)
         found = self.grade(reply, row)

@@ -166,6 +166,22 @@ def test_an_expression_that_would_run_for_ever_is_refused_unread(wild: str) -> N
     assert score_reply(f"Answer: ${wild}$", row("math", "\\sqrt{2}")).value == 0.0
 
 
+LOOPS = {
+    "stars": "*" * 30_000, "hashes": "\n#" * 20_000, "boxes": "\\boxed{" * 5000, "brackets": "(" * 20_000,
+    "numbers": "1, " * 20_000, "letters": "A " * 20_000, "spaces": "x" + " " * 50_000 + "y",
+    "answers": "Answer: " * 6000,
+    "think": "<think>" * 5000, "braces": '{"a":' * 8000, "equals": "= 1 " * 10_000, "not": "not " * 10_000,
+}  # fmt: skip
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("loop", sorted(LOOPS))
+@pytest.mark.parametrize("scorer", sorted(SCORERS))
+def test_a_reply_that_loops_is_scored_in_bounded_time(scorer: str, loop: str) -> None:
+    score = score_reply(LOOPS[loop], row(scorer, "good", "Q?\nA) x\nB) y", labels=LABELS))
+    assert score.value is None or score.value < 1.0
+
+
 def test_facts_of_metrics_are_read_from_the_records() -> None:
     assert metric("wer").lower_is_better and metric("wer").pools_edits and metric("cer").unit == "characters"
     assert not metric("accuracy").lower_is_better and not metric("mean score").pools_edits

@@ -146,3 +146,12 @@ def test_languages_are_named_in_any_usual_way(language: str) -> None:
 def test_a_script_without_spaces_is_known_without_its_language() -> None:
     assert score_reply("你好", row("wer", "你好吗")).ref_units == 3
     assert score_reply("はい", row("wer", "はいそうです")).ref_units == 6
+
+
+LOOPS = ("144," + "000," * 5000, "9" * 50_000, "million " * 3000, "one " * 20_000, "$" * 9000)
+
+
+@pytest.mark.parametrize("looped", LOOPS)
+def test_a_model_that_loops_is_scored_and_not_a_crash(looped: str) -> None:
+    score = score_reply(looped, row("wer", "one hundred and forty four"))
+    assert score.edits is not None and score.ref_units == 1
