@@ -112,9 +112,10 @@ class _Models:
 
     def __init__(self, systems: Sequence[Probed], runs: Path) -> None:
         import psutil
+        import torch
 
-        bytes_in_all = sum(4 * (one.params or 0) for one in systems)
-        self._keep = bytes_in_all < SHARE_OF_MEMORY * psutil.virtual_memory().available
+        free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
+        self._keep = sum(4 * (one.params or 0) for one in systems) < SHARE_OF_MEMORY * free
         self._runs = runs
         self._kept: dict[str, _Answering] = {}
 
@@ -144,13 +145,15 @@ def _take_turns(
     # The first turns warm everything up, are thrown away, and tell how large a turn can be.
     few = min(len(one.questions) for one in systems)
     first = min(few, WARMING_PROMPTS)
-    warm = []
+    warm, devices = [], {}
     for one in systems:
         _stop_if(stop)
         ready = models.get(one.plan)
         turn, _ = _turn(ready, one.plan, one.questions[:first], first, once=True)
-        warm.append((turn.cpu_sec if ready.loaded.model.device.type == "cpu" else turn.wall_sec) / turn.answers)
+        devices[one.plan.id] = device = ready.loaded.model.device.type
+        warm.append((turn.cpu_sec if device == "cpu" else turn.wall_sec) / turn.answers)
         began[one.plan.id] += turn.wall_sec
+        del ready  # where models are not kept, one is in memory at a time
     size = next(step for step in SIZES if max(warm) <= step[0])
     prompts, at_once = min(few, size[1]), size[2]
     if sum(began.values()) / first * prompts * rounds > MOST_SEC:
@@ -169,10 +172,11 @@ def _take_turns(
             latencies[one.plan.id] += seconds
             if done == 0:
                 singles[one.plan.id], _ = _turn(ready, one.plan, one.questions[:SINGLE_PROMPTS], 1, once=True)
+            del ready
             meter.update(done * len(systems) + place + 1, "")
     return {
         one.plan.id: _probe(
-            models.get(one.plan),
+            devices[one.plan.id],
             _batch(one.plan, at_once, prompts),
             prompts,
             load,
@@ -227,7 +231,7 @@ def _others(before: Any, after: Any, own: float) -> float:
 
 
 def _probe(
-    ready: _Answering,
+    device: str,
     batch: int,
     prompts: int,
     load: float | None,
@@ -241,7 +245,7 @@ def _probe(
 
     middle, slow = np.percentile(latencies, [50, 95]).tolist() if latencies else (None, None)
     return Probe(
-        device=ready.loaded.model.device.type,
+        device=device,
         cores=cores(),
         threads=torch.get_num_threads(),
         batch_size=batch,
