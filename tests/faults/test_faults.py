@@ -385,3 +385,29 @@ def test_libraries_are_at_least_the_versions_without_known_holes() -> None:
             if re.split(r"[><=\[]", line)[0].lower() == name:
                 version = tuple(map(int, re.findall(r"\d+", line.split("=")[-1].split("+")[0])))
                 assert version >= floor, line
+
+
+# --- stopping
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["stop", "SIGTERM"])
+def test_a_comparison_whose_endpoint_hangs_ends_within_ten_seconds_when_asked(workspace: Workspace, how: str) -> None:
+    sums_dataset(workspace.datasets / "sums", train=4, val=4)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:  # accepts, and never says a word
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        systems = [{"id": "large", "kind": "endpoint", "model": "m", "base_url": url}]
+        plan = {"dataset": "sums", "splits": ["val"], "systems": systems}
+        job = jobs.start_task(workspace, "compare", {"plan": plan, "comparison_id": "c"}, "hangs")
+        deadline = time.monotonic() + 60
+        while not job.events("progress") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1)
+        asked = time.monotonic()
+        if how == "stop":
+            jobs.ENGINE.cancel(job)
+        else:
+            for pid in processes_of(job):
+                os.kill(pid, signal.SIGTERM)
+        assert until(job, "stopped", "failed", "lost", "done", seconds=30) == "stopped", jobs.log_tail(job)
+        assert time.monotonic() - asked < 10
