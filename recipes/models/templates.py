@@ -19,6 +19,7 @@ from typing import Any
 
 import jinja2
 
+from recipes.models import sandbox
 from synth.errors import ModelError
 
 DATE = datetime.date(2024, 7, 26)  # what Llama's own templates write when nobody gives a date
@@ -42,6 +43,7 @@ def limit(processor: Any, name: str, seconds: float = LIMIT_SEC) -> None:
     Templates that write today's date write `DATE` instead, so that training, answering and a resume see one text; the
     template is changed, and goes with the model wherever it is served.
     """
+    sandbox.install()
     if isinstance(template := getattr(processor, "chat_template", None), str):
         processor.chat_template = _TODAY.sub(lambda found: repr(DATE.strftime(found[2])), template)
     render = processor.apply_chat_template

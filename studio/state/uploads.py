@@ -5,21 +5,35 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from synth.errors import DataError
 from synth.storage import storage_faults
 from synth.workspace import Workspace
 
 KEPT_SEC = 24 * 3600
+MAX_NAME_BYTES = 200
 
 
 def _folder(workspace: Workspace) -> Path:
     return workspace.path / "uploads"
 
 
-def keep(workspace: Workspace, files: Mapping[str, bytes]) -> Path:
-    """Write files, by name, into a new folder of their own; folders that were left behind go. Raises StorageError."""
+def keep(workspace: Workspace, files: Sequence[tuple[str, bytes]]) -> Path:
+    """Write (name, content) into a new folder of their own; folders that were left behind go.
+
+    Names stay, because tables refer to their pictures and recordings by them. Raises DataError for a name that is none
+    and for two of a name, of which one would be lost; StorageError.
+    """
+    for name, count in Counter(name.casefold() for name, _ in files).items():
+        if count > 1:
+            message = f"{count} of the files are called {name[:80]}."
+            raise DataError(message, "Rename them, or put them into a zip with folders.", "upload.twice")
+    for name, _ in files:
+        if not is_plain(name):
+            raise DataError(f"{name[:80]!r} cannot be a file's name here.", "Rename it.", "upload.name")
     root = _folder(workspace)
     with storage_faults(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -27,9 +41,15 @@ def keep(workspace: Workspace, files: Mapping[str, bytes]) -> Path:
             if time.time() - old.stat().st_mtime > KEPT_SEC:
                 shutil.rmtree(old, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(dir=root))
-        for name, content in files.items():
-            (folder / Path(name).name).write_bytes(content)
+        for name, content in files:
+            (folder / name).write_bytes(content)
     return folder
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name says a file and nothing else: no folder, no control characters, no more than file systems take."""
+    fits = 0 < len(name.encode("utf-8", "replace")) <= MAX_NAME_BYTES
+    return fits and name.isprintable() and name not in (".", "..") and not set(name) & {"/", "\\"}
 
 
 def forget(workspace: Workspace, source: Path) -> None:

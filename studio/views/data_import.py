@@ -32,7 +32,7 @@ def _uploaded(kind: Modality) -> Path | None:
     key = ".".join(sorted(file.file_id for file in files))
     folders: dict[str, Path] = st.session_state.setdefault("upload.folders", {})
     if key not in folders or not folders[key].is_dir():
-        folders[key] = uploads.keep(ui.workspace(), {file.name: file.getvalue() for file in files})
+        folders[key] = uploads.keep(ui.workspace(), [(file.name, file.getvalue()) for file in files])
     return folders[key] / Path(tables[0].name).name
 
 

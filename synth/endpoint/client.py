@@ -214,8 +214,9 @@ class Endpoint:
                     yield Piece(redacted(reply.text, self._key), reply.usage)
                     return
                 for piece in filter(None, map(streamed_piece, lines(self._chunks(response, ends)))):
-                    yield piece._replace(text=said(piece.text))
-                yield Piece(said.rest())
+                    yield piece._replace(text=said(piece.text) + (said.rest() if piece.usage else ""))
+                if rest := said.rest():
+                    yield Piece(rest)
         except (_Again, _Refused, Unreadable, DataError) as error:
             raise EndpointError(f"There is no answer: {error}", "Ask again, or check the endpoint.") from error
         except httpx.HTTPError as error:

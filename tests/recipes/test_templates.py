@@ -73,3 +73,52 @@ def test_a_processor_with_the_limit_can_be_saved(tmp_path: Path) -> None:
 def test_every_model_that_is_loaded_has_the_limit(tmp_path: Path) -> None:
     loaded = load_processor(resolve(str(tiny_llama(tmp_path))))
     assert loaded.apply_chat_template.__wrapped__
+
+
+START = "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}"
+BOMBS = [
+    "{{ 9**(9**9) }}",
+    "{{ 2**-(9**9) }}",
+    "{{ 'a' * 10**10 }}",
+    "{{ 10**9 * 'a' * 10 }}",
+    "{{ [0] * 10**10 }}",
+    "{{ '%10000000000d' % 1 }}",
+    "{{ '%*d' % (10**10, 1) }}",
+    "{{ '{:10000000000}'.format(1) }}",
+    "{{ '{:{}}'.format(1, 10000000000) }}",
+    "{{ '%10000000000d'|format(1) }}",
+    "{{ 'a'|center(10000000000) }}",
+    "{{ 'a'.ljust(10000000000) }}",
+    "{{ 'a'.rjust(10000000000) }}",
+    "{{ 'a'.zfill(10000000000) }}",
+    "{{ '\\t'.expandtabs(10000000000) }}",
+    "{{ 'a\\na'|indent(10000000000) }}",
+    START + "{% set ns.x = ns.x + ns.x %}{% endfor %}",
+    START + "{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+    START + "{% set y %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = y %}{% endfor %}",
+    START + "{% set ns.x = ns.x.replace('a', 'aaaa') %}{% endfor %}",
+    START + "{% set ns.x = ns.x|replace('a', 'aaaa') %}{% endfor %}",
+    START + "{% set ns.x = [ns.x, ns.x]|join %}{% endfor %}",
+    "{% set ns = namespace(x=7) %}{% for i in range(60) %}{% set ns.x = ns.x * ns.x %}{% endfor %}",
+]
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_one_operation_cannot_make_more_than_a_chat_needs(tokenizer: Any, bomb: str) -> None:
+    templates.limit(tokenizer, "evil/model", seconds=2)
+    tokenizer.chat_template = bomb
+    began = time.monotonic()
+    with pytest.raises(ModelError, match="evil/model"):
+        tokenizer.apply_chat_template(ASK, tokenize=False)
+    assert time.monotonic() - began < 10
+
+
+def test_what_published_templates_do_stays_possible(tokenizer: Any) -> None:
+    templates.limit(tokenizer, "model")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ '-' * 20 + m['content'] ~ '!' }}{{ 'a b'.split(' ')|join(', ') }}"
+        "{{ '%s:%5d' % ('n', 7) }}{{ '{}-{:>4}'.format(1, 2) }}{{ 'x'|center(5) }}{{ 2 ** 10 }}{{ loop.index0 + 1 }}"
+        "{{ m['content'].replace('How', 'Who')|indent(2) }}{{ [1] + [2] }}{{ 7 % 4 }}{% endfor %}"
+    )
+    said = tokenizer.apply_chat_template(ASK, tokenize=False)
+    assert said == f"{'-' * 20}How many?!a, bn:    71-   2  x  10241Who many?[1, 2]3"

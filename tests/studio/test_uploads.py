@@ -1,0 +1,53 @@
+"""Uploads keep their names, lose none of them, and write nowhere else."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from studio.state import uploads
+from synth.errors import DataError
+from synth.workspace import Workspace
+
+
+def test_files_keep_their_names_and_old_folders_go(workspace: Workspace) -> None:
+    first = uploads.keep(workspace, [("rows.csv", b"1"), ("ä b.png", b"2")])
+    assert {f.name: f.read_bytes() for f in first.iterdir()} == {"rows.csv": b"1", "ä b.png": b"2"}
+    long_ago = time.time() - uploads.KEPT_SEC - 1
+    os.utime(first, (long_ago, long_ago))
+    second = uploads.keep(workspace, [("rows.csv", b"3")])
+    assert not first.exists()
+    uploads.forget(workspace, second / "rows.csv")
+    assert not second.exists()
+
+
+def test_two_of_a_name_are_refused_instead_of_one_being_lost(workspace: Workspace) -> None:
+    with pytest.raises(DataError, match="2 of the files are called"):
+        uploads.keep(workspace, [("a.png", b"1"), ("A.PNG", b"2")])
+    assert not (workspace.path / "uploads").exists()
+
+
+NAMES = [
+    "",
+    ".",
+    "..",
+    "../a",
+    "a/b",
+    "/etc/passwd",
+    "a\\b",
+    "..\\a",
+    "a\0b",
+    "a\nb",
+    "a\x1bb",
+    "\u202egnp.exe",
+    "ä" * 150,
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_are_more_than_a_name_are_refused(workspace: Workspace, name: str) -> None:
+    with pytest.raises(DataError, match="cannot be a file's name"):
+        uploads.keep(workspace, [("rows.csv", b"1"), (name, b"2")])
+    assert not (workspace.path / "uploads").exists()
