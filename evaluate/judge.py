@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from evaluate.report import decision
 from evaluate.report.parts import Agreement, JudgePart
 from evaluate.report.reading import read_report
 from evaluate.report.results import Row
@@ -241,6 +242,6 @@ def add(
     priced = [usd for usd in bills if usd is not None]
     usd = sum(priced) if len(priced) == len(bills) else None
     judged = summary(judgements, model, found.margin, known)
-    result = judged.model_copy(update={"pairs_in_all": len(every), "usd": usd})
+    result = decision.of_judge(found, judged).model_copy(update={"pairs_in_all": len(every), "usd": usd})
     write(found.model_copy(update={"judge": result}))
     return result

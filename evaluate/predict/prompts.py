@@ -16,8 +16,8 @@ from evaluate.plan import SystemPlan
 from synth.errors import RecipeError
 from synth.example import Example, Message, assistant, system
 from synth.scoring.scorers import known_scorer
+from synth.storage import JsonDict
 
-JsonDict = dict[str, Any]
 ANSWER_SCHEMA: JsonDict = {
     "type": "object",
     "properties": {

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from evaluate.report import basis
-from evaluate.report.parts import Comparison, SplitSummary
+from evaluate.report.parts import Comparison, JudgePart, SplitSummary
 from evaluate.report.results import Row
 from evaluate.report.schema import Report, SystemPart
 from evaluate.stats.intervals import Interval
@@ -81,6 +81,13 @@ def settled(report: Report, row: Comparison) -> Comparison:
             "rows_to_decide": None if why else row.rows_to_decide,
         }
     )
+
+
+def of_judge(report: Report, judged: JudgePart) -> JudgePart:
+    """What a judge model preferred, qualified by the rows that it saw: those of the verdict."""
+    kind = report.basis.kind
+    said = {"verdict": basis.qualified(kind, judged.verdict), "sentence": basis.qualified(kind, judged.sentence)}
+    return judged.model_copy(update=said)
 
 
 def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: float) -> list[str]:

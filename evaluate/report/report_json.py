@@ -343,6 +343,7 @@ def with_sentences(draft: Draft) -> Report:
     report = report.model_copy(
         update={
             "comparisons": tuple(decision.settled(report, row) for row in report.comparisons),
+            "judge": decision.of_judge(report, report.judge) if report.judge else None,
             "reality_gaps": basis.reality_gaps([(one.id, one.splits) for one in report.systems], kinds),
         }
     )

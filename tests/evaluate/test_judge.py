@@ -153,6 +153,8 @@ def test_judging_an_existing_comparison_extends_its_report(tmp_path: Path) -> No
     found = written[0].judge
     assert found is not None
     assert (found.pairs, found.pairs_in_all, found.usd) == (20, 40, pytest.approx(0.4))
+    assert found.verdict.startswith("On generated rows only: ")
+    assert found.sentence.startswith("On generated rows only: ")
     assert "What a judge model preferred" in render_html.render(written[0])
     assert "a sample of" in render_html.render(written[0])
     assert "A judge is not ground truth" in render_md.render(written[0])
