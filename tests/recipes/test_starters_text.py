@@ -124,8 +124,7 @@ def test_stream_has_few_shot_and_system_prompts_in_the_stated_shares():
 
 
 def test_broad_wordings_are_not_those_of_the_math_generator():
-    from synth.math.generator import generate
-    from synth.math.spec import Spec
+    from synth.build import preview_rows
 
     def words(text: str) -> list[str]:
         return re.sub(r"[\d.:$]+", "0", text.lower()).split()
@@ -133,9 +132,8 @@ def test_broad_wordings_are_not_those_of_the_math_generator():
     def phrases(texts: list[str]) -> set[str]:
         return {" ".join(words(text)[at : at + 10]) for text in texts for at in range(len(words(text)) - 9)}
 
-    spec = Spec(train=300, val=0, test=0, test_ood=150, seed=1)
-    drawn = [candidate.example for candidate in generate(spec, lambda data, suffix: "")]
-    theirs = [example.prompt[-1].text for example in drawn if example is not None]
+    drawn = preview_rows("math", {"train": 300, "val": 0, "test": 0, "test_ood": 150, "seed": 1}, 450)
+    theirs = [example.prompt[-1].text for example in drawn]
     ours = [row.prompt[-1][1] for row in itertools.islice(rows(random.Random(2), BROAD), 4000)]
     assert len(theirs) == 450
     assert not {" ".join(words(text)) for text in theirs} & {" ".join(words(text)) for text in ours}

@@ -51,12 +51,13 @@ def make_dataset(workspace: Workspace, name: str, examples: list[Example]) -> No
 
 
 def make_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
-    recipe = {
+    recipe: dict[str, Any] = {
         "method": "text_dpo",
         "data": {"dataset": "pairs", "val_split": ""},
         "optim": {"max_length": 96, "warmup_ratio": 0.0},
-        "dpo": {"sft_weight": 0.2},
     }
+    if changes.get("method") != "text_sft":  # which refuses choices that it does not use
+        recipe["dpo"] = {"sft_weight": 0.2}
     return short_run(workspace, base, run_id, recipe, changes)
 
 
