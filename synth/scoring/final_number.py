@@ -113,15 +113,16 @@ def _clause(text: str) -> str:
 
 def _the_one(found: Sequence[Quantity], clause: str, european: bool) -> Quantity | None:
     """The quantity that a clause is about: its only one, the result of its equation, or the one after its verb."""
+    if len(found) > 1:
+        bare = _ASIDE.sub(lambda match: " " * len(match.group(0)), clause)
+        outside = [one for one in found if bare[one.start : one.end].strip()]
+        clause, found = (bare, outside) if outside else (clause, found)
     if "=" in clause and len(found) > 1:
         sides = [quantities(side, european) for side in re.split(r"=|≈", clause)]
         for side in (sides[-1], sides[0]):
             if side and _alike(side):
                 return side[0]
         found, clause = sides[-1], re.split(r"=|≈", clause)[-1]
-    if len(found) > 1:
-        clause = _ASIDE.sub(lambda match: " " * len(match.group(0)), clause)
-        found = [one for one in found if clause[one.start : one.end].strip()] or found
     found = [one for one in found if not _NO_VALUE.search(clause[max(0, one.start - 40) : one.start])]
     if not found:
         return None
