@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain, islice
@@ -204,8 +204,8 @@ class DatasetWriter:
         self.path = path
         self.counts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
-        self.families: dict[str, Counter[str]] = {}
-        self.origins: dict[str, Counter[str]] = {}
+        self.families: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.origins: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._first: list[Example] = []
         self._journals: dict[str, Journal] = {}
         self._media: set[str] = set()
@@ -219,8 +219,8 @@ class DatasetWriter:
         """Add a row to its split."""
         self._journal(f"{example.split}.jsonl").append_line(_line(example))
         self.counts[example.split] += 1
-        self.families.setdefault(example.split, Counter())[example.family] += 1
-        self.origins.setdefault(example.split, Counter())[example.origin.kind] += 1
+        self.families[example.split][example.family] += 1
+        self.origins[example.split][example.origin.kind] += 1
         if len(self._first) < GUESSED_FROM:
             self._first.append(example)
 

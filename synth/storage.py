@@ -207,8 +207,11 @@ class Journal:
 
     def append_line(self, line: bytes) -> None:
         """Add an object that is JSON already; on disk after `append` or `close`. Raises StorageError."""
-        with storage_faults(self.path):
+        try:
             self._file.write(line + b"\n")
+        except OSError:
+            with storage_faults(self.path):
+                raise
 
     def close(self) -> None:
         """Flush to disk and close."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -125,7 +125,7 @@ class _Import:
         self.ungraded = 0
         self.rejected: list[tuple[int, str]] = []
         self.layouts: Counter[str] = Counter()
-        self.why: dict[str, Counter[str]] = {}
+        self.why: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.by_time = ByTime(options.split_by_time, options.shares) if options.split_by_time else None
         self._media: dict[Path, Media] = {}
         # Keys inside turns are counted for rows that are kept, like those of the row itself.
@@ -143,7 +143,8 @@ class _Import:
             reason = raw.fault if raw.value is None else self._take(table, raw, raw.value)
             if reason:
                 self._reject(table, raw, reason)
-            meter.update(count, f"{sum(self.writer.reasons.values())} set aside")
+            if count % 64 == 0:  # the meter looks at the clock
+                meter.update(count, f"{sum(self.writer.reasons.values())} set aside")
 
     def _rows(self, notes: list[str]) -> Iterator[tuple[Table, RawRow]]:
         for table in self.source.tables:
@@ -168,7 +169,7 @@ class _Import:
         self.writer.keep(example)
         self.ungraded += example.scorer == names.FREE_TEXT
         self.layouts[plan.layout] += 1
-        self.why.setdefault(example.split, Counter())[cause] += 1
+        self.why[example.split][cause] += 1
         for key, path in plan.unused:
             value = at(row, path)
             self.unused.see(key, value)
