@@ -71,8 +71,13 @@ def split_name(value: Any) -> str:
     return split
 
 
+_LAST_LINE = re.compile(r"(?:\A|\n)Answer: (-?\d{1,15}(?:\.\d{1,15})?)\Z", re.ASCII)
+
+
 def short_answer(target: str) -> str:
     """The gold of a worked answer: what follows its last `Answer:` or `####`, else all of it."""
+    if plain := _LAST_LINE.search(target):  # what is read in the end, without looking for every other mark
+        return plain[1]
     marked = re.search(r"(?im)^\s*(?:####|(?:final )?answer\s*:)", target) or "\\boxed{" in target
     return final_answer(target) if marked else target.strip()
 

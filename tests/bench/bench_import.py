@@ -1,7 +1,7 @@
 """Speed and memory of importing JSONL: `python tests/bench/bench_import.py [ROWS …]`.
 
 Speed: 20,000 chats, imported seven times on one thread, in processor time; the best is what the core does when nobody
-else slows it, the median what it did. Memory: the peak of a process that imports ROWS chats; it is flat when it does not
+else slows it, the median what it did. Memory: the peak of a process that imports ROWS chats; flat when it does not
 grow with them. The load of the machine is printed, because both of a core's threads share it.
 """
 
