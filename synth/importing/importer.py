@@ -337,11 +337,10 @@ def _asked(prompt: tuple[Message, ...], question: str) -> tuple[Message, ...]:
 
 
 def _identity(example: Example) -> str:
-    """What must not come twice: a prompt; where answers are compared or judged, a prompt with its answers.
-
-    Rows of one prompt that stay have one id and therefore one split.
+    """What must not come twice: a prompt; where answers are compared or judged to learn from them, a prompt with its
+    answers. Rows of one prompt that stay have one id and therefore one split.
     """
-    if example.label is None and example.rejected is None:
+    if example.split != "train" or (example.label is None and example.rejected is None):
         return example.id
     import hashlib
 

@@ -541,3 +541,14 @@ def test_an_answer_that_was_cut_off_or_never_came_is_set_aside(bring: Bring) -> 
     )
     assert report.rejected == [(2, "the answer was cut off"), (3, "an empty turn")]
     assert [key.key for key in report.unused] == ["id"]
+
+
+def test_several_answers_to_one_prompt_are_learned_from_and_tested_once(bring: Bring) -> None:
+    rows = [{"prompt": f"q{n // 2}", "completion": f"a{n}", "label": n % 2 == 0} for n in range(200)]
+    report, examples = bring(*rows, *rows[:2])
+    learned = [e for e in examples if e.split == "train"]
+    others = [e for e in examples if e.split != "train"]
+    assert len(learned) == 2 * len({e.id for e in learned}) > 100
+    assert len(others) == len({e.id for e in others}) > 5
+    assert len({e.id for e in learned} & {e.id for e in others}) == 0
+    assert set(report.reasons) == {"same prompt as an earlier line"}
