@@ -52,8 +52,9 @@ def scorer_for(answer: str) -> str:
 
 
 def metric_name(scorers: Iterable[str]) -> str:
-    """Name of the metric over rows that these scorers scored."""
-    found = {SCORERS[scorer].metric.name for scorer in scorers}
+    """Name of the metric over rows that these scorers scored; rows that no rule can grade have no say."""
+    rules = [SCORERS[scorer] for scorer in scorers]
+    found = {rule.metric.name for rule in ([rule for rule in rules if rule.checkable] or rules)}
     return found.pop() if len(found) == 1 else "mean score"
 
 

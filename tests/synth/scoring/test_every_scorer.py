@@ -186,6 +186,8 @@ def test_facts_of_metrics_are_read_from_the_records() -> None:
     assert metric("wer").lower_is_better and metric("wer").pools_edits and metric("cer").unit == "characters"
     assert not metric("accuracy").lower_is_better and not metric("mean score").pools_edits
     assert metric_name({"math", "exact", "label"}) == "accuracy"
+    assert metric_name({"exact", "free_text"}) == "accuracy"
+    assert metric_name({"free_text"}) == "free text"
     assert "whisper-normalizer" in (normaliser_name("wer") or "")
     assert normaliser_name("accuracy") is None
 
