@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evaluate.report import basis, report_json
+from evaluate.report import basis
 from evaluate.report.schema import VERSION, Report
+from evaluate.report.sentences import with_sentences
 from synth.errors import DataError
 from synth.storage import read_json
 
@@ -46,7 +47,7 @@ def _from_version_1(value: dict[str, Any]) -> Report:
         kind = basis.kind_of_dataset(value["dataset"]["generator"])
         kinds = dict.fromkeys(value["dataset"]["splits"], kind)
         primary = basis.primary(kinds)
-        return report_json.with_sentences({**value, "version": VERSION, "kinds": kinds, "primary_split": primary})
+        return with_sentences({**value, "version": VERSION, "kinds": kinds, "primary_split": primary})
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise _lacking(f"a figure is missing ({error!s:.80})") from error
 

@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import math
-from typing import Any
-
-from pydantic import BaseModel
 
 from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
-from evaluate.report import basis, by_class, decision, gallery, headline, prices_said, wording
+from evaluate.report import basis, by_class, decision, gallery
 from evaluate.report.results import Results, SystemResult
-from evaluate.report.schema import VERSION, Report, VerdictPart
+from evaluate.report.schema import VERSION, Report
+from evaluate.report.sentences import Draft, with_sentences
 from evaluate.stats import intervals, measures, paired
-
-Draft = dict[str, Any]  # a report on its way: figures without the sentences that are read off them
-DIGITS = 10  # significant digits kept, so that a last bit of difference between machines does not show
 
 
 def build(results: Results, sheet: PriceSheet | None = None) -> Report:
@@ -106,19 +100,6 @@ def reprice(old: Report, sheet: PriceSheet) -> Report:
 def dumps(report: Report) -> str:
     """report.json's text."""
     return json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-
-
-def tidy(value: Any) -> Any:
-    """Plain JSON values: parts to dicts, tuples to lists, floats to ten digits, infinities and NaN to None."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    if isinstance(value, dict):
-        return {str(key): tidy(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [tidy(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-    return value
 
 
 def _dataset(results: Results, small: SystemResult) -> Draft:
@@ -326,76 +307,3 @@ def _recost_cascade(report: Draft) -> None:
     for point in [*report["cascade"]["curve"], *([report["cascade"]["chosen"]] if report["cascade"]["chosen"] else [])]:
         known = small is not None and large is not None
         point["usd_per_request"] = small + point["escalated"] * large if known else None
-
-
-def with_sentences(draft: Draft) -> Report:
-    """The finished report: words and sentences come last, because they are read off the figures."""
-    main = next((r for r in draft["comparisons"] if r["main"] and r["split"] == draft["primary_split"]), None)
-    kinds = draft.pop("kinds")
-    unsaid = {
-        "headline": "",
-        "verdict": {"word": None, "sentence": "", "split": draft["primary_split"], "rows_to_decide": None},
-        "basis": basis.part(kinds, draft["dataset"]["splits"], draft["dataset"]["name"], _measured(main)),
-        "stand_in_note": None,
-        **dict.fromkeys(("assumptions", "limits", "not_measured"), ()),
-    }
-    report = Report.model_validate(tidy({**draft, **unsaid}))
-    report = report.model_copy(
-        update={
-            "comparisons": tuple(decision.settled(report, row) for row in report.comparisons),
-            "judge": decision.of_judge(report, report.judge) if report.judge else None,
-            "reality_gaps": basis.reality_gaps([(one.id, one.splits) for one in report.systems], kinds),
-        }
-    )
-    report = _decided(report)
-    report = report.model_copy(
-        update={
-            "stand_in_note": headline.stand_in_note(report),
-            "real_rows_note": headline.real_rows_note(report),
-            "margin_note": decision.margin_moved(report) or None,
-        }
-    )
-    return report.model_copy(
-        update={
-            "headline": headline.headline(report),
-            "assumptions": (*wording.assumptions(report), *prices_said.assumptions(report)),
-            "limits": tuple(wording.limits(report)),
-            "not_measured": (*wording.not_measured(report), *prices_said.not_stated(report)),
-        }
-    )
-
-
-def _measured(main: Draft | None) -> basis.Measured | None:
-    return None if main is None else basis.Measured(main["delta"], main["sd"], main["margin"])
-
-
-def _decided(report: Report) -> Report:
-    """With the verdict, and without a pay-back where the verdict carries none."""
-    main, kind = report.main(report.primary_split), report.basis.kind
-    verdict = VerdictPart(
-        word=main.verdict if main else None,
-        sentence=main.sentence if main else basis.qualified(kind, headline.no_verdict(report)),
-        split=report.primary_split,
-        rows_to_decide=main.rows_to_decide if main else None,
-        qualifier=report.basis.qualifier,
-        withheld=main.withheld if main else (),
-    )
-    report = report.model_copy(update={"verdict": verdict})
-    even = report.break_even
-    if report.large is None or decision.may_promise(report) or even.status == "unpriced":
-        return report
-    silent = {
-        "status": "not_stated",
-        "requests": None,
-        "requests_ci95": None,
-        "months_at": dict.fromkeys(even.months_at),
-    }
-    withheld = even.model_copy(
-        update={
-            **silent,
-            "months_at": dict.fromkeys(even.months_at),
-            "p_not_worse": None,
-            "p_cheaper_and_not_worse": None,
-        }
-    )
-    return report.model_copy(update={"break_even": withheld})
