@@ -121,7 +121,7 @@ def summary(
     """report.json's `judge`. Raises DataError when fewer than two pairs were judged."""
     judged = [one for one in judgements if one.value is not None]
     if len(judged) < 2:
-        message = f"Only {len(judged)} of {len(judgements)} pairs were judged readably."
+        message = f"Only {len(judged)} of {len(judgements)} pairs had a parsable judgement."
         raise DataError(message, "Use a judge that replies with the JSON it is asked for.", "judge.silent")
     honest = [one for one in judged if not one.pair.suspicious]
     ahead = _ahead(judged)

@@ -44,7 +44,7 @@ class TaskCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    instruction: str = Field(default="", title="Instruction", description="What to do, as a person would be told.")
+    instruction: str = Field(default="", title="Instruction", description="As you would give it to a person.")
     kind: TaskKind = Field(default="question_answering", title="Kind of task")
     labels: dict[str, str] = Field(default={}, title="Labels", description="The answers that there are.")
     answer_format: str = Field(default="", title="Answer format", description="How the answer must look.")

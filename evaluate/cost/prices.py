@@ -50,7 +50,7 @@ class PriceRow(BaseModel):
     checked: dt.date
     second: str = ""
     second_checked: dt.date | None = None
-    up_to_input_tokens: PositiveInt | None = Field(default=None, description="Dearer above; not sold here.")
+    up_to_input_tokens: PositiveInt | None = Field(default=None, description="Larger requests are not priced.")
     note: str = ""
 
     @property

@@ -161,7 +161,7 @@ class Predictor:
         if left:
             kept = f"{len(questions) - len(left)} of {len(questions)} answers are kept"
             message = f"The comparison was stopped at {self._label}; {kept}."
-            raise RunError(message, "Start it again to go on from there.", "run.stopped")
+            raise RunError(message, "Run it again to resume.", "run.stopped")
         return self.answers
 
     def _answer(self, system: System, todo: Sequence[Question], journal: Journal, stop: Stop) -> Iterator[Prediction]:

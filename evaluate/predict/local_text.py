@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
 from recipes.decode.constrained import Grammar
-from recipes.decode.decoder import Generated, decode, end_ids, fits, rows_in_memory
+from recipes.decode.decoder import Generated, decode, end_ids, rows_in_memory
 from recipes.text import chat
 from synth.errors import ModelError
 from synth.usage import Usage
@@ -38,13 +38,18 @@ def answer(
     """
     prompts = tokenise(loaded, questions)
 
-    schema = next((q.response_format["json_schema"]["schema"] for q in questions if q.response_format), None)
-    grammar = Grammar(loaded, schema, end_ids(loaded)) if schema and fits(loaded.model) else None
+    grammar = grammar_of(loaded, questions)
 
     def decode_some(chosen: Sequence[int], rows: int, limit: int) -> Iterator[Generated]:
         return decode(loaded, [prompts[i] for i in chosen], rows, max_new_tokens, limit, grammar=grammar)
 
     yield from answer_prompts(loaded, questions, prompts, decode_some, max_new_tokens, batch_size, stop)
+
+
+def grammar_of(loaded: Loaded, questions: Sequence[Question]) -> Grammar | None:
+    """The grammar of the schema that the questions ask for, all alike; None where they ask for none."""
+    schema = next((q.response_format["json_schema"]["schema"] for q in questions if q.response_format), None)
+    return Grammar(loaded, schema, end_ids(loaded)) if schema else None
 
 
 def answer_prompts(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from evaluate.predict.local_text import answer_prompts
+from evaluate.predict.local_text import answer_prompts, grammar_of
 from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
 from recipes.decode.decoder import Generated
@@ -44,9 +44,11 @@ def answer(
         prompts.append(prompt)
         pictures.append(files)
 
+    grammar = grammar_of(loaded, asked)
+
     def decode_some(chosen: Sequence[int], rows: int, limit: int) -> Iterator[Generated]:
         some, files = [prompts[i] for i in chosen], [pictures[i] for i in chosen]
-        return decode_pictures(loaded, some, files, rows, max_new_tokens, limit)
+        return decode_pictures(loaded, some, files, rows, max_new_tokens, limit, grammar=grammar)
 
     token = getattr(loaded.model.config, "image_token_id", -1)
     seen = {question.example_id: prompt.count(token) for question, prompt in zip(asked, prompts, strict=True)}

@@ -196,7 +196,7 @@ def _batch(plan: SystemPlan, at_once: int, prompts: int) -> int:
 def _stop_if(stop: Callable[[], bool]) -> None:
     if stop():
         message = "The comparison was stopped while speed was measured; all answers are kept."
-        raise RunError(message, "Start it again to go on from there.", "run.stopped")
+        raise RunError(message, "Run it again to resume.", "run.stopped")
 
 
 def _turn(

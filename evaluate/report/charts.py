@@ -257,7 +257,7 @@ def break_even(report: Report) -> Markup | None:
 
 
 def cascade(report: Report) -> Markup | None:
-    """Score of "small first, large when unsure" against the share of rows handed on."""
+    """Score of "small first, large when unsure" against the share of rows escalated."""
     found = report.cascade
     if not found:
         return None
@@ -272,7 +272,7 @@ def cascade(report: Report) -> Markup | None:
         y,
         [(k / 4, f"{25 * k} %") for k in range(5)],
         [(value, f"{100 * value:.3g} %") for value in ticks(y.low, y.high)],
-        ("rows handed on to the large system", "score"),
+        ("rows escalated to the large system", "score"),
     )
     path = " ".join(f"{x(point.escalated)},{y(point.score)}" for point in curve)
     body.append(Markup('<polyline class="curve" points="{}"/>').format(path))
@@ -289,4 +289,4 @@ def cascade(report: Report) -> Markup | None:
         at = (x(found.chosen.escalated), y(found.chosen.score))
         body.append(Markup('<circle class="crossing" cx="{}" cy="{}" r="6"/>').format(*at))
         body.append(text(at[0] + 10, at[1] + 18, "threshold chosen on val", css="label"))
-    return svg(WIDTH, HEIGHT, body, "Score of the cascade by share of rows handed on")
+    return svg(WIDTH, HEIGHT, body, "Score of the cascade by share of rows escalated")

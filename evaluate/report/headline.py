@@ -1,4 +1,4 @@
-"""The first sentences of a report: who is right on how many of whose rows, what it costs, who plays the large model.
+"""The first sentences of a report: who is right on how many of whose rows, what it costs, against whom.
 
 Reads a Report only; computes nothing new. Shared by the HTML, Markdown and terminal views.
 """
@@ -162,7 +162,7 @@ def stand_in_note(report: Report) -> str | None:
         begin = f"The verdict is about “{large.label}”, although {named} was asked too"
         end = "Make the endpoint the system to replace (`large` in the plan) to have the verdict about it."
     else:
-        begin = f"No endpoint took part, so “{large.label}” plays the large model"
+        begin = f"No endpoint took part, so “{large.label}” stands in for the large model"
         end = "Add an endpoint to compare with the model you would replace."
     return (
         f"{begin}. It is a small stand-in ({size} parameters) made by this project, not a frontier model: beating it "

@@ -99,8 +99,8 @@ def assumptions(report: Report) -> list[str]:
     )
     if report.cascade and report.cascade.chosen:
         said.append(
-            "The cascade hands on the fewest rows that keep val within half the margin of the best val score; every "
-            "row costs the small system's price, rows handed on the large system's too."
+            "The cascade escalates the fewest rows that keep val within half the margin of the best val score; every "
+            "row costs the small system's price, rows escalated the large system's too."
         )
     if any(_is_partial(system.metric) for system in report.systems):
         said.append("Where scores are fractions, cost per right answer is cost per full point.")
@@ -129,12 +129,9 @@ def limits(report: Report) -> list[str]:
             said.append(f"{row.split}: only {row.n:,} rows; intervals are wide.")
         if row.clusters < FEW_CLUSTERS:
             few = counted(row.clusters, row.n, row.unit)
-            said.append(f"{row.split}: only {few}; the certainty rests on few clusters.")
+            said.append(f"{row.split}: only {few}; the confidence is based on few clusters.")
         if row.split == "test_ood" and report.families_in_all.get("test_ood") == 1:
             said.append("test_ood: one family; its interval speaks of that family only, not of other unseen ones.")
-    for system in report.systems:
-        if system.prompting == "schema" and system.kind == "local":
-            said.append(f"{system.label} was told the schema; nothing held its replies to it, as an endpoint would.")
     said.extend(_baseline_limits(report))
     said.extend(_missing_rivals(report))
     stale = report.provenance.prices_stale
@@ -183,7 +180,7 @@ def not_measured(report: Report) -> list[str]:
     if not report.forgetting:
         said.append("What the base model forgot through tuning was not measured.")
     if not report.seeds:
-        said.append("The spread over training seeds was not measured: one training run stands for all.")
+        said.append("The spread over training seeds was not measured: only one training run was evaluated.")
     if report.cascade is None:
         said.append("No cascade is shown: the small system gave no confidences, or there is nothing to hand over to.")
     elif report.cascade.chosen is None:
@@ -195,8 +192,8 @@ def not_measured(report: Report) -> list[str]:
             said.append(f"The speed of {system.label} was not measured.")
     if any(system.kind == "endpoint" for system in report.systems):
         said.append(
-            "Requests that a kill of the comparison cut off are in no bill; a provider that ignores idempotency keys "
-            "charges for them, at most as many as were open at once."
+            "Requests interrupted by a kill of the comparison are not counted in the cost; a provider that ignores "
+            "idempotency keys charges for them, at most as many as were open at once."
         )
     return said
 

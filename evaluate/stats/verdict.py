@@ -51,7 +51,7 @@ def verdict(
         return Verdict(WORSE, f"{small} is worse than {large}: {points}.", None)
     rows = power.rows_to_decide(difference, margin)
     sentence = (
-        f"{difference.n:,} rows do not tell whether {small} keeps within {allowed} of {large}: "
+        f"{difference.n:,} rows are too few to tell whether {small} is within {allowed} of {large}: "
         f"{points}, {bound}; {power.said(rows, difference.unit)}."
     )
     return Verdict(INCONCLUSIVE, sentence, rows)
@@ -95,6 +95,6 @@ def format_decides(strict: Verdict, forgiven: Verdict) -> str | None:
     if strict.word == forgiven.word:
         return None
     return (
-        f"The verdict hangs on the format: {strict.word} as scored, {forgiven.word} if right answers that the scorer "
-        "cannot read counted; ask for the format in the prompt, or constrain it."
+        f"The verdict depends on the answer format: {strict.word} as scored, {forgiven.word} if right answers that the "
+        "scorer cannot read counted; ask for the format in the prompt, or constrain it."
     )

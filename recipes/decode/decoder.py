@@ -106,10 +106,15 @@ def decode(
     ends = end_ids(loaded)
     if fits(loaded.model):
         return SlotDecoder(loaded.model, ends, rows, max_new_tokens, limit, sampling, grammar).run(prompts)
+    refuse_grammar(loaded, grammar)
+    return generate_batches(loaded.model, ends, rows, max_new_tokens, loaded.tokenizer.pad_token_id, prompts, sampling)
+
+
+def refuse_grammar(loaded: Loaded, grammar: Grammar | None) -> None:
+    """Raise ModelError when there is a grammar: `generate` does not ask it."""
     if grammar is not None:
         kind = type(loaded.model).__name__
         raise ModelError(f"Answers of {kind} cannot be held to a schema.", "Leave the schema out.", "model.schema")
-    return generate_batches(loaded.model, ends, rows, max_new_tokens, loaded.tokenizer.pad_token_id, prompts, sampling)
 
 
 class _Row:

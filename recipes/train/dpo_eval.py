@@ -43,7 +43,9 @@ class Change(NamedTuple):
     @property
     def sentence(self) -> str:
         said = f"Of {self.rows} validation rows, {self.before} were answered right before and {self.after} after it"
-        return f"{said}, which is no chance: prefer what it started from." if self.harmful else f"{said}."
+        if not self.harmful:
+            return f"{said}."
+        return f"{said}, which is statistically significant: keep the adapter it started from."
 
 
 def change(before: list[int], after: list[int]) -> Change:

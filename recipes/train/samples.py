@@ -1,7 +1,7 @@
 """What a model in training answers to a few validation rows, for the eye: `samples` events that the Runs page shows.
 
 Answers are greedy. Looking leaves no trace in what is learned: random generators and the mode of every module are put
-back. A look that fails is told once and not tried again; it never ends a training. Figures are for `evaluate`.
+back. A pass that fails is reported once and not tried again; it never ends a training. Figures are for `evaluate`.
 """
 
 from __future__ import annotations

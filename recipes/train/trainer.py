@@ -148,7 +148,7 @@ class RunTrainer:
         step = self.state.global_step  # type: ignore[attr-defined]
         raise RunError(
             f"{what} stopped being a number at step {step}, and training was halted before saving it.",
-            "Earlier checkpoints are kept. Lower optim.learning_rate, or look for odd rows, and start a new run.",
+            "Earlier checkpoints are kept. Lower optim.learning_rate, or check for outlier rows, and start a new run.",
             "run.nan",
         )
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from recipes.decode.decoder import Generated, Sampling, SlotDecoder, end_ids, fits, generate_batch
+from recipes.decode.decoder import Generated, Sampling, SlotDecoder, end_ids, fits, generate_batch, refuse_grammar
 from recipes.vision import vision_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from recipes.decode.constrained import Grammar
     from recipes.models.loaded import Loaded
 
 Files = tuple[str, ...]
@@ -28,13 +29,16 @@ def decode_pictures(
     max_new_tokens: int,
     limit: int = 1 << 30,
     sampling: Sampling | None = None,
+    grammar: Grammar | None = None,
 ) -> Iterator[Generated]:
     """Finished rows in the order they finish, `rows` at a time, none beyond `limit` tokens; greedy by default.
 
-    `prompts` hold their image tokens, `files` the pictures of each prompt.
+    `prompts` hold their image tokens, `files` the pictures of each prompt. With a `grammar` every answer obeys it;
+    raises ModelError where the model's class does not fit the slots.
     """
     if fits(loaded.model):
-        return PictureDecoder(loaded, files, rows, max_new_tokens, limit, sampling).run(prompts)
+        return PictureDecoder(loaded, files, rows, max_new_tokens, limit, sampling, grammar).run(prompts)
+    refuse_grammar(loaded, grammar)
     return one_by_one(loaded, prompts, files, max_new_tokens, sampling)
 
 
@@ -54,8 +58,9 @@ class PictureDecoder(SlotDecoder):
         max_new_tokens: int,
         limit: int,
         sampling: Sampling | None = None,
+        grammar: Grammar | None = None,
     ) -> None:
-        super().__init__(loaded.model, end_ids(loaded), slots, max_new_tokens, limit, sampling)
+        super().__init__(loaded.model, end_ids(loaded), slots, max_new_tokens, limit, sampling, grammar)
         self._loaded, self._files = loaded, files
 
     def _prefix(self, prompts: Sequence[list[int]]) -> list[int]:

@@ -53,7 +53,7 @@ def real(
 
 def task(
     dataset: Annotated[str, typer.Argument(help="Name or folder of a dataset")],
-    instruction: Annotated[str | None, typer.Option(help="What to do, as a person would be told")] = None,
+    instruction: Annotated[str | None, typer.Option(help="The instruction, as you would give it to a person")] = None,
     kind: Annotated[
         str | None,
         typer.Option(help="classification, extraction, question_answering, free_text, picture_questions or dictation"),

@@ -26,7 +26,7 @@ def add(app: typer.Typer) -> None:
 
 
 def synth(
-    generator: Annotated[str, typer.Argument(help="math, vision or audio")],
+    generator: Annotated[str, typer.Argument(help="math, extraction, vision or audio")],
     settings: Annotated[list[str] | None, typer.Argument(help="key=value settings of the generator")] = None,
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the dataset")] = "",
     spec: Annotated[Path | None, typer.Option(help="YAML file of settings; key=value wins over it")] = None,
@@ -169,7 +169,7 @@ def import_(
     ] = None,
     modality: Annotated[str, typer.Option(help=f"One of {', '.join(MODALITIES)}; without it, what the rows are")] = "",
     group_by: Annotated[str, typer.Option(help="Key whose rows of one value stay in one split")] = "",
-    split_by_time: Annotated[str, typer.Option(help="Key with a time: early rows are learned, late ones test")] = "",
+    split_by_time: Annotated[str, typer.Option(help="Key with a timestamp: earlier rows train, later rows test")] = "",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

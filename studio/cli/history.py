@@ -71,7 +71,7 @@ def delete(
 
 
 def restore(
-    run_id: Annotated[str, typer.Argument(help="Id that the run had")],
+    run_id: Annotated[str, typer.Argument(help="Id of the deleted run")],
     workspace: WorkspaceOption = None,
 ) -> None:
     """Take the last deletion of a run back."""

@@ -53,7 +53,7 @@ def stub_endpoint(
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on")] = 8001,
     answers: Annotated[Path | None, typer.Option(help="JSONL of prompt and answer, or a split of a dataset")] = None,
-    accuracy: Annotated[float, typer.Option(help="Share of known prompts that are answered rightly")] = 1.0,
+    accuracy: Annotated[float, typer.Option(help="Share of known prompts that are answered correctly")] = 1.0,
     latency_ms: Annotated[float, typer.Option(help="Wait before each answer")] = 0.0,
     faults: Annotated[
         list[str] | None, typer.Option(help="fault=share, such as 429=0.1 or reset=0.05; may be repeated")

@@ -140,7 +140,7 @@ def _watch(run: Run, as_json: bool, since: int = 0) -> str:
 @runs_app.command(name="list")
 def list_(
     tag: Annotated[str, typer.Option(help="Only runs with this tag")] = "",
-    status: Annotated[str, typer.Option(help="Only runs that are so, such as done or failed")] = "",
+    status: Annotated[str, typer.Option(help="Only runs with this status, such as done or failed")] = "",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

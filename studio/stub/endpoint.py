@@ -39,7 +39,7 @@ class StubSettings(BaseModel):
 
     models: tuple[str, ...] = ("stub-model",)
     answers: Path | None = Field(default=None, description="JSONL of known prompts and answers, or dataset rows")
-    accuracy: float = Field(default=1.0, ge=0, le=1, description="share of known prompts that are answered rightly")
+    accuracy: float = Field(default=1.0, ge=0, le=1, description="share of known prompts that are answered correctly")
     latency_sec: float = Field(default=0.0, ge=0, description="wait before each answer")
     faults: dict[str, float] = Field(default_factory=dict, description="fault → share of requests")
     script: tuple[str, ...] = Field(default=(), description="faults of the first requests in order; 'ok' for none")

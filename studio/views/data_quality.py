@@ -43,7 +43,7 @@ def _diversity(path: str, sha256: str) -> list[dict[str, object]]:
             "compression": f"{quality.compression:.1f}x",
             "Self-BLEU": "–" if quality.self_bleu is None else f"{quality.self_bleu:.2f}",
             "repeat 8 words": f"{quality.repeated:.0%}",
-            "worn phrases per 10,000 words": f"{quality.proxy_rate:.1f}",
+            "stock phrases per 10,000 words": f"{quality.proxy_rate:.1f}",
         }
         for name, quality in by_source(rows, key).items()
     ]
@@ -54,7 +54,7 @@ def _show_diversity(dataset: DatasetDir) -> None:
     st.dataframe(_diversity(str(dataset.path), str(sorted(dataset.card.sha256.items()))), hide_index=True)
     st.caption(
         "Worked arithmetic repeats itself by nature. For texts by a language model, rising compression, Self-BLEU "
-        "or worn phrases from one generation to the next are early signs of collapse."
+        "or stock phrases from one generation to the next are early signs of collapse."
     )
 
 

@@ -33,7 +33,12 @@ from synth.dataset import DatasetDir
 from synth.errors import DataError, UserError
 from synth.example import Example
 
-REASONS = ("The answer is wrong", "The question is unclear", "The picture or recording does not fit", "Nobody asks so")
+REASONS = (
+    "The answer is wrong",
+    "The question is unclear",
+    "The picture or recording does not fit",
+    "Unrealistic wording",
+)
 ICONS = {"approved": ":material/check_circle:", "rejected": ":material/block:", "edited": ":material/edit:"}
 DONE: dict[Action, str] = {"approve": "approved", "reject": "rejected", "edit": "edited", "reset": "took back all"}
 HEIGHTS = {"question": 110, "answer": 68, "rationale": 140, "target": 140}
@@ -238,7 +243,7 @@ def _edit(shown: Shown) -> None:
             st.session_state.setdefault(widget, draft.get(field, text))
             st.text_area(field.capitalize(), key=widget, height=HEIGHTS[field])
         st.text_input("Why", key=f"{PREFIX}why.{key}", placeholder="optional")
-        st.checkbox("Save it even if a check speaks against it", key=f"{PREFIX}force.{key}")
+        st.checkbox("Save it even if a check fails", key=f"{PREFIX}force.{key}")
         st.form_submit_button("Save the edit", icon=":material/save:", on_click=partial(_record, shown, "edit"))
         st.caption("An untouched target follows when it is made of the rationale and the answer.")
 
@@ -276,7 +281,7 @@ def _failure() -> None:
     """Why the last click was not recorded."""
     code, message, remedy = st.session_state.pop(PREFIX + "failure", ("", "", ""))
     if code == "review.doubt":
-        advice = "Fix it, or tick “Save it even if a check speaks against it” and save again."
+        advice = "Fix it, or tick “Save it even if a check fails” and save again."
         st.warning(f"{ui.inert(message)}\n\n{advice}", icon=":material/warning:")
     elif message:
         ui.show_error(message, remedy)

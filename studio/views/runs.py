@@ -45,7 +45,7 @@ def page() -> None:
         with left:
             chosen = address.menu("Run", listed, "run")
         with right:
-            others = address.several("Lay over it", [i for i in listed if i != chosen], "over", MOST_OVERLAID)
+            others = address.several("Overlay", [i for i in listed if i != chosen], "over", MOST_OVERLAID)
         ui.set_params(run=chosen)
         _show(Run(ui.workspace().runs / chosen), others, tags_of(runs))
     _trash()

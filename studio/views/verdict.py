@@ -1,4 +1,4 @@
-"""A finished comparison: its report, every row where two systems differ, and its files to take along."""
+"""A finished comparison: its report, every row where two systems differ, and its files to download."""
 
 from __future__ import annotations
 

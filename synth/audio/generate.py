@@ -30,7 +30,7 @@ from synth.task import TaskCard
 VERSION = 1
 INSTRUCTION = "Transcribe the recording."
 TASK = TaskCard(instruction=INSTRUCTION, kind="dictation", answer_format="the transcript and nothing else")
-MAX_BARREN = 200
+MAX_UNUSABLE = 200
 """Recordings in a row of which none was kept after which the settings or the sentences are at fault."""
 Domain = Literal["medical", "field", "orders", "calls"]
 
@@ -103,19 +103,19 @@ def generate_with(voice: Voice, spec: Spec, context: Context) -> Offers:
     Raises DataError when hardly any recording is kept.
     """
     for split in GENERATED_SPLITS:
-        wanted, index, barren = int(getattr(spec, split)), 0, 0
+        wanted, index, unusable = int(getattr(spec, split)), 0, 0
         chatter = _Chatter()
         while wanted:
             candidate = _row(voice, spec, context, split, index, chatter)
             verdict = yield candidate
             good = was_kept(candidate, verdict)
-            wanted, barren, index = wanted - good, 0 if good else barren + 1, index + 1
-            if barren >= MAX_BARREN:
+            wanted, unusable, index = wanted - good, 0 if good else unusable + 1, index + 1
+            if unusable >= MAX_UNUSABLE:
                 why = candidate.reason or (verdict.reason if verdict is not None else "")
                 raise DataError(
-                    f"{barren} recordings in a row cannot be used for {split}; the last one: {why}.",
+                    f"{unusable} recordings in a row cannot be used for {split}; the last one: {why}.",
                     "Allow longer recordings, or give sentences whose numbers and signs are said as they are written.",
-                    "audio.barren",
+                    "audio.no_usable_recordings",
                 )
 
 

@@ -73,7 +73,7 @@ def _check_text(field: str, text: str, may_be_empty: bool) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"The {field} is not valid Unicode (lone surrogate).", "Type it anew.") from error
+        raise DataError(f"The {field} is not valid Unicode (lone surrogate).", "Retype it.") from error
 
 
 def _followed(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:

@@ -34,7 +34,7 @@ TASK = TaskCard(
     kind="picture_questions",
     answer_format="a last line `Answer: …` with a word, a number or a date",
 )
-MAX_BARREN_PICTURES = 2000
+MAX_UNUSABLE_PICTURES = 2000
 """Pictures in a row without one kept question after which the settings are at fault."""
 
 
@@ -141,7 +141,7 @@ def generate(spec: Spec, context: Context) -> Offers:
 def _split_candidates(spec: Spec, split: Split, wanted: int, context: Context) -> Offers:
     from synth.errors import DataError
 
-    done, number, barren = 0, 0, 0
+    done, number, unusable = 0, 0, 0
     while done < wanted:
         before = done
         picture = sample_picture(spec, split, number, context.random)
@@ -149,12 +149,12 @@ def _split_candidates(spec: Spec, split: Split, wanted: int, context: Context) -
             verdict = yield candidate
             done += was_kept(candidate, verdict)
         number += 1
-        barren = 0 if done > before else barren + 1
-        if barren >= MAX_BARREN_PICTURES:
+        unusable = 0 if done > before else unusable + 1
+        if unusable >= MAX_UNUSABLE_PICTURES:
             raise DataError(
-                f"{barren} pictures in a row gave no usable question for {split}.",
+                f"{unusable} pictures in a row gave no usable question for {split}.",
                 "Raise size and model_size, or lower the difficulty.",
-                "vision.barren",
+                "vision.no_usable_pictures",
             )
 
 

@@ -234,7 +234,7 @@ def test_no_verdict_that_hangs_on_the_form_of_the_answers() -> None:
     unread = changed(original, "large-few", lambda at, row: row.model_copy(update={"format_fault": row.score == 0.0}))
     report = report_json.build(unread)
     assert basis.bare(report.verdict.word) == decision.WITHHELD
-    assert "The verdict hangs on the format" in report.verdict.sentence
+    assert "The verdict depends on the answer format" in report.verdict.sentence
     assert "80 of 200 answers of starter-text-large, 4 examples" in report.verdict.sentence
     assert report.large_system is not None
     assert report.large_system.splits["test"].value_if_format_forgiven == 1.0

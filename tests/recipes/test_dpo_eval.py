@@ -35,7 +35,7 @@ def test_both_sides_of_each_row_are_counted() -> None:
 def test_only_losses_that_chance_does_not_explain_are_called_harmful(lost: int, gained: int, harmful: bool) -> None:
     found = Change(200, 170, 170 - lost + gained, lost, gained)
     assert found.harmful is harmful
-    assert ("prefer what it started from" in found.sentence) is harmful
+    assert ("keep the adapter it started from" in found.sentence) is harmful
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, *looks: set[int]) -> None:
@@ -69,7 +69,7 @@ def test_the_end_of_the_run_says_what_it_did_to_validation_rows(
     ended = run.exit()
     assert ended
     assert "Of 8 validation rows, 6 were answered right before and 1 after it" in ended.sentence
-    assert "prefer what it started from" in ended.sentence
+    assert "keep the adapter it started from" in ended.sentence
     assert [event["sentence"] for event in run.events("warning")] == [dpo_eval.last_sentence(run)]
 
 

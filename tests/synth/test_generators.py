@@ -91,7 +91,7 @@ def test_a_wrong_transcription_of_a_chart_is_rejected_by_generation(
 def test_a_blank_picture_is_rejected_by_generation(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(charts.Chart, "draw", lambda chart, canvas: None)
     with pytest.raises(DataError, match="no usable question"):
-        monkeypatch.setattr("synth.vision.candidates.MAX_BARREN_PICTURES", 10)
+        monkeypatch.setattr("synth.vision.candidates.MAX_UNUSABLE_PICTURES", 10)
         planted(workspace, "vision", 5, kinds=["pie"], size=96, model_size=96, difficulty=1)
 
 

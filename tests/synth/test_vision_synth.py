@@ -122,7 +122,7 @@ def test_clipped_and_overlapping_text_is_rejected() -> None:
 
 def test_settings_that_let_nothing_through_end_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("synth.vision.canvas.MIN_MODEL_TEXT_PX", 99)
-    monkeypatch.setattr("synth.vision.candidates.MAX_BARREN_PICTURES", 20)
+    monkeypatch.setattr("synth.vision.candidates.MAX_UNUSABLE_PICTURES", 20)
     with pytest.raises(DataError, match="Raise size"):
         candidates(train=5, kinds=("receipt",))
 
