@@ -117,7 +117,7 @@ class Groupings:
 
 
 class Seen:
-    """Ids that were met, with their lines, in 24 bytes each: a hash table in arrays, so that millions fit."""
+    """Ids that were met, with their lines, in some 40 bytes each: a hash table in arrays, so that millions fit."""
 
     def __init__(self) -> None:
         self._size, self._count = 1 << 10, 0
@@ -125,7 +125,8 @@ class Seen:
 
     def _make(self, size: int) -> None:
         self._size = size
-        self._high, self._low, self._lines = (array("Q", bytes(8 * size)) for _ in range(3))
+        self._high, self._low = (array("Q", bytes(8 * size)) for _ in range(2))
+        self._lines = array("I", bytes(4 * size))
 
     def line_of(self, key: str, line: int) -> int:
         """The line (from 1) at which this id of 32 hex digits was met first; 0, and it is noted, when it is new."""
@@ -148,7 +149,7 @@ class Seen:
 
     def _grow(self) -> None:
         before = zip(self._high, self._low, self._lines, strict=True)
-        self._make(4 * self._size)
+        self._make(2 * self._size)
         for high, low, line in before:
             if line:
                 self._put(high, low, line)
