@@ -66,6 +66,7 @@ class Options(NamedTuple):
 
 
 DEFAULTS = Options()
+_UNREAD = "what is asked about recordings is kept, and models that only transcribe do not read it"
 
 
 def import_data(
@@ -196,6 +197,8 @@ class _Import:
         kind = ROW_KINDS[self.modality]
         if kind.question:
             fields = fields._replace(prompt=_asked(fields.prompt, kind.question))
+            if fields.prompt[-1].text != kind.question and _UNREAD not in self.notes:
+                self.notes.append(_UNREAD)
         key = prompt_id(fields.prompt, fields.tools)
         template = group or kind.shared(fields.prompt, fields.target.text) or key
         split, cause = self._split(table, raw, row, fields, group, template)

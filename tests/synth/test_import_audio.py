@@ -241,3 +241,12 @@ def test_manifests_and_chats_with_recordings_are_read(
     assert (example.target, example.prompt[0].text) == ("Hello.", "Transcribe the recording.")
     assert example.source.get("language") == line.get("locale")
     assert [key.key for key in report.unused] == (["duration"] if "duration" in line else [])
+
+
+def test_a_question_about_a_recording_is_kept_and_said_to_go_unread(tmp_path: Path, workspace: Workspace) -> None:
+    write(tmp_path / "a.wav")
+    (tmp_path / "metadata.csv").write_text("file_name,question,transcription\na.wav,Who speaks?,Ada\n")
+    report = import_audio(tmp_path, "mine", workspace)
+    assert any("do not read it" in note for note in report.notes)
+    dataset = DatasetDir(workspace.datasets / "mine")
+    assert [e.prompt[0].text for s in dataset.splits() for e in dataset.examples(s)] == ["Who speaks?"]
