@@ -4,7 +4,7 @@ Chosen is the true transcript, rejected the model's own wrong hypothesis; both a
 `recipes.train.pairs`. The reference is the adapter that training
 starts from (or the bare base): its log-probabilities of all pairs are computed once, before the first step. Where the
 dataset has no `rejected` transcripts, pairs are mined (`recipes.train.preference`) and kept in `pairs/` of the run. See
-`recipes.train.training` for what all train modules share.
+`recipes.train` for what all train modules share.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 TRL has no collator for sound, so ours is in `recipes.audio.audio_rows`: short windows, given language and task tokens,
 SpecAugment in training only. What differs between classes of models is in `recipes.audio.backends`, and what all train
-modules share in `recipes.train.training`.
+modules share in `recipes.train`.
 """
 
 from __future__ import annotations

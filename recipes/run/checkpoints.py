@@ -2,7 +2,7 @@
 
 The manifest holds size and SHA-256 of each file, the step, and the fingerprint of what was being trained. A
 checkpoint counts only when it verifies; older ones go only after a newer one has verified. What the files mean is for
-`recipes.train.training`.
+`recipes.train.trainer`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The reference is the adapter that training starts from: its log-probabilities of all pairs are computed once, before
 the first step. Where the dataset has no `rejected` answers, pairs are mined from the model's own wrong answers
-(`recipes.train.preference`) and kept in `pairs/` of the run. See `recipes.train.training` for what all train
+(`recipes.train.preference`) and kept in `pairs/` of the run. See `recipes.train` for what all train
 modules share.
 """
 

@@ -14,7 +14,7 @@ The events of a run, in its events.jsonl, each with `at` and `kind`. This module
     warning     sentence
 
 and ends the training between two steps when a stop was requested, with a checkpoint unless it is to be discarded. It
-keeps no state that a checkpoint would need; that is in `recipes.train.training`.
+keeps no state that a checkpoint would need; that is in `recipes.train.trainer`.
 """
 
 from __future__ import annotations

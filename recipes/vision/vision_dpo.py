@@ -3,7 +3,7 @@ tuning.
 
 As `recipes.text.text_dpo`, with pictures: the reference is the adapter that training starts from, its
 log-probabilities are computed once; pairs are the model's own wrong answers to the pictures
-(`recipes.train.preference`). See `recipes.train.training` for what all train modules share.
+(`recipes.train.preference`). See `recipes.train` for what all train modules share.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The loss is on the target only. Rows come tokenised with their image tokens, pixels batch by batch, so TRL prepares
 nothing. Which modules get LoRA (language, tower, connector) is `lora.target_modules` and `lora.exclude_modules`. See
-`recipes.train.training` for what all train modules share.
+`recipes.train` for what all train modules share.
 """
 
 from __future__ import annotations
