@@ -196,15 +196,18 @@ def load_recipe(
 
 def unused_sections(recipe: Recipe) -> list[str]:
     """Choices in a section that the method does not use: they would say something that is not done."""
-    used = {"dpo": recipe.objective == "dpo", "kto": recipe.objective == "kto"}
     defaults = {name: info.get_default(call_default_factory=True) for name, info in Recipe.model_fields.items()}
     return [
         f"{section}.{name} is set to {value}, but the method {recipe.method} does not use the section {section}"
-        for section, needed in used.items()
-        if not needed
+        for section in _unused(recipe.objective)
         for name, value in getattr(recipe, section)
         if value != getattr(defaults[section], name)
     ]
+
+
+def _unused(objective: str) -> list[str]:
+    """Sections that belong to other objectives."""
+    return [section for section in ("dpo", "kto") if section != objective]
 
 
 def ready_recipes() -> list[str]:
@@ -229,9 +232,33 @@ def dump_recipe(recipe: Recipe, comments: bool = True) -> str:
     return "\n".join(lines) + "\n"
 
 
+EARLIER: dict[str, Any] = {
+    "data.task": False,
+    "data.loss_turns": "last",
+    "dpo.compare": "first_difference",
+    "kto.beta": 0.1,
+    "kto.desirable_weight": 1.0,
+    "kto.undesirable_weight": 1.0,
+}
+"""Options that came after the first version, with the value that trains as it was done before there was a choice."""
+
+
+def load_earlier(path: Path) -> Recipe:
+    """The recipe of a run, whatever version made it: an option that it does not name was not there, see `EARLIER`."""
+    raw, _ = _read(path)
+    flat = dict(_flatten(raw))
+    unused = _unused(str(flat.get("method", "")).rpartition("_")[2])
+    return load_recipe({**{k: v for k, v in EARLIER.items() if k.partition(".")[0] not in unused}, **flat})
+
+
 def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 over every choice but the recipe's name: two recipes with the same hash train the same thing."""
-    values = recipe.model_dump(mode="json", exclude={"name"})
+    """SHA-256 over every choice but the recipe's name: two recipes with the same hash train the same thing.
+
+    Options of `EARLIER` count where they differ from what was done before, so that older runs keep their hash.
+    """
+    flat, unused = dict(_flatten(recipe.model_dump(mode="json", exclude={"name"}))), _unused(recipe.objective)
+    as_before = {k for k, v in EARLIER.items() if flat.get(k) == v or k.partition(".")[0] in unused}
+    values = _nest({key: value for key, value in flat.items() if key not in as_before})
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.recipe.schema import Recipe, dump_recipe, load_recipe
+from recipes.recipe.schema import Recipe, dump_recipe, load_earlier
 from recipes.run import checkpoints
 from recipes.run.instructed import InstructedDataset
 from synth.build import check_name
@@ -85,7 +85,7 @@ class Run(JobDir):
     def recipe(self) -> Recipe:
         """The recipe as it is on disk now."""
         file = self.path / "recipe.yaml"
-        return _recipe(file, file.stat().st_mtime_ns) if file.exists() else load_recipe(file)
+        return _recipe(file, file.stat().st_mtime_ns) if file.exists() else load_earlier(file)
 
     @property
     def workspace(self) -> Workspace:
@@ -164,7 +164,7 @@ class Run(JobDir):
 
 @functools.lru_cache(maxsize=4096)
 def _recipe(file: Path, changed_ns: int) -> Recipe:
-    return load_recipe(file)
+    return load_earlier(file)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

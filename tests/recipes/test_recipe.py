@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recipes.recipe.schema import Recipe, differences, dump_recipe, leaves, load_recipe, ready_recipes, recipe_hash
+from recipes.recipe.schema import (
+    EARLIER,
+    Recipe,
+    differences,
+    dump_recipe,
+    leaves,
+    load_earlier,
+    load_recipe,
+    ready_recipes,
+    recipe_hash,
+)
 from synth.errors import RecipeError
 
 BASE = {"base_model": "starter-text"}
@@ -129,3 +139,22 @@ def test_a_misspelt_recipe_name_gets_the_nearest_one() -> None:
 def test_modality_and_objective_follow_from_the_method() -> None:
     recipe: Recipe = load_recipe({**BASE, "method": "vision_dpo"})
     assert (recipe.modality, recipe.objective) == ("vision", "dpo")
+
+
+def test_a_run_of_an_earlier_version_keeps_its_hash_and_what_it_learned(tmp_path: Path) -> None:
+    """Hashes as version 0.1.0 computed them; a recipe that knows no newer option is read as it was trained then."""
+    hashes = {
+        "starter-text-sft": "2d8c9ac0b78a9847c38bb4def7c11fcdbbc8a0e5e55c5f65a1b8206ebe4048d2",
+        "starter-text-dpo": "9da87b32cc7c97b0e0f94755b8bd532671f63600d73320a6682c5154c94d4e4a",
+        "starter-vision-sft": "40110b5d45f22585b1f868cfbedcbcd4d81f94045250c52e9a317cdfc5725a28",
+    }
+    for name, expected in hashes.items():
+        raw = yaml.safe_load(dump_recipe(load_recipe(name, ["data.dataset=d"]), comments=False))
+        for key in EARLIER:
+            section, _, option = key.partition(".")
+            del raw[section][option]
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(raw))
+        recipe = load_earlier(file)
+        assert recipe_hash(recipe) == expected
+        assert recipe.data.loss_turns == "last"

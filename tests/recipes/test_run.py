@@ -169,7 +169,7 @@ def test_a_dataset_of_recordings_is_refused_by_a_text_method_before_there_is_a_r
         (MemoryError(), "run.memory", "per_device_train_batch_size"),
         (RuntimeError("CUDA out of memory. Tried"), "run.memory", "gradient_checkpointing"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "run.memory", "smaller model"),
-        (OSError(28, "No space left on device"), "storage", "No space left"),
+        (OSError(28, "No space left on device"), "storage.full", "disk is full"),
         (ValueError("odd"), "run.bug", "worker.log"),
     ],
 )

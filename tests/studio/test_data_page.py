@@ -264,11 +264,11 @@ def test_a_table_uploaded_with_its_pictures_is_imported(tmp_path: Path, workspac
 
 
 def test_uploads_that_nobody_imported_go_after_a_day(workspace: Workspace) -> None:
-    left = uploads.keep(workspace, {"../a.csv": b"question,answer"})
+    left = uploads.keep(workspace, [("a.csv", b"question,answer")])
     assert [file.name for file in left.iterdir()] == ["a.csv"]
     yesterday = time.time() - uploads.KEPT_SEC - 1
     os.utime(left, (yesterday, yesterday))
-    new = uploads.keep(workspace, {"b.csv": b""})
+    new = uploads.keep(workspace, [("b.csv", b"")])
     assert (left.exists(), new.exists()) == (False, True)
     uploads.forget(workspace, workspace.path / "mine" / "b.csv")
     uploads.forget(workspace, new / "b.csv")
