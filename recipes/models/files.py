@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from recipes.modality import claimed_by
 from recipes.models import catalogue, store
+from recipes.models.device import on_gpu
 from recipes.models.soundness import read_object
 from synth.errors import ModelError, did_you_mean
 from synth.storage import sha256_bytes, sha256_file
@@ -160,7 +161,7 @@ def fastest_dtype(ref: ModelRef) -> Any:
     """
     import torch
 
-    if torch.cuda.is_available():
+    if on_gpu():
         return torch.bfloat16
     able, config = torch.cpu.get_capabilities(), read_object(ref.path / "config.json")
     multiplies = able.get("avx512_bf16") or able.get("amx_bf16")

@@ -19,6 +19,7 @@ from typing import Any
 
 from recipes.modality import side
 from recipes.models import nf4, templates
+from recipes.models.device import device
 from recipes.models.files import ModelRef, adapter_stamp, fastest_dtype, find_adapter, resolve, weights_sha256
 from recipes.models.loaded import Held, Loaded, ModelInfo
 from recipes.models.lora import lean_lora, with_adapter, with_lora
@@ -117,7 +118,6 @@ def load_processor(ref: ModelRef) -> Any:
 
 
 def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
-    import torch
     import transformers
 
     auto_class = getattr(transformers, side(ref.modality).auto_class)
@@ -126,7 +126,7 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, **SAFELY}
     if weights == "packed":
         options["quantization_config"] = nf4.packed_config(quant, dtype)
-        options["device_map"] = "cuda:0" if torch.cuda.is_available() else "cpu"
+        options["device_map"] = str(device())
     try:
         model, loading = auto_class.from_pretrained(ref.path, output_loading_info=True, **options)
     except MemoryError:
@@ -143,8 +143,8 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
         )
     if weights == "rounded":
         nf4.round_to_nf4(model, quant)
-    if weights != "packed" and torch.cuda.is_available():
-        model = model.to("cuda")
+    if weights != "packed":
+        model = model.to(device())
     return model
 
 

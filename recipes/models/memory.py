@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from recipes.models.device import device, on_gpu
+
 _RESET = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 
@@ -26,15 +28,15 @@ def peak_memory() -> Iterator[Peak]:
     import torch
 
     peak = Peak()
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    if on_gpu():
+        torch.cuda.reset_peak_memory_stats(device())
     else:
         with contextlib.suppress(OSError):
             _RESET.write_text("5")
     try:
         yield peak
     finally:
-        peak.bytes = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _resident_peak()
+        peak.bytes = torch.cuda.max_memory_allocated(device()) if on_gpu() else _resident_peak()
 
 
 def available_bytes() -> int:
@@ -42,8 +44,8 @@ def available_bytes() -> int:
     import psutil
     import torch
 
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
+    if on_gpu():
+        return int(torch.cuda.mem_get_info(device())[0])
     return int(psutil.virtual_memory().available)
 
 

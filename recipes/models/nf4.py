@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from recipes.models.device import on_gpu
 from recipes.models.loaded import Held
 from recipes.recipe.options import Quant
 
@@ -19,9 +20,8 @@ def choose_weights(quant: Quant, path: Path) -> Held:
     if quant.weights != "auto":
         return quant.weights
     import psutil
-    import torch
 
-    if torch.cuda.is_available():
+    if on_gpu():
         return "packed"
     stored = sum(f.stat().st_size for f in path.glob("*.safetensors"))
     # Half of what is free: activations, the adapter and its optimiser state need the rest.

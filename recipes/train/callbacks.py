@@ -24,6 +24,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from recipes.models.device import device, on_gpu
 from recipes.run.directory import Run
 from recipes.train.samples import Samples
 from synth.progress import Progress
@@ -85,6 +86,6 @@ def memory_mb() -> int:
     import psutil
     import torch
 
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated() >> 20)
+    if on_gpu():
+        return int(torch.cuda.max_memory_allocated(device()) >> 20)
     return int(psutil.Process().memory_info().rss >> 20)

@@ -10,6 +10,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from recipes.models.device import on_gpu
+
 # Rows are sorted by length inside windows of this many batches: padding shrinks, chance stays.
 WINDOW = 50
 
@@ -60,7 +62,7 @@ def random_state() -> tuple[dict[str, Any], dict[str, Any]]:
     import torch
 
     tensors = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
+    if on_gpu():
         tensors |= {f"cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     kind, keys, *rest = np.random.get_state(legacy=True)
     return tensors, {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}
@@ -76,7 +78,7 @@ def restore_random_state(tensors: dict[str, Any], plain: dict[str, Any]) -> None
     kind, keys, *rest = plain["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
     torch.set_rng_state(tensors["cpu"])
-    if torch.cuda.is_available():
+    if on_gpu():
         torch.cuda.set_rng_state_all([tensors[f"cuda{i}"] for i in range(len(tensors) - 1)])
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from recipes.models.device import on_gpu
 from recipes.run import checkpoints
 from recipes.train.callbacks import RunCallback
 from recipes.train.repeatable import Batches, random_state, restore_random_state, untouched_randomness
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 def training_args(config: Any, work: Work, **more: Any) -> Any:
     """An instance of `config` (SFTConfig, DPOConfig, TrainingArguments …) that follows the recipe."""
-    import torch
-
     recipe, optim = work.recipe, work.recipe.optim
     options: dict[str, Any] = {
         "output_dir": str(work.run.path / "checkpoints"),
@@ -47,7 +46,7 @@ def training_args(config: Any, work: Work, **more: Any) -> Any:
         "max_grad_norm": optim.max_grad_norm,
         "gradient_checkpointing": optim.gradient_checkpointing,
         "bf16": optim.bf16,
-        "use_cpu": not torch.cuda.is_available(),
+        "use_cpu": not on_gpu(),
         "seed": recipe.seed,
         "logging_steps": recipe.logging_steps,
         "logging_nan_inf_filter": False,  # its default hides a loss that is not a number
@@ -57,7 +56,7 @@ def training_args(config: Any, work: Work, **more: Any) -> Any:
         "eval_steps": recipe.eval_steps or None,
         "report_to": "none",
         "disable_tqdm": True,
-        "dataloader_pin_memory": torch.cuda.is_available(),
+        "dataloader_pin_memory": on_gpu(),
     }
     return config(**{**options, **more})
 
