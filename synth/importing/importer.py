@@ -2,9 +2,10 @@
 
     import_data(Path("mine.csv"), "mine", workspace, Options(mapping={"question": "Q", "answer": "A"}))
 
-Rows in = kept + rejected. A key that plays no part is listed with its count. Rows that name no split get one by a hash
-of their group if one was chosen, else of their prompt (their picture, their transcript), so that the same file always
-splits alike and one picture or one text never spans two splits.
+Rows in = kept + rejected. A key that plays no part is listed with its count. Rows that name no split are shared out in
+exact numbers, each answer in its share, and beyond `waiting.MAX_EXACT` by a hash: of their group if one was chosen,
+else of their prompt (their picture, their transcript). The same file always splits alike, and one picture or one text never
+spans two splits.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import functools
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,13 +29,15 @@ from synth.example import Example, Message, Origin, Split, TextPart, make_exampl
 from synth.importing import compose, detect, folders
 from synth.importing.compose import Fields
 from synth.importing.folders import Source, Table
+from synth.importing.joined import JSON_ANSWER, with_json_answer
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import Plan, Planner, at
 from synth.importing.media import Media
 from synth.importing.raw import RawRow
 from synth.importing.report import MAX_LISTED, ImportReport, UnusedKeys
-from synth.importing.splits import SHARES, ByTime, Groupings, Seen, split_of
+from synth.importing.splits import SHARES, ByTime, Groupings, Seen
 from synth.importing.values import BadRow, text
+from synth.importing.waiting import Placed, Waiting
 from synth.progress import Meter, ProgressFn, silent
 from synth.scoring import names
 from synth.scoring.scorers import scorer_for
@@ -54,6 +57,7 @@ class Options(NamedTuple):
         shares: share of each split for rows that name none; sums to 1.
         group_by: the key whose rows of one value stay in one split.
         split_by_time: the key with each row's time: the earliest rows are learned, the latest test.
+        answer_columns: columns that together are the answer, as one JSON object (`joined.JSON_ANSWER`).
         max_seconds: longer recordings are set aside, by their header, before decoding.
     """
 
@@ -62,6 +66,7 @@ class Options(NamedTuple):
     shares: Mapping[Split, float] = SHARES
     group_by: str = ""
     split_by_time: str = ""
+    answer_columns: tuple[str, ...] = ()
     max_seconds: float = MAX_SECONDS
 
 
@@ -86,6 +91,9 @@ def import_data(
         raise DataError("Rows cannot be split by group and by time at once.", "Choose one of the two.")
     with folders.unpacked(Path(source)) as place:
         found = folders.recognise(place)
+        if options.answer_columns:
+            found = with_json_answer(found, options.answer_columns)
+            options = options._replace(mapping={**(options.mapping or {}), "answer": JSON_ANSWER})
         modality = options.modality or folders.modality_of(found)
         detect.check_options(found, modality, options.mapping, options.group_by or options.split_by_time)
         with atomic_dir(workspace.datasets / check_name(name)) as folder:
@@ -109,9 +117,11 @@ def import_as(
     on_progress: ProgressFn = silent,
     group_by: str = "",
     split_by_time: str = "",
+    shares: Mapping[Split, float] = SHARES,
+    answer_columns: Sequence[str] = (),
 ) -> ImportReport:
     """`import_data` of a known modality, as `synth.modality.ImportRows` asks for it."""
-    options = Options(modality, mapping, group_by=group_by, split_by_time=split_by_time)
+    options = Options(modality, mapping, shares, group_by, split_by_time, tuple(answer_columns))
     return import_data(path, name, workspace, options, on_progress)
 
 
@@ -122,6 +132,7 @@ class _Import:
         self.source, self.modality, self.name, self.options, self.writer = source, modality, name, options, writer
         self.planner = Planner(modality, options.mapping, options.group_by)
         self.unused, self.groupings, self.seen = UnusedKeys(), Groupings(), Seen()
+        self.waiting = Waiting(options.shares, ROW_KINDS[modality].unit, options.group_by)
         self.notes: list[str] = []
         self.ungraded = 0
         self.rejected: list[tuple[int, str]] = []
@@ -146,6 +157,9 @@ class _Import:
                 self._reject(table, raw, reason)
             if count % 64 == 0:  # the meter looks at the clock
                 meter.update(count, f"{sum(self.writer.reasons.values())} set aside")
+        self.suggested = tuple(self.groupings.suggestions(self.waiting.sizes))
+        for placed in self.waiting.close():
+            self._keep(placed)
 
     def _rows(self, notes: list[str]) -> Iterator[tuple[Table, RawRow]]:
         for table in self.source.tables:
@@ -167,10 +181,11 @@ class _Import:
         if line:
             what = {"text": "prompt", "vision": "picture and question", "audio": "recording"}[self.modality]
             return f"same {what} as line {line}"
-        self.writer.keep(example)
-        self.ungraded += example.scorer == names.FREE_TEXT
+        for placed in (
+            [Placed(example, cause)] if cause else self.waiting.add(example, row, "group" in dict(plan.takes))
+        ):
+            self._keep(placed)
         self.layouts[plan.layout] += 1
-        self.why[example.split][cause] += 1
         for key, path in plan.unused:
             value = at(row, path)
             self.unused.see(key, value)
@@ -180,6 +195,11 @@ class _Import:
         for key, value in self._inner:
             self.unused.see(key, value)
         return ""
+
+    def _keep(self, placed: Placed) -> None:
+        self.writer.keep(placed.example)
+        self.ungraded += placed.example.scorer == names.FREE_TEXT
+        self.why[placed.example.split][placed.cause] += 1
 
     def _example(self, table: Table, raw: RawRow, row: dict[str, Any], plan: Plan, media: Media) -> tuple[Example, str]:
         parts: dict[str, Any] = {}
@@ -213,9 +233,9 @@ class _Import:
             return raw.split or table.split, f"by the name of {table.name}"  # type: ignore[return-value]
         if self.by_time is not None:
             return self.by_time.split(row), f"by {self.options.split_by_time}"
-        if group:
-            return split_of(group, self.options.shares), f"by a hash of {self.options.group_by or 'their group'}"
-        return split_of(template, self.options.shares), f"by a hash of their {ROW_KINDS[self.modality].unit}"
+        if fields.rejected is not None or fields.label is not None:
+            return self.waiting.hashed(template, bool(group))
+        return "train", ""  # it waits for the others
 
     def _media_of(self, table: Table) -> Media:
         media = self._media.get(table.root)
@@ -255,7 +275,7 @@ class _Import:
             why={split: dict(causes) for split, causes in self.why.items()},
             layouts=dict(self.layouts.most_common()),
             unused=self.unused.listing(),
-            groupings=tuple(self.groupings.suggestions(self.options.shares)),
+            groupings=self.suggested,
             notes=tuple(dict.fromkeys(self.notes)),
             leaks=leaks,
         )

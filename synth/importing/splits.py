@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ from synth.importing.values import BadRow, missing
 
 SHARES: dict[Split, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 """How rows without a split are shared out."""
+MAX_STRATA = 500
+"""Different answers up to which each of them is shared out by itself."""
 MAX_GROUPS = 1000
 """Different values up to which a column is followed as one that could keep rows together."""
 
@@ -35,6 +37,118 @@ def split_of(key: str, shares: Mapping[Split, float]) -> Split:
             return split
         place -= share
     return next(iter(shares))
+
+
+def share_out(keys: Sequence[str], labels: Sequence[str], shares: Mapping[Split, float]) -> list[Split]:
+    """The split of each row: exact counts, every label in its share, rows of one key together.
+
+    Depends on what the rows are, not on their order. Where every key is its own, the counts are those of the shares
+    rounded by largest remainders, each label is within a row or two of its share, and train has every label (while it
+    has rows enough). Keys of several rows come first, the largest ahead, each where its labels are wanted most and it
+    still fits; the counts are then as near as the keys allow.
+    """
+    drawn = _Draw(shares, labels if 1 < len(set(labels)) <= min(MAX_STRATA, len(labels) / 2) else [""] * len(labels))
+    groups: dict[str, list[int]] = {}
+    for row, key in enumerate(keys):
+        groups.setdefault(key, []).append(row)
+    for key in sorted(groups, key=lambda key: (-len(groups[key]), _hash(key))):
+        if len(groups[key]) > 1:
+            drawn.place_group(groups[key])
+    alone = sorted((key for key in groups if len(groups[key]) == 1), key=_hash)
+    drawn.place_alone([groups[key][0] for key in alone])
+    return drawn.splits
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "replace")).digest()
+
+
+def _rounded(total: int, weights: Sequence[float]) -> list[int]:
+    """Whole numbers in the proportion of the weights that sum to the total, by largest remainders."""
+    whole = sum(weights)
+    if not whole:
+        return [total, *[0] * (len(weights) - 1)]
+    exact = [total * weight / whole for weight in weights]
+    counts = [int(value + 1e-9) for value in exact]
+    for place in sorted(range(len(weights)), key=lambda i: counts[i] - exact[i])[: total - sum(counts)]:
+        counts[place] += 1
+    return counts
+
+
+class _Draw:
+    """Rows on their way into splits: how many of each label every split should get, and has."""
+
+    def __init__(self, shares: Mapping[Split, float], labels: Sequence[str]) -> None:
+        self.names, self.labels = list(shares), labels
+        self.splits: list[Split] = [self.names[0]] * len(labels)
+        weights = list(shares.values())
+        self.left = _rounded(len(labels), weights)
+        whole = sum(weights)
+        self.wanted = {
+            label: [count * weight / whole for weight in weights] for label, count in Counter(labels).items()
+        }
+        self.share = {label: list(wanted) for label, wanted in self.wanted.items()}
+
+    def _place(self, row: int, place: int) -> None:
+        self.splits[row] = self.names[place]
+        self.left[place] -= 1
+        self.wanted[self.labels[row]][place] -= 1
+
+    def place_group(self, rows: Sequence[int]) -> None:
+        """All of these rows into one split."""
+        places = [place for place in range(len(self.names)) if self.left[place] >= len(rows)]
+
+        def need(place: int) -> float:
+            return sum(
+                self.wanted[label][place] / max(self.share[label][place], 1e-9)
+                for label in (self.labels[row] for row in rows)
+            )
+
+        # Where it fits nowhere, where most is lacking; test before validation, without which one can train.
+        order = sorted(range(len(self.names)), key=lambda i: self.names[i] == "val")
+        best = max(places, key=need) if places else max(order, key=lambda place: self.left[place])
+        for row in rows:
+            self._place(row, best)
+
+    def place_alone(self, rows: Sequence[int]) -> None:
+        """These rows, each by itself; in the order in which they are given within their label."""
+        room = _rounded(len(rows), [max(0, left) for left in self.left])
+        by_label: dict[str, list[int]] = {}
+        for row in rows:
+            by_label.setdefault(self.labels[row], []).append(row)
+        cells: dict[str, list[int]] = {}
+        lacking: dict[tuple[str, int], float] = {}
+        for label in sorted(by_label, key=lambda label: (len(by_label[label]), label)):
+            wanted = [max(0.0, count) for count in self.wanted[label]]
+            whole = sum(wanted) or 1.0
+            exact = [len(by_label[label]) * count / whole for count in wanted]
+            cells[label] = [min(int(count + 1e-9), free) for count, free in zip(exact, room, strict=True)]
+            room = [free - count for free, count in zip(room, cells[label], strict=True)]
+            lacking |= {(label, i): exact[i] - cells[label][i] for i in range(len(exact))}
+        over = {label: len(by_label[label]) - sum(cells[label]) for label in cells}
+        while any(over.values()):
+            for label, place in sorted(lacking, key=lambda key: -lacking[key]):
+                if over[label] and room[place]:
+                    cells[label][place] += 1
+                    over[label], room[place] = over[label] - 1, room[place] - 1
+        self._cover(cells)
+        for label, counts in cells.items():
+            free = iter(by_label[label])
+            for place, count in enumerate(counts):
+                for _ in range(count):
+                    self._place(next(free), place)
+
+    def _cover(self, cells: dict[str, list[int]]) -> None:
+        """Give the first split a row of each label, in exchange for one of a label that it has most of."""
+        for label, counts in cells.items():
+            rich = max(cells, key=lambda other: cells[other][0])
+            placed = self.share[label][0] - self.wanted[label][0]
+            if counts[0] or placed > 0.5 or cells[rich][0] < 2 or not any(counts):
+                continue
+            place = max(range(1, len(counts)), key=lambda i: counts[i])
+            counts[0], counts[place] = 1, counts[place] - 1
+            cells[rich][0] -= 1
+            cells[rich][place] += 1
 
 
 def seconds(value: Any) -> float:
@@ -104,16 +218,21 @@ class Groupings:
         if len(counts) > MAX_GROUPS:
             self._values[column] = None
 
-    def suggestions(self, shares: Mapping[Split, float]) -> list[Grouping]:
-        """Columns that repeat their values, those with most values first."""
+    def suggestions(self, sizes: Callable[[str, Mapping[str, int]], Mapping[str, int]]) -> list[Grouping]:
+        """Columns that repeat their values, those with most values first; `sizes` says what each split would get."""
         found = []
         for column, counts in self._values.items():
             if counts and len(counts) > 1 and sum(counts.values()) >= 2 * len(counts):
-                sizes: Counter[str] = Counter(dict.fromkeys(shares, 0))
-                for value, rows in counts.items():
-                    sizes[split_of(value, shares)] += rows
-                found.append(Grouping(column, len(counts), dict(sizes)))
+                found.append(Grouping(column, len(counts), dict(sizes(column, counts))))
         return sorted(found, key=lambda grouping: -grouping.values)
+
+
+def hashed_sizes(counts: Mapping[str, int], shares: Mapping[Split, float]) -> dict[str, int]:
+    """Rows of each split when each value goes by its hash."""
+    sizes: Counter[str] = Counter(dict.fromkeys(shares, 0))
+    for value, rows in counts.items():
+        sizes[split_of(value, shares)] += rows
+    return dict(sizes)
 
 
 class Seen:
