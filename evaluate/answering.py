@@ -134,7 +134,7 @@ def of_system(job: Job, plan: SystemPlan, made_of: lineage.Origin, large: str | 
         metric=metric,
         normaliser=normaliser_name(metric),
         rows=tuple(rows),
-        speed=_speed(answers, answers.facts, rows),
+        speed=_speed(answers, answers.facts, rows, plan.kind),
     )
 
 
@@ -186,16 +186,17 @@ def row_of(example: Example, prediction: Prediction, read: Callable[[str, str], 
     )
 
 
-def _speed(answers: Answers, facts: Facts, rows: Sequence[Row]) -> Speed:
+def _speed(answers: Answers, facts: Facts, rows: Sequence[Row], kind: str) -> Speed:
+    """How fast it answered; answers from a file were read, not given, so that they have latencies at most."""
     import numpy as np
 
     latencies = [row.seconds for row in rows if row.seconds is not None]
     middle, slow = np.percentile(latencies, [50, 95]).tolist() if latencies else (None, None)
-    rate = answers.rows_per_second
+    rate = None if kind == "predictions" else answers.rows_per_second
     sound = sum(row.usage.audio_sec for row in rows)
     return Speed(
         requests_per_s=rate,
-        wall_seconds=answers.wall_seconds,
+        wall_seconds=None if kind == "predictions" else answers.wall_seconds,
         load_seconds=facts.load_seconds,
         load=answers.load,
         batch_size=facts.batch_size,

@@ -84,7 +84,7 @@ def _slug(name: str) -> str:
 
 def _run(job: Job, margin_fixed: float) -> Path:
     # All names are resolved and files read before anything is run, so that a misspelt last system costs nothing.
-    _check_imported(job)
+    unused = _check_imported(job)
     origins = {plan.id: lineage.origin(plan, job.workspace) for plan in job.plan.systems}
     rows = [*job.examples, *job.train]
     asked = tuple(as_asked(plan, job.dataset, rows, origins[plan.id]) for plan in job.plan.systems)
@@ -108,6 +108,7 @@ def _run(job: Job, margin_fixed: float) -> Path:
         ),
         margin_fixed=margin_fixed,
         prompt_choice=choice,
+        notes=unused,
         provenance=lineage.provenance(job.folder.name, job.plan, job.dataset, origins),
     )
     _write_scores(results, job.folder / "scores.jsonl")
@@ -158,16 +159,28 @@ def _baselines(job: Job) -> list[SystemResult]:
     return found
 
 
-def _check_imported(job: Job) -> None:
-    """Raises DataError for a file of predictions that is faulty, or about other rows altogether."""
+def _check_imported(job: Job) -> tuple[str, ...]:
+    """What files of predictions hold beside the rows compared, in sentences.
+
+    Raises DataError for a file that is faulty, or about other rows altogether.
+    """
+    said = []
+    asked = {example.id for example in job.examples}
     for plan in job.plan.systems:
         if plan.kind != "predictions":
             continue
         file = Path(plan.path or "")
         known = read_predictions(file)
-        if not any(example.id in known for example in job.examples):
+        left = len(known.keys() - asked)
+        if left == len(known):
             message = f"{file.name} has no prediction for any row of this comparison."
             raise DataError(message, "Its ids must be the `id`s of the dataset's rows.", "predictions.foreign")
+        if left:
+            said.append(
+                f"{plan.name}: {left:,} of {len(known):,} predictions in {file.name} are about no row of this "
+                "comparison and were not used."
+            )
+    return tuple(said)
 
 
 def _counts(examples: Sequence[Example]) -> dict[str, int]:

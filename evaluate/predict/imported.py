@@ -6,19 +6,21 @@
             {"key": "…", "response": {"candidates": […], "usageMetadata": {…}}}             (Gemini)
     CSV     columns example_id (or id, custom_id) and text (or answer, prediction, output)
 
-Reads files only; rows are matched to examples by id.
+Usage may be ours or as a provider reported it. Reads files only; rows are matched to examples by id.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from evaluate.predict.prediction import Prediction
+from synth.endpoint.billing import read_usage, without_empty_counts
 from synth.endpoint.bodies import reply_of
 from synth.endpoint.wire import Unreadable
 from synth.errors import DataError
@@ -49,17 +51,39 @@ def _read_jsonl(path: Path) -> dict[str, Prediction]:
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
             remedy = 'A line needs at least {"example_id": "…", "text": "…"}.'
             raise DataError(f"{path.name}, line {line.number} is no prediction ({error!r:.80}).", remedy) from error
-        found[prediction.example_id] = prediction
+        _keep(found, prediction, f"{path.name}, line {line.number}")
     return found
+
+
+def _keep(found: dict[str, Prediction], prediction: Prediction, place: str) -> None:
+    """Add it; an answer takes the place of an earlier failure. Raises DataError where two answers differ."""
+    before = found.get(prediction.example_id)
+    if before is not None and not before.error and not prediction.error and before.text != prediction.text:
+        message = f"{place} gives {prediction.example_id} another answer than a line before it."
+        raise DataError(message, "Keep one answer for each id.", "predictions.twice")
+    if before is None or before.error:
+        found[prediction.example_id] = prediction
 
 
 def _ours(row: dict[str, Any]) -> Prediction:
     known = {key: row[key] for key in Prediction.model_fields if key in row}
     name = next(str(row[key]) for key in ID_COLUMNS if key in row) if set(ID_COLUMNS) & set(row) else row["example_id"]
-    text = next((row[key] for key in TEXT_COLUMNS if key in row), None)
-    if text is None and not row.get("error"):
+    said = next((row[key] for key in TEXT_COLUMNS if key in row), None)
+    if said is None and not row.get("error"):
         raise KeyError("text")
-    return Prediction.model_validate({**known, "example_id": name, "text": text or ""})
+    # A number or a record as JSON value is the answer that its text would be; 0 and false are answers too.
+    text = "" if said is None else said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    return Prediction.model_validate({**known, "example_id": name, "text": text, "usage": _usage(row, text)})
+
+
+def _usage(row: dict[str, Any], text: str) -> Usage:
+    """Ours where its keys are ours, else as a provider wrote it; counts of zero are no counts where there is text."""
+    given = row.get("usage")
+    if given is None:
+        return Usage()
+    if isinstance(given, dict) and not set(given) <= set(Usage.model_fields):
+        return read_usage(given, answered=bool(text))
+    return without_empty_counts(Usage.model_validate(given), answered=bool(text))
 
 
 def _is_batch(row: dict[str, Any]) -> bool:
@@ -105,5 +129,10 @@ def _read_csv(path: Path) -> dict[str, Prediction]:
     if name is None or said is None:
         remedy = f"It needs one of {', '.join(ID_COLUMNS)} and one of {', '.join(TEXT_COLUMNS)}."
         raise DataError(f"{path.name} lacks a column for {'the id' if name is None else 'the text'}.", remedy)
-    rows = ((row[name], row[said]) for row in reader)
-    return {key: Prediction(example_id=key, text=value or "") for key, value in rows if key}
+    found: dict[str, Prediction] = {}
+    for row in reader:
+        place = f"{path.name}, line {reader.line_num}"
+        if not row[name]:
+            raise DataError(f"{place} has no id.", "Give every row the id of a row of the dataset.")
+        _keep(found, Prediction(example_id=row[name], text=row[said] or ""), place)
+    return found

@@ -61,7 +61,8 @@ def linear_difference(
     found = spread(pulls, speaks, cluster_codes(n, clusters), 0.0)
     said = f"{counted(found.clusters, n, unit)}, design effect {found.design:.2g}"
     if found.clusters < 2:
-        bounds, p, method = (-math.inf, math.inf, -math.inf), 1.0, f"one {unit}: no interval"
+        far = max(1.0, abs(delta))  # more words than were spoken can be wrong
+        bounds, p, method = (-far, far, -far), 1.0, f"one {unit}: no interval"
     elif found.se < 1e-12:
         two_sided, one_sided = none_of(found.units, 0.025), none_of(found.units, 0.05)
         bounds, method = (

@@ -25,10 +25,10 @@ def read_usage(value: Any, *, answered: bool = True) -> Usage:
         found = _anthropic(usage)
     else:
         found = _openai(usage)
-    return _without_empty_counts(found, answered)
+    return without_empty_counts(found, answered)
 
 
-def _without_empty_counts(usage: Usage, answered: bool) -> Usage:
+def without_empty_counts(usage: Usage, answered: bool) -> Usage:
     """No prompt has zero tokens and no text either: servers that do not count report 0, which is not a price of $0."""
     no_input = usage.input_tokens == 0
     no_output = answered and usage.output_tokens == 0

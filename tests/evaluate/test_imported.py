@@ -79,6 +79,54 @@ def test_batches_of_other_providers_bring_usage_model_and_refusals(tmp_path: Pat
     assert all(prediction.batch for prediction in found.values())
 
 
+def test_a_number_or_record_is_the_answer_that_its_text_would_be(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    rows = [{"id": "a", "answer": 0}, {"id": "b", "answer": False}, {"id": "c", "answer": {"name": "Zoë"}}]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert [one.text for one in read_predictions(file).values()] == ["0", "false", '{"name": "Zoë"}']
+
+
+@pytest.mark.parametrize(
+    "usage", [{"input_tokens": 0, "output_tokens": 0}, {"prompt_tokens": 0, "completion_tokens": 0}]
+)
+def test_an_answer_with_a_usage_of_zero_is_unpriced_and_not_free(tmp_path: Path, usage: dict[str, int]) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text(json.dumps({"id": "a", "text": "soon", "usage": usage}))
+    assert not read_predictions(file)["a"].usage.reported
+
+
+def test_our_jsonl_takes_usage_as_a_provider_reports_it(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    usages = [
+        {"prompt_tokens": 90, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 40}},
+        {"input_tokens": 50, "cache_read_input_tokens": 40, "output_tokens": 9},
+        {"promptTokenCount": 90, "candidatesTokenCount": 4, "thoughtsTokenCount": 5, "cachedContentTokenCount": 40},
+    ]
+    file.write_text("\n".join(json.dumps({"id": str(at), "text": "x", "usage": one}) for at, one in enumerate(usages)))
+    read = [one.usage for one in read_predictions(file).values()]
+    assert [(one.input_tokens, one.cached_tokens, one.output_tokens) for one in read] == [(90, 40, 9)] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.jsonl", '{"id": "a", "text": "right"}\n{"id": "a", "text": "wrong"}'),
+        ("p.csv", "id,text\na,right\na,wrong\n"),
+    ],
+)
+def test_two_answers_to_one_row_are_refused(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match="another answer"):
+        read_predictions(tmp_path / name)
+
+
+def test_an_answer_takes_the_place_of_a_failure_of_its_row(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    rows = [{"id": "a", "error": "busy"}, {"id": "a", "text": "4"}, {"id": "a", "error": "busy"}]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert read_predictions(file)["a"].text == "4"
+
+
 def test_csv_with_bom_and_quoted_line_breaks(tmp_path: Path) -> None:
     file = tmp_path / "p.csv"
     file.write_bytes(b'\xef\xbb\xbfid,output,extra\r\na,"two\nlines",x\r\nb,plain,y\r\n')
@@ -95,6 +143,7 @@ def test_csv_with_bom_and_quoted_line_breaks(tmp_path: Path) -> None:
         ("p.jsonl", '{"custom_id": "a", "response": "?"}', "line 1"),
         ("p.csv", "id,foo\na,b\n", "lacks a column for the text"),
         ("p.csv", "foo,text\na,b\n", "lacks a column for the id"),
+        ("p.csv", "id,text\na,b\n,c\n", "line 3 has no id"),
     ],
 )
 def test_a_faulty_file_is_named_with_its_line(tmp_path: Path, name: str, content: str, said: str) -> None:
@@ -136,7 +185,8 @@ def test_an_imported_batch_is_priced_with_its_discount_and_is_in_the_ledger(work
     ]
     batch, mine = workspace.path / "batch.jsonl", workspace.path / "mine.jsonl"
     batch.write_text("\n".join(map(json.dumps, lines)))
-    mine.write_text("\n".join(json.dumps({"id": example.id, "text": example.target}) for example in rows))
+    known = [{"id": example.id, "text": example.target} for example in rows]
+    mine.write_text("\n".join(map(json.dumps, [*known, {"id": "of another dataset", "text": "5"}])))
     systems = [
         {"id": "mine", "kind": "predictions", "path": str(mine)},
         {"id": "batch", "kind": "predictions", "path": str(batch)},
@@ -152,3 +202,6 @@ def test_an_imported_batch_is_priced_with_its_discount_and_is_in_the_ledger(work
         line["system_id"]: line["usd"] for line in found["fixed_costs"]["items"] if line["kind"] == "evaluation"
     }
     assert answered == {"batch": pytest.approx(8 * (0.0025 + 0.001) / 2)}
+    assert all(one["requests_per_s"] is one["wall_seconds"] is None for one in found["systems"] if one["id"] in priced)
+    said = "mine: 1 of 9 predictions in mine.jsonl are about no row of this comparison and were not used."
+    assert said in found["limits"], "what is left out is counted"

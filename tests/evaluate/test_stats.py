@@ -459,3 +459,9 @@ def test_six_families_are_six_observations_and_not_48_templates() -> None:
     rate, difference, as_templates = bench_stats.measured(lambda: bench_stats.families_cell(rng, 0.8), 150)
     assert min(rate, difference) >= 0.92
     assert as_templates < 0.85
+
+
+def test_error_rates_of_one_cluster_have_no_interval_and_no_verdict() -> None:
+    found = ratios.error_rate_difference([1, 2], [8, 9], [4, 4], ["a", "a"])
+    assert (found.low, found.high, found.lower_one_sided, found.p) == (-1.75, 1.75, -1.75, 1.0)
+    assert verdict.verdict(found, 0.02).word == "INCONCLUSIVE"
