@@ -136,11 +136,11 @@ class Mark(NamedTuple):
 
 
 def priced_marks(report: Report) -> list[Mark]:
-    """Systems with both a score and a price on the primary split."""
+    """Systems with both a score and a price that holds, on the primary split."""
     marks = []
     for system in report.systems:
         summary, price = system.splits[report.primary_split], system.cost.usd_per_1k
-        if summary.value is not None and summary.ci95 and price:
+        if summary.value is not None and summary.ci95 and price and (system.speed is None or system.speed.holds):
             css = role(report, system.id)
             marks.append(Mark(system.label, css, price, summary.value, *summary.ci95))
     return marks
@@ -230,10 +230,13 @@ def _place(name: str, at: float, height: float, taken: Sequence[Box]) -> tuple[B
 
 
 def break_even(report: Report) -> Markup | None:
-    """Total money spent against requests answered: the small system starts at its fixed cost, the large one at 0."""
+    """Total money spent against requests answered: the small system starts at its fixed cost, the large one at 0.
+
+    None where something is unpriced, and where no pay-back is stated: the lines would cross all the same.
+    """
     start = report.what_if
     small, large, fixed = start.small_usd_per_request, start.large_usd_per_request, start.fixed_usd
-    if small is None or large is None or fixed is None:
+    if small is None or large is None or fixed is None or report.break_even.status == "not_stated":
         return None
     crossing = report.break_even.requests
     far = 2.5 * crossing if crossing else 1_000_000

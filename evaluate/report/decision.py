@@ -79,6 +79,7 @@ def settled(report: Report, row: Comparison) -> Comparison:
             "sentence": basis.qualified(kind, f"{sentence} {moved}" if moved and moved not in sentence else sentence),
             "withheld": tuple(why),
             "rows_to_decide": None if why else row.rows_to_decide,
+            "rows_to_decide_range": None if why else row.rows_to_decide_range,
         }
     )
 

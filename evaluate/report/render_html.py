@@ -104,7 +104,7 @@ def inert_json(report: Report) -> str:
 
 
 def _filters() -> dict[str, Any]:
-    from evaluate.stats.power import about
+    from evaluate.stats.power import RowsNeeded, said
 
     return {
         "nb": _unbroken,
@@ -118,7 +118,7 @@ def _filters() -> dict[str, Any]:
         "usd_short": _usd_short,
         "count": wording.count,
         "months": wording.months,
-        "about": about,
+        "would_decide": lambda rows, unit: said(RowsNeeded(**rows.model_dump()), unit),
         "p_value": lambda p: "–" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}",
         "params_short": lambda value: wording.params(value).replace("-parameter ", " parameters"),
         "duration": _duration,
@@ -173,7 +173,11 @@ def _context(report: Report) -> dict[str, Any]:
         "swing_reach": _swing_reach(report.sensitivity),
         "assumption_names": ASSUMPTIONS,
         "pareto": charts.pareto(report),
-        "unpriced": [s.label for s in systems if s.splits[primary].value is not None and not s.cost.usd_per_1k],
+        "not_drawn": [
+            s.label
+            for s in systems
+            if s.splits[primary].value is not None and not (s.cost.usd_per_1k and (s.speed is None or s.speed.holds))
+        ],
         "money": charts.break_even(report) if report.large else None,
         "cascade": charts.cascade(report),
         "heat": _heat(report.sensitivity.heat),

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from evaluate.report import basis, decision, headline, prices_said, wording
+from evaluate.report.money import BreakEvenPart, Sensitivity
 from evaluate.report.schema import Report, VerdictPart
 
 Draft = dict[str, Any]
@@ -85,21 +86,34 @@ def _decided(report: Report) -> Report:
         withheld=main.withheld if main else (),
     )
     report = report.model_copy(update={"verdict": verdict})
-    even = report.break_even
-    if report.large is None or decision.may_promise(report) or even.status == "unpriced":
+    even, promising = report.break_even, decision.may_promise(report)
+    if report.large is None or even.status == "unpriced" or (promising and even.status != "not_stated"):
         return report
-    silent = {
+    return report.model_copy(
+        update={"break_even": _silent(even, promising), "sensitivity": _without_savings(report.sensitivity)}
+    )
+
+
+def _silent(even: BreakEvenPart, promising: bool) -> BreakEvenPart:
+    """No pay-back in any form; nothing that rests on which system is better, or on a price, where that is not known."""
+    always_on = {"requests_per_month": None, "machines": 1, "note": ""}
+    unsaid: Draft = {
         "status": "not_stated",
         "requests": None,
         "requests_ci95": None,
         "months_at": dict.fromkeys(even.months_at),
+        "always_on": even.always_on.model_copy(update=always_on),
     }
-    withheld = even.model_copy(
-        update={
-            **silent,
-            "months_at": dict.fromkeys(even.months_at),
-            "p_not_worse": None,
-            "p_cheaper_and_not_worse": None,
-        }
-    )
-    return report.model_copy(update={"break_even": withheld})
+    if not promising:
+        unsaid.update(p_not_worse=None, p_cheaper_and_not_worse=None, error_price_usd=None)
+    if not even.price_holds:
+        unsaid.update(p_cheaper_and_not_worse=None, error_price_usd=None, utilisation=None, utilisation_ci95=None)
+        unsaid.update(saved_usd_per_1k=None, saved_usd_per_1k_ci95=None)
+    return even.model_copy(update=unsaid)
+
+
+def _without_savings(part: Sensitivity) -> Sensitivity:
+    """What a pay-back depends on is not shown where none is stated."""
+    grid = tuple((None,) * len(row) for row in part.heat.saving_usd_per_month)
+    heat = part.heat.model_copy(update={"saving_usd_per_month": grid})
+    return part.model_copy(update={"requests": None, "tornado": (), "heat": heat})

@@ -73,6 +73,16 @@ def test_figures_between_the_steps_of_a_slider_are_not_rounded(browser: Any, tmp
     page.close()
 
 
+def test_no_slider_shows_money_where_the_price_does_not_hold(browser: Any, made: Report, tmp_path: Path) -> None:
+    even = made.break_even.model_copy(update={"status": "not_stated", "price_holds": False, "pay_back_holds": False})
+    page = show(browser, tmp_path, render_html.render(made.model_copy(update={"break_even": even})))
+    page.eval_on_selector("#factor", "e => { e.value = 2; e.dispatchEvent(new Event('input')); }")
+    for name in ("small", "large", "requests", "months", "saving"):
+        assert page.text_content(f"#out-{name}") == "not stated", name
+    assert page.complaints == []
+    page.close()
+
+
 def test_moved_sliders_compute_what_python_computes(browser: Any, made: Report, tmp_path: Path) -> None:
     page = show(browser, tmp_path, render_html.render(made))
     for name, value in (("use", "20"), ("hourly", "0.4"), ("factor", "1")):

@@ -11,6 +11,7 @@ from plausible import results
 from evaluate.report import basis, decision, gate, headline, render_html, render_md, report_json
 from evaluate.report.results import Results, Row
 from evaluate.report.schema import Report
+from evaluate.stats import power
 from studio.read import glance
 from studio.read.results import headline as in_terminal
 from synth.workspace import Workspace
@@ -265,7 +266,24 @@ def test_inconclusive_and_zero_promise_no_pay_back() -> None:
         assert report.break_even.status == "not_stated"
         assert set(report.break_even.months_at.values()) == {None}
         assert "earned back after" not in render_md.render(report)
+        assert (report.sensitivity.requests, report.sensitivity.tornado) == (None, ())
+        assert report.break_even.always_on.requests_per_month is report.break_even.error_price_usd is None
+        page = render_html.render(report)
+        for absent in ("Saved per month, by volume", "What the break-even depends on", 'class="chart money"'):
+            assert absent not in page, absent
     assert "because “starter-text + invoices (SFT, then DPO)” gets nothing right" in nothing.headline
+
+
+def test_the_table_of_differences_shows_the_whole_range_of_rows_that_would_decide() -> None:
+    alike = both(results(("dpo", "large-few"), per_split=200), {"dpo": 0.8, "large-few": 0.8})
+    report = report_json.build(changed(alike, "large-few", lambda at, row: scored(row, (at * 91 + 17) % 200 < 160)))
+    main = report.main("test")
+    assert main is not None
+    assert main.rows_to_decide_range is not None
+    said = power.said(power.RowsNeeded(**main.rows_to_decide_range.model_dump()), main.unit)
+    assert " would decide" in said
+    assert said in main.sentence
+    assert f'<small data-from="comparisons/0/rows_to_decide_range">{said}</small>' in render_html.render(report)
 
 
 def test_a_margin_that_was_moved_after_the_answers_is_marked_in_every_export(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from plausible import results
 
 from evaluate.cost import throughput
-from evaluate.report import headline, render_html, render_md, report_json
+from evaluate.report import gate, headline, render_html, render_md, report_json
 from evaluate.report.results import Speed, SystemResult
 from evaluate.report.schema import Report
 from tests.evaluate.test_throughput import QUIET, probed, turns
@@ -49,6 +49,17 @@ def test_nothing_is_said_of_money_where_the_speed_does_not_hold() -> None:
     page = render_html.render(made)
     assert 'data-from="what_if/small_usd_per_request">not stated' in page
     assert "its speed does not hold" in page
+    assert "No break-even line: no pay-back is stated" in page
+    for absent in (
+        "Saved per month, by volume",
+        "What the break-even depends on",
+        'class="chart money"',
+        'id="pareto"',
+    ):
+        assert absent not in page, absent
+    even = made.break_even
+    assert (even.error_price_usd, even.p_cheaper_and_not_worse, even.saved_usd_per_1k) == (None, None, None)
+    assert all(check.failed for check in gate.check(made, ["small_usd_per_1k > 9", "large_usd_per_1k > 9"]))
 
 
 def test_a_report_with_speeds_can_be_priced_again() -> None:

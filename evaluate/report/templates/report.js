@@ -80,7 +80,8 @@
     const said = report.verdict.qualifier ? `${report.verdict.qualifier}: ${word}` : word;
     return margin === report.margin ? said : `${said} (margin moved from ${(report.margin * 100).toFixed(1)} points after the answers)`;
   };
-  const silent = report.break_even.status === "not_stated"; // the verdict carries no pay-back
+  const silent = report.break_even.status === "not_stated"; // the verdict or the prices carry no pay-back
+  const held = report.break_even.price_holds; // else no slider makes a price of a speed that does not hold
 
   let drawn = false;
   const moved = new Set(); // sliders have steps: one that was not moved stands for the report's own figure
@@ -96,10 +97,11 @@
     const set = (id, words) => { byId(id).textContent = words; };
     set("volume-out", count(volume)); set("use-out", `${Math.round(use * 100)} %`); set("hourly-out", money(hourly));
     set("factor-out", `× ${Number(factor.toPrecision(2))}`); set("margin-out", `${(margin * 100).toFixed(1)} points`);
-    set("out-small", money(small === null ? null : small * 1000)); set("out-large", money(large === null ? null : large * 1000));
+    const price = (usd) => held ? money(usd === null ? null : usd * 1000) : "not stated";
+    set("out-small", price(small)); set("out-large", price(large));
     set("out-requests", crossing === null ? none : count(crossing));
     set("out-months", crossing === null ? none : span(crossing / volume));
-    set("out-saving", small === null || large === null ? "unpriced" : money((large - small) * volume));
+    set("out-saving", silent || !held ? "not stated" : small === null || large === null ? "unpriced" : money((large - small) * volume));
     set("out-verdict", verdict(margin));
     if (known && drawn) draw(small, large, fixed, crossing);
   };
