@@ -16,7 +16,14 @@ from evaluate.report.parts import Comparison, JudgePart, SplitSummary
 from evaluate.report.results import Row
 from evaluate.report.schema import Report, SystemPart
 from evaluate.stats.intervals import Interval
-from evaluate.stats.verdict import Verdict, constant_answer, cut_off, format_decides, near_nothing
+from evaluate.stats.verdict import (
+    Verdict,
+    constant_answer,
+    cut_off,
+    format_decides,
+    near_nothing,
+    unanswered_decide,
+)
 
 WITHHELD = "WITHHELD"
 DECIDED = ("BETTER", "NOT WORSE", "WORSE")
@@ -61,6 +68,14 @@ def forgiven(rows: Sequence[Row]) -> tuple[Row, ...]:
         else row
         for row in rows
     )
+
+
+def completed(rows: Sequence[Row], right: bool) -> tuple[Row, ...]:
+    """The rows with those that have no answer counted as right, or as wrong; a transcript has a typical length then."""
+    units = [row.ref_units for row in rows if row.ref_units]
+    typical = round(sum(units) / len(units)) if units else None
+    filled = {"score": float(right), "ref_units": typical, "edits": None if typical is None else typical * (not right)}
+    return tuple(row.model_copy(update=filled) if row.error and row.score is None else row for row in rows)
 
 
 def settled(report: Report, row: Comparison) -> Comparison:
@@ -111,6 +126,12 @@ def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: flo
             if here.format_faults
         )
         found += [f"{hangs} Such are {counted}."] if hangs else []
+    if row.verdict_if_unanswered is not None:
+        now, then = (Verdict(basis.bare(word) or "", "", None) for word in (row.verdict, row.verdict_if_unanswered))
+        lacking = [(system, here) for system, here in ((small, ours), (large, theirs)) if here.errors]
+        missing = ", ".join(f"{here.errors:,} of {here.n:,} of {system.label}" for system, here in lacking)
+        turns = unanswered_decide(now, then, missing)
+        found += [turns] if turns else []
     return found
 
 

@@ -136,6 +136,9 @@ class Comparison(Part):
     verdict_if_format_forgiven: Word | None = Field(
         default=None, description="The outcome if right answers in an unreadable form counted; None = the same."
     )
+    verdict_if_unanswered: Word | None = Field(
+        default=None, description="The outcome if rows without an answer went against it; None = the same."
+    )
     withheld: tuple[str, ...] = Field(default=(), description="Why no verdict is given; empty when one is.")
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 
 from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
 from evaluate.report import basis, by_class, decision, gallery
-from evaluate.report.results import Results, SystemResult
+from evaluate.report.results import Results, Row, SystemResult
 from evaluate.report.schema import VERSION, Report
 from evaluate.report.sentences import Draft, with_sentences
-from evaluate.stats import intervals, measures, paired
+from evaluate.stats import intervals, measures, paired, verdict
 
 
 def build(results: Results, sheet: PriceSheet | None = None) -> Report:
@@ -153,25 +154,38 @@ def _comparisons(
 def _comparison(
     small: SystemResult, other: SystemResult, split: str, unit: str, margin: float, main: bool
 ) -> Draft | None:
-    """One comparison, and its outcome if right answers in an unreadable form counted, where that is another."""
+    """One comparison, and its outcome if right answers in an unreadable form counted, and if rows without an answer
+    went against it, where that is another."""
     row = measures.comparison(small, other, split, unit, margin, main)
-    if row is None or not any(
-        one.format_fault for system in (small, other) for one in system.rows if one.split == split
-    ):
-        return row
-    a, b = (one.model_copy(update={"rows": decision.forgiven(one.rows)}) for one in (small, other))
-    again = measures.comparison(a, b, split, unit, margin, main)
-    changed = again is not None and again["verdict"] != row["verdict"]
-    return {**row, "verdict_if_format_forgiven": again["verdict"] if again is not None and changed else None}
+    if row is None:
+        return None
+    word = row["verdict"]
+
+    def if_(ours: Sequence[Row], theirs: Sequence[Row]) -> str | None:
+        a, b = (one.model_copy(update={"rows": rows}) for one, rows in ((small, ours), (other, theirs)))
+        again = measures.comparison(a, b, split, unit, margin, main)
+        return again["verdict"] if again is not None and again["verdict"] != word else None
+
+    rows = [one for system in (small, other) for one in system.rows if one.split == split]
+    if any(one.format_fault for one in rows):
+        row["verdict_if_format_forgiven"] = if_(decision.forgiven(small.rows), decision.forgiven(other.rows))
+    if any(one.error for one in rows) and word != verdict.INCONCLUSIVE:
+        behind = word == verdict.WORSE
+        ours, theirs = decision.completed(small.rows, behind), decision.completed(other.rows, not behind)
+        row["verdict_if_unanswered"] = if_(ours, theirs)
+    return row
+
+
+def _model_of(system: SystemResult) -> tuple[str | None, ...]:
+    """What tells models apart; answers from a file that name no model are a model of their own."""
+    return system.base_model or system.price_model or system.id, system.adapter
 
 
 def _baselines(results: Results, small: SystemResult, large: SystemResult | None, split: str, unit: str) -> list[Draft]:
     """The large model under every prompt it was given, and the small system's gain against each."""
     if large is None:
         return []
-    same = [
-        s for s in results.systems if s.base_model == large.base_model and s.adapter == large.adapter and s is not small
-    ]
+    same = [one for one in results.systems if _model_of(one) == _model_of(large) and one is not small]
     rows: list[Draft] = []
     for system in same:
         summary = measures.split_summary(system, split, unit)

@@ -79,6 +79,8 @@ def near_nothing(small: Interval, large: Interval, chance: float = 0.0) -> str |
     if chance > 0:
         best = f"the same answer to every row scores {100 * chance:.1f} %"
         return f"Neither system is surely above chance ({scores}; {best}), so which is ahead means nothing."
+    if max(small.value, large.value) > 2 * FLOOR:
+        return f"There are too few rows to tell either score from 0 ({scores}), so which is ahead means nothing."
     return f"Both systems score near 0 ({scores}), so which is ahead means nothing."
 
 
@@ -97,4 +99,17 @@ def format_decides(strict: Verdict, forgiven: Verdict) -> str | None:
     return (
         f"The verdict depends on the answer format: {strict.word} as scored, {forgiven.word} if right answers that the "
         "scorer cannot read counted; ask for the format in the prompt, or constrain it."
+    )
+
+
+def unanswered_decide(strict: Verdict, against: Verdict, missing: str) -> str | None:
+    """Why a verdict that rows without an answer could turn is withheld, or None when they could not.
+
+    against: from the same rows and margin, with those rows counted against the verdict.
+    """
+    if strict.word == against.word:
+        return None
+    return (
+        f"The verdict depends on rows without an answer ({missing}): {strict.word} on those answered, {against.word} "
+        "if the others went against it; start the comparison again to ask only those."
     )

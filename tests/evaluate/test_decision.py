@@ -108,7 +108,7 @@ def test_headline_verdict_tiles_gate_and_json_speak_of_the_real_rows_where_there
     report = report_json.build(with_real(results(("dpo", "large-few"), per_split=200), worse))
     assert (report.primary_split, report.basis.kind, report.basis.real_rows) == ("test_real", "real", 60)
     assert report.verdict.word == "WORSE", "the generated rows say BETTER"
-    assert "of 60 real rows; prompting" in report.headline
+    assert "of 60 real rows right; the prompted" in report.headline
     assert report.real_rows_note is None
     assert gate.figures(report)["small"] == pytest.approx(0.3, abs=0.01)
     assert gate.figures(report)["test.verdict"] == f"{ONLY}: BETTER"
@@ -242,6 +242,31 @@ def test_no_verdict_that_hangs_on_the_form_of_the_answers() -> None:
     assert "100.0 % if form is forgiven" in html.unescape(
         re.sub(r"<[^>]+>", "", render_html.render(report)).replace("\xa0", " ")
     )
+
+
+@pytest.mark.parametrize(("failed", "withheld"), [(2, False), (120, True)])
+def test_no_verdict_that_rows_without_an_answer_could_turn(failed: int, withheld: bool) -> None:
+    original = both(results(("dpo", "large-few"), per_split=200), {"dpo": 0.9, "large-few": 0.6})
+    dead = {"score": None, "error": "timed out"}
+    report = report_json.build(
+        changed(original, "large-few", lambda at, row: row.model_copy(update=dead if at < failed else {}))
+    )
+    assert (basis.bare(report.verdict.word) == decision.WITHHELD) is withheld
+    assert f"({200 - failed} of them scored)" in report.headline
+    if withheld:
+        said = "The verdict depends on rows without an answer (120 of 200 of starter-text-large, 4 examples): BETTER"
+        assert said in report.verdict.sentence
+        assert report.break_even.requests is None
+
+
+def test_word_errors_of_rows_without_a_transcript_count_with_a_typical_length() -> None:
+    heard = (
+        results(("dpo", "large-few"), per_split=40).systems[0].rows[0].model_copy(update={"edits": 2, "ref_units": 10})
+    )
+    lost = heard.model_copy(update={"score": None, "edits": None, "ref_units": None, "error": "timed out"})
+    for right, edits in ((True, 0), (False, 10)):
+        filled = decision.completed([heard, lost], right)[1]
+        assert (filled.score, filled.edits, filled.ref_units) == (float(right), edits, 10)
 
 
 def test_refused_and_unreadable_answers_are_counted_per_system() -> None:

@@ -71,7 +71,7 @@ def test_equal_results_give_equal_bytes() -> None:
 def test_headline_names_both_systems_with_intervals_and_the_pay_back() -> None:
     said = built().headline
     assert said.startswith("On generated rows only: The 5.3 M-parameter model")
-    assert "of 300 rows of known wording; prompting the 27.3 M-parameter model" in said
+    assert "of 300 rows of known wording right; the prompted 27.3 M-parameter model" in said
     assert "On 150 rows of unseen families: " in said
     assert "earned back after" in said
 
@@ -188,7 +188,7 @@ def test_what_a_kill_costs_is_said_where_an_endpoint_was_paid() -> None:
 def test_one_system_alone_has_a_report_without_a_verdict() -> None:
     made = report_json.build(results(("sft",), small="sft", large="", per_split=60))
     assert (made.large, made.verdict.word, made.gallery, made.cascade) == (None, None, None, None)
-    assert "of 60 rows of known wording." in made.headline
+    assert "of 60 rows of known wording right." in made.headline
 
 
 def test_test_and_held_out_families_are_never_mixed() -> None:
@@ -228,6 +228,17 @@ def test_baselines_list_every_prompt_of_the_large_model_and_mark_the_strongest()
     assert [row.strongest for row in rows] == [False, True]
     weaker = report_json.build(results(per_split=60, large="large"))
     assert any("strongest prompt" in line for line in weaker.limits)
+
+
+def test_answers_of_another_vendor_are_no_prompt_of_the_large_model() -> None:
+    original = results(("dpo", "large-few", "mini"), large="mini", per_split=60)
+    files = [
+        one.model_copy(update={"kind": "predictions", "base_model": "", "price_model": price, "adapter": None})
+        for one, price in zip(original.systems[1:], ("claude-haiku-4-5", "gpt-4o-mini"), strict=True)
+    ]
+    report = report_json.build(original.model_copy(update={"systems": (original.systems[0], *files)}))
+    assert [row.system for row in report.baselines] == ["mini"]
+    assert not any("strongest prompt" in line for line in report.limits)
 
 
 def test_right_but_unreadable_answers_are_counted_before_a_loss_is_called() -> None:

@@ -414,6 +414,7 @@ def test_two_failures_have_no_winner() -> None:
     small, large = intervals.wilson(12, 400), intervals.wilson(4, 400)
     assert "near 0" in (verdict.near_nothing(small, large) or "")
     assert verdict.near_nothing(intervals.wilson(60, 400), large) is None
+    assert "too few" in (verdict.near_nothing(intervals.Interval(0.96, 0.0, 1.0, 4, "", 1.0), large) or "")
 
 
 def test_two_systems_at_chance_have_no_winner() -> None:
