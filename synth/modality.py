@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from synth.errors import DataError, did_you_mean
-from synth.example import AudioPart, ImagePart
+from synth.example import AudioPart, ImagePart, Split
 
 if TYPE_CHECKING:
     from synth.importing.detect import Guess
@@ -36,6 +36,8 @@ class ImportRows(Protocol):
         on_progress: ProgressFn = ...,
         group_by: str = ...,
         split_by_time: str = ...,
+        shares: Mapping[Split, float] = ...,
+        answer_columns: Sequence[str] = ...,
     ) -> ImportReport: ...
 
 

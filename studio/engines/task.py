@@ -51,6 +51,8 @@ def _compare(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Ou
 
 def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
     from studio.state import uploads
+    from synth.curation.amend import set_task
+    from synth.dataset import open_dataset
     from synth.modality import modality
 
     emit = emit_progress(job)
@@ -68,7 +70,10 @@ def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
         arguments["mapping"],
         on_progress=on_progress,
         group_by=arguments.get("group_by", ""),
+        **{name: arguments[name] for name in ("shares", "answer_columns") if arguments.get(name)},
     )
+    if arguments.get("task"):
+        set_task(open_dataset(arguments["name"], workspace.datasets), **arguments["task"])
     uploads.forget(workspace, source)
     return {
         "dataset": arguments["name"],

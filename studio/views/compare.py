@@ -105,6 +105,8 @@ def _plan(dataset: Card) -> Plan:
             "more rows as you meet them make it one about your work: add them on the Data page.",
             icon=":material/info:",
         )
+        address_of = {"tab": "real", "dataset": dataset.name}
+        st.page_link("views/data.py", label="Add real rows", icon=":material/fact_check:", query_params=address_of)
     chosen = st.multiselect("Systems", list(offers), _preset(offers, dataset), help="All answer the same rows.")
     roles = {label: offers[label]["role"] for label in chosen}
     if not chosen:

@@ -1,4 +1,4 @@
-"""Data: what there is, generate, import, browse, quality. Each tab is an address (`?tab=…&dataset=…`)."""
+"""Data: what there is, generate, import, browse, task, real rows, quality. A tab is an address (`?tab=…&dataset=…`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 import streamlit as st
 
 from studio.read.glance import dataset_cards
-from studio.views import data_browse, data_generate, data_import, data_quality
+from studio.views import data_browse, data_generate, data_import, data_quality, data_real, data_task
+from studio.views.data_plan import SPLIT_TITLES
 from studio.widgets import address, ui
 
 PAGE = {"title": "Data", "icon": ":material/database:", "order": 20}
@@ -17,16 +18,18 @@ TABS = {
     "generate": "Generate",
     "import": "Import",
     "browse": "Browse",
+    "task": "Task",
+    "real": "Real rows",
     "quality": "Quality",
 }
-SPLIT_TITLES = {
-    "train": "Train",
-    "val": "Validation",
-    "test": "Test",
-    "test_ood": "Unseen families",
-    "test_real": "Real rows",
-}
 LISTED = 12
+# Tabs that each dataset of the list links to.
+LINKS = {
+    "browse": ":material/table_rows:",
+    "task": ":material/assignment:",
+    "real": ":material/fact_check:",
+    "quality": ":material/verified:",
+}
 
 
 def listing() -> None:
@@ -57,7 +60,7 @@ def listing() -> None:
     for card in cards[:LISTED]:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{ui.inert(card.name)}**")
-            for tab, icon in (("browse", ":material/table_rows:"), ("quality", ":material/verified:")):
+            for tab, icon in LINKS.items():
                 address_of = {"tab": tab, "dataset": card.name}
                 st.page_link("views/data.py", label=TABS[tab], icon=icon, query_params=address_of)
             st.page_link(
@@ -73,6 +76,8 @@ render = {
     "generate": data_generate.render,
     "import": data_import.render,
     "browse": data_browse.render,
+    "task": data_task.render,
+    "real": data_real.render,
     "quality": data_quality.render,
 }[tab]
 with ui.sentences():

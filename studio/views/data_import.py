@@ -1,4 +1,4 @@
-"""Import: upload or name a file, map its columns, see which lines are faulty, keep the good ones."""
+"""Import: upload or name a file, see what would be made of it (`data_plan`), keep the good rows of it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 import streamlit as st
 
 from studio.state import uploads
+from studio.views import data_plan
+from studio.views.data_plan import Plan
 from studio.widgets import address, following, ui
 from synth.errors import DataError
 from synth.modality import MODALITIES, Modality
 
 TABLES = ("jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "xlsx", "txt", "gz", "zst", "zip")
-ROLES_A_LINE = 4
 
 
-def _uploaded(kind: Modality) -> Path | None:
+def uploaded(kind: Modality) -> Path | None:
     """The uploaded table, in a folder of its own with what was uploaded beside it."""
     several = bool(kind.uploads)
     types = [*TABLES, *kind.uploads]
@@ -38,7 +39,7 @@ def _uploaded(kind: Modality) -> Path | None:
 
 def _source(kind: Modality) -> Path | None:
     """The file or folder to import: uploaded, or a path on this machine."""
-    upload = _uploaded(kind)
+    upload = uploaded(kind)
     typed = st.text_input("… or a file or folder on this machine", placeholder="/data/questions.csv")
     if upload is not None:
         return upload
@@ -48,41 +49,6 @@ def _source(kind: Modality) -> Path | None:
             raise DataError(f"There is nothing at {path}.", "Check the path.")
         return path
     return None
-
-
-def _mapping(kind: Modality, source: Path) -> dict[str, str]:
-    """Which column plays which role; empty for a format that needs no mapping."""
-    guess = kind.detect(source)
-    st.caption(ui.inert(f"Looks like: {guess.format}"))
-    if not guess.columns:
-        return {}
-    st.markdown("##### Which column is what?")
-    roles, options = kind.roles(), ["", *guess.columns]
-    mapping = {}
-    if guess.sample:
-        st.dataframe([{str(k): str(v)[:500] for k, v in row.items()} for row in guess.sample], hide_index=True)
-    for start in range(0, len(roles), ROLES_A_LINE):
-        for place, role in zip(st.columns(ROLES_A_LINE), roles[start : start + ROLES_A_LINE], strict=False):
-            preset = options.index(guess.mapping[role]) if guess.mapping.get(role) in options else 0
-            key = f"map.{kind.key}.{source}.{role}"
-            mapping[role] = str(
-                place.selectbox(role, options, preset, format_func=lambda column: column or "no column", key=key)
-            )
-    return mapping if kind.names_unmapped else {role: column for role, column in mapping.items() if column}
-
-
-def _group(kind: Modality, source: Path) -> str:
-    """The key whose rows stay in one split; "" for none. Nothing is preset: a column is never taken by its name."""
-    guess = kind.detect(source)
-    keys = list(guess.columns) or list(dict.fromkeys(str(key) for row in guess.sample for key in row))
-    return str(
-        st.selectbox(
-            "Keep rows together in one split by",
-            ["", *keys],
-            format_func=lambda key: key or "nothing: each prompt by itself",
-            key=f"group.{kind.key}.{source}",
-        )
-    )
 
 
 def _report(made: dict[str, Any]) -> None:
@@ -95,14 +61,17 @@ def _report(made: dict[str, Any]) -> None:
         st.dataframe([{"line": str(line), "reason": reason} for line, reason in made["faults"]], hide_index=True)
 
 
-def _start(kind: Modality, source: Path, name: str, mapping: dict[str, str], group_by: str) -> None:
+def _start(kind: Modality, source: Path, name: str, plan: Plan) -> None:
     ui.free_name(name)
     arguments = {
         "modality": kind.key,
         "source": str(source.absolute()),
         "name": name,
-        "mapping": mapping or None,
-        "group_by": group_by,
+        "mapping": plan.mapping or None,
+        "group_by": plan.group_by,
+        "shares": plan.shares,
+        "answer_columns": list(plan.answer_columns),
+        "task": plan.task.model_dump() if plan.task else None,
     }
     following.start("imported", "import", arguments, name)
 
@@ -120,10 +89,10 @@ def render() -> None:
         if source is None:
             ui.empty("What it can read", kind.import_help)
         else:
-            mapping = _mapping(kind, source)
-            group_by = _group(kind, source)
-            name = st.text_input("Name of the dataset", "my-data")
-            if st.button("Import", type="primary", icon=":material/upload:"):
-                _start(kind, source, name, mapping, group_by)
+            plan = data_plan.render(kind, source)
+            left, right = st.columns([3, 1], vertical_alignment="bottom")
+            name = left.text_input("Name of the dataset", "my-data")
+            if right.button("Import", type="primary", icon=":material/upload:", disabled=plan.refused, width="stretch"):
+                _start(kind, source, name, plan)
     if made := following.outcome("imported"):
         _report(made)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -96,12 +96,18 @@ class RealImport(NamedTuple):
 
 
 def add_real_file(
-    dataset: DatasetDir, source: Path, kind: OriginKind, mapping: Mapping[str, str] | None = None, said: str = ""
+    dataset: DatasetDir,
+    source: Path,
+    kind: OriginKind,
+    mapping: Mapping[str, str] | None = None,
+    said: str = "",
+    answer_columns: Sequence[str] = (),
 ) -> RealImport:
     """Add the rows of a file or folder, as an import of the dataset's modality reads them. Raises as `add_real`."""
+    several: dict[str, Any] = {"answer_columns": answer_columns} if answer_columns else {}
     with tempfile.TemporaryDirectory(prefix="smolstudio-real-") as folder:
         workspace = Workspace(Path(folder))
-        found = modality(dataset.card.modality).import_rows()(source, "rows", workspace, mapping)
+        found = modality(dataset.card.modality).import_rows()(source, "rows", workspace, mapping, **several)
         read = DatasetDir(workspace.datasets / "rows")
         rows = (row for split in read.splits() for row in read.examples(split))
         report = add_real(dataset, rows, Origin(kind=kind, by=source.name), read.path, said)

@@ -3,9 +3,9 @@
     import_data(Path("mine.csv"), "mine", workspace, Options(mapping={"question": "Q", "answer": "A"}))
 
 Rows in = kept + rejected. A key that plays no part is listed with its count. Rows that name no split are shared out in
-exact numbers, each answer in its share, and beyond `waiting.MAX_EXACT` by a hash: of their group if one was chosen,
-else of their prompt (their picture, their transcript). The same file always splits alike, and one picture or one text never
-spans two splits.
+exact numbers, each answer in its share, and where `waiting` cannot hold them all by a hash: of their group if one was
+chosen, else of their prompt (their picture, their transcript). The same file always splits alike, and one picture or
+one text never spans two splits.
 """
 
 from __future__ import annotations
@@ -291,6 +291,7 @@ class _Import:
                 "files": {t.name: sha256_file(t.path) for t in self.source.tables if t.path.is_file()},
                 "mapping": dict(options.mapping or {}),
                 "shares": dict(options.shares),
+                "answer_columns": list(options.answer_columns),
                 "group_by": options.group_by,
                 "split_by_time": options.split_by_time,
             },

@@ -1,4 +1,4 @@
-"""How imported rows are shared out: exact counts, every answer in its share, groups together, several answer columns."""
+"""How imported rows are shared out: exact counts, every answer in its share, groups together, JSON answers."""
 
 from __future__ import annotations
 

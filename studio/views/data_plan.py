@@ -1,0 +1,250 @@
+"""What an import would make of a file, to be changed before it is made: columns, splits, unused keys, the task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import streamlit as st
+
+from studio.widgets import ui
+from studio.widgets.task_form import task_form
+from synth.errors import DataError, UserError
+from synth.example import Split
+from synth.importing.detect import Guess
+from synth.importing.importer import Options
+from synth.importing.preview import (
+    MAX_BYTES,
+    Column,
+    Preview,
+    columns_of,
+    guess_roles,
+    half_width_points,
+    preview,
+    shares_for,
+    size_bytes,
+)
+from synth.importing.splits import SHARES
+from synth.modality import Modality
+from synth.task import TaskCard
+
+ROLES_A_LINE = 4
+FIRST_ROLES = ("path", "question", "answer", "transcript")
+"""Those that nearly every file has; the others are behind a fold."""
+SPLIT_TITLES: dict[str, str] = {
+    "train": "Training",
+    "val": "Validation",
+    "test": "Test",
+    "test_ood": "Unseen families",
+    "test_real": "Real rows",
+}
+
+
+class Plan(NamedTuple):
+    """How to import. `task` is the card as edited, None where the rows were not looked at."""
+
+    mapping: dict[str, str]
+    answer_columns: tuple[str, ...]
+    group_by: str
+    shares: dict[Split, float]
+    task: TaskCard | None
+    refused: bool
+
+
+def _state(source: Path) -> tuple[int, int]:
+    return size_bytes(source), source.stat().st_mtime_ns
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _columns(source: str, state: tuple[int, int]) -> list[Column]:
+    return columns_of(Path(source))
+
+
+@st.cache_data(max_entries=16, show_spinner="Reading the rows …")
+def _preview(source: str, state: tuple[int, int], options: Options) -> Preview:
+    return preview(Path(source), options)
+
+
+def _roles(kind: Modality, source: Path, guess: Guess, columns: Sequence[Column]) -> dict[str, str]:
+    """Which column plays which role."""
+    known = guess_roles(columns, guess.mapping) if kind.part is None else guess.mapping
+    roles, options = kind.roles(), ["", *guess.columns]
+    first = [role for role in roles if role in FIRST_ROLES]
+    mapping = {}
+
+    def ask(place: st.delta_generator.DeltaGenerator, role: str) -> None:
+        preset = options.index(known[role]) if known.get(role) in options else 0
+        key = f"map.{kind.key}.{source}.{role}"
+        mapping[role] = str(
+            place.selectbox(role, options, preset, format_func=lambda column: column or "no column", key=key)
+        )
+
+    for place, role in zip(st.columns(len(first)), first, strict=True):
+        ask(place, role)
+    others = [role for role in roles if role not in first]
+    used = [role for role in others if known.get(role)]
+    with st.expander(f"Other columns{': ' + ', '.join(used) if used else ''}", icon=":material/view_column:"):
+        for start in range(0, len(others), ROLES_A_LINE):
+            line = others[start : start + ROLES_A_LINE]
+            for place, role in zip(st.columns(ROLES_A_LINE), line, strict=False):
+                ask(place, role)
+    return mapping if kind.names_unmapped else {role: column for role, column in mapping.items() if column}
+
+
+def _several(source: Path, mapping: Mapping[str, str], columns: Sequence[Column]) -> tuple[str, ...]:
+    """Columns that together are the answer, when two or more could be one and the user wants all."""
+    own = mapping.get("answer", "")
+    used = {column for role, column in mapping.items() if role != "answer"}
+    possible = [c.name for c in columns if (c.short or c.name == own) and c.name not in used]
+    if len(possible) < 2 or not own:
+        return ()
+    chosen = st.multiselect(
+        "Answer with several columns at once, as one JSON object",
+        possible,
+        key=f"several.{source}",
+        placeholder=f"only {own}; choose two or more of {', '.join(possible)}",
+        help="The model then answers with an object that has these keys, and every key is checked.",
+    )
+    if len(chosen) == 1:
+        st.caption("One column alone is the answer above; choose a second one, or none.")
+    return tuple(chosen) if len(chosen) > 1 else ()
+
+
+def _shares(source: Path, rows: int) -> dict[Split, float]:
+    """Shares of training, validation and test rows; the training rows are what is left."""
+    usual = shares_for(rows)
+    left, right = st.columns(2)
+    test = left.number_input("Test, %", 1, 50, round(100 * usual["test"]), key=f"share.test.{source}")
+    val = right.number_input("Validation, %", 0, 40, round(100 * usual["val"]), key=f"share.val.{source}")
+    return {"train": round(1 - (test + val) / 100, 4), "val": val / 100, "test": test / 100}
+
+
+def _group(kind: Modality, source: Path, keys: Sequence[str], found: Preview | None) -> str:
+    """The key whose rows stay in one split; "" for none. Nothing is preset: a column is never taken by its name."""
+    sizes = {grouping.column: grouping for grouping in (found.report.groupings if found else ())}
+    options = ["", *(key for key in sizes), *(key for key in keys if key not in sizes)]
+
+    def title(key: str) -> str:
+        if not key:
+            return "none: each row by itself"
+        if key not in sizes:
+            return key
+        counts = ", ".join(f"{n:,} {SPLIT_TITLES[s].lower()}" for s, n in sizes[key].splits.items())
+        return f"{key}: {sizes[key].values:,} values, {counts}"
+
+    return str(
+        st.selectbox(
+            "Keep rows together by",
+            options,
+            format_func=title,
+            key=f"group.{kind.key}.{source}",
+            help="Choose the column that says who or what a row is about (a patient, a customer), when several rows "
+            "are about the same one. Not the column with the answer.",
+        )
+    )
+
+
+def _splits(found: Preview) -> None:
+    """Rows of each split, each answer by itself."""
+    report = found.report
+    splits = [split for split in SPLIT_TITLES if report.splits.get(split)]
+    total = " · ".join(f"**{report.splits[s]:,}** {SPLIT_TITLES[s].lower()}" for s in splits)
+    aside = f" · {report.rejected_rows:,} set aside" if report.rejected_rows else ""
+    st.markdown(f"{report.kept:,} rows: {total}{aside}")
+    if found.classes:
+        st.dataframe(
+            [
+                {"Answer": answer, **{SPLIT_TITLES[s]: counts.get(s, 0) for s in splits}}
+                for answer, counts in found.classes.items()
+            ],
+            hide_index=True,
+            height="content" if len(found.classes) <= 8 else 300,
+        )
+    if tested := report.splits.get("test"):
+        width = half_width_points(tested)
+        st.caption(f"On {tested:,} test rows, an accuracy of 80 % is known to ± {width:.0f} points.")
+
+
+def _remarks(found: Preview) -> None:
+    for sentence in found.refusals:
+        st.error(ui.inert(sentence), icon=":material/error:")
+    for sentence in found.warnings:
+        st.warning(ui.inert(sentence), icon=":material/warning:")
+    for sentence in (
+        *found.report.notes,
+        *(f"The same or nearly the same text: {fault}." for fault in found.report.leaks),
+    ):
+        st.caption(ui.inert(sentence))
+    if found.report.reasons:
+        with st.expander(f"{found.report.rejected_rows:,} rows would be set aside", icon=":material/block:"):
+            st.dataframe([{"line": str(n), "reason": why} for n, why in found.report.rejected[:100]], hide_index=True)
+    if found.report.unused:
+        with st.expander(f"Not used: {_names(found)}", icon=":material/visibility_off:"):
+            st.dataframe(
+                [{"Column": key.key, "Rows": key.rows, "For example": key.example} for key in found.report.unused],
+                hide_index=True,
+            )
+
+
+def _names(found: Preview) -> str:
+    return ui.inert(", ".join(key.key for key in found.report.unused[:6]), 200)
+
+
+def _looked(kind: Modality, source: Path, state: tuple[int, int], options: Options) -> Preview | None:
+    """What would be made; None, and the reason as a sentence, where that cannot be shown."""
+    most = MAX_BYTES
+    if state[0] > most:
+        mib = state[0] / 2**20
+        st.info(f"With {mib:,.0f} MiB it is counted during the import; what became of the rows is shown after it.")
+        return None
+    try:
+        return _preview(str(source), state, options)
+    except UserError as error:
+        st.info(f"{ui.inert(error.message)}\n\n{ui.inert(error.remedy)}", icon=":material/info:")
+        return None
+
+
+def render(kind: Modality, source: Path) -> Plan:
+    """The choices of an import, with what follows from them. Raises DataError for a file that cannot be read."""
+    guess, state = kind.detect(source), _state(source)
+    columns = _columns(str(source), state) if guess.columns else []
+    st.caption(ui.inert(f"Looks like: {guess.format}"))
+    if guess.sample:
+        with st.expander("The first rows", icon=":material/table_rows:"):
+            st.dataframe([{str(k): str(v)[:500] for k, v in row.items()} for row in guess.sample], hide_index=True)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("##### Which column is what?" if guess.columns else "##### How the rows are split")
+        mapping = _roles(kind, source, guess, columns) if guess.columns else {}
+        several = _several(source, mapping, columns) if kind.part is None else ()
+        first = Options(kind.key, mapping or None, SHARES, answer_columns=several)
+        keys = list(guess.columns) or list(dict.fromkeys(str(key) for row in guess.sample for key in row))
+        counted = None if state[0] > MAX_BYTES else _quietly(source, state, first)
+        shares = _shares(source, counted.report.kept if counted else 1000)
+        options = first._replace(shares=shares)
+        alone = _quietly(source, state, options) if counted else None
+        taken = {column for role, column in mapping.items() if role in FIRST_ROLES} | set(several)
+        group_by = _group(kind, source, [key for key in keys if key not in taken], alone)
+    with right:
+        st.markdown("##### What you get")
+        if shares["train"] <= 0:
+            raise DataError("No share is left for training.", "Lower those of the test and the validation.")
+        found = _looked(kind, source, state, options._replace(group_by=group_by))
+        if found:
+            _splits(found)
+            _remarks(found)
+    task = None
+    if found:
+        st.markdown("##### What the model should do")
+        st.caption("Guessed from the rows; every system that is compared is given this. Correct it now or later.")
+        key = f"task.{source}.{found.task.sha256()[:8]}"
+        task = task_form(found.task, key, found.classes if found.task.kind == "classification" else ())
+    return Plan(mapping, several, group_by, shares, task, bool(found and found.refusals))
+
+
+def _quietly(source: Path, state: tuple[int, int], options: Options) -> Preview | None:
+    try:
+        return _preview(str(source), state, options)
+    except UserError:
+        return None  # the same fault is shown where the splits would be

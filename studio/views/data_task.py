@@ -1,0 +1,44 @@
+"""Task: what a dataset asks of a model, shown and edited; saved into the dataset's card."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from studio.views.data_browse import pick_dataset
+from studio.widgets import ui
+from studio.widgets.task_form import task_form
+from synth.curation.amend import set_task
+from synth.task import TaskCard
+
+CHANGES = (
+    "**What a change does:** models that were not tuned are given this text before every question, in Compare and in "
+    "the Playground; a model is trained with it where the recipe says so. Rows and splits stay as they "
+    "are, and so do finished runs and reports: a new comparison gives the new text."
+)
+
+
+def render() -> None:
+    """The tab."""
+    dataset = pick_dataset()
+    if dataset is None:
+        return
+    card = dataset.task
+    st.markdown(CHANGES)
+    key = f"card.{dataset.name}.{card.sha256()[:8]}"
+    edited = task_form(card, key, card.labels)
+    with st.expander("As a model is given it", icon=":material/chat:"):
+        st.code(edited.in_words() or "Nothing is said before the question.", language=None, wrap_lines=True)
+    changed = [TaskCard.model_fields[n].title or n for n in TaskCard.model_fields if _differs(card, edited, n)]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Save the task", type="primary", icon=":material/save:", disabled=not changed):
+            set_task(dataset, **edited.model_dump())
+            ui.flash("The task was saved.")
+            st.rerun()
+        said = f"Changed: {', '.join(changed)}" if changed else "Nothing was changed."
+        st.caption(said, width="content")
+
+
+def _differs(before: TaskCard, after: TaskCard, name: str) -> bool:
+    if name == "labels":  # their order counts as well: it is the order in which a model reads them
+        return list(before.labels.items()) != list(after.labels.items())
+    return bool(getattr(before, name) != getattr(after, name))

@@ -1,0 +1,160 @@
+"""What an import would make, before it is made: splits, answers in each of them, keys without a part, the task.
+
+The rows are imported into a temporary folder by the importer itself, so that what is shown is what will be. Files over
+MAX_BYTES are not looked at this way, because somebody waits for the answer.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from synth.dataset import DatasetDir
+from synth.example import Split
+from synth.importing import folders
+from synth.importing.importer import Options, import_data
+from synth.importing.report import ImportReport
+from synth.importing.values import missing
+from synth.task import TaskCard
+from synth.workspace import Workspace
+
+MAX_BYTES = 16 << 20
+FEWEST_TEST = 30
+"""Test rows below which hardly any difference can be shown."""
+LARGEST_TEST_SHARE = 0.3
+MAX_CLASSES = 50
+_LOOKED_AT = 2000
+_SHORT_CHARS, _REPEATS = 60, 4
+
+
+class Column(NamedTuple):
+    """A column by its values: how long they are on average, how many differ; `short` ones repeat a few short texts."""
+
+    name: str
+    mean_chars: float
+    different: int
+    short: bool
+
+
+class Preview(NamedTuple):
+    """What would be made.
+
+    Attributes:
+        classes: answer → split → rows; empty where answers are not a few that repeat.
+        refusals: why the split cannot be used, each with what to do; `warnings`: what a person should know of it.
+    """
+
+    report: ImportReport
+    classes: dict[str, dict[str, int]]
+    task: TaskCard
+    refusals: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def size_bytes(path: Path) -> int:
+    """Of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def columns_of(path: Path) -> list[Column]:
+    """The columns of the first table, from its first rows. Raises DataError."""
+    values: dict[str, Counter[str]] = {}
+    with folders.unpacked(path) as place:
+        for raw in islice(folders.recognise(place).tables[0].rows([]), _LOOKED_AT):
+            for key, value in (raw.value or {}).items():
+                if not missing(value):
+                    values.setdefault(str(key), Counter())[str(value)] += 1
+    return [_column(name, counts) for name, counts in values.items()]
+
+
+def _column(name: str, counts: Counter[str]) -> Column:
+    rows = counts.total()
+    few = 1 < len(counts) <= min(MAX_CLASSES, rows / _REPEATS)
+    numbers = sum(any(c.isdigit() for c in value) for value in counts)
+    short = few and all(len(value) <= _SHORT_CHARS for value in counts) and numbers <= len(counts) / 2
+    return Column(name, sum(len(value) * n for value, n in counts.items()) / rows, len(counts), short)
+
+
+def guess_roles(columns: Sequence[Column], known: Mapping[str, str]) -> dict[str, str]:
+    """`known` (role → column), with question and answer found by their values where no name told them."""
+    found = dict(known)
+    free = [column for column in columns if column.name not in found.values()]
+    if {"messages", "chosen", "target", "choice_answer"} & found.keys():
+        return found
+    longest = max((c for c in free if not c.short), key=lambda c: c.mean_chars, default=None)
+    if "question" not in found and longest is not None:
+        found["question"] = longest.name
+    first = next((c for c in free if c.short and c.name != found.get("question")), None)
+    if "answer" not in found and first is not None:
+        found["answer"] = first.name
+    return found
+
+
+def shares_for(rows: int) -> dict[Split, float]:
+    """80, 10 and 10 % of the rows; of few rows more are for the test, so that it has FEWEST_TEST, up to 30 %."""
+    percents = range(10, round(100 * LARGEST_TEST_SHARE) + 1)
+    test = next((p / 100 for p in percents if round(rows * p / 100) >= FEWEST_TEST), LARGEST_TEST_SHARE)
+    return {"train": round(0.9 - test, 2), "val": 0.1, "test": test}
+
+
+def half_width_points(rows: int, accuracy: float = 0.8) -> float:
+    """How far a measured accuracy may be off (95 %, normal approximation), in points."""
+    return 100 * 1.96 * math.sqrt(accuracy * (1 - accuracy) / rows)
+
+
+def preview(source: Path, options: Options) -> Preview:
+    """What `import_data` would make of the source. Raises as it does."""
+    with tempfile.TemporaryDirectory(prefix="smolstudio-preview-") as folder:
+        workspace = Workspace(Path(folder))
+        report = import_data(source, "rows", workspace, options)
+        dataset = DatasetDir(workspace.datasets / "rows")
+        task = dataset.task
+        counts: dict[str, Counter[str]] = {}
+        for split in dataset.splits():
+            for row in dataset.examples(split):
+                if len(counts) <= MAX_CLASSES:
+                    counts.setdefault(row.answer or row.target, Counter())[split] += 1
+    repeated = 1 < len(counts) <= min(MAX_CLASSES, report.kept / 2)
+    ordered = sorted(counts, key=lambda answer: (-counts[answer].total(), answer)) if repeated else []
+    classes = {answer: dict(counts[answer]) for answer in ordered}
+    refusals, warnings = _judged(report, classes if task.kind == "classification" else {})
+    return Preview(report, classes, task, tuple(refusals), tuple(warnings))
+
+
+def _judged(report: ImportReport, classes: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[str]]:
+    refusals, warnings = [], []
+    if not report.splits.get("train"):
+        return [], ["There would be no training row: these rows can be tested on, and no model can learn from them."]
+    tested = report.splits.get("test", 0)
+    if not tested:
+        return [], ["There would be no test row, so nothing can be proved until there are real rows."]
+    unlearned = [name for name, splits in classes.items() if splits.get("test") and not splits.get("train")]
+    if unlearned:
+        rows = sum(classes[name]["test"] for name in unlearned)
+        refusals.append(
+            f"{_listed(unlearned)} would be tested ({rows} rows) and never learned, so the result would say nothing. "
+            "Keep rows together by no column, or give these answers to the training rows too."
+        )
+    untested = [name for name, splits in classes.items() if not splits.get("test")]
+    if untested:
+        warnings.append(f"{_listed(untested)} would have no test row: the result will not speak of it.")
+    few = [name for name, splits in classes.items() if 0 < splits.get("train", 0) < 5]
+    if few:
+        warnings.append(f"{_listed(few)} would have fewer than 5 training rows, too few to be learned well.")
+    if tested < FEWEST_TEST:
+        warnings.append(
+            f"{tested} test rows are few: an accuracy of 80 % would be known to ± {half_width_points(tested):.0f} "
+            "points. Raise the share for the test, or add real rows after the import."
+        )
+    return refusals, warnings
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"“{name}”" for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
