@@ -20,7 +20,7 @@ from typing import Any
 
 from recipes.methods import METHODS
 from recipes.run.directory import DISCARDED, Run, Stopped, TrainResult
-from recipes.train.dpo_eval import last_sentence
+from recipes.train import dpo_eval, validation
 from synth.errors import RunError, StorageError, UserError
 from synth.extras import missing_extra
 
@@ -101,7 +101,8 @@ def work(run: Run, check_only: bool = False) -> int:
         fault = as_user_error(error)
         return _end(run, "failed", str(fault), fault.code)
     sentence = f"Trained {result.steps} steps in {result.seconds:.0f} s; final loss {result.final_loss:.3f}."
-    return _end(run, "done", f"{sentence} {last_sentence(run)}".strip(), "", **result._asdict())
+    more = (validation.last_sentence(run), dpo_eval.last_sentence(run))
+    return _end(run, "done", " ".join([sentence, *filter(None, more)]), "", **result._asdict())
 
 
 def _end(run: Run, verdict: Any, sentence: str, code: str, **more: Any) -> int:

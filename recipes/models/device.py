@@ -20,4 +20,4 @@ def device() -> torch.device:
 
 def on_gpu() -> bool:
     """Whether networks run on a GPU."""
-    return device().type == "cuda"
+    return bool(device().type == "cuda")

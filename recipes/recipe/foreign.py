@@ -93,7 +93,6 @@ _NO_EFFECT = (
     *("skip_prepare_dataset", "remove_unused_columns", "pad_to_sequence_len", "resize_token_embeddings_to_32x"),
     *("tokenizer_use_mistral_common", "include_tokens_per_second", "loss_watchdog_*", "auto_resume_from_checkpoints"),
     *(
-        "load_best_model_at_end",
         "max_packed_sequence_len",
         "eval_sample_packing",
         "sample_packing_*",
@@ -144,8 +143,7 @@ _NEAREST = {
     "adam_beta1": "optim.learning_rate",
     "adam_beta2": "optim.learning_rate",
     "adam_epsilon": "optim.learning_rate",
-    "early_stopping_patience": "optim.num_train_epochs",
-    "early_stopping_steps": "optim.num_train_epochs",
+    "early_stopping_steps": "early_stopping_patience",
     "train_on_inputs": "data.loss_turns",
     "train_on_prompt": "data.loss_turns",
     "rope_scaling": "optim.max_length",

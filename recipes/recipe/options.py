@@ -6,7 +6,7 @@ and the studio's widgets. Reading and writing recipes is in `recipes.recipe.sche
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
@@ -40,10 +40,17 @@ class Data(Section):
         advanced=True,
     )
     max_examples: int | None = option(
-        None, "Rows at most", "Learn only from the first N rows of the split; empty takes all.", ge=1
+        None,
+        "Rows at most",
+        "Learn only from so many rows of the split, drawn at random by the seed; empty takes all.",
+        ge=1,
     )
     max_val_examples: int = option(
-        200, "Validation rows at most", "Rows on which the validation loss is measured.", ge=1, advanced=True
+        200,
+        "Validation rows at most",
+        "Rows on which the validation loss is measured, drawn at random by the seed.",
+        ge=1,
+        advanced=True,
     )
     replay_fraction: float = option(
         0.0,
@@ -124,7 +131,12 @@ class Quant(Section):
 
 class Optim(Section):
     learning_rate: float = option(2e-4, "Learning rate", "Peak step size of AdamW.", gt=0, le=1)
-    num_train_epochs: float = option(1.0, "Epochs", "Passes over the training rows.", gt=0, le=1000)
+    num_train_epochs: Literal["auto"] | Annotated[float, Field(gt=0, le=1000)] = option(
+        1.0,
+        "Epochs",
+        "Passes over the training rows. auto: as many as give 300 optimiser steps, 1 at least and 30 at most, because "
+        "an adapter needs a number of steps, whatever the rows: few rows are read often, many rows once.",
+    )
     max_steps: int = option(
         -1, "Steps at most", "Optimiser steps; overrides the epochs when positive, -1 leaves them.", ge=-1
     )

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -53,11 +53,35 @@ class Recipe(Section):
     optim: Optim = Field(default_factory=Optim, title="Optimisation", description="In transformers' and TRL's names.")
     dpo: Dpo = Field(default_factory=Dpo, title="Preference", description="Used by the *_dpo methods only.")
     kto: Kto = Field(default_factory=Kto, title="Judged answers", description="Used by text_kto only.")
-    seed: int = option(0, "Seed", "Fixes data order, adapter initialisation and dropout.", ge=0, lt=2**32)
+    seed: int = option(
+        0,
+        "Seed",
+        "Fixes data order, adapter initialisation, dropout and which rows are drawn.",
+        ge=0,
+        lt=2**32,
+        advanced=True,
+    )
     save_steps: int = option(200, "Checkpoint every", "Optimiser steps between checkpoints.", ge=1, advanced=True)
     save_total_limit: int = option(2, "Checkpoints kept", "Older ones are removed.", ge=1, le=100, advanced=True)
-    eval_steps: int = option(
-        0, "Validate every", "Optimiser steps between validation losses; 0 never.", ge=0, advanced=True
+    eval_steps: Literal["auto"] | Annotated[int, Field(ge=0)] = option(
+        0,
+        "Validate every",
+        "Optimiser steps between validation losses. auto: ten times in a training; 0 never, and then no training ends "
+        "early and the last step is kept.",
+        advanced=True,
+    )
+    early_stopping_patience: int = option(
+        0,
+        "Early stopping",
+        "Validations without a lower loss after which the training ends; 0 never ends it early.",
+        ge=0,
+        advanced=True,
+    )
+    load_best_model_at_end: bool = option(
+        False,
+        "Keep the best step",
+        "Keep the adapter of the step with the lowest validation loss, not that of the last step.",
+        advanced=True,
     )
     logging_steps: int = option(5, "Log every", "Optimiser steps between logged losses.", ge=1, advanced=True)
     sample_steps: int = option(
@@ -239,13 +263,19 @@ EARLIER: dict[str, Any] = {
     "kto.beta": 0.1,
     "kto.desirable_weight": 1.0,
     "kto.undesirable_weight": 1.0,
+    "early_stopping_patience": 0,
+    "load_best_model_at_end": False,
 }
 """Options that came after the first version, with the value that trains as it was done before there was a choice."""
 
 
 def load_earlier(path: Path) -> Recipe:
     """The recipe of a run, whatever version made it: an option that it does not name was not there, see `EARLIER`."""
-    raw, _ = _read(path)
+    return earlier(_read(path)[0])
+
+
+def earlier(raw: Mapping[str, Any]) -> Recipe:
+    """As `load_earlier`, from the recipe's values."""
     flat = dict(_flatten(raw))
     unused = _unused(str(flat.get("method", "")).rpartition("_")[2])
     return load_recipe({**{k: v for k, v in EARLIER.items() if k.partition(".")[0] not in unused}, **flat})

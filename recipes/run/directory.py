@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.recipe.schema import Recipe, dump_recipe, load_earlier
+from recipes.recipe.schema import Recipe, dump_recipe, earlier, load_earlier
 from recipes.run import checkpoints
 from recipes.run.instructed import InstructedDataset
 from synth.build import check_name
@@ -134,8 +134,11 @@ class Run(JobDir):
         recipe, dataset = self.recipe, self.dataset()
         splits = {recipe.data.train_split, recipe.data.val_split} - {""}
         files = [dataset.path / f"{split}.jsonl" for split in sorted(splits)]
+        # Where validation decides what is kept, it is no longer free when to look.
+        decides = recipe.eval_steps and (recipe.load_best_model_at_end or recipe.early_stopping_patience)
+        free = set(FREE) - ({"eval_steps"} if decides else set())
         return {
-            "recipe": recipe.model_dump(mode="json", exclude=set(FREE)),
+            "recipe": recipe.model_dump(mode="json", exclude=free),
             "data": {f.name: sha256_file(f) for f in files if f.is_file()},
             "model": model_sha256,
             "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
@@ -148,7 +151,7 @@ class Run(JobDir):
 
     def refuse_changes(self, now: JsonDict, then: JsonDict) -> None:
         """Raise RunError that lists what differs between a checkpoint's fingerprint and today's."""
-        before, after = _flat(then), _flat(now)
+        before, after = _flat(_as_now(then)), _flat(now)
         changed = [
             f"{key}: {_short(before.get(key))} -> {_short(after.get(key))}"
             for key in sorted({*before, *after})
@@ -165,6 +168,14 @@ class Run(JobDir):
 @functools.lru_cache(maxsize=4096)
 def _recipe(file: Path, changed_ns: int) -> Recipe:
     return load_earlier(file)
+
+
+def _as_now(then: JsonDict) -> JsonDict:
+    """A checkpoint's fingerprint with the options that came after it, as they were done before there was a choice."""
+    if not (kept := then.get("recipe")):
+        return then
+    free = {name for name in FREE if name not in kept}
+    return {**then, "recipe": earlier(kept).model_dump(mode="json", exclude=free)}
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

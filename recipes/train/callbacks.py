@@ -10,6 +10,8 @@ The events of a run, in its events.jsonl, each with `at` and `kind`. This module
                 eta_sec, and for DPO rewards/… and logps/…
     eval        step, loss
     samples     step, rows: see `recipes.train.samples`
+    plan        rows, epochs, steps, eval_steps: see `recipes.recipe.plan`
+    validation  best_step, last_step, falling, sentence: see `recipes.train.validation`
     checkpoint  step, path
     warning     sentence
 

@@ -11,13 +11,12 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from recipes.run.directory import Run
 from recipes.text.rows import with_training_target
 from recipes.train import preference, samples
-from recipes.train.work import Work
+from recipes.train.work import Work, drawn
 from synth.example import Example
 
 EVENT = "accuracy"
@@ -68,7 +67,8 @@ def measured(work: Work, generator: samples.Generator) -> Iterator[None]:
 def eval_rows(work: Work) -> list[Example]:
     """The rows of the validation split that a rule can check."""
     data = work.recipe.data
-    found = islice(work.dataset.examples(data.val_split), data.max_val_examples) if data.val_split else ()
+    seed = work.recipe.seed
+    found = drawn(work.dataset, data.val_split, data.max_val_examples, seed) if data.val_split else []
     return [example for example in work.dataset.labelled(found) if preference.checkable(example)]
 
 

@@ -19,6 +19,7 @@ from recipes.decode.sampling import Answer, Generate
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run
 from recipes.text.rows import with_training_target
+from recipes.train.work import drawn
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RunError
 from synth.example import Example, Message, Part, TextPart, media_parts
@@ -124,8 +125,8 @@ def select(pairs: DatasetDir, recipe: Recipe) -> Selected:
         raise DataError(f"No row of {pairs.name} has a rejected answer.", "Check data.train_split.", "data.no_pairs")
     if not (data.val_split and recipe.eval_steps):
         return Selected(train_rows, [])
-    eval_rows = (e for e in pairs.examples(data.val_split) if e.rejected is not None)
-    return Selected(train_rows, list(islice(eval_rows, data.max_val_examples)))
+    eval_rows = drawn(pairs, data.val_split, data.max_val_examples, recipe.seed)
+    return Selected(train_rows, [e for e in eval_rows if e.rejected is not None])
 
 
 def prompts_to_mine(dataset: DatasetDir, recipe: Recipe) -> list[Example]:
@@ -135,8 +136,9 @@ def prompts_to_mine(dataset: DatasetDir, recipe: Recipe) -> list[Example]:
     rows that validation watches stay out, or it could not tell what the tuning does.
     """
     data = recipe.data
-    eval_rows = data.max_val_examples if data.val_split == "val" else 0
-    spare = [] if data.train_split == "val" else islice(dataset.examples("val"), eval_rows, None)
+    watched = drawn(dataset, "val", data.max_val_examples, recipe.seed) if data.val_split == "val" else []
+    taken = {example.id for example in watched}
+    spare = [] if data.train_split == "val" else (e for e in dataset.examples("val") if e.id not in taken)
     found = [*in_turns(spare), *in_turns(dataset.examples(data.train_split))]
     return [with_training_target(example, data.target) for example in dataset.labelled(found[:PROMPTS_TRIED])]
 

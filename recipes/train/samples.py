@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from typing import Any
 
 from recipes.decode.sampling import Answer, Generate
@@ -17,7 +16,7 @@ from recipes.models.loaded import Loaded
 from recipes.text.rows import with_training_target
 from recipes.train.preference import judge
 from recipes.train.repeatable import in_eval_mode, untouched_randomness
-from recipes.train.work import Work
+from recipes.train.work import Work, drawn
 from synth.errors import DataError
 from synth.example import Example, media_parts, text_of
 from synth.storage import JsonDict
@@ -56,11 +55,12 @@ class Samples:
 
     @property
     def rows(self) -> list[Example]:
-        """The rows asked: spread evenly over the start of the validation split, `target` as the recipe teaches it."""
+        """The rows asked: spread evenly over those that validation watches, `target` as the recipe teaches it."""
         if self._rows is None:
             data, wanted = self._work.recipe.data, self._work.recipe.sample_rows
             split = data.val_split
-            found = list(islice(self._work.dataset.examples(split), data.max_val_examples)) if split else []
+            seed = self._work.recipe.seed
+            found = drawn(self._work.dataset, split, data.max_val_examples, seed) if split else []
             if not found:
                 raise DataError("There are no validation rows.", "Set data.val_split, or sample_steps to 0.")
             chosen = found[:: max(1, len(found) // wanted)][:wanted]

@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from recipes.models.device import on_gpu
+from recipes.recipe.plan import Plan, plan
 from recipes.run import checkpoints
+from recipes.run.checkpoints import Checkpoint
 from recipes.train.callbacks import RunCallback
 from recipes.train.repeatable import Batches, random_state, restore_random_state, untouched_randomness
+from recipes.train.validation import Validation
 from recipes.train.work import Work
 from synth.errors import RunError
 from synth.storage import JsonDict, read_json, write_json
@@ -29,13 +32,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+BEST = "best.safetensors"
+UNWATCHED = (
+    "The recipe validates, but there are no validation rows: no step is known to be the best, and the last one is "
+    "kept. Give the dataset a validation split."
+)
+
+
 def training_args(config: Any, work: Work, **more: Any) -> Any:
-    """An instance of `config` (SFTConfig, DPOConfig, TrainingArguments …) that follows the recipe."""
+    """An instance of `config` (SFTConfig, DPOConfig, TrainingArguments …) that follows the recipe.
+
+    Epochs and the steps between validations follow from the rows: `RunTrainer` sets them.
+    """
     recipe, optim = work.recipe, work.recipe.optim
     options: dict[str, Any] = {
         "output_dir": str(work.run.path / "checkpoints"),
         "learning_rate": optim.learning_rate,
-        "num_train_epochs": optim.num_train_epochs,
         "max_steps": optim.max_steps,
         "per_device_train_batch_size": optim.per_device_train_batch_size,
         "per_device_eval_batch_size": optim.per_device_train_batch_size,
@@ -53,7 +65,6 @@ def training_args(config: Any, work: Work, **more: Any) -> Any:
         "save_strategy": "steps",
         "save_steps": recipe.save_steps,
         "eval_strategy": "steps" if recipe.eval_steps else "no",
-        "eval_steps": recipe.eval_steps or None,
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": on_gpu(),
@@ -78,7 +89,10 @@ class RunTrainer:
         self._seconds_before = 0.0
         self._begun = time.monotonic()
         self._restored: JsonDict = {}
-        optim = work.recipe.optim
+        recipe, optim = work.recipe, work.recipe.optim
+        self.plan = _plan(work, len(lengths))
+        self.validation = Validation(recipe.early_stopping_patience, recipe.load_best_model_at_end)
+        self._follow_plan(kwargs)
         self.batches = Batches(lengths, optim.per_device_train_batch_size, work.recipe.seed, optim.group_by_length)
         # TRL casts the adapters of a 4-bit base to bf16, too coarse for AdamW's second moment: they are put back.
         exact = {name: p.data for name, p in work.loaded.model.named_parameters() if p.requires_grad}
@@ -89,6 +103,20 @@ class RunTrainer:
         self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
         self.add_callback(_Restore(self))  # type: ignore[attr-defined]
         self.add_callback(self.reporter)  # type: ignore[attr-defined]
+
+    def _follow_plan(self, arguments: dict[str, Any]) -> None:
+        """Put the plan into the trainer's arguments, and tell it at the first start."""
+        from transformers.trainer_utils import IntervalStrategy
+
+        args, run = arguments["args"], self.work.run
+        args.num_train_epochs, args.eval_steps = self.plan.epochs, self.plan.eval_steps
+        blind = bool(self.plan.eval_steps) and not arguments.get("eval_dataset")
+        if blind:
+            args.eval_strategy = IntervalStrategy.NO
+        if self.work.checkpoint is None:
+            run.emit("plan", **self.plan._asdict())
+            if blind:
+                run.emit("warning", sentence=UNWATCHED)
 
     @property
     def seconds(self) -> float:
@@ -126,6 +154,13 @@ class RunTrainer:
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         with untouched_randomness():
             return super().evaluate(*args, **kwargs)  # type: ignore[misc]
+
+    def _evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        metrics = super()._evaluate(*args, **kwargs)  # type: ignore[misc]
+        self.validation.add(self.state.global_step, float(metrics["eval_loss"]), self.trainable())
+        if self.validation.exhausted:
+            self.control.should_training_stop = self.control.should_save = True  # type: ignore[attr-defined]
+        return metrics
 
     def total_steps(self) -> int:
         """Optimiser steps of the whole training."""
@@ -168,6 +203,8 @@ class RunTrainer:
         moments = {f"{i}.{key}": value for i, part in optimizer["state"].items() for key, value in part.items()}
         save_file(_whole(self.trainable()), folder / "trainable.safetensors")
         save_file(_whole(moments), folder / "optimizer.safetensors")
+        if self.validation.best:
+            save_file(_whole(self.validation.best), folder / BEST)
         generators, plain = random_state()
         save_file(generators, folder / "random.safetensors")
         self.state.save_to_json(str(folder / "trainer_state.json"))  # type: ignore[attr-defined]
@@ -180,6 +217,8 @@ class RunTrainer:
                 "half_summed": [float(self._tr_loss), self._total_loss_scalar, self._globalstep_last_logged],
                 "tokens": self.tokens,
                 "seconds": self.seconds,
+                "plan": self.plan._asdict(),
+                "validation": self.validation.state(),
             },
         )
 
@@ -194,6 +233,9 @@ class RunTrainer:
             for name, parameter in self.trainable().items():
                 parameter.copy_(saved[name])
         self._restored = read_json(Path(resume_from_checkpoint) / "state.json")
+        if "validation" in self._restored:
+            best = Path(resume_from_checkpoint) / BEST
+            self.validation.restore(self._restored["validation"], load_file(best) if best.is_file() else {})
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
@@ -217,6 +259,11 @@ class RunTrainer:
     def _load_scaler(self, checkpoint: str | None) -> None:
         """bf16 and fp32 need no loss scaler."""
 
+    def ended(self, checkpoint: Checkpoint) -> bool:
+        """Whether nothing is left to be trained after a checkpoint."""
+        early = read_json(checkpoint.path / "state.json").get("validation", {}).get("ended", False)
+        return checkpoint.step >= self.total_steps() or bool(early)
+
     def reopen(self, checkpoint: Path) -> None:
         """Take over the end state of a training that was killed after its last step."""
         self._load_from_checkpoint(str(checkpoint))
@@ -232,6 +279,12 @@ class RunTrainer:
             self._tr_loss += loss
             self._total_loss_scalar, self._globalstep_last_logged = total, logged
             self.tokens, self._seconds_before = self._restored["tokens"], self._restored["seconds"]
+
+
+def _plan(work: Work, rows: int) -> Plan:
+    """The plan of a training: that of its checkpoint, if it has one, whatever a later version would choose."""
+    kept = read_json(work.checkpoint.path / "state.json").get("plan") if work.checkpoint else None
+    return Plan(**kept) if kept else plan(work.recipe, rows)
 
 
 class _Restore(TrainerCallback):  # type: ignore[misc]

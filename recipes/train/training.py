@@ -29,14 +29,27 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
         run.emit("phase", name="compiling")
         compiling.compile_layers(work.loaded.model)
     run.emit("phase", name="training")
-    if found and found.step >= trainer.total_steps():
+    if found and trainer.ended(found):
         trainer.reopen(found.path)
     else:
         trainer.train(resume_from_checkpoint=str(found.path) if found else None)
-    if trainer.reporter.stopped:
+    if trainer.reporter.stopped and not trainer.validation.exhausted:
         raise Stopped(trainer.state.global_step)
+    _keep_best(trainer)
     run.emit("phase", name="saving")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     result = TrainResult(trainer.state.global_step, trainer.seconds, trainer.tokens, losses[-1] if losses else 0.0)
     save_adapter(work.loaded, run.adapter, run=run.id, recipe=work.recipe.name)
     return result
+
+
+def _keep_best(trainer: Any) -> None:
+    """Put the best adapter in place, where the recipe says so, and tell what validation found."""
+    validation, recipe = trainer.validation, trainer.work.recipe
+    validation.restore_best(trainer.trainable())
+    if sentence := validation.sentence(trainer.plan, recipe.optim.max_steps):
+        last = next(reversed(validation.losses))
+        falling = bool(validation.still_falling())
+        trainer.work.run.emit(
+            "validation", best_step=validation.best_step, last_step=last, falling=falling, sentence=sentence
+        )

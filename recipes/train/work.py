@@ -7,7 +7,6 @@ The first half of every train module; the trainer is in `recipes.train.trainer`,
 from __future__ import annotations
 
 import os
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from recipes.run.directory import Run
 from recipes.train import replay
 from recipes.train.repeatable import seed_all
 from synth.dataset import DatasetDir
-from synth.example import Example
+from synth.example import Example, Split
 from synth.storage import JsonDict
 
 
@@ -62,13 +61,18 @@ def prepare(run: Run, recipe: Recipe) -> Work:
 def load_rows(work: Work) -> Rows:
     """Rows to learn from, replay mixed in, and rows of the validation loss (none unless the recipe asks for it)."""
     data, seed = work.recipe.data, work.recipe.seed
-    train_rows = list(islice(work.dataset.examples(data.train_split), data.max_examples))
+    train_rows = drawn(work.dataset, data.train_split, data.max_examples, seed)
     if data.replay_fraction:
         count = replay.replay_count(len(train_rows), data.replay_fraction)
         train_rows = replay.mix(train_rows, replay.base_rows(work.loaded.info.ref, count, seed), seed)
     if not (data.val_split and work.recipe.eval_steps):
         return Rows(train_rows, [])
-    return Rows(train_rows, list(islice(work.dataset.examples(data.val_split), data.max_val_examples)))
+    return Rows(train_rows, drawn(work.dataset, data.val_split, data.max_val_examples, seed))
+
+
+def drawn(dataset: DatasetDir, split: Split, most: int | None, seed: int) -> list[Example]:
+    """The rows of a split in file order; where there are more than `most`, so many of them, drawn by the seed."""
+    return list(dataset.examples(split)) if most is None else dataset.draw(split, most, seed)
 
 
 def cores() -> int:
