@@ -9,9 +9,12 @@ from typing import Any
 import streamlit as st
 
 from recipes.methods import methods_of
-from recipes.recipe.schema import Recipe, dump_recipe, load_recipe, ready_recipes, recipe_hash
+from recipes.recipe.options import Optim
+from recipes.recipe.plan import plan
+from recipes.recipe.schema import Recipe, differences, dump_recipe, load_recipe, ready_recipes, recipe_hash
 from recipes.run.directory import Run
 from studio.engines import jobs
+from studio.presets import bases
 from studio.presets.cards import card_for
 from studio.read.glance import dataset_cards
 from studio.read.history import tuned
@@ -52,12 +55,14 @@ def _recipes(modality: str) -> dict[str, Recipe]:
 
 def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
     """Values of the chosen recipe or uploaded file, with dataset, method and model filled in; and which it was."""
-    card = ui.chosen_card() or card_for(dataset.modality)
+    card, own = ui.chosen_card() or card_for(dataset.modality), bases.is_own(dataset)
+    real = bases.preset(dataset.modality) if own else None
+    begin = real.recipe if real else card.recipe
     fitting = _recipes(dataset.modality)
     if not fitting:
         raise DataError(f"There is no recipe for {dataset.modality} yet.", "Choose a dataset of another kind.")
     labels = list(fitting)
-    preset = labels.index(card.recipe) if card.recipe in fitting and not ui.param("clone") else 0
+    preset = labels.index(begin) if begin in fitting and not ui.param("clone") else 0
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
     label = left.selectbox("Recipe", labels, preset, help="A starting point; every setting can be changed below.")
     with right.popover("Recipe from a file", icon=":material/upload_file:"):
@@ -67,10 +72,11 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
     for notice in notices:
         st.caption(ui.inert(notice))
     values = recipe.model_dump(mode="json")
-    models = model_choices(dataset.modality)
-    names = list(dict.fromkeys([values["base_model"], *models]))
+    if own and not upload and label in ready_recipes() and recipe.objective == "sft":
+        values = bases.fitted(values)
+    names = list(dict.fromkeys([bases.local_name(values["base_model"]), *model_choices(dataset.modality)]))
     values["base_model"] = middle.selectbox("Model", names, 0, accept_new_options=True, help=model_facts(names[0]))
-    st.caption(ui.inert(model_facts(values["base_model"])))
+    _about_model(values["base_model"], dataset.modality, own)
     values["data"]["dataset"] = dataset.name
     if recipe.objective == "dpo":
         done = [run.id for run in tuned(ui.workspace(), dataset.modality) if run.recipe.objective == "sft"]
@@ -81,23 +87,64 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
     return values, recipe_hash(recipe)[:12]
 
 
-def _settings(values: dict[str, Any], key: str) -> Recipe:
+def _about_model(base: str, modality: str, own: bool) -> None:
+    """Facts of the chosen base; a starter under a person's own rows, and a model that is not here, are spoken of."""
+    st.caption(ui.inert(model_facts(base)))
+    if own and (said := bases.starter_warning(base, modality)):
+        st.warning(ui.inert(said), icon=":material/science:")
+    entry = bases.to_fetch(base)
+    if entry is None:
+        return
+    accept = " --accept-licence" if entry.accept else ""
+    st.info(
+        f"{ui.inert(entry.id)} is not on this machine yet. In a terminal: `smolstudio models add {entry.id}{accept}`",
+        icon=":material/download:",
+    )
+    if not entry.accept and st.button(f"Fetch {entry.id} ({entry.download_mb:,.0f} MB)", icon=":material/download:"):
+        with st.spinner(f"Fetching {entry.id} …"):
+            bases.fetch(entry)
+        ui.flash(f"{entry.id} is on this machine now")
+        st.rerun()
+
+
+def _epochs(values: dict[str, Any], dataset: Card, key: str) -> Any:
+    """The field of the epochs, with what `auto` is for these rows; returns what was chosen."""
+    name = "num_train_epochs"
+    info = Optim.model_fields[name]
+    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    with left:
+        chosen = forms.field(name, info, values["optim"][name], f"epochs.{key}")
+    with right:
+        recipe = load_recipe({**values, "optim": {**values["optim"], name: chosen}})
+        rows = dataset.splits.get(recipe.data.train_split, 0)
+        rows = min(rows, recipe.data.max_examples or rows)
+        if recipe.objective == "sft" and rows:
+            told = plan(recipe, rows)
+            auto = "auto: " if chosen == "auto" else ""
+            looks = f", validated every {told.eval_steps}" if told.eval_steps else ", not validated"
+            st.caption(f"{auto}{told.epochs:g} epochs for these {rows:,} rows, {told.steps:,} steps{looks}")
+    return chosen
+
+
+def _settings(values: dict[str, Any], dataset: Card, key: str) -> Recipe:
     """The recipe by form or as YAML; both show the same draft."""
+    preset = load_recipe(values)
     values = {**st.session_state.get(f"draft.{key}", values), **{name: values[name] for name in SKIP}}
     how = st.segmented_control("Settings as", ["Form", "YAML"], default="Form", key=f"how.{key}")
     if how == "YAML":
         text = st.text_area("Recipe", dump_recipe(load_recipe(values), comments=False), height=420, key=f"yaml.{key}")
         recipe = load_recipe(forms.read_yaml(text, "The text"))
     else:
-        recipe = load_recipe({**values, **forms.form(Recipe, values, f"recipe.{key}", SKIP)})
+        epochs = _epochs(values, dataset, key)
+        chosen = {**values, **forms.form(Recipe, values, f"recipe.{key}", SKIP | {"optim.num_train_epochs"})}
+        recipe = load_recipe({**chosen, "optim": {**chosen["optim"], "num_train_epochs": epochs}})
     st.session_state[f"draft.{key}"] = recipe.model_dump(mode="json")
-    differing = forms.changed(Recipe, {k: v for k, v in recipe.model_dump(mode="json").items() if k not in SKIP})
-    differing = [name for name in differing if name != "data.dataset"]
+    differing = differences([preset, recipe])
     optim = recipe.optim
     batch = optim.per_device_train_batch_size * optim.gradient_accumulation_steps
     listed = f": {ui.inert(', '.join(differing))}" if differing else ""
     st.caption(
-        f"{len(differing)} settings differ from the defaults{listed}  ·  "
+        f"{len(differing)} setting{'' if len(differing) == 1 else 's'} changed{listed}  ·  "
         f"effective batch {optim.per_device_train_batch_size} x {optim.gradient_accumulation_steps} = {batch} rows  ·  "
         f"recipe {recipe_hash(recipe)[:12]}"
     )
@@ -142,4 +189,4 @@ with ui.sentences():
     if picked is not None:
         draft, chosen = _pick_recipe(picked)
         identity = f"{chosen}.{draft['base_model']}.{picked.name}".replace(".", "-")
-        _start(_settings(draft, identity))
+        _start(_settings(draft, picked, identity))

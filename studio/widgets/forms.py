@@ -133,7 +133,10 @@ def form(
     skip: frozenset[str] = frozenset(),
     nested: bool = False,
 ) -> dict[str, Any]:
-    """Draw every field of a model, advanced ones behind a fold; returns the values by name, nested like the model."""
+    """Draw every field of a model, advanced ones behind a fold; returns the values by name, nested like the model.
+
+    `skip` are names of fields that are left out, with a dot those within a section.
+    """
     result: dict[str, Any] = {}
     simple = [(n, i) for n, i in model.model_fields.items() if n not in skip and not is_advanced(i)]
     folded = [(n, i) for n, i in model.model_fields.items() if n not in skip and is_advanced(i)]
@@ -143,7 +146,8 @@ def form(
             with st.expander(info.title or name, icon=":material/tune:"):
                 st.caption(info.description or "")
                 within = values.get(name) or default_of(info) or {}
-                result[name] = form(section, within, f"{prefix}.{name}", nested=True)
+                within_skip = frozenset(s.removeprefix(f"{name}.") for s in skip if s.startswith(f"{name}."))
+                result[name] = form(section, within, f"{prefix}.{name}", within_skip, nested=True)
     if folded:
         if nested:
             st.caption("Advanced")  # a fold cannot hold another
@@ -167,15 +171,3 @@ def _grid(fields: list[tuple[str, FieldInfo]], values: Mapping[str, Any], prefix
 
 def _is_list(info: FieldInfo) -> bool:
     return typing.get_origin(_without_none(info.annotation)[0]) in (tuple, list)
-
-
-def changed(model: type[BaseModel], values: Mapping[str, Any], dotted: str = "") -> list[str]:
-    """Dotted names of the settings that differ from the model's defaults."""
-    names = []
-    for name, info in model.model_fields.items():
-        value, section = values.get(name), is_section(info)
-        if section and isinstance(value, Mapping):
-            names += changed(section, value, f"{dotted}{name}.")
-        elif name in values and value != default_of(info):
-            names.append(dotted + name)
-    return names
