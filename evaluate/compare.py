@@ -27,7 +27,7 @@ from evaluate.predict.imported import read_predictions
 from evaluate.predict.prediction import Prediction
 from evaluate.predict.prompts import Prompter
 from evaluate.report import report_json
-from evaluate.report.parts import PromptChoice
+from evaluate.report.parts import NormalisersDisagree, PromptChoice
 from evaluate.report.reading import read_report
 from evaluate.report.results import Forgetting, LedgerItem, Results, SystemResult
 from evaluate.report.schema import Report
@@ -100,6 +100,7 @@ def _run(job: Job, margin_fixed: float) -> Path:
         systems=(*systems, *_baselines(job)),
         forgetting=forgot,
         speech=audio_metrics.speech_section(systems, job.examples, job.plan.splits),
+        normalisers_disagree=_heard_otherwise(job, systems),
         ledger=(
             *lineage.ledger(job.plan, job.dataset, systems, origins, job.workspace),
             *spent_on_it,
@@ -128,6 +129,13 @@ def _with_strongest(
         job = job._replace(plan=job.plan.model_copy(update={"systems": (*job.plan.systems, found.large)}))
     chosen = {"small": small, "large": found.large.id}
     return job._replace(plan=job.plan.model_copy(update=chosen)), found.choice, found.ledger
+
+
+def _heard_otherwise(job: Job, systems: Sequence[SystemResult]) -> tuple[NormalisersDisagree, ...]:
+    """Where the normaliser of transcripts decides which of the two systems is ahead."""
+    by_id = {one.id: one for one in systems}
+    small, large = (by_id.get(name or "") for name in job.plan.roles())
+    return tuple(audio_metrics.disagreements(small, large, job.examples)) if small and large else ()
 
 
 def _baselines(job: Job) -> list[SystemResult]:

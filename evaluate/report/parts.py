@@ -353,6 +353,17 @@ class SpeechErrors(Part):
     conditions: dict[str, Condition]
 
 
+class NormalisersDisagree(Part):
+    """Error rates of small and large on one split where who is ahead depends on how transcripts are normalised."""
+
+    split: str
+    rows: int
+    small: float
+    large: float
+    small_plain: float = Field(description="With only case and punctuation taken off.")
+    large_plain: float
+
+
 class Share(Part):
     value: float
     ci95: Bounds

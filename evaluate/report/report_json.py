@@ -52,6 +52,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "gallery": gallery.disagreements(small, large, splits) if large else None,
         "judge": None,
         "speech": results.speech,
+        "normalisers_disagree": results.normalisers_disagree,
         "by_class": by_class.build(results.systems, small, large, primary, units[primary]),
         "forgetting": [_forgetting(item.model_dump()) for item in results.forgetting],
         "human_usd_per_answer": plan.human_usd_per_answer,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evaluate.cost.throughput import Probe
 from evaluate.plan import Plan
-from evaluate.report.parts import PromptChoice
+from evaluate.report.parts import NormalisersDisagree, PromptChoice
 from synth.usage import Usage
 
 Kind = Literal["local", "endpoint", "predictions"]
@@ -175,6 +175,9 @@ class Results(Frozen):
     prompt_choice: PromptChoice | None = Field(default=None, description="How the large model's prompt was chosen.")
     speech: dict[str, Any] | None = Field(
         default=None, description="system id -> split -> errors behind the word error rate; see audio_metrics."
+    )
+    normalisers_disagree: tuple[NormalisersDisagree, ...] = Field(
+        default=(), description="Splits where the normaliser decides which of the two systems hears better."
     )
     notes: tuple[str, ...] = Field(default=(), description="Plain sentences the reader must know (limits, stand-ins).")
 

@@ -122,6 +122,7 @@ class Report(Part):
     gallery: parts.Gallery | None
     judge: parts.JudgePart | None
     speech: dict[str, dict[str, parts.SpeechErrors]] | None
+    normalisers_disagree: tuple[parts.NormalisersDisagree, ...] = ()
     by_class: parts.ByClass | None = Field(default=None, description="Where gold answers are a small set of labels.")
     forgetting: tuple[parts.ForgettingPart, ...]
     machine: money.MachinePart

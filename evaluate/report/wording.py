@@ -132,6 +132,7 @@ def limits(report: Report) -> list[str]:
             said.append(f"{row.split}: only {few}; the confidence is based on few clusters.")
         if row.split == "test_ood" and report.families_in_all.get("test_ood") == 1:
             said.append("test_ood: one family; its interval speaks of that family only, not of other unseen ones.")
+    said.extend(normalisers(report))
     said.extend(_baseline_limits(report))
     said.extend(_missing_rivals(report))
     stale = report.provenance.prices_stale
@@ -139,6 +140,18 @@ def limits(report: Report) -> list[str]:
         said.append(f"Prices not confirmed for more than 90 days: {', '.join(stale)}.")
     said.append("Recipes should be chosen on val; every look at test makes its figures a little too good.")
     return said
+
+
+def normalisers(report: Report) -> list[str]:
+    """Where who is ahead depends on the normaliser: both pairs of rates."""
+    small, large = report.small_system, report.large_system
+    return [
+        f"{one.split}: who is ahead depends on how transcripts are normalised. As scored, {small.label} has an error "
+        f"rate of {percent(one.small)} and {large.label} of {percent(one.large)}; with only case and punctuation taken "
+        f"off, {percent(one.small_plain)} and {percent(one.large_plain)} (the same {one.rows:,} rows)."
+        for one in report.normalisers_disagree
+        if large is not None
+    ]
 
 
 def _baseline_limits(report: Report) -> list[str]:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from evaluate.report.parts import NormalisersDisagree
 from evaluate.report.results import Row, SystemResult
 from synth.example import Example
 from synth.scoring.normalise import UNSPACED, language_by_script, language_of, normalised, plain, units_of
@@ -162,6 +163,17 @@ def under_both_normalisers(
         return None
     plain_rates = (small_plain / plain_units, large_plain / plain_units)
     return BothNormalisers(len(counts), small_edits / units, large_edits / units, *plain_rates)
+
+
+def disagreements(small: SystemResult, large: SystemResult, examples: Sequence[Example]) -> list[NormalisersDisagree]:
+    """Splits on which the two normalisers disagree about who is ahead, for the report."""
+    found = []
+    for split in dict.fromkeys(row.split for row in small.rows):
+        ours, theirs = ([row for row in one.rows if row.split == split] for one in (small, large))
+        both = under_both_normalisers(ours, theirs, examples)
+        if both is not None and both.disagree:
+            found.append(NormalisersDisagree(split=split, **both._asdict()))
+    return found
 
 
 def _plain_counts(example: Example, small: Row, large: Row) -> tuple[int, int, int]:

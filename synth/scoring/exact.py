@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from synth.example import Example
 from synth.scoring import names
 from synth.scoring.answers import SENTENCE_END, marked, plain, said_last, stated
+from synth.scoring.measure import by_value
 from synth.scoring.rule import Metric, Score, ScoreRule, golds
 from synth.scoring.verify import fold, quote, same_text
 
@@ -29,6 +30,8 @@ def grade_against(reply: str, accepted: Sequence[str]) -> Score:
     for form in candidates:
         if any(same_text(form, gold) for gold in accepted):
             return Score(1.0, form.strip(), "equal", 1.0)
+    if (measured := by_value(reply, accepted, candidates)) is not None:
+        return measured
     answer = candidates[1]
     # Not in the whole reply: the working before a marked answer names whatever was looked at.
     said = " " + fold(re.sub(r"[^\w.%-]+", " ", answer)) + " "

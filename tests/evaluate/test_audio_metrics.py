@@ -11,7 +11,9 @@ import jiwer
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plausible import results
 
+from evaluate.report import render_html, report_json
 from evaluate.report.results import Row, SystemResult
 from evaluate.stats.audio_metrics import (
     Diff,
@@ -19,6 +21,7 @@ from evaluate.stats.audio_metrics import (
     breakdown,
     by_condition,
     clean,
+    disagreements,
     entities,
     speech_section,
     under_both_normalisers,
@@ -208,3 +211,24 @@ def test_the_report_can_say_when_who_is_ahead_depends_on_the_normaliser() -> Non
     same = under_both_normalisers(writes, writes, examples)
     assert same is not None and not same.disagree
     assert under_both_normalisers([], writes, examples) is None
+
+    heard = results(("dpo", "large-few"), per_split=40)
+    small, large = (
+        one.model_copy(update={"rows": tuple(rows)})
+        for one, rows in zip(heard.systems, (spells_out, writes), strict=True)
+    )
+    assert disagreements(small, small, examples) == []
+    (disagree,) = disagreements(small, large, examples)
+    report = report_json.build(
+        heard.model_copy(
+            update={
+                "normalisers_disagree": (disagree,),
+                "speech": speech_section([small.model_copy(update={"metric": "wer"})], examples, ["test"]),
+            }
+        )
+    )
+    (sentence,) = [one for one in report.limits if "normalised" in one]
+    assert "of 14.3 % and" in sentence and "of 0.0 %" in sentence and "12.5 % and 25.0 % (the same 3 rows)" in sentence
+    page = render_html.render(report)
+    assert "Who is ahead depends on the normaliser" in page
+    assert '<span data-from="normalisers_disagree/0/large_plain">25.0\xa0%</span>' in page

@@ -13,6 +13,10 @@ PART = "What fraction of the cake is left?"
 PLAIN = "How many apples are left?"
 
 RIGHT = [
+    ("5 mg", "Which dose?", "5,000 µg"),
+    ("250 mcg", "Which dose?", "0.25 mg"),
+    ("120 mmHg", "What pressure?", "It was **120 mmHg** systolic."),
+    ("1,200 kcal", "How much energy?", "1200 kcal a day"),
     # marked, with all the dress that chat models give it
     ("12", PLAIN, "Answer: 12 apples. That is because 5 + 7 = 12, and 20 - 8 = 12 confirms it."),
     ("12", PLAIN, "**Answer:** 12"),
@@ -91,6 +95,9 @@ RIGHT = [
     ("0042", "What is the code?", "The code is **0042**."),
 ]
 WRONG = [
+    ("5 mg", "Which dose?", "5 µg"),
+    ("5 mg", "Which dose?", "The dose is **5 mcg** a day."),
+    ("5 kg", "How heavy?", "5 kW"),
     ("12", PLAIN, ""),
     ("12", PLAIN, "I don't know."),
     ("12", PLAIN, "Answer: 13 apples. That is because 5 + 7 = 12, plus 1."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from synth.scoring.scorers import score_reply
 from tests.synth.scoring.replies import misread, row
 
 COLOUR = "What colour is the ball?"
@@ -108,6 +109,31 @@ WRONG = [
     ("東京", "首都は？", "京都"),
     ("कि", "क्या?", "क"),
 ]
+
+
+MEASURES_RIGHT = [
+    ("1234 km/h", "How fast?", "**1,234 km/h**\n\n(That is 2 × 617.)"),
+    ("1234 km/h", "How fast?", "617 × 2 = 1234. So it is 1,234 km/h.\n\nLet me know if you need 2 more!"),
+    ("39.5 °C", "What temperature?", "The patient has 39.50°C."),
+    ("1234 km/h", "How fast?", "Die Antwort ist 1.234,0 km/h"),
+    ("250 kg/m²", "How dense?", "<think>249? no</think>250 kg/m²"),
+]
+MEASURES_WRONG = [
+    ("1234 km/h", "How fast?", "1,234 m/h"),
+    ("1234 km/h", "How fast?", "1,235 km/h"),
+    ("1234 km/h", "How fast?", "The answer is **1,234**."),
+    ("007 agents", "Who?", "7 agents"),
+]
+
+
+@pytest.mark.parametrize(("cases", "right"), [(MEASURES_RIGHT, True), (MEASURES_WRONG, False)])
+def test_a_number_with_an_unknown_unit_is_compared_by_its_value(cases: list[tuple[str, str, str]], right: bool) -> None:
+    assert misread([(row("exact", gold, question), reply) for gold, question, reply in cases], right) == []
+
+
+def test_a_number_that_lacks_its_unit_would_be_right_if_the_form_were_forgiven() -> None:
+    found = score_reply("The answer is **1,234**.", row("exact", "1234 km/h", "How fast?"))
+    assert (found.value, found.format_fault) == (0.0, True)
 
 
 @pytest.mark.parametrize(("cases", "right"), [(RIGHT, True), (WRONG, False)])
