@@ -13,6 +13,8 @@ from recipes.models import files
 from synth.errors import ModelError
 from synth.extras import EXTRA_OF, missing_extra
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 REFERENCES = tomllib.loads((ROOT / "recipes/starters/references/pyproject.toml").read_text())

@@ -22,6 +22,8 @@ from synth.example import Example, make_example, user
 from synth.task import TaskCard
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 WORDS = {
     "bill": ("invoice", "charged", "refund"),
     "login": ("password", "sign in", "locked"),

@@ -27,6 +27,8 @@ from synth.storage import read_json, read_jsonl
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
 
+pytestmark = pytest.mark.slow
+
 SPLITS = {"train": 12, "test": 24, "test_ood": 8}
 
 

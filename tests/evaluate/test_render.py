@@ -22,6 +22,8 @@ from evaluate.report.parts import JudgePart
 from evaluate.report.results import Results
 from evaluate.report.schema import Report
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>[a](javascript:alert(3))"
     "\u202egnp.exe\x1b[31m\x00{{7*7}}</style>"

@@ -23,6 +23,8 @@ from synth.errors import RunError
 from synth.example import user
 from synth.progress import silent
 
+pytestmark = pytest.mark.slow
+
 
 def turns(speeds: list[float], others: float = 0.0, slowed: float = 1.0) -> tuple[Turn, ...]:
     """Turns of 10 answers at so many answers per processor second; wall time is `slowed` times as long."""

@@ -38,6 +38,8 @@ from synth.storage import Journal, atomic_dir, atomic_write_text
 from synth.workspace import Workspace
 from tests.tiny import sums_dataset, tiny_llama
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -31,6 +31,8 @@ from synth.scoring.scorers import SCORERS
 from synth.storage import atomic_write_text, read_json, read_jsonl
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 DIGITS = "9" * 5000
 DEEP = "(" * 20_000 + "1" + ")" * 20_000
 YAMLS = {

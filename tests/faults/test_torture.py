@@ -15,6 +15,8 @@ from synth.errors import StorageError
 from synth.storage import Journal, atomic_dir, write_json
 from tests.faults.works import WORKS
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("torture.py")
 
 

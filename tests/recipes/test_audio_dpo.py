@@ -23,6 +23,8 @@ from tests.tiny import tiny_llama
 from tests.tiny_audio import EVERY_LINEAR, tiny_speech_model, tiny_whisper, tone, tones_dataset
 from tests.tiny_runs import assert_same_training, short_run, stop_after
 
+pytestmark = pytest.mark.slow
+
 TENSORS = {"multilingual": 64, "english_only": 64, "moonshine": 64, "qwen3_asr": 52}  # A and B of each linear layer
 
 

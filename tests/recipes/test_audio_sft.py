@@ -24,6 +24,8 @@ from tests.tiny_audio import EVERY_LINEAR, tiny_speech_model, tiny_whisper, tone
 from tests.tiny_audio import texts as tones
 from tests.tiny_runs import assert_same_adapter, assert_same_training, short_run, stop_after
 
+pytestmark = pytest.mark.slow
+
 # Encoder: 4 attention and 2 MLP layers each; decoder: 8 and 2 (Qwen3-ASR's language model: 4 and 3).
 ADAPTED = {"multilingual": 32, "english_only": 32, "moonshine": 32, "qwen3_asr": 26}
 

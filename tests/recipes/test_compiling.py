@@ -11,6 +11,8 @@ from recipes.text import text_sft
 from recipes.train import compiling
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 
 def test_auto_compiles_long_runs_only_and_only_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "compiler", lambda: "/usr/bin/g++")

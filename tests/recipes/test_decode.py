@@ -11,6 +11,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 
 from recipes.decode.decoder import Sampling, SlotDecoder, fits, generate_batches, shared_prefix, slots_for
 
+pytestmark = pytest.mark.slow
+
 END = {1, 2, 3, 4}  # several end tokens, so that random models end rows at differing lengths
 SHAPE: dict[str, Any] = {
     "vocab_size": 48,

@@ -18,6 +18,8 @@ from tests.recipes.test_text_dpo import make_dataset, make_run, rows, train
 from tests.tiny import tiny_llama
 from tests.tiny_runs import assert_same_adapter, stop_after
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -24,6 +24,8 @@ from recipes.recipe.schema import load_recipe
 from synth.errors import ModelError, StorageError
 from tests.tiny import tiny_llama
 
+pytestmark = pytest.mark.slow
+
 
 class Tuned(NamedTuple):
     base: Path

@@ -19,6 +19,8 @@ from recipes.run.directory import Run
 from synth.errors import DataError, RunError
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,6 +16,8 @@ from recipes.starters.making.team import Team
 from recipes.starters.making.text_training import Plan
 from synth.audio import domains
 
+pytestmark = pytest.mark.slow
+
 
 def test_shards_are_spoken_side_by_side_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio_pool, "SHARD_ROWS", 2)

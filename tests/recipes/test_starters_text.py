@@ -22,6 +22,8 @@ from recipes.starters.text_data.broad import BROAD, UNION
 from recipes.starters.text_data.row import Row, calculation
 from studio.presets.demos import DEMOS
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = Path(__file__).parents[2] / "recipes" / "starters" / "weights"
 TINY = Shape(width=64, layers=2, heads=1, kv_heads=1, inner=64)
 

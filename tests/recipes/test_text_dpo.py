@@ -20,6 +20,8 @@ from synth.workspace import Workspace
 from tests.tiny import tiny_llama
 from tests.tiny_runs import assert_same_training, short_run, stop_after
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:

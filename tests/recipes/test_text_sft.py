@@ -23,6 +23,8 @@ from synth.dataset import DatasetDir
 from synth.errors import DataError, RunError
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -21,6 +21,8 @@ from synth.errors import DataError, RunError
 from synth.workspace import Workspace
 from tests.tiny_vision import CLASSES, picture_dataset, tiny_processor, tiny_vlm
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=CLASSES)
 def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

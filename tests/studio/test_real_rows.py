@@ -25,6 +25,8 @@ from synth.scoring.scorers import score_reply
 from synth.vision import stand_in
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 _PLAIN = str.maketrans("-,.", "   ")
 
 

@@ -20,6 +20,8 @@ from synth.errors import EndpointError, ModelError
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run_id(workspace: Workspace, tmp_path: Path) -> str:

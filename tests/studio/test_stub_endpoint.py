@@ -19,6 +19,8 @@ from pydantic import ValidationError
 from studio.stub.endpoint import Stub, StubSettings, run, serve_in_thread
 from synth.errors import DataError, EndpointError
 
+pytestmark = pytest.mark.slow
+
 PNG = b"\x89PNG not really a picture"
 
 

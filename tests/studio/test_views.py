@@ -23,6 +23,8 @@ from synth.jobdir import JobDir
 from synth.storage import atomic_dir
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 WORDS = [start + end for start in ("brim", "dusk", "fern", "holl", "kelp") for end in ("ow", "ant", "ick", "une")]
 APP = str(Path(__file__).resolve().parents[2] / "studio" / "app.py")
 

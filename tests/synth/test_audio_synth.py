@@ -29,6 +29,8 @@ from synth.generators import Candidate, generator, parse_spec
 from synth.workspace import Workspace
 from tests.tiny_audio import tone
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = {"domains": list(DOMAINS)}
 
 

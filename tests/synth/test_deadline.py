@@ -18,6 +18,8 @@ from synth.endpoint.redact import Redactor, redacted
 from synth.errors import EndpointError
 from synth.example import user
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-very-secret-0123456789"
 DEADLINE_SEC = 1.5
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

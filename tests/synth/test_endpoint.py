@@ -24,6 +24,8 @@ from synth.example import AudioPart, ImagePart, user
 from synth.storage import sha256_bytes
 from synth.usage import Usage
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-very-secret-0123456789"
 
 

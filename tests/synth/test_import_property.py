@@ -19,6 +19,8 @@ from synth.importing.detect import detect
 from synth.importing.importer import import_data
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 # Surrogates are no text, and the marks of dialogues and of missing cells mean something; white space at the ends of a
 # cell and NUL bytes are for tests of their own.
 TEXT = (
