@@ -9,7 +9,7 @@ Every answer is journaled like any other, and what the search cost is in the led
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from evaluate import lineage
@@ -56,8 +56,10 @@ def strongest(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:
     for one in (*same, *written):
         answers, prompter = answers_of(job, one, made_of, val, job.dataset.path, one.id)
         values[one.id] = value_of(scored(job, answers, prompter, val))
-        if one in written:
-            cost = (*cost, _spent(job, large, answers, f"Trying “{one.name}” on val"))
+        # Rows that are tested too are billed there; machine time of the plan's own ways is in their journals.
+        tried = {row.id for row in val} - ({row.id for row in job.examples} if one in same else set())
+        if one in written or (one.kind == "endpoint" and tried):
+            cost = (*cost, _spent(job, one, answers, f"Trying “{one.name}” on val", tried))
     best = max((*same, *written), key=lambda one: (values[one.id], one.id == large.id))
     choice = PromptChoice(on="val", rows=len(val), given=large.id, chosen=best.id, values=values, searched=len(written))
     return Found(best, choice, cost)
@@ -123,9 +125,11 @@ def _clean(text: str) -> str:
     return re.sub(r"^```\w*\n|\n```$", "", said).strip()
 
 
-def _spent(job: Job, plan: SystemPlan, answers: Answers, label: str) -> LedgerItem:
+def _spent(job: Job, plan: SystemPlan, answers: Answers, label: str, tried: Set[str] | None = None) -> LedgerItem:
+    """What these answers cost. tried: ids of the rows that count, all when None."""
     if plan.kind == "local":
         return LedgerItem(kind="evaluation", label=label, seconds=answers.wall_seconds or 0.0)
-    bills = [priced(job, one.usage, plan.price_model or plan.model) for one in answers.predictions.values()]
+    counted = [one for name, one in answers.predictions.items() if tried is None or name in tried]
+    bills = [priced(job, one.usage, plan.price_model or plan.model) for one in counted]
     known = [usd for usd in bills if usd is not None]
     return LedgerItem(kind="evaluation", label=label, usd=sum(known) if len(known) == len(bills) else None)

@@ -17,7 +17,7 @@ from evaluate.plan import Machine
 from evaluate.report.results import Results, Row, SystemResult
 from evaluate.stats import clusters, measures
 from evaluate.stats.clusters import Floats
-from evaluate.stats.intervals import mean_score
+from evaluate.stats.intervals import Interval, mean_score
 from synth.scoring.scorers import metric as metric_facts
 from synth.usage import Usage
 
@@ -213,6 +213,19 @@ def joint(results: Results, facts: dict[str, JsonDict], sheet: PriceSheet, split
         results.plan.seed,
         (_of_speed(facts[small_id]), _of_speed(facts[large_id])),
     )
+
+
+def per_right_answer(
+    system: SystemResult, facts: JsonDict, sheet: PriceSheet, split: str, unit: str
+) -> Interval | None:
+    """Cost per right answer over all rows that the system is scored on: its price over its score, both of one split."""
+    rows = [row for row in system.rows if row.split == split and measures.is_scored(row, system.metric)]
+    if len(rows) < 2 or metric_facts(system.metric).pools_edits:
+        return None
+    usd = row_costs(rows, facts, sheet)
+    if usd is None:
+        return None
+    return formulas.right_answer_cost(usd, measures.scores(rows), measures.cluster_ids(rows, unit), _of_speed(facts))
 
 
 def _of_speed(system: JsonDict) -> spread.Spread | None:

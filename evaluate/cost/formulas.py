@@ -260,8 +260,8 @@ def joint_costs(
         cheaper = drawn[:, 0] * factors[0] < drawn[:, 2] * factors[1]
         both = chance * float((cheaper[not_worse] if not_worse.any() else cheaper).mean())
     return Joint(
-        None if small_usd is None else _widened(cost_per_correct(small_usd, small, clusters), unsure[0]),
-        None if large_usd is None else _widened(cost_per_correct(large_usd, large, clusters), unsure[1]),
+        None if small_usd is None else right_answer_cost(small_usd, small, clusters, unsure[0]),
+        None if large_usd is None else right_answer_cost(large_usd, large, clusters, unsure[1]),
         chance,
         both,
     )
@@ -273,6 +273,13 @@ def _factors(cost: Spread | None, draws: int, seed: int) -> NDArray[np.float64]:
         return np.ones(draws)
     width = math.log(cost.high / cost.low) / (2 * 1.959964)
     return np.exp(np.random.default_rng([seed, 7]).normal(0.0, width, draws))
+
+
+def right_answer_cost(
+    usd: NDArray[np.float64], right: NDArray[np.float64], clusters: Sequence[str] | None, unsure: Spread | None
+) -> Interval | None:
+    """Cost per right answer over these rows, with the uncertainty of a speed where the cost rests on one."""
+    return _widened(cost_per_correct(usd, right, clusters), unsure)
 
 
 def _widened(interval: Interval | None, cost: Spread | None) -> Interval | None:

@@ -66,7 +66,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
     for facts, system in zip(report["systems"], results.systems, strict=True):
         facts["usage"]["cost_spread"] = economics.cost_spread(system, primary, units[primary], prices)
     _price(report, prices)
-    _add_joint(report, results, prices)
+    _add_joint(report, results, prices, units[primary])
     if large is not None:
         report["cascade"] = economics.cascade(results, small, large, report["what_if"], primary)
     return with_sentences(report)
@@ -291,17 +291,19 @@ def _stamp_prices(report: Draft, sheet: PriceSheet) -> None:
     report["provenance"]["prices_stale"] = [f"{row.model} {row.unit}" for row in used if row.stale(today)]
 
 
-def _add_joint(report: Draft, results: Results, sheet: PriceSheet) -> None:
-    facts = {system["id"]: system for system in report["systems"]}
-    found = economics.joint(results, facts, sheet, report["primary_split"])
-    if found is None:
-        return
-    for name, interval in ((report["small"], found.small), (report["large"], found.large)):
+def _add_joint(report: Draft, results: Results, sheet: PriceSheet, unit: str) -> None:
+    """Cost per right answer of every system over its own rows, and the chance of cheaper and not worse."""
+    facts, primary = {system["id"]: system for system in report["systems"]}, report["primary_split"]
+    for system in results.systems:
+        cost, interval = facts[system.id]["cost"], None
+        if cost["usd_per_request"] is not None:
+            interval = economics.per_right_answer(system, facts[system.id], sheet, primary, unit)
         if interval is not None:
-            facts[name]["cost"]["usd_per_correct"] = interval.value
-            facts[name]["cost"]["usd_per_correct_ci95"] = [interval.low, interval.high]
-    report["break_even"]["p_not_worse"] = found.p_not_worse
-    report["break_even"]["p_cheaper_and_not_worse"] = found.p_cheaper_and_not_worse
+            cost.update(usd_per_correct=interval.value, usd_per_correct_ci95=[interval.low, interval.high])
+    found = economics.joint(results, facts, sheet, primary)
+    if found is not None:
+        report["break_even"]["p_not_worse"] = found.p_not_worse
+        report["break_even"]["p_cheaper_and_not_worse"] = found.p_cheaper_and_not_worse
 
 
 def _scale_interval(cost: Draft, before: Draft) -> None:

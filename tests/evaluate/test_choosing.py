@@ -143,6 +143,9 @@ def test_the_strongest_prompt_on_val_is_the_one_the_verdict_is_about(workspace: 
     assert choice is not None
     assert set(choice.values) == {"zero", "few", "both"}, "one model, three ways; the small one is another address"
     assert choice.rows == 20
+    tried = [line for line in report.fixed_costs.items if line.label.endswith("on val")]
+    assert len(tried) == 3
+    assert all(line.usd is not None and line.usd > 0 for line in tried), "val rows are paid, too"
     assert report.large == choice.chosen
     assert choice.values[choice.chosen] == max(choice.values.values())
     assert {row.split for row in report.comparisons} == {"test"}, "val rows choose, they are not tested"
@@ -166,8 +169,9 @@ def test_a_prompt_search_is_bounded_tried_on_val_and_paid_in_the_ledger(
         )
         report = read_report(run_comparison(plan, workspace, comparison_id="c"))
         asked = len(stub.requests)
-        run_comparison(plan, workspace, comparison_id="c")
+        again = read_report(run_comparison(plan, workspace, comparison_id="c"))
         assert len(stub.requests) == asked, "a search is resumed, not paid twice"
+        assert [line.usd for line in again.fixed_costs.items] == [line.usd for line in report.fixed_costs.items]
     assert report.prompt_choice is not None
     assert 1 <= report.prompt_choice.searched <= 3
     spent = [line for line in report.fixed_costs.items if "instruction" in line.label]

@@ -136,6 +136,20 @@ def test_a_local_system_costs_machine_time() -> None:
     assert dpo.cost.usd_per_1k == pytest.approx(1000 * 0.10 / (3600 * 55 * 0.5))
 
 
+def test_cost_per_right_answer_is_the_price_over_the_score_of_the_same_rows() -> None:
+    report = report_json.build(results(("sft", "dpo", "mini"), large="mini", per_split=200))
+    assert report.systems[2].splits["test"].unscored, "one system lacks answers that the others have"
+    for system in report.systems:
+        price, value, bounds = (
+            system.cost.usd_per_request,
+            system.splits["test"].value,
+            system.cost.usd_per_correct_ci95,
+        )
+        assert price is not None and value is not None
+        assert system.cost.usd_per_correct == pytest.approx(price / value)
+        assert bounds is not None, "each has its interval"
+
+
 def test_break_even_is_the_ledger_over_the_saving() -> None:
     made = built()
     fixed = (2.1 + 95 + 12 + 48 + 70) / 3600 * 0.10
