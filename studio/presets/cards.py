@@ -64,7 +64,8 @@ CARDS: tuple[TaskCard, ...] = (
         "own",
         "Your own data",
         ":material/upload_file:",
-        "Questions with right answers that you already have, as a JSONL, JSON or CSV file.",
+        "Texts with right answers that you already have, as CSV, JSONL, JSON or XLSX. With 30 to 200 real rows kept for "
+        "the test, the verdict is about your own work.",
         "text",
         None,
         "starter-text-sft",

@@ -39,10 +39,9 @@ def uploaded(kind: Modality) -> Path | None:
 
 def _source(kind: Modality) -> Path | None:
     """The file or folder to import: uploaded, or a path on this machine."""
-    upload = uploaded(kind)
-    typed = st.text_input("… or a file or folder on this machine", placeholder="/data/questions.csv")
-    if upload is not None:
+    if upload := uploaded(kind):
         return upload
+    typed = st.text_input("… or a file or folder on this machine", placeholder="/data/questions.csv")
     if typed.strip():
         path = Path(typed.strip()).expanduser()
         if not path.exists():
@@ -55,7 +54,8 @@ def _report(made: dict[str, Any]) -> None:
     following.ready(str(made["dataset"]))
     st.markdown(f"{made['kept']:,} rows kept, {made['set_aside']:,} set aside.")
     for sentence in made.get("said", []):
-        st.caption(ui.inert(sentence))
+        if not sentence.startswith("--"):  # what to write on a command line
+            st.caption(ui.inert(sentence))
     if made["faults"]:
         st.markdown("##### Lines that were set aside")
         st.dataframe([{"line": str(line), "reason": reason} for line, reason in made["faults"]], hide_index=True)
@@ -78,6 +78,12 @@ def _start(kind: Modality, source: Path, name: str, plan: Plan) -> None:
 
 def render() -> None:
     """The tab."""
+    if made := following.outcome("imported"):
+        _report(made)
+        if st.button("Import another file", icon=":material/upload:"):
+            ui.set_params(imported=None)
+            st.rerun()
+        return
     st.markdown(
         "Rows with a question and its right answer. Faulty lines are set aside with their numbers; nothing is lost."
     )
@@ -94,5 +100,3 @@ def render() -> None:
             name = left.text_input("Name of the dataset", "my-data")
             if right.button("Import", type="primary", icon=":material/upload:", disabled=plan.refused, width="stretch"):
                 _start(kind, source, name, plan)
-    if made := following.outcome("imported"):
-        _report(made)

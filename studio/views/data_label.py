@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from studio.widgets import ui
 from synth.importing.pasted import row
 
 MAX_LINES = 2000
@@ -79,7 +80,7 @@ def render(name: str, labels: Sequence[str]) -> str | None:
     line.button("Start over", icon=":material/restart_alt:", on_click=forget, args=(name,))
     if done:
         last = draft.answers[-1]
-        st.caption(f"Last: {'passed over' if last is None else 'answered'}")
+        st.caption(f"The line before: {'skipped' if last is None else ui.inert(last, 60)}")
     return "".join(row(text, said) for text, said in answered) or None
 
 
@@ -94,16 +95,10 @@ def _answers(name: str, labels: Sequence[str]) -> None:
         for place, (offset, label) in zip(st.columns(BUTTONS_A_LINE), enumerate(part), strict=False):
             number = start + offset + 1
             place.button(
-                _plain(label),
+                ui.inert(label, 60),
                 key=f"class.{name}.{number}",
                 on_click=_answer,
                 args=(name, label),
                 shortcut=str(number) if number < 10 else None,
                 width="stretch",
             )
-
-
-def _plain(label: str) -> str:
-    from studio.widgets import ui
-
-    return ui.inert(label, 60)

@@ -173,7 +173,7 @@ def _remarks(found: Preview) -> None:
         st.warning(ui.inert(sentence), icon=":material/warning:")
     for sentence in (
         *found.report.notes,
-        *(f"The same or nearly the same text: {fault}." for fault in found.report.leaks),
+        *(f"Leakage check: {fault}." for fault in found.report.leaks),
     ):
         st.caption(ui.inert(sentence))
     if found.report.reasons:
@@ -209,7 +209,8 @@ def render(kind: Modality, source: Path) -> Plan:
     """The choices of an import, with what follows from them. Raises DataError for a file that cannot be read."""
     guess, state = kind.detect(source), _state(source)
     columns = _columns(str(source), state) if guess.columns else []
-    st.caption(ui.inert(f"Looks like: {guess.format}"))
+    if guess.format != "columns":
+        st.caption(ui.inert(f"Looks like: {guess.format}"))
     if guess.sample:
         with st.expander("The first rows", icon=":material/table_rows:"):
             st.dataframe([{str(k): str(v)[:500] for k, v in row.items()} for row in guess.sample], hide_index=True)
@@ -236,7 +237,7 @@ def render(kind: Modality, source: Path) -> Plan:
             _remarks(found)
     task = None
     if found:
-        st.markdown("##### What the model should do")
+        st.markdown("##### The task")
         st.caption("Guessed from the rows; every system that is compared is given this. Correct it now or later.")
         key = f"task.{source}.{found.task.sha256()[:8]}"
         task = task_form(found.task, key, found.classes if found.task.kind == "classification" else ())

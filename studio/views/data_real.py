@@ -42,16 +42,20 @@ def _standing(dataset: DatasetDir) -> None:
     if rows:
         so = f"± {half_width_points(rows):.0f} points"
         st.markdown(
-            f"**{rows:,} real rows** are in {ui.inert(dataset.name)}. The verdict is about them: an accuracy of 80 % "
+            f"{ui.inert(dataset.name)} has **{_rows(rows)}**. The verdict is about them: an accuracy of 80 % "
             f"is known to {so}. {usual}"
         )
         return
     made = "imported" if card.generator == "import" else "generated"
     test = sum(card.splits.get(split, 0) for split in ("test", "test_ood"))
     st.markdown(
-        f"**No real row** is in {ui.inert(dataset.name)}. Without them a verdict is possible on its {test:,} {made} "
+        f"{ui.inert(dataset.name)} has **no real row**. Without them a verdict is possible on its {test:,} {made} "
         f"test rows only, and the report says so: it is no promise about your own work. {usual}"
     )
+
+
+def _rows(count: int) -> str:
+    return "1 real row" if count == 1 else f"{count:,} real rows"
 
 
 def _origin(key: str) -> tuple[OriginKind, str]:
@@ -96,11 +100,12 @@ def _mapping(dataset: DatasetDir, source: Path) -> dict[str, str]:
     return found
 
 
-def _outcome(found: RealImport) -> None:
+def _outcome(dataset: DatasetDir, found: RealImport) -> None:
     report = found.report
-    lines = [f"{report.added:,} rows were added; there are {report.total:,} real rows now."]
+    added = "1 row was" if report.added == 1 else f"{report.added:,} rows were"
+    sentence = f"{added} added; {ui.inert(dataset.name)} has {_rows(report.total)} now."
     refused = [{"Rows": n, "Reason": reason} for reason, n in report.refused.items()]
-    st.session_state["real.outcome"] = (lines[0], refused, [(str(n), why) for n, why in found.unread[:LISTED]])
+    st.session_state["real.outcome"] = (sentence, refused, [(str(n), why) for n, why in found.unread[:LISTED]])
     st.rerun()
 
 
@@ -109,7 +114,7 @@ def _show_outcome(dataset: DatasetDir) -> None:
     if not (said := st.session_state.pop("real.outcome", None)):
         return
     sentence, refused, unread = said
-    st.success(ui.inert(sentence), icon=":material/check_circle:")
+    st.success(sentence, icon=":material/check_circle:")
     if refused:
         st.markdown("Refused, because a model may have been trained on them, or because they cannot be tested:")
         st.dataframe(refused, hide_index=True)
@@ -135,7 +140,7 @@ def _paste(dataset: DatasetDir) -> None:
         source = folder / f"pasted{pasted.suffix}"
         found = _add(dataset, source, _mapping(dataset, source), origin)
         del st.session_state[f"paste.{dataset.name}"]
-        _outcome(found)
+        _outcome(dataset, found)
 
 
 def _upload(dataset: DatasetDir) -> None:
@@ -160,7 +165,7 @@ def _upload(dataset: DatasetDir) -> None:
             mapping = {role: column for role, column in mapping.items() if column}
     origin = _origin("upload")
     if st.button("Add the rows", type="primary", icon=":material/add:"):
-        _outcome(_add(dataset, source, mapping, origin))
+        _outcome(dataset, _add(dataset, source, mapping, origin))
 
 
 def _label(dataset: DatasetDir) -> None:
@@ -170,11 +175,12 @@ def _label(dataset: DatasetDir) -> None:
     if lines is None:
         return
     origin = _origin("label")
-    if st.button(f"Add {lines.count(chr(10)):,} rows", type="primary", icon=":material/add:"):
+    count = lines.count("\n")
+    if st.button("Add 1 row" if count == 1 else f"Add {count:,} rows", type="primary", icon=":material/add:"):
         folder = uploads.keep(ui.workspace(), [("labelled.jsonl", lines.encode("utf-8", "replace"))])
         found = _add(dataset, folder / "labelled.jsonl", {}, origin)
         data_label.forget(dataset.name)
-        _outcome(found)
+        _outcome(dataset, found)
 
 
 def render() -> None:

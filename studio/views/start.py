@@ -18,7 +18,7 @@ def task_card(card: TaskCard) -> None:
         with st.container():
             st.markdown(f"#### {card.icon} {card.title}")
             st.markdown(card.about)
-        if st.button("Begin", key=f"begin.{card.key}", type="primary" if card.key == "math" else "secondary"):
+        if st.button("Begin", key=f"begin.{card.key}", type="primary" if card.generator is None else "secondary"):
             step = "import" if card.generator is None else "generate"
             st.switch_page("views/data.py", query_params={"task": card.key, "tab": step})
 
@@ -56,7 +56,8 @@ st.markdown(
     "Describe a narrow job, generate verified examples, tune a small model, "
     "and see whether it beats prompting a large one: on accuracy, and on cost."
 )
-for column, offered in zip(st.columns(len(CARDS)), CARDS, strict=True):
+own_first = sorted(CARDS, key=lambda card: card.generator is not None)
+for column, offered in zip(st.columns(len(CARDS)), own_first, strict=True):
     with column:
         task_card(offered)
 st.markdown("**1 · Data** → **2 · Train** → **3 · Compare**: each page leads to the next; nothing needs a terminal.")

@@ -12,6 +12,7 @@ from studio.widgets import ui
 from synth.jobdir import EXIT, JobDir
 from synth.storage import JsonDict, read_json
 
+REAL_ROWS = "30 or more rows from your own work make the verdict one about it. They are tested on, never trained on."
 AGAIN = "~"  # between the id of a task and how often it was tried again
 
 
@@ -76,5 +77,7 @@ def ready(dataset: str) -> None:
     task = ui.task_param()
     if line.button("Look at the rows", icon=":material/table_rows:"):
         st.switch_page("views/data.py", query_params={**task, "tab": "browse", "dataset": dataset})
+    if line.button("Add real rows", icon=":material/fact_check:", help=REAL_ROWS):
+        st.switch_page("views/data.py", query_params={**task, "tab": "real", "dataset": dataset})
     if line.button("Train on it", type="primary", icon=":material/arrow_forward:", key="ready.train"):
         st.switch_page("views/train.py", query_params={**task, "dataset": dataset})

@@ -132,16 +132,16 @@ def test_a_label_that_rows_have_and_the_list_lacks_is_said(imported: DatasetDir)
 
 def test_pasted_lines_become_real_rows_and_the_page_says_what_they_allow(imported: DatasetDir) -> None:
     app = page("data", tab="real", dataset="clinic")
-    assert "**No real row**" in text(app)
+    assert "has **no real row**" in text(app)
     assert "30 imported test rows only" in text(app)
     lines = "\n".join(f"Could somebody call me, reason {n} of mine? → billing" for n in range(3))
     write(app, "Rows, one a line: “text → answer”, JSON lines, or a table with its header", lines)
     button(app, "Add the rows")
     assert not app.exception
-    assert "3 rows were added; there are 3 real rows now" in shown(app)
+    assert "3 rows were added; clinic has 3 real rows now" in shown(app)
     rows = list(DatasetDir(imported.path).examples("test_real"))
     assert {(row.answer, row.origin.kind) for row in rows} == {("billing", "real")}
-    assert "**3 real rows** are in clinic" in text(app)
+    assert "clinic has **3 real rows**" in text(app)
 
 
 def test_a_pasted_table_is_read_by_the_columns_of_the_import(imported: DatasetDir) -> None:
@@ -173,7 +173,7 @@ def test_a_row_that_stands_in_training_is_refused(imported: DatasetDir) -> None:
     label = "Rows, one a line: “text → answer”, JSON lines, or a table with its header"
     write(app, label, f"{asked} → billing\nSomething wholly new → billing\n")
     button(app, "Add the rows")
-    assert "1 rows were added" in shown(app)
+    assert "1 row was added" in shown(app)
     (refused,) = [d.value for d in app.dataframe if "Reason" in d.value.columns]
     assert refused["Reason"].tolist() == ["the same prompt is in train"]
 
