@@ -64,7 +64,7 @@ CARDS: tuple[TaskCard, ...] = (
         "own",
         "Your own data",
         ":material/upload_file:",
-        "Texts with right answers that you already have, as CSV, JSONL, JSON or XLSX. With 30 to 200 real rows kept for "
+        "Texts with right answers that you already have, as CSV, JSONL or XLSX. With 30 to 200 real rows kept for "
         "the test, the verdict is about your own work.",
         "text",
         None,

@@ -30,6 +30,7 @@ from synth.modality import Modality
 from synth.task import TaskCard
 
 ROLES_A_LINE = 4
+FEW_KEYS = 5
 FIRST_ROLES = ("path", "question", "answer", "transcript")
 """Those that nearly every file has; the others are behind a fold."""
 SPLIT_TITLES: dict[str, str] = {
@@ -180,7 +181,8 @@ def _remarks(found: Preview) -> None:
         with st.expander(f"{found.report.rejected_rows:,} rows would be set aside", icon=":material/block:"):
             st.dataframe([{"line": str(n), "reason": why} for n, why in found.report.rejected[:100]], hide_index=True)
     if found.report.unused:
-        with st.expander(f"Not used: {_names(found)}", icon=":material/visibility_off:"):
+        few = len(found.report.unused) <= FEW_KEYS
+        with st.expander(f"Not used: {_names(found)}", expanded=few, icon=":material/visibility_off:"):
             st.dataframe(
                 [{"Column": key.key, "Rows": key.rows, "For example": key.example} for key in found.report.unused],
                 hide_index=True,
@@ -238,7 +240,9 @@ def render(kind: Modality, source: Path) -> Plan:
     task = None
     if found:
         st.markdown("##### The task")
-        st.caption("Guessed from the rows; every system that is compared is given this. Correct it now or later.")
+        st.caption(
+            "Guessed from the rows. Models that are not tuned get it before each question; correct it now or later."
+        )
         key = f"task.{source}.{found.task.sha256()[:8]}"
         task = task_form(found.task, key, found.classes if found.task.kind == "classification" else ())
     return Plan(mapping, several, group_by, shares, task, bool(found and found.refusals))
