@@ -73,7 +73,7 @@ class Recipe(Section):
     early_stopping_patience: int = option(
         0,
         "Early stopping",
-        "Validations without a lower loss after which the training ends; 0 never ends it early.",
+        "Validations without a loss lower by 0.001 after which the training ends; 0 never ends it early.",
         ge=0,
         advanced=True,
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EVENT = "validation"
 # Schedules end at a learning rate of almost zero, where the loss lies flat unless there was much left to learn.
 STILL_FALLING = 0.03  # share of the loss lost over the last fifth of the steps
+NEGLIGIBLE = 0.001  # nats a token: a fall by less changes no answer, and does not keep a training going
 
 
 class Validation:
@@ -48,9 +49,11 @@ class Validation:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the loss has not fallen for `patience` evaluations."""
-        best = self.best_step or 0
-        return bool(self.patience) and sum(step > best for step in self.losses) >= self.patience
+        """Whether the loss has not fallen for `patience` evaluations, but by NEGLIGIBLE amounts."""
+        lowest, waited = math.inf, 0
+        for loss in self.losses.values():
+            lowest, waited = (loss, 0) if loss < lowest - NEGLIGIBLE else (lowest, waited + 1)
+        return 0 < self.patience <= waited
 
     def state(self) -> JsonDict:
         """What a checkpoint keeps besides `best`."""
@@ -75,7 +78,8 @@ class Validation:
         if len(steps) < 3 or self.best_step != steps[-1]:
             return []
         before = max((step for step in steps if step <= 0.8 * steps[-1]), default=steps[0])
-        if self.losses[before] - self.losses[steps[-1]] < STILL_FALLING * abs(self.losses[before]):
+        fall = self.losses[before] - self.losses[steps[-1]]
+        if fall < max(10 * NEGLIGIBLE, STILL_FALLING * abs(self.losses[before])):
             return []
         return [step for step in steps if step >= before]
 
@@ -89,9 +93,9 @@ class Validation:
             figures = ", ".join(f"{self.losses[step]:.3f} at step {step}" for step in falling)
             longer = f"optim.max_steps={2 * max_steps}" if max_steps > 0 else _twice(plan.epochs)
             return f"The validation loss was still falling at the end ({figures}): train longer, with {longer}."
-        if best == last:
-            return f"The validation loss was lowest at the end ({self.losses[best]:.3f})."
         early = f"Ended early, after step {last} of {plan.steps}. " if self.exhausted and last < plan.steps else ""
+        if best == last:
+            return f"{early}The validation loss was lowest at the end ({self.losses[best]:.3f})."
         lowest = f"validation loss was lowest ({self.losses[best]:.3f}; {self.losses[last]:.3f} at step {last})"
         if self.keep_best:
             return f"{early}The adapter is that of step {best}, where the {lowest}."
