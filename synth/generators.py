@@ -181,8 +181,11 @@ def generator(key: str) -> GeneratorInfo:
 def sampling_unit(key: str, split: str) -> str:
     """What one independent draw is in a split: "template" (a phrasing, image or text), or "family" of unseen ones.
 
-    `key`: the generator on a dataset's card; one that is not ours samples rows by their template.
+    `key`: the generator on a dataset's card; rows from a file come in the groups that their user named, one that is
+    not ours samples rows by their template.
     """
+    if key == "import":
+        return "group"
     return GENERATORS[key].unseen_unit if split == "test_ood" and key in GENERATORS else "template"
 
 

@@ -34,7 +34,7 @@ class SplitSummary(Part):
     ci95: Bounds | None
     method: str = Field(description="How the interval was made.")
     templates: int = Field(description="Templates among the scored rows.")
-    unit: str = Field(default="template", description="What one independent draw is: template or family.")
+    unit: str = Field(default="template", description="What one independent draw is: template, group or family.")
     clusters: int | None = Field(default=None, description="Such units among the scored rows.")
     format_faults: int = Field(description="Answers that hold the right result in a form the scorer cannot read.")
     value_if_format_forgiven: float | None
@@ -116,7 +116,7 @@ class Comparison(Part):
     n: int
     dropped_unscored: int
     clusters: int
-    unit: str = Field(default="template", description="What the clusters are: template, family, or row.")
+    unit: str = Field(default="template", description="What the clusters are: template, group, family, or row.")
     design_effect: float | None = Field(default=None, description="Rows that say as much as one independent row.")
     delta: float
     ci95: Bounds

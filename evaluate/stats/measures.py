@@ -27,7 +27,7 @@ MOST_CLASSES = 50  # labels of a classification; more are an open answer
 JsonDict = dict[str, Any]
 
 
-Units = dict[str, str]  # split -> "template" or "family": what its rows were sampled by
+Units = dict[str, str]  # split -> "template", "group" or "family": what its rows were sampled by
 
 
 class Pair(NamedTuple):

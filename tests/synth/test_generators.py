@@ -20,7 +20,7 @@ from synth.context import Context, Ledger
 from synth.dataset import DatasetDir
 from synth.errors import DataError, RunError
 from synth.example import Example, make_example, user
-from synth.generators import GENERATORS, GeneratorInfo, Offers, kept, was_kept
+from synth.generators import GENERATORS, GeneratorInfo, Offers, kept, sampling_unit, was_kept
 from synth.math.family import Work
 from synth.scoring.verify import Verdict
 from synth.vision import charts
@@ -235,3 +235,8 @@ def test_generators_that_cost_nothing_leave_nothing_when_stopped(workspace: Work
         build_dataset("math", {"train": 5, **NONE}, "m", workspace, stop=lambda: True)
     assert not list(workspace.path.rglob("*.jsonl"))
     assert builder.now_utc()
+
+
+def test_imported_rows_are_counted_in_groups_and_not_in_templates_that_nobody_wrote() -> None:
+    assert [sampling_unit("import", split) for split in ("test", "test_ood", "test_real")] == ["group"] * 3
+    assert (sampling_unit("math", "test"), sampling_unit("math", "test_ood")) == ("template", "family")
