@@ -15,6 +15,7 @@ from synth.example import Split
 from synth.importing.detect import Guess
 from synth.importing.importer import Options
 from synth.importing.preview import (
+    FEWEST_TEST,
     MAX_BYTES,
     Column,
     Preview,
@@ -162,7 +163,7 @@ def _splits(found: Preview) -> None:
             hide_index=True,
             height="content" if len(found.classes) <= 8 else 300,
         )
-    if tested := report.splits.get("test"):
+    if (tested := report.splits.get("test", 0)) >= FEWEST_TEST:  # below, a warning says it
         width = half_width_points(tested)
         st.caption(f"On {tested:,} test rows, an accuracy of 80 % is known to ± {width:.0f} points.")
 

@@ -194,3 +194,15 @@ def test_lines_are_labelled_by_buttons_with_undo_and_skip(imported: DatasetDir) 
     rows = DatasetDir(imported.path).examples("test_real")
     assert Counter(row.answer for row in rows) == {"billing": 1, "symptoms": 1}
     assert "2 rows were added" in shown(app)
+
+
+def test_a_pasted_table_answers_with_all_columns_where_the_dataset_does(tmp_path: Path, workspace: Workspace) -> None:
+    options = Options(mapping={"question": "message"}, answer_columns=("category", "urgency"))
+    import_data(clinic(tmp_path), "both", workspace, options)
+    app = page("data", tab="real", dataset="both")
+    label = "Rows, one a line: “text → answer”, JSON lines, or a table with its header"
+    write(app, label, "message,category,urgency\nMy bill is wrong again,billing,low\n")
+    button(app, "Add the rows")
+    assert not app.exception
+    (row,) = DatasetDir(workspace.datasets / "both").examples("test_real")
+    assert (row.answer, row.scorer) == ('{"category": "billing", "urgency": "low"}', "json")
