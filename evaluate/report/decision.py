@@ -114,6 +114,8 @@ def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: flo
         for system, here in ((small, ours), (large, theirs))
         if (cut := cut_off(system.label, here.truncated, here.n - here.errors))
     ]
+    if row.split.partition(".")[0] == "train":
+        found.append("These rows may have been learned from; name `test` or `test_real` in `splits` of the plan.")
     a, b = _scored(small, ours), _scored(large, theirs)
     if a and b and (nothing := near_nothing(a, b, guessing)):
         found.append(nothing)

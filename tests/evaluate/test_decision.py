@@ -220,6 +220,20 @@ def test_no_verdict_on_a_system_whose_answers_were_cut_off(share: float, withhel
         assert "5 cut off" in re.sub(r"<[^>]+>", "", render_html.render(report))
 
 
+def test_no_verdict_on_rows_that_may_have_been_learned_from() -> None:
+    made = results(("dpo", "large-few"), per_split=200)
+    plan = made.plan.model_copy(update={"splits": ("train",)})
+    learned = tuple(
+        one.model_copy(update={"rows": tuple(row.model_copy(update={"split": "train"}) for row in one.rows)})
+        for one in made.systems
+    )
+    dataset = made.dataset.model_copy(update={"splits": {"train": len(learned[0].rows)}})
+    report = report_json.build(made.model_copy(update={"plan": plan, "systems": learned, "dataset": dataset}))
+    assert basis.bare(report.verdict.word) == decision.WITHHELD
+    assert "may have been learned from" in report.verdict.sentence
+    assert report.break_even.requests is None
+
+
 def test_a_loop_is_no_want_of_room() -> None:
     original = results(("dpo", "large-few"), per_split=200)
     looping = changed(original, "large-few", lambda at, row: cut(at, row, 0.1, " and so on" * 40))
