@@ -84,7 +84,7 @@ def _roles(kind: Modality, source: Path, guess: Guess, columns: Sequence[Column]
 
     for place, role in zip(st.columns(len(first)), first, strict=True):
         ask(place, role)
-    others = [role for role in roles if role not in first]
+    others = [role for role in roles if role not in first and role != "group"]  # that is a choice of its own
     used = [role for role in others if known.get(role)]
     with st.expander(f"Other columns{': ' + ', '.join(used) if used else ''}", icon=":material/view_column:"):
         for start in range(0, len(others), ROLES_A_LINE):
