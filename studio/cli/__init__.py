@@ -37,6 +37,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for bars in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):  # libraries' bars; ours is `terminal.ProgressLine`
+        os.environ.setdefault(bars, "1")
     try:
         app()
     except UserError as error:

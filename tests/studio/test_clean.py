@@ -61,3 +61,16 @@ def test_the_command_prints_no_control_character_of_a_note_or_a_wrong_name(works
             text = said.decode(encoding)
             assert all(c == "\n" or c.isprintable() for c in text), text
         assert b"Traceback" not in done.stderr, done.stderr
+
+
+def test_progress_bars_of_libraries_do_not_fall_into_what_a_command_prints() -> None:
+    code = (
+        "import studio.cli as cli\n"
+        "def app():\n"
+        "    from tqdm import tqdm\n"
+        "    list(tqdm(range(3), desc='Loading weights'))\n"
+        "cli.app = app\n"
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
