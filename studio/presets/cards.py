@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
-class TaskCard(NamedTuple):
-    """A task: what it is for, and what the pages after it begin with; `settings` are the generator's."""
+class StartCard(NamedTuple):
+    """A task on Start: what it is for, and what the pages after it begin with; `settings` are the generator's."""
 
     key: str
     title: str
@@ -22,8 +22,8 @@ class TaskCard(NamedTuple):
     settings: Mapping[str, Any] = {}
 
 
-CARDS: tuple[TaskCard, ...] = (
-    TaskCard(
+CARDS: tuple[StartCard, ...] = (
+    StartCard(
         "math",
         "Math problems",
         ":material/calculate:",
@@ -35,7 +35,7 @@ CARDS: tuple[TaskCard, ...] = (
         "starter-text",
         "starter-text-large",
     ),
-    TaskCard(
+    StartCard(
         "vision",
         "Charts and receipts",
         ":material/receipt_long:",
@@ -48,7 +48,7 @@ CARDS: tuple[TaskCard, ...] = (
         "starter-vision-large",
         {"difficulty": 1, "size": 128, "model_size": 128},  # the starter sees no more
     ),
-    TaskCard(
+    StartCard(
         "audio",
         "Dictated speech",
         ":material/mic:",
@@ -60,7 +60,7 @@ CARDS: tuple[TaskCard, ...] = (
         "starter-audio",
         "starter-audio-large",
     ),
-    TaskCard(
+    StartCard(
         "own",
         "Your own data",
         ":material/upload_file:",
@@ -76,7 +76,7 @@ CARDS: tuple[TaskCard, ...] = (
 )
 
 
-def card(key: str | None) -> TaskCard | None:
+def card(key: str | None) -> StartCard | None:
     """The card of that key, or None."""
     return next((c for c in CARDS if c.key == key), None)
 
@@ -86,7 +86,7 @@ def settings_for(generator: str) -> dict[str, Any]:
     return next((dict(c.settings) for c in CARDS if c.generator == generator), {})
 
 
-def card_for(modality: str) -> TaskCard:
+def card_for(modality: str) -> StartCard:
     """The first card of a modality."""
-    first: dict[str, TaskCard] = {c.modality: c for c in reversed(CARDS)}
+    first: dict[str, StartCard] = {c.modality: c for c in reversed(CARDS)}
     return first[modality]

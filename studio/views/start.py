@@ -5,14 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from studio.engines import jobs
-from studio.presets.cards import CARDS, TaskCard
+from studio.presets.cards import CARDS, StartCard
 from studio.read.glance import dataset_cards, machine_line, report_heads
 from studio.widgets import ui
 
 PAGE = {"title": "Start", "icon": ":material/home:", "order": 10}
 
 
-def task_card(card: TaskCard) -> None:
+def start_card(card: StartCard) -> None:
     """One task with its way in."""
     with st.container(border=True, height="stretch", vertical_alignment="distribute"):
         with st.container():
@@ -59,7 +59,7 @@ st.markdown(
 own_first = sorted(CARDS, key=lambda card: card.generator is not None)
 for column, offered in zip(st.columns(len(CARDS)), own_first, strict=True):
     with column:
-        task_card(offered)
+        start_card(offered)
 st.markdown("**1 · Data** → **2 · Train** → **3 · Compare**: each page leads to the next; nothing needs a terminal.")
 st.divider()
 st.markdown("### Recent work")

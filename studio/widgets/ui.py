@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from studio.presets.cards import TaskCard, card
+from studio.presets.cards import StartCard, card
 from synth.errors import RecipeError, UserError
 from synth.jobdir import JobDir, Status
 from synth.workspace import Workspace, resolve_workspace
@@ -85,7 +85,7 @@ def show_flash() -> None:
         st.toast(inert(text), icon=":material/check:")
 
 
-def chosen_card() -> TaskCard | None:
+def chosen_card() -> StartCard | None:
     """The task in the page's address."""
     return card(param("task"))
 
