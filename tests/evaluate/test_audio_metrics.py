@@ -164,6 +164,7 @@ def test_the_report_shows_errors_entities_and_conditions_of_speech_inertly() -> 
     assert "Errors in speech" not in render_html.render(report_json.build(plain))
 
 
+@pytest.mark.slow
 def test_cases_of_speech_have_a_player_a_spectrogram_and_a_word_level_diff(tmp_path: Path) -> None:
     from plausible import results
 

@@ -113,6 +113,7 @@ def test_a_classification_has_macro_f1_recall_and_mistakes_in_every_view() -> No
     assert "<b>other" not in text
 
 
+@pytest.mark.slow
 def test_open_answers_have_no_section_by_class() -> None:
     made = report_json.build(results(per_split=60))
     assert made.by_class is None

@@ -72,6 +72,7 @@ def outputs(report: Report, folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_no_output_says_better_of_generated_rows_without_saying_so(tmp_path: Path) -> None:
     report = report_json.build(results(("base", "dpo", "large-few"), per_split=200))
     assert report.verdict.word == f"{ONLY}: BETTER"

@@ -49,6 +49,7 @@ def test_only_endpoints_are_estimated_from_the_length_of_their_prompts(workspace
     assert found.usd == pytest.approx(by_hand, rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_forecast_draws_the_rows_that_the_comparison_draws(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def questions(dataset: DatasetDir) -> list[Question]:
     return [Question(e.id, e.prompt, dataset.path) for e in dataset.examples("train")]
 
 
+@pytest.mark.slow
 def test_every_recording_is_answered_once_and_the_same_twice(workspace: Workspace, any_base: Path) -> None:
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones", train=5, val=0))
     loaded = load_for_inference(str(any_base))
@@ -47,6 +48,7 @@ def test_every_recording_is_answered_once_and_the_same_twice(workspace: Workspac
     assert all(0 < (p.confidence or 0) <= 1 and p.usage.output_tokens for p in first)
 
 
+@pytest.mark.slow
 def test_bad_recordings_are_errors_of_their_rows_only(workspace: Workspace, base: Path, tmp_path: Path) -> None:
     files = {"good": encode_flac(tone(300, 1)), "long": encode_flac(tone(300, 5)), "broken": b"no sound"}
     asked = []
@@ -71,6 +73,7 @@ def test_a_stop_ends_between_batches(workspace: Workspace, base: Path) -> None:
     assert len(answered) == 2
 
 
+@pytest.mark.slow
 def test_a_tuned_adapter_listens_to_the_window_it_was_trained_with(workspace: Workspace, base: Path) -> None:
     tones_dataset(workspace.datasets / "tones", train=4, val=0)
     recipe = load_recipe(
@@ -87,6 +90,7 @@ def test_a_tuned_adapter_listens_to_the_window_it_was_trained_with(workspace: Wo
     assert len(list(local_audio.answer(tuned, questions(dataset), 4, None, lambda: False))) == 4
 
 
+@pytest.mark.slow
 def test_the_shipped_starter_writes_down_fresh_sentences() -> None:
     from recipes.starters.audio_data import examples
     from recipes.starters.making.audio import errors

@@ -25,6 +25,7 @@ def ask(workspace: Workspace) -> tuple[list[Question], Path]:
     return [Question(e.id, e.prompt, dataset.path) for e in dataset.examples("train")], dataset.path
 
 
+@pytest.mark.slow
 def test_slot_decoding_equals_generate_row_by_row(workspace: Workspace, loaded: Loaded) -> None:
     questions, _ = ask(workspace)
     fast = {p.example_id: p for p in local_vision.answer(loaded, questions, 8, 5, lambda: False)}

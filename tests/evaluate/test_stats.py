@@ -269,6 +269,7 @@ def test_sign_flips_of_many_fractions_are_as_sure_as_drawn_ones(rows: int) -> No
     assert paired.sign_flip(d, np.arange(rows)) == pytest.approx(expected, abs=0.04)
 
 
+@pytest.mark.slow
 def test_holm_agrees_with_statsmodels() -> None:
     from statsmodels.stats.multitest import multipletests
 
@@ -441,6 +442,7 @@ def test_a_verdict_that_hangs_on_the_format_is_named() -> None:
 # --- a small part of tests/bench/bench_stats.py -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [0, 4], ids=["40 templates", "one giant template"])
 def test_simulated_comparisons_are_covered_as_promised(shape: int) -> None:
     """150 datasets: standard error about 2 points; the full figures are in docs/evaluation.md."""

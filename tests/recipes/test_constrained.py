@@ -43,6 +43,7 @@ def texts(loaded: Any, grammar: Grammar | None, count: int = 12, **how: Any) -> 
     return [loaded.tokenizer.decode(row.tokens) for row in sorted(done, key=lambda row: row.place)]
 
 
+@pytest.mark.slow
 def test_a_random_model_writes_only_valid_objects(loaded: Any) -> None:
     grammar = Grammar(loaded, SCHEMA, end_ids(loaded))
     for how in ({}, {"sampling": Sampling(1.0, 7)}):

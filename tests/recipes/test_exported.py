@@ -24,6 +24,7 @@ def rows(kind: str) -> list[Example]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["trl", "messages"])
 @pytest.mark.parametrize("kind", ["sft", "dpo", "kto"])
 def test_trl_trains_on_an_exported_folder_without_mapping(kind: str, form: str, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def text_of(reader: GGUFReader, key: str) -> Any:
     return reader.fields[key].contents()
 
 
+@pytest.mark.slow
 def test_both_files_hold_every_weight_within_their_precision(starter: Any, written: dict[str, GGUFReader]) -> None:
     expected = dict(gguf_model.tensors(starter.model))
     for kind, tolerance in (("f16", 1e-3), ("q8_0", 1e-2)):

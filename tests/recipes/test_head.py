@@ -21,6 +21,7 @@ def test_a_processor_takes_our_head_and_a_gpu_trls() -> None:
     assert sft_trainer("cuda").compute_loss is SFTTrainer.compute_loss
 
 
+@pytest.mark.slow
 def test_trls_head_trains_to_the_losses_of_ours(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

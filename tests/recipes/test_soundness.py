@@ -118,6 +118,7 @@ BAD_ADAPTERS: list[Change] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(BAD_ADAPTERS)))
 def test_an_adapter_that_is_not_what_it_claims_is_a_sentence_in_every_command(
     base: Path, adapter: Path, workspace: Workspace, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch

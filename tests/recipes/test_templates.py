@@ -28,6 +28,7 @@ def tokenizer(tmp_path: Path) -> Any:
     return AutoTokenizer.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [0, 3])
 def test_an_endless_template_ends_in_a_sentence_in_every_thread(tokenizer: Any, threads: int) -> None:
     templates.limit(tokenizer, "evil/model", seconds=0.3)
@@ -44,6 +45,7 @@ def test_an_endless_template_ends_in_a_sentence_in_every_thread(tokenizer: Any, 
     assert all("evil/model did not end within 0.3 s" in one for one in said)
 
 
+@pytest.mark.slow
 def test_what_renders_in_time_is_never_cut_off_and_no_watcher_stays(tokenizer: Any) -> None:
     templates.limit(tokenizer, "model", seconds=0.5)
     until = time.thread_time() + 1.0

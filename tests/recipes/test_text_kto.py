@@ -43,6 +43,7 @@ def run_of(workspace: Workspace, model: Path, tmp_path: Path) -> Any:
     return made
 
 
+@pytest.mark.slow
 def test_good_answers_gain_and_bad_ones_lose_likelihood(run_of: Any) -> None:
     run = run_of([n % 2 == 0 for n in range(8)], max_steps=12, learning_rate=5e-3, per_device_train_batch_size=4)
     work = prepare(run, run.recipe)
@@ -69,6 +70,7 @@ def test_good_answers_gain_and_bad_ones_lose_likelihood(run_of: Any) -> None:
     assert sum(good) / len(good) > sum(bad) / len(bad)
 
 
+@pytest.mark.slow
 def test_a_run_trains_and_writes_its_adapter(run_of: Any) -> None:
     run = run_of([True, False, True, True])
     result = text_kto.train(run, run.recipe)

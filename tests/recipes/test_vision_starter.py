@@ -173,6 +173,7 @@ def test_a_starter_answers_again_after_saving_and_loading(whole: tuple[Any, Any,
     assert set(tally(asked, [e.target for e in asked]).values()) == {(1.0, 1.0)}
 
 
+@pytest.mark.slow
 def test_tower_training_goes_on_from_its_state_as_if_never_stopped(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +207,7 @@ def test_tower_training_goes_on_from_its_state_as_if_never_stopped(
     assert torch.equal(fresh.model.vision_model.embeddings.patch_embedding.weight, kept)
 
 
+@pytest.mark.slow
 def test_whole_model_training_moves_every_tensor(tokenizer: Any, tmp_path: Path) -> None:
     model, processor = build(None, tokenizer, tower=TINY)
     model.set_attn_implementation("eager")
@@ -216,6 +218,7 @@ def test_whole_model_training_moves_every_tensor(tokenizer: Any, tmp_path: Path)
     assert still == []
 
 
+@pytest.mark.slow
 def test_the_shipped_starter_reads_and_answers_nine_of_ten_unseen_pictures() -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 

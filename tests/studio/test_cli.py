@@ -82,6 +82,7 @@ def test_unwritable_workspace_is_one_sentence(tmp_path: Path) -> None:
     assert "Cannot write" in said
 
 
+@pytest.mark.slow
 def test_wrong_inputs_are_one_sentence_each(tmp_path: Path) -> None:
     bad = tmp_path / "recipe.yaml"
     bad.write_text("method: text_sft\nbase_model: starter-text\noptim:\n  learning_rat: 1\n")
@@ -114,6 +115,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_rows_are_reviewed_and_the_dataset_made_headless(
     capsys: pytest.CaptureFixture[str], small: DatasetDir, workspace: Workspace
 ) -> None:

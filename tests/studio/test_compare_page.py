@@ -41,6 +41,7 @@ def test_every_row_is_counted_once_and_read_again_at_its_place(place: Workspace)
         ]
 
 
+@pytest.mark.slow
 def test_rows_are_filtered_by_outcome_and_hostile_answers_stay_text(place: Workspace) -> None:
     app = page("compare", comparison="first", kind="both_right", first="large-few", second="sft")
     next(b for b in app.segmented_control if b.label == "Show").set_value("rows").run()
@@ -57,6 +58,7 @@ def test_rows_are_filtered_by_outcome_and_hostile_answers_stay_text(place: Works
     assert "<script" not in marked_up
 
 
+@pytest.mark.slow
 def test_a_report_is_priced_again_from_settings_and_taken_along(place: Workspace) -> None:
     file = place.comparisons / "first" / "report.json"
     before = json.loads(file.read_text())
@@ -70,6 +72,7 @@ def test_a_report_is_priced_again_from_settings_and_taken_along(place: Workspace
     assert 'id="print"' in file.with_suffix(".html").read_text()
 
 
+@pytest.mark.slow
 def test_unpriced_endpoints_are_said_before_they_are_asked(place: Workspace) -> None:
     save_endpoints(place, [Endpoint(name="mine", base_url="https://example.test/v1", model="unheard-of")])
     app = page("compare", dataset="invoices")
@@ -83,6 +86,7 @@ def test_a_comparison_elsewhere_cannot_be_named(place: Workspace) -> None:
     assert "no report yet" in said(page("compare", comparison="../comparisons/first"))
 
 
+@pytest.mark.slow
 def test_another_dataset_can_be_chosen_again_and_again(place: Workspace) -> None:
     filled.dataset(place, "second")
     app = page("compare", dataset="invoices")

@@ -138,6 +138,7 @@ def test_a_second_tab_is_told_and_its_text_is_not_lost(made: DatasetDir) -> None
     assert (values["Question"], values["Answer"]) == ("Bo asks?", "8")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("at_once")
 def test_the_reviewed_dataset_is_made_by_a_click(made: DatasetDir, workspace: Workspace) -> None:
     app = page("data", tab="browse", dataset="invoices")
@@ -154,6 +155,7 @@ def test_the_reviewed_dataset_is_made_by_a_click(made: DatasetDir, workspace: Wo
     assert "already a dataset" in text(app)
 
 
+@pytest.mark.slow
 def test_unknown_rows_and_torn_trails_are_sentences(made: DatasetDir) -> None:
     assert "There is no row" in text(page("data", tab="browse", dataset="invoices", row="feed"))
     (made.path / REVIEWS).write_text("{torn\n")

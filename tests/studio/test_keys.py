@@ -89,6 +89,7 @@ def test_without_a_keyring_the_sentence_names_the_variable() -> None:
     assert "Set the key as an environment variable" in text(page("settings"))
 
 
+@pytest.mark.slow
 def test_the_page_saves_a_key_and_shows_it_nowhere(ring: Memory, workspace: Workspace) -> None:
     known = Known(name="large", base_url="https://example.test/v1", model="large-1", api_key_env=NAME)
     save_endpoints(workspace, [known])
@@ -105,6 +106,7 @@ def test_the_page_saves_a_key_and_shows_it_nowhere(ring: Memory, workspace: Work
     assert written and not any(SECRET in content for content in written)
 
 
+@pytest.mark.slow
 def test_prices_of_machines_and_models_are_set_on_the_page(workspace: Workspace) -> None:
     from evaluate.cost import prices
 

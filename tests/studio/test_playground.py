@@ -61,6 +61,7 @@ def test_an_endpoint_streams_the_answer_that_it_would_give_whole() -> None:
     assert stub.requests[-1]["stream"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "said_so"), [("401", "key"), ("429", "too many"), ("500", "failed"), ("html", "HTML")]
 )
@@ -76,6 +77,7 @@ def test_odd_lines_of_a_stream_bring_nothing() -> None:
         assert streamed_piece(line) is None
 
 
+@pytest.mark.slow
 def test_the_page_shows_answer_time_tokens_and_cost_of_each_model(workspace: Workspace) -> None:
     with serve_in_thread() as stub:
         save_endpoints(workspace, [Known(name="mini", base_url=stub.base_url, model="mini-1")])
@@ -93,6 +95,7 @@ def test_the_page_shows_answer_time_tokens_and_cost_of_each_model(workspace: Wor
     assert any(box.value for box in app.text)
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_refuses_is_a_sentence_beside_the_others(workspace: Workspace) -> None:
     with serve_in_thread(StubSettings(faults={"401": 1.0})) as stub:
         save_endpoints(workspace, [Known(name="mini", base_url=stub.base_url, model="mini-1")])

@@ -39,6 +39,7 @@ def said(app: AppTest) -> str:
     return text(app).replace("\\", "")
 
 
+@pytest.mark.slow
 def test_filters_narrow_the_table_and_stay_in_the_address(place: Workspace) -> None:
     write_notes(Run(place.runs / "second"), "for the board", ["keep"])
     app = page("runs", tag="keep")
@@ -51,6 +52,7 @@ def test_filters_narrow_the_table_and_stay_in_the_address(place: Workspace) -> N
     assert address(app, "find") == "nothing of that kind"
 
 
+@pytest.mark.slow
 def test_a_note_is_written_shown_and_kept_out_of_the_recipe(place: Workspace) -> None:
     app = page("runs", run="first")
     recipe = (place.runs / "first" / "recipe.yaml").read_bytes()
@@ -61,6 +63,7 @@ def test_a_note_is_written_shown_and_kept_out_of_the_recipe(place: Workspace) ->
     assert (place.runs / "first" / "recipe.yaml").read_bytes() == recipe
 
 
+@pytest.mark.slow
 def test_a_deleted_run_is_back_after_undo(place: Workspace) -> None:
     app = press(page("runs", run="first"), "Delete")
     assert not (place.runs / "first").exists()
@@ -73,6 +76,7 @@ def test_a_deleted_run_is_back_after_undo(place: Workspace) -> None:
     assert not list((place.path / "trash").iterdir())
 
 
+@pytest.mark.slow
 def test_others_are_laid_over_and_only_what_differs_is_tabled(place: Workspace) -> None:
     recipe = place.runs / "second" / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("seed: 0", "seed: 7"))
@@ -100,6 +104,7 @@ def test_a_clone_begins_with_the_settings_of_its_run(place: Workspace) -> None:
     assert next(n for n in app.number_input if n.label == "Seed").value == 7
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_shows_phases_answers_and_two_ways_to_stop(place: Workspace) -> None:
     run = filled.run(place, "live", None)
     row = {"id": "x", "question": "What is 2 + 2?", "media": [], "finished": True}
@@ -121,6 +126,7 @@ def test_a_run_that_goes_on_shows_phases_answers_and_two_ways_to_stop(place: Wor
         assert run.stop_requested()
 
 
+@pytest.mark.slow
 def test_pictures_of_rows_that_are_gone_are_said_to_be_gone(place: Workspace) -> None:
     run = Run(place.runs / "first")
     row = {"id": "x", "question": "", "media": ["media/none.png"], "finished": False}

@@ -76,6 +76,7 @@ def essence(example: Example) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rows", [PLAIN, PAIRS, JUDGED, AGENTS, THINKING], ids=["plain", "pairs", "judged", "agents", "thinking"]
 )
@@ -108,6 +109,7 @@ def test_an_unknown_form_names_the_nearest(tmp_path: Path) -> None:
         export_dataset(dataset_of(tmp_path / "mine", PLAIN), "shargpt", tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["", "messages", "trl", "parquet", "openai"])
 def test_datasets_reads_the_folder_with_its_splits_apart(form: str, tmp_path: Path) -> None:
     from datasets import load_dataset
@@ -123,6 +125,7 @@ def test_datasets_reads_the_folder_with_its_splits_apart(form: str, tmp_path: Pa
     assert {split: len(rows) for split, rows in loaded.items()} == dict(dataset.card.splits)
 
 
+@pytest.mark.slow
 def test_pictures_and_recordings_come_back_byte_for_byte(tmp_path: Path, workspace: Workspace) -> None:
     source = tmp_path / "in"
     source.mkdir()

@@ -30,6 +30,7 @@ def changed(row: Example, **values: object) -> Example:
     return row.model_copy(update={"answer": answer, "target": answer})
 
 
+@pytest.mark.slow
 def test_every_answer_obeys_the_schema_and_is_one_line(rows: list[Example]) -> None:
     validator = Draft202012Validator(json_schema())
     for row in rows:
@@ -54,6 +55,7 @@ def test_a_value_that_the_message_does_not_state_is_rejected(rows: list[Example]
     assert not check(changed(row, **{key: "9.87.6 of something else"}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["version", "platform", "actual"])
 def test_a_value_that_the_message_states_and_the_issue_lacks_is_rejected(rows: list[Example], key: str) -> None:
     stated = [

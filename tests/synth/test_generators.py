@@ -95,6 +95,7 @@ def test_a_blank_picture_is_rejected_by_generation(workspace: Workspace, monkeyp
         planted(workspace, "vision", 5, kinds=["pie"], size=96, model_size=96, difficulty=1)
 
 
+@pytest.mark.slow
 def test_a_wrong_transcript_is_rejected_by_generation(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def slips(rng: Any) -> Piece:
         piece = forms.clock(rng)
@@ -106,6 +107,7 @@ def test_a_wrong_transcript_is_rejected_by_generation(workspace: Workspace, monk
     assert all(GENERATORS["audio"].check(row) for row in dataset.examples("train"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -129,6 +131,7 @@ def test_a_recording_that_cannot_be_the_sentence_is_rejected_by_generation(
     assert dataset.card.rejected[reason] > 2
 
 
+@pytest.mark.slow
 def test_sentences_that_the_voice_would_misread_end_with_advice(tmp_path: Path, workspace: Workspace) -> None:
     file = tmp_path / "own.txt"
     file.write_text("".join(f"He came {n}th in the race.\n" for n in range(4, 104)))

@@ -99,6 +99,7 @@ def test_ljspeech_and_common_voice_layouts_are_recognised(tmp_path: Path, worksp
     assert import_audio(voices, "cv", workspace).splits == {"train": 1, "val": 1, "test": 1}
 
 
+@pytest.mark.slow
 def test_rows_of_one_speaker_share_a_split_when_that_was_chosen(tmp_path: Path, workspace: Workspace) -> None:
     source = tmp_path / "people"
     lines = []
@@ -126,6 +127,7 @@ def lying_wav(path: Path, claimed_bytes: int, data: bytes = b"\0\0" * 800) -> No
     path.write_bytes(header + data)
 
 
+@pytest.mark.slow
 def test_each_bad_file_is_a_row_error_and_the_good_row_stays(tmp_path: Path, workspace: Workspace) -> None:
     source = tmp_path / "bad"
     write(source / "good.wav")
@@ -163,6 +165,7 @@ def test_a_folder_without_a_known_layout_says_what_to_add(tmp_path: Path, worksp
     assert not (workspace.datasets / "none").exists()
 
 
+@pytest.mark.slow
 def test_hours_of_sound_in_a_small_file_are_refused_before_they_take_memory(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "hours.flac", np.zeros(2 * 3600 * 4000, dtype=np.int16), 4000)
     content = (tmp_path / "hours.flac").read_bytes()

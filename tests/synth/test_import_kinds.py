@@ -57,6 +57,7 @@ def asked(example: Example) -> list[tuple[str, str]]:
 CHAT = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "bad"), [(True, False), (1, 0), ("true", "false"), (1.0, 0.0)])
 @pytest.mark.parametrize(
     "row",
@@ -118,6 +119,7 @@ def test_what_comes_before_the_answer_is_all_in_the_prompt(
 # --- multiple choice ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "letter"),
     [
@@ -170,6 +172,7 @@ def test_a_choice_that_can_be_read_two_ways_or_none_is_set_aside(
 USER, GOOD, BAD = CHAT[0], {"role": "assistant", "content": "good"}, {"role": "assistant", "content": "bad"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "row",
     [
@@ -340,6 +343,7 @@ def test_every_key_without_a_part_is_listed_with_its_count_and_an_example(bring:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["source", "group", "topic", "document", "speaker"])
 def test_a_column_groups_rows_only_when_chosen_and_is_suggested_with_its_sizes(column: str, bring: Bring) -> None:
     rows = [{"question": f"{n}?", "answer": "a", column: f"v{n % 7}"} for n in range(140)]
@@ -449,6 +453,7 @@ CONTAINERS: dict[str, tuple[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CONTAINERS)
 def test_the_same_rows_come_out_of_every_container(kind: str, tmp_path: Path, bring: Bring) -> None:
     name, content = CONTAINERS[kind]

@@ -96,6 +96,7 @@ FORMATS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_same_row(name: str, tmp_path: Path, run: Run) -> None:
     row, format_name = FORMATS[name]
@@ -108,6 +109,7 @@ def test_every_format_gives_the_same_row(name: str, tmp_path: Path, run: Run) ->
     assert example.rejected == ("6" if format_name == "preference" else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -361,6 +363,7 @@ def test_our_own_rows_keep_family_template_and_split(tmp_path: Path, run: Run) -
 FUZZED = st.lists(st.one_of(st.binary(max_size=60), st.just(json.dumps(GOOD).encode())), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=FUZZED, suffix=st.sampled_from(["jsonl", "json", "csv", "tsv"]))
 def test_no_bytes_break_the_import(lines: list[bytes], suffix: str, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -63,6 +63,7 @@ def test_there_are_families_enough_in_three_domains() -> None:
         assert len(set(family.templates)) == len(family.templates) >= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_thousand_rows_of_a_family_agree_with_the_second_derivation(family: Family, checker: Checker) -> None:
     rng, done = Random(7), 0
@@ -145,6 +146,7 @@ def test_number_sizes_match_across_splits(default_rows: list[Candidate]) -> None
     assert ks_2samp(sizes["train"], sizes["test_ood"]).statistic < 0.15
 
 
+@pytest.mark.slow
 def test_targets_are_true_lines_that_end_in_the_answer(default_rows: list[Candidate]) -> None:
     for example in kept(default_rows):
         *lines, last = example.target.split("\n")
@@ -198,6 +200,7 @@ def test_parameters_grow_with_size() -> None:
             assert largest == sorted(largest), kind
 
 
+@pytest.mark.slow
 def test_held_out_phrasings_appear_only_in_testing() -> None:
     examples = kept(rows(train=1500, val=100, test=600, test_ood=0, unseen_phrasings=2))
     train = {e.template for e in examples if e.split == "train"}
@@ -216,6 +219,7 @@ def test_rows_in_equal_kept_plus_rejected_on_disk(workspace: Workspace) -> None:
     assert [e.split for e in DatasetDir(dataset.path).examples("test")] == ["test"] * 30
 
 
+@pytest.mark.slow
 def test_a_family_that_runs_dry_is_named_instead_of_looping(workspace: Workspace) -> None:
     settings = {
         "families": ["hours_minutes"],

@@ -149,6 +149,7 @@ def test_a_second_tab_that_saw_less_records_nothing(dataset: DatasetDir) -> None
     assert states(read_reviews(dataset).trail(ROWS[0].id)) == ("approved",)
 
 
+@pytest.mark.slow
 def test_many_reviewers_at_once_lose_no_line(dataset: DatasetDir) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: record(dataset, ROWS[n % 6].id, "approve", f"reviewer {n}"), range(40)))

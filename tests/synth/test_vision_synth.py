@@ -35,6 +35,7 @@ def candidates(**settings: object) -> list[Candidate]:
     return list(generate(spec, Context(lambda data, suffix: f"media/{hashlib.sha256(data).hexdigest()[:32]}{suffix}")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_second_reader_agrees_with_a_thousand_answers_of_each_kind(kind: str) -> None:
     seen: Counter[str] = Counter()
@@ -58,6 +59,7 @@ def test_the_second_reader_notices_a_wrong_answer() -> None:
     assert not check(wrong).ok
 
 
+@pytest.mark.slow
 def test_no_combination_is_in_both_train_and_test_ood_and_each_part_is_in_train() -> None:
     rows = [c.example for c in candidates(train=1500, test=200, test_ood=400, questions_per_image=4) if c.example]
     by_split: dict[str, set[str]] = {"train": set(), "test": set(), "test_ood": set()}
@@ -99,6 +101,7 @@ def test_targets_are_rationale_then_answer_or_the_answer_alone() -> None:
     assert [e.answer for e in worked] == [e.target for e in short]
 
 
+@pytest.mark.slow
 def test_ambiguous_questions_are_rejected_with_reasons() -> None:
     reasons = Counter(c.reason for c in candidates(train=600, questions_per_image=5) if c.example is None)
     assert {"tie_for_extreme", "no_difference", "several_such_shapes"} <= set(reasons)

@@ -18,6 +18,7 @@ GRADED = sorted(key for key, rule in SCORERS.items() if rule.checkable)
 LABELS = ["good", "bad"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scorer", GRADED)
 @given(gold=st.text(max_size=60))
 @example(gold="<think>12")
@@ -36,6 +37,7 @@ def test_a_reply_that_is_the_gold_is_right_whatever_it_is(scorer: str, gold: str
     assert made.answer == gold
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scorer", GRADED)
 @given(gold=st.text(min_size=1, max_size=40).filter(lambda text: bool(text.strip())))
 @example(gold="!")
@@ -64,6 +66,7 @@ def test_thinking_is_taken_off_first(scorer: str, gold: str) -> None:
         assert score_reply(reply, made).value == score_reply(gold, made).value, reply
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scorer", sorted(SCORERS))
 @given(reply=st.text(max_size=200), gold=st.text(min_size=1, max_size=30))
 @settings(max_examples=60, deadline=None)
@@ -174,6 +177,7 @@ LOOPS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("loop", sorted(LOOPS))
 @pytest.mark.parametrize("scorer", sorted(SCORERS))
