@@ -20,8 +20,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from evaluate.predict.prediction import Prediction
-from synth.endpoint.billing import read_usage, without_empty_counts
 from synth.endpoint.bodies import reply_of
+from synth.endpoint.reported_usage import read_usage, without_empty_counts
 from synth.endpoint.wire import Unreadable
 from synth.errors import DataError
 from synth.storage import read_jsonl

@@ -23,9 +23,9 @@ from recipes.models.loading import load_for_inference
 from recipes.recipe.options import Dpo
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
-from recipes.text.rows import IGNORED, TokenRow
 from recipes.train import dpo_eval, preference, preflight, training
 from recipes.train.pairs import WHOLE
+from recipes.train.rows import IGNORED, TokenRow
 from recipes.train.trainer import RunTrainer, training_args
 from recipes.train.work import Work, prepare
 from synth.dataset import DatasetDir

@@ -15,8 +15,8 @@ import numpy as np
 
 from recipes.audio.backends import AudioBackend, Samples, Sound
 from recipes.recipe.options import Data
-from recipes.text.rows import IGNORED, TokenRow, target_text
 from recipes.train.report import keep_picture
+from recipes.train.rows import IGNORED, TokenRow, target_text
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import AudioPart, Example, media_parts

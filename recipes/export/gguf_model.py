@@ -58,9 +58,11 @@ def export(tuned: Tuned, out: Path) -> Path:
     """Write `out` with a GGUF file of each kind. Raises ModelError and StorageError before anything is written."""
     import torch
 
+    from recipes.export.merged import stored_weights
+
     refuse_taken(out)
     words = vocabulary(tuned.ref.path)
-    _, numbers = _stored(tuned.ref)
+    _, numbers = stored_weights(tuned.ref.path)
     refuse_full_disk(out, numbers * 3 + (numbers >> 3))  # two bytes a weight, and one with a scale for every 32
     loaded = loading.load_for_inference(tuned.ref, tuned.adapter, torch.float32)
     with atomic_dir(out) as folder:
@@ -71,12 +73,6 @@ def export(tuned: Tuned, out: Path) -> Path:
         atomic_write_text(folder / "README.md", card(out.name, facts))
         write_manifest(folder, facts)
     return out
-
-
-def _stored(ref: ModelRef) -> tuple[str, int]:
-    from recipes.export.merged import stored_weights
-
-    return stored_weights(ref.path)
 
 
 def vocabulary(path: Path) -> Vocabulary:

@@ -7,40 +7,13 @@ The prompt is tokenised apart from the target, exactly as it will be when the mo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from recipes.recipe.options import Data
 from recipes.text.chat import Rendered, chat_messages, prompt_text, render, tokenise
+from recipes.train.rows import IGNORED, TokenRow, refuse_endless, target_text
 from synth.errors import DataError
 from synth.example import Example
-
-IGNORED = -100
-
-
-class TokenRow(NamedTuple):
-    """`labels` are `input_ids` with what is not learned replaced by -100; both as long as the row."""
-
-    input_ids: list[int]
-    labels: list[int]
-
-
-def target_text(example: Example, kind: str) -> str:
-    """What the model learns to say; `kind` is the recipe's data.target. Raises DataError where the row lacks it."""
-    if kind == "target":
-        return example.target
-    if example.answer is None:
-        raise DataError(f"Row {example.id} has no short answer.", "Set data.target to target.")
-    if kind == "answer":
-        return example.answer
-    rationale = example.source.get("rationale")
-    if not rationale:
-        raise DataError(f"Row {example.id} has no rationale.", "Set data.target to target.")
-    return f"{rationale}\nAnswer: {example.answer}"
-
-
-def with_training_target(example: Example, kind: str) -> Example:
-    """The row with `target_text` as its target. Raises DataError where the row lacks it."""
-    return example.model_copy(update={"target": target_text(example, kind)})
 
 
 def target_suffix(tokenizer: Any) -> str:
@@ -55,12 +28,6 @@ def target_suffix(tokenizer: Any) -> str:
     end = str(tokenizer.eos_token)
     head, ends, _ = after.partition(end)
     return head + end if ends else end
-
-
-def refuse_endless(tokenizer: Any) -> None:
-    """Raise DataError when the tokenizer names no token that ends an answer, for then no answer could be taught to."""
-    if not tokenizer.eos_token:
-        raise DataError("The model's tokenizer names no end token (eos_token).", "Choose an instruct model.")
 
 
 def encode(examples: Sequence[Example], tokenizer: Any, data: Data) -> list[TokenRow]:

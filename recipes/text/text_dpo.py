@@ -26,7 +26,7 @@ from recipes.train.pairs import (
     as_dataset,
     both_sides,
     compares_first_difference,
-    pair_rows,
+    preference_rows,
     trl_options,
 )
 from recipes.train.trainer import RunTrainer, training_args
@@ -69,7 +69,7 @@ def encode(examples: Sequence[Example], work: Work, cut: bool = True) -> list[Pa
         return []
     tokenizer = work.loaded.tokenizer
     chosen, rejected = (rows.encode(side, tokenizer, WHOLE) for side in both_sides(examples))
-    return pair_rows(chosen, rejected, tokenizer, cut)
+    return preference_rows(chosen, rejected, tokenizer, cut)
 
 
 def build_trainer(work: Work, train_rows: list[PairRow], eval_encoded: list[PairRow]) -> Any:

@@ -14,9 +14,9 @@ from recipes.models.attention import short_attention
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.text import rows, text_sft
-from recipes.text.rows import IGNORED, TokenRow
 from recipes.train import preflight, training
 from recipes.train.pairs import WHOLE
+from recipes.train.rows import IGNORED, TokenRow
 from recipes.train.trainer import RunTrainer, training_args
 from recipes.train.work import Work, load_rows, prepare
 from synth.errors import DataError, RecipeError

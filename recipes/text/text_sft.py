@@ -19,6 +19,7 @@ from recipes.text.chat import chat_messages
 from recipes.train import preflight, training
 from recipes.train.head import sft_trainer
 from recipes.train.row_checks import check_template
+from recipes.train.rows import TokenRow
 from recipes.train.trainer import training_args
 from recipes.train.work import Work, load_rows, prepare
 from synth.example import Example
@@ -46,7 +47,7 @@ def generator(loaded: Loaded, asked: Sequence[Example], work: Work) -> sampling.
     return sampling.text_generator(loaded, 1.0, room, work.recipe.seed)
 
 
-def build_trainer(work: Work, train_rows: list[rows.TokenRow], eval_encoded: list[rows.TokenRow] | None) -> Any:
+def build_trainer(work: Work, train_rows: list[TokenRow], eval_encoded: list[TokenRow] | None) -> Any:
     """TRL's trainer on tokenised rows; `eval_encoded` are the rows of the validation loss."""
     from trl import SFTConfig
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
@@ -68,7 +69,7 @@ def build_trainer(work: Work, train_rows: list[rows.TokenRow], eval_encoded: lis
     )
 
 
-def as_dataset(encoded: list[rows.TokenRow]) -> Any:
+def as_dataset(encoded: list[TokenRow]) -> Any:
     """Token rows as the table that TRL takes."""
     from datasets import Dataset
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from recipes.run.directory import Run
-from recipes.text.rows import with_training_target
 from recipes.train import preference, samples
+from recipes.train.rows import with_training_target
 from recipes.train.work import Work, drawn
 from synth.example import Example
 

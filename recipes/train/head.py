@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recipes.text.rows import IGNORED
+from recipes.train.rows import IGNORED
 from recipes.train.trainer import RunTrainer
 
 if TYPE_CHECKING:

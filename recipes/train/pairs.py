@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from recipes.recipe.options import Data, Dpo
-from recipes.text.rows import IGNORED, TokenRow
+from recipes.train.rows import IGNORED, TokenRow
 from synth.example import Example
 
 
@@ -42,7 +42,7 @@ def both_sides(examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence
     return examples, [e.model_copy(update={"target": e.rejected}) for e in examples]
 
 
-def pair_rows(
+def preference_rows(
     chosen: Sequence[TokenRow], rejected: Sequence[TokenRow], tokenizer: Any, cut: bool = True
 ) -> list[PairRow]:
     """Pairs of whole rows; with `cut`, up to their `first_difference`."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from recipes.decode.sampling import Answer, Generate
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run
-from recipes.text.rows import with_training_target
+from recipes.train.rows import with_training_target
 from recipes.train.work import drawn
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RunError

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.text.rows import TokenRow
 from recipes.train.probe import Subject, probe
 from recipes.train.report import PreflightReport, save_report
 from recipes.train.row_checks import SHOWN_TOKENS, check_rows, count, mark, pieces
+from recipes.train.rows import TokenRow
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,8 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from recipes.text.rows import IGNORED, TokenRow
 from recipes.train.report import Piece, Tokens
+from recipes.train.rows import IGNORED, TokenRow
 
 SHOWN_TOKENS = 400  # of the decoded sample; the middle of longer ones is left out
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from recipes.decode.sampling import Answer, Generate
 from recipes.models.loaded import Loaded
-from recipes.text.rows import with_training_target
 from recipes.train.preference import judge
 from recipes.train.repeatable import in_eval_mode, untouched_randomness
+from recipes.train.rows import with_training_target
 from recipes.train.work import Work, drawn
 from synth.errors import DataError
 from synth.example import Example, media_parts, text_of

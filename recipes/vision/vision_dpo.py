@@ -25,7 +25,7 @@ from recipes.train.pairs import (
     as_dataset,
     both_sides,
     compares_first_difference,
-    pair_rows,
+    preference_rows,
     trl_options,
 )
 from recipes.train.trainer import RunTrainer, training_args
@@ -71,7 +71,7 @@ def encode(examples: Sequence[Example], work: Work, dataset: DatasetDir, cut: bo
         return []
     sides = [vision_rows.encode(side, work.loaded.processor, WHOLE, dataset) for side in both_sides(examples)]
     chosen, rejected = ([row.tokens for row in side] for side in sides)
-    pairs = pair_rows(chosen, rejected, work.loaded.tokenizer, cut)
+    pairs = preference_rows(chosen, rejected, work.loaded.tokenizer, cut)
     return [pair._replace(pictures=row.pictures) for pair, row in zip(pairs, sides[0], strict=True)]
 
 

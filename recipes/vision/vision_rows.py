@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.recipe.options import Data
-from recipes.text.rows import IGNORED, TokenRow, refuse_endless, target_text
 from recipes.train.report import keep_picture
+from recipes.train.rows import IGNORED, TokenRow, refuse_endless, target_text
 from synth.dataset import DatasetDir
 from synth.errors import DataError, ModelError
 from synth.example import Example, ImagePart, Message, media_parts

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth.endpoint.billing import read_usage
+from synth.endpoint.reported_usage import read_usage
 from synth.endpoint.wire import JsonDict, Reply, Unreadable, chat_reply, transcription_reply
 
 # Their words for "cut at the limit" and "refused", in those of /chat/completions.

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from synth.endpoint.billing import read_usage
+from synth.endpoint.reported_usage import read_usage
 from synth.errors import DataError
 from synth.example import AudioPart, ImagePart, Message, TextPart
 from synth.media import read_inside

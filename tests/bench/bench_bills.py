@@ -17,8 +17,8 @@ import yaml
 
 from evaluate.cost import formulas
 from evaluate.cost.prices import PriceRow, PriceSheet, load
-from synth.endpoint.billing import read_usage
 from synth.endpoint.bodies import reply_of
+from synth.endpoint.reported_usage import read_usage
 from synth.usage import Usage
 
 CASES = Path(__file__).with_name("bills.yaml")

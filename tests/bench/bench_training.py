@@ -30,6 +30,7 @@ from recipes.run.directory import Run
 from recipes.starters.text_data import examples
 from recipes.text import rows, text_sft
 from recipes.train import training
+from recipes.train.rows import IGNORED, TokenRow
 from recipes.train.work import Work, load_rows
 from recipes.train.work import prepare as prepare_training
 from synth.dataset import Card, DatasetWriter
@@ -116,7 +117,7 @@ class Clock:
         return Side(tokens / (end[0] - begin[0]), tokens / (end[1] - begin[1]), first, loss)
 
 
-def encoded(recipe: Recipe, workspace: Workspace) -> tuple[Work, list[rows.TokenRow], list[rows.TokenRow]]:
+def encoded(recipe: Recipe, workspace: Workspace) -> tuple[Work, list[TokenRow], list[TokenRow]]:
     run = Run.create(workspace, recipe)
     work = prepare_training(run, recipe)
     learned, _ = load_rows(work)
@@ -172,7 +173,7 @@ def held_out_loss(model: Any, batches: Any) -> float:
     total, count = 0.0, 0
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for batch in batches:
-            learned = int((batch["labels"][:, 1:] != rows.IGNORED).sum())
+            learned = int((batch["labels"][:, 1:] != IGNORED).sum())
             total += float(model(**{**batch, "use_cache": False}).loss) * learned
             count += learned
     return total / count

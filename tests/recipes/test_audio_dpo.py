@@ -14,9 +14,9 @@ from recipes.audio.backends import audio_backend, saved_window
 from recipes.models.loading import load_for_inference
 from recipes.recipe.options import Dpo
 from recipes.run.directory import Run
-from recipes.text.rows import TokenRow
 from recipes.train import preference
 from recipes.train.pairs import trl_options
+from recipes.train.rows import TokenRow
 from synth.errors import DataError
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama

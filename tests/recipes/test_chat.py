@@ -10,6 +10,7 @@ import pytest
 from recipes.models import templates
 from recipes.recipe.options import Data
 from recipes.text import rows
+from recipes.train.rows import IGNORED
 from synth.errors import DataError, ModelError
 from synth.example import Example, Message, ToolCall, assistant, make_example, system, user
 from tests.tiny import TEMPLATE, tiny_tokenizer
@@ -44,10 +45,10 @@ def learned(example: Example, tokenizer: Any, **data: Any) -> list[str]:
     """The stretches that carry loss."""
     (row,) = rows.encode([example], tokenizer, Data(**data))
     stretches: list[list[int]] = []
-    before = rows.IGNORED
+    before = IGNORED
     for label in row.labels:
-        if label != rows.IGNORED:
-            if before == rows.IGNORED:
+        if label != IGNORED:
+            if before == IGNORED:
                 stretches.append([])
             stretches[-1].append(label)
         before = label
@@ -105,9 +106,7 @@ def test_control_tokens_inside_what_people_wrote_stay_text(text: str, tokenizer:
     assert tokenizer.decode(row.input_ids).count(text) == ends + 3
     (prompt,) = [rows.prompt_ids(chat(user(text), assistant(text), user("z")), tokenizer)]
     assert row.input_ids[: len(prompt)] == prompt
-    assert [token for token, label in zip(row.input_ids, row.labels, strict=True) if label != rows.IGNORED].count(
-        end
-    ) == 2
+    assert [token for token, label in zip(row.input_ids, row.labels, strict=True) if label != IGNORED].count(end) == 2
 
 
 def test_tools_calls_and_reasoning_are_rendered_by_the_template_or_refused(tokenizer: Any) -> None:

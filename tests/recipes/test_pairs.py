@@ -11,8 +11,8 @@ from recipes.models.loaded import Loaded
 from recipes.recipe.options import Dpo
 from recipes.recipe.schema import load_recipe
 from recipes.text import text_dpo
-from recipes.text.rows import IGNORED
 from recipes.train.pairs import compares_first_difference, first_difference, trl_options
+from recipes.train.rows import IGNORED
 from recipes.vision import vision_dpo
 from synth.errors import RecipeError
 from synth.example import make_example, user

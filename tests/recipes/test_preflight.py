@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from recipes.text.rows import TokenRow
 from recipes.train.preflight import preflight
 from recipes.train.probe import Subject, layers_without_adapter, probe
 from recipes.train.report import read_report
 from recipes.train.row_checks import check_rows, check_template
+from recipes.train.rows import TokenRow
 from synth.errors import RunError
 
 ROWS = [TokenRow([1, 2, 3, 4, 5], [-100, -100, -100, 4, 5]), TokenRow([1, 2, 3, 4, 5, 6, 7], [-100] * 4 + [5, 6, 7])]

@@ -18,6 +18,7 @@ from recipes.text.chat import chat_messages
 from recipes.train import samples, training
 from recipes.train.head import FastHead
 from recipes.train.repeatable import Batches, random_state, restore_random_state, untouched_randomness
+from recipes.train.rows import IGNORED
 from recipes.train.work import load_rows, prepare
 from synth.dataset import DatasetDir
 from synth.errors import DataError, RunError
@@ -77,7 +78,7 @@ def test_only_the_target_and_its_end_carry_loss(run_of: Any) -> None:
     work = prepare(run, run.recipe)
     example = next(iter(work.dataset.examples("train")))
     (row,) = rows.encode([example], work.loaded.tokenizer, run.recipe.data)
-    learned = [token for token, label in zip(row.input_ids, row.labels, strict=True) if label != rows.IGNORED]
+    learned = [token for token, label in zip(row.input_ids, row.labels, strict=True) if label != IGNORED]
     assert work.loaded.tokenizer.decode(learned) == f"{example.target}<|im_end|>"
     asked = row.input_ids[: len(row.input_ids) - len(learned)]
     messages = chat_messages(example)

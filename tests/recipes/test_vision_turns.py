@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recipes.recipe.options import Data
-from recipes.text.rows import IGNORED
+from recipes.train.rows import IGNORED
 from recipes.vision import vision_rows
 from synth.errors import DataError
 from synth.example import Message, assistant, make_example, media_parts, user
