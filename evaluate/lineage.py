@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from evaluate.cost.payback import MONTHS_OF_USE
 from evaluate.plan import Costs, Plan, SystemPlan
 from evaluate.report.results import DatasetFacts, LedgerItem, Provenance, SystemResult
+from recipes.run.directory import cpu_name
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import UserError
 from synth.storage import read_json, sha256_bytes, sha256_file
@@ -325,7 +326,7 @@ def machine() -> dict[str, str]:
     import psutil
 
     facts = {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": str(os.cpu_count() or 1),
         "memory_gb": f"{psutil.virtual_memory().total / 2**30:.0f}",
         "os": f"{platform.system()} {platform.machine()}",
@@ -335,11 +336,3 @@ def machine() -> dict[str, str]:
 
         facts |= {"gpu": torch.cuda.get_device_name(0)} if torch.cuda.is_available() else {}
     return facts
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

@@ -146,7 +146,7 @@ class Run(JobDir):
 
     def note_environment(self, fingerprint: JsonDict, threads: int) -> None:
         """Write env.json: the fingerprint and the machine."""
-        machine = {"cpu": _cpu_name(), "cores": os.cpu_count(), "threads": threads, "python": platform.python_version()}
+        machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "threads": threads, "python": platform.python_version()}
         write_json(self.path / "env.json", {**fingerprint, "machine": machine})
 
     def refuse_changes(self, now: JsonDict, then: JsonDict) -> None:
@@ -189,7 +189,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:12]}…"
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's name as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:

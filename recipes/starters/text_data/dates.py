@@ -5,23 +5,10 @@ import random
 from collections.abc import Sequence
 
 from recipes.starters.text_data.row import FIRST, Row, calculation, literal, pick
+from synth.audio.forms import MONTHS
 from synth.math.working import add, mul, sub
 from synth.scoring.names import EXACT
 
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 

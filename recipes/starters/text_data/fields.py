@@ -7,8 +7,9 @@ import json
 import random
 from collections.abc import Sequence
 
-from recipes.starters.text_data.dates import MONTHS, WEEKDAYS, clock
+from recipes.starters.text_data.dates import WEEKDAYS, clock
 from recipes.starters.text_data.row import THINGS, Row, invented_name, invented_word, literal, pick
+from synth.audio.forms import MONTHS
 from synth.scoring.names import FIELDS, JSON
 
 _JOBS = [
