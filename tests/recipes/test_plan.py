@@ -71,6 +71,7 @@ def test_recipes_of_real_models_fit_their_length_to_the_data_and_starters_keep_t
         assert isinstance(recipe.optim.num_train_epochs, float)
 
 
+@pytest.mark.slow
 def test_a_run_says_how_long_auto_is(workspace: Workspace, model: Path, dataset: Path) -> None:
     run = tiny_run(workspace, model, dataset, max_steps=-1, num_train_epochs="auto", eval_steps="auto", max_examples=1)
     text_sft.train(run, run.recipe)
@@ -80,6 +81,7 @@ def test_a_run_says_how_long_auto_is(workspace: Workspace, model: Path, dataset:
     assert max(losses(run)) == 30
 
 
+@pytest.mark.slow
 def test_training_ends_early_and_keeps_the_best_step(workspace: Workspace, model: Path, dataset: Path) -> None:
     best = {"early_stopping_patience": 3, "load_best_model_at_end": True}
     run = finish(tiny_run(workspace, model, dataset, **OVERFITS, **best))
@@ -98,6 +100,7 @@ def test_training_ends_early_and_keeps_the_best_step(workspace: Workspace, model
     assert all(torch.equal(kept[name.replace(".default", "")], value) for name, value in there.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_at", [4, 15, 22])
 def test_a_killed_run_ends_at_the_same_step_and_keeps_the_same_adapter(
     workspace: Workspace, model: Path, dataset: Path, killed_at: int
@@ -117,6 +120,7 @@ def test_a_killed_run_ends_at_the_same_step_and_keeps_the_same_adapter(
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_killed_after_it_ended_early_only_writes_the_adapter(
     workspace: Workspace, model: Path, dataset: Path
 ) -> None:
@@ -129,6 +133,7 @@ def test_a_run_killed_after_it_ended_early_only_writes_the_adapter(
     assert (run.adapter / "adapter_model.safetensors").read_bytes() == weights
 
 
+@pytest.mark.slow
 def test_without_validation_rows_a_run_says_so_and_trains_on(workspace: Workspace, model: Path, tmp_path: Path) -> None:
     run = tiny_run(workspace, model, sums_dataset(tmp_path / "d", train=8, val=0), max_steps=2, eval_steps="auto")
     text_sft.train(run, run.recipe)

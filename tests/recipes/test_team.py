@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import json, os
 import torch
@@ -21,6 +23,7 @@ os.write(1, line.encode())  # whole: both processes write to one pipe
 """
 
 
+@pytest.mark.slow
 def test_two_processes_average_their_gradients_and_follow_the_leader(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(PROGRAM)
