@@ -22,6 +22,7 @@ from evaluate.stats.verdict import (
     cut_off,
     format_decides,
     near_nothing,
+    normaliser_decides,
     unanswered_decide,
 )
 
@@ -83,7 +84,7 @@ def settled(report: Report, row: Comparison) -> Comparison:
     small, large, kind = report.system(row.small), report.system(row.large), report.basis.kinds[row.split]
     assert small is not None
     assert large is not None
-    why = reasons(row, small, large, report.dataset.chance.get(row.split, 0.0))
+    why = [*reasons(row, small, large, report.dataset.chance.get(row.split, 0.0)), *_heard_otherwise(report, row)]
     word, sentence = basis.bare(row.verdict) or "", row.sentence
     if why:
         word, sentence = WITHHELD, f"No verdict is given. {' '.join(why)}"
@@ -135,6 +136,17 @@ def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: flo
         turns = unanswered_decide(now, then, missing)
         found += [turns] if turns else []
     return found
+
+
+def _heard_otherwise(report: Report, row: Comparison) -> list[str]:
+    """Why the difference is no verdict where the normaliser of transcripts decides who is ahead."""
+    if not row.main:
+        return []
+    rates = [
+        (one.split, (one.small, one.large), (one.small_plain, one.large_plain)) for one in report.normalisers_disagree
+    ]
+    found = (normaliser_decides(report.small_system.label, *both) for split, *both in rates if split == row.split)
+    return [why for why in found if why]
 
 
 def _scored(system: SystemPart, here: SplitSummary) -> Interval | None:

@@ -22,6 +22,15 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class CarriedPart(Part):
+    """The few rows that hold half of a system's errors or more, and its error rate on all others."""
+
+    rows: int
+    share: float = Field(description="Of all its errors.")
+    value_without: float
+    ci95_without: Bounds
+
+
 class SplitSummary(Part):
     """One system on one split. `value` None: nothing could be scored."""
 
@@ -42,6 +51,7 @@ class SplitSummary(Part):
     looped: int = Field(default=0, description="Answers cut off while they said the same again and again.")
     refused: int = Field(default=0, description="Answers that the model or a filter declined.")
     unreadable: int = Field(default=0, description="Answers without anything of the kind that was asked for.")
+    carried: CarriedPart | None = Field(default=None, description="Where few rows carry an error rate.")
 
 
 class BasisPart(Part):

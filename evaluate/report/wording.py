@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from evaluate.report.parts import SplitSummary
 from evaluate.report.schema import Report
 from evaluate.stats.clusters import FEW_CLUSTERS, counted
 from evaluate.stats.verdict import MIN_ROWS
@@ -123,6 +124,8 @@ def limits(report: Report) -> list[str]:
                     f"{system.label}: {summary.unscored:,} of {summary.n:,} rows of {split} are unscored "
                     f"({summary.errors:,} without an answer); they count neither as right nor as wrong."
                 )
+            if summary.carried:
+                said.append(carried(system.label, split, summary))
     main = [row for row in report.comparisons if row.main]
     for row in main:
         if row.n < MIN_ROWS:
@@ -152,6 +155,18 @@ def normalisers(report: Report) -> list[str]:
         for one in report.normalisers_disagree
         if large is not None
     ]
+
+
+def carried(label: str, split: str, here: SplitSummary) -> str:
+    """Where few rows carry an error rate: how many, and the rate without them."""
+    few = here.carried
+    assert few is not None and here.value is not None
+    one = few.rows == 1
+    return (
+        f"{label}: {few.rows:,} of {here.scored:,} rows of {split} {'holds' if one else 'hold'} "
+        f"{percent(few.share, 0)} of its errors; without {'it' if one else 'them'} its error rate is "
+        f"{with_interval(few.value_without, few.ci95_without, 1)} instead of {percent(here.value)}."
+    )
 
 
 def _baseline_limits(report: Report) -> list[str]:

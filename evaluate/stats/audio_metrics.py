@@ -166,13 +166,23 @@ def under_both_normalisers(
 
 
 def disagreements(small: SystemResult, large: SystemResult, examples: Sequence[Example]) -> list[NormalisersDisagree]:
-    """Splits on which the two normalisers disagree about who is ahead, for the report."""
+    """Splits on which the two normalisers disagree about who is ahead, for the report.
+
+    A split whose rows come from several places is taken apart and named as in `evaluate.report.basis.sliced`.
+    """
+    origins: dict[str, set[str]] = defaultdict(set)
+    for row in small.rows:
+        origins[row.split].add(row.origin)
     found = []
-    for split in dict.fromkeys(row.split for row in small.rows):
-        ours, theirs = ([row for row in one.rows if row.split == split] for one in (small, large))
-        both = under_both_normalisers(ours, theirs, examples)
-        if both is not None and both.disagree:
-            found.append(NormalisersDisagree(split=split, **both._asdict()))
+    for split, kinds in origins.items():
+        for kind in sorted(kinds):
+            ours, theirs = (
+                [row for row in one.rows if (row.split, row.origin) == (split, kind)] for one in (small, large)
+            )
+            both = under_both_normalisers(ours, theirs, examples)
+            if both is not None and both.disagree:
+                name = split if len(kinds) == 1 else f"{split}.{kind}"
+                found.append(NormalisersDisagree(split=name, **both._asdict()))
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaluate.report.results import Results, Row, SystemResult
-from evaluate.stats import paired, power, verdict
+from evaluate.stats import influence, paired, power, verdict
 from evaluate.stats.classes import Classes, classification, macro_f1_difference
 from evaluate.stats.clusters import Floats, cluster_codes
 from evaluate.stats.intervals import Interval, error_rate, mean_score
@@ -169,6 +169,21 @@ def split_summary(system: SystemResult, split: str, unit: str = "template") -> J
         "clusters": len(set(cluster_ids(scored, unit))),
         "format_faults": faults,
         "value_if_format_forgiven": _forgiven(scored, system.metric) if faults else None,
+        "carried": _carried(scored, unit) if metric_facts(system.metric).pools_edits else None,
+    }
+
+
+def _carried(rows: Sequence[Row], unit: str) -> JsonDict | None:
+    """The few rows that carry the error rate of all."""
+    found = influence.carried(*edits_and_words(rows), cluster_ids(rows, unit), unit)
+    if found is None:
+        return None
+    low, high = found.without.low, found.without.high
+    return {
+        "rows": found.rows,
+        "share": found.share,
+        "value_without": found.without.value,
+        "ci95_without": [low, high],
     }
 
 

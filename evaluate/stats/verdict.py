@@ -102,6 +102,24 @@ def format_decides(strict: Verdict, forgiven: Verdict) -> str | None:
     )
 
 
+def normaliser_decides(label: str, scored: tuple[float, float], plain: tuple[float, float]) -> str | None:
+    """Why a verdict on transcripts is withheld where two ways to normalise them name another winner, or None.
+
+    scored, plain: error rates of the small and the large system, as scored and with only case and punctuation taken
+    off, of the same rows. A tie under one of them names no winner.
+    """
+    ahead = [(theirs > ours) - (theirs < ours) for ours, theirs in (scored, plain)]
+    if ahead[0] * ahead[1] >= 0:
+        return None
+    rates = [f"{100 * ours:.1f} % against {100 * theirs:.1f} %" for ours, theirs in (scored, plain)]
+    fewer, more = ("fewer", "more") if ahead[0] > 0 else ("more", "fewer")
+    return (
+        f"Who is ahead depends on how transcripts are normalised: as scored, {label} makes {fewer} errors "
+        f"({rates[0]}), with only case and punctuation taken off it makes {more} ({rates[1]}); decide which written "
+        "form counts, and give both systems' answers and the transcripts that form."
+    )
+
+
 def unanswered_decide(strict: Verdict, against: Verdict, missing: str) -> str | None:
     """Why a verdict that rows without an answer could turn is withheld, or None when they could not.
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from plausible import results
 
 from evaluate.report import render_html, report_json
+from evaluate.report.basis import bare
+from evaluate.report.decision import may_promise
 from evaluate.report.results import Row, SystemResult
 from evaluate.stats.audio_metrics import (
     Diff,
@@ -228,6 +230,9 @@ def test_the_report_can_say_when_who_is_ahead_depends_on_the_normaliser() -> Non
             }
         )
     )
+    assert bare(report.verdict.word) == "WITHHELD"
+    assert "with only case and punctuation taken off it makes fewer (12.5 % against 25.0 %)" in report.verdict.sentence
+    assert not may_promise(report)
     (sentence,) = [one for one in report.limits if "normalised" in one]
     assert "of 14.3 % and" in sentence and "of 0.0 %" in sentence and "12.5 % and 25.0 % (the same 3 rows)" in sentence
     page = render_html.render(report)
