@@ -1,4 +1,4 @@
-"""`smolstudio ui`, `serve`, `stub-endpoint` and `doctor`."""
+"""`smolstudio ui`, `serve`, `record`, `stub-endpoint` and `doctor`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def add(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command()(ui)
     app.command()(serve)
+    app.command()(record)
     app.command(name="stub-endpoint")(stub_endpoint)
     app.command()(doctor)
 
@@ -47,6 +48,29 @@ def serve(
     from studio.serving.serve import serve as serve_model
 
     serve_model(model, adapter or None, workspace_of(workspace), host=host, port=port, names=name or ())
+
+
+def record(
+    upstream: Annotated[str, typer.Option(help="Base address of the endpoint, such as https://api.openai.com/v1")],
+    journal: Annotated[
+        Path | None, typer.Option(help="JSONL file to append to [default: recordings/HOST.jsonl of the workspace]")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on")] = 8400,
+    deadline: Annotated[float, typer.Option(help="Seconds that a request may take in all", min=1)] = 600.0,
+    max_request_mib: Annotated[int, typer.Option(help="Largest body of a request, in MiB", min=1)] = 64,
+    name: NameOption = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Stand between your program and an endpoint, and record its traffic as data to import; keys are never stored."""
+    from studio.serving.proxy import Limits
+    from studio.serving.record import default_journal
+    from studio.serving.record import record as record_traffic
+
+    place = workspace_of(workspace)
+    chosen = journal or default_journal(upstream, place)
+    limits = Limits(deadline, max_request_mib << 20)
+    record_traffic(upstream, chosen, place, host=host, port=port, given=name or (), limits=limits)
 
 
 def stub_endpoint(
