@@ -90,4 +90,4 @@ def _summary(traffic: Traffic) -> Iterator[None]:
         lost = f", {traffic.lost} lost" if traffic.lost else ""
         print(f"\n{traffic.answers} answers recorded, {traffic.failures} failed or unfinished{lost}.")
         if traffic.answers:
-            print(f"Next: smolstudio data import {traffic.path} --name mine --split-by-time time", flush=True)
+            print(f"Next: smolstudio data import {traffic.path} --name mine --group-by conversation", flush=True)

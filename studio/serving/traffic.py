@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from studio.serving.answers_heard import BROKEN_OFF
-from synth.endpoint.billing import read_usage
 from synth.endpoint.redact import MIN_SECRET, redacted
+from synth.endpoint.reported_usage import read_usage
 from synth.errors import StorageError
 from synth.storage import Journal, JsonDict, sha256_bytes, storage_faults
 

@@ -492,6 +492,30 @@ def test_odd_deltas_are_taken_in_without_a_fault(value: dict[str, Any]) -> None:
     assert json.dumps(streamed.body())
 
 
+def test_a_conversation_is_what_the_client_calls_one_or_what_begins_alike(journal: Path, workspace: Workspace) -> None:
+    from studio.serving.traffic import Traffic
+
+    traffic = Traffic(journal)
+    for number in range(40):
+        turns: list[dict[str, str]] = []
+        for turn in range(3):
+            turns = [*turns, {"role": "user", "content": f"c{number} t{turn}"}]
+            traffic.write({"messages": turns, "model": "m"}, ANSWER, status=200, seconds=0.1)
+            turns = [*turns, {"role": "assistant", "content": "seven"}]
+    given = {"messages": [USER], "metadata": {"session_id": "mine"}}
+    traffic.write(given, ANSWER, status=200, seconds=0.1)
+    traffic.close()
+    assert [line.value["conversation"] for line in read_jsonl(journal) if line.value][-1] == "mine"
+    report = import_data(journal, "own", workspace, Options(group_by="conversation"))
+    found = open_dataset("own", workspace.datasets)
+    splits: dict[str, set[str]] = {}
+    for split in found.splits():
+        for row in found.examples(split):
+            splits.setdefault(row.source["conversation"], set()).add(split)
+    assert report.kept == 121
+    assert len(splits) == 41 and all(len(where) == 1 for where in splits.values())
+
+
 def test_what_is_a_secret_is_found_in_headers_and_query() -> None:
     import base64
 
