@@ -214,24 +214,25 @@ def _with_speeds(
     found = probe.measure(probed, job.plan.speed_rounds, job.workspace.runs, job.folder, job.on_progress, job.stop)
     if not found:
         return list(systems), []
-    seconds = sum(one.seconds for one in found.values())
-    return [_at_speed(system, found.get(system.id)) for system in systems], [
-        LedgerItem(kind="evaluation", label="Measuring the speed of local systems", seconds=seconds)
-    ]
+    seconds, crowded = sum(one.seconds for one in found.values()), throughput.slowed(list(found.values()))
+    label = "Measuring the speed of local systems"
+    item = LedgerItem(kind="evaluation", label=label, seconds=seconds, load=crowded)
+    return [_at_speed(system, found.get(system.id), split) for system in systems], [item]
 
 
-def _at_speed(system: SystemResult, found: throughput.Probe | None) -> SystemResult:
+def _at_speed(system: SystemResult, found: throughput.Probe | None, split: str) -> SystemResult:
     if found is None:
         return system
     rate = throughput.rate(found).requests_per_s
-    sound = sum(row.usage.audio_sec for row in system.rows)
+    rows = [row for row in system.rows if row.split == split]
+    sound = sum(row.usage.audio_sec for row in rows)
     speed = system.speed.model_copy(
         update={
             "requests_per_s": rate,
             "batch_size": found.batch_size,
             "latency_p50": found.latency_p50_sec,
             "latency_p95": found.latency_p95_sec,
-            "audio_sec_per_s": sound / len(system.rows) * rate if sound else None,
+            "audio_sec_per_s": sound / len(rows) * rate if sound else None,
             "probe": found,
         }
     )
@@ -243,16 +244,21 @@ def _forgetting(job: Job) -> tuple[tuple[Forgetting, ...], list[LedgerItem]]:
     if not job.plan.forgetting_rows:
         return (), []
     seconds: dict[str, float] = {}  # of each session: tuned systems share the answers of their base
+    quiet: dict[str, float] = {}
 
     def answer(plan: SystemPlan, examples: Sequence[Example]) -> dict[str, Prediction]:
         made_of = lineage.origin(plan, job.workspace)
         answers, _ = answers_of(job, plan, made_of, examples, job.dataset.path, f"forgetting-{plan.id}")
-        seconds.update({one.id: one.wall_seconds + (one.facts.load_seconds or 0.0) for one in answers.sessions})
+        for one in answers.sessions:
+            seconds[one.id] = one.wall_seconds + (one.facts.load_seconds or 0.0)
+            quiet[one.id] = seconds[one.id] / max(1.0, one.load or 1.0)
         return answers.predictions
 
     found = forgetting.measure(job.plan.systems, job.plan.forgetting_rows, answer)
     label = "Answering rows of the base's own families"
-    return found, [LedgerItem(kind="evaluation", label=label, seconds=sum(seconds.values()))] if found else []
+    spent, least = sum(seconds.values()), sum(quiet.values())
+    item = LedgerItem(kind="evaluation", label=label, seconds=spent, load=spent / least if least else None)
+    return found, [item] if found else []
 
 
 def _write_scores(results: Results, path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluate.cost import formulas, spread
 from evaluate.cost.prices import PriceSheet
+from evaluate.cost.throughput import CROWDED, LOADED_SLOWDOWN
 from evaluate.plan import Machine
 from evaluate.report.results import Results, Row, SystemResult
 from evaluate.stats import clusters, measures
@@ -26,11 +27,11 @@ ELECTRICITY = "electricity"  # row of the price sheet
 
 
 class Rate(NamedTuple):
-    """USD per request of one system; usd None = unpriced, and `basis` says why or how."""
+    """USD per request of one system; usd None = unpriced or withheld, and `basis` says why or how."""
 
     usd: float | None
     basis: str
-    kind: str  # "machine" | "usage" | "unpriced"
+    kind: str  # "machine" | "usage" | "unpriced" | "withheld"
 
 
 def machine_price(machine: Machine, sheet: PriceSheet) -> float | None:
@@ -50,6 +51,8 @@ def rate(system: JsonDict, machine: JsonDict, sheet: PriceSheet, priced_as: str 
         return _rate_from_usage(system, sheet, priced_as)
     if system["kind"] != "local":
         return Rate(None, "unpriced: the usage of imported answers is not known", "unpriced")
+    if why := speed_fails(system):
+        return Rate(None, f"not stated: {why}", "withheld")
     hourly, speed, use = machine["usd_per_hour"], system["requests_per_s"], machine["utilisation"]
     usd = formulas.own_request(hourly, speed, use)
     if usd is None:
@@ -59,6 +62,12 @@ def rate(system: JsonDict, machine: JsonDict, sheet: PriceSheet, priced_as: str 
     return Rate(usd, f"{basis}{_measured_how(system['speed'])}", "machine")
 
 
+def speed_fails(system: JsonDict) -> str:
+    """Why a measured speed carries no price, in any part of the report; "" when it may, or where there is none."""
+    speed = system["speed"] if system["kind"] == "local" else None
+    return "" if speed is None or speed["holds"] else str(speed["reason"])
+
+
 def _measured_how(speed: JsonDict | None) -> str:
     """At which batch size and latency a price of machine time holds, and what it was measured by."""
     if speed is None:
@@ -66,7 +75,8 @@ def _measured_how(speed: JsonDict | None) -> str:
     clock = "processor time" if speed["basis"] == "cpu" else "wall time"
     where = f"; {clock} of {speed['cores']} cores, one process each" if speed["basis"] == "cpu" else f"; {clock}"
     late = speed["latency_p50_sec"]
-    at = f", {speed['batch_size']} requests at once" + (f", each answered in {late:.2g} s" if late else "")
+    beside = " beside other programs" if speed["others_share"] > CROWDED else ""
+    at = f", {speed['batch_size']} requests at once" + (f", each answered in {late:.2g} s{beside}" if late else "")
     return f"{where}{at}"
 
 
@@ -128,19 +138,23 @@ def system_cost(system: JsonDict, machine: JsonDict, sheet: PriceSheet, split: s
         items = bill_of(system, sheet, system["priced_as"]).items
         in_batch = bill_of(system, sheet, system["priced_as"], batch=True).usd
     interval = _interval(found, system)
-    alone = system["speed"]["single_stream_per_s"] if system["speed"] and found.kind == "machine" else None
-    single = formulas.own_request(machine["usd_per_hour"], alone, machine["utilisation"])
+    speed = system["speed"] if found.kind == "machine" and system["speed"] else {}
+    single = formulas.own_request(machine["usd_per_hour"], speed.get("single_stream_per_s"), machine["utilisation"])
+    slow, fast = speed.get("single_stream_range") or (None, None)
+    dear, cheap = (formulas.own_request(machine["usd_per_hour"], one, machine["utilisation"]) for one in (slow, fast))
     return {
         "usd_per_request": found.usd,
         "usd_per_1k": None if found.usd is None else found.usd * 1000,
         "usd_per_1k_ci95": None if interval is None else [1000 * interval.low, 1000 * interval.high],
         "usd_per_1k_single": None if single is None else 1000 * single,
+        "usd_per_1k_single_range": [1000 * cheap, 1000 * dear] if cheap is not None and dear is not None else None,
         "usd_per_1k_batch": None if in_batch is None else 1000 * in_batch / system["usage"]["answers"],
         "usd_per_correct": per_right,
         "usd_per_correct_ci95": None,
         "usd_per_audio_hour": audio,
         "basis": found.basis,
         "kind": found.kind,
+        "withheld": speed_fails(system) if found.kind == "withheld" else "",
         "bill": [item._asdict() for item in items],
         "wh_per_1k": None if energy is None else energy * 1000,
         "energy_usd_per_1k": None if energy is None or per_kwh is None else energy * per_kwh,
@@ -261,7 +275,7 @@ def ledger(
         parts = [part for part in (money, time_usd) if part is not None]
         unpriced = not parts or (item["seconds"] is not None and time_usd is None)
         lines.append({**item, "money_usd": money, "usd": None if unpriced else sum(parts)})
-        quiet += (money or 0.0) + (time_usd or 0.0) / max(1.0, item["load"] or 1.0)
+        quiet += (money or 0.0) + (time_usd or 0.0) / _slowdown(item["load"])
     known = [line["usd"] for line in lines if line["usd"] is not None]
     complete = bool(lines) and len(known) == len(lines)
     return {
@@ -272,6 +286,13 @@ def ledger(
         "seconds": sum(line["seconds"] or 0 for line in lines),
         "not_stated": list(not_stated),
     }
+
+
+def _slowdown(load: float | None) -> float:
+    """How much longer work took at most than on a quiet machine, where so many threads wanted each core."""
+    if load is None or load <= 1:
+        return 1.0
+    return load * (LOADED_SLOWDOWN if load > 1 + CROWDED else 1.0)
 
 
 def not_stated(costs: JsonDict) -> list[str]:

@@ -17,6 +17,7 @@ JsonDict = dict[str, Any]
 MONTHS_OF_USE = 12  # months over which an always-on machine carries the fixed cost, and hosting is counted
 SWING = 2.0  # sensitivity: each assumption halved and doubled
 MOST_CROWDED = 1.5  # fixed cost over what it would be on a quiet machine, above which it carries no pay-back
+OWN = ("machine", "withheld")  # kinds of cost of a system that runs on the machine
 SAME_MACHINE = "both systems run on the same machine, so their prices move together"
 
 
@@ -74,8 +75,8 @@ def break_even(
     costs = start["small_usd_per_request"], start["large_usd_per_request"]
     found = formulas.break_even(start["fixed_usd"], costs[1], costs[0])
     saved = spread.difference(large, small) if small and large else None
-    reason = _no_pay_back(start, systems, saved) if found.status != "unpriced" else ""
-    speeds = _unsteady(systems)
+    withheld = _withheld(systems)
+    reason = withheld or (_no_pay_back(start, saved) if found.status != "unpriced" else "")
     requests = None if reason else found.requests
     bounds = None
     if requests is not None and saved is not None and start["fixed_usd"] is not None:
@@ -85,7 +86,7 @@ def break_even(
         "fixed_usd": start["fixed_usd"],
         "requests": requests,
         "requests_ci95": bounds,
-        "price_holds": not speeds,
+        "price_holds": not withheld,
         "pay_back_holds": not reason,
         "reason": reason,
         "saved_usd_per_1k": None if found.saved_per_request is None else found.saved_per_request * 1000,
@@ -97,19 +98,14 @@ def break_even(
     }
 
 
-def _unsteady(systems: tuple[JsonDict, JsonDict | None]) -> str:
-    """Why a price of machine time does not hold; "" when all do."""
-    for system in systems:
-        speed = system["speed"] if system is not None and system["cost"]["kind"] == "machine" else None
-        if system is not None and speed is not None and not speed["holds"]:
-            return f"{system['label']}: {speed['reason']}"
-    return ""
+def _withheld(systems: tuple[JsonDict, JsonDict | None]) -> str:
+    """Which of the two has no price because its speed does not hold, and why; "" when neither."""
+    fails = (system for system in systems if system is not None and system["cost"]["kind"] == "withheld")
+    return "; ".join(f"{system['label']}: {system['cost']['withheld']}" for system in fails)
 
 
-def _no_pay_back(start: JsonDict, systems: tuple[JsonDict, JsonDict | None], saved: Spread | None) -> str:
+def _no_pay_back(start: JsonDict, saved: Spread | None) -> str:
     """Why no pay-back is stated although everything is priced; "" when one may be."""
-    if unsteady := _unsteady(systems):
-        return unsteady
     if saved is not None and saved.low < 0 < saved.high:
         return "the two prices differ by less than their uncertainty"
     quiet = start["fixed_quiet_usd"]
@@ -123,7 +119,7 @@ def _no_pay_back(start: JsonDict, systems: tuple[JsonDict, JsonDict | None], sav
 
 def _machine_use(start: JsonDict, large: Spread | None, small: JsonDict) -> JsonDict:
     """U*: the use above which the own machine is cheaper per request; it means nothing where both run on it."""
-    if start["small_kind"] == "machine" and start["large_kind"] == "machine":
+    if start["small_kind"] in OWN and start["large_kind"] in OWN:
         return {"utilisation": None, "utilisation_ci95": None, "utilisation_note": SAME_MACHINE}
     hourly = start["usd_per_hour"] if start["small_kind"] == "machine" else None
     use = formulas.break_even_utilisation(hourly, start["small_requests_per_s"], start["large_usd_per_request"])
@@ -141,7 +137,7 @@ def _always_on(start: JsonDict) -> JsonDict:
     own = start["small_kind"] == "machine"
     capacity = _capacity(start) if own else None
     part = {"months": MONTHS_OF_USE, "machines": 1, "requests_per_month": None, "capacity_per_month": capacity}
-    if own and start["large_kind"] == "machine":
+    if start["small_kind"] in OWN and start["large_kind"] in OWN:
         return {**part, "note": SAME_MACHINE}
     hourly, large = start["usd_per_hour"] if own else None, start["large_usd_per_request"]
     fixed = start["fixed_usd"]

@@ -9,6 +9,8 @@ Pure functions over records; `evaluate.predict.probe` makes the turns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import comb
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
@@ -45,7 +47,8 @@ class Probe(_Frozen):
     turns: tuple[Turn, ...]
     latency_p50_sec: float | None = Field(description="Of an answer at `batch_size`, wall time.")
     latency_p95_sec: float | None
-    single: Turn | None = Field(default=None, description="One prompt after the other.")
+    single: Turn | None = Field(default=None, description="One prompt after the other, as earlier versions noted it.")
+    singles: tuple[Turn, ...] = Field(default=(), description="One prompt after the other, the same in each round.")
     seconds: NonNegativeFloat = Field(description="Wall time of everything, loading excluded.")
 
 
@@ -62,16 +65,14 @@ class Throughput(NamedTuple):
 
 def rate(probe: Probe) -> Throughput:
     """The median over rounds, with an interval of at least 93 % that assumes nothing about how turns vary."""
-    basis: Literal["cpu", "wall"] = "cpu" if probe.device == "cpu" else "wall"
+    basis = _basis(probe)
     speeds = sorted(_speed(turn, probe.cores, basis) for turn in probe.turns)
-    cut = 1 if len(speeds) >= 8 else 0  # order statistics 2 to n-1 of 8 cover the median in 93 %, of 9 in 96 %
-    low, high = speeds[cut], speeds[-1 - cut]
+    low, high = _bounds(probe, speeds, _cut(len(speeds)))
     others = others_share(probe)
-    if basis == "cpu" and others > CROWDED:
-        high *= LOADED_SLOWDOWN
     reason = ""
     if len(speeds) < FEWEST_ROUNDS:
-        reason = f"speed was measured in {len(speeds)} rounds only, and {FEWEST_ROUNDS} are needed"
+        rounds = "one round" if len(speeds) == 1 else f"{len(speeds)} rounds"
+        reason = f"speed was measured in {rounds} only, and {FEWEST_ROUNDS} are needed"
     elif high > MOST_SPREAD * low:
         reason = f"speed varied between {low:.3g} and {high:.3g} requests/s from round to round"
     elif basis == "wall" and others > 1 - 1 / probe.cores:
@@ -79,16 +80,62 @@ def rate(probe: Probe) -> Throughput:
     return Throughput(median(speeds), low, high, basis, not reason, reason)
 
 
-def single_stream(probe: Probe) -> float | None:
-    """Requests per second of the whole machine when each process answers one request after the other."""
-    if probe.single is None:
+def _basis(probe: Probe) -> Literal["cpu", "wall"]:
+    return "cpu" if probe.device == "cpu" else "wall"
+
+
+def _cut(rounds: int) -> int:
+    """How many of the fastest and as many of the slowest rounds the interval of the median leaves out.
+
+    The most that still cover it in 93 %, whatever the distribution (order statistics; from the binomial); 0 of 5.
+    """
+    cut, outside = 0, 2 * 0.5**rounds  # chance that the median lies beyond all rounds
+    while cut + 1 < rounds / 2:
+        outside += 2 * comb(rounds, cut + 1) * 0.5**rounds
+        if outside > 0.0705:  # 8 rounds without the two at the ends cover 92.97 %
+            break
+        cut += 1
+    return cut
+
+
+def _bounds(probe: Probe, speeds: Sequence[float], cut: int) -> tuple[float, float]:
+    """The interval of sorted speeds without `cut` at either end; beside load the upper bound is raised."""
+    crowded = _basis(probe) == "cpu" and others_share(probe) > CROWDED
+    return speeds[cut], speeds[-1 - cut] * (LOADED_SLOWDOWN if crowded else 1.0)
+
+
+def too_wide(probe: Probe) -> bool:
+    """Whether the interval carries no price, so that further rounds may help."""
+    found = rate(probe)
+    return found.high > MOST_SPREAD * found.low
+
+
+def single_stream(probe: Probe) -> Throughput | None:
+    """Requests per second of the whole machine when each process answers one request after the other.
+
+    Its interval spans all rounds; it holds where the speed does and the rounds agree as closely.
+    """
+    turns = probe.singles or ((probe.single,) if probe.single is not None else ())
+    if not turns:
         return None
-    return _speed(probe.single, probe.cores, "cpu" if probe.device == "cpu" else "wall")
+    basis = _basis(probe)
+    speeds = sorted(_speed(turn, probe.cores, basis) for turn in turns)
+    low, high = _bounds(probe, speeds, 0)
+    holds = rate(probe).holds and high <= MOST_SPREAD * low
+    reason = "" if holds else f"speed varied between {low:.3g} and {high:.3g} requests/s one at a time"
+    return Throughput(median(speeds), low, high, basis, holds, reason)
 
 
 def others_share(probe: Probe) -> float:
     """Median share of the machine that other processes used during the turns."""
     return median(turn.others_share for turn in probe.turns)
+
+
+def slowed(probes: Sequence[Probe]) -> float | None:
+    """How many times longer than its processor time the measurement took; None on a GPU, where that says nothing."""
+    turns = [turn for probe in probes if probe.device == "cpu" for turn in probe.turns]
+    cpu = sum(turn.cpu_sec for turn in turns)
+    return sum(turn.wall_sec for turn in turns) / cpu if cpu else None
 
 
 def _speed(turn: Turn, cores: int, basis: str) -> float:
@@ -97,7 +144,7 @@ def _speed(turn: Turn, cores: int, basis: str) -> float:
 
 def facts(probe: Probe) -> dict[str, Any]:
     """report.json's `systems[].speed`."""
-    found = rate(probe)
+    found, alone = rate(probe), single_stream(probe)
     return {
         "low": found.low,
         "high": found.high,
@@ -110,7 +157,8 @@ def facts(probe: Probe) -> dict[str, Any]:
         "batch_size": probe.batch_size,
         "latency_p50_sec": probe.latency_p50_sec,
         "latency_p95_sec": probe.latency_p95_sec,
-        "single_stream_per_s": single_stream(probe),
+        "single_stream_per_s": alone.requests_per_s if alone and alone.holds else None,
+        "single_stream_range": [alone.low, alone.high] if alone and alone.holds and len(probe.singles) > 1 else None,
         "load_average": probe.load_average,
         "others_share": others_share(probe),
     }

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
+from evaluate.cost import throughput
 from evaluate.cost.throughput import Probe, Turn
 from evaluate.plan import SystemPlan
 from evaluate.predict.prompts import Question
@@ -36,10 +37,12 @@ MOST_PROMPTS = 32
 # depends on the last, so it must not follow from how busy the machine happens to be: the steps are wide apart.
 SIZES = ((1.0, 32, 16), (8.0, 8, 8), (float("inf"), 4, 4))
 SHORTEST_TURN_SEC = 0.25  # a fast system answers the prompts again until this has passed
-MOST_SEC = 120.0  # of all turns, as the first ones let expect; beyond it they get the fewest rounds
+MOST_SEC = 60.0  # of all turns, in processor time, as the first round lets expect; beyond it they get the fewest rounds
 FEWEST_ROUNDS = 5
+LONGEST_SEC = 150.0  # by the clock, in which rounds are added while a speed varies too much to carry a price
+MOST_ROUNDS = 25
 WARMING_PROMPTS = 4
-SINGLE_PROMPTS = 4
+SINGLE_PROMPTS, SINGLE_ROUNDS = 2, 3  # answered one at a time
 SHARE_OF_MEMORY = 0.4  # of what is free; models that need more are loaded anew for each turn
 
 
@@ -75,7 +78,7 @@ def measure(
         return {}
     key = sha256_bytes("\n".join([str(rounds), *(f"{one.plan.id} {one.mark}" for one in systems)]).encode())
     if known := _known(folder / FILE, key):
-        return known
+        return known  # a speed that did not hold is measured anew
     with _one_thread(), _Models(systems, runs) as models:
         found = _take_turns(systems, rounds, models, on_progress, stop)
     write_json(
@@ -85,13 +88,14 @@ def measure(
 
 
 def _known(file: Path, key: str) -> dict[str, Probe]:
-    """What was measured before, of the same systems."""
+    """What was measured before, of the same systems, where all of it holds."""
     if not file.is_file():
         return {}
     with contextlib.suppress(ValidationError, KeyError, TypeError, AttributeError, ValueError):
         value = read_json(file)
         if value["key"] == key:
-            return {name: Probe.model_validate(one) for name, one in value["probes"].items()}
+            probes = {name: Probe.model_validate(one) for name, one in value["probes"].items()}
+            return probes if all(throughput.rate(one).holds for one in probes.values()) else {}
     return {}
 
 
@@ -141,52 +145,79 @@ class _Models:
 def _take_turns(
     systems: Sequence[Probed], rounds: int, models: _Models, on_progress: ProgressFn, stop: Callable[[], bool]
 ) -> dict[str, Probe]:
-    began = {one.plan.id: 0.0 for one in systems}
-    # The first turns warm everything up, are thrown away, and tell how large a turn can be.
-    few = min(len(one.questions) for one in systems)
-    first = min(few, WARMING_PROMPTS)
-    warm, devices = [], {}
+    warm, devices, spent = _warmed(systems, models, stop)
+    size = next(step for step in SIZES if max(warm.values()) <= step[0])
+    prompts, at_once = min(*(len(one.questions) for one in systems), size[1]), size[2]
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    meter = Meter("Measuring speed in turns", rounds * len(systems), "turns", on_progress)
+    noted = {one.plan.id: _Noted([], [], []) for one in systems}
+    began, done = time.monotonic(), 0
+    while done < rounds:
+        for place, one in enumerate(systems):
+            _stop_if(stop)
+            ready, kept = models.get(one.plan), noted[one.plan.id]
+            turn, seconds = _turn(ready, one.plan, one.questions[:prompts], _batch(one.plan, at_once, prompts))
+            kept.turns.append(turn)
+            kept.latencies.extend(seconds)
+            if done < SINGLE_ROUNDS:
+                kept.singles.append(_turn(ready, one.plan, one.questions[:SINGLE_PROMPTS], 1, once=True)[0])
+            del ready  # where models are not kept, one is in memory at a time
+            meter.update(done * len(systems) + place + 1, "")
+        done += 1
+        found = {
+            one.plan.id: _probe(
+                devices[one.plan.id],
+                _batch(one.plan, at_once, prompts),
+                prompts,
+                load,
+                noted[one.plan.id],
+                spent[one.plan.id],
+            )
+            for one in systems
+        }
+        rounds = _rounds(rounds, done, found, time.monotonic() - began)
+        meter.total = rounds * len(systems)
+    return found
+
+
+class _Noted(NamedTuple):
+    """What one system's turns gave so far."""
+
+    turns: list[Turn]
+    singles: list[Turn]
+    latencies: list[float]
+
+
+def _warmed(
+    systems: Sequence[Probed], models: _Models, stop: Callable[[], bool]
+) -> tuple[dict[str, float], dict[str, str], dict[str, float]]:
+    """The first turns, which warm everything up and are thrown away: seconds per answer, device and wall seconds."""
+    per_answer, devices, spent = {}, {}, {}
+    first = min(*(len(one.questions) for one in systems), WARMING_PROMPTS)
     for one in systems:
         _stop_if(stop)
         ready = models.get(one.plan)
         turn, _ = _turn(ready, one.plan, one.questions[:first], first, once=True)
         devices[one.plan.id] = device = ready.loaded.model.device.type
-        warm.append((turn.cpu_sec if device == "cpu" else turn.wall_sec) / turn.answers)
-        began[one.plan.id] += turn.wall_sec
-        del ready  # where models are not kept, one is in memory at a time
-    size = next(step for step in SIZES if max(warm) <= step[0])
-    prompts, at_once = min(few, size[1]), size[2]
-    if sum(began.values()) / first * prompts * rounds > MOST_SEC:
-        rounds = min(rounds, FEWEST_ROUNDS)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    meter = Meter("Measuring speed in turns", rounds * len(systems), "turns", on_progress)
-    turns: dict[str, list[Turn]] = {one.plan.id: [] for one in systems}
-    latencies: dict[str, list[float]] = {one.plan.id: [] for one in systems}
-    singles: dict[str, Turn] = {}
-    for done in range(rounds):
-        for place, one in enumerate(systems):
-            _stop_if(stop)
-            ready = models.get(one.plan)
-            turn, seconds = _turn(ready, one.plan, one.questions[:prompts], _batch(one.plan, at_once, prompts))
-            turns[one.plan.id].append(turn)
-            latencies[one.plan.id] += seconds
-            if done == 0:
-                singles[one.plan.id], _ = _turn(ready, one.plan, one.questions[:SINGLE_PROMPTS], 1, once=True)
-            del ready
-            meter.update(done * len(systems) + place + 1, "")
-    return {
-        one.plan.id: _probe(
-            devices[one.plan.id],
-            _batch(one.plan, at_once, prompts),
-            prompts,
-            load,
-            turns[one.plan.id],
-            latencies[one.plan.id],
-            singles[one.plan.id],
-            began[one.plan.id],
-        )
-        for one in systems
-    }
+        per_answer[one.plan.id] = (turn.cpu_sec if device == "cpu" else turn.wall_sec) / turn.answers
+        spent[one.plan.id] = turn.wall_sec
+        del ready
+    return per_answer, devices, spent
+
+
+def _rounds(planned: int, done: int, found: dict[str, Probe], seconds: float) -> int:
+    """How many rounds there are to be: fewer where they are long, more while a speed varies too much for a price.
+
+    Whether they are long is told from processor time, so that load does not decide.
+    """
+    if done == 1:
+        first = [probe.turns[0] for probe in found.values()]
+        cpu = all(probe.device == "cpu" for probe in found.values())
+        a_round = sum(turn.cpu_sec if cpu else turn.wall_sec for turn in first)
+        return min(planned, FEWEST_ROUNDS) if a_round * planned > MOST_SEC else planned
+    if FEWEST_ROUNDS <= planned == done < MOST_ROUNDS and seconds < LONGEST_SEC:
+        return planned + any(map(throughput.too_wide, found.values()))
+    return planned
 
 
 def _batch(plan: SystemPlan, at_once: int, prompts: int) -> int:
@@ -203,11 +234,9 @@ def _turn(
     ready: _Answering, plan: SystemPlan, questions: Sequence[Question], batch: int, *, once: bool = False
 ) -> tuple[Turn, list[float]]:
     """Answer the questions, again and again until the shortest turn has passed; and the latency of each answer."""
-    import psutil
-
     latencies: list[float] = []
     answers = 0
-    before, own, began = psutil.cpu_times(), time.process_time(), time.perf_counter()
+    before, own, began = _times(), time.process_time(), time.perf_counter()
     while True:
         for prediction in ready.runner.answer(ready.loaded, questions, plan.token_limit, batch, lambda: False):
             answers += 1
@@ -216,34 +245,36 @@ def _turn(
         wall = time.perf_counter() - began
         if once or wall >= SHORTEST_TURN_SEC:
             break
-    cpu, after = time.process_time() - own, psutil.cpu_times()
+    cpu, after = time.process_time() - own, _times()
     return Turn(
         answers=max(1, answers), wall_sec=wall, cpu_sec=cpu, others_share=_others(before, after, cpu)
     ), latencies
 
 
-def _others(before: Any, after: Any, own: float) -> float:
-    """Share of all cores' time that neither this process used nor nobody."""
-    spent = {name: getattr(after, name) - getattr(before, name) for name in before._fields}
+def _times() -> list[Any]:
+    """Times of the cores that this process may use."""
+    import psutil
+
+    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    return [times for core, times in enumerate(psutil.cpu_times(percpu=True)) if mine is None or core in mine]
+
+
+def _others(before: Sequence[Any], after: Sequence[Any], own: float) -> float:
+    """Share of these cores' time that neither this process used nor nobody; what a host took from a guest counts."""
+    spent: dict[str, float] = {}
+    for was, now in zip(before, after, strict=True):
+        for name in now._fields:
+            spent[name] = spent.get(name, 0.0) + getattr(now, name) - getattr(was, name)
     whole = sum(value for name, value in spent.items() if not name.startswith("guest"))  # those are in user already
     idle = spent.get("idle", 0.0) + spent.get("iowait", 0.0)
     return max(0.0, whole - idle - own) / whole if whole > 0 else 0.0
 
 
-def _probe(
-    device: str,
-    batch: int,
-    prompts: int,
-    load: float | None,
-    turns: list[Turn],
-    latencies: list[float],
-    single: Turn,
-    warming_sec: float,
-) -> Probe:
+def _probe(device: str, batch: int, prompts: int, load: float | None, noted: _Noted, warming_sec: float) -> Probe:
     import numpy as np
     import torch
 
-    middle, slow = np.percentile(latencies, [50, 95]).tolist() if latencies else (None, None)
+    middle, slow = np.percentile(noted.latencies, [50, 95]).tolist() if noted.latencies else (None, None)
     return Probe(
         device=device,
         cores=cores(),
@@ -251,11 +282,11 @@ def _probe(
         batch_size=batch,
         prompts=prompts,
         load_average=load,
-        turns=tuple(turns),
+        turns=tuple(noted.turns),
         latency_p50_sec=middle,
         latency_p95_sec=slow,
-        single=single,
-        seconds=warming_sec + single.wall_sec + sum(turn.wall_sec for turn in turns),
+        singles=tuple(noted.singles),
+        seconds=warming_sec + sum(turn.wall_sec for turn in (*noted.singles, *noted.turns)),
     )
 
 

@@ -136,11 +136,11 @@ class Mark(NamedTuple):
 
 
 def priced_marks(report: Report) -> list[Mark]:
-    """Systems with both a score and a price that holds, on the primary split."""
+    """Systems with both a score and a price, on the primary split."""
     marks = []
     for system in report.systems:
         summary, price = system.splits[report.primary_split], system.cost.usd_per_1k
-        if summary.value is not None and summary.ci95 and price and (system.speed is None or system.speed.holds):
+        if summary.value is not None and summary.ci95 and price:
             css = role(report, system.id)
             marks.append(Mark(system.label, css, price, summary.value, *summary.ci95))
     return marks

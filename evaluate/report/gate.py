@@ -76,7 +76,7 @@ def figures(report: Report) -> dict[str, Value]:
 
 def _money(report: Report) -> dict[str, Value]:
     start, even = report.what_if, report.break_even
-    small, large = (start.small_usd_per_request, start.large_usd_per_request) if even.price_holds else (None, None)
+    small, large = start.small_usd_per_request, start.large_usd_per_request
     return {
         "small_usd_per_1k": None if small is None else 1000 * small,
         "large_usd_per_1k": None if large is None else 1000 * large,

@@ -88,11 +88,11 @@ def pay_back(report: Report) -> str:
     """One sentence on money; no promise of a pay-back where the verdict carries none."""
     start, even = report.what_if, report.break_even
     small, large = start.small_usd_per_request, start.large_usd_per_request
+    if not even.price_holds:
+        return prices_said.no_price(report)
     if small is None or large is None:
         unknown = "small" if small is None else "large"
         return f"What it costs cannot be compared: the {unknown} system is unpriced."
-    if not even.price_holds:
-        return prices_said.no_price(report)
     each = prices_said.each_costs(report)
     if even.status == "not_stated":
         return f"{each}; no pay-back is stated, because {even.reason or _no_promise(report)}."

@@ -30,7 +30,8 @@ class SpeedPart(Part):
 
     `basis` cpu: cores × answers per second of processor time, one process per core; wall: by the clock. Where `holds`
     is false the speed carries no price, and `reason` says why. It holds at `batch_size`, where an answer takes
-    `latency_p50_sec`; `single_stream_per_s` is the speed one request after the other.
+    `latency_p50_sec`; `single_stream_per_s` is the speed one request after the other, with the range over rounds; None
+    where the rounds disagree.
     """
 
     low: float
@@ -45,6 +46,7 @@ class SpeedPart(Part):
     latency_p50_sec: float | None
     latency_p95_sec: float | None
     single_stream_per_s: float | None
+    single_stream_range: Bounds | None = None
     load_average: float | None
     others_share: float
 
@@ -59,21 +61,31 @@ class BillLine(Part):
 
 
 class Cost(Part):
-    """What answers of one system cost; None = unpriced. `basis` says how, or why not."""
+    """What answers of one system cost; None = unpriced, or withheld. `basis` says how, or why not.
+
+    `kind` withheld: it rests on a measured speed that does not hold, so no figure of it is stated; `withheld` says why.
+    """
 
     usd_per_request: float | None
     usd_per_1k: float | None
     usd_per_1k_ci95: OpenBounds | None = None
     usd_per_1k_single: float | None = None
+    usd_per_1k_single_range: OpenBounds | None = None
     usd_per_1k_batch: float | None
     usd_per_correct: float | None
     usd_per_correct_ci95: OpenBounds | None
     usd_per_audio_hour: float | None
     basis: str
-    kind: Literal["machine", "usage", "unpriced"]
+    kind: Literal["machine", "usage", "unpriced", "withheld"]
+    withheld: str = ""
     bill: tuple[BillLine, ...]
     wh_per_1k: float | None
     energy_usd_per_1k: float | None
+
+    def withhold(self, reason: str) -> Cost:
+        """Without any figure, because the speed that they rest on does not hold."""
+        kept = {"basis": f"not stated: {reason}", "kind": "withheld", "withheld": reason, "bill": ()}
+        return Cost.model_validate(dict.fromkeys(Cost.model_fields) | kept)
 
 
 class MachinePart(Part):

@@ -7,19 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evaluate.report.money import Cost
 from evaluate.report.schema import Report, SystemPart
-from evaluate.report.wording import count, usd
+from evaluate.report.wording import MISSING, count, usd
+
+NOT_STATED = "not stated"
+REMEDY = "Start the comparison again when the machine is quiet: answers are kept, speed is measured anew."
 
 
 def each_costs(report: Report) -> str:
     """'1,000 answers cost $0.19 [$0.17, $0.21] against $3.50'. Both systems must be priced."""
     small, large = report.small_system, report.large_system
     assert large is not None
-    return f"1,000 answers cost {_of_1k(small)} against {_of_1k(large)}"
+    return f"1,000 answers cost {per_1k(small)} against {per_1k(large)}"
 
 
-def _of_1k(system: SystemPart) -> str:
-    return with_bounds(usd(system.cost.usd_per_1k), system.cost.usd_per_1k_ci95)
+def per_1k(system: SystemPart) -> str:
+    """The price of 1,000 answers with its interval, or that there is none."""
+    return with_bounds(figure(system.cost, system.cost.usd_per_1k), system.cost.usd_per_1k_ci95)
+
+
+def figure(cost: Cost, value: float | None, missing: str = "unpriced") -> str:
+    """A figure of a system's cost; a cost that is withheld has none. Every output says its prices with this."""
+    return usd(value, NOT_STATED if cost.kind == "withheld" else missing)
+
+
+def speed(system: SystemPart) -> str:
+    """Answers per second with their interval; of a speed that does not hold only from where to where it varied."""
+    if system.requests_per_s is None:
+        return MISSING
+    if system.speed is None:
+        return f"{system.requests_per_s:.3g}"
+    low, high = f"{system.speed.low:.3g}", f"{system.speed.high:.3g}"
+    return f"{system.requests_per_s:.3g} [{low}, {high}]" if system.speed.holds else f"{low} to {high}"
+
+
+def spent(report: Report) -> str:
+    """The fixed cost; with what it could have been at least, where other programs lengthened machine time."""
+    fixed = report.fixed_costs
+    if fixed.fixed_usd is None or fixed.fixed_quiet_usd is None:
+        return usd(fixed.fixed_usd)
+    return with_bounds(usd(fixed.fixed_usd), (fixed.fixed_quiet_usd, fixed.fixed_usd))
 
 
 def with_bounds(said: str, bounds: Sequence[float | None] | None) -> str:
@@ -35,7 +63,7 @@ def no_price(report: Report) -> str:
         return ""
     return (
         f"What an answer costs is not stated, because the speed that it rests on does not hold: "
-        f"{report.break_even.reason}. Start the comparison again when the machine is quiet; answers are kept."
+        f"{report.break_even.reason}. {REMEDY}"
     )
 
 
@@ -49,7 +77,7 @@ def earned_back(report: Report) -> str:
     missing = joined(report.fixed_costs.not_stated)
     left_out = f" ({missing} not stated)" if missing else ""
     what = "spent on tuning" if report.small_system.adapter else "spent before its first answer"
-    return f"the {usd(even.fixed_usd)} {what}{left_out} is earned back after {after}"
+    return f"the {spent(report)} {what}{left_out} is earned back after {after}"
 
 
 def not_stated(report: Report) -> list[str]:

@@ -34,11 +34,33 @@ def opened(value: Any) -> Report:
         remedy = "Update smolstudio." if newer else REMEDY
         raise DataError(f"This report has version {version!r}; this smolstudio reads up to {VERSION}.", remedy)
     try:
-        return Report.model_validate(value)
+        return _without_withheld(Report.model_validate(value))
     except ValidationError as error:
         first = error.errors()[0]
         place = "/".join(map(str, first["loc"])) or "the top"
         raise _lacking(f"{first['msg'].lower()} at {place}") from error
+
+
+def _without_withheld(report: Report) -> Report:
+    """Reports were once written with prices at speeds that do not hold; those are withheld as in a report of today."""
+    systems = tuple(
+        one.model_copy(update={"cost": one.cost.withhold(one.speed.reason)})
+        if one.speed is not None and not one.speed.holds and one.cost.kind == "machine"
+        else one
+        for one in report.systems
+    )
+    if systems == report.systems:
+        return report
+    start, unpriced = report.what_if, {one.id for one in systems if one.cost.kind == "withheld"}
+    sides = [side for side, name in (("small", start.small), ("large", start.large)) if name in unpriced]
+    gone = {f"{side}_usd_per_request": None for side in sides} | {f"{side}_kind": "withheld" for side in sides}
+    found = report.model_copy(update={"systems": systems, "what_if": start.model_copy(update=gone)})
+    if not sides or found.cascade is None:
+        return found
+    unknown = {"usd_per_request": None}
+    curve = tuple(point.model_copy(update=unknown) for point in found.cascade.curve)
+    chosen = found.cascade.chosen and found.cascade.chosen.model_copy(update=unknown)
+    return found.model_copy(update={"cascade": found.cascade.model_copy(update={"curve": curve, "chosen": chosen})})
 
 
 def _from_version_1(value: dict[str, Any]) -> Report:

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evaluate.report import basis, charts, headline, wording
+from evaluate.cost.throughput import CROWDED
+from evaluate.report import basis, charts, headline, prices_said, wording
 from evaluate.report.money import Heat, Sensitivity
 from evaluate.report.parts import Comparison, GalleryItem, SystemByClass
 from evaluate.report.schema import Report, SystemPart
@@ -173,17 +174,17 @@ def _context(report: Report) -> dict[str, Any]:
         "swing_reach": _swing_reach(report.sensitivity),
         "assumption_names": ASSUMPTIONS,
         "pareto": charts.pareto(report),
-        "not_drawn": [
-            s.label
-            for s in systems
-            if s.splits[primary].value is not None and not (s.cost.usd_per_1k and (s.speed is None or s.speed.holds))
-        ],
+        "not_drawn": [s.label for s in systems if s.splits[primary].value is not None and not s.cost.usd_per_1k],
         "money": charts.break_even(report) if report.large else None,
         "cascade": charts.cascade(report),
         "heat": _heat(report.sensitivity.heat),
         "accuracy_sentence": headline.accuracy(report),
         "elsewhere_sentences": " ".join(headline.elsewhere(report)),
         "matrix": _confusion,
+        "price": prices_said.figure,
+        "speed": prices_said.speed,
+        "spent": prices_said.spent(report),
+        "crowded": lambda system: system.speed is not None and system.speed.others_share > CROWDED,
         "pay_back": headline.pay_back(report) if report.large else "",
         "badge": _badge(report),
         "split_title": lambda split: basis.title(split, report.basis.kinds[split]),

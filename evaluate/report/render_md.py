@@ -60,16 +60,14 @@ def systems_table(report: Report) -> list[str]:
     for system in report.systems:
         cells = [system.splits[split] for split in splits]
         scores = [with_interval(c.value, c.ci95, 1) if c.value is not None else "unscored" for c in cells]
-        speed = system.requests_per_s
         rows.append(
             [
                 plain(system.label)
                 + (" (small)" if system.id == report.small else "")
                 + (" (large)" if system.id == report.large else ""),
                 *scores,
-                prices_said.with_bounds(usd(system.cost.usd_per_1k), system.cost.usd_per_1k_ci95)
-                + (" (its speed does not hold)" if system.speed and not system.speed.holds else ""),
-                "not measured" if speed is None else f"{speed:.3g}",
+                prices_said.per_1k(system),
+                prices_said.speed(system),
             ]
         )
     metric = report.systems[0].metric

@@ -214,7 +214,9 @@ def not_measured(report: Report) -> list[str]:
     elif report.cascade.chosen is None:
         said.append("No cascade threshold was chosen: that needs val rows in the comparison.")
     for system in (one for one in report.systems if one.method != BASELINE):
-        if system.cost.usd_per_request is None:
+        if system.cost.kind == "withheld":
+            said.append(f"What an answer of {system.label} costs is not stated: {system.cost.withheld}.")
+        elif system.cost.usd_per_request is None:
             said.append(f"{system.label} is {system.cost.basis}.")
         if system.requests_per_s is None:
             said.append(f"The speed of {system.label} was not measured.")

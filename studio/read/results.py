@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evaluate.report import prices_said
 from evaluate.report.basis import title
 from evaluate.report.parts import SplitSummary
 from evaluate.report.schema import Report
@@ -31,10 +32,6 @@ def _rate(entry: SplitSummary | None) -> str:
     return f"{100 * entry.value:.1f} %{interval}"
 
 
-def _usd(value: float | None) -> str:
-    return "unpriced" if value is None else f"${value:.4f}" if value < 1 else f"${value:.2f}"
-
-
 def headline(report: Report, path: Path) -> str:
     """The report as a few lines of text that end in the paths of its files."""
     splits = list(dict.fromkeys(split for system in report.systems for split in system.splits))
@@ -43,8 +40,8 @@ def headline(report: Report, path: Path) -> str:
         [
             system.label,
             *(_rate(system.splits.get(s)) for s in splits),
-            f"{system.requests_per_s:.1f}" if system.requests_per_s else "-",
-            _usd(system.cost.usd_per_1k),
+            prices_said.speed(system),
+            prices_said.per_1k(system),
         ]
         for system in report.systems
     ]

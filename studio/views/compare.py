@@ -97,6 +97,35 @@ def _unpriced(chosen: list[dict[str, Any]]) -> None:
         st.page_link("views/settings.py", label="Set its price", icon=":material/settings:")
 
 
+def _money() -> dict[str, Any]:
+    """Prices and costs of the plan: the machine, a person, and what no machine sees."""
+    with st.expander("Costs", icon=":material/payments:"):
+        left, right = st.columns(2)
+        help_price = "Empty takes the price sheet's row for a machine like this one."
+        price = _usd(left, "This machine, $ per hour", help_price)
+        used = right.slider("Share of paid time in use", 0.05, 1.0, 0.5)
+        human = _usd(left, "A person's answer, $", "Shown beside the systems.")
+        st.caption(
+            "What no machine sees counts towards the cost of the small system. An empty field is reported as not "
+            "stated; 0 says that it cost nothing."
+        )
+        left, right = st.columns(2)
+        costs = {
+            "labelling_usd": _usd(left, "Labelling and checking rows, $"),
+            "hosting_usd_per_month": _usd(right, "Hosting, $ per month", "Storage, network, on-call; not the machine."),
+            "engineering_hours": left.number_input("Engineering, hours", 0.0, None, None, 1.0),
+            "engineering_usd_per_hour": _usd(right, "An engineer's hour, $"),
+            "licence_usd": _usd(left, "Licences of models and data, $"),
+        }
+    return {"machine": {"usd_per_hour": price, "utilisation": used}, "human_usd_per_answer": human, "costs": costs}
+
+
+def _usd(place: Any, label: str, explained: str | None = None) -> float | None:
+    """A sum of money; None while the field is empty."""
+    amount: float | None = place.number_input(label, 0.0, None, None, 0.01, help=explained)
+    return amount
+
+
 def _plan(dataset: Card) -> Plan:
     offers = _offer(dataset)
     if not dataset.splits.get("test_real"):
@@ -120,12 +149,7 @@ def _plan(dataset: Card) -> Plan:
     margin = third.number_input("Margin (points)", 0.0, 20.0, 2.0, 0.5, help=help_text) / 100
     rows = fourth.number_input("Rows per split", 10, 100_000, 200, 10, help="Drawn at random, of each tested split.")
     _unpriced([offers[label] for label in chosen])
-    with st.expander("Costs", icon=":material/payments:"):
-        left, right = st.columns(2)
-        help_price = "Empty takes the price sheet's row for a machine like this one."
-        price = left.number_input("This machine, $ per hour", 0.0, 1000.0, None, 0.01, help=help_price)
-        used = right.slider("Share of paid time in use", 0.05, 1.0, 0.5)
-        human = left.number_input("A person's answer, $", 0.0, 1000.0, None, 0.01, help="Shown beside the systems.")
+    money = _money()
     searched = 0
     if any("base_url" in offers[label] for label in chosen):
         help_search = "The model writes so many instructions itself; each is tried on val, and the best one counts."
@@ -141,8 +165,7 @@ def _plan(dataset: Card) -> Plan:
         "large": ids.get(large_label, "") if large_label != small_label else "",
         "margin": margin,
         "max_rows": int(rows),
-        "machine": {"usd_per_hour": price, "utilisation": used},
-        "human_usd_per_answer": human,
+        **money,
         "prompt_search": int(searched),
     }
     return validated(Plan, values, "plan")

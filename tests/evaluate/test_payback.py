@@ -23,6 +23,8 @@ def machine_system(name: str, rate: float, low: float, high: float, reason: str 
     usd = HOURLY / 3600 / rate
     bounds = [1000 * usd * rate / high, 1000 * usd * rate / low]
     cost = {"kind": "machine", "usd_per_request": usd, "usd_per_1k_ci95": bounds}
+    if reason:
+        cost = {"kind": "withheld", "withheld": reason, "usd_per_request": None, "usd_per_1k_ci95": None}
     return {"id": name, "label": name, "requests_per_s": rate, "speed": speed(low, high, reason), "cost": cost}
 
 

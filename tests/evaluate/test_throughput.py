@@ -12,16 +12,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plausible import results
 
+from evaluate import compare
 from evaluate.cost import throughput
 from evaluate.cost.throughput import Probe, Turn
 from evaluate.plan import SystemPlan
 from evaluate.predict import probe
 from evaluate.predict.prediction import Prediction
 from evaluate.predict.prompts import Question
+from evaluate.report import report_json
+from evaluate.report.schema import Report
 from synth.errors import RunError
 from synth.example import user
 from synth.progress import silent
+from tests.bench.bench_busy import disagreements
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +49,7 @@ def probed(made: tuple[Turn, ...], device: str = "cpu") -> Probe:
         turns=made,
         latency_p50_sec=0.1,
         latency_p95_sec=0.2,
-        single=Turn(answers=4, wall_sec=1.0, cpu_sec=1.0, others_share=0.0),
+        singles=tuple(Turn(answers=4, wall_sec=cpu, cpu_sec=cpu, others_share=0.0) for cpu in (1.0, 0.96, 1.05)),
         seconds=9.0,
     )
 
@@ -56,7 +61,21 @@ def test_the_speed_of_a_processor_is_its_cores_times_answers_per_processor_secon
     found = throughput.rate(probed(turns(QUIET)))
     assert (found.requests_per_s, found.low, found.high) == pytest.approx((200, 196, 204))
     assert (found.basis, found.holds) == ("cpu", True)
-    assert throughput.single_stream(probed(turns(QUIET))) == 8.0
+    alone = throughput.single_stream(probed(turns(QUIET)))
+    assert alone is not None
+    assert (alone.requests_per_s, alone.low, alone.high) == pytest.approx((8.0, 8 / 1.05, 8 / 0.96))
+
+
+def test_a_speed_noted_by_an_earlier_version_still_opens() -> None:
+    earlier = probed(turns(QUIET)).model_dump(mode="json")
+    first, *_ = earlier.pop("singles")
+    found = Probe.model_validate({**earlier, "single": first})
+    assert throughput.facts(found)["single_stream_per_s"] == 8.0
+
+
+@pytest.mark.parametrize(("rounds", "left_out"), [(5, 0), (7, 0), (8, 1), (9, 1), (12, 2), (17, 4), (25, 7)])
+def test_the_interval_of_the_median_leaves_out_as_many_rounds_as_93_percent_allow(rounds: int, left_out: int) -> None:
+    assert throughput._cut(rounds) == left_out
 
 
 def test_one_hiccup_of_nine_rounds_does_not_widen_the_interval() -> None:
@@ -130,6 +149,80 @@ def measure(folder: Path, rounds: int = 9) -> dict[str, Probe]:
 
 def rates(found: dict[str, Probe]) -> dict[str, throughput.Throughput]:
     return {name: throughput.rate(one) for name, one in found.items()}
+
+
+class Clocks:
+    """Time that only answers make pass: `share` of the cores is ours, and what we do not get, others use."""
+
+    def __init__(self, share: float, jitter: float) -> None:
+        self.wall = self.cpu = self.others = 0.0
+        self.share, self.rng, self.jitter = share, np.random.default_rng(5), jitter
+        self.answered, self.now = 0, 1.0
+
+    def work(self, seconds: float) -> None:
+        if self.answered % 12 == 0:
+            self.now = float(np.exp(self.rng.normal(0.0, self.jitter)))
+        self.answered += 1
+        slower = 1.0 if self.share == 1.0 else 1.15  # caches and frequency are shared, too
+        cpu = seconds * slower * self.now
+        self.cpu, self.wall = self.cpu + cpu, self.wall + cpu / self.share
+        self.others += 2 * cpu / self.share - cpu if self.share < 1.0 else 0.0
+
+    def times(self) -> list[Any]:
+        fields = ("user", "idle")
+        idle = 2 * self.wall - self.cpu - self.others
+        return [SimpleNamespace(_fields=fields, user=self.cpu + self.others, idle=idle)]
+
+
+def clocked(monkeypatch: pytest.MonkeyPatch, folder: Path, share: float, jitter: float) -> dict[str, Probe]:
+    clocks = Clocks(share, jitter)
+    fake_time = SimpleNamespace(
+        process_time=lambda: clocks.cpu, perf_counter=lambda: clocks.wall, monotonic=lambda: clocks.wall
+    )
+    monkeypatch.setattr(probe, "time", fake_time)
+    monkeypatch.setattr(probe, "_times", clocks.times)
+    monkeypatch.setattr(sys.modules[__name__], "work", clocks.work)
+    return measure(folder)
+
+
+@pytest.mark.parametrize("jitter", [0.01, 0.05, 0.4])
+@pytest.mark.usefixtures("fake")
+def test_quiet_and_beside_load_costs_agree_or_are_withheld(
+    jitter: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    quiet = report_at(clocked(monkeypatch, tmp_path / "quiet", 1.0, 0.01))
+    busy = report_at(clocked(monkeypatch, tmp_path / "busy", 0.4, jitter))
+    assert busy.small_system.speed is not None
+    assert busy.small_system.speed.others_share > throughput.CROWDED
+    assert disagreements(quiet, busy) == []
+    assert quiet.verdict == busy.verdict
+    assert all(one.cost.usd_per_1k for one in quiet.systems)
+    if jitter == 0.4:
+        assert busy.small_system.cost.kind == "withheld"
+        assert "speed varied between" in busy.headline
+    else:
+        assert all(one.cost.usd_per_1k_ci95 for one in busy.systems)
+
+
+def report_at(speeds: dict[str, Probe]) -> Report:
+    """The report of a comparison whose small and large systems were measured so."""
+    original = results(("dpo", "large-few"), large="large-few", per_split=120)
+    systems = tuple(
+        compare._at_speed(one, speeds[name], "test")
+        for one, name in zip(original.systems, ("fast", "slow"), strict=True)
+    )
+    return report_json.build(original.model_copy(update={"systems": systems}))
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_speed_that_varies_gets_more_rounds_and_is_measured_anew_when_started_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wild = clocked(monkeypatch, tmp_path, 1.0, 0.6)
+    assert len(wild["fast"].turns) > 9
+    assert not throughput.rate(wild["fast"]).holds
+    calm = clocked(monkeypatch, tmp_path, 1.0, 0.01)
+    assert throughput.rate(calm["fast"]).holds, "an answer is kept, a speed that does not hold is not"
 
 
 def test_systems_take_turns_and_are_not_measured_again(fake: Fake, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@
     return margin === report.margin ? said : `${said} (margin moved from ${(report.margin * 100).toFixed(1)} points after the answers)`;
   };
   const silent = report.break_even.status === "not_stated"; // the verdict or the prices carry no pay-back
-  const held = report.break_even.price_holds; // else no slider makes a price of a speed that does not hold
+  const held = report.break_even.price_holds; // else a price is withheld, and no slider makes one
 
   let drawn = false;
   const moved = new Set(); // sliders have steps: one that was not moved stands for the report's own figure
@@ -97,8 +97,8 @@
     const set = (id, words) => { byId(id).textContent = words; };
     set("volume-out", count(volume)); set("use-out", `${Math.round(use * 100)} %`); set("hourly-out", money(hourly));
     set("factor-out", `× ${Number(factor.toPrecision(2))}`); set("margin-out", `${(margin * 100).toFixed(1)} points`);
-    const price = (usd) => held ? money(usd === null ? null : usd * 1000) : "not stated";
-    set("out-small", price(small)); set("out-large", price(large));
+    const price = (kind, usd) => kind === "withheld" ? "not stated" : money(usd === null ? null : usd * 1000);
+    set("out-small", price(start.small_kind, small)); set("out-large", price(start.large_kind, large));
     set("out-requests", crossing === null ? none : count(crossing));
     set("out-months", crossing === null ? none : span(crossing / volume));
     set("out-saving", silent || !held ? "not stated" : small === null || large === null ? "unpriced" : money((large - small) * volume));
