@@ -29,6 +29,7 @@ from synth.usage import Usage
 
 ID_COLUMNS = ("example_id", "id", "custom_id")
 TEXT_COLUMNS = ("text", "answer", "prediction", "output")
+MAX_CELL = 16 << 20  # characters; Python's own limit, 131,072, is shorter than some answers
 
 
 def read_predictions(path: Path) -> dict[str, Prediction]:
@@ -122,7 +123,16 @@ def _read_csv(path: Path) -> dict[str, Prediction]:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name} is not UTF-8.", "Save it as UTF-8.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}.", "Check the file.") from error
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
+    try:
+        return _rows_of(csv.DictReader(io.StringIO(text, newline="")), path)
+    except csv.Error as error:
+        raise DataError(f"{path.name} cannot be read as CSV: {error}.", "Save it again.") from error
+
+
+def _rows_of(reader: csv.DictReader[str], path: Path) -> dict[str, Prediction]:
     columns = reader.fieldnames or []
     name = next((column for column in ID_COLUMNS if column in columns), None)
     said = next((column for column in TEXT_COLUMNS if column in columns), None)

@@ -1,8 +1,8 @@
 """Jinja's sandbox with bounds on what one operation may make: `9**(9**9)` and `'a' * 10**10` end in an error.
 
-A limit on time cannot stop a single operation, and none on time holds memory. So powers, products, sums, joins, formats
-and paddings are looked at before they are done; published templates make some thousand characters. A template is a
-program of somebody else; what it reaches is the sandbox's affair, how long it runs that of `recipes.models.templates`.
+Powers, products, sums, joins, formats and paddings are looked at before they are done, so that what no chat needs is
+refused at once and with a reason; published templates make some thousand characters. It is the first of two fences:
+whatever gets through it meets the limits on time and memory of `recipes.models.template_child`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
-from jinja2.nodes import Concat
+from jinja2.ext import Extension, loopcontrols
+from jinja2.nodes import Concat, Scope
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_CHARS = 16 << 20
@@ -39,15 +41,26 @@ def _joined(parts: Iterable[Any]) -> str:
     return "".join(texts)
 
 
+class Generation(Extension):
+    """`{% generation %}` marks what an assistant said; here it changes nothing."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> Scope:
+        """The body as it stands."""
+        line = next(parser.stream).lineno
+        return Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
+
+
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
-    """The sandbox in which transformers renders chat templates, with bounds."""
+    """The environment that transformers gives to chat templates, with bounds."""
 
     code_generator_class = _Joins
     intercepted_binops = frozenset({"**", "*", "+", "%"})
     concat = staticmethod(_joined)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self) -> None:
+        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
         for name in ("center", "indent", "format", "wordwrap", "batch", "slice", "replace", "join"):
             self.filters[name] = _bounded(self.filters[name])
 
@@ -113,14 +126,3 @@ def _bits(value: Any) -> int:
 def _check(fits: bool) -> None:
     if not fits:
         raise SecurityError("an operation would make a value larger than any chat needs")
-
-
-def install() -> None:
-    """Let transformers render chat templates in this sandbox."""
-    from transformers.utils import chat_template_utils
-
-    if chat_template_utils.ImmutableSandboxedEnvironment is not BoundedEnvironment:
-        chat_template_utils.ImmutableSandboxedEnvironment = BoundedEnvironment
-        for name in ("_compile_jinja_template", "_cached_compile_jinja_template"):
-            if forget := getattr(getattr(chat_template_utils, name, None), "cache_clear", None):
-                forget()

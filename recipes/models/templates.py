@@ -1,40 +1,151 @@
-"""A time limit, a fixed date and plain sentences for chat templates, which are programs that come with a model.
+"""Chat templates, which are programs that come with a model, rendered in a process of their own that can be killed.
 
-transformers renders them in jinja's sandbox: they reach nothing, but they may loop for ever. The limit is in processor
-time of the thread that renders, and holds in every thread: a watcher looks at those that render now and raises an
-exception in one whose time is up. It ends with the last of them, so that an idle process has no watcher.
+    limit(processor, name)      from then on `processor.apply_chat_template` raises ModelError where a template fails
+
+What a template costs depends on the row that it is given, so it cannot be tried once and then trusted: every rendering
+has the limits on time and memory of `recipes.models.template_child`. One child serves a whole process; it is started
+when the first row is rendered, again after one was killed, and ends with its parent. A row takes about a tenth of a
+millisecond longer than without.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import datetime
 import functools
+import json
+import os
 import re
+import select
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jinja2
 
-from recipes.models import sandbox
+from recipes.models.sandbox import MAX_CHARS, BoundedEnvironment
+from recipes.models.template_child import OUT_OF_MEMORY
 from synth.errors import ModelError
 
 DATE = datetime.date(2024, 7, 26)  # what Llama's own templates write when nobody gives a date
 _TODAY = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
-LIMIT_SEC = 10.0  # published templates take about a millisecond
-POLL_SEC = 0.2
+LIMIT_SEC = 10.0  # of processor time for one rendering; published templates take about a millisecond
+WAIT_FACTOR = 30  # by the clock a rendering may take so many times its processor time: others use the machine too
+MAX_TEMPLATE_CHARS = 1 << 20  # published ones have some ten thousand
+TRIES = 2  # a child that somebody else killed is replaced once
 
 
-class _OutOfTime(BaseException):
-    """Not an Exception, or jinja would take it for a fault of the template."""
+class _Fault(Exception):
+    """A template that cannot be rendered; the words follow "The chat template of X"."""
 
 
-_lock = threading.Lock()
-_ends: dict[int, float] = {}  # thread that renders -> its processor time when it has to be done
-_watcher: threading.Thread | None = None
+class _Renderer:
+    """The child, shared by the threads of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def render(self, template: str, values: dict[str, Any], seconds: float) -> str:
+        """The text. Raises _Fault; then the child may be gone, and the next call starts another."""
+        request = {"template": template, "values": values, "today": DATE.isoformat(), "seconds": seconds}
+        sent = json.dumps(request).encode()
+        with self._lock:
+            for left in reversed(range(TRIES)):
+                try:
+                    answer = json.loads(self._exchange(len(sent).to_bytes(8, "little") + sent, seconds))
+                    break
+                except (EOFError, BrokenPipeError):
+                    self._explain(seconds, last=not left)
+                except BaseException:  # an interrupt: its answer must not become that of the next row
+                    self.close()
+                    raise
+        if fault := answer.get("fault"):
+            raise _Fault(f"refuses these turns: {fault.rstrip('.')}.")
+        return str(answer["text"])
+
+    def close(self) -> None:
+        """Kill the child, if there is one."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+
+    def _explain(self, seconds: float, last: bool) -> None:
+        """Raise _Fault for the end of a child, unless somebody else killed it and it may be tried again."""
+        assert self._child is not None
+        code = self._child.wait()
+        self.close()
+        if code == -signal.SIGPROF:
+            raise _Fault(f"did not end within {seconds:g} s.") from None
+        if code == OUT_OF_MEMORY:
+            raise _Fault("wants more memory than any chat needs.") from None
+        if last:
+            raise _Fault(f"ended the process that renders it (exit code {code}).") from None
+
+    def _exchange(self, sent: bytes, seconds: float) -> bytes:
+        if self._child is None or self._child.poll() is not None:
+            self.close()
+            # -P: nothing is imported from the working directory. Ctrl+C is for the parent, which closes the pipe.
+            command = [sys.executable, "-P", "-m", "recipes.models.template_child"]
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                bufsize=0, start_new_session=True,
+            )  # fmt: skip
+        assert self._child.stdin is not None
+        pending = memoryview(sent)
+        while pending:
+            pending = pending[self._child.stdin.write(pending) :]
+        deadline = time.monotonic() + WAIT_FACTOR * seconds
+        size = int.from_bytes(self._read(8, deadline, seconds), "little")
+        if size > 8 * MAX_CHARS:
+            raise _Fault("writes more than any chat needs.")
+        return self._read(size, deadline, seconds)
+
+    def _read(self, size: int, deadline: float, seconds: float) -> bytes:
+        assert self._child is not None and self._child.stdout is not None
+        descriptor, got = self._child.stdout.fileno(), bytearray()
+        while len(got) < size:
+            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise _Fault(f"did not end within {WAIT_FACTOR * seconds:g} s.")
+            if not (piece := os.read(descriptor, size - len(got))):
+                raise EOFError
+            got += piece
+        return bytes(got)
+
+
+_renderer = _Renderer()
+
+
+def _after_fork() -> None:
+    """A forked process shares neither the child nor a lock that another thread may have held."""
+    global _renderer
+    _renderer = _Renderer()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+_seconds = threading.local()
+
+
+class _Elsewhere:
+    """What transformers takes for a compiled template."""
+
+    environment = BoundedEnvironment()  # only parses, to see which names are used
+
+    def __init__(self, template: str) -> None:
+        if len(template) > MAX_TEMPLATE_CHARS:
+            raise _Fault("is longer than any published one.")
+        self._template = template
+
+    def render(self, **values: Any) -> str:
+        return _renderer.render(self._template, values, getattr(_seconds, "limit", LIMIT_SEC))
 
 
 def limit(processor: Any, name: str, seconds: float = LIMIT_SEC) -> None:
@@ -43,60 +154,31 @@ def limit(processor: Any, name: str, seconds: float = LIMIT_SEC) -> None:
     Templates that write today's date write `DATE` instead, so that training, answering and a resume see one text; the
     template is changed, and goes with the model wherever it is served.
     """
-    sandbox.install()
+    _install()
     if isinstance(template := getattr(processor, "chat_template", None), str):
         processor.chat_template = _TODAY.sub(lambda found: repr(DATE.strftime(found[2])), template)
     render = processor.apply_chat_template
 
     @functools.wraps(render)
     def limited(*args: Any, **kwargs: Any) -> Any:
+        _seconds.limit = seconds
         try:
-            with _within(seconds):
-                return render(*args, **kwargs)
-        except (jinja2.TemplateError, TypeError, KeyError) as error:
-            reason = " ".join(str(error).split())[:200]
-            message = f"The chat template of {name} refuses these turns: {reason}."
+            return render(*args, **kwargs)
+        except _Fault as fault:
+            reason = str(fault)
+        except (jinja2.TemplateError, TypeError, KeyError, RecursionError) as error:  # what transformers does itself
+            reason = f"refuses these turns: {' '.join(str(error).split())[:200].rstrip('.')}."
+        remedy = "Choose a model from a source that you trust."
+        if reason.startswith("refuses"):
             remedy = "Leave out that role or key (a system text can stand in the user's turn), or choose another model."
-            raise ModelError(message, remedy, "model.template") from error
-        except _OutOfTime:
-            message = f"The chat template of {name} did not end within {seconds:g} s."
-            raise ModelError(message, "Choose a model from a source that you trust.", "model.template") from None
+        raise ModelError(f"The chat template of {name} {reason}", remedy, "model.template")
 
     processor.apply_chat_template = limited
 
 
-@contextlib.contextmanager
-def _within(seconds: float) -> Iterator[None]:
-    """Raise _OutOfTime in this thread when the block takes longer. Blocks do not nest."""
-    global _watcher
-    thread = threading.get_ident()
-    with _lock:
-        _ends[thread] = _used(thread) + seconds
-        if _watcher is None or not _watcher.is_alive():  # a forked process has none of its parent's threads
-            _watcher = threading.Thread(target=_watch, name="template watcher", daemon=True)
-            _watcher.start()
-    try:
-        yield
-    finally:
-        with _lock:
-            _ends.pop(thread, None)  # from here on nothing is raised in this thread
+def _install() -> None:
+    """Let transformers render chat templates here."""
+    from transformers.utils import chat_template_utils
 
-
-def _watch() -> None:
-    global _watcher
-    while True:
-        time.sleep(POLL_SEC)
-        with _lock:
-            for thread, ends in list(_ends.items()):
-                if _used(thread) >= ends:
-                    del _ends[thread]
-                    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-                    raise_in(ctypes.c_ulong(thread), ctypes.py_object(_OutOfTime))
-            if not _ends:
-                _watcher = None
-                return
-
-
-def _used(thread: int) -> float:
-    """Processor time of a living thread, in seconds."""
-    return time.clock_gettime(time.pthread_getcpuclockid(thread))
+    if chat_template_utils._compile_jinja_template is not _Elsewhere:
+        chat_template_utils._compile_jinja_template = _Elsewhere

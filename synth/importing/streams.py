@@ -124,7 +124,8 @@ def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return [
         entry
         for entry in archive.infolist()
-        if not entry.is_dir()
+        if entry.filename  # a torn directory of the archive may lack names
+        and not entry.is_dir()
         and not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(entry.filename).parts)
     ]
 

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from synth.errors import DataError
+from synth.errors import DataError, StorageError
 from synth.importing.delimited import NOT_A_NUMBER
 from synth.importing.raw import Digits, RawRow
+from synth.media import resolve_inside
 from synth.storage import read_json
 
 BATCH_ROWS = 256
@@ -42,15 +43,28 @@ def saved_tables(folder: Path) -> list[tuple[Path, str]]:
     """(file, split) of a folder that `save_to_disk` wrote; none when it is no such folder. Raises DataError."""
     splits = folder / "dataset_dict.json"
     if splits.is_file():
-        named = read_json(splits).get("splits", [])
-        return [(file, str(split)) for split in named for file, _ in saved_tables(folder / str(split))]
+        named = [part for part in _listed(splits, "splits") if isinstance(part, str) and part.isprintable()]
+        inside = {part.name: part for part in folder.iterdir() if part.is_dir()}  # no path, and not the folder itself
+        return [(file, name) for name in named if name in inside for file, _ in saved_tables(inside[name])]
     state = folder / "state.json"
     if not state.is_file() or not (folder / "dataset_info.json").is_file():
         return []
-    files = [folder / str(entry.get("filename", "")) for entry in read_json(state).get("_data_files", [])]
-    if missing := next((file for file in files if not file.is_file()), None):
-        raise DataError(f"{missing} is named in state.json and is not there.", "Save the data set again.")
+    entries = [entry for entry in _listed(state, "_data_files") if isinstance(entry, dict)]
+    try:
+        files = [resolve_inside(folder, str(entry.get("filename", "")), "table") for entry in entries]
+    except DataError as error:
+        raise DataError(error.message, "Save the data set again.", "data.missing") from error
     return [(file, "") for file in files]
+
+
+def _listed(file: Path, key: str) -> list[Any]:
+    """The list under a key of a JSON file of `datasets`; empty where there is none. Raises DataError."""
+    try:
+        found = read_json(file)
+    except StorageError as error:
+        raise DataError(f"{file.name} cannot be read as JSON.", "Save the data set again.", "data.json") from error
+    listed = found.get(key) if isinstance(found, dict) else None
+    return listed if isinstance(listed, list) else []
 
 
 def _batches(path: Path) -> Iterator[Any]:
