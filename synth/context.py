@@ -23,10 +23,12 @@ class Ledger:
     """Results that cost money, by key, with what each cost: a journal on disk, or nothing but memory without a file.
 
     A key must name all that the result depends on. The file is made at the first entry; a later session reads it.
+    `durable=False`: an entry survives the end of this process, but not a power cut; for what is also kept elsewhere.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, durable: bool = True) -> None:
         self.path = path
+        self.durable = durable
         self._found: dict[str, JsonDict] = {}
         self._prices: list[float | None] = []
         self._journal: Journal | None = None
@@ -52,7 +54,7 @@ class Ledger:
     def record(self, key: str, value: JsonDict, usd: float | None) -> None:
         """Keep a result and its price (None: unknown); on disk when this returns. Raises StorageError."""
         if self._journal is None and self.path is not None:
-            self._journal = Journal(self.path)
+            self._journal = Journal(self.path, self.durable)
         if self._journal is not None:
             self._journal.append({"key": key, "usd": usd, "value": value})
         self._found[key] = value

@@ -1,4 +1,4 @@
-"""Where a user's datasets, runs, comparisons and tasks lie: one folder with four others."""
+"""Where a user's datasets, runs, comparisons and tasks lie: one folder with five others."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ class Workspace(NamedTuple):
     def tasks(self) -> Path:
         """Folder of detached generation and comparison tasks."""
         return self.path / "tasks"
+
+    @property
+    def pipelines(self) -> Path:
+        """Folder of pipeline runs: what each asked, accepted and rejected."""
+        return self.path / "pipelines"
 
 
 def resolve_workspace(argument: str | Path | None = None) -> Workspace:

@@ -19,7 +19,7 @@ from evaluate.plan import SystemPlan
 from evaluate.predict.imported import read_predictions
 from evaluate.predict.prediction import Facts, Prediction, Stop
 from evaluate.predict.prompts import Question
-from synth.endpoint import Ask, Endpoint, ReplyCache, Settings
+from synth.endpoint import Ask, Endpoint, Purse, ReplyCache, Settings
 from synth.errors import DataError
 from synth.example import AudioPart
 from synth.media import resolve_inside
@@ -95,8 +95,7 @@ class EndpointSystem:
             settings,
             ReplyCache(context.workspace.path / "cache" / "replies"),
             lambda usage: context.price(usage, name),
-            plan.spend_cap_usd,
-            spent_usd,
+            Purse(plan.spend_cap_usd, spent_usd),
         )
 
     def answer(self, questions: Sequence[Question], stop: Stop) -> Iterator[Prediction]:

@@ -9,7 +9,7 @@ import warnings
 
 import typer
 
-from studio.cli import compare, data, demo, machine, models, runs
+from studio.cli import compare, data, demo, machine, models, pipeline, runs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,7 @@ data.add(app)
 models.add(app)
 runs.add(app)
 compare.add(app)
+pipeline.add(app)
 machine.add(app)
 
 

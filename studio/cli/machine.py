@@ -78,6 +78,9 @@ def stub_endpoint(
     port: Annotated[int, typer.Option(help="Port to listen on")] = 8001,
     answers: Annotated[Path | None, typer.Option(help="JSONL of prompt and answer, or a split of a dataset")] = None,
     accuracy: Annotated[float, typer.Option(help="Share of known prompts that are answered correctly")] = 1.0,
+    skill: Annotated[
+        float | None, typer.Option(help="Play a teacher for pipelines, right in this share of its answers")
+    ] = None,
     latency_ms: Annotated[float, typer.Option(help="Wait before each answer")] = 0.0,
     faults: Annotated[
         list[str] | None, typer.Option(help="fault=share, such as 429=0.1 or reset=0.05; may be repeated")
@@ -91,6 +94,7 @@ def stub_endpoint(
     values = {
         "answers": answers,
         "accuracy": accuracy,
+        "skill": skill,
         "latency_sec": latency_ms / 1000,
         "faults": key_values(faults or []),
         "log": log,

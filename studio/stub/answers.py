@@ -138,8 +138,8 @@ class AnswerBook:
         if path and not self._answers:
             raise DataError(f"{path} holds no answers.", 'Give lines of {"prompt": …, "answer": …}.')
 
-    def answer(self, question: Question, response_format: Any, sample: int) -> str:
-        """The text for choice number `sample` of a chat request."""
+    def answer(self, question: Question, response_format: Any, sample: object) -> str:
+        """The text for one choice of a chat request; `sample` tells it from others to the same question."""
         key = self._find(question)
         if key is not None:
             right = self._answers[key]
@@ -169,7 +169,7 @@ class AnswerBook:
         inside = [k for k in self._answers if k[0] and k[0] in asked and k[1] in ((), question.media)]
         return max(inside, key=lambda k: (len(k[0]), len(k[1])), default=None)
 
-    def _other(self, right: str, key: tuple[str, tuple[str, ...]], sample: int) -> str:
+    def _other(self, right: str, key: tuple[str, tuple[str, ...]], sample: object) -> str:
         """Another prompt's answer: parseable, plausible and wrong."""
         start = int(draw(self.seed, "other", *key, sample) * len(self._order))
         around = self._order[start:] + self._order[:start]

@@ -25,6 +25,7 @@ from studio.serving.gate import Gate, names
 from studio.serving.sockets import bind
 from studio.stub.answers import NOTICE, AnswerBook, Bill, PromptCache, Question, draw, read_question, tone
 from studio.stub.faults import FAULTS, HEADERS, REFUSAL, UNPAID, as_error, as_json, refuse, spoil
+from studio.stub.teacher import teach
 from synth.storage import Journal, sha256_bytes
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class StubSettings(BaseModel):
     models: tuple[str, ...] = ("stub-model",)
     answers: Path | None = Field(default=None, description="JSONL of known prompts and answers, or dataset rows")
     accuracy: float = Field(default=1.0, ge=0, le=1, description="share of known prompts that are answered correctly")
+    skill: float | None = Field(
+        default=None, ge=0, le=1, description="play a teacher for pipelines, right in this share of its answers"
+    )
     latency_sec: float = Field(default=0.0, ge=0, description="wait before each answer")
     faults: dict[str, float] = Field(default_factory=dict, description="fault → share of requests")
     script: tuple[str, ...] = Field(default=(), description="faults of the first requests in order; 'ok' for none")
@@ -145,16 +149,26 @@ class Stub:
         if fault in UNPAID:
             self.record(request, fault, started, model=body.get("model"))
             return refuse(fault, self.settings.retry_after_sec)
-        (texts, bill), replayed = self._once(request, raw, lambda: self._answer(body, question, fault))
+        # With a temperature, another key means another sample; the same key always gets the same answer.
+        variant = request.headers.get("idempotency-key", "") if body.get("temperature") else ""
+        (texts, bill), replayed = self._once(request, raw, lambda: self._answer(body, question, fault, variant))
         self.record(request, fault, started, replayed=replayed, **_summary(body, question, bill))
         return _marked(self._reply(body, texts, bill, fault), replayed)
 
-    def _answer(self, body: dict[str, Any], question: Question, fault: str) -> Answer:
+    def _answer(self, body: dict[str, Any], question: Question, fault: str, variant: str) -> Answer:
         count = max(1, int(body.get("n") or 1))
-        texts = [self.book.answer(question, body.get("response_format"), sample) for sample in range(count)]
+        texts = [self._say(question, body.get("response_format"), sample, variant) for sample in range(count)]
         if fault in ("refusal", "empty"):
             texts = [REFUSAL if fault == "refusal" else ""] * count
+        if fault == "truncated":
+            texts = [text[: len(text) // 2] for text in texts]
         return Answer(texts, self.cache.bill(question, texts))
+
+    def _say(self, question: Question, response_format: Any, sample: int, variant: str) -> str:
+        key = (sample, variant) if variant else sample
+        skill = self.settings.skill
+        taught = None if skill is None else teach(question.text, skill, self.settings.seed, key)
+        return self.book.answer(question, response_format, key) if taught is None else taught
 
     def _once(self, request: Request, payload: bytes, make: Callable[[], Answer]) -> tuple[Answer, bool]:
         """The answer that `make` gives, or gave to this idempotency key before, and whether it did."""
@@ -169,7 +183,7 @@ class Stub:
     def _reply(self, body: dict[str, Any], texts: list[str], bill: Bill, fault: str) -> Response:
         if body.get("stream"):
             return _stream(body, texts, bill, fault)
-        finish = "content_filter" if fault == "refusal" else "stop"
+        finish = {"refusal": "content_filter", "truncated": "length"}.get(fault, "stop")
         messages = [_message(text, fault) for text in texts]
         choices = [{"index": i, "message": m, "finish_reason": finish} for i, m in enumerate(messages)]
         reply = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 HEADERS = {"X-Smolstudio-Stub": "template answers, no model"}
 REFUSAL = f"{NOTICE} I can't help with that."
 STATUS_FAULTS = ("400", "401", "403", "404", "422", "429", "500", "502", "503", "529")
-BODY_FAULTS = ("429-date", "reset", "drip", "html", "cut", "no-choices", "null-usage", "refusal", "empty")
+BODY_FAULTS = ("429-date", "reset", "drip", "html", "cut", "no-choices", "null-usage", "refusal", "empty", "truncated")
 FAULTS = STATUS_FAULTS + BODY_FAULTS
 UNPAID = (*STATUS_FAULTS, "429-date", "html")  # a provider bills the others: the answer was made
 

@@ -62,7 +62,7 @@ def curate(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Drop
     rest: list[Example] = []
     for example in examples:
         (tests if example.split in _TESTS else rest).append(example)
-    seen = _Seen(rules)
+    seen = SeenTexts(rules.near, rules.exact)
     for example in tests:
         yield _judged(example, rules, seen)
     contaminated = _contaminated(tests, rest) if rules.decontaminate else set()
@@ -119,7 +119,7 @@ def _rows(source: DatasetDir) -> Iterator[Example]:
     return (example for split in _ORDER for example in source.examples(split))
 
 
-def _judged(example: Example, rules: Rules, seen: _Seen) -> Example | Dropped:
+def _judged(example: Example, rules: Rules, seen: SeenTexts) -> Example | Dropped:
     question = text_of(example)
     if len(question) < rules.min_prompt_chars:
         return Dropped(example, "the question is too short")
@@ -127,26 +127,26 @@ def _judged(example: Example, rules: Rules, seen: _Seen) -> Example | Dropped:
         return Dropped(example, "the question is too long")
     if len(example.target) > rules.max_target_chars:
         return Dropped(example, "the answer is too long")
-    reason = seen.duplicate(example)
+    reason = seen.duplicate(question, tuple(part.sha256 for part in media_parts(example)))
     return Dropped(example, reason) if reason else example
 
 
-class _Seen:
-    """Rows kept so far, by folded text and by MinHash."""
+class SeenTexts:
+    """Texts so far, by folded text and by MinHash."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, near: float = 0.8, exact: bool = True) -> None:
         from datasketch import MinHashLSH
 
-        self.rules = rules
+        self.near, self.exact = near, exact
         self.texts: set[tuple[str, ...]] = set()
         self.kept: list[Text] = []
-        self.index = MinHashLSH(threshold=rules.near, num_perm=PERMUTATIONS) if rules.near < 1 else None
+        self.index = MinHashLSH(threshold=near, num_perm=PERMUTATIONS) if near < 1 else None
 
-    def duplicate(self, example: Example) -> str:
-        """Why the row is one that was seen; "" when it is new, and remembered then."""
-        text = read_text(text_of(example))
-        key = (" ".join(text.text.split()), *(part.sha256 for part in media_parts(example)))
-        if self.rules.exact and key in self.texts:
+    def duplicate(self, said: str, media: tuple[str, ...] = ()) -> str:
+        """Why a text (with the hashes of its media) was seen before; "" when it is new, and remembered then."""
+        text = read_text(said)
+        key = (" ".join(text.text.split()), *media)
+        if self.exact and key in self.texts:
             return "exact duplicate"
         if self.index is not None and len(key) == 1 and self._near(text, self.index):
             return "near duplicate"  # rows with media are only compared exactly
@@ -161,7 +161,7 @@ class _Seen:
         sketch.update_batch([" ".join(words).encode() for words in shingles])
         for place in index.query(sketch):
             other = self.kept[place]
-            if other.numbers == text.numbers and _jaccard(shingles, _shingles(other)) >= self.rules.near:
+            if other.numbers == text.numbers and _jaccard(shingles, _shingles(other)) >= self.near:
                 return True
         index.insert(len(self.kept), sketch)
         self.kept.append(text)

@@ -9,6 +9,7 @@ It knows nothing of prompts, teachers or scores. Keys come from the environment 
 from synth.endpoint.cache import ReplyCache
 from synth.endpoint.client import Endpoint
 from synth.endpoint.settings import Settings
+from synth.endpoint.throttle import Purse
 from synth.endpoint.wire import Ask, Piece, Reply
 
-__all__ = ["Ask", "Endpoint", "Piece", "Reply", "ReplyCache", "Settings"]
+__all__ = ["Ask", "Endpoint", "Piece", "Purse", "Reply", "ReplyCache", "Settings"]

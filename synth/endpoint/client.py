@@ -25,7 +25,7 @@ from synth.endpoint.cache import ReplyCache
 from synth.endpoint.keys import find_key
 from synth.endpoint.redact import Redactor, redacted
 from synth.endpoint.settings import Settings
-from synth.endpoint.throttle import Budget, Price, Throttle, backoff_sec, retry_after_sec
+from synth.endpoint.throttle import Budget, Price, Purse, Throttle, backoff_sec, retry_after_sec
 from synth.endpoint.wire import (
     Ask,
     Piece,
@@ -93,8 +93,7 @@ class Endpoint:
         settings: Settings,
         cache: ReplyCache | None = None,
         price: Price | None = None,
-        spend_cap_usd: float | None = None,
-        spent_usd: float = 0.0,
+        purse: Purse | None = None,
     ) -> None:
         import httpx
 
@@ -103,7 +102,7 @@ class Endpoint:
         self.settings = settings
         self._url = settings.url
         self._cache = cache
-        self._budget = Budget(spend_cap_usd, price, spent_usd)
+        self._budget = Budget(purse or Purse(), price)
         self._throttle = Throttle(settings.concurrency)
         self._limit_field = "max_tokens"
         self._key = find_key(settings.api_key_env)
@@ -126,8 +125,8 @@ class Endpoint:
 
     @property
     def spent_usd(self) -> float:
-        """Priced spending so far, retries that were billed included."""
-        return self._budget.spent_usd
+        """Priced spending so far, retries that were billed included; that of the whole purse where it is shared."""
+        return self._budget.purse.spent_usd
 
     def close(self) -> None:
         """Let open requests end and take no more."""
@@ -137,7 +136,7 @@ class Endpoint:
         if self._cache is not None:
             self._cache.close()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
         """Take no more, and break what is under way; such an answer may have been made and billed."""
         self._closed.set()
         self._throttle.close()
@@ -171,7 +170,7 @@ class Endpoint:
             finally:
                 running = [future for future in pending if not future.cancel()]
                 if running and (stop() or wait(running, GRACE_SEC).not_done):
-                    self._cut()
+                    self.cut()
 
     def ask(self, ask: Ask) -> Reply:
         """The answer, from the cache if it was paid before. Raises EndpointError when going on is pointless."""

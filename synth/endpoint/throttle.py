@@ -1,7 +1,7 @@
 """How many requests may be open at once, how long to wait, how much may be spent.
 
 `Throttle` is additive increase, multiplicative decrease; it starts with a single request, so that a wrong key or
-address costs one call. `Budget` reserves the worst case of each open request, which makes its cap hard.
+address costs one call. `Purse` holds the worst case of each open request back, which makes its cap hard.
 """
 
 from __future__ import annotations
@@ -111,42 +111,65 @@ class Throttle:
             self._condition.notify_all()
 
 
-class Budget:
-    """Money spent and reserved, in USD, against a hard cap."""
+class Purse:
+    """Money of one job in USD, spent and reserved, against a hard cap; endpoints of one job share it."""
 
-    def __init__(self, cap_usd: float | None, price: Price | None, spent_usd: float = 0.0) -> None:
-        if cap_usd is not None and (price is None or price(Usage(input_tokens=1, output_tokens=1)) is None):
+    def __init__(self, cap_usd: float | None = None, spent_usd: float = 0.0) -> None:
+        self.cap_usd = cap_usd
+        self.spent_usd = spent_usd
+        self._reserved = 0.0
+        self._changed = threading.Condition()
+
+    def reserve(self, amount: float) -> None:
+        """Set money aside, and wait for open requests where their worst case is all that stands in the way.
+
+        Raises EndpointError when the cap could be passed whatever they cost.
+        """
+        with self._changed:
+            while self.cap_usd is not None and self.spent_usd + self._reserved + amount > self.cap_usd:
+                if self._reserved < 1e-12:
+                    raise EndpointError(
+                        f"The spend cap of ${self.cap_usd:.2f} is reached (${self.spent_usd:.4f} spent); "
+                        "answers are kept.",
+                        "Raise `spend_cap_usd` and start again: nothing is paid twice.",
+                        "endpoint.budget",
+                    )
+                self._changed.wait()
+            self._reserved += amount
+
+    def settle(self, reserved: float, spent: float) -> None:
+        """Replace a reservation by what was spent."""
+        with self._changed:
+            self._reserved -= reserved
+            self.spent_usd += spent
+            self._changed.notify_all()
+
+
+class Budget:
+    """A purse as one endpoint uses it: usage in, money out, at the endpoint's price."""
+
+    def __init__(self, purse: Purse, price: Price | None) -> None:
+        if purse.cap_usd is not None and (price is None or price(Usage(input_tokens=1, output_tokens=1)) is None):
             raise EndpointError(
                 "A spend cap is set, but the model has no price, so nothing can be counted against the cap.",
                 "Name a `price_model` of the price sheet, or remove `spend_cap_usd`.",
                 "endpoint.unpriced",
             )
-        self._cap = cap_usd
+        self.purse = purse
         self._price = price
-        self._reserved = 0.0
-        self.spent_usd = spent_usd
-        self._lock = threading.Lock()
 
     def reserve(self, worst: Usage) -> float:
         """Set money aside for one request; returns the sum. Raises EndpointError when the cap could be passed."""
         amount = self._cost(worst)
-        with self._lock:
-            if self._cap is not None and self.spent_usd + self._reserved + amount > self._cap:
-                raise EndpointError(
-                    f"The spend cap of ${self._cap:.2f} is reached (${self.spent_usd:.4f} spent); answers are kept.",
-                    "Raise `spend_cap_usd` and start again: nothing is paid twice.",
-                    "endpoint.budget",
-                )
-            self._reserved += amount
-            return amount
+        self.purse.reserve(amount)
+        return amount
 
     def settle(self, reserved: float, usage: Usage | None, lost: int = 0) -> None:
         """Replace a reservation by the bill; unknown usage, and each billed attempt that was lost, costs all of it."""
-        with self._lock:
-            self._reserved -= reserved
-            self.spent_usd += lost * reserved
-            if usage is not None:
-                self.spent_usd += self._cost(usage) if usage.reported else reserved
+        spent = lost * reserved
+        if usage is not None:
+            spent += self._cost(usage) if usage.reported else reserved
+        self.purse.settle(reserved, spent)
 
     def _cost(self, usage: Usage) -> float:
         return (self._price(usage) or 0.0) if self._price is not None else 0.0

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
-from synth.endpoint import Ask, Endpoint, Reply, ReplyCache, Settings
+from synth.endpoint import Ask, Endpoint, Purse, Reply, ReplyCache, Settings
 from synth.endpoint.throttle import Throttle, backoff_sec, retry_after_sec
 from synth.endpoint.wire import chat_payload
 from synth.errors import EndpointError, StorageError
@@ -204,7 +204,7 @@ def test_the_spend_cap_is_never_passed() -> None:
         return 0.001 * ((usage.input_tokens or 0) + (usage.output_tokens or 0))
 
     with serve_in_thread() as stub:
-        endpoint = Endpoint(Settings(stub.base_url, "stub-model"), None, price, spend_cap_usd=2.0, spent_usd=0.5)
+        endpoint = Endpoint(Settings(stub.base_url, "stub-model"), None, price, Purse(2.0, 0.5))
         with pytest.raises(EndpointError) as caught:
             collect(endpoint, [a._replace(max_tokens=40) for a in asks(500)])
     assert caught.value.code == "endpoint.budget"
@@ -214,7 +214,7 @@ def test_the_spend_cap_is_never_passed() -> None:
 
 def test_a_cap_without_a_price_is_refused() -> None:
     with pytest.raises(EndpointError, match="no price"):
-        Endpoint(Settings("http://127.0.0.1:9/v1", "m"), None, lambda _: None, spend_cap_usd=1.0)
+        Endpoint(Settings("http://127.0.0.1:9/v1", "m"), None, lambda _: None, Purse(1.0))
 
 
 @pytest.mark.parametrize("url", ["ftp://host/v1", "http://me:pw@host/v1", "host/v1", "http://host/v1?key=1"])

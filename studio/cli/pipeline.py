@@ -1,0 +1,291 @@
+"""`smolstudio pipeline …`: rows written by models, from a preview with its forecast to a dataset."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, key_values, print_json, workspace_of
+
+if TYPE_CHECKING:
+    from synth.pipeline.forecast import Preview
+    from synth.pipeline.plan import Outside, RunPlan
+
+pipeline_app = typer.Typer(no_args_is_help=True, help="Rows written by models: verified, budgeted, resumable.")
+
+Name = Annotated[str, typer.Argument(help="A shipped pipeline, or the path of a YAML file")]
+Given = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="input=value of the pipeline; other teachers as teachers.judge.model=… (see docs/synthesis.md)"
+    ),
+]
+Model = Annotated[str, typer.Option(help="The teacher, as the endpoint calls it")]
+BaseUrl = Annotated[str, typer.Option(help="Endpoint address; OPENAI_BASE_URL when empty")]
+KeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the key")]
+Concurrency = Annotated[int, typer.Option(help="Requests open at once", min=1, max=256)]
+Rows = Annotated[int | None, typer.Option(help="Accepted rows to stop at; without it, until the seeds end", min=1)]
+Cap = Annotated[float | None, typer.Option(help="Hard spend cap in USD; needs a price (`smolstudio prices`)", min=0)]
+
+
+def add(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.add_typer(pipeline_app, name="pipeline")
+
+
+@pipeline_app.command(name="list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the pipelines that come with smolstudio."""
+    from synth.pipeline.spec import find_pipeline, shipped_pipelines
+
+    found = [find_pipeline(name) for name in shipped_pipelines()]
+    if as_json:
+        print_json([{"name": one.name, "title": one.file.title, "about": one.file.about} for one in found])
+        return
+    width = max(len(one.name) for one in found)
+    for one in found:
+        print(f"{one.name.ljust(width)}  {one.file.about}")
+
+
+@pipeline_app.command()
+def show(
+    pipeline: Name,
+    copy: Annotated[Path | None, typer.Option(help="Copy the pipeline and its prompts into this folder")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a pipeline's inputs, steps and prompts; --copy makes it your own."""
+    from synth.pipeline.spec import find_pipeline
+
+    found = find_pipeline(pipeline)
+    if copy is not None:
+        print(f"{_copied(found.path, found.prompts(), copy)} and its prompts are yours to change.")
+        return
+    if as_json:
+        print_json({**found.file.model_dump(mode="json"), "name": found.name, "prompts": found.prompts()})
+        return
+    print(f"{found.file.title}: {found.file.about}\n\nInputs:")
+    for name, one in found.file.inputs.items():
+        default = "must be given" if one.default is None else f"default {one.default!r}"
+        print(f"  {name} ({one.kind}; {default})  {one.title}. {one.about}".rstrip())
+    print(f"\n{found.path}:\n{found.path.read_text('utf-8')}")
+    for name, text in found.prompts().items():
+        print(f"--- {name}\n{text}\n")
+
+
+def _copied(path: Path, prompts: dict[str, str], folder: Path) -> Path:
+    from synth.errors import StorageError
+    from synth.storage import atomic_write_text
+
+    for target, text in {path.name: path.read_text("utf-8"), **prompts}.items():
+        place = folder / ("" if target == path.name else "prompts") / target
+        if place.exists():
+            raise StorageError(f"{place} exists already.", "Choose another folder.")
+        atomic_write_text(place, text + ("" if text.endswith("\n") else "\n"))
+    return folder / path.name
+
+
+@pipeline_app.command()
+def steps() -> None:
+    """List the kinds of steps and their settings, for whoever writes a pipeline."""
+    from synth.pipeline.steps import KINDS
+
+    for name, kind in KINDS.items():
+        print(f"{name}: {kind.about}")
+        for field, info in kind.settings.model_fields.items():
+            default = "must be given" if info.is_required() else f"default {info.get_default()!r}"
+            print(f"    {field} ({default})  {info.description or ''}".rstrip())
+
+
+@pipeline_app.command()
+def preview(
+    pipeline: Name,
+    given: Given = None,
+    model: Model = "",
+    base_url: BaseUrl = "",
+    api_key_env: KeyEnv = "OPENAI_API_KEY",
+    concurrency: Concurrency = 8,
+    rows: Rows = None,
+    cap: Cap = None,
+    show_rows: Annotated[int, typer.Option("--preview", help="Accepted rows of the preview", min=1)] = 20,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the first rows for real, and say what the whole would cost and take. Their answers are kept for the run."""
+    from synth.pipeline.forecast import preview as make
+
+    plan = _plan(pipeline, given, model, base_url, api_key_env, concurrency, rows, cap)
+    with _stoppable(workspace) as outside:
+        seen = make(plan, outside, show_rows)
+    if as_json:
+        print_json(_as_json(seen))
+    else:
+        _print_preview(seen)
+
+
+@pipeline_app.command()
+def run(
+    pipeline: Name,
+    given: Given = None,
+    name: Annotated[str, typer.Option("--name", "-n", help="Name of the run and of its dataset")] = "",
+    model: Model = "",
+    base_url: BaseUrl = "",
+    api_key_env: KeyEnv = "OPENAI_API_KEY",
+    concurrency: Concurrency = 8,
+    rows: Rows = None,
+    cap: Cap = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a dataset. Ctrl-C keeps what was paid; `resume` goes on."""
+    from synth.pipeline import work
+
+    plan = _plan(pipeline, given, model, base_url, api_key_env, concurrency, rows, cap)
+    with _stoppable(workspace) as outside:
+        made = work.start(name or Path(pipeline).stem, plan, outside)
+    describe_dataset(made, as_json)
+
+
+@pipeline_app.command()
+def resume(
+    name: Annotated[str, typer.Argument(help="Name of the run")],
+    rows: Rows = None,
+    cap: Cap = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a run that was stopped or killed, or that reached its cap; nothing is paid twice."""
+    from synth.pipeline import work
+
+    changes = {key: value for key, value in {"rows": rows, "cap_usd": cap}.items() if value is not None}
+    with _stoppable(workspace) as outside:
+        made = work.resume(name, outside, **changes)
+    describe_dataset(made, as_json)
+
+
+@pipeline_app.command()
+def take(
+    name: Annotated[str, typer.Argument(help="Name of the run")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the dataset of the rows that a run accepted before it ended early; nobody is asked."""
+    from synth.pipeline import work
+
+    describe_dataset(work.take(name, workspace_of(workspace)), as_json)
+
+
+@pipeline_app.command()
+def runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the runs of pipelines, with their status."""
+    from studio.cli.terminal import table
+    from synth.pipeline import work
+
+    place = workspace_of(workspace)
+    found = [work.read_run(path.parent.name, place) for path in sorted(place.pipelines.glob(f"*/{work.RUN}"))]
+    rows = [
+        [job.id, Path(plan.pipeline).stem, job.status(), ended.sentence if (ended := job.exit()) else ""]
+        for job, plan in found
+    ]
+    if as_json:
+        print_json([dict(zip(("run", "pipeline", "status", "said"), row, strict=True)) for row in rows])
+    else:
+        print(table(["run", "pipeline", "status", "said"], rows) if rows else "No pipeline has run yet.")
+
+
+def _plan(
+    pipeline: str,
+    given: list[str] | None,
+    model: str,
+    base_url: str,
+    api_key_env: str,
+    concurrency: int,
+    rows: int | None,
+    cap: float | None,
+) -> RunPlan:
+    """The plan that the command line asks for; `teachers.NAME.key=value` are other teachers. Raises RecipeError."""
+    from evaluate.predict.systems import DEFAULT_URL
+    from synth.errors import RecipeError
+    from synth.pipeline.plan import RunPlan
+    from synth.pipeline.spec import shipped_pipelines
+    from synth.pipeline.step import MAIN
+    from synth.strict import validated
+
+    url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
+    main = {"model": model, "base_url": url, "api_key_env": api_key_env, "concurrency": concurrency}
+    inputs: dict[str, Any] = {}
+    teachers: dict[str, dict[str, Any]] = {MAIN: main} if model else {}
+    for key, value in key_values(given or []).items():
+        kind, _, rest = key.partition(".")
+        who, _, setting = rest.partition(".")
+        if kind == "teachers" and setting:
+            teachers.setdefault(who, {**main} if model else {})[setting] = value
+        else:
+            inputs[key] = value
+    if not teachers:
+        raise RecipeError("No teacher is named.", "Give --model, and --base-url where it is not OpenAI's.")
+    path = pipeline if pipeline in shipped_pipelines() else str(Path(pipeline).expanduser().absolute())
+    values = {"pipeline": path, "inputs": inputs, "rows": rows, "cap_usd": cap, "teachers": teachers}
+    return validated(RunPlan, values, "run")
+
+
+class _stoppable:
+    """What a run gets from the command line; Ctrl-C asks it to end, a second one ends it at once."""
+
+    def __init__(self, workspace: Path | None) -> None:
+        self._workspace = workspace_of(workspace)
+        self._asked = False
+
+    def __enter__(self) -> Outside:
+        from evaluate.cost import formulas, prices
+        from studio.cli.terminal import ProgressLine
+        from synth.pipeline.plan import Outside
+
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        sheet = prices.load(workspace=self._workspace.path)
+        price = lambda usage, model: formulas.bill(usage, model, sheet).usd  # noqa: E731
+        return Outside(self._workspace, price, ProgressLine(), lambda: self._asked)
+
+    def _ask(self, *_: object) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+
+def _as_json(seen: Preview) -> dict[str, Any]:
+    return {
+        "forecast": seen.forecast._asdict(),
+        "paid_usd": seen.paid_usd,
+        "steps": [step.model_dump() for step in seen.steps],
+        "rows": [row.model_dump(mode="json") for row in seen.rows],
+        "rejected": [{"step": step, "reason": one.reason, **one.candidate.record()} for step, one in seen.rejected],
+    }
+
+
+def _print_preview(seen: Preview) -> None:
+    from studio.cli.terminal import duration
+
+    for row in seen.rows:
+        print(f"[{row.family}]\n{row.prompt[-1].text}\n  -> " + row.target.replace("\n", "\n     ") + "\n")
+    reasons: dict[str, int] = {}
+    for step, one in seen.rejected:
+        reasons[f"{step}: {one.reason}"] = reasons.get(f"{step}: {one.reason}", 0) + 1
+    for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
+        print(f"rejected {count}: {reason}")
+    found = seen.forecast
+    print(f"{found.accepted} accepted, {found.rejected} rejected")
+    if found.usd is not None and found.usd_range is not None:
+        low, high = found.usd_range
+        print(f"{found.rows} rows: about ${found.usd:.4f} (${low:.4f} to ${high:.4f}), this preview included")
+    elif found.accepted and found.usd_per_row is None:
+        print("The teacher has no price: `smolstudio prices set MODEL input_mtok USD` (and output_mtok).")
+    elif found.usd_per_row is not None:
+        print(f"${found.usd_per_row:.5f} a row; with --rows, the forecast of all")
+    if found.seconds is not None:
+        print(f"Time: about {duration(found.seconds)}")

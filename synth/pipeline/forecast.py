@@ -1,0 +1,131 @@
+"""A preview of a run: its first rows, for real, and what the whole would cost and take.
+
+    seen = preview(plan, outside, rows=20)
+    seen.forecast.usd
+
+The answers of a preview are kept: the run that follows does not pay for them again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import NamedTuple
+
+from synth.context import Ledger
+from synth.errors import RunError
+from synth.example import Example
+from synth.pipeline.asking import Spending, Teacher
+from synth.pipeline.candidate import Rejected
+from synth.pipeline.engine import Engine, StepCount, Tally
+from synth.pipeline.plan import Outside, RunPlan
+from synth.pipeline.spec import find_pipeline
+from synth.pipeline.steps.row import ROW
+from synth.pipeline.work import engine_of, note_of, opened
+from synth.progress import Meter
+
+PATIENCE = 10
+"""Rejected candidates for each row of a preview, after which it ends with the rows that it has."""
+
+
+class Forecast(NamedTuple):
+    """What a run would cost and take.
+
+    Attributes:
+        rows: accepted rows of the run; None where all seeds are used and their number is not known.
+        usd: cost of all answers, those of the preview too; None without a price or an accepted row.
+        usd_range: `usd` at the ends of the 95 % interval (Wilson) of the acceptance rate.
+        seconds: time at the teachers' concurrency.
+    """
+
+    rows: int | None
+    usd: float | None
+    usd_range: tuple[float, float] | None
+    usd_per_row: float | None
+    seconds: float | None
+    accepted: int
+    rejected: int
+
+
+class Preview(NamedTuple):
+    """The first rows of a run, some rejected candidates of each step, and the forecast."""
+
+    rows: list[Example]
+    rejected: list[tuple[str, Rejected]]
+    steps: tuple[StepCount, ...]
+    forecast: Forecast
+    paid_usd: float | None
+
+
+class _Enough(Exception):
+    """More rejected candidates than a preview has patience for."""
+
+
+def preview(plan: RunPlan, outside: Outside, rows: int = 20) -> Preview:
+    """The first `rows` accepted rows, and the forecast for `plan.rows`. Raises as `work.start`."""
+    rows = min(rows, plan.rows or rows)
+    pipeline = find_pipeline(plan.pipeline)
+    rejected: list[tuple[str, Rejected]] = []
+    found: list[Example] = []
+    spending = Spending(Ledger())
+
+    def on_rejected(step: str, one: Rejected) -> None:
+        rejected.append((step, one))
+        if len(rejected) > PATIENCE * rows:
+            raise _Enough
+
+    with opened(plan, outside, spending) as teachers:
+        engine = engine_of(pipeline, plan.model_copy(update={"rows": rows}), teachers, outside, on_rejected)
+        meter = Meter("preview", rows, "rows", outside.on_progress)
+        with contextlib.suppress(_Enough):
+            for candidate in engine.rows():
+                if not candidate.given:
+                    found.append(candidate.fields[ROW])
+                meter.update(engine.accepted, note_of(engine, spending))
+        if not engine.tallies:
+            raise RunError("The pipeline has no steps.", "Add some.", "pipeline.invalid")
+        expected = forecast(engine, plan.rows if not engine.exhausted else engine.accepted, teachers)
+    return Preview(found, rejected, engine.counts(), expected, spending.usd)
+
+
+def forecast(engine: Engine, rows: int | None, teachers: dict[str, Teacher]) -> Forecast:
+    """What `rows` accepted rows would cost, from those of the engine so far."""
+    gathered = max((place for place, one in enumerate(engine.tallies) if one.step.kind.gathers), default=-1)
+    once, repeated = engine.tallies[: gathered + 1], engine.tallies[gathered + 1 :]
+    accepted, lost = engine.accepted, sum(one.reasons.total() for one in repeated)
+    fixed, variable = _usd(once), _usd(repeated)
+    if not accepted:
+        return Forecast(rows, None, None, None, None, 0, lost)
+    per_row = None if variable is None else variable / accepted
+    usd = None if per_row is None or fixed is None or rows is None else fixed + per_row * rows
+    bounds = None
+    if usd is not None and variable is not None and fixed is not None and rows is not None:
+        low, high = _wilson(accepted, accepted + lost)
+        per_candidate = variable / (accepted + lost)
+        bounds = (fixed + per_candidate * rows / high, fixed + per_candidate * rows / low)
+    seconds = None if rows is None else _seconds(once, teachers) + _seconds(repeated, teachers) * rows / accepted
+    return Forecast(rows, usd, bounds, per_row, seconds, accepted, lost)
+
+
+def _usd(tallies: list[Tally]) -> float | None:
+    costs = [one.usd for one in tallies if one.step.kind.asks]
+    known = [usd for usd in costs if usd is not None]
+    return sum(known) if len(known) == len(costs) else None
+
+
+def _seconds(tallies: list[Tally], teachers: dict[str, Teacher]) -> float:
+    """Time of the answers, each teacher's at its concurrency; teachers work beside each other."""
+    by_teacher: dict[str, float] = {}
+    for one in tallies:
+        if one.step.kind.asks:
+            name = getattr(one.step.settings, "teacher", "")
+            name = name if name in teachers else next(iter(teachers), "")
+            by_teacher[name] = by_teacher.get(name, 0.0) + one.seconds / teachers[name].concurrency
+    return max(by_teacher.values(), default=0.0)
+
+
+def _wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    share, extra = hits / of, z * z / of
+    half = z * math.sqrt(share * (1 - share) / of + extra / (4 * of))
+    return (share + extra / 2 - half) / (1 + extra), (share + extra / 2 + half) / (1 + extra)

@@ -1,0 +1,170 @@
+"""From a run's accepted rows to a dataset folder: splits, card, lineage, counts of every step.
+
+It asks nobody; what it reads is in the run's folder.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from synth.build import now_utc
+from synth.context import Ledger
+from synth.curation import leakage
+from synth.dataset import Card, DatasetDir, DatasetWriter
+from synth.errors import RunError
+from synth.example import Example, Split
+from synth.importing.splits import share_out
+from synth.pipeline.candidate import Candidate
+from synth.pipeline.plan import RunPlan
+from synth.pipeline.prompts import template
+from synth.pipeline.spec import Pipeline, SplitRule
+from synth.pipeline.steps.row import ROW
+from synth.scoring import names
+from synth.storage import JsonDict, atomic_dir, read_json, read_jsonl, sha256_bytes
+from synth.strict import validated
+from synth.task import TaskCard
+from synth.workspace import Workspace
+
+ACCEPTED, REJECTED, COUNTS, PAID = "accepted.jsonl", "rejected", "counts.json", "paid.jsonl"
+VERSION = 1
+TERMS = {
+    "gpt-": "OpenAI's terms forbid using output to develop models that compete with OpenAI.",
+    "claude": "Anthropic's commercial terms forbid building competing products, and training competing models.",
+    "gemini": "Google's terms forbid using output to develop models that compete with these services.",
+    "llama": "Llama's licence wants models trained on its output to be named Llama.",
+}
+"""Beginning of a model's name → what its provider's terms say of training on answers; read them before you publish."""
+
+
+def no_media(data: bytes, suffix: str) -> str:
+    """Pipelines make no media yet. Raises RunError."""
+    raise RunError("A pipeline cannot add pictures or recordings.", "Use text.", "pipeline.media")
+
+
+class Accepted(NamedTuple):
+    """A row that was accepted. `split` is set where it must be that one; `cell` counts for the coverage."""
+
+    row: Example
+    split: Split | None
+    cell: dict[str, Any]
+
+
+def accepted_record(candidate: Candidate, coverage: Sequence[str]) -> JsonDict:
+    """A candidate that passed the whole pipeline, as a line of `accepted.jsonl`."""
+    cell = {name: candidate.fields[name] for name in coverage if name in candidate.fields}
+    split = candidate.fields.get("split") if candidate.given else None
+    return {"split": split, "cell": cell, "row": candidate.fields[ROW].model_dump()}
+
+
+def read_accepted(folder: Path) -> Iterator[Accepted]:
+    """Lines of `accepted.jsonl`."""
+    if (folder / ACCEPTED).is_file():
+        for line in read_jsonl(folder / ACCEPTED):
+            if line.value is not None:
+                yield Accepted(Example.model_validate(line.value["row"]), line.value["split"], line.value["cell"])
+
+
+def splits_of(rows: Sequence[Accepted], rule: SplitRule) -> list[Split]:
+    """The split of each row: those that the user brought where they belong, whole families held out, the rest shared.
+
+    Rows of one template stay together, and each answer of a closed set is in its share.
+    """
+    free = [place for place, one in enumerate(rows) if one.split is None]
+    held_out = _held_out({rows[place].row.family for place in free}, rule.held_out_families)
+    splits: list[Split] = [one.split or "test_ood" for one in rows]
+    rest = [place for place in free if rows[place].row.family not in held_out]
+    keys = [rows[place].row.template for place in rest]
+    labels = [rows[place].row.answer or "" for place in rest]
+    for place, split in zip(rest, share_out(keys, labels, rule.shares()), strict=True):
+        splits[place] = split
+    return splits
+
+
+def _held_out(families: set[str], share: float) -> set[str]:
+    """Families of test_ood, chosen by their hash: none of fewer than four, else at least one."""
+    if not share or len(families) < 4:
+        return set()
+    ordered = sorted(families, key=lambda family: sha256_bytes(family.encode("utf-8", "replace")))
+    return set(ordered[: max(1, round(share * len(ordered)))])
+
+
+def write_dataset(folder: Path, plan: RunPlan, pipeline: Pipeline, workspace: Workspace) -> DatasetDir:
+    """The dataset of a run's folder, under the run's name. Raises RunError when no row was accepted."""
+    rows = list(read_accepted(folder))
+    if not rows:
+        raise RunError("No row was accepted.", "Look at what was rejected, and why.", "pipeline.nothing_accepted")
+    target = workspace.datasets / folder.name
+    task = task_card(pipeline, plan)
+    with atomic_dir(target) as made:
+        writer = DatasetWriter(made)
+        for one, split in zip(rows, splits_of(rows, pipeline.file.split), strict=True):
+            writer.keep(_finished(one.row, split, pipeline, folder.name, task))
+        for step in read_json(folder / COUNTS)["steps"]:
+            for record in _rejected(folder, step["step"]):
+                writer.reject(record, f"{step['step']}: {record.pop('reason')}")
+        writer.finish(_card(folder, plan, pipeline, rows, task))
+        leakage.record(made)
+    return DatasetDir(target)
+
+
+def task_card(pipeline: Pipeline, plan: RunPlan) -> TaskCard:
+    """What the dataset asks of a model, from the pipeline's `task` and the inputs."""
+    inputs = pipeline.read_inputs(plan.inputs)
+    values = pipeline.task(inputs)
+    for name in ("instruction", "answer_format"):
+        values[name] = template(values[name], pipeline.path.parent)(inputs)
+    values["labels"] = dict.fromkeys(map(str, values["labels"] or ()), "")
+    return validated(TaskCard, values, "task")
+
+
+def _finished(row: Example, split: Split, pipeline: Pipeline, run: str, task: TaskCard) -> Example:
+    source = {**row.source, "pipeline": pipeline.name, "run": run}
+    scorer = names.LABEL if task.labels and row.answer in task.labels and row.scorer == names.EXACT else row.scorer
+    if scorer == names.LABEL:
+        source["labels"] = list(task.labels)
+    return row.model_copy(update={"split": split, "source": source, "scorer": scorer})
+
+
+def _rejected(folder: Path, step: str) -> Iterator[JsonDict]:
+    file = folder / REJECTED / f"{step}.jsonl"
+    if file.is_file():
+        yield from (line.value for line in read_jsonl(file) if line.value is not None)
+
+
+def _card(folder: Path, plan: RunPlan, pipeline: Pipeline, rows: Sequence[Accepted], task: TaskCard) -> Card:
+    counts = read_json(folder / COUNTS)
+    coverage: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for one in rows:
+        for name, value in one.cell.items():
+            coverage[name][str(value)] += 1
+    notes = {
+        "pipeline": {
+            "name": pipeline.name,
+            "sha256": pipeline.sha256(),
+            "yaml": pipeline.path.read_text("utf-8"),
+            "prompts": pipeline.prompts(),
+        },
+        "steps": counts["steps"],
+        "teachers": {name: _teacher(one.model_dump(), counts["ended"]) for name, one in plan.teachers.items()},
+        "coverage": {name: dict(counter.most_common()) for name, counter in coverage.items()},
+    }
+    return Card(
+        name=folder.name,
+        generator=f"pipeline:{pipeline.name}",
+        generator_version=VERSION,
+        spec=plan.model_dump(mode="json", exclude={"teachers"}),
+        task=task,
+        created=now_utc(),
+        seconds=counts["seconds"],
+        usd=Ledger(folder / PAID).usd,
+        notes=notes,
+    )
+
+
+def _teacher(plan: JsonDict, asked: str) -> JsonDict:
+    model = plan["model"].rsplit("/", 1)[-1].lower()
+    terms = next((said for start, said in TERMS.items() if model.startswith(start)), "not known here; read them")
+    return {"model": plan["model"], "base_url": plan["base_url"], "last_asked": asked, "terms": terms}

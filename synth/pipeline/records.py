@@ -1,0 +1,70 @@
+"""The user's own rows as seeds and examples: any table that can be imported, as plain fields.
+
+Rows of a dataset of ours have `question` (the user's text), `target` and `answer`. Every row has also `text` and
+`label`, where a column looks like them. Nothing is checked or split here; `synth.importing` does that for datasets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from synth.errors import DataError
+from synth.example import Example, text_of
+from synth.importing.files import read_rows
+from synth.importing.pasted import read_pasted
+from synth.storage import JsonDict
+
+TEXTS = ("text", "message", "question", "prompt", "input", "instruction", "content", "query")
+LABELS = ("label", "answer", "output", "target", "category", "class", "response", "completion", "intent", "urgency")
+
+
+def read_records(path: Path) -> Iterator[JsonDict]:
+    """Rows as fields. Raises DataError for a file that holds none, and for a line that cannot be read."""
+    if path.suffix == ".txt":
+        yield from _pasted(path)
+        return
+    count = 0
+    for raw in read_rows(path):
+        if raw.value is None:
+            raise DataError(f"{path.name}, line {raw.line}: {raw.fault}.", "Fix or remove the line.", "data.torn")
+        count += 1
+        yield _fields(raw.value)
+    if not count:
+        raise DataError(f"{path.name} holds no row.", "Choose another file.", "data.no_rows")
+
+
+def _pasted(path: Path) -> Iterator[JsonDict]:
+    import json
+
+    pasted = read_pasted(path.read_text("utf-8"))
+    if pasted.suffix != ".jsonl":
+        raise DataError(f"{path.name} is a table in a .txt file.", "Name it .csv or .tsv.", "data.format")
+    yield from (_fields(json.loads(line)) for line in pasted.text.splitlines() if line.strip())
+
+
+def _fields(row: Mapping[str, Any]) -> JsonDict:
+    fields = {str(name).strip(): value for name, value in row.items()}
+    if isinstance(fields.get("prompt"), list):
+        try:
+            example = Example.model_validate(dict(row))
+        except ValidationError:
+            pass
+        else:
+            fields = {"question": text_of(example), "target": example.target, "answer": example.answer}
+            fields |= {"scorer": example.scorer, "example_id": example.id}
+    text = next((fields[name] for name in TEXTS if isinstance(fields.get(name), str)), None)
+    label = next((fields[name] for name in LABELS if fields.get(name) is not None), None)
+    return {**({"text": text} if text else {}), **({"label": str(label)} if label is not None else {}), **fields}
+
+
+def distinct(path: Path, column: str) -> list[str]:
+    """The different values of a column, in the order in which they come. Raises DataError when there is no such."""
+    found = dict.fromkeys(str(row[column]) for row in read_records(path) if row.get(column) is not None)
+    if not found:
+        message = f"No row of {path.name} has a '{column}'."
+        raise DataError(message, f"Name the column '{column}', or give the values themselves.", "pipeline.column")
+    return list(found)

@@ -1,0 +1,120 @@
+"""What a kind of step is, and what a step may use while it runs.
+
+A step is a plain function `run(stream, settings, env)`: it takes candidates and yields each of them once, kept
+(possibly with more fields) or rejected. Steps that may yield more candidates than they take say so (`fans_out`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from synth.context import Context
+from synth.endpoint import Ask
+from synth.errors import RecipeError, did_you_mean
+from synth.pipeline.asking import Answer, Asked, Teacher, answers_in_order
+from synth.pipeline.candidate import Candidate, Outcome
+from synth.pipeline.prompts import Template, template
+
+MAIN = "teacher"
+"""The teacher that is asked where no other is named."""
+
+
+class Settings(BaseModel):
+    """Settings of a step; its kind adds fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Env:
+    """What steps may use.
+
+    Attributes:
+        context: chance and the way to stop.
+        inputs: what the user gave, by name; prompts may use it.
+        folder: where the pipeline and its prompts lie.
+        teachers: models to ask; `MAIN` is always there.
+        wanted: how many candidates are still of use, as far as that can be told.
+        used: told of each answer that a step used.
+        step: the step's own name, for the lineage.
+    """
+
+    context: Context
+    inputs: Mapping[str, Any]
+    folder: Path
+    teachers: Mapping[str, Teacher] = dataclasses.field(default_factory=dict)
+    wanted: Callable[[], float] = lambda: math.inf
+    used: Callable[[Answer], None] = lambda answer: None
+    step: str = ""
+
+    def template(self, text: str) -> Callable[[Candidate], str]:
+        """A prompt that is filled from a candidate's fields and the inputs."""
+        fill: Template = template(text, self.folder)
+        return lambda candidate: fill({**self.inputs, **candidate.fields, "seed": candidate.seed})
+
+    def teacher(self, name: str) -> Teacher:
+        """The teacher of that name; without one of its own, the main one does its work."""
+        found = self.teachers.get(name) or self.teachers.get(MAIN)
+        if found is None:
+            raise RecipeError(f"There is no teacher '{name}'.", "Name its model with --model.", "pipeline.teacher")
+        return found
+
+    def ask(
+        self, stream: Iterator[Candidate], teacher: Teacher, questions: Callable[[Candidate], list[Ask]]
+    ) -> Iterator[Asked]:
+        """Candidates with the answers to their questions, in order; each answer's cost is counted."""
+        for asked in answers_in_order(stream, teacher, questions, self.wanted, self.context.stop):
+            for answer in asked.answers:
+                self.used(answer)
+            yield asked
+
+
+Run = Callable[[Iterator[Candidate], Any, Env], Iterator[Outcome]]
+
+
+class StepKind(NamedTuple):
+    """A kind of step: its settings, its function, and what it does in one sentence.
+
+    Attributes:
+        fans_out: it may yield more candidates than it takes.
+        gathers: it takes the whole stream before it yields; what comes before it is paid once, however many rows.
+        asks: it asks a teacher.
+    """
+
+    settings: type[Settings]
+    run: Run
+    about: str
+    fans_out: bool = False
+    gathers: bool = False
+    asks: bool = False
+
+
+def each(check: Callable[[Candidate, AnySettings], Outcome]) -> Run:
+    """A step of a function that looks at one candidate at a time."""
+
+    def run(stream: Iterator[Candidate], settings: AnySettings, env: Env) -> Iterator[Outcome]:
+        for candidate in stream:
+            yield check(candidate, settings)
+
+    return run
+
+
+def field_of(candidate: Candidate, name: str) -> Any:
+    """A field's value. Raises RecipeError with the nearest name where it is not there."""
+    if name in candidate.fields:
+        return candidate.fields[name]
+    known = sorted(candidate.fields)
+    raise RecipeError(
+        f"A step wants the field '{name}', which no step before it makes{did_you_mean(name, known)}.",
+        f"Known there: {', '.join(known)}.",
+        "pipeline.field",
+    )

@@ -1,0 +1,88 @@
+"""A teacher answers a prompt. What failed, was refused, cut or left empty is never an answer."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field
+
+from synth import endpoint
+from synth.endpoint import Reply
+from synth.example import system, user
+from synth.pipeline.candidate import Candidate, Outcome
+from synth.pipeline.step import MAIN, Env, Settings
+
+DECLINED = re.compile(
+    r"^\W*(?:(?:i['’]?m |i am )?(?:very )?sorry,? (?:but )?(?:i|we) (?:can(?:['’]?t|not)|am unable|won['’]t)"
+    r"|i (?:can(?:['’]?t|not)|am (?:not able|unable) to|won['’]t) (?:help|assist|provide|comply|create|write|generate)"
+    r"|as an ai\b)",
+    re.IGNORECASE,
+)
+
+
+class Ask(Settings):
+    """A question to a teacher."""
+
+    prompt: str = Field(min_length=1, description="A template, or the file beside the pipeline that holds it")
+    system: str = Field(default="", description="The system message, likewise")
+    teacher: str = Field(default=MAIN, description="Which teacher; the main one where this has no model of its own")
+    into: str = Field(
+        default="reply", description="Field that the answer goes to; a list when there are several samples"
+    )
+    samples: int = Field(default=1, ge=1, le=64, description="Answers to ask for")
+    max_tokens: int = Field(default=512, ge=1, description="Longer answers are cut, and then rejected")
+    temperature: float | None = Field(default=0.7, ge=0, le=2, description="null leaves it to the server")
+    json_schema: dict[str, Any] | None = Field(
+        default=None, description="JSON schema that the server holds the answer to"
+    )
+
+
+def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcome]:
+    """Candidates with their answer, or several; rejected where no answer is of use."""
+    teacher = env.teacher(settings.teacher)
+    prompt = env.template(settings.prompt)
+    instruction = env.template(settings.system) if settings.system else None
+    form = _response_format(settings.json_schema)
+    asked_before: Counter[str] = Counter()  # a prompt that comes again wants another answer, not the one in the cache
+
+    def questions(candidate: Candidate) -> list[endpoint.Ask]:
+        messages = (*([system(instruction(candidate))] if instruction else []), user(prompt(candidate)))
+        one = endpoint.Ask(messages, settings.max_tokens, settings.temperature, form)
+        text = "\n".join(message.text for message in messages)
+        first = asked_before[text] if settings.temperature != 0 else 0
+        asked_before[text] += settings.samples
+        return [one._replace(sample=first + number) for number in range(settings.samples)]
+
+    for candidate, asks, answers in env.ask(stream, teacher, questions):
+        replies = [answer.reply for answer in answers]
+        texts = [reply.text.strip() for reply in replies if not fault(reply)]
+        noted = candidate.noting(
+            step=env.step,
+            model=teacher.model,
+            prompt=asks[0].messages[-1].text,
+            answers=[reply.text for reply in replies],
+        )
+        if not texts:
+            yield noted.rejected(fault(replies[0]), replies[0].error)
+        else:
+            yield noted.having(**{settings.into: texts if settings.samples > 1 else texts[0]})
+
+
+def fault(reply: Reply) -> str:
+    """Why a reply is no answer, in words that can be counted; "" when it is one."""
+    if not reply.ok:
+        return "no answer came"
+    if reply.refused or DECLINED.match(reply.text):
+        return "the teacher declined"
+    if reply.finish_reason == "length":
+        return "the answer was cut at the token limit"
+    return "" if reply.text.strip() else "the answer is empty"
+
+
+def _response_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    if schema is None:
+        return None
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}

@@ -1,0 +1,149 @@
+"""Checks of one candidate at a time: each keeps it or names a reason that can be counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from synth.pipeline.candidate import Candidate, Outcome
+from synth.pipeline.records import TEXTS
+from synth.pipeline.step import Env, Settings, each, field_of
+from synth.pipeline.steps.spread import shown_and_held_out
+from synth.scoring.verify import fold
+
+NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*%?")
+NAME = re.compile(r"(?<![.!?:\n“\"(]\s)(?<!^)\b[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*", re.MULTILINE)
+
+
+class Length(Settings):
+    """Limits of a text."""
+
+    field: str
+    min_chars: int = Field(default=1, ge=0)
+    max_chars: int = Field(default=4000, ge=1)
+    min_words: int = Field(default=1, ge=0)
+
+
+def _length(candidate: Candidate, settings: Length) -> Outcome:
+    text = str(field_of(candidate, settings.field))
+    if len(text) < settings.min_chars or len(text.split()) < settings.min_words:
+        return candidate.rejected(f"{settings.field} is too short")
+    return candidate if len(text) <= settings.max_chars else candidate.rejected(f"{settings.field} is too long")
+
+
+class Same(Settings):
+    """Two fields that must agree."""
+
+    field: str
+    other: str
+
+
+def _same(candidate: Candidate, settings: Same) -> Outcome:
+    """Equal but for case, white space and closing punctuation."""
+    one, other = str(field_of(candidate, settings.field)), str(field_of(candidate, settings.other))
+    noted = candidate.noting(step="same", **{settings.field: one, settings.other: other})
+    if fold(one) == fold(other):
+        return noted
+    return noted.rejected(f"{settings.field} and {settings.other} disagree", f"{one[:60]} / {other[:60]}")
+
+
+class Threshold(Settings):
+    """Limits of a number."""
+
+    field: str
+    at_least: float = float("-inf")
+    at_most: float = float("inf")
+
+
+def _threshold(candidate: Candidate, settings: Threshold) -> Outcome:
+    value = float(field_of(candidate, settings.field))
+    noted = candidate.noting(step="threshold", **{settings.field: value})
+    if value < settings.at_least:
+        return noted.rejected(f"{settings.field} is below {settings.at_least:g}")
+    return noted if value <= settings.at_most else noted.rejected(f"{settings.field} is above {settings.at_most:g}")
+
+
+class Quoted(Settings):
+    """A quotation and its source."""
+
+    field: str = "quote"
+    source: str = "text"
+    min_chars: int = Field(default=12, ge=1, description="A shorter quotation proves nothing")
+
+
+def _quoted(candidate: Candidate, settings: Quoted) -> Outcome:
+    """The quotation must stand in the source, white space and typographic quotes aside; where, is kept."""
+    source, quote = str(field_of(candidate, settings.source)), str(field_of(candidate, settings.field))
+    wanted = quote.strip().strip("\"'“”‘’… ").rstrip(".")
+    if len(wanted) < settings.min_chars:
+        return candidate.rejected("the quotation is too short")
+    pattern = r"\s+".join(re.escape(word) for word in _plain(wanted).split())
+    found = re.search(pattern, _plain(source))  # `_plain` changes no length, so places in the source are right
+    if found is None:
+        return candidate.rejected("the quotation does not stand in the source", quote[:200])
+    start = int(candidate.fields.get("start", 0))
+    span = {"quote_start": start + found.start(), "quote_end": start + found.end()}
+    verified = source[found.start() : found.end()]
+    return candidate.having(**span, **{settings.field: verified}).noting(step="quoted", quote=verified, **span)
+
+
+def _plain(text: str) -> str:
+    return text.translate(str.maketrans("“”„‘’–—\u00a0", '"""\'\'-- '))
+
+
+class Faithful(Settings):
+    """A rewritten text and its source."""
+
+    field: str = "rewritten"
+    source: str = "text"
+    numbers: float = Field(default=1.0, ge=0, le=1, description="Share of the source's numbers that must survive")
+    names: float = Field(default=0.7, ge=0, le=1, description="Share of the source's names that must survive")
+    new_numbers: int = Field(default=0, ge=0, description="Most numbers that the source does not have")
+    max_copied: float = Field(default=0.9, ge=0, le=1, description="Above this likeness it is a copy, not a rewriting")
+
+
+def _faithful(candidate: Candidate, settings: Faithful) -> Outcome:
+    """Numbers and names of the source survive and no number is made up; numbers of a list's items do not count."""
+    from rapidfuzz.fuzz import ratio
+
+    source, text = str(field_of(candidate, settings.source)), str(field_of(candidate, settings.field))
+    theirs, ours = set(NUMBER.findall(source)), set(NUMBER.findall(re.sub(r"(?m)^\s*\d{1,2}[.)]\s", "", text)))
+    names = {fold(name) for name in NAME.findall(source)}
+    kept_numbers = len(theirs & ours) / len(theirs) if theirs else 1.0
+    kept_names = sum(name in fold(text) for name in names) / len(names) if names else 1.0
+    noted = candidate.noting(step="faithful", numbers=round(kept_numbers, 3), names=round(kept_names, 3))
+    if kept_numbers < settings.numbers:
+        return noted.rejected("numbers of the source are lost", ", ".join(sorted(theirs - ours))[:200])
+    if len(ours - theirs) > settings.new_numbers:
+        return noted.rejected("numbers that the source does not have", ", ".join(sorted(ours - theirs))[:200])
+    if kept_names < settings.names:
+        return noted.rejected("names of the source are lost")
+    return noted.rejected("a copy of the source") if ratio(source, text) / 100 > settings.max_copied else noted
+
+
+class Unlike(Settings):
+    """A text and the user's examples."""
+
+    field: str
+    path: str = Field(default="", description="The user's examples; none without a file")
+    most: float = Field(
+        default=0.85, ge=0, le=1, description="Likeness (share of characters) from which a text is a copy"
+    )
+
+
+def unlike(stream: Iterator[Candidate], settings: Unlike, env: Env) -> Iterator[Outcome]:
+    """Copies of examples are out, so that no example that training shows returns in a test split."""
+    from rapidfuzz.process import extractOne
+
+    rows, _ = shown_and_held_out(settings.path, 0)
+    known = [fold(next(str(row[name]) for name in TEXTS if row.get(name))) for row in rows if set(TEXTS) & set(row)]
+    for candidate in stream:
+        best = extractOne(fold(str(field_of(candidate, settings.field))), known) if known else None
+        near = best is not None and best[1] >= 100 * settings.most
+        yield candidate.rejected("a copy of an example", known[best[2]][:200]) if best and near else candidate
+
+
+length, same, threshold = each(_length), each(_same), each(_threshold)
+quoted, faithful = each(_quoted), each(_faithful)

@@ -1,0 +1,224 @@
+"""One run of a pipeline: its folder, its teachers, its money, and the dataset that it ends in.
+
+    <workspace>/pipelines/<name>/  run.json accepted.jsonl rejected/<step>.jsonl counts.json paid.jsonl exit.json (last)
+
+A run that ended early (stopped, killed, at its cap, out of seeds) is resumed under its name: the steps begin anew, each
+answer that was paid comes from the workspace's reply cache, and only what is missing or was changed is asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from synth.build import check_name, now_utc
+from synth.context import Context, Ledger
+from synth.dataset import DatasetDir
+from synth.endpoint import Endpoint, Purse, ReplyCache, Settings
+from synth.errors import RunError, StorageError, UserError
+from synth.jobdir import JobDir
+from synth.pipeline import output
+from synth.pipeline.asking import Spending, Teacher
+from synth.pipeline.candidate import Candidate, Rejected
+from synth.pipeline.engine import Engine
+from synth.pipeline.plan import Outside, PriceOf, RunPlan
+from synth.pipeline.spec import Pipeline, find_pipeline
+from synth.pipeline.step import Env
+from synth.progress import Meter
+from synth.storage import Journal, read_json, write_json
+from synth.strict import validated
+from synth.usage import Usage
+from synth.workspace import Workspace
+
+RUN = "run.json"
+GIVE_UP_AFTER = 200
+"""Candidates of which none was accepted, after which a run ends before it spends more."""
+
+
+@contextlib.contextmanager
+def opened(plan: RunPlan, outside: Outside, spending: Spending) -> Iterator[dict[str, Teacher]]:
+    """The teachers of a run; they share one cap and the workspace's reply cache."""
+    purse = Purse(plan.cap_usd, spending.usd or 0.0)
+    cache = ReplyCache(outside.workspace.path / "cache" / "replies")
+    with contextlib.ExitStack() as stack:
+        teachers = {}
+        for name, one in plan.teachers.items():
+            settings = Settings(one.base_url, one.model, one.api_key_env, one.concurrency)
+            price = _price(outside.price, one.price_model or one.model)
+            teachers[name] = Teacher(name, Endpoint(settings, cache, price, purse), price, spending)
+            stack.callback(teachers[name].close)
+        yield teachers
+
+
+def _price(price: PriceOf, model: str) -> Callable[[Usage], float | None]:
+    return lambda usage: price(usage, model)
+
+
+def engine_of(
+    pipeline: Pipeline,
+    plan: RunPlan,
+    teachers: Mapping[str, Teacher],
+    outside: Outside,
+    on_rejected: Callable[[str, Rejected], None],
+) -> Engine:
+    """The engine of a run. Raises RecipeError for faults of the pipeline or the inputs."""
+    inputs = pipeline.read_inputs(plan.inputs)
+    context = Context(output.no_media, lambda name: Random(f"{plan.seed}/{name}"), outside.stop)
+    env = Env(context, inputs, pipeline.path.parent, teachers)
+    return Engine(pipeline.bind(inputs), env, plan.rows, on_rejected)
+
+
+def start(name: str, plan: RunPlan, outside: Outside) -> DatasetDir:
+    """Run a pipeline under a new name. Raises RecipeError, EndpointError, RunError (ended early), StorageError."""
+    job = JobDir(outside.workspace.pipelines / check_name(name))
+    if (job.path / RUN).exists():
+        remedy = f"`smolstudio pipeline resume {name}` goes on with it; else choose another name."
+        raise StorageError(f"There is a run of a pipeline named '{name}' already.", remedy, "pipeline.exists")
+    pipeline = find_pipeline(plan.pipeline)
+    pipeline.bind(pipeline.read_inputs(plan.inputs))  # every fault is told before anything is made
+    _refuse_taken(name, outside.workspace)
+    return _work(job, plan, outside)
+
+
+def resume(name: str, outside: Outside, **changes: Any) -> DatasetDir:
+    """Go on with a run; `changes` are values of its plan, such as `cap_usd`. Raises as `start`."""
+    job, plan = read_run(name, outside.workspace)
+    _refuse_taken(name, outside.workspace)
+    return _work(job, validated(RunPlan, {**plan.model_dump(), **changes}, "run"), outside)
+
+
+def take(name: str, workspace: Workspace) -> DatasetDir:
+    """The dataset of what a run that ended early has accepted. Raises RunError when that is nothing."""
+    job, plan = read_run(name, workspace)
+    _refuse_taken(name, workspace)
+    with job.hold():
+        made = output.write_dataset(job.path, plan, find_pipeline(plan.pipeline), workspace)
+        job.finish("done", f"{made.card.rows_in} candidates, {sum(made.card.splits.values())} rows.")
+    return made
+
+
+def read_run(name: str, workspace: Workspace) -> tuple[JobDir, RunPlan]:
+    """The folder and plan of a run. Raises StorageError when there is none of that name."""
+    job = JobDir(workspace.pipelines / check_name(name))
+    if not (job.path / RUN).is_file():
+        raise StorageError(f"There is no run of a pipeline named '{name}'.", "`smolstudio pipeline runs` lists them.")
+    return job, validated(RunPlan, read_json(job.path / RUN), "run")
+
+
+def _refuse_taken(name: str, workspace: Workspace) -> None:
+    if (workspace.datasets / name).exists():
+        raise StorageError(f"There is a dataset '{name}' already.", "Choose another name, or delete it first.")
+
+
+def _work(job: JobDir, plan: RunPlan, outside: Outside) -> DatasetDir:
+    with job.hold():
+        write_json(job.path / RUN, plan.model_dump(mode="json"))
+        ledger = Ledger(job.path / output.PAID, durable=False)  # the answers themselves are in the reply cache
+        try:
+            with contextlib.closing(ledger):
+                _collect(job, plan, outside, Spending(ledger))
+            made = output.write_dataset(job.path, plan, find_pipeline(plan.pipeline), outside.workspace)
+        except UserError as error:
+            job.finish("stopped" if error.code == "run.stopped" else "failed", str(error), error.code)
+            raise
+        job.finish("done", f"{sum(made.card.splits.values())} rows.")
+        return made
+
+
+def _collect(job: JobDir, plan: RunPlan, outside: Outside, spending: Spending) -> None:
+    """Ask until the target is reached; accepted and rejected candidates go to the run's folder."""
+    pipeline = find_pipeline(plan.pipeline)
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        files = stack.enter_context(contextlib.closing(_Files(job.path)))
+        teachers = stack.enter_context(opened(plan, outside, spending))
+        engine = engine_of(pipeline, plan, teachers, outside, files.reject)
+        meter = Meter(f"pipeline {job.id}", plan.rows, "rows", outside.on_progress)
+        files.on_rejected = lambda: _watch(engine, meter, spending)
+        try:
+            for candidate in engine.rows():
+                files.accept(candidate, pipeline.file.coverage)
+                _watch(engine, meter, spending)
+        except UserError as error:
+            raise _ended(job.id, error, engine, spending) from error
+        finally:
+            counts = [count.model_dump() for count in engine.counts()]
+            seconds = round(time.monotonic() - started, 3)
+            record = {"steps": counts, "seconds": seconds, "asked": spending.asked, "ended": now_utc()}
+            write_json(job.path / output.COUNTS, record)
+    if engine.exhausted and plan.rows is not None and engine.accepted < plan.rows:
+        raise _ended(
+            job.id, RunError("The seeds ran out.", "Give more of them.", "pipeline.exhausted"), engine, spending
+        )
+
+
+def _watch(engine: Engine, meter: Meter, spending: Spending) -> None:
+    """Show how far it is; end a run that would spend everything for nothing."""
+    meter.update(engine.accepted, note_of(engine, spending))
+    if not engine.accepted and engine.reasons().total() >= GIVE_UP_AFTER:
+        raise RunError(
+            f"None of the first {engine.reasons().total()} candidates was accepted ({_top(engine)}).",
+            "Look at them, and change the prompt, the check or the teacher.",
+            "pipeline.nothing_accepted",
+        )
+
+
+def note_of(engine: Engine, spending: Spending) -> str:
+    """Rejected and money, in few words."""
+    parts = [f"{engine.reasons().total()} rejected" + (f" ({_top(engine)})" if engine.reasons() else "")]
+    usd = spending.usd
+    if usd is None:
+        return " · ".join([*parts, "unpriced"])
+    per_row = f" · ${usd / engine.accepted:.5f} a row" if engine.accepted else ""
+    return " · ".join([*parts, f"${usd:.4f}{per_row}"])
+
+
+def _top(engine: Engine) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in engine.reasons().most_common(2))
+
+
+def _ended(name: str, error: UserError, engine: Engine, spending: Spending) -> UserError:
+    """What happened, what is kept, and how to go on."""
+    usd = spending.usd
+    paid = "nothing is priced" if usd is None else f"${usd:.4f} paid"
+    target = f" of {engine.target}" if engine.target else ""
+    kept = f"{engine.accepted}{target} rows are accepted, {paid}, and every answer is kept."
+    remedy = f"`smolstudio pipeline resume {name}` goes on; `pipeline take {name}` makes the dataset of what there is."
+    if error.code == "endpoint.budget":
+        remedy = f"`smolstudio pipeline resume {name} --cap USD` goes on; `pipeline take {name}` takes what there is."
+    message = error.message if error.code != "run.stopped" else "The pipeline was stopped."
+    further = "" if error.code in ("endpoint.budget", "run.stopped") else f" {error.remedy}"
+    return type(error)(f"{message}{further} {kept}", remedy, error.code)
+
+
+class _Files:
+    """Accepted and rejected candidates of a run, written anew in each session."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.on_rejected: Callable[[], None] = lambda: None
+        shutil.rmtree(folder / output.REJECTED, ignore_errors=True)
+        (folder / output.ACCEPTED).unlink(missing_ok=True)
+        self._journals: dict[str, Journal] = {}
+
+    def _journal(self, name: str) -> Journal:
+        if name not in self._journals:
+            self._journals[name] = Journal(self._folder / name, durable=False)
+        return self._journals[name]
+
+    def accept(self, candidate: Candidate, coverage: tuple[str, ...]) -> None:
+        self._journal(output.ACCEPTED).append(output.accepted_record(candidate, coverage))
+
+    def reject(self, step: str, rejected: Rejected) -> None:
+        record = {"reason": rejected.reason, "detail": rejected.detail, **rejected.candidate.record()}
+        self._journal(f"{output.REJECTED}/{step}.jsonl").append(record)
+        self.on_rejected()
+
+    def close(self) -> None:
+        for journal in self._journals.values():
+            journal.close()

@@ -1,0 +1,420 @@
+"""Pipelines over real HTTP: exact targets, money, kills, edits, faults, and counts that add up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
+from synth.dataset import DatasetDir
+from synth.endpoint import Reply
+from synth.errors import EndpointError, RecipeError, RunError, StorageError, UserError
+from synth.pipeline import forecast, work
+from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
+from synth.pipeline.spec import find_pipeline, shipped_pipelines
+from synth.pipeline.steps.ask import fault
+from synth.usage import Usage
+from synth.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORT = """
+version: 1
+title: Short
+about: One question for each row of a table.
+inputs: {seeds: {title: Seeds, kind: path}}
+steps:
+  - {step: records, path: $seeds}
+  - {step: ask, prompt: "Answer {{ question }}", max_tokens: 60, temperature: 0}
+  - {step: parse, form: text, into: said}
+  - {step: dedup, field: question, near: 1}
+  - {step: row, prompt: "{{ question }}", target: "{{ said }}"}
+"""
+PATIENTS = [
+    {"text": f"{symptom} since {when}, what should I do?", "label": label}
+    for symptom, label in (("My chest hurts", "urgent"), ("My knee is sore", "soon"), ("I need a form", "routine"))
+    for when in ("this morning", "Monday", "last week", "yesterday")
+]
+
+
+def price(usage: Usage, model: str) -> float | None:
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return (usage.input_tokens + 4 * usage.output_tokens) / 1e6
+
+
+def teacher(stub: Stub, concurrency: int = 8) -> dict[str, TeacherPlan]:
+    return {"teacher": TeacherPlan(model="stub-model", base_url=stub.base_url, concurrency=concurrency)}
+
+
+def seeds(folder: Path, count: int, edited: int | None = None) -> Path:
+    lines = [{"question": f"question {n}{' edited' if n == edited else ''}"} for n in range(count)]
+    folder.mkdir(exist_ok=True)
+    file = folder / "seeds.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+def short(folder: Path, text: str = SHORT) -> str:
+    folder.mkdir(exist_ok=True)
+    (folder / "short.yaml").write_text(text)
+    return str(folder / "short.yaml")
+
+
+def short_plan(folder: Path, stub: Stub, count: int, **more: Any) -> RunPlan:
+    return RunPlan(
+        pipeline=short(folder),
+        inputs={"seeds": str(seeds(folder, count))},
+        teachers=teacher(stub, more.pop("concurrency", 8)),
+        **more,
+    )
+
+
+def describe_plan(stub: Stub, **more: Any) -> RunPlan:
+    inputs = {"task": "Sort messages of patients by urgency", **more.pop("inputs", {"labels": "urgent,soon,routine"})}
+    return RunPlan(pipeline="describe-a-domain", inputs=inputs, teachers=teacher(stub), **more)
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with serve_in_thread(StubSettings(skill=0.9)) as running:
+        yield running
+
+
+def rows_of(dataset: DatasetDir) -> list[Any]:
+    return [row for split in dataset.splits() for row in dataset.examples(split)]
+
+
+def check_counts(dataset: DatasetDir) -> None:
+    for step in dataset.card.notes["steps"]:
+        assert step["taken"] + step["made"] == step["kept"] + sum(step["rejected"].values()) + step["unfinished"], step
+    card = dataset.card
+    assert card.rows_in == sum(card.splits.values()) + sum(card.rejected.values())
+
+
+@pytest.mark.slow
+def test_a_described_domain_becomes_exactly_the_rows_asked_for(stub: Stub, workspace: Workspace) -> None:
+    dataset = work.start("triage", describe_plan(stub, rows=40), Outside(workspace, price))
+    rows = rows_of(dataset)
+    assert len(rows) == 40 and dataset.verify() == []
+    assert {row.origin.kind for row in rows} == {"teacher"} and {row.origin.by for row in rows} == {"stub-model"}
+    assert set(dataset.task.labels) == {row.answer for row in rows} == {"urgent", "soon", "routine"}
+    assert dataset.card.usd == pytest.approx(
+        sum((r["prompt_tokens"] + 4 * r["completion_tokens"]) / 1e6 for r in stub.requests)
+    )
+    check_counts(dataset)
+    steps = [entry["step"] for entry in rows[0].source["lineage"]]
+    assert steps == ["list topics", "grid", "write", "second look", "same"]
+    assert rows[0].source["lineage"][2]["prompt"].startswith("A task: Sort messages of patients")
+    assert sum(dataset.card.notes["coverage"]["label"].values()) == 40
+
+
+@pytest.mark.slow
+def test_whole_families_are_held_out(stub: Stub, workspace: Workspace) -> None:
+    dataset = work.start("triage", describe_plan(stub, rows=60), Outside(workspace, price))
+    families = dataset.card.families
+    assert families["test_ood"] and not set(families["test_ood"]) & set(families["train"])
+
+
+def test_examples_are_in_training_or_in_a_test_and_never_in_both(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    file = tmp_path / "patients.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in PATIENTS))
+    plan = describe_plan(stub, rows=30, inputs={"examples": str(file), "held_out": 4})
+    dataset = work.start("triage", plan, Outside(workspace, price))
+    texts = {split: {row.prompt[-1].text for row in dataset.examples(split)} for split in dataset.splits()}
+    mine = [row["text"] for row in PATIENTS]
+    assert texts["test_real"] == set(mine[-4:]) and set(mine[:-4]) <= texts["train"]
+    assert not set(mine) & (texts["val"] | texts["test"] | texts["test_ood"])
+    assert sum(dataset.card.origins[s].get("teacher", 0) for s in dataset.splits()) == 30
+    prompts = "".join(e["prompt"] for row in rows_of(dataset) for e in row.source["lineage"] if e["step"] == "write")
+    assert not any(text in prompts for text in mine[-4:]) and any(text in prompts for text in mine[:-4])
+
+
+def test_a_copy_of_an_example_is_no_row(workspace: Workspace, tmp_path: Path) -> None:
+    from random import Random
+
+    from synth.context import Context
+    from synth.pipeline.candidate import Candidate, Rejected
+    from synth.pipeline.output import no_media
+    from synth.pipeline.step import Env
+    from synth.pipeline.steps.checks import Unlike, unlike
+
+    file = tmp_path / "mine.csv"
+    file.write_text("text,label\nMy chest hurts since Monday,urgent\n")
+    env = Env(Context(no_media, Random), {}, tmp_path)
+    texts = ["my chest hurts since Monday!", "The pharmacy was closed on Sunday"]
+    found = list(unlike(iter([Candidate(t, {"m": t}) for t in texts]), Unlike(field="m", path=str(file)), env))
+    assert [isinstance(one, Rejected) for one in found] == [True, False]
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    skill=st.floats(0.3, 1),
+    rows=st.integers(1, 12),
+    seed=st.integers(0, 9),
+    faults=st.sampled_from([{}, {"refusal": 0.2}, {"truncated": 0.3}, {"empty": 0.2, "null-usage": 0.2}, {"cut": 0.1}]),
+)
+def test_what_goes_into_a_step_is_kept_or_rejected(
+    tmp_path: Path, skill: float, rows: int, seed: int, faults: dict[str, float]
+) -> None:
+    import tempfile
+
+    place = Workspace(Path(tempfile.mkdtemp(dir=tmp_path)))
+    with serve_in_thread(StubSettings(skill=skill, faults=faults, seed=seed)) as stub:
+        try:
+            dataset = work.start("made", describe_plan(stub, rows=rows, seed=seed), Outside(place, price))
+        except UserError as error:
+            assert error.code in ("pipeline.nothing_accepted", "pipeline.exhausted"), error
+            return
+    assert len(rows_of(dataset)) == rows
+    check_counts(dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("refusal", "the teacher declined"),
+        ("truncated", "the answer was cut at the token limit"),
+        ("empty", "the answer is empty"),
+        ("400", "no answer came"),
+    ],
+)
+def test_an_answer_that_failed_is_never_a_row(name: str, reason: str, workspace: Workspace, tmp_path: Path) -> None:
+    with serve_in_thread(StubSettings(script=("ok", name, "ok", "ok"))) as stub:
+        plan = short_plan(tmp_path / "p", stub, 4, concurrency=1)
+        dataset = work.start("short", plan, Outside(workspace, price))
+    assert len(rows_of(dataset)) == 3 and dataset.card.rejected == {f"ask: {reason}": 1}
+    check_counts(dataset)
+
+
+@pytest.mark.parametrize("name", ["429", "503", "reset", "html", "cut", "no-choices"])
+def test_a_passing_fault_costs_no_row(name: str, workspace: Workspace, tmp_path: Path) -> None:
+    with serve_in_thread(StubSettings(script=("ok", name), retry_after_sec=0.05)) as stub:
+        dataset = work.start("short", short_plan(tmp_path / "p", stub, 6), Outside(workspace, price))
+    assert len(rows_of(dataset)) == 6
+
+
+def test_a_refused_key_stops_at_once_and_says_how_to_go_on(workspace: Workspace, tmp_path: Path) -> None:
+    with serve_in_thread(StubSettings(api_key="right")) as stub, pytest.raises(EndpointError) as caught:
+        work.start("short", short_plan(tmp_path / "p", stub, 50), Outside(workspace, price))
+    assert len(stub.requests) == 1 and caught.value.code == "endpoint.401"
+    assert "0 rows are accepted" in caught.value.message and "pipeline resume short" in caught.value.remedy
+
+
+def test_a_declining_phrase_is_no_answer() -> None:
+    assert fault(Reply("I'm sorry, but I can't help with that.")) == "the teacher declined"
+    assert fault(Reply("I’m sorry, but I cannot write that.")) == "the teacher declined"
+    assert fault(Reply("I am sorry to hear that you are ill; please call us.")) == ""
+
+
+def test_a_stopped_run_goes_on_without_paying_twice(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    plan = short_plan(tmp_path / "p", stub, 60)
+    with pytest.raises(RunError, match="stopped") as caught:
+        work.start("short", plan, Outside(workspace, price, stop=lambda: len(stub.requests) >= 20))
+    assert caught.value.code == "run.stopped" and "paid" in caught.value.message
+    paid_before = len(stub.requests)
+    assert paid_before < 60
+    dataset = work.resume("short", Outside(workspace, price))
+    assert len(stub.requests) == 60 and len(rows_of(dataset)) == 60
+    assert dataset.card.usd == pytest.approx(
+        sum((r["prompt_tokens"] + 4 * r["completion_tokens"]) / 1e6 for r in stub.requests)
+    )
+
+
+def test_one_edited_seed_asks_one_question(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    plan = short_plan(tmp_path / "p", stub, 30)
+    work.start("first", plan, Outside(workspace, price))
+    assert len(stub.requests) == 30
+    seeds(tmp_path / "p", 30, edited=7)
+    dataset = work.start("second", plan, Outside(workspace, price))
+    assert len(stub.requests) == 31
+    texts = [row.prompt[-1].text for row in rows_of(dataset)]
+    assert len(texts) == 30 and "question 7 edited" in texts and "question 7" not in texts
+
+
+def test_an_edited_prompt_asks_only_what_it_changes(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    source = find_pipeline("describe-a-domain")
+    folder = tmp_path / "mine"
+    (folder / "prompts").mkdir(parents=True)
+    (folder / "mine.yaml").write_text(source.path.read_text())
+    for name, text in source.prompts().items():
+        (folder / "prompts" / name).write_text(text)
+    plan = describe_plan(stub, rows=10).model_copy(update={"pipeline": str(folder / "mine.yaml")})
+    work.start("first", plan, Outside(workspace, price))
+    before = len(stub.requests)
+    second_looks = 10  # at least
+    (folder / "prompts" / "label-text.md").write_text(source.prompts()["label-text.md"] + " One word.")
+    dataset = work.start("second", plan, Outside(workspace, price))
+    again = len(stub.requests) - before
+    assert second_looks <= again < before - 10  # topics and texts came from the cache
+    assert len(rows_of(dataset)) == 10
+
+
+def test_the_cap_is_never_passed_and_a_higher_one_goes_on(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    plan = short_plan(tmp_path / "p", stub, 80, cap_usd=0.004)
+    with pytest.raises(EndpointError) as caught:
+        work.start("short", plan, Outside(workspace, price))
+    billed = sum((r["prompt_tokens"] + 4 * r["completion_tokens"]) / 1e6 for r in stub.requests)
+    assert caught.value.code == "endpoint.budget" and "--cap" in caught.value.remedy
+    assert 0.003 < billed <= 0.004
+    before = len(stub.requests)
+    dataset = work.resume("short", Outside(workspace, price), cap_usd=1.0)
+    assert len(rows_of(dataset)) == 80 and len(stub.requests) == 80 and before < 80
+
+
+def test_what_a_capped_run_accepted_can_be_taken(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    plan = short_plan(tmp_path / "p", stub, 80, cap_usd=0.004)
+    with pytest.raises(EndpointError) as caught:
+        work.start("short", plan, Outside(workspace, price))
+    before = len(stub.requests)
+    dataset = work.take("short", workspace)
+    assert len(stub.requests) == before and 0 < len(rows_of(dataset)) <= before
+    assert f"{len(rows_of(dataset))} rows are accepted" in caught.value.message
+    check_counts(dataset)
+
+
+def test_a_cap_without_a_price_is_refused_before_anything_is_asked(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(EndpointError, match="no price"):
+        work.start("short", short_plan(tmp_path / "p", stub, 5, cap_usd=1.0), Outside(workspace))
+    assert stub.requests == []
+
+
+def test_seeds_that_run_out_are_told_and_nothing_is_lost(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(RunError) as caught:
+        work.start("short", short_plan(tmp_path / "p", stub, 5, rows=9), Outside(workspace, price))
+    assert caught.value.code == "pipeline.exhausted" and "5 of 9 rows" in caught.value.message
+    assert len(rows_of(work.take("short", workspace))) == 5
+
+
+def test_a_run_that_accepts_nothing_ends_before_it_spends_all(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    plan = short_plan(tmp_path / "p", stub, 900)
+    short(
+        tmp_path / "p",
+        SHORT.replace("{step: parse,", "{step: length, field: reply, min_chars: 999}\n  - {step: parse,"),
+    )
+    with pytest.raises(RunError, match="200 reply is too short") as caught:
+        work.start("short", plan, Outside(workspace, price))
+    assert caught.value.code == "pipeline.nothing_accepted" and len(stub.requests) < 250
+
+
+@pytest.mark.slow
+def test_a_preview_forecasts_the_bill_within_ten_percent(stub: Stub, workspace: Workspace) -> None:
+    plan = describe_plan(stub, rows=300)
+    seen = forecast.preview(plan, Outside(workspace, price), 20)
+    assert len(seen.rows) == 20 and seen.paid_usd is not None and seen.forecast.usd is not None
+    after_preview = len(stub.requests)
+    dataset = work.start("triage", plan, Outside(workspace, price))
+    bill = sum((r["prompt_tokens"] + 4 * r["completion_tokens"]) / 1e6 for r in stub.requests)
+    assert seen.forecast.usd == pytest.approx(bill, rel=0.10)
+    assert dataset.card.usd == pytest.approx(bill - seen.paid_usd)  # the preview's answers are not paid again
+    assert {row.id for row in seen.rows} <= {row.id for row in rows_of(dataset)} and after_preview > 20
+
+
+@pytest.mark.slow
+def test_a_killed_run_repeats_at_most_what_was_in_flight(workspace: Workspace, tmp_path: Path) -> None:
+    with serve_in_thread(StubSettings(latency_sec=0.03)) as stub:
+        folder = tmp_path / "p"
+        argv = [sys.executable, "-m", "studio", "pipeline", "run", short(folder), f"seeds={seeds(folder, 120)}"]
+        argv += ["--model", "stub-model", "--base-url", stub.base_url, "--concurrency", "8", "--name", "short"]
+        process = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        while len(stub.requests) < 60 and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert 60 <= len(stub.requests) < 110
+        dataset = work.resume("short", Outside(workspace, price))
+        assert 120 <= len(stub.requests) <= 120 + 8  # each in flight was asked again; its idempotency key is not billed
+        assert stub.paid == 120
+    assert len(rows_of(dataset)) == 120 and len({row.id for row in rows_of(dataset)}) == 120
+
+
+@pytest.mark.slow
+def test_the_rows_do_not_depend_on_which_answer_comes_first(workspace: Workspace, tmp_path: Path) -> None:
+    found = []
+    for concurrency in (1, 16):
+        place = tmp_path / str(concurrency)
+        with serve_in_thread(StubSettings(faults={"429": 0.1, "refusal": 0.1}, retry_after_sec=0.01)) as stub:
+            plan = short_plan(place, stub, 40, rows=30, concurrency=concurrency)
+            dataset = work.start("short", plan, Outside(Workspace(place), price))
+        found.append([(row.id, row.split, row.target) for row in rows_of(dataset)])
+    assert len(found[0]) == 30 and found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_64_in_flight_at_half_a_second_keep_the_endpoint_busy(workspace: Workspace, tmp_path: Path) -> None:
+    with serve_in_thread(StubSettings(latency_sec=0.5)) as stub:
+        started = time.monotonic()
+        work.start("short", short_plan(tmp_path / "p", stub, 640, concurrency=64), Outside(workspace, price))
+        seconds = time.monotonic() - started
+    assert len(stub.requests) == 640 and 640 / seconds > 80  # `make bench` measures 1,000 on a quiet machine
+
+
+def test_every_fault_of_a_pipeline_is_told_at_once(tmp_path: Path, workspace: Workspace) -> None:
+    text = SHORT.replace("form: text, into", "form: prose, intoo").replace("step: dedup", "step: dedupe")
+    with pytest.raises(RecipeError) as caught:
+        pipeline = find_pipeline(short(tmp_path / "p", text))
+        pipeline.bind(pipeline.read_inputs({"seeds": "x"}))
+    said = str(caught.value)
+    assert "did you mean 'dedup'" in said and "did you mean 'into'" in said and "step 3 (parse)" in said
+
+
+def test_unknown_and_missing_inputs_are_told_at_once() -> None:
+    with pytest.raises(RecipeError) as caught:
+        find_pipeline("describe-a-domain").read_inputs({"taks": "x", "topics": "many"})
+    said = str(caught.value)
+    assert "did you mean 'task'" in said and "task: is missing" in said and "topics: 'many' is no integer" in said
+    with pytest.raises(RecipeError, match="did you mean 'describe-a-domain'"):
+        find_pipeline("describe-domain")
+
+
+def test_a_prompt_that_uses_an_unknown_field_is_refused_by_name(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    plan = short_plan(tmp_path / "p", stub, 3)
+    short(tmp_path / "p", SHORT.replace("Answer {{ question }}", "Answer {{ questoin }}"))
+    with pytest.raises(RecipeError, match="did you mean 'question'"):
+        work.start("short", plan, Outside(workspace, price))
+    assert stub.requests == []
+
+
+def test_seeds_and_answers_are_never_read_as_templates(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    plan = short_plan(tmp_path / "p", stub, 1)
+    Path(plan.inputs["seeds"]).write_text(json.dumps({"question": "{{ 7 * 7 }} {% for %}"}) + "\n")
+    dataset = work.start("short", plan, Outside(workspace, price))
+    assert rows_of(dataset)[0].prompt[-1].text == "{{ 7 * 7 }} {% for %}"
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_asked(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    plan = short_plan(tmp_path / "p", stub, 3)
+    work.start("short", plan, Outside(workspace, price))
+    with pytest.raises(StorageError, match="already"):
+        work.start("short", plan, Outside(workspace, price))
+    assert len(stub.requests) == 3
+
+
+def test_every_shipped_pipeline_can_be_bound() -> None:
+    names = list(shipped_pipelines())
+    assert "describe-a-domain" in names
+    for name in names:
+        pipeline = find_pipeline(name)
+        assert pipeline.path.read_text().startswith(f"# smolstudio pipeline run {name} ")
+        given = {key: "a,b" for key, one in pipeline.file.inputs.items() if one.default is None}
+        pipeline.bind(pipeline.read_inputs(given))
+        assert all(pipeline.prompts().values())
