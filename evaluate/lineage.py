@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from evaluate.cost.payback import MONTHS_OF_USE
 from evaluate.plan import Costs, Plan, SystemPlan
+from evaluate.predict.runners import decoding
 from evaluate.report.results import DatasetFacts, LedgerItem, Provenance, SystemResult
 from recipes.run.directory import cpu_name
 from synth.dataset import DatasetDir, open_dataset
@@ -38,6 +39,7 @@ class Origin(NamedTuple):
     adapter_name: str | None = None
     run: Path | None = None
     recipe: dict[str, Any] = {}
+    decoding: int = 1
 
 
 def origin(plan: SystemPlan, workspace: Workspace) -> Origin:
@@ -47,7 +49,7 @@ def origin(plan: SystemPlan, workspace: Workspace) -> Origin:
     from recipes.models.files import find_adapter, resolve, weights_sha256
 
     ref = resolve(plan.model, plan.revision)
-    found = Origin(ref.kind, ref.revision, weights_sha256(ref.path))
+    found = Origin(ref.kind, ref.revision, weights_sha256(ref.path), decoding=decoding(ref.modality))
     if not plan.adapter:
         return found
     folder = find_adapter(plan.adapter, workspace.runs)
@@ -84,7 +86,9 @@ def fingerprint(plan: SystemPlan, made_of: Origin, shot_ids: Sequence[str], sche
         choices["base_url"] = plan.base_url or os.environ.get("OPENAI_BASE_URL")
     file = sha256_file(Path(plan.path)) if plan.path and Path(plan.path).is_file() else ""
     numerics = {name: metadata.version(name) for name in ("torch", "transformers")} if plan.kind == "local" else {}
-    parts = [choices, made_of.model_sha256, made_of.adapter_sha256, list(shot_ids), schema, file, numerics]
+    parts: list[Any] = [choices, made_of.model_sha256, made_of.adapter_sha256, list(shot_ids), schema, file, numerics]
+    if made_of.decoding > 1:  # left out before, so that answers of those that never changed stay
+        parts.append(made_of.decoding)
     return sha256_bytes(json.dumps(parts, sort_keys=True).encode())
 
 

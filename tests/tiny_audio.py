@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-MULTILINGUAL = ("<|en|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>")
+TASKS = ("<|translate|>", "<|transcribe|>")
 # Linear layers of all these classes that carry an adapter.
 EVERY_LINEAR = ["q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2", "gate_proj", "up_proj", "down_proj"]
 ENGLISH_ONLY = ("<|startoflm|>", "<|startofprev|>", "<|nospeech|>")
+MULTILINGUAL = ("<|en|>", "<|sv|>", *TASKS, *ENGLISH_ONLY)
 
 
 def tiny_whisper(folder: Path, *, english_only: bool = False, seconds: int = 4, seed: int = 0) -> Path:

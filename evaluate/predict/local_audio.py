@@ -1,72 +1,104 @@
-"""Answers of a local speech model: one piece per recording, greedy decoding in batches of similar length.
+"""Answers of a local speech model: one piece per recording, in batches of similar length.
 
-Greedy only: an evaluation must give the same answers twice. Prompts other than the recording are not read
-(`recipes.audio.backends`); few-shot prompting therefore changes nothing here.
+As the model is used (`recipes.audio.audio_answers`), which gives the same answers twice. Recordings longer than its
+window are cut at pauses, and the transcripts of the pieces joined. Prompts other than the recording are not read, so
+few-shot prompting changes nothing here.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
 from synth.errors import DataError
+from synth.scoring.normalise import UNSPACED
 from synth.usage import Usage
 
 if TYPE_CHECKING:
-    from recipes.audio.backends import Samples
+    from recipes.audio.audio_answers import Transcript
+    from recipes.audio.backend import AudioBackend, Samples
     from recipes.models.loaded import Loaded
 
 BATCH_SIZE = 32
 LATENCY = "seconds of the batch of recordings that a row was in, features included"
+DECODING = 2  # counts up whenever the same model would transcribe otherwise, so that no older answer is taken for new
+
+
+class _Asked(NamedTuple):
+    """A question with its recording, in pieces that the model can hear."""
+
+    question: Question
+    pieces: list[Samples]
+
+    @property
+    def samples(self) -> int:
+        return sum(map(len, self.pieces))
 
 
 def answer(
     loaded: Loaded, questions: Sequence[Question], max_new_tokens: int, batch_size: int | None, stop: Stop
 ) -> Iterator[Prediction]:
-    """One prediction per question, longest recordings first. Unreadable or too long recordings are errors of their
-    row.
+    """One prediction per question, longest recordings first. A recording that cannot be read, or is too long and
+    without pauses, or in a language that the model does not know, is an error of its row.
     """
-    from recipes.audio import audio_answers
     from recipes.audio.backends import audio_backend
+    from synth.audio.pauses import cut_at_pauses
 
     backend = audio_backend(loaded)
-    sounds: list[tuple[Question, Samples]] = []
+    asked: list[_Asked] = []
     for question in questions:
         try:
-            sounds.append((question, recording(question, backend.limit_sec)))
+            backend.refuse_unknown([question.language])
+            asked.append(_Asked(question, cut_at_pauses(recording(question), backend.limit_sec)))
         except DataError as fault:
             yield Prediction(example_id=question.example_id, usage=Usage(requests=0), error=str(fault))
-    sounds.sort(key=lambda item: len(item[1]), reverse=True)
+    asked.sort(key=lambda one: one.samples, reverse=True)
     size = batch_size or BATCH_SIZE
-    for start in range(0, len(sounds), size):
+    for start in range(0, len(asked), size):
         if stop():
             return
-        part = sounds[start : start + size]
-        begun = time.perf_counter()
-        transcripts = audio_answers.transcribe(
-            backend, backend.prepare([samples for _, samples in part]), max_new_tokens
+        yield from _batch(backend, asked[start : start + size], max_new_tokens)
+
+
+def _batch(backend: AudioBackend, asked: Sequence[_Asked], max_new_tokens: int) -> Iterator[Prediction]:
+    from recipes.audio import audio_answers
+
+    begun = time.perf_counter()
+    pieces = [piece for one in asked for piece in one.pieces]
+    languages = [one.question.language for one in asked for _ in one.pieces]
+    transcripts = iter(audio_answers.transcribe(backend, backend.prepare(pieces, languages), max_new_tokens))
+    seconds = time.perf_counter() - begun
+    for one in asked:
+        found = [next(transcripts) for _ in one.pieces]
+        tokens = sum(part.tokens for part in found)
+        yield Prediction(
+            example_id=one.question.example_id,
+            text=_joined(found, one.question.language),
+            usage=Usage(input_tokens=0, output_tokens=tokens, audio_sec=round(one.samples / backend.rate_hz, 3)),
+            seconds=seconds,
+            confidence=_confidence(found),
+            truncated=not all(part.finished for part in found),
         )
-        seconds = time.perf_counter() - begun
-        for (question, samples), found in zip(part, transcripts, strict=True):
-            yield Prediction(
-                example_id=question.example_id,
-                text=found.text,
-                usage=Usage(
-                    input_tokens=0,
-                    output_tokens=found.tokens,
-                    audio_sec=round(len(samples) / backend.rate_hz, 3),
-                ),
-                seconds=seconds,
-                confidence=found.confidence,
-                truncated=not found.finished,
-            )
 
 
-def recording(question: Question, limit_sec: float) -> Samples:
-    """The one recording of a question, at 16 kHz. Raises DataError: none, several, unreadable, or over `limit_sec`."""
+def _joined(parts: Sequence[Transcript], language: str) -> str:
+    return ("" if language in UNSPACED else " ").join(part.text for part in parts if part.text)
+
+
+def _confidence(parts: Sequence[Transcript]) -> float:
+    """exp(mean log-probability) over the tokens of all parts."""
+    if len(parts) == 1:
+        return parts[0].confidence
+    total = sum(part.tokens * math.log(max(part.confidence, 1e-300)) for part in parts)
+    return math.exp(total / max(1, sum(part.tokens for part in parts)))
+
+
+def recording(question: Question) -> Samples:
+    """The one recording of a question, at 16 kHz. Raises DataError: none, several, or unreadable."""
     from recipes.starters.scratch import media_file
     from synth.audio.files import read_audio
     from synth.example import AudioPart
@@ -74,8 +106,4 @@ def recording(question: Question, limit_sec: float) -> Samples:
     parts = [part for message in question.messages[-1:] for part in message.content if isinstance(part, AudioPart)]
     if len(parts) != 1:
         raise DataError(f"The row has {len(parts)} recordings.", "A speech model takes one.")
-    samples = read_audio(media_file(question.media_root, parts[0].path, "recording"))
-    seconds = len(samples) / 16_000
-    if seconds > limit_sec + 0.01:
-        raise DataError(f"The recording lasts {seconds:.1f} s, and the model listens to {limit_sec:g} s.", "Cut it.")
-    return samples
+    return read_audio(media_file(question.media_root, parts[0].path, "recording"))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from evaluate.plan import SystemPlan
 from synth.errors import RecipeError
 from synth.example import Example, Message, assistant, system
+from synth.languages import code
 from synth.scoring.scorers import known_scorer
 from synth.storage import JsonDict
 
@@ -30,13 +31,17 @@ ANSWER_SCHEMA: JsonDict = {
 
 
 class Question(NamedTuple):
-    """What one system is asked about one example. `media_root`: the dataset folder that media paths start from."""
+    """What one system is asked about one example. `media_root`: the dataset folder that media paths start from.
+
+    `language`: the code of the one that a recording is said to be in, "" where nothing is said.
+    """
 
     example_id: str
     messages: tuple[Message, ...]
     media_root: Path
     response_format: JsonDict | None = None
     tools: tuple[JsonDict, ...] = ()
+    language: str = ""
 
 
 def pick_shots(train: Iterable[Example], count: int, seed: int) -> list[Example]:
@@ -112,9 +117,8 @@ class Prompter:
             instructions.append(f"Reply only with a JSON object of this schema:\n{json.dumps(self.schema)}")
         shown = [message for shot in self.shots for message in (*_turns(shot), assistant(shot.target))]
         head = [system("\n\n".join(instructions))] if instructions else []
-        return Question(
-            example.id, (*head, *shown, *_turns(example)), self._root, self._response_format(), example.tools
-        )
+        messages, spoken = (*head, *shown, *_turns(example)), code(example.source.get("language"))
+        return Question(example.id, messages, self._root, self._response_format(), example.tools, spoken)
 
     def _response_format(self) -> JsonDict | None:
         if self.schema is None:

@@ -1,14 +1,15 @@
 """Which module answers for a loaded model: its modality's `runner`, see `recipes.modality`.
 
 A runner has `answer`, which decodes many rows at once, BATCH_SIZE, and LATENCY, a sentence that says what
-`Prediction.seconds` means there. One that can give an answer token by token also has `first_inputs`.
+`Prediction.seconds` means there. One that can give an answer token by token also has `first_inputs`; one whose way of
+decoding was changed has DECODING, which counts up.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from recipes.modality import side
 
@@ -31,4 +32,13 @@ class Runner(Protocol):
 
 def runner_of(loaded: Loaded) -> Runner:
     """The module that answers for this model."""
-    return cast(Runner, importlib.import_module(side(loaded.info.ref.modality).runner))
+    return cast(Runner, _module(loaded.info.ref.modality))
+
+
+def decoding(modality: str) -> int:
+    """Which way of decoding the modality's runner has, where it is not its first."""
+    return int(getattr(_module(modality), "DECODING", 1))
+
+
+def _module(modality: str) -> Any:
+    return importlib.import_module(side(modality).runner)

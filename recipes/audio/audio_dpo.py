@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
-from recipes.audio.backends import AudioBackend, Sound, audio_backend, save_window, saved_window
+from recipes.audio.backend import AudioBackend, Sound
+from recipes.audio.backends import audio_backend, save_window, saved_window
 from recipes.decode import sampling
 from recipes.models.attention import short_attention
 from recipes.models.files import find_adapter, resolve
@@ -101,7 +102,8 @@ def encode(examples: Sequence[Example], backend: AudioBackend, pairs: DatasetDir
         return []
     true = [e if e.answer is None else e.model_copy(update={"target": e.answer}) for e in examples]
     wrong = [e.model_copy(update={"target": e.rejected}) for e in examples]
-    sounds = backend.prepare([audio_rows.recording(example, pairs) for example in examples])
+    recordings = [audio_rows.recording(example, pairs) for example in examples]
+    sounds = backend.prepare(recordings, audio_rows.languages(true, backend))
     chosen, rejected = (audio_rows.encode(side, sounds, backend, WHOLE) for side in (true, wrong))
     return [PairRow(*row) for row in zip(sounds, chosen, rejected, strict=True)]
 

@@ -1,6 +1,6 @@
 """Audio rows for training: recordings read, transcripts as decoder tokens, batches with SpecAugment.
 
-The loss is on the transcript and the end token; what stands before them is given (`recipes.audio.backends`, which also
+The loss is on the transcript and the end token; what stands before them is given (`recipes.audio.backend`, which also
 turns recordings into features). SpecAugment follows from (seed, epoch, row) alone, so that a resumed run masks what it
 would have masked. Nothing here trains or scores.
 """
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from recipes.audio.backends import AudioBackend, Samples, Sound
+from recipes.audio.backend import AudioBackend, Samples, Sound
 from recipes.recipe.options import Data
 from recipes.train.report import keep_picture
 from recipes.train.rows import IGNORED, TokenRow, target_text
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import AudioPart, Example, media_parts
+from synth.languages import MOST_FOREIGN, code, not_english
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +45,30 @@ def recording(example: Example, dataset: DatasetDir | None) -> Samples:
     if len(parts) != 1:
         raise DataError(f"Row {example.id} has {len(parts)} recordings.", "Audio models take one for each row.")
     return read_audio(media_file(None if dataset is None else dataset.path, parts[0].path, "recording"))
+
+
+def language(example: Example) -> str:
+    """The code of the language that the row names, "" where it names none."""
+    return code(example.source.get("language"))
+
+
+def languages(examples: Sequence[Example], backend: AudioBackend) -> list[str]:
+    """The languages of rows to learn from.
+
+    Raises DataError where a multilingual model would learn other languages as English, because no row says otherwise.
+    """
+    given = [language(example) for example in examples]
+    if backend.multilingual:
+        unnamed = [example for example, name in zip(examples, given, strict=True) if not name]
+        foreign = sum(not_english(example.target) for example in unnamed)
+        if foreign > MOST_FOREIGN * len(unnamed):
+            message = (
+                f"{foreign:,} of {len(unnamed):,} transcripts without a language hold letters that English does not "
+                f"have, and {backend.name} must be told which language it hears."
+            )
+            remedy = "Import the recordings anew with a column `language` (or `locale`), such as sv or sv-SE."
+            raise DataError(message, remedy, "data.language")
+    return given
 
 
 def encode(examples: Sequence[Example], sounds: Sequence[Sound], backend: AudioBackend, data: Data) -> list[TokenRow]:

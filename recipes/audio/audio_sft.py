@@ -1,7 +1,7 @@
 """Supervised tuning of a speech model on recording and transcript, as QLoRA through transformers' Trainer.
 
 TRL has no collator for sound, so ours is in `recipes.audio.audio_rows`: short windows, given language and task tokens,
-SpecAugment in training only. What differs between classes of models is in `recipes.audio.backends`, and what all train
+SpecAugment in training only. What differs between classes of models is in `recipes.audio.backend`, and what all train
 modules share in `recipes.train`.
 """
 
@@ -12,7 +12,8 @@ from typing import Any
 
 from recipes.audio import audio_answers, audio_rows
 from recipes.audio.audio_rows import AudioRow
-from recipes.audio.backends import AudioBackend, Samples, audio_backend, save_window
+from recipes.audio.backend import AudioBackend, Samples
+from recipes.audio.backends import audio_backend, save_window
 from recipes.decode import sampling
 from recipes.models.attention import short_attention
 from recipes.models.loaded import Loaded
@@ -55,7 +56,7 @@ def encode(
     examples: Sequence[Example], recordings: Sequence[Samples], backend: AudioBackend, data: Data
 ) -> list[AudioRow]:
     """Sounds and tokens of the rows, in order."""
-    sounds = backend.prepare(recordings)
+    sounds = backend.prepare(recordings, audio_rows.languages(examples, backend))
     tokens = audio_rows.encode(examples, sounds, backend, data)
     return [AudioRow(sound, row) for sound, row in zip(sounds, tokens, strict=True)]
 

@@ -10,6 +10,6 @@ MODEL = ModelSide(
     replay="recipes.starters.audio_data",
     runner="evaluate.predict.local_audio",
     task_type=None,  # PEFT's wrapper for sequence-to-sequence passes input_ids, which Whisper refuses
-    model_types=("whisper", "moonshine", "qwen3_asr"),  # the classes of `recipes.audio.backends`
+    model_types=("whisper", "moonshine", "qwen3_asr"),  # `recipes.audio.backends.CLASSES`
     with_adapter="recipes.audio.backends:restore_window",
 )

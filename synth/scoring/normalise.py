@@ -15,15 +15,10 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from synth.example import Example
+from synth.languages import code
 
 WRITTEN_FORM = 1  # counts up whenever the rules below change a rate
 UNSPACED = frozenset({"zh", "yue", "wuu", "ja", "th", "lo", "km", "my", "bo", "dz"})
-_LANGUAGE_NAMES = {
-    "english": "en", "german": "de", "french": "fr", "spanish": "es", "italian": "it", "portuguese": "pt",
-    "dutch": "nl", "chinese": "zh", "mandarin": "zh",
-    "cantonese": "yue", "japanese": "ja", "thai": "th", "hindi": "hi", "arabic": "ar", "russian": "ru",
-    "korean": "ko", "turkish": "tr", "polish": "pl",
-}  # fmt: skip
 _UNSPACED_SCRIPTS = {
     "CJK": "zh", "HIRAGANA": "ja", "KATAKANA": "ja", "THAI": "th", "LAO": "lo", "KHMER": "km", "MYANMAR": "my",
     "TIBETAN": "bo",
@@ -32,8 +27,7 @@ _UNSPACED_SCRIPTS = {
 
 def language_of(row: Example) -> str:
     """Two or three letters: the row's `source["language"]` (`en`, `de-AT`, `Japanese`), else as its gold looks."""
-    given = str(row.source.get("language") or "").strip().lower()
-    return _LANGUAGE_NAMES.get(given, re.split(r"[-_]", given)[0]) if given else language_by_script(row.answer or "")
+    return code(row.source.get("language")) or language_by_script(row.answer or "")
 
 
 def language_by_script(text: str) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from evaluate.plan import SystemPlan
 from evaluate.predict import local_audio
-from evaluate.predict.prompts import Question
-from recipes.audio import audio_sft
+from evaluate.predict.prompts import Prompter, Question
+from recipes.audio import audio_answers, audio_sft
 from recipes.audio.backends import audio_backend
 from recipes.models.loading import load_for_inference
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
-from synth.audio.files import encode_flac
+from synth.audio.files import encode_flac, read_audio
+from synth.audio.pauses import cut_at_pauses
 from synth.dataset import DatasetDir
 from synth.example import AudioPart, user
 from synth.workspace import Workspace
@@ -59,7 +62,7 @@ def test_bad_recordings_are_errors_of_their_rows_only(workspace: Workspace, base
     loaded = load_for_inference(str(base))
     found = {p.example_id: p for p in local_audio.answer(loaded, asked, 4, None, lambda: False)}
     assert found["good"].error == ""
-    assert "lasts 5.0 s, and the model listens to 4 s" in found["long"].error
+    assert "lasts 5.0 s, the model listens to 4 s, and between 2 and 4 s no pause is found" in found["long"].error
     assert "not a readable recording" in found["broken"].error
     assert "0 recordings" in found["mute"].error
 
@@ -102,3 +105,46 @@ def test_the_shipped_starter_writes_down_fresh_sentences() -> None:
         for p in local_audio.answer(load_for_inference("starter-audio"), asked, 90, None, lambda: False)
     }
     assert errors([e.target for e in spoken], [transcripts[e.id] for e in spoken]).rate <= 0.05
+
+
+def test_a_long_recording_is_heard_piece_by_piece_and_the_transcripts_joined(
+    workspace: Workspace, base: Path, tmp_path: Path
+) -> None:
+    pause = np.zeros(8000, np.float32)
+    parts = [tone(300, 2.5), tone(520, 2.5), tone(410, 1.5)]
+    whole = np.concatenate([parts[0], pause, parts[1], pause, parts[2]])
+    (tmp_path / "whole.flac").write_bytes(encode_flac(whole))
+    asked = [Question("whole", (user(AudioPart(path="whole.flac", sha256="0")),), tmp_path)]
+    loaded = load_for_inference(str(base))
+    loaded.model.generation_config.suppress_tokens = sorted(loaded.tokenizer.get_added_vocab().values())  # words only
+    (found,) = local_audio.answer(loaded, asked, 6, None, lambda: False)
+    assert found.error == ""
+    assert found.usage.audio_sec == 7.5
+    backend = audio_backend(loaded)
+    pieces = cut_at_pauses(read_audio(tmp_path / "whole.flac"), backend.limit_sec)
+    assert len(pieces) == 3
+    alone = audio_answers.transcribe(backend, backend.prepare(pieces), 6)
+    assert all(part.text for part in alone)
+    assert found.text == " ".join(part.text for part in alone)
+    assert found.usage.output_tokens == sum(part.tokens for part in alone)
+
+
+def test_a_recording_in_a_language_that_the_model_does_not_know_is_an_error_of_its_row(
+    workspace: Workspace, base: Path
+) -> None:
+    dataset = DatasetDir(tones_dataset(workspace.datasets / "tones", train=2, val=0))
+    first, second = questions(dataset)
+    loaded = load_for_inference(str(base))
+    asked = [first._replace(language="sv"), second._replace(language="cy")]
+    found = {p.example_id: p for p in local_audio.answer(loaded, asked, 4, None, lambda: False)}
+    assert found[first.example_id].error == ""
+    assert "1 in Welsh (cy)" in found[second.example_id].error
+
+
+def test_a_question_says_the_language_that_the_row_names(workspace: Workspace) -> None:
+    dataset = DatasetDir(tones_dataset(workspace.datasets / "tones", train=1, val=0))
+    (row,) = dataset.examples("train")
+    prompter = Prompter(SystemPlan(id="a", model="starter-audio"), [], 0, dataset.path)
+    assert prompter.question(row).language == ""
+    named = row.model_copy(update={"source": {**row.source, "language": "sv-SE"}})
+    assert prompter.question(named).language == "sv"

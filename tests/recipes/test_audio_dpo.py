@@ -118,18 +118,19 @@ def test_mined_pairs_hold_the_true_transcript_against_the_models_own_mistake(
     tones_dataset(workspace.datasets / "plain", train=6, val=2)
     asked = []
 
-    def transcripts(_backend: Any, sounds: Any, _room: int, temperature: float = 0.0) -> list[audio_answers.Transcript]:
-        asked.append((len(sounds), temperature))
+    def heard(_backend: Any, sounds: Any, *how: Any) -> list[audio_answers.Transcript]:
+        asked.append((len(sounds), *how[:-1]))
         return [audio_answers.Transcript("Pitch one", 3, True, 0.5) for _ in sounds]
 
-    monkeypatch.setattr(audio_answers, "transcribe", transcripts)
+    monkeypatch.setattr(audio_answers, "transcribe", heard)
+    monkeypatch.setattr(audio_answers, "sample", heard)
     run = make_run(workspace, whisper, "dpo", **{"data.dataset": "plain", "dpo.num_generations": 2})
     mined = preference.pair_dataset(run, run.recipe, lambda prompts: audio_dpo.generator(run, run.recipe, prompts))
     rows = [*mined.examples("train")]
     assert len(rows) == 6, "rows that validation watches are left alone"
     assert {row.rejected for row in rows} == {"Pitch one"}
     assert all(row.target.startswith("Pitch ") and row.target == row.answer for row in rows)
-    assert asked == [(6, 0.0), (6, 0.8)]
+    assert asked == [(6,), (6, 0.8, (0, 1))], "once as the model is used, then sampled"
     assert all(mined.media_path(row.prompt[0].content[0].path).is_file() for row in rows)
 
 

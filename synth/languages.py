@@ -1,0 +1,63 @@
+"""Languages by the names and codes that data use, as the codes of ISO 639 that speech models know.
+
+    code("sv-SE") == code("Swedish") == "sv"
+
+A region or script behind the code is left out, except where it tells of another language (`zh-HK` is Cantonese). What
+a language asks of a normaliser is in `synth.scoring.normalise`.
+"""
+
+from __future__ import annotations
+
+import re
+
+ENGLISH = "en"
+MOST_FOREIGN = 0.1
+"""Share of transcripts with letters that English does not have, up to which they may be English with foreign names."""
+NAMES = {
+    "en": "English", "zh": "Chinese", "de": "German", "es": "Spanish", "ru": "Russian", "ko": "Korean",
+    "fr": "French", "ja": "Japanese", "pt": "Portuguese", "tr": "Turkish", "pl": "Polish", "ca": "Catalan",
+    "nl": "Dutch", "ar": "Arabic", "sv": "Swedish", "it": "Italian", "id": "Indonesian", "hi": "Hindi",
+    "fi": "Finnish", "vi": "Vietnamese", "he": "Hebrew", "uk": "Ukrainian", "el": "Greek", "ms": "Malay",
+    "cs": "Czech", "ro": "Romanian", "da": "Danish", "hu": "Hungarian", "ta": "Tamil", "no": "Norwegian",
+    "th": "Thai", "ur": "Urdu", "hr": "Croatian", "bg": "Bulgarian", "lt": "Lithuanian", "la": "Latin",
+    "mi": "Maori", "ml": "Malayalam", "cy": "Welsh", "sk": "Slovak", "te": "Telugu", "fa": "Persian",
+    "lv": "Latvian", "bn": "Bengali", "sr": "Serbian", "az": "Azerbaijani", "sl": "Slovenian", "kn": "Kannada",
+    "et": "Estonian", "mk": "Macedonian", "br": "Breton", "eu": "Basque", "is": "Icelandic", "hy": "Armenian",
+    "ne": "Nepali", "mn": "Mongolian", "bs": "Bosnian", "kk": "Kazakh", "sq": "Albanian", "sw": "Swahili",
+    "gl": "Galician", "mr": "Marathi", "pa": "Punjabi", "si": "Sinhala", "km": "Khmer", "sn": "Shona",
+    "yo": "Yoruba", "so": "Somali", "af": "Afrikaans", "oc": "Occitan", "ka": "Georgian", "be": "Belarusian",
+    "tg": "Tajik", "sd": "Sindhi", "gu": "Gujarati", "am": "Amharic", "yi": "Yiddish", "lo": "Lao", "uz": "Uzbek",
+    "fo": "Faroese", "ht": "Haitian Creole", "ps": "Pashto", "tk": "Turkmen", "nn": "Nynorsk", "mt": "Maltese",
+    "sa": "Sanskrit", "lb": "Luxembourgish", "my": "Burmese", "bo": "Tibetan", "tl": "Tagalog", "mg": "Malagasy",
+    "as": "Assamese", "tt": "Tatar", "haw": "Hawaiian", "ln": "Lingala", "ha": "Hausa", "ba": "Bashkir",
+    "jw": "Javanese", "su": "Sundanese", "yue": "Cantonese",
+}  # fmt: skip
+_OTHER_NAMES = {
+    "mandarin": "zh", "farsi": "fa", "castilian": "es", "flemish": "nl", "bokmål": "no", "norwegian bokmål": "no",
+    "norwegian nynorsk": "nn", "filipino": "tl", "myanmar": "my", "haitian": "ht",
+}  # fmt: skip
+_SAME = {"nb": "no", "iw": "he", "in": "id", "jv": "jw", "fil": "tl", "cmn": "zh", "eng": "en", "deu": "de",
+         "ger": "de", "fra": "fr", "fre": "fr", "spa": "es", "ita": "it", "por": "pt", "swe": "sv", "nld": "nl",
+         "dut": "nl", "zh-hk": "yue", "nn-no": "nn"}  # fmt: skip
+_BY_NAME = {name.casefold(): code for code, name in NAMES.items()} | _OTHER_NAMES
+
+
+def code(given: object) -> str:
+    """The code of a language by its name, code or locale; "" for nothing. Unknown codes stay as they are."""
+    text = str(given or "").strip().casefold().replace("_", "-")
+    if text in _BY_NAME:
+        return _BY_NAME[text]
+    if text in _SAME:
+        return _SAME[text]
+    first = re.split(r"[-.@]", text)[0]
+    return _SAME.get(first, first)
+
+
+def name_of(language: str) -> str:
+    """'Swedish (sv)', or the code alone."""
+    return f"{NAMES[language]} ({language})" if language in NAMES else language
+
+
+def not_english(text: str) -> bool:
+    """Whether a text holds letters that English words hardly have."""
+    return any(char.isalpha() and char > "\x7f" for char in text)
