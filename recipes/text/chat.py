@@ -57,16 +57,23 @@ def prompt_text(messages: Chat, tokenizer: Any, tools: Sequence[dict[str, Any]] 
     return _render(messages, tokenizer, tools, add_generation_prompt=True)
 
 
+def checked_prompt(messages: Chat, tokenizer: Any, tools: Sequence[dict[str, Any]] = (), where: str = "") -> str:
+    """`prompt_text`, once it is known to hold every turn and every tool. Raises ModelError, which names `where`."""
+    prompt = prompt_text(messages, tokenizer, tools)
+    check_whole(messages, prompt, where)
+    if tools and not all(_tool_name(tool) in prompt for tool in tools):
+        remedy = "Choose a model whose template knows tools, or remove them."
+        raise _refusal("leaves out the tools", where, remedy)
+    return prompt
+
+
 def render(example: Example, target: str, tokenizer: Any, suffix: str, every_turn: bool) -> Rendered:
     """A row with `target` as its answer; `suffix` is what ends an answer, see `recipes.text.rows.target_suffix`.
 
     Raises ModelError where the template leaves something of the row out, or earlier turns cannot be told apart.
     """
     messages = chat_messages(example, tokenizer)
-    prompt = prompt_text(messages, tokenizer, example.tools)
-    _check_whole(messages, prompt, example)
-    if example.tools and not all(_tool_name(tool) in prompt for tool in example.tools):
-        raise _refusal("leaves out the tools", example, "Choose a model whose template knows tools, or remove them.")
+    prompt = checked_prompt(messages, tokenizer, example.tools, f" (row {example.id})")
     completion = _broken(target, tokenizer) + suffix
     if example.tool_calls or example.reasoning:
         completion = _completion(example, messages, prompt, tokenizer)
@@ -107,8 +114,8 @@ def _earlier(example: Example, messages: Chat, prompt: str, tokenizer: Any, suff
         yield Span(start, end + len(suffix.strip()))
 
 
-def _check_whole(messages: Chat, prompt: str, example: Example) -> None:
-    """Every turn's text must be in the rendered prompt, white space aside."""
+def check_whole(messages: Chat, prompt: str, where: str = "") -> None:
+    """Every turn's text must be in the rendered prompt, white space aside. Raises ModelError."""
     folded = ""
     for message in messages:
         said = message["content"].strip()
@@ -117,11 +124,12 @@ def _check_whole(messages: Chat, prompt: str, example: Example) -> None:
         folded = folded or "".join(prompt.split())
         if "".join(said.split()) not in folded:
             remedy = "Put its text into the user's turn, or choose a model whose template has that role."
-            raise _refusal(f"leaves out the {message['role']} turn", example, remedy)
+            raise _refusal(f"leaves out the {message['role']} turn", where, remedy)
 
 
-def _refusal(fault: str, example: Example, remedy: str) -> ModelError:
-    return ModelError(f"The model's chat template {fault} (row {example.id}).", remedy, "model.template")
+def _refusal(fault: str, where: str | Example, remedy: str) -> ModelError:
+    place = f" (row {where.id})" if isinstance(where, Example) else where
+    return ModelError(f"The model's chat template {fault}{place}.", remedy, "model.template")
 
 
 def _render(messages: Chat, tokenizer: Any, tools: Sequence[dict[str, Any]], **more: Any) -> str:

@@ -41,13 +41,19 @@ def serve(
     adapter: Annotated[str, typer.Option(help="Run id or adapter folder")] = "",
     host: str = "127.0.0.1",
     port: int = 8000,
+    engine: Annotated[str, typer.Option(help="transformers, or vllm on a machine with a GPU")] = "transformers",
     name: NameOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Serve a base or tuned model behind an OpenAI-compatible HTTP endpoint."""
+    from studio.serving.serve import ENGINES
     from studio.serving.serve import serve as serve_model
+    from synth.errors import ModelError
 
-    serve_model(model, adapter or None, workspace_of(workspace), host=host, port=port, names=name or ())
+    if engine not in ENGINES:
+        raise ModelError(f"There is no engine '{engine}'.", f"Choose one of {', '.join(ENGINES)}.", "model.engine")
+    place = workspace_of(workspace)
+    serve_model(model, adapter or None, place, host=host, port=port, names=name or (), engine=engine)
 
 
 def record(

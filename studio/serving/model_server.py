@@ -1,31 +1,52 @@
-"""The server of a model behind our gate: `python -P -m studio.serving.model_server FOLDER HOST PORT NAME…`.
-
-The server is transformers'; it is started by its class, not its command, which would look for updates of itself.
-"""
+"""The server of a model behind our gate: `python -P -m studio.serving.model_server FOLDER HOST PORT --called NAME…`."""
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import Any
+
+from synth.errors import UserError
+
+GRACE_SEC = 3
 
 
 def main() -> None:
-    """Entry point: serve until SIGTERM or Ctrl+C."""
-    from transformers.cli.serve import Serve
-    from transformers.cli.serving import server
+    """Entry point: load the model, then serve until SIGTERM or Ctrl+C."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("--called", action="append", default=[])
+    parser.add_argument("--name", action="append", default=[])
+    given = parser.parse_args()
+    try:
+        serve(given.folder, given.host, given.port, tuple(given.called) or (given.folder,), given.name)
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
+
+def serve(folder: str, host: str, port: int, called: tuple[str, ...], names_given: list[str]) -> None:
+    """Serve the model in `folder` under its names. Raises ModelError, EndpointError."""
+    import uvicorn
+
+    from recipes.models.loading import load_for_inference
     from studio.serving.gate import Gate, names
+    from studio.serving.model_app import ModelApp
+    from studio.serving.sockets import bind
 
-    model, host, port, *given = sys.argv[1:]
-    build = server.build_server
-
-    def gated(*arguments: Any, **options: Any) -> Any:
-        app = build(*arguments, **options)
-        app.add_middleware(Gate, names=names(host, given))
-        return app
-
-    server.build_server = gated
-    Serve(force_model=model, host=host, port=int(port))
+    app = ModelApp(load_for_inference(folder), called).routes()
+    sock = bind(host, port)
+    config = uvicorn.Config(
+        Gate(app, names(host, names_given)),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SEC,
+    )
+    uvicorn.Server(config).run(sockets=[sock])
 
 
 if __name__ == "__main__":

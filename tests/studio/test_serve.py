@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import time
@@ -15,7 +16,8 @@ import torch
 from recipes.models.loading import load_trainable
 from recipes.models.lora import save_adapter
 from recipes.recipe.schema import load_recipe
-from studio.serving import serve
+from studio.serving import serve, vllm
+from studio.serving.servable import servable
 from synth.errors import EndpointError, ModelError
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
@@ -39,20 +41,21 @@ def free_port() -> int:
 
 
 def test_tuned_run_answers_an_openai_client_under_its_own_name(workspace: Workspace, run_id: str) -> None:
-    folder = serve.servable(run_id, None, workspace)
+    folder = servable(run_id, None, workspace)
     port = free_port()
-    start = serve.command(folder, workspace, "127.0.0.1", port)
+    start = serve.command(folder, "127.0.0.1", port, called=[run_id])
     with (workspace.path / "serve.log").open("w") as log:
         server = subprocess.Popen(start.argv, env=start.env, cwd=start.cwd, stdout=log, stderr=log)
     try:
         wait_until_healthy(server, f"http://127.0.0.1:{port}/health")
         client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0)
-        reply = client.chat.completions.create(
-            model=folder.name, messages=[{"role": "user", "content": "2 + 2?"}], max_tokens=4
-        )
-        assert reply.usage is not None
-        assert 1 <= reply.usage.completion_tokens <= 4
-        assert client.models.list().data == []
+        for name in (folder.name, run_id):
+            reply = client.chat.completions.create(
+                model=name, messages=[{"role": "user", "content": "2 + 2?"}], max_tokens=4
+            )
+            assert reply.usage is not None
+            assert 1 <= reply.usage.completion_tokens <= 4
+        assert [model.id for model in client.models.list().data] == [folder.name, run_id]
         assert httpx.get(f"http://127.0.0.1:{port}/health", headers={"Host": "evil.test"}).status_code == 403
     finally:
         server.terminate()
@@ -72,19 +75,19 @@ def wait_until_healthy(server: subprocess.Popen[bytes], url: str) -> None:
 
 
 def test_merged_copy_is_made_once_and_refused_when_damaged(workspace: Workspace, run_id: str) -> None:
-    first = serve.servable(run_id, None, workspace)
+    first = servable(run_id, None, workspace)
     made = (first / "model.safetensors").stat().st_mtime_ns
-    again = serve.servable(str(workspace.runs.parent.parent / "base"), run_id, workspace)
+    again = servable(str(workspace.runs.parent.parent / "base"), run_id, workspace)
     assert again == first
     assert (again / "model.safetensors").stat().st_mtime_ns == made
     (first / "config.json").unlink()
     with pytest.raises(ModelError, match="damaged"):
-        serve.servable(run_id, None, workspace)
+        servable(run_id, None, workspace)
 
 
 def test_base_is_served_from_where_it_lies(workspace: Workspace, tmp_path: Path) -> None:
     base = tiny_llama(tmp_path / "base")
-    assert serve.servable(str(base), None, workspace) == base
+    assert servable(str(base), None, workspace) == base
 
 
 def test_taken_port_is_refused_before_anything_is_loaded(workspace: Workspace) -> None:
@@ -93,6 +96,49 @@ def test_taken_port_is_refused_before_anything_is_loaded(workspace: Workspace) -
 
 
 def test_missing_server_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "fastapi" else True)
-    with pytest.raises(ModelError, match=r"fastapi.*transformers\[serving\]"):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "uvicorn" else True)
+    with pytest.raises(ModelError, match=r"uvicorn.*smolstudio\[serve\]"):
         serve.refuse_without_parts()
+
+
+# --- vLLM
+
+
+def test_vllm_serves_the_base_with_the_adapter_as_lora_behind_our_gate(workspace: Workspace, run_id: str) -> None:
+    start = vllm.command(run_id, None, workspace, "127.0.0.1", 8000, ["gpu.lab"])
+    adapter, base = workspace.runs / run_id / "adapter", workspace.runs.parent.parent / "base"
+    own = "studio.serving.vllm.OwnNames"
+    at = start.argv.index("vllm.entrypoints.cli.main")
+    first = ["serve", str(base), "--host", "127.0.0.1", "--port", "8000", "--served-model-name", "base"]
+    assert start.argv[at + 1 : at + 9] == first
+    assert start.argv[at + 9 :] == [
+        "--enable-lora", "--lora-modules", f"run-1={adapter}", "--max-lora-rank", "8", "--dtype", "bfloat16",
+        "--quantization", "bitsandbytes", "--middleware", own,
+    ]  # fmt: skip
+    assert {"127.0.0.1", "gpu.lab"} <= set(json.loads(start.env[vllm.NAMES]))
+
+
+def test_vllm_s_middleware_refuses_foreign_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.applications import Starlette
+    from starlette.testclient import TestClient
+
+    monkeypatch.setenv(vllm.NAMES, '["127.0.0.1"]')
+    app = Starlette()
+    app.add_middleware(vllm.OwnNames)
+    client = TestClient(app)
+    assert client.get("/", headers={"host": "127.0.0.1:8000"}).status_code == 404
+    assert client.get("/", headers={"host": "evil.test"}).status_code == 403
+
+
+def test_vllm_is_a_sentence_where_it_is_not_installed_or_cannot_serve_the_adapter(
+    workspace: Workspace, run_id: str
+) -> None:
+    with pytest.raises(ModelError, match="vllm is not installed") as caught:
+        serve.serve(run_id, None, workspace, engine="vllm")
+    assert "pip install vllm" in caught.value.remedy
+    file = workspace.runs / run_id / "adapter/adapter_config.json"
+    config = json.loads(file.read_text())
+    for change, sentence in (({"r": 600}, "up to rank 512"), ({"modules_to_save": ["lm_head"]}, "modules_to_save")):
+        file.write_text(json.dumps({**config, **change}))
+        with pytest.raises(ModelError, match=sentence):
+            vllm.command(run_id, None, workspace, "127.0.0.1", 8000)
