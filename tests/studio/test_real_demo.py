@@ -1,0 +1,70 @@
+"""A demo on a published model: which one is meant, what it compares, and what is said when a model cannot be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluate.plan import Plan
+from recipes.models import adding, store
+from recipes.recipe.schema import load_recipe
+from studio.presets import demo
+from studio.presets.demos import DEMOS
+from synth.errors import ModelError, RecipeError
+from synth.workspace import Workspace
+from tests.tiny import tiny_llama
+
+PUBLISHED = [name for name, spec in DEMOS.items() if name != spec.modality]
+ADAPTERS = [("sft", "dpo")]
+
+
+def test_a_demo_is_named_by_its_modality_or_by_its_base() -> None:
+    assert demo.choose("", "") == "text" and demo.choose("audio", "") == "audio"
+    assert demo.choose("", "whisper-tiny.en") == demo.choose("audio", "whisper-tiny.en") == "whisper-tiny.en"
+    for modality, base in (("text", "whisper-tiny.en"), ("", "smolm2"), ("sound", "")):
+        with pytest.raises(RecipeError, match="There is no demo for"):
+            demo.choose(modality, base)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_model_is_compared_with_a_larger_one_or_else_with_itself_prompted(name: str) -> None:
+    spec = DEMOS[name]
+    for large in {spec.large, ""}:
+        plan = Plan.model_validate(spec.plan(name, "data", [0], ADAPTERS, large))
+        small, rival = plan.system(plan.small), plan.system(plan.large)
+        assert small.model == spec.base and small.adapter == "dpo"
+        assert rival.model == (large or spec.base) and rival.adapter is None
+        assert "test_real" in plan.splits
+    for recipe, overrides in ((spec.sft, spec.sft_overrides), (spec.dpo, spec.dpo_overrides)):
+        assert load_recipe(recipe, [f"base_model={spec.base}", *overrides]).modality == spec.modality
+
+
+def test_a_base_that_is_not_here_is_fetched_first_and_what_cannot_be_fetched_ends_it_before_any_row_is_made(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fetch(name: str, **_: Any) -> store.Added:
+        asked.append(name)
+        raise ModelError(f"{name} could not be fetched: The hub cannot be reached.", "Connect once.", "model.fetch")
+
+    monkeypatch.setattr(demo, "add", fetch)
+    with pytest.raises(ModelError, match=r"smollm2-135m could not be fetched"):
+        demo.run_demo("smollm2-135m", [0], workspace, lambda _: None, lambda _: None)
+    assert asked == ["smollm2-135m"] and not list(workspace.datasets.glob("*"))
+    monkeypatch.setattr(demo, "add", adding.add)
+    store.keep(store.Added(name="smollm2-135m", path=tiny_llama(tmp_path / "llama"), source="a folder"))
+    demo._have("smollm2-135m", lambda _: None)
+
+
+def test_a_larger_model_that_cannot_be_had_is_said_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(name: str, **_: Any) -> store.Added:
+        raise ModelError(f"{name} could not be fetched.", "Connect once.", "model.fetch")
+
+    said: list[str] = []
+    monkeypatch.setattr(demo, "add", fetch)
+    assert demo._rival(DEMOS["whisper-tiny.en"], said.append) == ""
+    assert said == ["whisper-base is not prompted beside it: whisper-base could not be fetched."]
+    assert demo._rival(DEMOS["smollm2-135m"], said.append) == "" and "no package holds one" in said[-1]
