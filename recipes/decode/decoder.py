@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.decode.slots import SlotPlan, bands, in_bands, make_cache
+from recipes.models.output import logits_of
 from synth.errors import ModelError
 
 if TYPE_CHECKING:
@@ -151,7 +152,6 @@ class SlotDecoder:
         self._model = model
         self._grammar = grammar
         self._decoder = model.get_decoder()
-        self._head = model.get_output_embeddings()
         self._end_ids = end_ids
         self._slots = slots
         self._max_new = max_new_tokens
@@ -260,7 +260,7 @@ class SlotDecoder:
         """Choose the next token of `slots` from hidden states [len(slots), width]; yield the rows that end."""
         import torch
 
-        logits = self._head(hidden).float()
+        logits = logits_of(self._model, hidden).float()
         offered = self._allowed(slots, logits)
         chosen, tokens = offered.max(-1)
         if self._sampling:

@@ -56,6 +56,9 @@ def load_trainable(recipe: Recipe, runs: Path | None = None) -> Loaded:
         model = with_lora(model, recipe.lora, ref.modality)
     nf4.keep_gradients(model)
     lean_lora(model)
+    config = model.config.get_text_config()
+    if getattr(config, "num_local_experts", None) == 0:
+        config.router_aux_loss_coef = 0.0  # TRL would balance the experts of a Granite 4.0 that has none
     model.train()
     return Loaded(model, load_processor(ref), _info(model, ref, weights, dtype, recipe.quant))
 

@@ -5,6 +5,7 @@ Only PEFT's safetensors format is read. Every failure is a ModelError.
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from types import MethodType
@@ -31,7 +32,7 @@ def with_lora(model: Any, lora: Lora, modality: str) -> Any:
         lora_alpha=lora.lora_alpha,
         lora_dropout=lora.lora_dropout,
         target_modules=lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules),
-        exclude_modules=lora.exclude_modules,
+        exclude_modules=excluded(model, lora.exclude_modules),
         task_type=side(modality).task_type,
     )
     try:
@@ -41,6 +42,15 @@ def with_lora(model: Any, lora: Lora, modality: str) -> Any:
             f"LoRA cannot be put on this model: {first_line(error)}.",
             "Check lora.target_modules and lora.exclude_modules.",
         ) from error
+
+
+def excluded(model: Any, chosen: str | None) -> str | None:
+    """Regular expression of modules that get no adapter: what the recipe says, and the last projection of state-space
+    layers (Mamba-2), whose GPU kernels read its weight directly, so that an adapter on it would silently do nothing.
+    """
+    mixers = {name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "A_log")}
+    own = [rf".*\.{re.escape(name)}\.out_proj" for name in sorted(mixers)]
+    return "|".join(f"(?:{part})" for part in [*([chosen] if chosen else []), *own]) or None if own else chosen
 
 
 def with_adapter(model: Any, ref: ModelRef, folder: Path, *, trainable: bool) -> Any:
