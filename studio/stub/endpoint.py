@@ -84,6 +84,7 @@ class Stub:
         self._repeats: Counter[str] = Counter()
         self._script = list(settings.script)
         self._made: dict[str, tuple[str, Answer]] = {}  # idempotency key -> hash of the payload, its answer
+        self._samples: dict[str, dict[str, int]] = {}  # hash of the payload -> idempotency keys in their order
         self.base_url = ""
         self.active = 0
 
@@ -149,13 +150,17 @@ class Stub:
         if fault in UNPAID:
             self.record(request, fault, started, model=body.get("model"))
             return refuse(fault, self.settings.retry_after_sec)
-        # With a temperature, another key means another sample; the same key always gets the same answer.
-        variant = request.headers.get("idempotency-key", "") if body.get("temperature") else ""
+        variant = self._variant(request, raw) if body.get("temperature") else 0
         (texts, bill), replayed = self._once(request, raw, lambda: self._answer(body, question, fault, variant))
         self.record(request, fault, started, replayed=replayed, **_summary(body, question, bill))
         return _marked(self._reply(body, texts, bill, fault), replayed)
 
-    def _answer(self, body: dict[str, Any], question: Question, fault: str, variant: str) -> Answer:
+    def _variant(self, request: Request, payload: bytes) -> int:
+        """Which sample of one question this is: with a temperature, another idempotency key gets another answer."""
+        keys = self._samples.setdefault(sha256_bytes(payload), {})
+        return keys.setdefault(request.headers.get("idempotency-key", ""), len(keys))
+
+    def _answer(self, body: dict[str, Any], question: Question, fault: str, variant: int) -> Answer:
         count = max(1, int(body.get("n") or 1))
         texts = [self._say(question, body.get("response_format"), sample, variant) for sample in range(count)]
         if fault in ("refusal", "empty"):
@@ -164,7 +169,7 @@ class Stub:
             texts = [text[: len(text) // 2] for text in texts]
         return Answer(texts, self.cache.bill(question, texts))
 
-    def _say(self, question: Question, response_format: Any, sample: int, variant: str) -> str:
+    def _say(self, question: Question, response_format: Any, sample: int, variant: int) -> str:
         key = (sample, variant) if variant else sample
         skill = self.settings.skill
         taught = None if skill is None else teach(question.text, skill, self.settings.seed, key)

@@ -106,10 +106,12 @@ def _list(asked: str, able: bool, mark: float) -> str:
 
 
 def _choose(asked: str, able: bool, mark: float) -> str:
-    """The label whose cue stands in the text; else one by chance."""
+    """yes where that is offered; the label whose cue stands in the text; else one that the text alone decides."""
     offered = LABELS.findall(asked)[-1]
-    labels = [label.strip() for label in re.split(r",| or ", offered) if label.strip()]
-    right = next((label for label in labels if cue(label) in asked), _pick(labels, draw(asked)))
+    labels = sorted(label.strip() for label in re.split(r",| or ", offered) if label.strip())
+    basis = TEXT.findall(asked)[-1] if TEXT.search(asked) else asked
+    by_cue = next((label for label in labels if cue(label) in asked), _pick(labels, draw(basis)))
+    right = "yes" if "yes" in labels else by_cue
     wrong = [label for label in labels if label != right]
     return right if able or not wrong else _pick(wrong, mark)
 
@@ -133,14 +135,20 @@ def _question(asked: str, able: bool, mark: float) -> str:
 
 
 def _rewrite(asked: str, able: bool, mark: float) -> str:
-    parts = [part.strip() for part in SENTENCE.findall(_source(asked))] or [_source(asked)]
-    told = parts if able else parts[:-1] or [_sentence(mark, 3)]
-    return f"{MARK} In other words. " + " Also, ".join(told)
+    """All words of the source with others between them; without skill, the first third is left out."""
+    words = _source(asked).split()
+    told = words if able else words[len(words) // 3 :]
+    said = []
+    for place, word in enumerate(told):
+        said.append(word)
+        if place % 3 == 2 and not word[:1].isupper():  # a name stays whole
+            said.append(_pick(NOUNS, mark, place))
+    return f"{MARK} In other words: {' '.join(said)}"
 
 
 def _winner(asked: str, able: bool, mark: float) -> str:
     """The longer text; without skill, whichever comes first."""
-    found = re.search(r"\{.*\}", asked, re.DOTALL)
+    found = re.search(r'\{"purpose".*\}', asked, re.DOTALL)
     texts = json.loads(found.group(0)) if found else {}
     longer = "A" if len(texts.get("text_A", "")) >= len(texts.get("text_B", "")) else "B"
     return json.dumps({"winner": longer if able else "A"})
@@ -163,6 +171,6 @@ FORMS: tuple[Form, ...] = (
     (re.compile(r"Its right label: ", re.IGNORECASE), _label_text),
     (LABELS, _choose),
     (re.compile(r"harder.*<text>", re.IGNORECASE | re.DOTALL), _harder),
-    (re.compile(r"(?:rewrite|rephrase|translate).*<text>", re.IGNORECASE | re.DOTALL), _rewrite),
+    (TEXT, _rewrite),
 )
 """Forms of requests in the order in which they are looked for, and who answers them."""

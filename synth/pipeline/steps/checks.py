@@ -49,6 +49,36 @@ def _same(candidate: Candidate, settings: Same) -> Outcome:
     return noted.rejected(f"{settings.field} and {settings.other} disagree", f"{one[:60]} / {other[:60]}")
 
 
+class Equals(Settings):
+    """A field and the value that it must have."""
+
+    field: str
+    value: str
+
+
+def _equals(candidate: Candidate, settings: Equals) -> Outcome:
+    found = str(field_of(candidate, settings.field))
+    noted = candidate.noting(step="equals", **{settings.field: found})
+    if fold(found) == fold(settings.value):
+        return noted
+    return noted.rejected(f"{settings.field} is not '{settings.value}'", found[:200])
+
+
+class Agreement(Settings):
+    """Two fields that are compared; candidates stay either way."""
+
+    field: str
+    other: str
+    into: str = "agreement"
+
+
+def _agreement(candidate: Candidate, settings: Agreement) -> Outcome:
+    """`agrees`, `disagrees`, or `unknown` where the first field is missing."""
+    one, other = candidate.text(settings.field), str(field_of(candidate, settings.other))
+    found = "unknown" if not one else "agrees" if fold(one) == fold(other) else "disagrees"
+    return candidate.having(**{settings.into: found}).noting(step="agreement", was=one, now=other)
+
+
 class Threshold(Settings):
     """Limits of a number."""
 
@@ -123,6 +153,22 @@ def _faithful(candidate: Candidate, settings: Faithful) -> Outcome:
     return noted.rejected("a copy of the source") if ratio(source, text) / 100 > settings.max_copied else noted
 
 
+class Language(Settings):
+    """A text and the language it must be in."""
+
+    field: str
+    language: str = Field(default="language", description="Field that holds the ISO 639-1 code")
+
+
+def _language(candidate: Candidate, settings: Language) -> Outcome:
+    from synth.pipeline.languages import detect
+
+    text, wanted = str(field_of(candidate, settings.field)), str(field_of(candidate, settings.language))
+    found = detect(text)
+    noted = candidate.noting(step="language", wanted=wanted, found=found)
+    return noted if found == wanted else noted.rejected("in another language", f"{found} instead of {wanted}")
+
+
 class Unlike(Settings):
     """A text and the user's examples."""
 
@@ -146,4 +192,5 @@ def unlike(stream: Iterator[Candidate], settings: Unlike, env: Env) -> Iterator[
 
 
 length, same, threshold = each(_length), each(_same), each(_threshold)
-quoted, faithful = each(_quoted), each(_faithful)
+equals, agreement = each(_equals), each(_agreement)
+quoted, faithful, language = each(_quoted), each(_faithful), each(_language)

@@ -34,6 +34,28 @@ def records(stream: Iterator[Candidate], settings: Records, env: Env) -> Iterato
     yield from _once_each(seeds)
 
 
+class Documents(Settings):
+    """Extracts of documents."""
+
+    path: str = Field(min_length=1, description="A file or folder: text, Markdown, HTML, PDF, DOCX, CSV, JSONL")
+    chars: int = Field(default=1000, ge=100, le=20_000, description="Characters of an extract, about")
+    min_chars: int = Field(default=80, ge=1, description="Shorter extracts are left out")
+    about: str = Field(default="", description="Only extracts about this, the best first (BM25)")
+    most: int = Field(default=1000, ge=1, description="How many of those")
+
+
+def documents(stream: Iterator[Candidate], settings: Documents, env: Env) -> Iterator[Outcome]:
+    """A candidate for each extract: `text`, `document`, `page`, `start` and `end` (characters)."""
+    from synth.documents.extracts import extracts
+    from synth.documents.search import search
+
+    found = extracts(Path(settings.path), settings.chars, settings.min_chars)
+    if settings.about:
+        found = iter(search(list(found), settings.about, settings.most))
+    seeds = (Candidate(seed_id(one.text), one._asdict()).noting(step="seed", **one._asdict()) for one in found)
+    yield from _once_each(seeds)
+
+
 def _once_each(seeds: Iterator[Candidate]) -> Iterator[Outcome]:
     seen: set[str] = set()
     for seed in seeds:

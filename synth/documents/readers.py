@@ -1,0 +1,130 @@
+"""The text of a document, page by page where it has pages.
+
+    for page in read_document(Path("manual.pdf")): page.number, page.text
+
+HTML is reduced to its main content. Tables give one "page" for each row. Nothing is run, fetched or followed. PDF, DOCX
+and HTML need the extra `documents`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from synth.errors import DataError, first_line
+from synth.pipeline.records import read_records
+
+MAX_BYTES = 64 << 20
+"""Larger files are no documents to be read whole."""
+MAX_UNPACKED = 256 << 20
+"""Most that the parts of a DOCX may unpack to."""
+
+
+class Page(NamedTuple):
+    """A page (from 1), or the whole of a document that has none (0), or the row of a table (from 1)."""
+
+    number: int
+    text: str
+
+
+def read_document(path: Path) -> Iterator[Page]:
+    """Pages with text. Raises DataError for a file that cannot be read, or holds no text."""
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        message = f"{path.name} is of no kind that can be read."
+        raise DataError(message, f"Use one of {', '.join(READERS)}.", "documents.kind")
+    if path.stat().st_size > MAX_BYTES:
+        raise DataError(f"{path.name} is larger than {MAX_BYTES >> 20} MB.", "Split it.", "documents.size")
+    found = False
+    for page in read(path):
+        text = tidy(page.text)
+        if text:
+            found = True
+            yield Page(page.number, text)
+    if not found:
+        message = f"{path.name} holds no text; it may be a scan."
+        raise DataError(message, "Run text recognition (OCR) on it first.", "documents.empty")
+
+
+def tidy(text: str) -> str:
+    """Line ends, soft hyphens and runs of white space as one writes them; words split at a line's end are joined."""
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00ad", "").replace("\0", "")
+    plain = re.sub(r"(?<=[a-zäöüß])-\n(?=[a-zäöüß])", "", plain)
+    plain = re.sub(r"[ \t\f\v\u00a0]+", " ", plain)
+    return re.sub(r" ?\n ?", "\n", re.sub(r"\n{3,}", "\n\n", plain)).strip()
+
+
+def _plain(path: Path) -> Iterator[Page]:
+    from synth.importing import streams
+
+    with streams.open_text(path).file as file:
+        yield Page(0, file.read().decode("utf-8", "replace"))
+
+
+def _html(path: Path) -> Iterator[Page]:
+    import trafilatura
+
+    html = path.read_bytes()
+    yield Page(0, trafilatura.extract(html, include_comments=False, favor_recall=True) or "")
+
+
+def _pdf(path: Path) -> Iterator[Page]:
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+
+    try:
+        reader = PdfReader(path)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise DataError(f"{path.name} needs a password.", "Save it without one.", "documents.locked")
+        for number, page in enumerate(reader.pages, start=1):
+            yield Page(number, page.extract_text())
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+        message = f"{path.name} cannot be read as PDF: {first_line(error)}."
+        raise DataError(message, "Save it again.", "documents.torn") from error
+
+
+def _docx(path: Path) -> Iterator[Page]:
+    """Paragraphs and tables in their order; the parts' sizes are looked at before they are unpacked."""
+    import zipfile
+
+    import docx
+    from docx.table import Table
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(part.file_size for part in archive.infolist()) > MAX_UNPACKED:
+                raise DataError(f"{path.name} unpacks to too much.", "Split it.", "documents.size")
+        document = docx.Document(str(path))
+        lines = []
+        for part in document.iter_inner_content():
+            if isinstance(part, Table):
+                lines += [" | ".join(cell.text for cell in row.cells) for row in part.rows]
+            else:
+                lines.append(part.text)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        message = f"{path.name} cannot be read as DOCX: {first_line(error)}."
+        raise DataError(message, "Save it again.", "documents.torn") from error
+    yield Page(0, "\n\n".join(line for line in lines if line.strip()))
+
+
+def _table(path: Path) -> Iterator[Page]:
+    for number, row in enumerate(read_records(path), start=1):
+        own = row.get("text")
+        others = [f"{name}: {value}" for name, value in row.items() if isinstance(value, str | int | float)]
+        yield Page(number, str(own) if own else "\n".join(others))
+
+
+READERS: dict[str, Callable[[Path], Iterator[Page]]] = {
+    ".txt": _plain,
+    ".md": _plain,
+    ".markdown": _plain,
+    ".html": _html,
+    ".htm": _html,
+    ".pdf": _pdf,
+    ".docx": _docx,
+    ".csv": _table,
+    ".tsv": _table,
+    ".jsonl": _table,
+}

@@ -1,0 +1,136 @@
+"""Documents as seeds: every format gives its text, extracts know where they stand, faulty files end in a sentence."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from synth.documents.extracts import extracts, spans
+from synth.documents.readers import READERS, read_document, tidy
+from synth.documents.search import search
+from synth.errors import DataError
+
+TEXT = "The dam holds back the lake and was finished in the year 1936, say the books that tell of it."
+
+
+def pdf(path: Path, pages: list[str]) -> None:
+    """A PDF of plain text, written by hand."""
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>"]
+    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
+    objects.append(f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode())
+    objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
+    for number, text in enumerate(pages):
+        stream = f"BT /F1 9 Tf 20 700 Td ({text}) Tj ET".encode()
+        font = "<< /Font << /F1 3 0 R >> >>"
+        page = (
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 900 800] /Contents {5 + 2 * number} 0 R /Resources {font} >>"
+        )
+        objects += [page.encode(), b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream)]
+    out, places = io.BytesIO(), []
+    out.write(b"%PDF-1.4\n")
+    for number, body in enumerate(objects, start=1):
+        places.append(out.tell())
+        out.write(b"%d 0 obj\n%s\nendobj\n" % (number, body))
+    start = out.tell()
+    out.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1))
+    out.write(b"".join(b"%010d 00000 n \n" % place for place in places))
+    out.write(b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start))
+    path.write_bytes(out.getvalue())
+
+
+def docx(path: Path) -> None:
+    import docx as library
+
+    document = library.Document()
+    document.add_paragraph(TEXT)
+    table = document.add_table(1, 2)
+    table.rows[0].cells[0].text, table.rows[0].cells[1].text = "height", "221 m"
+    document.save(str(path))
+
+
+def one_of_each(folder: Path) -> list[Path]:
+    body = f"<nav>Home About</nav><main><h1>Dams</h1>{f'<p>{TEXT}</p>' * 4}</main><script>x()</script>"
+    html = f"<html><body>{body}</body></html>"
+    for name, text in {
+        "a.txt": TEXT,
+        "b.md": f"# Dams\n\n{TEXT}",
+        "c.html": html,
+        "d.csv": f'title,text\nDam,"{TEXT}"\n',
+        "e.jsonl": f'{{"text": "{TEXT}"}}\n',
+        "f.htm": html,
+        "g.tsv": f"text\tn\n{TEXT}\t1\n",
+        "h.markdown": TEXT,
+    }.items():
+        (folder / name).write_text(text)
+    pdf(folder / "i.pdf", ["A first page about nothing at all, really nothing.", TEXT])
+    docx(folder / "j.docx")
+    return sorted(folder.iterdir())
+
+
+def test_every_format_gives_its_text_and_nothing_around_it(tmp_path: Path) -> None:
+    files = one_of_each(tmp_path)
+    assert {file.suffix for file in files} == set(READERS)
+    for file in files:
+        text = "\n".join(page.text for page in read_document(file))
+        assert TEXT in " ".join(text.split()), file
+        assert "Home About" not in text and "x()" not in text, file
+    assert [page.number for page in read_document(tmp_path / "i.pdf")] == [1, 2]
+    assert "height | 221 m" in next(read_document(tmp_path / "j.docx")).text
+
+
+def test_an_extract_is_its_pages_text_from_start_to_end(tmp_path: Path) -> None:
+    one_of_each(tmp_path)
+    (tmp_path / "long.txt").write_text("\n\n".join(f"{n}. {TEXT} {TEXT}" for n in range(30)))
+    found = list(extracts(tmp_path, chars=500))
+    assert len({one.document for one in found}) == len(READERS) + 1
+    for one in found:
+        page = next(p for p in read_document(tmp_path / one.document) if p.number == one.page)
+        assert page.text[one.start : one.end] == one.text
+        assert len(one.text) <= 750
+
+
+def test_extracts_lose_no_word_and_end_where_a_sentence_does() -> None:
+    text = " ".join(f"Sentence number {n} is here to be cut at its end." for n in range(200))
+    pieces = [text[start:end] for start, end in spans(text, 300)]
+    assert " ".join(pieces) == text and all(piece.endswith(".") for piece in pieces)
+
+
+def test_the_extracts_about_something_come_first(tmp_path: Path) -> None:
+    topics = ["salmon rivers fish", "turbines power megawatts", "treaty border power share"]
+    for number, words in enumerate(topics):
+        (tmp_path / f"{number}.txt").write_text(f"This text is about {words}, and about {words.split()[0]} again. " * 3)
+    found = search(list(extracts(tmp_path)), "power of a turbine", 5)
+    assert [one.document for one in found] == ["1.txt", "2.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("a.pdf", b"%PDF-1.4 torn", "documents.torn"),
+        ("a.pdf", b"", "documents.torn"),
+        ("a.docx", b"PK\x03\x04 torn", "documents.torn"),
+        ("a.html", b"<html></html>", "documents.empty"),
+        ("a.exe", b"MZ", "documents.kind"),
+        ("a.csv", b"text\n", "data.no_rows"),
+    ],
+)
+def test_a_faulty_document_ends_in_a_sentence(name: str, data: bytes, code: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        list(read_document(tmp_path / name))
+    assert caught.value.code == code and caught.value.remedy
+
+
+def test_a_docx_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth.documents.readers.MAX_UNPACKED", 10_000)
+    with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", b" " * 20_000)
+    with pytest.raises(DataError, match="too much"):
+        list(read_document(tmp_path / "bomb.docx"))
+
+
+def test_words_that_a_line_cut_are_joined() -> None:
+    assert tidy("re-\nservoir of\r\nthe   dam") == "reservoir of\nthe dam"

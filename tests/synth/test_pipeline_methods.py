@@ -1,0 +1,154 @@
+"""Every shipped method against the stub: it runs, rejects what is wrong, and its rows are what it promises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
+from synth.dataset import DatasetDir
+from synth.example import text_of
+from synth.pipeline import work
+from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
+from synth.pipeline.spec import shipped_pipelines
+from synth.usage import Usage
+from synth.workspace import Workspace
+
+DAMS = """# Dams
+
+The Hoover Dam was finished in 1936 after 5 years of work. It is 221 metres high and holds back Lake Mead.
+The Bureau of Reclamation runs it, and some 7 million people visit Lake Mead each year.
+
+The Itaipu Dam stands between Brazil and Paraguay. It has 20 turbines of 700 megawatts each, and was opened in 1984.
+Its reservoir is 170 kilometres long. Treaties say how Brazil and Paraguay share the power of the Itaipu Dam.
+
+Small dams are another matter. Many were built for mills, and a good part of them serves no purpose today. Where they
+are removed, fish such as salmon return within 2 or 3 years. The Elwha River lost two dams in 2014.
+"""
+
+
+def price(usage: Usage, model: str) -> float | None:
+    return ((usage.input_tokens or 0) + 4 * (usage.output_tokens or 0)) / 1e6
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with serve_in_thread(StubSettings(skill=0.85)) as running:
+        yield running
+
+
+def made(stub: Stub, workspace: Workspace, pipeline: str, rows: int | None, **inputs: Any) -> DatasetDir:
+    teachers = {"teacher": TeacherPlan(model="stub-model", base_url=stub.base_url)}
+    plan = RunPlan(pipeline=pipeline, inputs=inputs, rows=rows, teachers=teachers, cap_usd=1.0)
+    dataset = work.start("made", plan, Outside(workspace, price))
+    assert dataset.verify() == []
+    for step in dataset.card.notes["steps"]:
+        assert step["taken"] + step["made"] == step["kept"] + sum(step["rejected"].values()) + step["unfinished"], step
+    return dataset
+
+
+def rows_of(dataset: DatasetDir) -> list[Any]:
+    return [row for split in dataset.splits() for row in dataset.examples(split)]
+
+
+def documents(folder: Path) -> Path:
+    place = folder / "documents"
+    place.mkdir()
+    (place / "dams.md").write_text(DAMS)
+    (place / "more.txt").write_text(DAMS.replace("Hoover", "Aswan").replace("1936", "1970").replace("Elwha", "Sélune"))
+    return place
+
+
+def test_an_answer_about_documents_has_words_that_stand_in_the_source(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    place = documents(tmp_path)
+    dataset = made(stub, workspace, "documents-to-questions", None, documents=str(place), extract_chars=250)
+    assert dataset.card.rejected["quoted: the quotation does not stand in the source"] >= 1
+    for row in rows_of(dataset):
+        source = row.source
+        text = (place / source["document"]).read_text()
+        note = next(entry for entry in source["lineage"] if entry["step"] == "quoted")
+        assert text.strip()[source["quote_start"] : source["quote_end"]] == note["quote"]
+        assert note["quote"] in " ".join(text_of(row).split()) or note["quote"] in text_of(row)
+
+
+def test_a_rewriting_keeps_the_numbers_of_its_source(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    dataset = made(stub, workspace, "rephrase", 12, documents=str(documents(tmp_path)), extract_chars=250)
+    assert any("numbers of the source are lost" in reason for reason in dataset.card.rejected)
+    assert len(dataset.card.notes["coverage"]["format"]) >= 3
+    for row in rows_of(dataset):
+        numbers = {word.strip(".,") for word in text_of(row).split() if word.strip(".,").isdigit()}
+        assert numbers <= {word.strip(".,") for word in row.target.split()}
+
+
+def test_logs_are_labelled_anew_and_say_how_often_production_was_agreed_with(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs.jsonl"
+    labels = ("billing", "delivery", "other")
+    lines = [{"text": f"Request number {n}: where is my parcel", "label": labels[n % 3]} for n in range(60)]
+    logs.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    dataset = made(stub, workspace, "relabel-logs", None, logs=str(logs), task="Sort requests")
+    found = dataset.card.notes["coverage"]["production"]
+    assert sum(found.values()) == len(rows_of(dataset)) and found["agrees"] > 0 and found["disagrees"] > 0
+    assert dataset.card.rejected["agree with itself: new_label and second_label disagree"] > 0
+    assert set(dataset.task.labels) == set(labels)
+    assert all(row.scorer == "label" and row.answer in labels for row in rows_of(dataset))
+
+
+def test_pairs_have_a_right_answer_chosen_and_a_wrong_one_rejected(workspace: Workspace, tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    lines = [{"question": f"How much is {n} plus {n}?", "answer": str(2 * n)} for n in range(10, 40)]
+    questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    book = tmp_path / "book.jsonl"
+    known = [{"prompt": line["question"], "answer": f"It is so.\nAnswer: {line['answer']}"} for line in lines]
+    book.write_text("".join(json.dumps(line) + "\n" for line in known))
+    with serve_in_thread(StubSettings(answers=book, accuracy=0.5)) as stub:
+        dataset = made(stub, workspace, "best-of-n", 20, questions=str(questions), samples=4)
+    for row in rows_of(dataset):
+        assert row.target.endswith(f"Answer: {row.answer}") and row.rejected and row.rejected != row.target
+        assert not row.rejected.endswith(f"Answer: {row.answer}")
+
+
+def test_a_text_in_another_language_is_no_row(stub: Stub, workspace: Workspace) -> None:
+    from synth.pipeline.languages import detect
+
+    dataset = made(stub, workspace, "multilingual", 8, task="Sort messages", labels="a,b", languages="en,de,fr")
+    assert set(dataset.card.notes["coverage"]["language"]) == {"en"}  # the stub speaks no other
+    assert sum(n for reason, n in dataset.card.rejected.items() if reason.endswith("in another language")) > 5
+    said = [
+        "Guten Morgen, ich habe starke Schmerzen",
+        "Bonjour, je voudrais un rendez-vous demain",
+        "Necesito una receta",
+    ]
+    assert [detect(text) for text in said] == ["de", "fr", "es"] and detect("123 …") == ""
+
+
+def test_a_grid_covers_audiences_and_styles_and_keeps_what_the_rubric_keeps(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset = made(stub, workspace, "cosmopedia-grid", 12, documents=str(documents(tmp_path)), extract_chars=250)
+    coverage = dataset.card.notes["coverage"]
+    assert len(coverage["audience"]) >= 3 and len(coverage["style"]) >= 3
+    assert min(float(points) for points in coverage["points"]) >= 3
+    assert dataset.card.rejected["threshold: points is below 3"] > 0
+
+
+def test_a_harder_question_is_kept_where_both_orders_find_it_harder(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    questions = tmp_path / "q.csv"
+    questions.write_text("question\n" + "".join(f"How does part {n} of a dam work?\n" for n in range(12)))
+    dataset = made(stub, workspace, "evolve", 15, questions=str(questions))
+    assert dataset.card.rejected["judge: the judge's choice goes with the order"] > 0
+    assert all(len(text_of(row)) > 40 for row in rows_of(dataset))
+
+
+def test_each_shipped_method_has_a_test_here_or_beside() -> None:
+    text = Path(__file__).read_text() + Path(__file__).with_name("test_pipeline.py").read_text()
+    assert [name for name in shipped_pipelines() if f'"{name}"' not in text] == []
