@@ -21,7 +21,7 @@ from pathlib import Path
 from evaluate import choosing, forgetting, lineage, margin
 from evaluate.answering import Job, answers_of, as_asked, of_system, prepare, row_of
 from evaluate.cost import prices, throughput
-from evaluate.plan import Plan, SystemPlan, dump_plan
+from evaluate.plan import Plan, SystemPlan, dump_plan, with_untuned
 from evaluate.predict import classical, probe
 from evaluate.predict.imported import read_predictions
 from evaluate.predict.prediction import Prediction
@@ -54,6 +54,7 @@ def run_comparison(
 
     Raises UserError; RunError with code run.stopped when `stop` says so. Answers given by then are kept.
     """
+    plan = with_untuned(plan)
     name = comparison_id or f"{_slug(plan.name)}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     job = JobDir(workspace.comparisons / name)
     with job.hold():

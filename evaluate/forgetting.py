@@ -5,12 +5,11 @@ Known for embedded starters only, whose families can be generated anew; for othe
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from evaluate.plan import SystemPlan
 from evaluate.predict.prediction import Prediction
-from evaluate.report.results import Forgetting
+from evaluate.report.results import Forgetting, Remembered
 from synth.example import Example
 from synth.scoring.scorers import score_reply
 
@@ -50,18 +49,13 @@ def _right(predictions: dict[str, Prediction], examples: Sequence[Example]) -> d
 
 
 def _compared(system: str, examples: Sequence[Example], before: dict[str, bool], after: dict[str, bool]) -> Forgetting:
-    families: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
-    for example in examples:
-        if example.id in before and example.id in after:
-            families[example.family].append((before[example.id], after[example.id]))
-    pairs = [pair for family in families.values() for pair in family]
     return Forgetting(
         system_id=system,
-        n=len(pairs),
-        base_right=sum(base for base, _ in pairs),
-        tuned_right=sum(tuned for _, tuned in pairs),
-        families={
-            name: (len(rows), sum(base for base, _ in rows), sum(tuned for _, tuned in rows))
-            for name, rows in sorted(families.items())
-        },
+        rows=tuple(
+            Remembered(
+                family=example.family, template=example.template, base=before[example.id], tuned=after[example.id]
+            )
+            for example in examples
+            if example.id in before and example.id in after
+        ),
     )

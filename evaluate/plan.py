@@ -17,6 +17,7 @@ from synth.example import Split
 from synth.strict import read_yaml, validated
 
 Prompting = Literal["zero_shot", "few_shot", "schema", "few_shot_schema", "constrained"]
+UNTUNED = "untuned"  # id of the small system's model before tuning, where it is added to a plan
 LONGEST_REPLY = 4096  # tokens of a reply where the plan sets no limit and no right answer is longer
 SystemId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -174,7 +175,9 @@ class Plan(_Frozen):
         "ledger.",
     )
     baselines: bool = Field(
-        default=True, description="Whether majority, TF-IDF with logistic regression and a number rule are shown too."
+        default=True,
+        description="Whether the untuned small model with the same prompt, the majority answer, TF-IDF with logistic "
+        "regression and a number rule are shown too.",
     )
     margin: float = Field(
         default=0.02, ge=0, le=0.5, description="Largest loss still called 'not worse' (0.02 = 2 points)."
@@ -230,6 +233,26 @@ class Plan(_Frozen):
 
     def system(self, system_id: str) -> SystemPlan:
         return next(system for system in self.systems if system.id == system_id)
+
+
+def with_untuned(plan: Plan) -> Plan:
+    """The plan with the small system's model as it was before tuning, asked in the same way, unless it is in it.
+
+    Only where there is a system to replace, too: what tuning gained is no verdict.
+    """
+    small, large = plan.roles()
+    tuned = plan.system(small)
+    if not plan.baselines or large is None or tuned.kind != "local" or not tuned.adapter:
+        return plan
+    bare = [one for one in plan.systems if one.kind == "local" and not one.adapter]
+    if any((one.model, one.revision) == (tuned.model, tuned.revision) for one in bare):
+        return plan
+    name = tuned.model.rstrip("/").rpartition("/")[2]
+    fields = {"id": UNTUNED, "label": f"{name}, untuned", "adapter": None, "train_seed": None, "seed_group": None}
+    if UNTUNED in {one.id for one in plan.systems}:
+        return plan
+    untuned = tuned.model_copy(update=fields)
+    return plan.model_copy(update={"small": small, "large": large, "systems": (*plan.systems, untuned)})
 
 
 def load_plan(path: str | Path) -> Plan:

@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from evaluate.plan import Machine, Plan, SystemPlan
-from evaluate.report.results import DatasetFacts, Forgetting, LedgerItem, Provenance, Results, Row, Speed, SystemResult
+from evaluate.report.results import (
+    DatasetFacts,
+    Forgetting,
+    LedgerItem,
+    Provenance,
+    Remembered,
+    Results,
+    Row,
+    Speed,
+    SystemResult,
+)
 from synth.usage import Usage
 
 FAMILIES = {
@@ -143,7 +153,13 @@ def results(
             LedgerItem(kind="evaluation", label="answering all test rows", seconds=70),
         ),
         forgetting=(
-            Forgetting(system_id="dpo", n=300, base_right=288, tuned_right=249, families={"money": (150, 145, 120)}),
+            Forgetting(
+                system_id="dpo",
+                rows=tuple(
+                    Remembered(family="money", template=f"money {i % 30}", base=i % 25 > 0, tuned=i % 6 > 0)
+                    for i in range(300)
+                ),
+            ),
         )
         if "dpo" in names
         else (),

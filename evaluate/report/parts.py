@@ -380,7 +380,7 @@ class Share(Part):
 
 
 class ForgettingPart(Part):
-    """Accuracy on the base's own families before and after tuning."""
+    """Accuracy on the base's own families before and after tuning, each family as (rows, base right, tuned right)."""
 
     system_id: str
     n: int
@@ -390,3 +390,4 @@ class ForgettingPart(Part):
     base: Share | None
     tuned: Share | None
     lost: float | None = None
+    lost_ci95: Bounds | None = None

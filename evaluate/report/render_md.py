@@ -70,6 +70,8 @@ def systems_table(report: Report) -> list[str]:
                 prices_said.speed(system),
             ]
         )
+    if report.human_usd_per_answer is not None:
+        rows.append(["A person", *["not asked"] * len(splits), usd(1000 * report.human_usd_per_answer), "–"])
     metric = report.systems[0].metric
     label = metric_facts(metric).label
     named = [f"{split}: {basis.KINDS[report.basis.kinds[split]]} ({label})" for split in splits]

@@ -10,10 +10,13 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 
+import numpy as np
+
 from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
 from evaluate.report import basis, by_class, decision, gallery
-from evaluate.report.results import Results, Row, SystemResult
+from evaluate.report.parts import ForgettingPart, Share
+from evaluate.report.results import Forgetting, Remembered, Results, Row, SystemResult
 from evaluate.report.schema import VERSION, Report
 from evaluate.report.sentences import Draft, with_sentences
 from evaluate.stats import intervals, measures, paired, verdict
@@ -54,7 +57,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "speech": results.speech,
         "normalisers_disagree": results.normalisers_disagree,
         "by_class": by_class.build(results.systems, small, large, primary, units[primary]),
-        "forgetting": [_forgetting(item.model_dump()) for item in results.forgetting],
+        "forgetting": [_forgetting(item) for item in results.forgetting],
         "human_usd_per_answer": plan.human_usd_per_answer,
         "machine": economics.machine_facts(results, prices),
         "ledger": [item.model_dump() for item in results.ledger],
@@ -227,18 +230,33 @@ def _seeds(results: Results, splits: list[str]) -> list[Draft]:
     return found
 
 
-def _forgetting(item: Draft) -> Draft:
-    """Accuracy on the base's own families before and after, with Wilson intervals."""
-    n = item["n"]
-    if not n:
-        return {**item, "base": None, "tuned": None}
-    base, tuned = intervals.wilson(item["base_right"], n), intervals.wilson(item["tuned_right"], n)
-    return {
-        **item,
-        "base": {"value": base.value, "ci95": [base.low, base.high]},
-        "tuned": {"value": tuned.value, "ci95": [tuned.low, tuned.high]},
-        "lost": base.value - tuned.value,
-    }
+def _forgetting(item: Forgetting) -> ForgettingPart:
+    """Accuracy on the base's own families before and after, and the loss; rows of one template are one cluster."""
+    rows, templates = item.rows, [row.template for row in item.rows]
+    before, after = (np.array(one, dtype=float) for one in ([r.base for r in rows], [r.tuned for r in rows]))
+    families: dict[str, list[Remembered]] = {}
+    for row in rows:
+        families.setdefault(row.family, []).append(row)
+    base, tuned = (_share(intervals.mean_score(one, templates)) if rows else None for one in (before, after))
+    lost = paired.paired_difference(before, after, templates) if len(rows) > 1 else None
+    return ForgettingPart(
+        system_id=item.system_id,
+        n=len(rows),
+        base_right=int(before.sum()),
+        tuned_right=int(after.sum()),
+        families={
+            name: (len(found), sum(row.base for row in found), sum(row.tuned for row in found))
+            for name, found in sorted(families.items())
+        },
+        base=base,
+        tuned=tuned,
+        lost=lost.delta if lost else None,
+        lost_ci95=(lost.low, lost.high) if lost else None,
+    )
+
+
+def _share(found: intervals.Interval) -> Share:
+    return Share(value=found.value, ci95=(found.low, found.high))
 
 
 def _provenance(results: Results) -> Draft:

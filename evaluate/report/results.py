@@ -131,14 +131,20 @@ class LedgerItem(Frozen):
     status: str = Field(default="done", description="A failed or stopped run costs as well; its status is named here.")
 
 
+class Remembered(Frozen):
+    """One row of the base model's own families: whether base and tuned model got it right."""
+
+    family: str
+    template: str = Field(description="Cluster id.")
+    base: bool
+    tuned: bool
+
+
 class Forgetting(Frozen):
-    """Accuracy on the base model's own families, before and after tuning, on the same rows."""
+    """The base model's own families, before and after tuning, on the same rows."""
 
     system_id: str
-    n: int
-    base_right: int
-    tuned_right: int
-    families: dict[str, tuple[int, int, int]] = Field(description="family -> (n, base right, tuned right)")
+    rows: tuple[Remembered, ...]
 
 
 class DatasetFacts(Frozen):

@@ -8,6 +8,7 @@ from evaluate.report import prices_said
 from evaluate.report.basis import title
 from evaluate.report.parts import SplitSummary
 from evaluate.report.schema import Report
+from evaluate.report.wording import usd
 from studio.cli.terminal import table
 from synth.errors import DataError, did_you_mean
 from synth.workspace import Workspace
@@ -45,6 +46,8 @@ def headline(report: Report, path: Path) -> str:
         ]
         for system in report.systems
     ]
+    if report.human_usd_per_answer is not None:
+        rows.append(["A person", *["not asked"] * len(splits), "-", usd(1000 * report.human_usd_per_answer)])
     notes = (report.real_rows_note, report.margin_note, report.stand_in_note)
     said = [report.headline, report.verdict.sentence, *(note for note in notes if note)]
     return "\n".join([table(header, rows), "", *said, "", f"Report: {path.with_suffix('.html')}", f"        {path}"])

@@ -11,7 +11,9 @@ import pytest
 from evaluate import forgetting, lineage
 from evaluate.plan import Plan, SystemPlan
 from evaluate.predict.prediction import Prediction
-from evaluate.report.results import LedgerItem
+from evaluate.report import report_json
+from evaluate.report.results import Forgetting, LedgerItem, Remembered
+from evaluate.stats.intervals import mean_score, wilson
 from recipes.recipe.schema import dump_recipe, load_recipe
 from synth.dataset import DatasetDir
 from synth.example import Example, make_example, user
@@ -171,5 +173,19 @@ def test_forgetting_compares_base_and_tuned_on_the_same_rows(monkeypatch: pytest
 
     plans = [SystemPlan(id="base", model="m"), SystemPlan(id="tuned", model="m", adapter="r", prompting="few_shot")]
     (found,) = forgetting.measure(plans, 6, answer)
-    assert (found.system_id, found.n, found.base_right, found.tuned_right) == ("tuned", 6, 5, 2)
-    assert found.families == {"f0": (3, 3, 1), "f1": (3, 2, 1)}
+    part = report_json._forgetting(found)
+    assert (part.system_id, part.n, part.base_right, part.tuned_right) == ("tuned", 6, 5, 2)
+    assert part.families == {"f0": (3, 3, 1), "f1": (3, 2, 1)}
+    assert part.lost == pytest.approx(0.5)
+
+
+def test_what_was_forgotten_counts_templates_and_not_rows() -> None:
+    """Ten templates of 20 rows, of which one is lost as a whole."""
+    rows = tuple(Remembered(family="f", template=f"t{i % 10}", base=True, tuned=i % 10 > 0) for i in range(200))
+    part = report_json._forgetting(Forgetting(system_id="tuned", rows=rows))
+    assert part.tuned is not None
+    expected = mean_score([float(row.tuned) for row in rows], [row.template for row in rows])
+    assert part.tuned.ci95 == (expected.low, expected.high)
+    assert expected.high - expected.low > 3 * (wilson(180, 200).high - wilson(180, 200).low)
+    assert part.lost_ci95 is not None
+    assert part.lost_ci95[0] < 0.1 < part.lost_ci95[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluate.plan import Plan, dump_plan, load_plan, tables
+from evaluate.plan import Plan, dump_plan, load_plan, tables, with_untuned
 from synth.errors import RecipeError
 
 TWO = [
@@ -80,3 +80,19 @@ def test_the_document_on_plans_has_every_key_and_an_example_that_can_be_read(tmp
     plan = load_plan(write(tmp_path, example))
     assert plan.roles() == ("tuned", "gpt-few")
     assert all(line.split(" | ")[-1] != " |" for line in tables().splitlines()), "every key is described"
+
+
+def test_the_untuned_model_is_asked_the_same_way_unless_the_plan_has_it() -> None:
+    tuned, big = {**TWO[0], "prompting": "few_shot", "shots": 2, "train_seed": 3}, TWO[1]
+    plan = with_untuned(Plan.model_validate({"dataset": "d", "systems": [tuned, big]}))
+    assert [one.id for one in plan.systems] == ["tuned", "big", "untuned"]
+    added = plan.system("untuned")
+    assert (added.model, added.adapter, added.prompting, added.shots) == ("starter-text", None, "few_shot", 2)
+    assert plan.roles() == ("tuned", "big"), "what tuning gained is no verdict"
+    assert with_untuned(plan) == plan
+    base = {"id": "base", "model": "starter-text"}
+    for systems in ([tuned, big, base], [tuned], [big, base]):
+        as_it_was = Plan.model_validate({"dataset": "d", "systems": systems})
+        assert with_untuned(as_it_was) == as_it_was
+    without = Plan.model_validate({"dataset": "d", "systems": [tuned, big], "baselines": False})
+    assert with_untuned(without) == without
