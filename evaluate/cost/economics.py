@@ -58,7 +58,7 @@ def rate(system: JsonDict, machine: JsonDict, sheet: PriceSheet, priced_as: str 
     if usd is None:
         reason = "no hourly price" if hourly is None else "its speed was not measured"
         return Rate(None, f"unpriced: {reason} ({machine['name']})", "unpriced")
-    basis = f"{hourly:g} USD/h ({machine['name']}) ÷ {speed:.3g} requests/s ÷ {use:.0%} use"
+    basis = f"{hourly:g} USD/h ({machine['name']}) ÷ {speed:.3g} requests/s ÷ {100 * use:.0f} % use"
     return Rate(usd, f"{basis}{_measured_how(system['speed'])}", "machine")
 
 

@@ -17,6 +17,7 @@ from evaluate.report.results import Row
 from evaluate.report.schema import Report, SystemPart
 from evaluate.stats.intervals import Interval
 from evaluate.stats.verdict import (
+    ASK_AGAIN,
     Verdict,
     constant_answer,
     cut_off,
@@ -27,6 +28,7 @@ from evaluate.stats.verdict import (
 )
 
 WITHHELD = "WITHHELD"
+ADD_TO_FILE = "add the missing answers to the file of predictions and compare again"
 DECIDED = ("BETTER", "NOT WORSE", "WORSE")
 _LOOP = re.compile(r"(.{1,60}?)\1{4,}.{0,60}$", re.DOTALL)
 _TAIL = 600  # characters in which a loop is looked for
@@ -118,7 +120,7 @@ def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: flo
     if row.split.partition(".")[0] == "train":
         found.append("These rows may have been learned from; name `test` or `test_real` in `splits` of the plan.")
     a, b = _scored(small, ours), _scored(large, theirs)
-    if a and b and (nothing := near_nothing(a, b, guessing)):
+    if a and b and (nothing := near_nothing(a, b, guessing, not small.higher_is_better)):
         found.append(nothing)
     if row.verdict_if_format_forgiven is not None:
         words = (basis.bare(row.verdict) or "", basis.bare(row.verdict_if_format_forgiven) or "")
@@ -133,7 +135,8 @@ def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: flo
         now, then = (Verdict(basis.bare(word) or "", "", None) for word in (row.verdict, row.verdict_if_unanswered))
         lacking = [(system, here) for system, here in ((small, ours), (large, theirs)) if here.errors]
         missing = ", ".join(f"{here.errors:,} of {here.n:,} of {system.label}" for system, here in lacking)
-        turns = unanswered_decide(now, then, missing)
+        from_files = all(system.kind == "predictions" for system, _ in lacking)
+        turns = unanswered_decide(now, then, missing, ADD_TO_FILE if from_files else ASK_AGAIN)
         found += [turns] if turns else []
     return found
 
@@ -151,7 +154,7 @@ def _heard_otherwise(report: Report, row: Comparison) -> list[str]:
 
 def _scored(system: SystemPart, here: SplitSummary) -> Interval | None:
     """The score with its interval, higher being better for error rates too."""
-    if here.value is None or here.ci95 is None:
+    if here.value is None or here.ci95 is None or not here.has_interval:
         return None
     low, high = here.ci95
     if system.higher_is_better:

@@ -5,9 +5,9 @@ Reads a Report only; computes nothing new. Shared by the HTML, Markdown and term
 
 from __future__ import annotations
 
-from evaluate.report import basis, decision, prices_said
+from evaluate.report import basis, decision, prices_said, wording
 from evaluate.report.schema import Report, SystemPart
-from evaluate.report.wording import params, points, with_interval
+from evaluate.report.wording import params, points
 from evaluate.stats.power import about
 from synth.scoring.scorers import metric
 
@@ -32,7 +32,7 @@ def _does(system: SystemPart, split: str, rows: str = "") -> str:
     summary = system.splits.get(split)
     if summary is None or summary.value is None:
         return "could not be scored"
-    figure = with_interval(summary.value, summary.ci95)
+    figure = wording.scored(summary)
     scored = f" ({summary.scored:,} of them scored)" if summary.unscored else ""
     if system.metric == "accuracy":
         return f"gets {figure}{f' of {rows}' if rows else ''} right{scored}"
@@ -43,11 +43,11 @@ def _does(system: SystemPart, split: str, rows: str = "") -> str:
 def rows_of(report: Report, split: str) -> str:
     """What the rows of a split are called in a sentence."""
     kind, n = report.basis.kinds[split], report.dataset.splits[split]
+    unseen = split.startswith("test_ood")
     if kind in basis.GENERATED:
-        unseen = split.startswith("test_ood")
         return f"{n:,} rows of {'unseen families' if unseen else 'known wording'}"
     name = {"real": "real", "hand": "hand-written", "stand_in": "stand-in", "imported": "imported"}[kind]
-    return f"{n:,} {name} rows"
+    return f"{n:,} {name} rows{' of unseen families' if unseen else ''}"
 
 
 def elsewhere(report: Report) -> list[str]:
@@ -62,8 +62,8 @@ def elsewhere(report: Report) -> list[str]:
         )
         if ours is None or ours.value is None:
             continue
-        against = f" against {with_interval(theirs.value, theirs.ci95)}" if theirs and theirs.value is not None else ""
-        said.append(f"On {rows_of(report, split)}: {with_interval(ours.value, ours.ci95)}{against}.")
+        against = f" against {wording.scored(theirs)}" if theirs and theirs.value is not None else ""
+        said.append(f"On {rows_of(report, split)}: {wording.scored(ours)}{against}.")
     gap = next((one for one in report.reality_gaps if one.system == report.small), None)
     if gap is not None:
         low, high = gap.ci95
@@ -139,7 +139,7 @@ def dead_sentence(system: SystemPart) -> str:
     remedy = (
         "Check its address and key in Settings, and that the server runs; then start the comparison again."
         if system.kind == "endpoint"
-        else "Look into its predictions; then start the comparison again."
+        else "Look into its answers in the folder of the comparison; then start it again."
     )
     return f"“{system.label}” answered none of {asked:,} rows{f' ({why})' if why else ''}. {remedy}"
 
@@ -169,12 +169,16 @@ def real_rows_note(report: Report) -> str | None:
     found = report.basis
     if not found.qualifier or found.real_rows_low is None or found.real_rows_high is None:
         return None
-    low, high = found.real_rows_low, found.real_rows_high
-    many = f"about {about(low)}" if low == high else f"about {about(low)} to {about(high)}"
-    kind = basis.KINDS[found.kind]
+    low, high, kind = found.real_rows_low, found.real_rows_high, basis.KINDS[found.kind]
+    if (low, high) == basis.USUAL:
+        needed = f"Between {low} and {high} real rows are usual."
+    else:
+        many = f"about {about(low)}" if low == high else f"about {about(low)} to {about(high)}"
+        needed = (
+            f"{many.capitalize()} real rows would decide, if the difference on them is between all and half of the one "
+            "measured here, or of the margin where that is larger."
+        )
     return (
         f"No real row was tested: the rows are {kind}, and a verdict on them can be the reverse of that on the rows "
-        f"you will get. {many.capitalize()} real rows would decide, if the difference on them is the whole to half of "
-        f"that here, or of the margin where that is larger. Add them with “{found.remedy}”, or paste them on the Data "
-        "page; then compare again."
+        f"you will get. {needed} Add them with “{found.remedy}”, or paste them on the Data page; then compare again."
     )

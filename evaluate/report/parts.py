@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evaluate.stats.clusters import NO_INTERVAL
+
 Bounds = tuple[float, float]
 OpenBounds = tuple[float | None, float | None]
 Word = Annotated[str, Field(pattern=r"^(On [a-z-]+ rows only: )?(BETTER|NOT WORSE|WORSE|INCONCLUSIVE|WITHHELD)$")]
@@ -52,6 +54,11 @@ class SplitSummary(Part):
     refused: int = Field(default=0, description="Answers that the model or a filter declined.")
     unreadable: int = Field(default=0, description="Answers without anything of the kind that was asked for.")
     carried: CarriedPart | None = Field(default=None, description="Where few rows carry an error rate.")
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether `ci95` says anything: one or two clusters carry no interval."""
+        return self.ci95 is not None and not self.method.endswith(NO_INTERVAL)
 
 
 class BasisPart(Part):

@@ -108,7 +108,7 @@ def assumptions(report: Report) -> list[str]:
         )
     if report.human_usd_per_answer is not None:
         price = report.human_usd_per_answer
-        said.append(f"A person costs {usd(price)} an answer, {usd(1000 * price)} per 1,000, says the plan.")
+        said.append(f"A person's answer costs {usd(price)} according to the plan, {usd(1000 * price)} per 1,000.")
     return said
 
 

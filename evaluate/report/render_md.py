@@ -9,7 +9,7 @@ from evaluate.report.headline import pay_back
 from evaluate.report.parts import ByClass, Gallery, JudgePart, SplitSummary
 from evaluate.report.render_html import visible
 from evaluate.report.schema import Report
-from evaluate.report.wording import count, percent, points, usd, with_interval
+from evaluate.report.wording import count, percent, points, scored, usd
 from synth.scoring.scorers import metric as metric_facts
 
 SHOWN = 3  # cases per kind
@@ -59,7 +59,7 @@ def systems_table(report: Report) -> list[str]:
     rows = []
     for system in report.systems:
         cells = [system.splits[split] for split in splits]
-        scores = [with_interval(c.value, c.ci95, 1) if c.value is not None else "unscored" for c in cells]
+        scores = [scored(c, 1) if c.value is not None else "unscored" for c in cells]
         rows.append(
             [
                 plain(system.label)
@@ -86,9 +86,8 @@ def _faults(report: Report) -> list[str]:
         for split, h in system.splits.items()
         if (forgiven := percent(h.value_if_format_forgiven) if h.format_faults else "") or faults_of(h)
     ]
-    return (
-        table(["System", "split", "cut off", "loops", "refused", "unreadable", "form forgiven"], rows) if rows else []
-    )
+    head = ["System", "split", "cut off", "loops", "refused", "unreadable", "score if format is forgiven"]
+    return table(head, rows) if rows else []
 
 
 def faults_of(here: SplitSummary) -> int:

@@ -10,7 +10,7 @@ import math
 
 from evaluate.report.parts import SplitSummary
 from evaluate.report.schema import Report
-from evaluate.stats.clusters import FEW_CLUSTERS, counted
+from evaluate.stats.clusters import FEW_CLUSTERS, FEWEST_CLUSTERS, counted
 from evaluate.stats.verdict import MIN_ROWS
 from synth.scoring.scorers import metric
 
@@ -33,9 +33,16 @@ def with_interval(value: float | None, ci95: tuple[float, float] | None, digits:
     return f"{100 * value:.{places}f} % [{low}, {high}]"
 
 
+def scored(summary: SplitSummary, digits: int | None = None) -> str:
+    """A system's score on a split with its interval, or that so few clusters carry none."""
+    if summary.value is not None and not summary.has_interval:
+        return f"{percent(summary.value, digits or 0)} ({summary.method})"
+    return with_interval(summary.value, summary.ci95, digits)
+
+
 def points(value: float | None) -> str:
-    """0.123 -> '+12.3 points'."""
-    return MISSING if value is None else f"{100 * value:+.1f} points"
+    """0.123 -> '+12.3 points'; what rounds to 0 has no sign."""
+    return MISSING if value is None else f"{100 * value:+.1f} points".replace("+0.0 ", "0.0 ").replace("-0.0 ", "0.0 ")
 
 
 def usd(value: float | None, missing: str = "unpriced") -> str:
@@ -77,8 +84,12 @@ def months(value: float | None) -> str:
     if value < 1 / 730:
         return "under an hour"
     if value < 1 / 30:
-        return f"{value * 730:.0f} hours"
-    return f"{value * 30.4:.0f} days" if value < 2 else f"{value:.1f} months"
+        return _times(round(value * 730), "hour")
+    return _times(round(value * 30.4), "day") if value < 2 else f"{value:.1f} months"
+
+
+def _times(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def assumptions(report: Report) -> list[str]:
@@ -87,7 +98,7 @@ def assumptions(report: Report) -> list[str]:
     if machine.usd_per_hour is not None:
         origin = "this project's assumption, not a quotation" if machine.assumed else "from the plan or price sheet"
         said.append(f"An hour of {machine.name} costs {usd(machine.usd_per_hour)} ({origin}).")
-    said.append(f"A machine serves requests during {machine.utilisation:.0%} of the time that is paid for.")
+    said.append(f"A machine serves requests during {percent(machine.utilisation, 0)} of the time that is paid for.")
     if machine.watts is not None:
         price = "" if machine.usd_per_kwh is None else f" at ${machine.usd_per_kwh:g} per kWh"
         said.append(f"Energy: {machine.watts:g} W while serving{price}; assumed, no meter was read.")
@@ -128,11 +139,13 @@ def limits(report: Report) -> list[str]:
                 said.append(carried(system.label, split, summary))
     main = [row for row in report.comparisons if row.main]
     for row in main:
-        if row.n < MIN_ROWS:
+        few = counted(row.clusters, row.n, row.unit)
+        if row.clusters < FEWEST_CLUSTERS:
+            said.append(f"{row.split}: {few} carry no interval, whatever the number of rows.")
+        elif row.n < MIN_ROWS:
             said.append(f"{row.split}: only {row.n:,} rows; intervals are wide.")
-        if row.clusters < FEW_CLUSTERS:
-            few = counted(row.clusters, row.n, row.unit)
-            said.append(f"{row.split}: only {few}; the confidence is based on few clusters.")
+        if FEWEST_CLUSTERS <= row.clusters < FEW_CLUSTERS and row.clusters < row.n:
+            said.append(f"{row.split}: only {few}; intervals rest on few clusters and are less reliable.")
         if row.split == "test_ood" and report.families_in_all.get("test_ood") == 1:
             said.append("test_ood: one family; its interval speaks of that family only, not of other unseen ones.")
     said.extend(normalisers(report))
@@ -195,7 +208,7 @@ def _missing_rivals(report: Report) -> list[str]:
     said += [f"{one.label}, which needs no neural network, is as good as {small.label}." for one in better]
     if large is not None and large.kind != "predictions" and report.prompt_choice is None:
         said.append(
-            f"The prompt of {large.label} was not chosen on val: it was asked in one way, or there are no such rows."
+            f"The prompt of {large.label} was not chosen on val: it was asked in one way, or there are no val rows."
         )
     return said
 

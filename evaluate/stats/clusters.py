@@ -19,6 +19,9 @@ Codes = NDArray[np.intp]
 
 FEW_CLUSTERS = 20
 """Fewer than this make any method too sure or too wide, and it is said (MacKinnon, Nielsen and Webb 2023)."""
+FEWEST_CLUSTERS = 3
+"""Fewer carry no interval: with one degree of freedom t reaches over 13 standard errors, which says nothing."""
+NO_INTERVAL = "no interval"  # what the `method` of such a figure ends in
 PRIOR_CLUSTERS = 0.25
 """Weight, in clusters, of the cautious belief that rows of one cluster always come out alike; see `spread`."""
 
@@ -123,3 +126,8 @@ def counted(difference_clusters: int, rows: int, unit: str) -> str:
         return f"{difference_clusters:,} rows"
     plural = f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
     return f"{difference_clusters:,} {unit if difference_clusters == 1 else plural}"
+
+
+def too_few(clusters: int, rows: int, unit: str) -> str:
+    """The method of a figure from so few clusters that it has no interval: '2 templates: no interval'."""
+    return f"{counted(clusters, rows, unit)}: {NO_INTERVAL}"

@@ -14,7 +14,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evaluate.stats.clusters import cluster_codes, counted, none_of, spread, t_quantile
+from evaluate.stats.clusters import (
+    FEWEST_CLUSTERS,
+    cluster_codes,
+    counted,
+    none_of,
+    spread,
+    t_quantile,
+    too_few,
+)
 
 
 class Interval(NamedTuple):
@@ -70,7 +78,7 @@ def wilson(correct: float, n: int, confidence: float = 0.95) -> Interval:
 def mean_score(scores: ArrayLike, clusters: Sequence[str] | None = None, unit: str = "template") -> Interval:
     """Interval of a mean of scores between 0 and 1: Wilson on the effective number of rows, with t(C - 1).
 
-    n_eff = n / (design effect x dispersion), see `clusters.spread`. One cluster says nothing of others: 0 to 1.
+    n_eff = n / (design effect x dispersion), see `clusters.spread`. One or two clusters say nothing of others: 0 to 1.
     ValueError for no rows.
     """
     values = np.asarray(scores, dtype=np.float64)
@@ -79,6 +87,8 @@ def mean_score(scores: ArrayLike, clusters: Sequence[str] | None = None, unit: s
         raise ValueError("a rate needs at least one scored row")
     mean, codes = float(values.mean()), cluster_codes(n, clusters)
     found = spread(values - mean, _not_usual(values), codes, mean * (1 - mean))
+    if found.clusters < FEWEST_CLUSTERS:
+        return Interval(mean, 0.0, 1.0, n, too_few(found.clusters, n, unit), found.effective)
     bounds = wilson_bounds(min(1.0, max(0.0, mean)), found.effective, t_quantile(0.975, found.dof))
     method = f"Wilson, t({found.dof}), {counted(found.clusters, n, unit)}, design effect {found.design:.2g}"
     return Interval(mean, bounds.low, bounds.high, n, method, found.effective)
@@ -106,12 +116,12 @@ def error_rate(
     rate, codes = float(e.sum()) / total, cluster_codes(n, clusters)
     found = spread((e - rate * w) / (total / n), e > 0, codes, 0.0)
     said = f"{counted(found.clusters, n, unit)}, design effect {found.design:.2g}"
+    if found.clusters < FEWEST_CLUSTERS:
+        return Interval(rate, 0.0, max(1.0, rate), n, too_few(found.clusters, n, unit), 1.0)
     if rate == 0:
         high = none_of(found.units, 0.025)
         return Interval(0.0, 0.0, high, n, f"exact bound, no errors, {said}", found.units)
     quantile = t_quantile(0.975, found.dof)
-    if math.isinf(quantile):
-        return Interval(rate, 0.0, max(1.0, rate), n, f"one {unit}: no interval", 1.0)
     shift = quantile**2 * found.se**2 / rate
     half = math.sqrt(shift * rate + shift**2 / 4)
     low, high = rate + shift / 2 - half, rate + shift / 2 + half

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evaluate.stats.clusters import (
+    FEWEST_CLUSTERS,
     Codes,
     Floats,
     Spread,
@@ -23,6 +24,7 @@ from evaluate.stats.clusters import (
     spread,
     t_quantile,
     t_two_sided,
+    too_few,
 )
 
 PRIOR_DIFFERENCE = 0.75
@@ -79,10 +81,10 @@ def paired_difference(
     """
     table, found = _discordant(small, large, clusters)
     n, delta, sd = found.rows, (table.only_small - table.only_large) / table.rows, found.se * math.sqrt(found.rows)
-    if found.clusters < 2:  # nothing can be said about other clusters
-        return Difference(
-            delta, -1.0, 1.0, -1.0, math.inf, math.inf, 1.0, n, 1, unit, found.design, 1.0, f"one {unit}: no interval"
-        )
+    if found.clusters < FEWEST_CLUSTERS:  # nothing can be said about other clusters
+        none = (-1.0, 1.0, -1.0, math.inf, math.inf, 1.0)
+        said = too_few(found.clusters, n, unit)
+        return Difference(delta, *none, n, found.clusters, unit, found.design, found.units, said)
     two_sided, one_sided = t_quantile(0.975, found.dof), t_quantile(0.95, found.dof)
     low, high, lower = tango_low(table, two_sided), tango_high(table, two_sided), tango_low(table, one_sided)
     p = t_two_sided(tango_statistic(table, 0.0), found.dof)
@@ -105,7 +107,7 @@ def not_worse_confidence(
     At least 0.95 exactly when the one-sided bound lies above -margin, that is when the verdict is NOT WORSE or BETTER.
     """
     table, found = _discordant(small, large, clusters)
-    if found.clusters < 2:
+    if found.clusters < FEWEST_CLUSTERS:
         return 0.0
     statistic = tango_statistic(table, -margin)
     both_sides = t_two_sided(statistic, found.dof)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evaluate.stats.clusters import (
+    FEWEST_CLUSTERS,
     Floats,
     cluster_codes,
     cluster_sums,
@@ -23,6 +24,7 @@ from evaluate.stats.clusters import (
     spread,
     t_quantile,
     t_two_sided,
+    too_few,
 )
 from evaluate.stats.intervals import Interval, mean_score
 from evaluate.stats.paired import Difference
@@ -60,9 +62,9 @@ def linear_difference(
     n = len(pulls)
     found = spread(pulls, speaks, cluster_codes(n, clusters), 0.0)
     said = f"{counted(found.clusters, n, unit)}, design effect {found.design:.2g}"
-    if found.clusters < 2:
+    if found.clusters < FEWEST_CLUSTERS:
         far = max(1.0, abs(delta))  # more words than were spoken can be wrong
-        bounds, p, method = (-far, far, -far), 1.0, f"one {unit}: no interval"
+        bounds, p, method = (-far, far, -far), 1.0, too_few(found.clusters, n, unit)
     elif found.se < 1e-12:
         two_sided, one_sided = none_of(found.units, 0.025), none_of(found.units, 0.05)
         bounds, method = (
@@ -77,7 +79,7 @@ def linear_difference(
             f"linearised ratio, t({found.dof}), {said}",
         )
         p = t_two_sided(delta / found.se, found.dof)
-    se = found.se if found.clusters > 1 else math.inf
+    se = found.se if found.clusters >= FEWEST_CLUSTERS else math.inf
     sd = se * math.sqrt(n)
     return Difference(delta, *bounds, se, sd, p, n, found.clusters, unit, found.design, found.units, method)
 

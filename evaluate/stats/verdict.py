@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from evaluate.stats import power
+from evaluate.stats.clusters import FEWEST_CLUSTERS, counted
 from evaluate.stats.intervals import Interval
 from evaluate.stats.paired import Difference
 
@@ -17,6 +18,7 @@ BETTER, NOT_WORSE, WORSE, INCONCLUSIVE = "BETTER", "NOT WORSE", "WORSE", "INCONC
 MIN_ROWS = 200  # fewer rows than this are said to be few (docs/evaluation.md)
 FLOOR = 0.05
 """A system shows skill when its interval's lower end is above chance by more than this share of what is left."""
+ASK_AGAIN = "start the comparison again to ask only those"
 MOST_CUT = 0.02
 """Share of a system's answers that may have been cut off at the token limit before its score means the limit."""
 
@@ -49,6 +51,12 @@ def verdict(
         return Verdict(NOT_WORSE, sentence, None)
     if difference.high < 0:
         return Verdict(WORSE, f"{small} is worse than {large}: {points}.", None)
+    if difference.clusters < FEWEST_CLUSTERS:
+        few = counted(difference.clusters, difference.n, difference.unit)
+        carry = f"{few} {'carries' if difference.clusters == 1 else 'carry'} no interval"
+        more = f"rows of at least {counted(FEWEST_CLUSTERS, 1 << 30, difference.unit)} are needed"
+        sentence = f"{carry}, so {small} cannot be compared with {large} ({ahead} points on these rows); {more}."
+        return Verdict(INCONCLUSIVE, sentence, None)
     rows = power.rows_to_decide(difference, margin)
     sentence = (
         f"{difference.n:,} rows are too few to tell whether {small} is within {allowed} of {large}: "
@@ -66,19 +74,23 @@ def constant_answer(golds: Sequence[str]) -> float:
     return most[0][1] / len(golds) if most and most[0][1] >= 5 else 0.0
 
 
-def near_nothing(small: Interval, large: Interval, chance: float = 0.0) -> str | None:
+def near_nothing(small: Interval, large: Interval, chance: float = 0.0, errors: bool = False) -> str | None:
     """Why two scores (0..1, higher is better; 1 - rate for error rates) carry no verdict, or None when they do.
 
     When neither system is surely above chance, their difference is one between two failures: the task, the prompt or
-    the scorer is broken, and more rows do not help. chance: see `constant_answer`; 0 for open answers.
+    the scorer is broken, and more rows do not help. chance: see `constant_answer`; 0 for open answers. errors: the
+    scores are 1 - error rate, and are said as error rates.
     """
     floor = chance + FLOOR * (1 - chance)
     if max(small.low, large.low) > floor:
         return None
     scores = f"{100 * small.value:.1f} % and {100 * large.value:.1f} %"
+    if errors:
+        rates = f"{100 * (1 - small.value):.1f} % and {100 * (1 - large.value):.1f} %"
+        return f"Neither system clearly gets anything right (error rates of {rates}), so which is ahead means nothing."
     if chance > 0:
         best = f"the same answer to every row scores {100 * chance:.1f} %"
-        return f"Neither system is surely above chance ({scores}; {best}), so which is ahead means nothing."
+        return f"Neither system is clearly above chance ({scores}; {best}), so which is ahead means nothing."
     if max(small.value, large.value) > 2 * FLOOR:
         return f"There are too few rows to tell either score from 0 ({scores}), so which is ahead means nothing."
     return f"Both systems score near 0 ({scores}), so which is ahead means nothing."
@@ -120,14 +132,14 @@ def normaliser_decides(label: str, scored: tuple[float, float], plain: tuple[flo
     )
 
 
-def unanswered_decide(strict: Verdict, against: Verdict, missing: str) -> str | None:
+def unanswered_decide(strict: Verdict, against: Verdict, missing: str, remedy: str = ASK_AGAIN) -> str | None:
     """Why a verdict that rows without an answer could turn is withheld, or None when they could not.
 
-    against: from the same rows and margin, with those rows counted against the verdict.
+    against: from the same rows and margin, with those rows counted against the verdict. remedy: how to get them.
     """
     if strict.word == against.word:
         return None
     return (
         f"The verdict depends on rows without an answer ({missing}): {strict.word} on those answered, {against.word} "
-        "if the others went against it; start the comparison again to ask only those."
+        f"if the others went against it; {remedy}."
     )

@@ -8,7 +8,7 @@ from evaluate.report import prices_said
 from evaluate.report.basis import title
 from evaluate.report.parts import SplitSummary
 from evaluate.report.schema import Report
-from evaluate.report.wording import usd
+from evaluate.report.wording import scored, usd
 from studio.cli.terminal import table
 from synth.errors import DataError, did_you_mean
 from synth.workspace import Workspace
@@ -29,6 +29,8 @@ def find_report(workspace: Workspace, comparison: str) -> Path:
 def _rate(entry: SplitSummary | None) -> str:
     if entry is None or entry.value is None:
         return "unscored"
+    if not entry.has_interval:
+        return scored(entry, 1)
     interval = f" [{100 * entry.ci95[0]:.0f}, {100 * entry.ci95[1]:.0f}]" if entry.ci95 else ""
     return f"{100 * entry.value:.1f} %{interval}"
 

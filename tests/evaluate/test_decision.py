@@ -189,7 +189,7 @@ def both(original: Results, share: dict[str, float]) -> Results:
 def test_no_verdict_between_two_systems_that_are_right_on_next_to_nothing() -> None:
     report = report_json.build(both(results(("dpo", "large-few"), per_split=200), {"dpo": 0.04, "large-few": 0.0}))
     assert report.verdict.word == f"{ONLY}: WITHHELD"
-    assert "Neither system is surely above chance (4.0 % and 0.0 %" in report.verdict.sentence
+    assert "Neither system is clearly above chance (4.0 % and 0.0 %" in report.verdict.sentence
     assert "no pay-back is stated, because the verdict is" in report.headline
     assert report.break_even.requests is None
 
@@ -201,7 +201,7 @@ def test_no_verdict_between_two_systems_near_the_commonest_answer() -> None:
     report = report_json.build(original)
     assert report.dataset.chance["test"] == 0.5
     assert basis.bare(report.verdict.word) == decision.WITHHELD
-    assert "Neither system is surely above chance" in report.verdict.sentence
+    assert "Neither system is clearly above chance" in report.verdict.sentence
 
 
 def cut(at: int, row: Row, share: float, tail: str = " and so on without an end") -> Row:
@@ -254,7 +254,7 @@ def test_no_verdict_that_hangs_on_the_form_of_the_answers() -> None:
     assert "80 of 200 answers of starter-text-large, 4 examples" in report.verdict.sentence
     assert report.large_system is not None
     assert report.large_system.splits["test"].value_if_format_forgiven == 1.0
-    assert "100.0 % if form is forgiven" in html.unescape(
+    assert "100.0 % if the format is forgiven" in html.unescape(
         re.sub(r"<[^>]+>", "", render_html.render(report)).replace("\xa0", " ")
     )
 

@@ -25,8 +25,9 @@
   };
   const count = (v) => v >= 1e10 ? Math.round(v / 1e9).toLocaleString("en-US") + " billion"
     : v >= 1e7 ? Math.round(v / 1e6).toLocaleString("en-US") + " million" : Math.round(v).toLocaleString("en-US");
-  const span = (m) => m < 1 / 730 ? "under an hour" : m < 1 / 30 ? `${Math.round(m * 730)} hours`
-    : m < 2 ? `${Math.round(m * 30.4)} days` : `${m.toFixed(1)} months`;
+  const times = (n, noun) => n === 1 ? `1 ${noun}` : `${n} ${noun}s`;
+  const span = (m) => m < 1 / 730 ? "under an hour" : m < 1 / 30 ? times(Math.round(m * 730), "hour")
+    : m < 2 ? times(Math.round(m * 30.4), "day") : `${m.toFixed(1)} months`;
 
   const costs = (use, hourly, factor) => {
     const own = (kind, usd, speed) => usd !== null && kind === "machine" ? hourly / (3600 * speed * use) : usd;
