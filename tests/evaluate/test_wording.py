@@ -115,7 +115,8 @@ def test_how_many_real_rows_are_usual_where_nothing_was_compared() -> None:
 
 
 def test_a_price_of_a_person_stands_beside_the_systems() -> None:
-    made = report_json.build(results(("sft", "large"), small="sft", large="large", per_split=60, human_usd_per_answer=0.4))
+    two = {"small": "sft", "large": "large", "per_split": 60}
+    made = report_json.build(results(("sft", "large"), **two, human_usd_per_answer=0.4))
     for output in (render_md.render(made), in_the_terminal(made, Path("r.json")), render_html.render(made)):
         assert "A person" in output
         assert "$400.00" in output
