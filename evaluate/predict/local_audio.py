@@ -20,7 +20,7 @@ from synth.usage import Usage
 
 if TYPE_CHECKING:
     from recipes.audio.audio_answers import Transcript
-    from recipes.audio.backend import AudioBackend, Samples
+    from recipes.audio.backend import AudioBackend, Samples, Sound
     from recipes.models.loaded import Loaded
 
 BATCH_SIZE = 32
@@ -95,6 +95,16 @@ def _confidence(parts: Sequence[Transcript]) -> float:
         return parts[0].confidence
     total = sum(part.tokens * math.log(max(part.confidence, 1e-300)) for part in parts)
     return math.exp(total / max(1, sum(part.tokens for part in parts)))
+
+
+def bare_inputs(loaded: Loaded, questions: Sequence[Question]) -> list[list[Sound]]:
+    """The pieces of each recording as the model takes them. Raises DataError as `recording`."""
+    from recipes.audio.backends import audio_backend
+    from synth.audio.pauses import cut_at_pauses
+
+    backend = audio_backend(loaded)
+    pieces = [cut_at_pauses(recording(question), backend.limit_sec) for question in questions]
+    return [backend.prepare(p, [q.language] * len(p)) for p, q in zip(pieces, questions, strict=True)]
 
 
 def recording(question: Question) -> Samples:

@@ -103,6 +103,11 @@ def tokenise(loaded: Loaded, questions: Sequence[Question]) -> list[list[int]]:
     ]
 
 
+def bare_inputs(loaded: Loaded, questions: Sequence[Question]) -> list[list[int]]:
+    """Token ids of each prompt."""
+    return tokenise(loaded, questions)
+
+
 def first_inputs(loaded: Loaded, question: Question) -> dict[str, Tensor]:
     """What the model reads before the first token of its answer: input_ids (1, tokens)."""
     import torch

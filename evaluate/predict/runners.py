@@ -1,8 +1,9 @@
 """Which module answers for a loaded model: its modality's `runner`, see `recipes.modality`.
 
 A runner has `answer`, which decodes many rows at once, BATCH_SIZE, and LATENCY, a sentence that says what
-`Prediction.seconds` means there. One that can give an answer token by token also has `first_inputs`; one whose way of
-decoding was changed has DECODING, which counts up.
+`Prediction.seconds` means there. `bare_inputs` are the questions as runtimes other than ours take them (a modality that
+is exported to none has no use for it). One that can give an answer token by token also has `first_inputs`; one whose
+way of decoding was changed has DECODING, which counts up.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Runner(Protocol):
     def answer(
         self, loaded: Loaded, questions: Sequence[Question], max_new_tokens: int, batch_size: int | None, stop: Stop
     ) -> Iterator[Prediction]: ...
+
+    def bare_inputs(self, loaded: Loaded, questions: Sequence[Question]) -> list[Any]: ...
 
 
 def runner_of(loaded: Loaded) -> Runner:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recipes.export.exporter import Exporter, Tuned, describe, refuse_full_disk, refuse_taken, write_manifest
+from recipes.export.exporter import Artefact, Exporter, Tuned, public_name
 from recipes.models.files import BASE_STAMP, ModelRef, adapter_stamp, weights_sha256
 from synth.errors import ModelError
-from synth.storage import atomic_dir, atomic_write_text, read_json, storage_faults, write_json
+from synth.storage import read_json, storage_faults, write_json
+
+if TYPE_CHECKING:
+    from recipes.models.loaded import Loaded
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -24,25 +27,37 @@ def supports(ref: ModelRef) -> str:
     return ""
 
 
-def export(tuned: Tuned, out: Path) -> Path:
-    """Copy the adapter to `out`. Raises ModelError when it belongs to other weights than the base has, StorageError."""
-    refuse_taken(out)
+def size(tuned: Tuned) -> int:
+    """Bytes of the adapter."""
+    return (tuned.adapter / WEIGHTS).stat().st_size
+
+
+def write(tuned: Tuned, folder: Path, name: str) -> str:
+    """Copy the adapter into `folder`. Raises ModelError when it belongs to other weights than the base has."""
     stamp = adapter_stamp(tuned.adapter) or {}
     if stamp.get("sha256") not in (None, weights_sha256(tuned.ref.path)):
         message = f"The adapter of {tuned.run} was trained on other weights than {tuned.ref.name} has now."
         raise ModelError(message, "Put the base back as it was, or train again.", "model.base")
-    weights = tuned.adapter / WEIGHTS
-    refuse_full_disk(out, weights.stat().st_size)
-    name = tuned.ref.path.name if tuned.ref.kind == "path" else tuned.ref.name
-    with atomic_dir(out) as folder:
-        with storage_faults(out):
-            shutil.copyfile(weights, folder / WEIGHTS)
-        write_json(folder / CONFIG, {**read_json(tuned.adapter / CONFIG), "base_model_name_or_path": name})
-        write_json(folder / BASE_STAMP, {**stamp, "base_model": name})
-        facts = {**describe(tuned.ref, tuned.adapter, EXPORTER.key, str(stamp.get("dtype", ""))), "base_model": name}
-        atomic_write_text(folder / "README.md", card(out.name, facts))
-        write_manifest(folder, facts)
-    return out
+    base = public_name(tuned.ref)
+    with storage_faults(folder):
+        shutil.copyfile(tuned.adapter / WEIGHTS, folder / WEIGHTS)
+    write_json(folder / CONFIG, {**read_json(tuned.adapter / CONFIG), "base_model_name_or_path": base})
+    write_json(folder / BASE_STAMP, {**stamp, "base_model": base})
+    return str(stamp.get("dtype", ""))
+
+
+def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
+    """The base with the copied adapter."""
+    return [Artefact("adapter", True, "peft", lambda: read_back(tuned, folder))]
+
+
+def read_back(tuned: Tuned, folder: Path) -> Loaded:
+    """The base with the adapter of an export, in float32."""
+    import torch
+
+    from recipes.models.loading import load_for_inference
+
+    return load_for_inference(tuned.ref, folder, torch.float32)
 
 
 def card(name: str, facts: dict[str, Any]) -> str:
@@ -56,4 +71,4 @@ def card(name: str, facts: dict[str, Any]) -> str:
     )
 
 
-EXPORTER = Exporter("adapter", "the adapter alone, for PEFT", supports, export)
+EXPORTER = Exporter("adapter", "the adapter alone, for PEFT", supports, size, write, card, artefacts)

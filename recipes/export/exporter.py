@@ -1,21 +1,26 @@
-"""What an export target is, what it is given, and how its folder is sealed.
+"""What an export target is, what it is given, and how its folder is made and sealed.
 
-A target writes into a new folder that appears whole or not at all and never overwrites another; it says first when the
-disk is too full. `manifest.json` holds lineage, and size and SHA-256 of every other file. Nothing is fetched.
+A target writes into a folder that appears whole or not at all and never overwrites another; it is said first when the
+disk is too full. Before the folder gets its name it is asked (see `Gate`): one that answers otherwise than the tuned
+model is not kept. `manifest.json` holds lineage, what the gate found, and size and SHA-256 of every other file. Nothing
+is fetched.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.models.files import ModelRef, adapter_stamp, weights_sha256
 from synth.errors import StorageError
-from synth.storage import read_json, sha256_file, write_json
+from synth.storage import JsonDict, atomic_dir, atomic_write_text, read_json, sha256_file, write_json
+
+if TYPE_CHECKING:
+    from recipes.models.loaded import Loaded
 
 MANIFEST = "manifest.json"
 SPARE_BYTES = 64 << 20  # left free beside the weights: tokenizer, card, and the file system's own needs
@@ -29,16 +34,64 @@ class Tuned(NamedTuple):
     adapter: Path
 
 
-class Exporter(NamedTuple):
-    """A target. `supports` says why a base cannot be exported so, in a sentence, or nothing.
+class Artefact(NamedTuple):
+    """One model of an export, as its own runtime answers with it.
 
-    `export(tuned, out)` makes the folder `out` and returns it; it raises ModelError and StorageError.
+    Attributes:
+        name: of the number format, such as "q8_0".
+        exact: it holds what was tuned to within float16, so that it must give the same answers.
+        runtime: the program that answers, with its version.
+        loaded: the model, where transformers is the runtime: it is asked as the tuned one is.
+        answers: elsewhere: (prompts, most tokens) -> texts, greedily. A prompt is what `bare_inputs` of the
+            modality's runner gives: token ids, or the pieces of a recording as features.
+    """
+
+    name: str
+    exact: bool
+    runtime: str
+    loaded: Callable[[], Loaded] | None = None
+    answers: Callable[[Sequence[Any], int], list[str]] | None = None
+
+
+# What the artefacts of a folder answer, held against the tuned model: {"said": sentences, "artefacts": facts}, for card
+# and manifest. Raises ModelError when they answer otherwise.
+Gate = Callable[[Tuned, "list[Artefact]"], JsonDict]
+
+
+class Exporter(NamedTuple):
+    """A target.
+
+    Attributes:
+        key, label: its name, and what it is for.
+        supports: why a base cannot be exported so, in a sentence, or nothing.
+        size: bytes that the weights will take.
+        write: (tuned, folder, name) -> number format; writes the files into the folder. Raises ModelError.
+        card: (name, facts of the manifest) -> README.md.
+        artefacts: (tuned, folder) -> the models in it that can be asked here; none when no runtime is installed.
     """
 
     key: str
     label: str
     supports: Callable[[ModelRef], str]
-    export: Callable[[Tuned, Path], Path]
+    size: Callable[[Tuned], int]
+    write: Callable[[Tuned, Path, str], str]
+    card: Callable[[str, JsonDict], str]
+    artefacts: Callable[[Tuned, Path], list[Artefact]] = lambda tuned, folder: []
+
+
+def export(target: Exporter, tuned: Tuned, out: Path, gate: Gate | None = None) -> Path:
+    """Make the folder `out` and return it. Raises ModelError and StorageError; then there is no `out`."""
+    refuse_taken(out)
+    refuse_full_disk(out, target.size(tuned))
+    with atomic_dir(out) as folder:
+        dtype = target.write(tuned, folder, out.name)
+        facts = describe(tuned.ref, tuned.adapter, target.key, dtype)
+        facts["parity"] = gate(tuned, target.artefacts(tuned, folder)) if gate else {"said": [], "artefacts": []}
+        said = "".join(f"- {sentence}\n" for sentence in facts["parity"]["said"])
+        card = target.card(out.name, facts) + (f"\nAsked before it was handed over:\n\n{said}" if said else "")
+        atomic_write_text(folder / "README.md", card)
+        write_manifest(folder, facts)
+    return out
 
 
 def refuse_taken(target: Path) -> None:
@@ -56,13 +109,18 @@ def refuse_full_disk(target: Path, weight_bytes: int) -> None:
         raise StorageError(message, "Free some space, or choose another disk.", "storage.full")
 
 
+def public_name(ref: ModelRef) -> str:
+    """The base as others may read it: a folder by its last name, never by a path of this machine."""
+    return ref.path.name if ref.kind == "path" else ref.name
+
+
 def describe(ref: ModelRef, adapter: Path, target: str, dtype: str) -> dict[str, Any]:
     """Lineage of an export: JSON values."""
     stamp = adapter_stamp(adapter) or {}
     return {
         "version": 1,
         "target": target,
-        "base_model": ref.name,
+        "base_model": public_name(ref),
         "base_revision": ref.revision,
         "base_sha256": weights_sha256(ref.path),
         "adapter_sha256": sha256_file(adapter / "adapter_model.safetensors"),

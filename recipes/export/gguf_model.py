@@ -1,24 +1,26 @@
 """A tuned text model as GGUF, for llama.cpp, Ollama, LM Studio and everything built on them.
 
-Base and adapter are merged as in training, then written as f16 and as q8_0 (blocks of 32 eight-bit weights), with the
-tokenizer and the chat template inside, and a Modelfile for Ollama. Llama-class models with a byte-level BPE tokenizer
-whose pre-tokenizer llama.cpp knows; k-quants are made from the f16 file by `llama-quantize`. It answers nothing.
+Base and adapter are merged as in training, then written as f16, q8_0 (blocks of 32 eight-bit weights) and q4_k_m
+(ggml's mix of 4 and 6 bits), with the tokenizer and the chat template inside, and a Modelfile for Ollama. Llama-class
+models with a byte-level BPE tokenizer whose pre-tokenizer llama.cpp knows.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.export.exporter import Exporter, Tuned, describe, refuse_full_disk, refuse_taken, write_manifest
+from recipes.export import llama_cpp
+from recipes.export.exporter import Artefact, Exporter, Tuned
 from recipes.models import loading
 from recipes.models.files import ModelRef
 from synth.errors import ModelError
-from synth.storage import atomic_dir, atomic_write_text, read_json
+from synth.storage import atomic_write_text, read_json
 
-KINDS = ("f16", "q8_0")
+KINDS = ("f16", "q8_0", "q4_k_m")  # the last is quantised by ggml itself, where it is installed
 _PRE_TOKENIZERS = {
     # Pre-tokenizers of tokenizer.json, in order → what llama.cpp calls the same splitting (llama-vocab.cpp).
     ("Digits", "ByteLevel"): "smollm",
@@ -54,25 +56,42 @@ def supports(ref: ModelRef) -> str:
     return ""
 
 
-def export(tuned: Tuned, out: Path) -> Path:
-    """Write `out` with a GGUF file of each kind. Raises ModelError and StorageError before anything is written."""
-    import torch
+def kinds() -> tuple[str, ...]:
+    """The files that can be written here."""
+    return KINDS if llama_cpp.installed() else KINDS[:2]
 
+
+def size(tuned: Tuned) -> int:
+    """Bytes of all files: two a weight, one with a scale for every 32, and five bits at most."""
     from recipes.export.merged import stored_weights
 
-    refuse_taken(out)
+    numbers = stored_weights(tuned.ref.path)[1]
+    return numbers * 4 + (numbers >> 3)
+
+
+def write_all(tuned: Tuned, folder: Path, name: str) -> str:
+    """A GGUF file of each kind and a Modelfile. Raises ModelError before anything is written."""
+    import torch
+
     words = vocabulary(tuned.ref.path)
-    _, numbers = stored_weights(tuned.ref.path)
-    refuse_full_disk(out, numbers * 3 + (numbers >> 3))  # two bytes a weight, and one with a scale for every 32
     loaded = loading.load_for_inference(tuned.ref, tuned.adapter, torch.float32)
-    with atomic_dir(out) as folder:
-        for kind in KINDS:
-            write(loaded.model, loaded.tokenizer, words, folder / f"{out.name}-{kind}.gguf", kind)
-        atomic_write_text(folder / "Modelfile", modelfile(f"{out.name}-{KINDS[-1]}.gguf"))
-        facts = describe(tuned.ref, tuned.adapter, EXPORTER.key, "+".join(KINDS))
-        atomic_write_text(folder / "README.md", card(out.name, facts))
-        write_manifest(folder, facts)
-    return out
+    for kind in kinds():
+        write(loaded.model, loaded.tokenizer, words, folder / f"{name}-{kind}.gguf", kind)
+    atomic_write_text(folder / "Modelfile", modelfile(f"{name}-q8_0.gguf"))
+    return "+".join(kinds())
+
+
+def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
+    """Each file, as llama.cpp answers with it."""
+    if not llama_cpp.installed():
+        return []
+    context = int(read_json(tuned.ref.path / "config.json")["max_position_embeddings"])
+    found = []
+    for file in sorted(folder.glob("*.gguf")):
+        kind = next(kind for kind in KINDS if file.stem.endswith(kind))
+        ask = functools.partial(llama_cpp.answers, file, context)
+        found.append(Artefact(kind, kind == "f16", llama_cpp.version(), answers=ask))
+    return found
 
 
 def vocabulary(path: Path) -> Vocabulary:
@@ -101,22 +120,47 @@ def write(model: Any, tokenizer: Any, words: Vocabulary, file: Path, kind: str) 
     from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, quants
 
     writer = GGUFWriter(file, "llama")
-    stored = {"f16": LlamaFileType.MOSTLY_F16, "q8_0": LlamaFileType.MOSTLY_Q8_0}[kind]
+    stored = LlamaFileType[f"MOSTLY_{kind.upper()}"]
     _write_config(writer, model.config, int(stored))
     _write_vocabulary(writer, tokenizer, words, model.config.vocab_size)
     for name, tensor in tensors(model):
         values = tensor.float().numpy()
-        if values.ndim == 1:
+        form = tensor_kind(name, values.shape, kind, model.config)
+        if form == "F32":
             writer.add_tensor(name, values)
-        elif kind == "q8_0" and values.shape[1] % 32 == 0:
-            packed = quants.quantize(values, GGMLQuantizationType.Q8_0)
-            writer.add_tensor(name, packed, raw_dtype=GGMLQuantizationType.Q8_0)
-        else:
+        elif form == "F16":
             writer.add_tensor(name, values.astype("float16"))
+        else:
+            number = GGMLQuantizationType[form]
+            packed = quants.quantize(values, number) if form == "Q8_0" else llama_cpp.quantise(values, form)
+            writer.add_tensor(name, packed, raw_dtype=number)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def tensor_kind(name: str, shape: tuple[int, ...], kind: str, config: Any) -> str:
+    """In which type of ggml a tensor of this name is stored in a file of `kind`.
+
+    q4_k_m as llama.cpp mixes it (llama-quant.cpp): 6 bits for the embedding that is also the head, and for the values
+    and the last feed-forward matrix of every third layer and of the first and last eighth; 4 bits elsewhere. Rows that
+    256 does not divide get the nearest type with blocks of 32.
+    """
+    if len(shape) == 1:
+        return "F32"
+    width = shape[1]
+    if kind == "f16" or width % 32:
+        return "F16"
+    if kind == "q8_0":
+        return "Q8_0"
+    finer = name == "output.weight" or (name == "token_embd.weight" and config.tie_word_embeddings)
+    if name.endswith(("attn_v.weight", "ffn_down.weight")):
+        layer, layers = int(name.split(".")[1]), int(config.num_hidden_layers)
+        finer = layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
+    if width % llama_cpp.BLOCK == 0:
+        return "Q6_K" if finer else "Q4_K"
+    return "Q8_0" if finer else "Q5_0"
 
 
 def _write_config(writer: Any, config: Any, stored: int) -> None:
@@ -205,10 +249,11 @@ def card(name: str, facts: dict[str, Any]) -> str:
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: gguf\n---\n\n# {name}\n\n"
         f"{facts['base_model']}{rounded}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, as GGUF, "
         f"written on {facts['created']} by smolstudio.\n\n"
-        f"```\nllama-server -m {name}-q8_0.gguf\nollama create {name} -f Modelfile\n"
-        f"llama-quantize {name}-f16.gguf {name}-q4_k_m.gguf q4_k_m\n```\n\n"
+        f"```\nllama-server -m {name}-q8_0.gguf\nollama create {name} -f Modelfile\n```\n\n"
         "Ask it with the chat template inside, at temperature 0: that is how the report asked.\n"
     )
 
 
-EXPORTER = Exporter("gguf", "f16 and q8_0 GGUF, for llama.cpp and Ollama", supports, export)
+EXPORTER = Exporter(
+    "gguf", "f16, q8_0 and q4_k_m GGUF, for llama.cpp and Ollama", supports, size, write_all, card, artefacts
+)

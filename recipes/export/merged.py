@@ -7,15 +7,18 @@ hashes. Other formats start from this one; they are not made here.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from recipes.export.exporter import MANIFEST, Exporter, Tuned, describe, refuse_full_disk, refuse_taken, write_manifest
+from recipes.export.exporter import MANIFEST, Artefact, Exporter, Tuned
 from recipes.modality import side
-from recipes.models.files import ModelRef, find_adapter, resolve
+from recipes.models.files import ModelRef
 from recipes.models.loading import load_for_inference
 from synth.errors import ModelError
-from synth.storage import atomic_dir, atomic_write_text
+
+if TYPE_CHECKING:
+    from recipes.models.loaded import Loaded
 
 WIDTHS = {"F32": 4, "BF16": 2, "F16": 2}
 STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
@@ -23,40 +26,37 @@ STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
-def export(
-    base_model: str,
-    adapter: str,
-    target: Path,
-    *,
-    revision: str | None = None,
-    runs: Path | None = None,
-    dtype: Dtype | None = None,
-) -> Path:
-    """Merge `adapter` (a folder, or a run id in `runs`) into its base and write the model to `target`.
-
-    `dtype` of the saved weights: the base's own when None. Raises ModelError when the adapter belongs to another base,
-    StorageError when `target` exists or the disk is too full; both before anything is written.
-    """
-    refuse_taken(target)
-    return merge(resolve(base_model, revision), find_adapter(adapter, runs), target, dtype)
-
-
-def merge(ref: ModelRef, adapter: Path, target: Path, dtype: Dtype | None = None) -> Path:
-    """`export` of files that were found already."""
+def size(tuned: Tuned, dtype: Dtype | None = None) -> int:
+    """Bytes of the weights in a number format, in the base's own when None."""
     import torch
 
-    stored, numbers = stored_weights(ref.path)
-    kind = dtype or STORED[stored]
-    refuse_full_disk(target, numbers * getattr(torch, kind).itemsize)
-    loaded = load_for_inference(ref, adapter, torch.float32)
-    model = loaded.model.to(getattr(torch, kind))
-    with atomic_dir(target) as temporary:
-        model.save_pretrained(temporary)
-        loaded.processor.save_pretrained(temporary)
-        facts = describe(ref, adapter, EXPORTER.key, kind)
-        atomic_write_text(temporary / "README.md", card(target.name, facts))
-        write_manifest(temporary, facts)
-    return target
+    stored, numbers = stored_weights(tuned.ref.path)
+    return int(numbers * getattr(torch, dtype or STORED[stored]).itemsize)
+
+
+def write(tuned: Tuned, folder: Path, name: str, dtype: Dtype | None = None) -> str:
+    """Merge the adapter into its base and write the model into `folder`; returns the number format of the weights."""
+    import torch
+
+    kind = dtype or STORED[stored_weights(tuned.ref.path)[0]]
+    loaded = load_for_inference(tuned.ref, tuned.adapter, torch.float32)
+    loaded.model.to(getattr(torch, kind)).save_pretrained(folder)
+    loaded.processor.save_pretrained(folder)
+    return kind
+
+
+def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
+    """The merged model, as transformers reads it."""
+    kind = STORED[stored_weights(folder)[0]]
+    exact = kind == STORED[stored_weights(tuned.ref.path)[0]]
+    return [Artefact(kind, exact, f"transformers {version('transformers')}", lambda: read_back(folder, tuned.ref))]
+
+
+def read_back(folder: Path, base: ModelRef) -> Loaded:
+    """The model of an export's folder, in float32."""
+    import torch
+
+    return load_for_inference(base._replace(path=folder, name=folder.name, kind="path"), None, torch.float32)
 
 
 def stored_weights(path: Path) -> tuple[str, int]:
@@ -101,8 +101,6 @@ def supports(ref: ModelRef) -> str:
     return ""
 
 
-def _export(tuned: Tuned, out: Path) -> Path:
-    return merge(tuned.ref, tuned.adapter, out)
-
-
-EXPORTER = Exporter("merged", "base and adapter as one checkpoint, for transformers", supports, _export)
+EXPORTER = Exporter(
+    "merged", "base and adapter as one checkpoint, for transformers", supports, size, write, card, artefacts
+)

@@ -26,12 +26,20 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a tuned model in the form that another program reads."""
+    from evaluate.parity import parity_gate
+    from recipes.export.exporter import MANIFEST
     from recipes.export.targets import export_run
     from studio.engines import jobs
+    from synth.storage import read_json
 
     place = workspace_of(workspace)
-    path = export_run(jobs.find_run(place, run_id).id, place.runs, out, to)
-    print_json({"target": to, "path": str(path)}) if as_json else print(f"Exported to {path} ({to}).")
+    path = export_run(jobs.find_run(place, run_id).id, place.runs, out, to, parity_gate(place))
+    parity = read_json(path / MANIFEST)["parity"]
+    if as_json:
+        print_json({"target": to, "path": str(path), "parity": parity})
+        return
+    print(f"Exported to {path} ({to}).")
+    print("\n".join(parity["said"]))
 
 
 def diff(

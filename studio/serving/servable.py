@@ -65,7 +65,7 @@ def servable(model: str, adapter: str | None, workspace: Workspace) -> Path:
     label = (adapter_stamp(folder) or {}).get("run") or Path(name).name
     target = workspace.path / SERVED / f"{label}-{sha256_file(folder / 'adapter_model.safetensors')[:8]}"
     if not target.exists():
-        return merged.export(name, str(folder), target, revision=revision)
+        return exporter.export(merged.EXPORTER, exporter.Tuned(label, ref, folder), target)
     if faults := exporter.verify(target):
         raise ModelError(f"{target} was damaged: {' '.join(faults)}", "Delete it; it is made again.", "model.damaged")
     return target

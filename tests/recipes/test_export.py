@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,14 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     return Tuned(base, folder / "adapter")
 
 
+def merge(base: Path, adapter: Path, out: Path, dtype: Any = None) -> Path:
+    """The target "merged", in a number format of choice."""
+    write = partial(merged.write, dtype=dtype)
+    size = partial(merged.size, dtype=dtype)
+    target = merged.EXPORTER._replace(write=write, size=size)
+    return exporter.export(target, exporter.Tuned("run-1", resolve(str(base)), adapter), out)
+
+
 def logits(model: Any) -> torch.Tensor:
     with torch.inference_mode():
         return model(torch.arange(3, 40)[None]).logits
@@ -54,7 +63,7 @@ def logits(model: Any) -> torch.Tensor:
 def test_export_answers_as_the_tuned_model_and_loads_with_plain_transformers(tuned: Tuned, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    target = merged.export(str(tuned.base), str(tuned.adapter), tmp_path / "out")
+    target = merge(tuned.base, tuned.adapter, tmp_path / "out")
     plain = AutoModelForCausalLM.from_pretrained(target).eval()
     own = load_for_inference(str(tuned.base), tuned.adapter).model
     assert torch.equal(logits(plain), logits(own))
@@ -68,14 +77,14 @@ def test_export_answers_as_the_tuned_model_and_loads_with_plain_transformers(tun
 def test_export_in_bf16_halves_the_weights(tuned: Tuned, tmp_path: Path) -> None:
     sizes = {}
     for dtype in ("float32", "bfloat16"):
-        target = merged.export(str(tuned.base), str(tuned.adapter), tmp_path / dtype, dtype=dtype)
+        target = merge(tuned.base, tuned.adapter, tmp_path / dtype, dtype=dtype)
         sizes[dtype] = (target / "model.safetensors").stat().st_size
         assert merged.stored_weights(target)[0] == {"float32": "F32", "bfloat16": "BF16"}[dtype]
     assert sizes["bfloat16"] < 0.6 * sizes["float32"]
 
 
 def test_flipped_byte_missing_and_added_files_are_found(tuned: Tuned, tmp_path: Path) -> None:
-    target = merged.export(str(tuned.base), str(tuned.adapter), tmp_path / "out")
+    target = merge(tuned.base, tuned.adapter, tmp_path / "out")
     weights = target / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
@@ -94,14 +103,14 @@ def test_existing_target_is_never_overwritten(tuned: Tuned, tmp_path: Path) -> N
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("keep")
     with pytest.raises(StorageError, match="exists already"):
-        merged.export(str(tuned.base), str(tuned.adapter), tmp_path / "out")
+        merge(tuned.base, tuned.adapter, tmp_path / "out")
     assert [f.name for f in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
 def test_adapter_of_another_base_is_refused_and_leaves_nothing(tuned: Tuned, tmp_path: Path) -> None:
     other = tiny_llama(tmp_path / "other", seed=7)
     with pytest.raises(ModelError, match="differ"):
-        merged.export(str(other), str(tuned.adapter), tmp_path / "out")
+        merge(other, tuned.adapter, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -112,21 +121,21 @@ def test_too_little_disk_is_refused_before_loading(
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     monkeypatch.setattr(merged, "load_for_inference", lambda *_: pytest.fail("loaded although the disk is full"))
     with pytest.raises(StorageError, match=r"only 0\.00 GB free"):
-        merged.export(str(tuned.base), str(tuned.adapter), tmp_path / "deep/out")
+        merge(tuned.base, tuned.adapter, tmp_path / "deep/out")
 
 
-def test_kill_in_the_middle_leaves_nothing_under_the_final_name(tuned: Tuned, tmp_path: Path) -> None:
+def test_kill_in_the_middle_leaves_nothing_under_the_final_name(tuned: Tuned, runs: Path, tmp_path: Path) -> None:
     script = f"""
     import sys
     from pathlib import Path
-    from recipes.export import merged
+    from recipes.export import exporter, targets
 
     def hang(folder, facts):
         print("merged", flush=True)
         sys.stdin.read()
 
-    merged.write_manifest = hang
-    merged.export({str(tuned.base)!r}, {str(tuned.adapter)!r}, Path({str(tmp_path / "out")!r}))
+    exporter.write_manifest = hang
+    targets.export_run("run-1", Path({str(runs)!r}), Path({str(tmp_path / "out")!r}), "merged")
     """
     worker = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
@@ -136,7 +145,7 @@ def test_kill_in_the_middle_leaves_nothing_under_the_final_name(tuned: Tuned, tm
     os.kill(worker.pid, signal.SIGKILL)
     worker.communicate()
     assert not (tmp_path / "out").exists()
-    merged.export(str(tuned.base), str(tuned.adapter), tmp_path / "out")
+    merge(tuned.base, tuned.adapter, tmp_path / "out")
     assert exporter.verify(tmp_path / "out") == []
 
 
@@ -170,7 +179,7 @@ def test_an_adapter_is_not_exported_once_its_base_has_changed(tuned: Tuned, runs
     other = tiny_llama(tmp_path / "other", seed=7)
     changed = exporter.Tuned("run-1", resolve(str(other)), tuned.adapter)
     with pytest.raises(ModelError, match="other weights"):
-        targets.exporter("adapter").export(changed, tmp_path / "out")
+        exporter.export(targets.exporter("adapter"), changed, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -180,18 +189,19 @@ def test_unknown_target_names_the_known_ones(runs: Path, tmp_path: Path) -> None
 
 
 TOY = """
-from recipes.export.exporter import Exporter, describe, write_manifest
-from synth.storage import atomic_dir, atomic_write_text
+from recipes.export.exporter import Exporter
 
 
-def export(tuned, out):
-    with atomic_dir(out) as folder:
-        atomic_write_text(folder / "toy.txt", tuned.run)
-        write_manifest(folder, describe(tuned.ref, tuned.adapter, "toy", "none"))
-    return out
+def write(tuned, folder, name):
+    (folder / "toy.txt").write_text(tuned.run)
+    return "none"
 
 
-EXPORTER = Exporter("toy", "a toy", lambda ref: "it speaks." if ref.modality == "audio" else "", export)
+def supports(ref):
+    return "it speaks." if ref.modality == "audio" else ""
+
+
+EXPORTER = Exporter("toy", "a toy", supports, lambda tuned: 1, write, lambda name, facts: name)
 """
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gguf import GGUFReader, dequantize
+from gguf import GGMLQuantizationType, GGUFReader, dequantize
+from transformers import LlamaConfig
 
-from recipes.export import gguf_model, targets
+from recipes.export import gguf_model, llama_cpp, targets
 from recipes.models import loading
 from recipes.models.files import resolve
 from synth.errors import ModelError
@@ -39,7 +40,7 @@ def text_of(reader: GGUFReader, key: str) -> Any:
 @pytest.mark.slow
 def test_both_files_hold_every_weight_within_their_precision(starter: Any, written: dict[str, GGUFReader]) -> None:
     expected = dict(gguf_model.tensors(starter.model))
-    for kind, tolerance in (("f16", 1e-3), ("q8_0", 1e-2)):
+    for kind, tolerance in (("f16", 1e-3), ("q8_0", 1e-2), ("q4_k_m", 0.12)):
         found = {t.name: dequantize(t.data, t.tensor_type) for t in written[kind].tensors}
         assert found.keys() == expected.keys()
         for name, tensor in expected.items():
@@ -102,3 +103,29 @@ def test_it_is_offered_as_a_target() -> None:
     assert "gguf" in targets.exporters()
     with pytest.raises(ModelError, match="did you mean 'gguf'"):
         targets.exporter("guff")
+
+
+def test_k_quants_are_ggmls_own_and_hold_every_weight_within_their_precision() -> None:
+    values = np.random.default_rng(0).normal(size=(8, 512)).astype(np.float32)
+    for kind, tolerance in (("Q4_K", 0.2), ("Q6_K", 0.08), ("Q5_0", 0.2)):
+        packed = llama_cpp.quantise(values, kind)
+        back = dequantize(packed, GGMLQuantizationType[kind])
+        assert back.shape == values.shape
+        assert np.abs(back - values).max() < tolerance, kind
+    with pytest.raises(ValueError, match="no multiple"):
+        llama_cpp.quantise(values[:, :300], "Q4_K")
+
+
+def test_the_mix_of_types_is_llama_cpps() -> None:
+    """As llama-quantize stores q4_k_m of a tied model with 30 layers, where 256 divides a row or not."""
+    config = LlamaConfig(num_hidden_layers=30, tie_word_embeddings=True)
+
+    def kind(name: str, width: int = 512) -> str:
+        return gguf_model.tensor_kind(name, (64, width), "q4_k_m", config)
+
+    assert kind("token_embd.weight") == "Q6_K"
+    assert [kind(f"blk.{layer}.ffn_down.weight") for layer in (0, 2, 3, 4, 5, 25, 26, 29)] == [
+        "Q6_K", "Q6_K", "Q4_K", "Q4_K", "Q6_K", "Q4_K", "Q6_K", "Q6_K",
+    ]  # fmt: skip
+    assert kind("blk.3.attn_q.weight", 576) == "Q5_0" and kind("blk.0.attn_v.weight", 576) == "Q8_0"
+    assert gguf_model.tensor_kind("output_norm.weight", (64,), "q4_k_m", config) == "F32"

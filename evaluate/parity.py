@@ -1,0 +1,158 @@
+"""Does an export answer as the tuned model does? Its own runtime is asked rows of the test split, beside the original.
+
+    gate = parity_gate(workspace)
+    export_run(run_id, workspace.runs, out, "gguf", gate)
+
+An artefact that holds what was tuned (float16 and wider) must give the same texts; a quantised one may differ in words,
+but its mean score must lie within the original's 95 % interval. What was found goes into the export's manifest and
+card. It does not compare systems: `evaluate.compare` does that, with costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from evaluate.predict.prompts import Question
+from evaluate.predict.runners import runner_of
+from evaluate.stats.intervals import mean_score
+from recipes.export.exporter import Artefact, Gate, Tuned
+from recipes.run.directory import Run
+from synth.dataset import DatasetDir
+from synth.errors import DataError, ModelError, UserError
+from synth.example import Example, Split
+from synth.scoring.scorers import score_reply
+from synth.storage import JsonDict
+from synth.workspace import Workspace
+
+if TYPE_CHECKING:
+    from recipes.models.loaded import Loaded
+
+ROWS = 40
+SPLITS: tuple[Split, ...] = ("test", "val", "train")  # the first that has rows
+EQUAL_SHARE = 0.95  # of an exact artefact: float16 may turn a near tie
+SHOWN = 5
+
+
+class Difference(BaseModel):
+    """A row that the two answered differently."""
+
+    model_config = ConfigDict(frozen=True)
+    example_id: str
+    tuned: str
+    exported: str
+
+
+class Parity(BaseModel):
+    """One artefact beside the tuned model, on the same rows. Scores are means over rows, between 0 and 1."""
+
+    model_config = ConfigDict(frozen=True)
+    artefact: str
+    runtime: str
+    split: str
+    rows: int
+    equal: int
+    score_tuned: float
+    score_low: float
+    score_exported: float
+    differences: tuple[Difference, ...]
+
+    def said(self) -> str:
+        """In a sentence."""
+        return (
+            f"{self.artefact}: {self.equal} of {self.rows} answers equal in {self.runtime}, mean score "
+            f"{self.score_exported:.1%} (tuned model: {self.score_tuned:.1%})."
+        )
+
+
+class Sample(NamedTuple):
+    """Rows that are asked, and as what."""
+
+    split: str
+    rows: list[Example]
+    questions: list[Question]
+    most_tokens: int
+
+
+def parity_gate(workspace: Workspace, rows: int = ROWS) -> Gate:
+    """A gate that asks at most so many rows of the dataset that the run was trained on."""
+
+    def gate(tuned: Tuned, artefacts: list[Artefact]) -> JsonDict:
+        if not artefacts:
+            return _unchecked("no program that reads this format is installed here")
+        import torch
+
+        from recipes.models.loading import load_for_inference
+
+        original = load_for_inference(tuned.ref, tuned.adapter, torch.float32)
+        try:
+            dataset = Run(workspace.runs / tuned.run).dataset()
+            sample = drawn(original, dataset, rows)
+        except UserError:
+            return _unchecked("the run or its dataset is not in this workspace any more")
+        expected = answers_of(original, sample)
+        found = [_held(artefact, original, sample, expected) for artefact in artefacts]
+        return {"said": [one.said() for one in found], "artefacts": [one.model_dump() for one in found]}
+
+    return gate
+
+
+def _unchecked(why: str) -> JsonDict:
+    return {"said": [f"Not asked whether it answers as the tuned model: {why}."], "artefacts": []}
+
+
+def drawn(original: Loaded, dataset: DatasetDir, most: int) -> Sample:
+    """Rows of the first split that has some. Raises DataError when there are none."""
+    from recipes.decode.sampling import longest_target_tokens
+
+    for split in SPLITS:
+        if rows := dataset.draw(split, most, seed=0):
+            questions = [Question(e.id, e.prompt, dataset.path, tools=e.tools) for e in rows]
+            return Sample(split, rows, questions, longest_target_tokens(original, rows))
+    raise DataError("The dataset has no rows.", "Choose another run.")
+
+
+def answers_of(loaded: Loaded, sample: Sample) -> list[str]:
+    """Greedy answers of a model that transformers holds, as a comparison asks it."""
+    found = runner_of(loaded).answer(loaded, sample.questions, sample.most_tokens, None, lambda: False)
+    texts = {prediction.example_id: prediction.text for prediction in found}
+    return [(texts.get(row.id) or "").strip() for row in sample.rows]
+
+
+def _held(artefact: Artefact, original: Loaded, sample: Sample, expected: list[str]) -> Parity:
+    """What the artefact answered. Raises ModelError when it answers otherwise than it may."""
+    if artefact.loaded:
+        given = answers_of(artefact.loaded(), sample)
+    else:
+        assert artefact.answers is not None
+        given = artefact.answers(runner_of(original).bare_inputs(original, sample.questions), sample.most_tokens)
+    before, after = (_scores(sample.rows, texts) for texts in (expected, given))
+    pairs = [
+        Difference(example_id=row.id, tuned=one[:300], exported=other[:300])
+        for row, one, other in zip(sample.rows, expected, given, strict=True)
+        if one != other
+    ]
+    interval = mean_score(before)
+    found = Parity(
+        artefact=artefact.name,
+        runtime=artefact.runtime,
+        split=sample.split,
+        rows=len(sample.rows),
+        equal=len(sample.rows) - len(pairs),
+        score_tuned=interval.value,
+        score_low=interval.low,
+        score_exported=sum(after) / len(after),
+        differences=tuple(pairs[:SHOWN]),
+    )
+    too_few = artefact.exact and found.equal < EQUAL_SHARE * found.rows
+    if too_few or found.score_exported < found.score_low:
+        first = f" First: {pairs[0].tuned[:80]!r} became {pairs[0].exported[:80]!r}." if pairs else ""
+        message = f"The export answers otherwise than the tuned model. {found.said()}{first}"
+        raise ModelError(message, "Nothing was kept. Choose another target, or report this.", "export.parity")
+    return found
+
+
+def _scores(rows: Sequence[Example], texts: Sequence[str]) -> list[float]:
+    return [max(0.0, score_reply(text, row, row.scorer).value or 0.0) for row, text in zip(rows, texts, strict=True)]

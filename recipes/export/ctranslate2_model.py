@@ -1,0 +1,110 @@
+"""A tuned Whisper in CTranslate2's layout, for faster-whisper and the services built on it: float16 and int8.
+
+CTranslate2's own converter reads the merged model; tokenizer and feature settings lie beside the weights, as
+faster-whisper looks for them. Needs the package `ctranslate2` (extra `export`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import tempfile
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.export import merged
+from recipes.export.exporter import Artefact, Exporter, Tuned
+from recipes.models.files import ModelRef
+from synth.errors import ModelError, first_line
+from synth.storage import read_json, write_json
+
+if TYPE_CHECKING:
+    from recipes.audio.backend import Sound
+
+KINDS = {"float16": "float32", "int8": "int8"}  # as stored -> as a processor computes with it
+BESIDE = ("tokenizer.json", "preprocessor_config.json")
+PACKAGE = "ctranslate2"
+THREADS = 2
+
+
+def supports(ref: ModelRef) -> str:
+    """Why a base cannot be converted; nothing when it can."""
+    kind = read_json(ref.path / "config.json").get("model_type")
+    if kind != "whisper":
+        return f"it is of class {kind}, and only Whisper models are converted."
+    if importlib.util.find_spec(PACKAGE) is None:
+        return 'this installation lacks ctranslate2 (pip install "smolstudio[export]").'
+    return merged.supports(ref)
+
+
+def size(tuned: Tuned) -> int:
+    """Bytes of both models: two and one a weight."""
+    return 3 * merged.stored_weights(tuned.ref.path)[1]
+
+
+def write(tuned: Tuned, folder: Path, name: str) -> str:
+    """A folder for each kind. Raises ModelError when the converter does not know the model."""
+    from ctranslate2.converters import TransformersConverter
+
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as whole:
+        merged.write(tuned, Path(whole), name, "float32")
+        # transformers keeps them inside processor_config.json; faster-whisper reads them from a file of their own.
+        features = read_json(Path(whole) / "processor_config.json")["feature_extractor"]
+        write_json(Path(whole) / "preprocessor_config.json", features)
+        for kind in KINDS:
+            try:
+                TransformersConverter(whole, copy_files=list(BESIDE)).convert(str(folder / kind), quantization=kind)
+            except (ValueError, RuntimeError, KeyError, AttributeError) as error:
+                message = f"CTranslate2 does not convert {tuned.ref.name}: {first_line(error)}"
+                raise ModelError(message, "Export to another target.", "export.base") from error
+    return "+".join(KINDS)
+
+
+def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
+    """Both models, as CTranslate2 answers with them."""
+    runtime = f"CTranslate2 {metadata.version(PACKAGE)}"
+    return [
+        Artefact(kind, kind == "float16", runtime, answers=functools.partial(answers, tuned, folder / kind, kind))
+        for kind in KINDS
+    ]
+
+
+def answers(tuned: Tuned, folder: Path, kind: str, recordings: Sequence[list[Sound]], most: int) -> list[str]:
+    """Greedy transcripts of recordings, each in pieces of at most `most` tokens that are joined by spaces."""
+    import ctranslate2
+    import numpy as np
+
+    from recipes.models.loading import load_processor
+
+    tokenizer = load_processor(tuned.ref).tokenizer
+    model = ctranslate2.models.Whisper(str(folder), compute_type=KINDS[kind], intra_threads=THREADS)
+    texts = []
+    for pieces in recordings:
+        features = np.stack([sound.features.astype(np.float32) for sound in pieces])
+        found = model.generate(
+            ctranslate2.StorageView.from_array(features),
+            [list(sound.head) for sound in pieces],
+            beam_size=1,
+            max_length=2 * (len(pieces[0].head) + most),  # it takes the half for what it writes
+        )
+        texts.append(" ".join(tokenizer.decode(f.sequences_ids[0], skip_special_tokens=True).strip() for f in found))
+    return texts
+
+
+def card(name: str, facts: dict[str, Any]) -> str:
+    """The model card as Markdown."""
+    return (
+        f"---\nbase_model: {facts['base_model']}\nlibrary_name: ctranslate2\n---\n\n# {name}\n\n"
+        f"{facts['base_model']}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, for CTranslate2, "
+        f"written on {facts['created']} by smolstudio. `float16` answers as it was trained, `int8` has half its "
+        "size.\n\n"
+        "```python\nfrom faster_whisper import WhisperModel\n\n"
+        f'segments, _ = WhisperModel("{name}/int8").transcribe("note.wav", beam_size=1, without_timestamps=True)\n```\n'
+    )
+
+
+EXPORTER = Exporter(
+    "ctranslate2", "Whisper as float16 and int8, for faster-whisper", supports, size, write, card, artefacts
+)

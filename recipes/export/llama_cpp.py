@@ -1,0 +1,99 @@
+"""llama.cpp in this process, through the `xllamacpp` package: GGUF files answered as they will be, weights quantised.
+
+    with opened(file) as ask: ask(prompts, 64)  # token ids -> greedy texts
+    quantise(values, "Q4_K")                    # float32 (rows, width) -> uint8 (rows, bytes)
+
+k-quants are ggml's own (`ggml_quantize_chunk`, its C interface), without an importance matrix. The package is optional
+(extra `export`): without it f16 and q8_0 are still written, and nothing here is asked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synth.errors import ModelError
+
+PACKAGE = "xllamacpp"
+THREADS = 1  # its threads wait for each other by spinning, which a busy machine pays for tenfold
+BLOCK = 256  # numbers that a k-quant packs together: a row must be a multiple of it
+
+
+def installed() -> bool:
+    """Whether llama.cpp is here."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
+def version() -> str:
+    """The runtime in words."""
+    return f"llama.cpp ({PACKAGE} {metadata.version(PACKAGE)})"
+
+
+def answers(file: Path, context: int, prompts: Sequence[list[int]], most: int) -> list[str]:
+    """Greedy texts of at most `most` tokens after the prompts (token ids), special tokens left out.
+
+    `context`: the longest prompt with its answer. Raises ModelError when llama.cpp does not read the file or fails.
+    """
+    import xllamacpp
+
+    options = xllamacpp.CommonParams()
+    options.model.path = str(file)
+    options.n_ctx, options.n_parallel, options.n_gpu_layers = context, 1, 0
+    options.cpuparams.n_threads = options.cpuparams_batch.n_threads = THREADS
+    options.warmup, options.verbosity = False, -1
+    try:
+        server = xllamacpp.Server(options)
+    except Exception as error:  # it raises what the C++ side threw
+        raise ModelError(
+            f"llama.cpp does not read {file.name}: {error}", "Export it again.", "export.parity"
+        ) from error
+    asked: dict[str, Any] = {"temperature": 0, "top_k": 1, "n_predict": most, "cache_prompt": False}
+    texts = []
+    for prompt in prompts:
+        reply = server.handle_completions({"prompt": prompt, **asked})
+        if not isinstance(reply, dict) or "choices" not in reply:
+            message = f"llama.cpp does not answer with {file.name}: {str(reply)[:200]}"
+            raise ModelError(message, "Export it again.", "export.parity")
+        texts.append(str(reply["choices"][0]["text"]).strip())
+    return texts
+
+
+def quantise(values: np.ndarray, kind: str) -> np.ndarray:
+    """Float32 (rows, width) as ggml stores them in `kind`, such as "Q4_K": uint8 (rows, bytes of a row).
+
+    `width` is a multiple of the kind's block (256 for k-quants, 32 for Q5_0).
+    """
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    number = GGMLQuantizationType[kind]
+    block, block_bytes = GGML_QUANT_SIZES[number]
+    rows, width = values.shape
+    if width % block:
+        raise ValueError(f"rows of {width} are no multiple of {block}")
+    source = np.ascontiguousarray(values, dtype=np.float32)
+    packed = np.empty((rows, width // block * block_bytes), dtype=np.uint8)
+    written = _library().ggml_quantize_chunk(int(number), source.ctypes.data, packed.ctypes.data, 0, rows, width, None)
+    if written != packed.nbytes:
+        raise ModelError(f"ggml wrote {written} bytes of {kind}, not {packed.nbytes}.", "Export to another kind.")
+    return packed
+
+
+@functools.cache
+def _library() -> Any:
+    """ggml inside the package's extension module: its C functions are exported."""
+    import xllamacpp
+
+    folder = Path(xllamacpp.__file__).parent
+    library = ctypes.CDLL(str(next(folder.glob("xllamacpp*.so"))))
+    library.ggml_quantize_chunk.restype = ctypes.c_size_t
+    library.ggml_quantize_chunk.argtypes = [
+        ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p,
+    ]  # fmt: skip
+    return library

@@ -1,0 +1,147 @@
+"""evaluate.parity: an export that answers otherwise than the tuned model is not kept, and says where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from evaluate.parity import parity_gate
+from recipes.export import exporter, targets
+from recipes.export.exporter import Artefact, Exporter, Tuned
+from recipes.models.loading import load_trainable
+from recipes.models.lora import save_adapter
+from recipes.recipe.schema import load_recipe
+from recipes.run.directory import Run
+from synth.build import build_dataset
+from synth.dataset import Card, DatasetWriter
+from synth.errors import ModelError
+from synth.example import make_example, user
+from synth.scoring.names import MATH
+from synth.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+ROWS = 24
+
+
+def nudged(recipe: dict[str, Any], run: Run) -> None:
+    """An adapter that changes the base a little, as a training would."""
+    loaded = load_trainable(load_recipe({**recipe, "lora": {"r": 4}}))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in loaded.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.002)
+    save_adapter(loaded, run.adapter, run=run.id, recipe="nudged")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A run of starter-text on sums that it mostly knows."""
+    place = Workspace(tmp_path_factory.mktemp("parity"))
+    folder = place.datasets / "sums"
+    folder.mkdir(parents=True)
+    writer = DatasetWriter(folder)
+    for number in range(12, 12 + 2 * ROWS):
+        total = f"{number} + 30 = {number + 30}\nAnswer: {number + 30}"
+        question, split = [user(f"What is {number} + 30?")], "test" if number % 2 else "train"
+        writer.keep(
+            make_example(
+                question, total, family="sums", template="t", answer=str(number + 30), scorer=MATH, split=split
+            )
+        )
+    writer.finish(Card(name="sums"))
+    recipe = {"base_model": "starter-text", "data": {"dataset": "sums"}}
+    nudged(recipe, Run.create(place, load_recipe(recipe), "run-1"))
+    return place
+
+
+def manifest(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "manifest.json").read_text())["parity"]
+    return found
+
+
+@pytest.mark.parametrize(("to", "artefacts"), [("merged", 1), ("adapter", 1), ("gguf", 3)])
+def test_every_export_of_a_text_model_answers_as_the_run_did(
+    place: Workspace, tmp_path: Path, to: str, artefacts: int
+) -> None:
+    out = targets.export_run("run-1", place.runs, tmp_path / "out", to, parity_gate(place, ROWS))
+    found = manifest(out)["artefacts"]
+    assert len(found) == artefacts
+    for one in found:
+        assert one["rows"] == ROWS and one["split"] == "test"
+        assert one["score_exported"] >= one["score_low"]
+        if one["artefact"] in ("f16", "adapter", "bfloat16"):
+            assert one["equal"] >= 0.95 * ROWS
+    assert manifest(out)["said"][0] in (out / "README.md").read_text()
+    assert exporter.verify(out) == []
+
+
+def toy(answers: Callable[[Sequence[Any], int], list[str]], exact: bool) -> Exporter:
+    def write(tuned: Tuned, folder: Path, name: str) -> str:
+        (folder / "model.bin").write_bytes(b"weights")
+        return "toy"
+
+    def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
+        return [Artefact("toy", exact, "toy runtime", answers=answers)]
+
+    return Exporter("toy", "a toy", lambda ref: "", lambda tuned: 1, write, lambda name, facts: name, artefacts)
+
+
+def right(extra: str = "") -> Callable[[Sequence[Any], int], list[str]]:
+    """Answers that are right, in other words than the tuned model's where there is something `extra`."""
+
+    def answers(prompts: Sequence[Any], most: int) -> list[str]:
+        from recipes.models.files import resolve
+        from recipes.models.loading import load_processor
+
+        tokenizer = load_processor(resolve("starter-text"))
+        numbers = [int(tokenizer.decode(ids).split("What is ")[1].split(" +")[0]) for ids in prompts]
+        return [f"{n} + 30 = {n + 30}{extra}\nAnswer: {n + 30}" for n in numbers]
+
+    return answers
+
+
+def test_an_export_that_answers_nonsense_is_not_kept_and_says_where(place: Workspace, tmp_path: Path) -> None:
+    found = targets.tuned("run-1", place.runs)
+    wrong = toy(lambda prompts, most: ["Answer: 7"] * len(prompts), exact=False)
+    with pytest.raises(
+        ModelError, match=r"otherwise.*0 of 24 answers equal in toy runtime.*became 'Answer: 7'"
+    ):
+        exporter.export(wrong, found, tmp_path / "out", parity_gate(place, ROWS))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_words_are_allowed_to_what_is_rounded_and_not_to_what_is_exact(place: Workspace, tmp_path: Path) -> None:
+    found = targets.tuned("run-1", place.runs)
+    exporter.export(toy(right(" "), exact=False), found, tmp_path / "rounded", parity_gate(place, ROWS))
+    assert manifest(tmp_path / "rounded")["artefacts"][0]["equal"] == 0
+    with pytest.raises(ModelError, match="answers otherwise"):
+        exporter.export(toy(right(" "), exact=True), found, tmp_path / "exact", parity_gate(place, ROWS))
+
+
+def test_without_rows_or_a_runtime_the_export_says_that_nobody_asked_it(place: Workspace, tmp_path: Path) -> None:
+    found = targets.tuned("run-1", place.runs)
+    silent = toy(right(), exact=True)._replace(artefacts=lambda tuned, folder: [])
+    exporter.export(silent, found, tmp_path / "silent", parity_gate(place))
+    assert "no program that reads this format" in manifest(tmp_path / "silent")["said"][0]
+    exporter.export(toy(right(), exact=True), found._replace(run="gone"), tmp_path / "gone", parity_gate(place))
+    assert "not in this workspace any more" in (tmp_path / "gone/README.md").read_text()
+
+
+def test_a_tuned_whisper_answers_in_ctranslate2_as_it_did_here(tmp_path: Path) -> None:
+    place = Workspace(tmp_path)
+    build_dataset("audio", {"train": 8, "val": 0, "test": 8, "test_ood": 0, "silence_share": 0}, "ward", place)
+    recipe = {"method": "audio_sft", "base_model": "starter-audio-large", "data": {"dataset": "ward"}}
+    nudged(recipe, Run.create(place, load_recipe(recipe), "run-1"))
+    out = targets.export_run("run-1", place.runs, tmp_path / "out", "ctranslate2", parity_gate(place))
+    exact, rounded = manifest(out)["artefacts"]
+    assert (exact["artefact"], rounded["artefact"]) == ("float16", "int8")
+    assert exact["equal"] == exact["rows"] == 8
+    assert {"model.bin", "config.json", "tokenizer.json", "preprocessor_config.json"} <= {
+        file.name for file in (out / "int8").iterdir()
+    }
