@@ -109,9 +109,7 @@ def right(extra: str = "") -> Callable[[Sequence[Any], int], list[str]]:
 def test_an_export_that_answers_nonsense_is_not_kept_and_says_where(place: Workspace, tmp_path: Path) -> None:
     found = targets.tuned("run-1", place.runs)
     wrong = toy(lambda prompts, most: ["Answer: 7"] * len(prompts), exact=False)
-    with pytest.raises(
-        ModelError, match=r"otherwise.*0 of 24 answers equal in toy runtime.*became 'Answer: 7'"
-    ):
+    with pytest.raises(ModelError, match=r"otherwise.*0 of 24 answers equal in toy runtime.*became 'Answer: 7'"):
         exporter.export(wrong, found, tmp_path / "out", parity_gate(place, ROWS))
     assert list(tmp_path.iterdir()) == []
 
