@@ -59,13 +59,14 @@ def servable(model: str, adapter: str | None, workspace: Workspace) -> Path:
     from recipes.export import exporter, merged
     from recipes.models.files import adapter_stamp
 
-    name, revision, ref, folder = parts_of(model, adapter, workspace)
+    parts = parts_of(model, adapter, workspace)
+    folder = parts.adapter
     if folder is None:
-        return ref.path
-    label = (adapter_stamp(folder) or {}).get("run") or Path(name).name
+        return parts.ref.path
+    label = (adapter_stamp(folder) or {}).get("run") or Path(parts.name).name
     target = workspace.path / SERVED / f"{label}-{sha256_file(folder / 'adapter_model.safetensors')[:8]}"
     if not target.exists():
-        return exporter.export(merged.EXPORTER, exporter.Tuned(label, ref, folder), target)
+        return exporter.export(merged.EXPORTER, exporter.Tuned(label, parts.ref, folder), target)
     if faults := exporter.verify(target):
         raise ModelError(f"{target} was damaged: {' '.join(faults)}", "Delete it; it is made again.", "model.damaged")
     return target
