@@ -33,6 +33,7 @@ from synth.workspace import Workspace
 
 SHOT_POOL = 5000  # train rows from which few-shot examples, the answer schema and the baselines are drawn
 SHORTEST_LIMIT = 64  # tokens
+ROOM_UNTUNED = 256  # for a local model that nobody taught the form of the answer
 LETTERS_PER_TOKEN = 2  # of a small vocabulary; large ones have about four
 
 
@@ -81,10 +82,11 @@ def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Sequence[Example],
 
 
 def answer_limit(plan: SystemPlan, examples: Sequence[Example]) -> int:
-    """Tokens that the longest right answer may take, with a half more; models behind endpoints may reason before it."""
+    """Tokens that the longest right answer may take, with a half more; models that are not tuned may talk before it."""
     longest = max((len(example.target) for example in examples), default=0)
     needed = max(SHORTEST_LIMIT, math.ceil(1.5 * longest / LETTERS_PER_TOKEN))
-    return min(32_768, needed if plan.kind == "local" else needed + LONGEST_REPLY)
+    talk = LONGEST_REPLY if plan.kind != "local" else 0 if plan.adapter else ROOM_UNTUNED
+    return min(32_768, needed + talk)
 
 
 def answers_of(

@@ -74,7 +74,7 @@ def delete(
 
     place = workspace_of(workspace)
     run = jobs.find_run(place, run_id)
-    trash.delete_run(place, run)
+    trash.delete(place, "runs", run.id)
     print(f"{run.id} is in the trash of {place.path}. Take it back with: smolstudio runs restore {run.id}")
 
 
@@ -87,8 +87,8 @@ def restore(
     from synth.errors import RunError, did_you_mean
 
     place = workspace_of(workspace)
-    names = {trash.run_id(name): name for name in reversed(trash.deleted_runs(place))}
+    names = {trash.before(name): name for name in reversed(trash.deleted(place, "runs"))}
     if run_id not in names:
         listing = f"In the trash: {', '.join(names)}." if names else "The trash is empty."
         raise RunError(f"No run '{run_id}' is in the trash{did_you_mean(run_id, list(names))}.", listing)
-    print(f"{trash.restore_run(place, names[run_id])} is back.")
+    print(f"{trash.restore(place, 'runs', names[run_id])} is back.")

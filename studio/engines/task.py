@@ -1,5 +1,5 @@
-"""The worker of a task: `python -m studio.engines.task TASK_DIR`. Generation, import, cleaning and comparison away
-from the UI.
+"""The worker of a task: `python -m studio.engines.task TASK_DIR`. Generation, import, cleaning, comparison, answering
+a file, export and serving away from the UI.
 
 Its progress goes to the task's events, its end to exit.json; a failure is one sentence there, its traceback in the
 log.
@@ -50,7 +50,7 @@ def _compare(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Ou
 
 
 def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
-    from studio.state import uploads
+    from studio.state import titles, uploads
     from synth.curation.amend import set_task
     from synth.dataset import open_dataset
     from synth.modality import modality
@@ -72,6 +72,8 @@ def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
         group_by=arguments.get("group_by", ""),
         **{name: arguments[name] for name in ("shares", "answer_columns") if arguments.get(name)},
     )
+    if arguments.get("title"):
+        titles.set_title(workspace, "datasets", arguments["name"], titles.Title(arguments["title"]))
     if arguments.get("task"):
         set_task(open_dataset(arguments["name"], workspace.datasets), **arguments["task"])
     uploads.forget(workspace, source)
@@ -114,12 +116,44 @@ def _review(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
     return {"dataset": made.name}
 
 
+def _answer(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    """Answer a table, or files one by one; the CSV lies in the task's folder, the upload is forgotten."""
+    from studio.serving import answer_file
+    from studio.state import uploads
+
+    sources = [Path(source) for source in arguments["sources"]]
+    say, out, run = emit_progress(job), job.path / "answers.csv", arguments["run"]
+    if arguments["column"]:
+        found = answer_file.answer_table(workspace, run, sources[0], arguments["column"], out, say, job.stop_requested)
+    else:
+        found = answer_file.answer_media(workspace, run, sources, arguments["question"], out, say, job.stop_requested)
+    uploads.forget(workspace, sources[0])
+    return {"file": str(found.file), **{key: getattr(found, key) for key in ("rows", "answered", "with_note")}}
+
+
+def _export(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from recipes.export.targets import export_run
+
+    out = workspace.path / "exports" / arguments["name"]
+    emit_progress(job)(Progress(f"export {arguments['to']}", 0, None, "", 0.0))
+    return {"folder": str(export_run(arguments["run"], workspace.runs, out, arguments["to"]))}
+
+
+def _serve(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from studio.engines.served import serve_until_stopped
+
+    return serve_until_stopped(job, workspace, arguments["run"], arguments["port"])
+
+
 KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {
     "synth": _synth,
     "compare": _compare,
     "import": _import,
     "curate": _curate,
     "review": _review,
+    "answer": _answer,
+    "export": _export,
+    "serve": _serve,
 }
 
 

@@ -7,14 +7,18 @@ from typing import Any, NamedTuple
 
 
 class StartCard(NamedTuple):
-    """A task on Start: what it is for, and what the pages after it begin with; `settings` are the generator's."""
+    """A ready task on Start: what it is for, and what the pages after it begin with; `settings` are the generator's.
+
+    `takes`: how long the demo of this task took on two quiet cores, or that it was not measured.
+    """
 
     key: str
     title: str
     icon: str
     about: str
+    takes: str
     modality: str
-    generator: str | None
+    generator: str
     recipe: str
     dpo_recipe: str
     starter: str
@@ -28,6 +32,7 @@ CARDS: tuple[StartCard, ...] = (
         "Math problems",
         ":material/calculate:",
         "Invoices, rates and schedules: word problems with one right answer, worked out line by line.",
+        "10,000 rows made here · the demo took 6 minutes on two cores",
         "text",
         "math",
         "starter-text-sft",
@@ -40,6 +45,7 @@ CARDS: tuple[StartCard, ...] = (
         "Charts and receipts",
         ":material/receipt_long:",
         "Questions about charts, receipts, tables and forms, answered from the picture.",
+        "4,000 pictures drawn here · the demo took 4 minutes on two cores",
         "vision",
         "vision",
         "starter-vision-sft",
@@ -53,6 +59,7 @@ CARDS: tuple[StartCard, ...] = (
         "Dictated speech",
         ":material/mic:",
         "Notes, orders and calls with numbers, names and codes, written down as they are meant.",
+        "2,000 recordings spoken here · the demo took 4 minutes on two cores",
         "audio",
         "audio",
         "starter-audio-sft",
@@ -61,13 +68,13 @@ CARDS: tuple[StartCard, ...] = (
         "starter-audio-large",
     ),
     StartCard(
-        "own",
-        "Your own data",
-        ":material/upload_file:",
-        "Texts with right answers that you already have, as CSV, JSONL or XLSX. With 30 to 200 real rows kept for "
-        "the test, the verdict is about your own work.",
+        "extraction",
+        "Complaints as issues",
+        ":material/assignment_late:",
+        "Complaints, reviews and bug reports in five languages, each as a structured issue with urgency and product.",
+        "Rows made here · how long it takes was not measured",
         "text",
-        None,
+        "extraction",
         "starter-text-sft",
         "starter-text-dpo",
         "starter-text",

@@ -13,6 +13,7 @@ from typing import Any
 
 from studio.serving.door import Door
 from studio.serving.gate import LOCAL_NAMES, Gate, names
+from studio.serving.rooted import Rooted
 from studio.serving.sockets import bind
 from synth import temporary
 from synth.errors import UserError
@@ -49,7 +50,7 @@ def build(address: str, port: int, given: list[str], password: str = "") -> Gate
     bootstrap.load_config_options(
         {**CONFIG, "server.address": address, "server.port": port, "server.allowedHosts": hosts}
     )
-    return Gate(App(APP), known, Door(password) if password else None)
+    return Gate(Rooted(App(APP)), known, Door(password) if password else None)
 
 
 def serve(address: str, port: int, given: list[str], password: str = "") -> None:

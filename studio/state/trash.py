@@ -1,4 +1,8 @@
-"""Deleting a run, and taking that back: runs move to the workspace's `trash` folder and out of it again."""
+"""Deleting a run, a dataset or a comparison, and taking that back: folders move to the workspace's `trash` and out.
+
+Runs lie in `trash` itself, as they always did, the others in a folder of their kind. For what must not stay on this
+disk at all, see `studio.state.erase`.
+"""
 
 from __future__ import annotations
 
@@ -6,57 +10,85 @@ import shutil
 import time
 from pathlib import Path
 
+from studio.state.titles import Kind
 from synth.errors import RunError
 from synth.jobdir import JobDir
 from synth.storage import storage_faults
 from synth.workspace import Workspace
 
-MARK = "~"  # between a run's id, which cannot hold it, and the time of its deletion
+MARK = "~"  # between a name, which cannot hold it, and the time of its deletion
+NOUNS: dict[Kind, str] = {"runs": "run", "datasets": "dataset", "comparisons": "comparison"}
 
 
-def _folder(workspace: Workspace) -> Path:
-    return workspace.path / "trash"
+def home(workspace: Workspace, kind: Kind) -> Path:
+    """Where things of a kind lie while they are not deleted."""
+    return workspace.path / kind
 
 
-def delete_run(workspace: Workspace, run: JobDir) -> str:
-    """Move a run to the trash; returns its name there. Raises RunError for one that runs, StorageError."""
-    if (status := run.status()) in ("queued", "running"):
-        raise RunError(f"{run.id} is {status}.", "Stop it first.")
-    name = f"{run.id}{MARK}{time.time_ns() // 1_000_000}"
-    with storage_faults(run.path):
-        _folder(workspace).mkdir(parents=True, exist_ok=True)
-        run.path.rename(_folder(workspace) / name)
-    return name
+def folder(workspace: Workspace, kind: Kind) -> Path:
+    """Where they lie once they are."""
+    return workspace.path / "trash" if kind == "runs" else workspace.path / "trash" / kind
 
 
-def deleted_runs(workspace: Workspace) -> list[str]:
+def delete(workspace: Workspace, kind: Kind, name: str) -> str:
+    """Move one to the trash; returns its name there. Raises RunError for one that is in use, StorageError."""
+    source = home(workspace, kind) / name
+    if Path(name).name != name or not source.is_dir():
+        raise RunError(f"There is no {NOUNS[kind]} '{name[:80]}'.", "It may be deleted already.")
+    if busy := user_of(workspace, kind, name):
+        raise RunError(busy, "Stop it first.")
+    target = f"{name}{MARK}{time.time_ns() // 1_000_000}"
+    with storage_faults(source):
+        folder(workspace, kind).mkdir(parents=True, exist_ok=True)
+        source.rename(folder(workspace, kind) / target)
+    return target
+
+
+def user_of(workspace: Workspace, kind: Kind, name: str) -> str:
+    """In a sentence, what works on it or with it just now; empty when nothing does."""
+    from studio.engines import jobs
+
+    if kind == "datasets":
+        for run in jobs.list_runs(workspace):
+            if run.exit() is None and run.status() in ("queued", "running") and run.recipe.data.dataset == name:
+                return f"{run.id} is training on {name}."
+        for job, asked in jobs.tasks(workspace):
+            going = job.exit() is None and job.status() in ("queued", "running")
+            if going and name in (asked["arguments"].get("dataset"), asked["arguments"].get("plan", {}).get("dataset")):
+                return f"{job.id} is working with {name}."
+        return ""
+    status = JobDir(home(workspace, kind) / name).status()
+    return f"{name} is {status}." if status in ("queued", "running") else ""
+
+
+def deleted(workspace: Workspace, kind: Kind) -> list[str]:
     """Names in the trash, the last deleted first."""
-    folder = _folder(workspace)
-    names = [p.name for p in folder.iterdir() if MARK in p.name] if folder.is_dir() else []
+    there = folder(workspace, kind)
+    names = [p.name for p in there.iterdir() if MARK in p.name] if there.is_dir() else []
     return sorted(names, key=lambda name: name.rpartition(MARK)[2], reverse=True)
 
 
-def run_id(name: str) -> str:
-    """The id that a run had before it was deleted."""
+def before(name: str) -> str:
+    """The name that it had before it was deleted."""
     return name.rpartition(MARK)[0]
 
 
-def restore_run(workspace: Workspace, name: str) -> str:
-    """Put a deleted run back; returns its id. Raises RunError when it is gone or its id is taken again."""
-    source, target = _checked(workspace, name), workspace.runs / run_id(name)
+def restore(workspace: Workspace, kind: Kind, name: str) -> str:
+    """Put one back; returns its name. Raises RunError when it is gone or its name is taken again."""
+    source, target = _checked(workspace, kind, name), home(workspace, kind) / before(name)
     if target.exists():
-        raise RunError(f"There is another run named {target.name} now.", "Delete that one first.")
+        raise RunError(f"There is another {NOUNS[kind]} named {target.name} now.", "Delete that one first.")
     with storage_faults(target):
         source.rename(target)
     return target.name
 
 
-def destroy_run(workspace: Workspace, name: str) -> None:
-    """Remove a deleted run for good. Raises RunError when it is not in the trash."""
-    shutil.rmtree(_checked(workspace, name), ignore_errors=True)
+def destroy(workspace: Workspace, kind: Kind, name: str) -> None:
+    """Remove one for good. Raises RunError when it is not in the trash."""
+    shutil.rmtree(_checked(workspace, kind, name), ignore_errors=True)
 
 
-def _checked(workspace: Workspace, name: str) -> Path:
-    if name not in deleted_runs(workspace):
-        raise RunError(f"{run_id(name) or name} is not in the trash.", "It was put back, or removed for good.")
-    return _folder(workspace) / name
+def _checked(workspace: Workspace, kind: Kind, name: str) -> Path:
+    if name not in deleted(workspace, kind):
+        raise RunError(f"{before(name) or name} is not in the trash.", "It was put back, or removed for good.")
+    return folder(workspace, kind) / name

@@ -46,6 +46,22 @@ def keep(workspace: Workspace, files: Sequence[tuple[str, bytes]]) -> Path:
     return folder
 
 
+def table_of(folder: Path, endings: Sequence[str]) -> Path:
+    """The one table among uploaded files. Raises DataError when there is none, or more than one."""
+    tables = [file for file in sorted(folder.iterdir()) if file.suffix.lower().lstrip(".") in endings]
+    if len(tables) != 1:
+        message = f"There are {len(tables)} tables among the files."
+        raise DataError(message, "Upload one table, and what it names.", "upload.tables")
+    return tables[0]
+
+
+def kept(workspace: Workspace, name: str) -> Path | None:
+    """An upload that is still there, by `folder/file` as addresses name it."""
+    folder, _, file = name.partition("/")
+    path = _folder(workspace) / folder / file
+    return path if is_plain(folder) and is_plain(file) and path.is_file() else None
+
+
 def is_plain(name: str) -> bool:
     """Whether a name says a file and nothing else: no folder, no control characters, no more than file systems take."""
     fits = 0 < len(name.encode("utf-8", "replace")) <= MAX_NAME_BYTES

@@ -8,16 +8,18 @@ from typing import Any
 import streamlit as st
 
 from evaluate.cost import prices
+from evaluate.forecast import estimate
 from evaluate.plan import Plan, dump_plan
+from evaluate.report.wording import usd
 from recipes.models.files import starters
 from studio.presets.cards import card_for
 from studio.read.glance import dataset_cards, report_heads
 from studio.read.history import tuned
-from studio.state.endpoints import load_endpoints
+from studio.state.endpoints import agree, load_endpoints, may_leave, place_of
 from studio.views import verdict
-from studio.widgets import address, following, ui
+from studio.widgets import address, following, manage, ui
 from synth.dataset import Card
-from synth.errors import RecipeError
+from synth.errors import RecipeError, UserError
 from synth.modality import modality
 from synth.strict import validated
 
@@ -48,14 +50,16 @@ def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
     card = card_for(dataset.modality)
     offers: dict[str, dict[str, Any]] = {}
     promptings = modality(dataset.modality).promptings
-    shipped = starters()
-    for role, model in (("Base", card.starter), ("Large", card.large)):
-        if model not in shipped:
+    shipped, runs = starters(), tuned(ui.workspace(), dataset.modality)
+    own = [run.recipe.base_model for run in runs if run.recipe.data.dataset == dataset.name]
+    bases = list(dict.fromkeys(own)) or [card.starter]  # the base that was tuned is the one to be compared with
+    for role, model in (*(("Base", base) for base in bases), ("Large", card.large)):
+        if model not in shipped and role == "Large":
             continue
         for prompting in promptings:
             label = f"{role}: {model}, {PROMPTINGS[prompting]}"
             offers[label] = {"model": model, "prompting": prompting, "role": role.lower()}
-    for run in tuned(ui.workspace(), dataset.modality):
+    for run in runs:
         offers[f"Tuned: {run.id}"] = {
             "model": run.recipe.base_model,
             "adapter": run.id,
@@ -70,11 +74,25 @@ def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
 
 
 def _preset(offers: dict[str, dict[str, Any]], dataset: Card) -> list[str]:
-    """Base and large as prompted, and the tuned adapter of the address or the newest on this dataset."""
+    """What is in Settings, base and large as prompted, and the tuned adapter of the address or the newest here.
+
+    Of an endpoint, the plainest way and the one with examples: the stronger of them on val is the one that counts.
+    """
     own = [label for label, offer in offers.items() if offer.get("learned") == dataset.name]
     named = [label for label, offer in offers.items() if offer.get("adapter") and offer["adapter"] == ui.param("run")]
-    prompted = [label for label, o in offers.items() if o["role"] in ("base", "large") and "base_url" not in o]
+    prompted = [
+        label
+        for label, o in offers.items()
+        if o["role"] in ("base", "large") and ("base_url" not in o or o["prompting"] in ("zero_shot", "few_shot"))
+    ]
     return [*prompted, *list(dict.fromkeys([*named, *own]))[:2]]
+
+
+def _rivals(offers: dict[str, dict[str, Any]], chosen: list[str], small: str) -> list[str]:
+    """Who could be replaced: endpoints before the stand-ins that come with smolstudio, then whatever else answers."""
+    large = [c for c in chosen if offers[c]["role"] == "large" and c != small]
+    large.sort(key=lambda label: "base_url" not in offers[label])
+    return large or [c for c in chosen if c != small]
 
 
 def _systems(chosen: list[str], offers: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -141,7 +159,7 @@ def _plan(dataset: Card) -> Plan:
     if not chosen:
         raise RecipeError("No system was chosen.", "Choose at least one above.")
     small = [c for c in chosen if roles[c] == "tuned"] or chosen
-    large = [c for c in chosen if roles[c] == "large" and c not in small[:1]] or [c for c in chosen if c != small[0]]
+    large = _rivals(offers, chosen, small[0])
     first, second, third, fourth = st.columns(4)
     small_label = first.selectbox("Is this one …", small if roles[small[0]] == "tuned" else chosen)
     large_label = second.selectbox("… good enough to replace", large) if large else ""
@@ -176,8 +194,9 @@ def _ask() -> None:
     if dataset is None:
         return
     plan = _plan(dataset)
+    leaves = _agreed(dataset, plan)
     line = st.container(horizontal=True)
-    start = line.button("Compare", type="primary", icon=":material/balance:")
+    start = line.button("Compare", type="primary", icon=":material/balance:", disabled=not leaves)
     line.download_button("Download plan", dump_plan(plan), "plan.yaml", icon=":material/download:")
     if start:
         arguments = {
@@ -187,15 +206,58 @@ def _ask() -> None:
         following.start("job", "compare", arguments, dataset.name)
 
 
+@st.cache_data(max_entries=32, show_spinner="Counting what the endpoints would be asked …")
+def _forecast(plan: str, changed: str) -> list[tuple[str, int, float | None, str]]:
+    """(system, requests, USD or None, why it is unpriced) of every endpoint; `changed` stands for rows and prices."""
+    found = estimate(Plan.model_validate_json(plan), ui.workspace())
+    return [(one.system, one.requests, one.usd, one.note) for one in found]
+
+
+def _agreed(dataset: Card, plan: Plan) -> bool:
+    """What endpoints would be sent and what that would cost; False until a person agreed that rows leave."""
+    asked = [one for one in plan.systems if one.kind == "endpoint" and one.base_url]
+    if not asked:
+        return True
+    sheet = prices.load(workspace=ui.workspace().path)
+    state = f"{dataset.sha256}.{[row.model_dump(mode='json') for row in sheet.rows]}"
+    try:
+        forecast = _forecast(plan.model_dump_json(), state)
+    except UserError as error:
+        st.info(f"{ui.inert(error.message)} {ui.inert(error.remedy)}", icon=":material/payments:")
+        return False
+    names = {one.id: one.name for one in asked}
+    for system, requests, price, note in forecast:
+        costs = f"about {usd(price)}" if price is not None else note or "unpriced"
+        capped = next((one.spend_cap_usd for one in asked if one.id == system), None)
+        cap = f", stopped before {usd(capped)}" if capped else ""
+        st.caption(ui.inert(f"{names[system]}: {requests:,} requests for these rows, {costs}{cap}."))
+    closed = [one for one in asked if not may_leave(ui.workspace(), one.base_url or "", dataset.name)]
+    agreed = True
+    for base_url in dict.fromkeys(one.base_url or "" for one in closed):
+        place = place_of(base_url)
+        said = (
+            f"Rows of **{ui.inert(dataset.name)}** leave this machine: they are sent to **{ui.inert(place)}**. I agree."
+        )
+        if st.checkbox(said, key=f"agree.{dataset.name}.{place}"):
+            agree(ui.workspace(), base_url, dataset.name)
+        else:
+            agreed = False
+    if not agreed:
+        st.caption("Without it the comparison cannot be started; it can without that endpoint.")
+    return agreed
+
+
 def _earlier() -> None:
+    manage.undo("comparisons")
     heads = report_heads(ui.workspace())[:20]
     if heads:
         st.divider()
         st.markdown("##### Earlier verdicts")
     for head in heads:
-        label = f"{head.verdict} · {head.id}"
+        label = f"{head.verdict} · {manage.shown('comparisons', head.id)}"
         st.page_link("views/compare.py", label=ui.inert(label), query_params={"comparison": head.id})
         st.caption(ui.inert(head.headline))
+    manage.bin_of("comparisons")
 
 
 st.title("Compare")

@@ -9,7 +9,7 @@ import streamlit as st
 from studio.read.glance import dataset_cards
 from studio.views import data_browse, data_generate, data_import, data_quality, data_real, data_task
 from studio.views.data_plan import SPLIT_TITLES
-from studio.widgets import address, ui
+from studio.widgets import address, manage, ui
 
 PAGE = {"title": "Data", "icon": ":material/database:", "order": 20}
 
@@ -35,17 +35,20 @@ LINKS = {
 def listing() -> None:
     """All datasets of the workspace."""
     cards = dataset_cards(ui.workspace())
+    manage.undo("datasets")
+    manage.show_erased()
     if not cards:
         ui.empty(
             "No dataset yet",
             "A dataset is a set of questions with right answers, split into rows to learn from and rows to test on. "
             "**Generate** one from a description, or **import** your own file.",
         )
+        manage.bin_of("datasets")
         return
     st.dataframe(
         [
             {
-                "Dataset": card.name,
+                "Dataset": manage.shown("datasets", card.name),
                 "Modality": card.modality,
                 "Made by": card.generator or "import",
                 **{title: card.splits.get(split, 0) for split, title in SPLIT_TITLES.items()},
@@ -59,13 +62,15 @@ def listing() -> None:
     )
     for card in cards[:LISTED]:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{ui.inert(card.name)}**")
+            st.markdown(f"**{ui.inert(manage.shown('datasets', card.name))}**")
             for tab, icon in LINKS.items():
                 address_of = {"tab": tab, "dataset": card.name}
                 st.page_link("views/data.py", label=TABS[tab], icon=icon, query_params=address_of)
             st.page_link(
                 "views/train.py", label="Train", icon=":material/model_training:", query_params={"dataset": card.name}
             )
+            manage.menu("datasets", card.name)
+    manage.bin_of("datasets")
 
 
 st.title("Data")

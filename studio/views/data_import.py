@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from studio.state import uploads
+from studio.state import titles, uploads
 from studio.views import data_plan
 from studio.views.data_plan import Plan
 from studio.widgets import address, following, ui
@@ -18,7 +18,10 @@ TABLES = ("jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "xlsx", "
 
 
 def uploaded(kind: Modality) -> Path | None:
-    """The uploaded table, in a folder of its own with what was uploaded beside it."""
+    """The uploaded table, in a folder of its own with what was uploaded beside it.
+
+    The address names it, so that a refresh, and files dropped on Start, find it again.
+    """
     several = bool(kind.uploads)
     types = [*TABLES, *kind.uploads]
     given = st.file_uploader(
@@ -26,15 +29,25 @@ def uploaded(kind: Modality) -> Path | None:
     )
     files = given if isinstance(given, list) else [given] if given else []
     if not files:
-        return None
-    tables = [file for file in files if Path(file.name).suffix.lower().lstrip(".") in TABLES]
-    if len(tables) != 1:
-        raise DataError(f"There are {len(tables)} tables among the files.", "Upload one table, and what it names.")
+        return _of_address()
     key = ".".join(sorted(file.file_id for file in files))
     folders: dict[str, Path] = st.session_state.setdefault("upload.folders", {})
     if key not in folders or not folders[key].is_dir():
         folders[key] = uploads.keep(ui.workspace(), [(file.name, file.getvalue()) for file in files])
-    return folders[key] / Path(tables[0].name).name
+    table = uploads.table_of(folders[key], TABLES)
+    ui.set_params(upload=f"{folders[key].name}/{table.name}")
+    return table
+
+
+def _of_address() -> Path | None:
+    """What the address says was uploaded; None without it, and when it is gone."""
+    name = ui.param("upload")
+    found = uploads.kept(ui.workspace(), name) if name else None
+    if name and found is None:
+        st.info("The uploaded file is no longer here. Upload it again.", icon=":material/info:")
+    elif found is not None:
+        st.caption(f"Uploaded: {ui.inert(found.name)}")
+    return found
 
 
 def _source(kind: Modality) -> Path | None:
@@ -62,11 +75,13 @@ def _report(made: dict[str, Any]) -> None:
 
 
 def _start(kind: Modality, source: Path, name: str, plan: Plan) -> None:
+    title, name = name.strip(), titles.folder_name(name)
     ui.free_name(name)
     arguments = {
         "modality": kind.key,
         "source": str(source.absolute()),
         "name": name,
+        "title": title if title != name else "",
         "mapping": plan.mapping or None,
         "group_by": plan.group_by,
         "shares": plan.shares,
@@ -79,6 +94,7 @@ def _start(kind: Modality, source: Path, name: str, plan: Plan) -> None:
 def render() -> None:
     """The tab."""
     if made := following.outcome("imported"):
+        ui.set_params(upload=None, said=None)  # it was forgotten when its rows were in the dataset
         _report(made)
         if st.button("Import another file", icon=":material/upload:"):
             ui.set_params(imported=None)
@@ -88,8 +104,8 @@ def render() -> None:
         "Rows with a question and its right answer. Faulty lines are set aside with their numbers; nothing is lost."
     )
     card = ui.chosen_card()
-    titles = {key: found.rows_title for key, found in MODALITIES.items()}
-    kind = MODALITIES[address.tabs("Kind", list(titles), "modality", titles.__getitem__, card.modality if card else "")]
+    names = {key: found.rows_title for key, found in MODALITIES.items()}
+    kind = MODALITIES[address.tabs("Kind", list(names), "modality", names.__getitem__, card.modality if card else "")]
     with ui.sentences():
         source = _source(kind)
         if source is None:
@@ -97,6 +113,6 @@ def render() -> None:
         else:
             plan = data_plan.render(kind, source)
             left, right = st.columns([3, 1], vertical_alignment="bottom")
-            name = left.text_input("Name of the dataset", "my-data")
+            name = left.text_input("Name of the dataset", "my-data", help="In any script.")
             if right.button("Import", type="primary", icon=":material/upload:", disabled=plan.refused, width="stretch"):
                 _start(kind, source, name, plan)

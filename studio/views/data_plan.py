@@ -244,8 +244,10 @@ def render(kind: Modality, source: Path) -> Plan:
         st.caption(
             "Guessed from the rows. Models that are not tuned get it before each question; correct it now or later."
         )
-        key = f"task.{source}.{found.task.sha256()[:8]}"
-        task = task_form(found.task, key, found.classes if found.task.kind == "classification" else ())
+        said = ui.param("said")  # what was written on Start
+        guessed = found.task.model_copy(update={"instruction": said}) if said else found.task
+        key = f"task.{source}.{guessed.sha256()[:8]}"
+        task = task_form(guessed, key, found.classes if found.task.kind == "classification" else ())
     return Plan(mapping, several, group_by, shares, task, bool(found and found.refusals))
 
 

@@ -102,6 +102,7 @@ def _mapping(dataset: DatasetDir, source: Path) -> dict[str, str]:
 
 def _outcome(dataset: DatasetDir, found: RealImport) -> None:
     report = found.report
+    ui.set_params(upload=None)
     added = "1 row was" if report.added == 1 else f"{report.added:,} rows were"
     sentence = f"{added} added; {ui.inert(dataset.name)} has {_rows(report.total)} now."
     refused = [{"Rows": n, "Reason": reason} for reason, n in report.refused.items()]

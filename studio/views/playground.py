@@ -22,6 +22,7 @@ from synth.modality import MODALITIES, Modality
 PAGE = {"title": "Playground", "icon": ":material/chat:", "order": 60}
 
 MAX_UPLOAD_MB = 20
+LAST = "playground.last"  # whether the upload or the recording came last
 
 
 def _offers(modality: str) -> dict[str, dict[str, Any]]:
@@ -41,21 +42,46 @@ def _offers(modality: str) -> dict[str, dict[str, Any]]:
 
 
 def _preset(labels: list[str]) -> list[str]:
-    """The base, the newest tuned model, and a large one: an endpoint when there is one."""
-    kinds = ("Base", "Tuned", "Endpoint")
+    """The base, the tuned model of the address or the newest, and a large one: an endpoint when there is one."""
+    named = f"Tuned: {ui.param('run')}"
+    kinds = ("Base", named if named in labels else "Tuned", "Endpoint")
     found = [next((label for label in labels if label.startswith(kind)), None) for kind in kinds]
     if found[-1] is None:
         found[-1] = next((label for label in labels if label.startswith("Large")), None)
     return [label for label in found if label]
 
 
+def _learned(modality: str) -> str:
+    """The dataset of the run in the address."""
+    run = next((one for one in tuned(ui.workspace(), modality) if one.id == ui.param("run")), None)
+    return run.recipe.data.dataset if run else ""
+
+
 def _media(kind: Modality) -> bytes | None:
-    """A picture or recording from the user, in the stored form."""
+    """A picture or recording from the user, in the stored form; of an upload and a recording, what came last."""
     if kind.part is None:
         return None
-    upload = st.file_uploader(kind.title, kind.uploads, max_upload_size=MAX_UPLOAD_MB)
-    given = upload or (st.audio_input("… or speak") if kind.part is AudioPart else None)
+
+    def came(which: str) -> None:
+        st.session_state[LAST] = which
+
+    upload = st.file_uploader(
+        kind.title, kind.uploads, max_upload_size=MAX_UPLOAD_MB, key="upload", on_change=came, args=("upload",)
+    )
+    spoken = None
+    if kind.part is AudioPart:
+        spoken = st.audio_input("… or speak", key="spoken", on_change=came, args=("spoken",))
+    given = (spoken or upload) if st.session_state.get(LAST) == "spoken" else (upload or spoken)
     return kind.to_stored(given.getvalue()) if given else None
+
+
+def _lacking(kind: Modality, chosen: list[str], media: bytes | None, prompt: str) -> str:
+    """What has to be given before anybody can be asked; empty when nothing is."""
+    if not chosen:
+        return "Choose a model first."
+    if kind.part is not None and not media:
+        return f"Upload a file under “{kind.title}” first."
+    return "Type a question first." if kind.asks and not prompt.strip() else ""
 
 
 def _answer(label: str, offer: dict[str, Any], asked: Question) -> None:
@@ -94,11 +120,18 @@ with ui.sentences():
     prompt = st.text_area("Question", placeholder=kind.hint) if kind.asks else ""
     tasks = [card.name for card in dataset_cards(ui.workspace()) if card.modality == kind.key]
     help_task = "Prompted models are told this dataset's task first, as in a comparison; tuned ones as they were tuned."
-    task = st.selectbox("Task", ["", *tasks], format_func=lambda name: name or "none", help=help_task) if tasks else ""
-    ready = bool(chosen and (media or kind.part is None) and (prompt.strip() or not kind.asks))
-    if st.button("Ask", type="primary", icon=":material/send:", disabled=not ready):
+    of_run = tasks.index(learned) + 1 if (learned := _learned(kind.key)) in tasks else 0
+    task = ""
+    if tasks:
+        options = ["", *tasks]
+        task = st.selectbox("Task", options, of_run, format_func=lambda name: name or "none", help=help_task) or ""
+    # Never disabled: a field tells what was typed only when it is left, and a dead button beside a full one misleads.
+    asked, lacking = st.button("Ask", type="primary", icon=":material/send:"), _lacking(kind, chosen, media, prompt)
+    if asked and lacking:
+        st.info(ui.inert(lacking), icon=":material/info:")
+    elif asked:
         folder = ui.workspace().path / "playground"
         question = asking.question(prompt.strip(), folder, media, kind)
         for column, label in zip(st.columns(len(chosen)), chosen, strict=True):
             with column, st.container(border=True):
-                _answer(label, offers[label], asking.told(ui.workspace(), offers[label], question, task or ""))
+                _answer(label, offers[label], asking.told(ui.workspace(), offers[label], question, task))

@@ -13,10 +13,9 @@ from recipes.run.directory import Run
 from studio.cli.terminal import duration
 from studio.engines import jobs
 from studio.read.curves import CURVES, curve_frame, events, last_figures, phases
-from studio.state import trash
 from studio.state.notes import read_notes, write_notes
 from studio.views.run_samples import show_answers
-from studio.widgets import ui
+from studio.widgets import manage, ui
 from synth.jobdir import Status
 
 if TYPE_CHECKING:
@@ -79,14 +78,14 @@ def _buttons(run: Run, status: Status) -> None:
     dataset = {"dataset": run.recipe.data.dataset}
     if status == "done" and line.button("Compare", type="primary", icon=":material/arrow_forward:", key="compare"):
         st.switch_page("views/compare.py", query_params={**task, **dataset, "run": run.id})
+    if status == "done" and line.button("Use it", icon=":material/rocket_launch:", key="use"):
+        st.switch_page("views/use.py", query_params={**task, "run": run.id})
     if status in ("stopped", "failed", "lost"):
         _resume(run, line)
     if line.button("Clone and change", icon=":material/content_copy:", key="clone"):
         st.switch_page("views/train.py", query_params={**task, **dataset, "clone": run.id})
-    if line.button("Delete", icon=":material/delete:", key="delete", help="It goes to the trash; you can undo that."):
-        name = trash.delete_run(ui.workspace(), run)
-        ui.set_params(run=None, over=None, deleted=name)
-        st.rerun()
+    with line:
+        manage.menu("runs", run.id)
 
 
 @st.cache_data(ttl=10, max_entries=64, show_spinner=False)
@@ -109,6 +108,7 @@ def _resume(run: Run, place: st.delta_generator.DeltaGenerator) -> None:
 
 def notes(run: Run, known_tags: Sequence[str]) -> None:
     """The note and tags of a run, shown and edited."""
+    manage.about("runs", run.id)
     written = read_notes(run.path)
     if written.tags:
         st.markdown(" ".join(f":blue-badge[{ui.inert(tag)}]" for tag in written.tags))

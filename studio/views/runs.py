@@ -9,10 +9,8 @@ import streamlit as st
 from recipes.run.directory import Run
 from studio.cli.terminal import duration
 from studio.read.history import RunFacts, history, matching, tags_of
-from studio.state import trash
 from studio.views.run_detail import detail, notes
-from studio.widgets import address, ui
-from synth.errors import UserError
+from studio.widgets import address, manage, ui
 
 PAGE = {"title": "Runs", "icon": ":material/monitoring:", "order": 40}
 
@@ -23,13 +21,13 @@ ROW_PX, HEAD_PX, MOST_ROWS = 35, 38, 7
 def page() -> None:
     """The whole page."""
     runs = history(ui.workspace())
-    _undo()
+    manage.undo("runs")
     if not runs:
         ui.empty(
             "No run yet", "A run is one training. Start one on the **Train** page; it goes on when this page is closed."
         )
         st.page_link("views/train.py", label="Train a model", icon=":material/model_training:")
-        _trash()
+        manage.bin_of("runs")
         return
     shown = _filtered(runs)
     wanted = ui.param("run")
@@ -43,12 +41,12 @@ def page() -> None:
     if listed:
         left, right = st.columns([2, 3])
         with left:
-            chosen = address.menu("Run", listed, "run")
+            chosen = address.menu("Run", listed, "run", show=lambda name: manage.shown("runs", name))
         with right:
             others = address.several("Overlay", [i for i in listed if i != chosen], "over", MOST_OVERLAID)
         ui.set_params(run=chosen)
         _show(Run(ui.workspace().runs / chosen), others, tags_of(runs))
-    _trash()
+    manage.bin_of("runs")
 
 
 def _filtered(runs: list[RunFacts]) -> list[RunFacts]:
@@ -133,42 +131,6 @@ def _live(run_id: str, others: list[Run]) -> None:
     if run.status() not in ui.ACTIVE:
         st.rerun()
     detail(run, others)
-
-
-def _undo() -> None:
-    """The way back right after a deletion."""
-    name = ui.param("deleted")
-    if not name or name not in trash.deleted_runs(ui.workspace()):
-        return
-    left, right = st.columns([5, 1], vertical_alignment="center")
-    left.info(f"{ui.inert(trash.run_id(name))} is in the trash.", icon=":material/delete:")
-    if right.button("Undo", icon=":material/undo:", key="undo"):
-        _put_back(name)
-
-
-def _put_back(name: str) -> None:
-    try:
-        run_id = trash.restore_run(ui.workspace(), name)
-    except UserError as error:
-        ui.show_error(error.message, error.remedy)
-        return
-    ui.set_params(run=run_id, deleted=None)
-    st.rerun()
-
-
-def _trash() -> None:
-    """What was deleted, to be put back or removed for good."""
-    names = trash.deleted_runs(ui.workspace())
-    if not names:
-        return
-    with st.expander(f"Trash ({len(names)})", icon=":material/delete:"):
-        name = st.selectbox("Deleted run", names, format_func=trash.run_id)
-        left, right, _ = st.columns([1, 1, 2])
-        if left.button("Put back", icon=":material/undo:", key="restore"):
-            _put_back(name)
-        if right.button("Remove for good", icon=":material/delete_forever:", key="destroy"):
-            trash.destroy_run(ui.workspace(), name)
-            st.rerun()
 
 
 st.title("Runs")

@@ -1,4 +1,4 @@
-"""Settings: endpoints and their keys (environment or keyring, never shown), prices, the workspace, the machine."""
+"""Settings: endpoints and their keys (never shown), prices, the workspace, the machine."""
 
 from __future__ import annotations
 
@@ -8,81 +8,13 @@ import streamlit as st
 
 from evaluate.cost import prices
 from studio.doctor import examine
-from studio.state.endpoints import Endpoint, load_endpoints, save_endpoints
+from studio.state.endpoints import load_endpoints
+from studio.views import settings_endpoints
 from studio.widgets import ui
-from synth.endpoint import keys
-from synth.strict import validated
 
 PAGE = {"title": "Settings", "icon": ":material/settings:", "order": 70}
 
-FOUND = {
-    keys.ENVIRONMENT: ":material/key: key from the environment",
-    keys.KEYRING: ":material/key: key from the keyring",
-    None: ":material/key_off: no key found",
-}
 OWN_MACHINE = "this machine"
-
-
-def endpoints() -> None:
-    """The workspace's endpoints and a form for another."""
-    known = load_endpoints(ui.workspace())
-    if not known:
-        ui.empty(
-            "No endpoint yet",
-            "Add the large model that you prompt today, to compare with it. Its key is never written into a file.",
-        )
-    for endpoint in known:
-        left, right = st.columns([5, 1], vertical_alignment="center")
-        facts = " · ".join(ui.inert(text) for text in (endpoint.model, endpoint.base_url, endpoint.api_key_env))
-        left.markdown(f"**{ui.inert(endpoint.name)}** · {facts} · {FOUND[keys.key_source(endpoint.api_key_env)]}")
-        if right.button("Remove", key=f"remove.{endpoint.name}"):
-            save_endpoints(ui.workspace(), [e for e in known if e.name != endpoint.name])
-            st.rerun()
-    with st.form("endpoint", clear_on_submit=True):
-        first, second, third, fourth = st.columns(4)
-        values = {
-            "name": first.text_input("Name"),
-            "base_url": second.text_input("Address", placeholder="https://…/v1"),
-            "model": third.text_input("Model"),
-            "api_key_env": fourth.text_input("Name of the key", "OPENAI_API_KEY", help="As environment variable."),
-        }
-        if st.form_submit_button("Add", icon=":material/add:"):
-            with ui.sentences():
-                added = validated(Endpoint, values, "endpoint")
-                save_endpoints(ui.workspace(), [*[e for e in known if e.name != added.name], added])
-                st.rerun()
-
-
-def key_form() -> None:
-    """Save a key in the system's keyring, or forget one there."""
-    keyring = keys.keyring_name()
-    if keyring is None:
-        st.info(
-            "This system has no keyring to keep keys in. Set the key as an environment variable before you start "
-            "smolstudio, such as `OPENAI_API_KEY`.",
-            icon=":material/key:",
-        )
-        return
-    st.caption(f"Keys are looked up in the environment first, then in {ui.inert(keyring)}. They are never shown again.")
-    names = list(dict.fromkeys([*(e.api_key_env for e in load_endpoints(ui.workspace())), "OPENAI_API_KEY"]))
-    with st.form("key", clear_on_submit=True):
-        left, right = st.columns(2)
-        name = left.selectbox("Key", names)
-        # Another widget after each save, so that the session forgets the secret too.
-        secret = right.text_input("Secret", type="password", autocomplete="off", key=ui.draft_token("secret"))
-        save, forget, _ = st.columns([1, 1, 3])
-        saved = save.form_submit_button("Save in the keyring", icon=":material/key:")
-        forgotten = forget.form_submit_button("Forget it", icon=":material/key_off:")
-    with ui.sentences():
-        if saved and secret.strip():
-            keys.store_key(name, secret.strip())
-            ui.new_draft("secret")
-            ui.flash(f"{name} is in the keyring")
-            st.rerun()
-        if forgotten:
-            keys.forget_key(name)
-            ui.flash(f"{name} is forgotten")
-            st.rerun()
 
 
 def price_sheet() -> None:
@@ -126,9 +58,9 @@ def doctor() -> None:
 st.title("Settings")
 with ui.sentences():
     st.markdown("### Endpoints")
-    endpoints()
+    settings_endpoints.render()
     st.markdown("### Keys")
-    key_form()
+    settings_endpoints.key_form()
     st.markdown("### Prices")
     st.caption("What is set here is kept in this workspace's `prices.yaml` and used by every comparison made in it.")
     price_sheet()

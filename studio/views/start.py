@@ -1,26 +1,103 @@
-"""Start: choose what the model should do, see where you are, and what this machine offers."""
+"""Start: drop files, describe a task or take a ready one; where you are; what this machine offers."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import streamlit as st
 
 from studio.engines import jobs
 from studio.presets.cards import CARDS, StartCard
 from studio.read.glance import dataset_cards, machine_line, report_heads
-from studio.widgets import ui
+from studio.state import tour, uploads
+from studio.views.data_import import TABLES
+from studio.widgets import manage, ui
+from synth.errors import UserError
+from synth.importing.detect import modality_of
+from synth.modality import MODALITIES
 
 PAGE = {"title": "Start", "icon": ":material/home:", "order": 10}
 
+A_LINE = 4
+COMMAND = """smolstudio pipeline preview describe-a-domain task="{said}" labels=… --model MODEL"""
+STEPS = (
+    ("1 · Data", "Drop your rows here, or let a ready task make some. You see the splits before anything is made."),
+    ("2 · Train", "A small model learns from them on this machine. The settings fit your rows; you can press Start."),
+    ("3 · Compare", "Tuned and prompted models answer the same rows that nobody learned. You get a verdict, or none."),
+)
+
+
+def drop() -> None:
+    """Files, from which the import begins."""
+    st.markdown("#### :material/upload_file: Drop your files")
+    st.markdown("A table with a text and its right answer in each row; or a table with its pictures or recordings.")
+    types = [*TABLES, *(ending for kind in MODALITIES.values() for ending in kind.uploads)]
+    given = st.file_uploader(
+        "A table, or a table and its files", types, accept_multiple_files=True, label_visibility="collapsed"
+    )
+    if not given:
+        return
+    with ui.sentences():
+        folder = uploads.keep(ui.workspace(), [(file.name, file.getvalue()) for file in given])
+        table = uploads.table_of(folder, TABLES)
+        st.switch_page(
+            "views/data.py",
+            query_params={"tab": "import", "modality": _kind(table), "upload": f"{folder.name}/{table.name}"},
+        )
+
+
+def _kind(table: Path) -> str:
+    """What the files hold; text where that cannot be told, and the import says why."""
+    try:
+        return modality_of(table)
+    except UserError:
+        return "text"
+
+
+def describe() -> None:
+    """A task in words: what there is for it, honestly."""
+    st.markdown("#### :material/edit_note: Describe your task")
+    words = st.text_area(
+        "What should the model do?",
+        key="described",
+        height=90,
+        placeholder="Say which department a message to our clinic belongs to.",
+    )
+    st.caption(
+        "It becomes the instruction of your data, for training and for every prompted model. Bring 100 or more rows, "
+        "begin with a ready task below, or have a model that you pay for write rows:"
+    )
+    with st.expander("Rows written by a model", icon=":material/terminal:"):
+        st.markdown("In a terminal, with an endpoint; `preview` shows rows and the price, `run` makes a dataset.")
+        said = words.strip().replace('"', "'").replace("$", "").replace("`", "'").replace("\\", "") or "…"
+        st.code(COMMAND.format(said=" ".join(said.split())), language="bash", wrap_lines=True)
+    if st.button("Go on with my rows", icon=":material/arrow_forward:"):
+        st.switch_page(
+            "views/data.py", query_params={"tab": "import", **({"said": words.strip()} if words.strip() else {})}
+        )
+
 
 def start_card(card: StartCard) -> None:
-    """One task with its way in."""
+    """One ready task with its way in."""
     with st.container(border=True, height="stretch", vertical_alignment="distribute"):
         with st.container():
             st.markdown(f"#### {card.icon} {card.title}")
             st.markdown(card.about)
-        if st.button("Begin", key=f"begin.{card.key}", type="primary" if card.generator is None else "secondary"):
-            step = "import" if card.generator is None else "generate"
-            st.switch_page("views/data.py", query_params={"task": card.key, "tab": step})
+            st.caption(card.takes)
+        if st.button(f"Begin: {card.title}", key=f"begin.{card.key}"):
+            st.switch_page("views/data.py", query_params={"task": card.key, "tab": "generate"})
+
+
+def show_tour() -> None:
+    """Three steps, until somebody has read them."""
+    if tour.dismissed(ui.workspace()):
+        return
+    with st.container(border=True):
+        for column, (title, text) in zip(st.columns(len(STEPS)), STEPS, strict=True):
+            column.markdown(f"**{title}**  \n{text}")
+        if st.button("Got it", icon=":material/check:", help="Hides these three steps for good."):
+            tour.dismiss(ui.workspace())
+            st.rerun()
 
 
 def recent() -> None:
@@ -36,31 +113,34 @@ def recent() -> None:
     with columns[0]:
         st.markdown("##### Datasets")
         for item in datasets:
-            label = f"{item.name} · {sum(item.splits.values()):,} rows"
+            label = f"{manage.shown('datasets', item.name)} · {sum(item.splits.values()):,} rows"
             st.page_link("views/data.py", label=ui.inert(label), query_params={"tab": "browse", "dataset": item.name})
     with columns[1]:
         st.markdown("##### Runs")
         for run in runs:
-            st.page_link(
-                "views/runs.py", label=f"{ui.status_label(run)} {ui.inert(run.id)}", query_params={"run": run.id}
-            )
+            label = f"{ui.status_label(run)} {ui.inert(manage.shown('runs', run.id))}"
+            st.page_link("views/runs.py", label=label, query_params={"run": run.id})
     with columns[2]:
         st.markdown("##### Verdicts")
         for head in reports:
-            label = f"{head.verdict} · {head.id}"
+            label = f"{head.verdict} · {manage.shown('comparisons', head.id)}"
             st.page_link("views/compare.py", label=ui.inert(label), query_params={"comparison": head.id})
 
 
 st.title("What do you want your model to do?")
 st.markdown(
-    "Describe a narrow job, generate verified examples, tune a small model, "
-    "and see whether it beats prompting a large one: on accuracy, and on cost."
+    "Bring a narrow job, tune a small model for it, and see whether it beats prompting a large one: on accuracy, and "
+    "on cost."
 )
-own_first = sorted(CARDS, key=lambda card: card.generator is not None)
-for column, offered in zip(st.columns(len(CARDS)), own_first, strict=True):
-    with column:
-        start_card(offered)
-st.markdown("**1 · Data** → **2 · Train** → **3 · Compare**: each page leads to the next; nothing needs a terminal.")
+show_tour()
+for column, part in zip(st.columns(2), (drop, describe), strict=True):
+    with column, st.container(border=True, height="stretch"):
+        part()
+st.markdown("### Ready tasks")
+for first in range(0, len(CARDS), A_LINE):
+    for column, offered in zip(st.columns(A_LINE), CARDS[first : first + A_LINE], strict=False):
+        with column:
+            start_card(offered)
 st.divider()
 st.markdown("### Recent work")
 with ui.sentences():

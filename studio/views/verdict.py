@@ -7,18 +7,22 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from evaluate.report import basis
 from evaluate.report.reading import read_report
-from studio.read import disagreements
+from evaluate.report.schema import Report
+from studio.presets.glossary import terms_in
+from studio.read import advice, disagreements, plain
 from studio.read.disagreements import Case
 from studio.read.rows import read_at
-from studio.widgets import address, ui
+from studio.views import verdict_mistakes
+from studio.widgets import address, manage, ui
 from studio.widgets.media import ReadMedia, show_medium
 from synth.dataset import DatasetDir
 from synth.storage import JsonDict
 
 FILES = {"report.html": "text/html", "report.md": "text/markdown", "report.json": "application/json"}
-PARTS = {"report": "Report", "rows": "Row by row"}
-PARAMS = ("comparison", "part", "first", "second", "kind", "split", "family", "row")
+PARTS = {"report": "Report", "mistakes": "Mistakes", "rows": "Row by row"}
+PARAMS = ("comparison", "part", "first", "second", "kind", "split", "family", "row", "label")
 """What of the address concerns a comparison that is shown."""
 KIND_TITLES = {
     "only_small": "only the first is right",
@@ -37,15 +41,55 @@ def show(comparison: str, line: DeltaGenerator) -> None:
     if Path(comparison).name != comparison or not (folder / "report.json").is_file():
         ui.show_error(f"The comparison '{comparison}' has no report yet.", "Run it again: answers so far are kept.")
         return
+    report = read_report(folder / "report.json")
     _take_along(folder, line)
-    if address.tabs("Show", list(PARTS), "part", PARTS.__getitem__) == "rows":
+    with line:
+        manage.menu("comparisons", comparison)
+    manage.about("comparisons", comparison)
+    _in_plain_words(report, folder)
+    _next(report)
+    part = address.tabs("Show", list(PARTS), "part", PARTS.__getitem__)
+    if part == "rows":
         _rows(folder)
+    elif part == "mistakes":
+        verdict_mistakes.render(folder, report)
     else:
         st.caption(
             "The sliders under **Cost and pay-back** price it anew as you move them. For a PDF: **Print or save as "
             "PDF** below, then *Save as PDF* as the printer."
         )
         st.iframe(folder / "report.html", height=REPORT_PX)
+        _words(report)
+
+
+def _in_plain_words(report: Report, folder: Path) -> None:
+    """The verdict as one sentence, and what to do where it is weak; the statistics are below."""
+    word = basis.bare(report.verdict.word)
+    box = {"BETTER": st.success, "NOT WORSE": st.success, "WORSE": st.error}.get(word or "", st.warning)
+    (box if not report.basis.qualifier or box is not st.success else st.info)(
+        f"**{ui.inert(plain.sentence(report))}**", icon=":material/gavel:"
+    )
+    found = advice.advise(report, ui.workspace(), folder / "scores.jsonl")
+    if found:
+        st.markdown("##### What would help")
+    for number, one in enumerate(found):
+        left, right = st.columns([6, 1], vertical_alignment="center")
+        left.markdown(f"{number + 1}. {ui.inert(one.text)}")
+        if one.page:
+            with right:
+                st.page_link(one.page, label="Go there", icon=":material/arrow_forward:", query_params=one.where)
+
+
+def _next(report: Report) -> None:
+    """After a verdict: on to the model's use."""
+    small = report.small_system
+    if small.adapter and (ui.workspace().runs / small.adapter).is_dir():
+        with st.container(horizontal=True):
+            use = {"run": small.adapter}
+            st.page_link("views/use.py", label="Use it", icon=":material/rocket_launch:", query_params=use)
+            ways = {"file": "Answer a file", "export": "Export", "serve": "Serve", "share": "Share"}
+            for way, title in ways.items():
+                st.page_link("views/use.py", label=title, query_params={**use, "way": way})
 
 
 def _take_along(folder: Path, line: DeltaGenerator) -> None:
@@ -61,6 +105,18 @@ def _take_along(folder: Path, line: DeltaGenerator) -> None:
         render_again(folder / "report.json", ui.workspace(), reprice=True)
         ui.flash("Priced as Settings has it now")
         st.rerun()
+
+
+def _words(report: Report) -> None:
+    """The words of the field that this report uses, each a link to what it means."""
+    said = (report.verdict.word or "", report.verdict.sentence, report.headline, *report.notes, *report.limits)
+    used = ["Confidence interval", "Margin", *terms_in(" ".join(said))]
+    if report.by_class:
+        used += ["Macro-F1", "Recall", "F1", "Confusion matrix"]
+    st.markdown("**What the words mean**")
+    with st.container(horizontal=True):
+        for term in dict.fromkeys(used):
+            st.page_link("views/glossary.py", label=term, query_params={"term": term})
 
 
 def _rows(folder: Path) -> None:

@@ -1,5 +1,8 @@
 """Where the keys of endpoints come from: the environment first, then the operating system's keyring. Never a file.
 
+A key can also be kept in memory (`remember_key`): it is put into this process's environment, which the work that it
+starts inherits, and is gone when the process ends.
+
 A key is known by the name of its environment variable; in the keyring that is the account of the service
 "smolstudio". Keys are never logged, shown or written down here.
 """
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 SERVICE = "smolstudio"
 ENVIRONMENT: Literal["environment"] = "environment"
 KEYRING: Literal["keyring"] = "keyring"
+MEMORY: Literal["memory"] = "memory"
+_remembered: set[str] = set()
 
 
 def find_key(name: str) -> str:
@@ -24,10 +29,10 @@ def find_key(name: str) -> str:
     return os.environ.get(name) or _stored(name)
 
 
-def key_source(name: str) -> Literal["environment", "keyring"] | None:
+def key_source(name: str) -> Literal["environment", "keyring", "memory"] | None:
     """Where the key of that name is found; None when it is nowhere."""
     if os.environ.get(name):
-        return ENVIRONMENT
+        return MEMORY if name in _remembered else ENVIRONMENT
     return KEYRING if _stored(name) else None
 
 
@@ -42,8 +47,18 @@ def store_key(name: str, key: str) -> None:
         raise EndpointError(f"The keyring did not take the key ({type(error).__name__}).", _remedy(name)) from None
 
 
+def remember_key(name: str, key: str) -> None:
+    """Keep a key until this process ends; what it starts has it too."""
+    os.environ[name] = key
+    _remembered.add(name)
+
+
 def forget_key(name: str) -> None:
-    """Take a key out of the keyring. Raises EndpointError when it was not there, or the keyring refuses."""
+    """Take a key out of memory, or else out of the keyring. Raises EndpointError where it was in neither."""
+    if name in _remembered:
+        _remembered.discard(name)
+        os.environ.pop(name, None)
+        return
     backend = _backend()
     if backend is None:
         raise _no_keyring(name)

@@ -117,7 +117,7 @@ class Newcomer:
     def choose_task(self, title: str) -> None:
         """From Start to the form of a task."""
         card = self.page.locator("[data-testid=stColumn]").filter(has_text=title)
-        self.click(card.get_by_role("button", name="Begin", exact=True))
+        self.click(card.get_by_role("button", name=f"Begin: {title}", exact=True))
 
     def generate(self, held_out: str) -> None:
         """Make a dataset of a few rows, go on to training; `held_out` is the form's word for the unseen test rows."""

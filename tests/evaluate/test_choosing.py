@@ -118,11 +118,12 @@ def test_models_that_were_trained_on_bare_prompts_are_asked_so_unless_the_plan_s
     assert answering.as_asked(own, dataset, [], Origin()).instruction == "Mine."
 
 
-def test_the_answer_limit_follows_the_longest_right_answer_with_room_to_reason_for_endpoints() -> None:
+def test_the_answer_limit_follows_the_longest_right_answer_with_room_for_models_that_were_not_tuned() -> None:
     long = make_example([user("q")], "x" * 3000, family="f", template="t")
     local, far = SystemPlan(id="a", model="m"), SystemPlan(id="b", kind="endpoint", model="m")
-    assert answering.answer_limit(local, [long]) == 2250
-    assert answering.answer_limit(local, [message(1)]) == 64
+    assert answering.answer_limit(local.model_copy(update={"adapter": "run"}), [long]) == 2250
+    assert answering.answer_limit(local.model_copy(update={"adapter": "run"}), [message(1)]) == 64
+    assert answering.answer_limit(local, [message(1)]) == 64 + answering.ROOM_UNTUNED
     assert answering.answer_limit(far, [message(1)]) == 64 + LONGEST_REPLY
 
 

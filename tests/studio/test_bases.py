@@ -45,7 +45,7 @@ def started(app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.usefixtures("messages")
 def test_own_rows_begin_with_a_real_model_and_how_to_fetch_it_when_it_is_not_here() -> None:
-    app = page("train", dataset="messages", task="own")
+    app = page("train", dataset="messages")
     assert selected(app, "Recipe") == "smollm2-135m-instruct"
     assert "smolstudio models add smollm2-135m" in text(app)
     assert "Fetch smollm2-135m (93 MB)" in [button.label for button in app.button]

@@ -8,9 +8,11 @@ import filled
 import pytest
 
 from evaluate.cost import prices
+from studio.engines import jobs
+from studio.engines.engine import Work
 from studio.read import disagreements
 from studio.read.rows import read_at
-from studio.state.endpoints import Endpoint, save_endpoints
+from studio.state.endpoints import Endpoint, is_here, may_leave, save_endpoints
 from synth.workspace import Workspace
 from tests.studio.test_runs_page import address, press, said
 from tests.studio.test_views import page
@@ -76,10 +78,49 @@ def test_a_report_is_priced_again_from_settings_and_taken_along(place: Workspace
 def test_unpriced_endpoints_are_said_before_they_are_asked(place: Workspace) -> None:
     save_endpoints(place, [Endpoint(name="mine", base_url="https://example.test/v1", model="unheard-of")])
     app = page("compare", dataset="invoices")
-    assert "No price is known" not in " ".join(w.value for w in app.warning)
-    systems = next(m for m in app.multiselect if m.label == "Systems")
-    systems.set_value([*systems.value, "Endpoint: mine, zero-shot"]).run()
     assert "No price is known for unheard" in " ".join(w.value for w in app.warning).replace("\\", "")
+    systems = next(m for m in app.multiselect if m.label == "Systems")
+    systems.set_value([one for one in systems.value if not one.startswith("Endpoint")]).run()
+    assert "No price is known" not in " ".join(w.value for w in app.warning)
+
+
+@pytest.mark.slow
+def test_an_endpoint_of_settings_is_preselected_as_the_rival_and_gets_no_row_before_consent(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Work] = []
+    monkeypatch.setattr(jobs.ENGINE, "submit", started.append)
+    endpoint = Endpoint(name="mine", base_url="https://example.test/v1", model="gpt-4o-mini", spend_cap_usd=2)
+    save_endpoints(place, [endpoint])
+    app = page("compare", dataset="invoices")
+    assert "Endpoint: mine, zero-shot" in next(m for m in app.multiselect if m.label == "Systems").value
+    rival = next(s for s in app.selectbox if s.label.startswith("… good enough"))
+    assert rival.value == "Endpoint: mine, zero-shot"
+    forecast = " ".join(str(c.value) for c in app.caption).replace("\\", "")
+    assert "20 requests for these rows, about $" in forecast
+    assert "stopped before $2.00" in forecast
+    compare = next(b for b in app.button if b.label == "Compare")
+    assert compare.disabled
+    (consent,) = app.checkbox
+    assert "leave this machine" in consent.label and "example.test" in consent.label.replace("\\", "")
+    consent.check().run()
+    press(app, "Compare")
+    assert len(started) == 1
+    assert may_leave(place, endpoint.base_url, "invoices")
+    assert not may_leave(place, endpoint.base_url, "second")
+    assert not may_leave(place, "https://other.test/v1", "invoices")
+    assert not page("compare", dataset="invoices").checkbox  # asked once
+
+
+def test_a_server_of_this_machine_needs_no_consent(place: Workspace) -> None:
+    save_endpoints(place, [Endpoint(name="mine", base_url="http://localhost:11434/v1", model="m")])
+    app = page("compare", dataset="invoices")
+    assert not app.checkbox
+    assert not next(b for b in app.button if b.label == "Compare").disabled
+    for url in ("http://127.0.0.1:1/v1", "http://[::1]:1/v1", "http://localhost/v1"):
+        assert is_here(url)
+    for url in ("http://192.168.1.4/v1", "https://localhost.evil.test/v1", "http://127.0.0.1.evil.test/v1"):
+        assert not is_here(url)
 
 
 def test_a_comparison_elsewhere_cannot_be_named(place: Workspace) -> None:

@@ -90,26 +90,26 @@ def test_terminal_writes_shows_and_filters_tags(place: Workspace, capsys: pytest
 
 def test_a_deleted_run_can_be_put_back_with_everything_in_it(place: Workspace) -> None:
     write_notes(run_of(place, "first"), "precious", ["keep"])
-    name = trash.delete_run(place, run_of(place, "first"))
+    name = trash.delete(place, "runs", "first")
     assert "first" not in {run.id for run in history(place)}
     filled.run(place, "first")  # the id is free again …
     with pytest.raises(RunError, match="another run named first"):
-        trash.restore_run(place, name)
-    second = trash.delete_run(place, run_of(place, "first"))
-    assert trash.deleted_runs(place) == [second, name]  # … and both keep their place in the trash
-    assert trash.restore_run(place, name) == "first"
+        trash.restore(place, "runs", name)
+    second = trash.delete(place, "runs", "first")
+    assert trash.deleted(place, "runs") == [second, name]  # … and both keep their place in the trash
+    assert trash.restore(place, "runs", name) == "first"
     assert read_notes(place.runs / "first").note == "precious"
-    trash.destroy_run(place, second)
-    assert trash.deleted_runs(place) == []
+    trash.destroy(place, "runs", second)
+    assert trash.deleted(place, "runs") == []
     with pytest.raises(RunError, match="not in the trash"):
-        trash.restore_run(place, second)
+        trash.restore(place, "runs", second)
 
 
 def test_a_waiting_run_is_not_deleted(place: Workspace) -> None:
     run = run_of(place, "gone")
     (run.path / QUEUED).touch()
     with pytest.raises(RunError, match="gone is queued"):
-        trash.delete_run(place, run)
+        trash.delete(place, "runs", run.id)
 
 
 def test_what_cannot_be_resumed_says_why(place: Workspace) -> None:

@@ -63,6 +63,7 @@ EMPTY = {
     "train": "Nothing to learn from yet",
     "runs": "No run yet",
     "compare": "Nothing to compare on yet",
+    "use": "No tuned model yet",
     "settings": "No endpoint yet",
 }
 
@@ -72,9 +73,12 @@ def test_empty_pages_say_what_to_do(name: str) -> None:
     assert EMPTY[name] in text(page(name))
 
 
-def test_playground_waits_for_a_question() -> None:
+def test_playground_can_be_asked_while_typing_and_says_what_is_missing() -> None:
     app = page("playground")
-    assert next(b for b in app.button if b.label == "Ask").disabled
+    ask = next(b for b in app.button if b.label == "Ask")
+    assert not ask.disabled
+    ask.click().run()
+    assert "Type a question first" in text(app)
 
 
 @pytest.fixture
@@ -88,7 +92,7 @@ def made(workspace: Workspace) -> Workspace:
 @pytest.mark.usefixtures("made")
 def test_start_shows_recent_work_and_leads_on() -> None:
     app = page("start")
-    assert len([b for b in app.button if b.label == "Begin"]) == 4
+    assert len([b for b in app.button if b.label.startswith("Begin: ")]) == len(CARDS) == 4
     assert "Recent work" in text(app)
     assert "Nothing here yet" not in text(app)
 
@@ -295,7 +299,7 @@ def test_a_page_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         'import streamlit as st\n\nPAGE = {"title": "Toy", "icon": ":material/toys:", "order": 1}\nst.title("A toy")\n'
     )
     before = [each["title"] for each in views.pages()]
-    assert before == ["Start", "Data", "Train", "Runs", "Compare", "Playground", "Settings"]
+    assert before == ["Start", "Data", "Train", "Runs", "Compare", "Use", "Playground", "Settings", "Glossary"]
     monkeypatch.setattr(views, "FOLDERS", [*views.FOLDERS, tmp_path])
     assert [each["title"] for each in views.pages()] == ["Toy", *before]
     app = AppTest.from_file(APP, default_timeout=120).run()

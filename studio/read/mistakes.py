@@ -1,0 +1,76 @@
+"""A system's mistakes in a comparison, row by row, from `scores.jsonl`: what was missed, what it was taken for.
+
+Reads and counts; what a mistake costs is a person's to say, what follows from that is `evaluate.stats.error_costs`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from evaluate.report.schema import Report
+
+MOST_SUSPECTS = 12
+SURE = 0.9
+
+
+class Answer(NamedTuple):
+    """One scored row; confidence is None where the system gave none."""
+
+    example_id: str
+    gold: str
+    given: str
+    confidence: float | None
+    text: str
+
+
+def answers(scores: Path, system: str, split: str) -> list[Answer]:
+    """Every scored row of a system on a split, in the order of the dataset."""
+    return _read(scores, scores.stat().st_mtime_ns).get((system, split), [])
+
+
+def missed(rows: list[Answer], label: str = "") -> list[Answer]:
+    """The rows of a label ("" = of any) that were given another, the surest mistakes first."""
+    wrong = [row for row in rows if row.given != row.gold and label in ("", row.gold)]
+    return sorted(wrong, key=lambda row: -(row.confidence or 0.0))
+
+
+def suspects(scores: Path, report: Report) -> list[Answer]:
+    """Rows whose label may be wrong: the systems that are right on most rows agree on another one, and are sure."""
+    split = report.primary_split
+    able = [
+        one.id
+        for one in report.systems
+        if one.higher_is_better and (summary := one.splits.get(split)) and (summary.value or 0) >= 0.5
+    ]
+    if report.small not in able:
+        return []
+    others: dict[str, Counter[str]] = defaultdict(Counter)
+    for system in able:
+        if system != report.small:
+            for row in answers(scores, system, split):
+                others[row.example_id][row.given] += 1
+    found = []
+    for row in missed(answers(scores, report.small, split)):
+        votes = others[row.example_id]
+        agreed = not votes or votes.most_common(1)[0][0] == row.given
+        if row.given and agreed and (row.confidence or 0.0) >= SURE:
+            found.append(row)
+    return found[:MOST_SUSPECTS]
+
+
+@functools.lru_cache(maxsize=4)
+def _read(scores: Path, changed_ns: int) -> dict[tuple[str, str], list[Answer]]:
+    found: dict[tuple[str, str], list[Answer]] = defaultdict(list)
+    with scores.open("rb") as lines:
+        for line in lines:
+            row = json.loads(line) if line.strip() else None
+            if row and row["score"] is not None:
+                answer = Answer(
+                    row["example_id"], str(row["gold"]), str(row["answer"] or ""), row["confidence"], row["prompt_text"]
+                )
+                found[row["system"], row["split"]].append(answer)
+    return dict(found)

@@ -1,0 +1,67 @@
+"""The verdict in one sentence that needs no statistics, for whoever decides; the figures are the report's."""
+
+from __future__ import annotations
+
+from evaluate.report import basis, headline
+from evaluate.report.schema import Report, SystemPart
+from evaluate.report.wording import percent
+from synth.scoring.scorers import metric
+
+USELESS = 0.10
+"""Share of right answers up to which nothing is worth deciding."""
+
+
+def sentence(report: Report) -> str:
+    """What to do and why, and what the sentence does not hold for."""
+    return " ".join(part for part in (_verdict(report), _but(report)) if part)
+
+
+def _verdict(report: Report) -> str:
+    large, word = report.large_system, basis.bare(report.verdict.word)
+    if large is None or word is None:
+        return headline.no_verdict(report)
+    split = report.primary_split
+    ours, theirs = _does(report.small_system, split), _does(large, split)
+    rows, name = headline.rows_of(report, split), f"“{large.label}”"
+    if _useless(report.small_system, split) and _useless(large, split):
+        neither = f"Neither model can do this yet: on {rows} the tuned one is {ours}, {name} {theirs}."
+        return f"{neither} Decide nothing from it."
+    figures = f"On {rows} it is {ours}, {name} is {theirs}"
+    points = f"{100 * report.margin:g} point{'' if report.margin == 0.01 else 's'}"
+    said = {
+        "BETTER": f"Use the tuned model: it is better than {name}. {figures}, a difference that is not chance.",
+        "NOT WORSE": f"The tuned model can take over from {name}. {figures}; that it loses more than {points} is ruled "
+        "out.",
+        "WORSE": f"Keep {name}: the tuned model is worse. {figures}, a difference that is not chance.",
+        "INCONCLUSIVE": f"It is not decided yet. {figures}, and that few rows cannot tell a difference from chance.",
+        "WITHHELD": f"No verdict is given: {'; '.join(report.verdict.withheld) or 'see the report'}.",
+    }[word]
+    if word == "INCONCLUSIVE" and report.verdict.rows_to_decide:
+        said += f" About {report.verdict.rows_to_decide:,} rows would decide."
+    return said
+
+
+def _does(system: SystemPart, split: str) -> str:
+    summary = system.splits.get(split)
+    if summary is None or summary.value is None:
+        return "not scored"
+    if not system.higher_is_better:
+        name = metric(system.metric).label if metric(system.metric).lower_is_better else system.metric
+        return f"at a {name} of {percent(summary.value)}"
+    return f"right in {percent(summary.value)}"
+
+
+def _useless(system: SystemPart, split: str) -> bool:
+    summary = system.splits.get(split)
+    return bool(system.higher_is_better and summary and summary.value is not None and summary.value <= USELESS)
+
+
+def _but(report: Report) -> str:
+    """What a decision must not forget: whose rows these are, and that the rival is a stand-in."""
+    said = []
+    if report.basis.qualifier:
+        said.append("The rows are not from your own work, so this is no promise about it.")
+    large = report.large_system
+    if large is not None and large.stand_in:
+        said.append(f"“{large.label}” is a small stand-in made by this project, not a model that you would pay for.")
+    return " ".join(said)

@@ -1,0 +1,53 @@
+"""Tells Streamlit's page in the browser where its server is, so that it does not ask around.
+
+On `/data` it would first try `/data/_stcore/…`, which is nowhere, and every page would leave errors in the console.
+Its page reads `window.__streamlit` for that; here a line that sets it is put into the page on its way out.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from studio.serving.gate import Asgi, Message, Receive, Scope, Send
+
+SCRIPT = b'<script>window.__streamlit={BACKEND_BASE_URL:location.origin+"/"}</script>'
+AFTER = b"<head>"
+
+
+class Rooted:
+    """ASGI middleware: adds the line to pages, and leaves everything else alone."""
+
+    def __init__(self, app: Asgi) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection."""
+        if scope["type"] != "http" or not _is_page(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        plain = [pair for pair in scope["headers"] if pair[0].lower() != b"accept-encoding"]  # to be read, not packed
+        started: list[Message] = []
+        parts: list[bytes] = []
+
+        async def collect(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                started.append(message)
+                return
+            parts.append(bytes(message.get("body", b"")))
+            if message.get("more_body"):
+                return
+            body = b"".join(parts)
+            head = started[0]
+            if any(key.lower() == b"content-type" and b"text/html" in value for key, value in head["headers"]):
+                body = body.replace(AFTER, AFTER + SCRIPT, 1)
+                kept = [pair for pair in head["headers"] if pair[0].lower() not in (b"content-length", b"etag")]
+                head = {**head, "headers": [*kept, (b"content-length", str(len(body)).encode())]}
+            await send(head)
+            await send({"type": "http.response.body", "body": body})
+
+        await self._app({**scope, "headers": plain}, receive, collect)
+
+
+def _is_page(path: str) -> bool:
+    """Whether a path can be that of a page: no file, and none of Streamlit's own addresses."""
+    return not PurePosixPath(path).suffix and not path.startswith(("/_stcore", "/_studio", "/static", "/media"))

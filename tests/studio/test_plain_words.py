@@ -1,0 +1,173 @@
+"""The verdict in one sentence, what would help, mistakes and their price, a glossary: against the figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import filled
+import numpy as np
+import pytest
+from plausible import results
+
+from evaluate.report import report_json
+from evaluate.report.results import Results
+from evaluate.report.schema import Report
+from recipes.run.directory import Run
+from studio.presets.glossary import GLOSSARY, terms_in
+from studio.read import advice, mistakes, plain
+from synth.dataset import Card, DatasetWriter
+from synth.example import make_example, user
+from synth.storage import atomic_dir
+from synth.workspace import Workspace
+from tests.studio.test_views import page, text
+
+LABELS = ["billing", "results", "rare"]
+
+
+def classified(share_right: float, sure: float = 0.95, names: tuple[str, ...] = ("sft", "mini")) -> Results:
+    """A comparison on real rows of three labels; of `rare` every row is missed by the tuned model."""
+    plain_results = results(names, small="sft", large="mini", per_split=60)
+    chance, systems = np.random.default_rng(0), []
+    for system in plain_results.systems:
+        rows = []
+        for n, row in enumerate(row for row in system.rows if row.split == "test"):
+            gold = LABELS[2] if n < 5 else LABELS[n % 2]
+            missed = gold == "rare" or chance.random() > share_right
+            given = LABELS[(LABELS.index(gold) + 1) % 3] if missed and system.id == "sft" else gold
+            changed = {"gold": gold, "answer": given, "score": float(given == gold), "scorer": "label", "error": ""}
+            rows.append(row.model_copy(update={**changed, "confidence": sure if system.id == "sft" else None}))
+        systems.append(system.model_copy(update={"rows": tuple(rows)}))
+    facts = plain_results.dataset.model_copy(update={"generator": "import", "splits": {"test": 60}})
+    plan = plain_results.plan.model_copy(update={"splits": ("test",)})
+    return plain_results.model_copy(update={"systems": tuple(systems), "dataset": facts, "plan": plan})
+
+
+def said(report: Report, **verdict: Any) -> str:
+    changed = report.model_copy(update={"verdict": report.verdict.model_copy(update=verdict)})
+    return plain.sentence(changed)
+
+
+def test_each_outcome_is_a_sentence_with_both_figures_and_no_jargon() -> None:
+    report = report_json.build(results(("sft", "mini"), small="sft", large="mini", per_split=200))
+    right = {one.id: f"{100 * one.splits['test'].value:.1f} %" for one in report.systems}  # type: ignore[operator]
+    for word, begin in {
+        "BETTER": "Use the tuned model",
+        "NOT WORSE": "The tuned model can take over",
+        "WORSE": "Keep “gpt-4o-mini”",
+        "INCONCLUSIVE": "It is not decided yet",
+    }.items():
+        sentence = said(report, word=word)
+        assert sentence.startswith(begin)
+        assert right["sft"] in sentence and right["mini"] in sentence
+        assert terms_in(sentence) in ([], ["Prompting"])
+    assert "this is no promise" in said(report, word="BETTER")  # the rows were generated
+    assert said(report, word="WITHHELD", withheld=("the answers were cut off",)) == (
+        "No verdict is given: the answers were cut off. The rows are not from your own work, so this is no promise "
+        "about it."
+    )
+
+
+def test_nothing_right_on_both_sides_is_no_success_whatever_the_test_says() -> None:
+    report = report_json.build(results(("base", "base-few"), small="base", large="base-few", per_split=200))
+    assert said(report, word="NOT WORSE").startswith("Neither model can do this yet")
+
+
+def test_a_stand_in_is_named_in_the_sentence() -> None:
+    report = report_json.build(results(("sft", "large-few"), small="sft", large="large-few", per_split=200))
+    assert "small stand-in made by this project" in plain.sentence(report)
+
+
+@pytest.fixture
+def place(workspace: Workspace) -> Workspace:
+    """A comparison of three labels, its dataset with few rows of one of them, and its run."""
+    with atomic_dir(workspace.datasets / "invoices") as folder:
+        writer = DatasetWriter(folder)
+        for n in range(104):
+            label = "rare" if n < 4 else LABELS[n % 2]
+            row = make_example([user(f"q {n}")], label, answer=label, family="f", template=str(n), scorer="label")
+            writer.keep(row.model_copy(update={"split": "train"}))
+        writer.finish(Card(name="invoices", generator="import", created="2026-01-01T00:00:00+00:00"))
+    run = filled.run(workspace, "2026-11-25-sft")
+    for step, loss in ((10, 0.9), (20, 0.5)):
+        Run(run.path).emit("eval", step=step, loss=loss)
+    filled.comparison(workspace, "first")
+    write(workspace.comparisons / "first", classified(0.8))
+    return workspace
+
+
+def write(folder: Path, found: Results) -> Report:
+    from evaluate import compare
+
+    report = report_json.build(found)
+    compare._write_scores(found, folder / "scores.jsonl")
+    (folder / "report.json").write_text(report_json.dumps(report))
+    return report
+
+
+def test_advice_follows_from_figures_that_it_names(place: Workspace) -> None:
+    folder = place.comparisons / "first"
+    report = write(folder, classified(0.8))
+    found = [one.text for one in advice.advise(report, place, folder / "scores.jsonl")]
+    assert any(one.startswith("Train longer") and "0.900 to 0.500" in one for one in found)
+    assert any("Label about 26 more rows of “rare”" in one and "5 of 5 were missed" in one for one in found)
+    assert not any("mislabelled" in one for one in found)  # the other model gives the label that the rows have
+    good = write(folder, classified(1.0).model_copy(update={}))
+    assert good.small_system.splits["test"].value is not None
+
+
+def test_rows_are_called_mislabelled_only_where_the_models_agree_and_are_sure(place: Workspace) -> None:
+    folder = place.comparisons / "first"
+    found = classified(0.8)
+    ours = {row.example_id: row.answer for row in found.systems[0].rows}
+    rival = found.systems[1]
+    agree = tuple(
+        row.model_copy(update={"answer": ours[row.example_id], "score": float(ours[row.example_id] == row.gold)})
+        for row in rival.rows
+    )
+    report = write(
+        folder, found.model_copy(update={"systems": (found.systems[0], rival.model_copy(update={"rows": agree}))})
+    )
+    assert 0 < len(mistakes.suspects(folder / "scores.jsonl", report)) <= mistakes.MOST_SUSPECTS
+    report = write(folder, classified(0.8, sure=0.5))
+    assert mistakes.suspects(folder / "scores.jsonl", report) == []
+
+
+@pytest.mark.slow
+def test_the_verdict_comes_first_in_plain_words_with_advice(place: Workspace) -> None:
+    app = page("compare", comparison="first")
+    boxes = " ".join(str(box.value) for box in [*app.success, *app.error, *app.warning, *app.info]).replace("\\", "")
+    assert "the tuned model" in boxes.lower() or "not decided yet" in boxes
+    assert "What would help" in text(app) and "Label about 26 more rows" in text(app).replace("\\", "")
+
+
+@pytest.mark.slow
+def test_missed_rows_are_listed_by_class_and_priced_and_prices_are_kept(place: Workspace) -> None:
+    app = page("compare", comparison="first", part="mistakes", label="rare")
+    missed = next(d.value for d in app.dataframe if "Given" in d.value.columns)
+    assert list(missed["Right"]) == ["rare"] * 5
+    confusion = next(d.value for d in app.dataframe if "Rows" in d.value.columns)
+    assert dict(zip(confusion["Right"], confusion["Rows"], strict=True))["rare"] == 5
+    costs = next(d.value for d in app.dataframe if "Cost per 1,000 rows" in d.value.columns)
+    assert next(iter(costs["Who answers"])) == "With that threshold"
+    assert "person looks at" in text(app) or "answer every row" in text(app) or "look at every row" in text(app)
+    field = next(n for n in app.number_input if n.label.startswith("A person's look"))
+    field.set_value(0.01).run()
+    assert "Let a person look at every row" in text(app)
+    assert json.loads((place.comparisons / "first" / "error_costs.json").read_text())[""] == 0.01
+
+
+@pytest.mark.slow
+def test_the_words_of_a_report_lead_to_what_they_mean(place: Workspace) -> None:
+    app = page("compare", comparison="first")
+    links = [str(link.proto.label) for link in app.get("page_link")]
+    assert {"Macro-F1", "Margin", "Confidence interval"} <= set(links)
+    first = next(str(m.value) for m in page("glossary", term="Macro-F1").markdown if str(m.value).startswith("**"))
+    assert first.startswith("**Macro\\-F1**")
+    assert "There is no word" in text(page("glossary", term="nonsense"))
+
+
+def test_every_word_of_the_glossary_says_something() -> None:
+    assert len(GLOSSARY) >= 30
+    assert all(len(meaning) > 20 and meaning.endswith(".") for meaning in GLOSSARY.values())

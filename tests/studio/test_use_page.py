@@ -1,0 +1,152 @@
+"""The Use page: a file comes back whole with answers, a model is exported and served, a verdict is shared."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+import filled
+import httpx
+import pytest
+import torch
+
+from evaluate.predict.prediction import Prediction
+from recipes.models.loading import load_trainable
+from recipes.models.lora import save_adapter
+from recipes.recipe.schema import load_recipe
+from recipes.run.directory import Run
+from studio.engines import jobs
+from studio.serving import answer_file
+from studio.serving.answer_file import _said, answer_media, answer_table
+from synth.errors import DataError
+from synth.importing.importer import Options, import_data
+from synth.jobdir import JobDir
+from synth.progress import silent
+from synth.workspace import Workspace
+from tests.studio.test_data_page import at_once, button
+from tests.studio.test_views import page, text
+from tests.synth.test_shares import clinic
+from tests.tiny import tiny_llama
+
+__all__ = ["at_once"]
+pytestmark = pytest.mark.slow
+RUN = "tuned-1"
+
+
+@pytest.fixture
+def place(workspace: Workspace, tmp_path: Path) -> Workspace:
+    """A finished run of a tiny base on the clinic's rows."""
+    options = Options(mapping={"question": "message", "answer": "category"})
+    import_data(clinic(tmp_path, rows=60), "clinic", workspace, options)
+    base = tiny_llama(tmp_path / "base")
+    recipe = load_recipe({"base_model": str(base), "data": {"dataset": "clinic", "task": True}, "lora": {"r": 4}})
+    run = Run.create(workspace, recipe, run_id=RUN)
+    torch.manual_seed(0)
+    with run.hold():
+        save_adapter(load_trainable(recipe), run.path / "adapter", run=RUN, recipe="tiny")
+        run.finish("done", "Trained.")
+    return workspace
+
+
+def table(folder: Path, text_of_file: str) -> Path:
+    file = folder / "new.csv"
+    file.write_text(text_of_file, "utf-8")
+    return file
+
+
+def never() -> bool:
+    return False
+
+
+def test_every_row_of_a_file_comes_back_in_its_order_with_an_answer_or_a_note(place: Workspace, tmp_path: Path) -> None:
+    source = table(tmp_path, 'id,message,answer\n1,"My bill, again",x\n2,,y\n3,Können Sie anrufen?,z\n')
+    found = answer_table(place, RUN, source, "message", tmp_path / "out.csv", silent, never)
+    rows = list(csv.DictReader(found.file.open(newline="", encoding="utf-8")))
+    assert [row["id"] for row in rows] == ["1", "2", "3"]
+    assert [row["answer"] for row in rows] == ["x", "y", "z"]  # the file's own column is left as it was
+    assert set(rows[0]) == {"id", "message", "answer", "model answer", "confidence", "note"}
+    assert rows[1]["note"] == "no message" and rows[1]["model answer"] == ""
+    assert all(0 < float(row["confidence"]) <= 1 for row in (rows[0], rows[2]))
+    assert found.rows == 3
+
+
+def test_what_cannot_be_answered_is_refused_with_a_remedy(place: Workspace, tmp_path: Path) -> None:
+    source = table(tmp_path, "id,text\n1,hello\n")
+    with pytest.raises(DataError, match=r"no column .message..*It has: id, text"):
+        answer_table(place, RUN, source, "message", tmp_path / "out.csv", silent, never)
+    with pytest.raises(DataError, match="tuned on text"):
+        answer_media(place, RUN, [source], "", tmp_path / "out.csv", silent, never)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_reply_that_is_no_label_is_no_answer() -> None:
+    labels = ["billing", "results"]
+    assert _said(Prediction(example_id="1", text="It is Billing.", confidence=0.5), labels) == ("billing", "0.500", "")
+    assert _said(Prediction(example_id="1", text="I cannot say"), labels)[0] == ""
+    assert "no label of the task: I cannot say" in _said(Prediction(example_id="1", text="I cannot say"), labels)[2]
+    assert _said(None, labels)[2] == "no answer came"
+
+
+def test_a_model_is_asked_as_it_was_tuned(place: Workspace) -> None:
+    dataset, asked = answer_file.asked_as(place, RUN)
+    assert [message.text for message in asked.before] == [dataset.task.in_words()]
+    assert set(asked.labels) == set(dataset.task.labels)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_page_answers_a_file_and_offers_it_for_download(place: Workspace) -> None:
+    app = page("use", run=RUN)
+    content = b"message,extra\nMy bill is wrong,1\nI feel ill,2\n"
+    app.file_uploader[0].set_value(("new.csv", content, "text/csv")).run()
+    assert next(s for s in app.selectbox if s.label == "Column with the text").value == "message"
+    button(app, "Answer them")
+    assert not app.exception, app.exception
+    assert "2 rows" in " ".join(str(s.value) for s in app.success)
+    (shown,) = [d.value for d in app.dataframe]
+    assert list(shown["extra"]) == ["1", "2"]
+    assert not list((place.path / "uploads").iterdir())  # the upload is forgotten
+
+
+@pytest.mark.usefixtures("at_once")
+def test_each_export_target_is_a_button_and_says_why_it_cannot(place: Workspace) -> None:
+    app = page("use", run=RUN, way="export")
+    assert {b.label for b in app.button if b.label.startswith("Export ")} >= {"Export merged", "Export adapter"}
+    button(app, "Export adapter")
+    assert not app.exception, app.exception
+    (made,) = (place.path / "exports").iterdir()
+    assert str(made) in text(app)
+    assert (made / "manifest.json").is_file()
+
+
+def test_a_model_is_served_until_it_is_stopped_and_ends_with_its_worker(place: Workspace) -> None:
+    app = page("use", run=RUN, way="serve")
+    next(n for n in app.number_input if n.label == "Port").set_value(18_431).run()
+    button(app, "Start serving")
+    (folder,) = place.tasks.iterdir()
+    job, deadline = JobDir(folder), time.monotonic() + 240
+    while not (ready := job.events("ready")):
+        assert job.status() in ("queued", "running"), (job.exit(), jobs.log_tail(job))
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    health = ready[0]["address"].removesuffix("/v1") + "/health"
+    assert httpx.get(health).status_code == 200
+    shown = text(page("use", run=RUN, way="serve"))
+    assert ready[0]["address"] in shown and "curl" in shown and "from openai import OpenAI" in shown
+    button(page("use", run=RUN, way="serve"), "Stop serving")
+    while job.status() == "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    assert job.status() == "done"
+    with pytest.raises(httpx.TransportError):
+        httpx.get(health)
+
+
+def test_a_verdict_is_shared_as_one_file(place: Workspace) -> None:
+    assert "No verdict yet" in text(page("use", run=RUN, way="share"))
+    filled.comparison(place, "first")
+    report = place.comparisons / "first" / "report.json"
+    report.write_text(report.read_text().replace('"2026-11-25-sft"', f'"{RUN}"'))
+    app = page("use", run=RUN, way="share")
+    assert "No verdict yet" not in text(app)
+    assert any("Download first as HTML" in str(b.label) for b in app.get("download_button"))
