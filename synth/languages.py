@@ -9,6 +9,10 @@ a language asks of a normaliser is in `synth.scoring.normalise`.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synth.example import Example
 
 ENGLISH = "en"
 MOST_FOREIGN = 0.1
@@ -61,3 +65,25 @@ def name_of(language: str) -> str:
 def not_english(text: str) -> bool:
     """Whether a text holds letters that English words hardly have."""
     return any(char.isalpha() and char > "\x7f" for char in text)
+
+
+class Spoken:
+    """Counts rows that name no language, and those among them that do not look English."""
+
+    def __init__(self) -> None:
+        self._unnamed = self._foreign = 0
+
+    def see(self, row: Example) -> None:
+        """Count a row."""
+        if not row.source.get("language"):
+            self._unnamed += 1
+            self._foreign += not_english(row.target)
+
+    def note(self) -> str:
+        """What must be said of recordings that would be taken for English and hardly are; "" where they may be."""
+        if self._foreign <= MOST_FOREIGN * self._unnamed:
+            return ""
+        return (
+            f"{self._foreign:,} of {self._unnamed:,} transcripts that name no language hold letters that English does "
+            "not have: models of several languages must be told which one they hear, in a column `language` or `locale`"
+        )

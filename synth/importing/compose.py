@@ -56,7 +56,7 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
         fields = fields._replace(answers=tuple(accepted(parts["accepted"])))
     if not missing(parts.get("images")) or not missing(parts.get("audio")):
         pictures = [media.picture(item) for item in strings(parts.get("images") or [])]
-        recordings = [media.recording(item) for item in strings(parts.get("audio") or [])]
+        recordings = [media.recording(item, parts.get("excerpt")) for item in strings(parts.get("audio") or [])]
         fields = fields._replace(prompt=tuple(turns.place_media(list(fields.prompt), pictures, recordings)))
     return _checked(fields, media)
 
@@ -281,6 +281,11 @@ def _facts(parts: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("speaker", "language"):
         if name in facts:
             facts[name] = text(facts[name], name)[:64]
+    if not missing(parts.get("excerpt")):
+        start, end = parts["excerpt"]
+        facts["excerpt"] = {"start_sec": start, "end_sec": end}
+        if isinstance(parts.get("audio"), str):
+            facts["excerpt"]["of"] = parts["audio"][-256:]
     return facts
 
 

@@ -1,13 +1,14 @@
 """What a file or folder holds: its tables with rows, where their media lie, which split each table is.
 
 Folders: one that `datasets` saved; a dataset of ours; Common Voice; LJSpeech; imagefolder and audiofolder with
-metadata.csv, .jsonl or .parquet, also one in each split's folder; pictures in one folder a class; data files, of which
-the names may tell the split.
+metadata.csv, .jsonl or .parquet, also one in each split's folder; pictures in one folder a class; recordings beside
+their subtitles; data files, of which the names may tell the split.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import tempfile
 import zipfile
@@ -17,7 +18,7 @@ from typing import NamedTuple
 
 from synth.errors import DataError
 from synth.example import SPLITS
-from synth.importing import streams, tables
+from synth.importing import excerpts, streams, tables
 from synth.importing.files import DATA_SUFFIXES, read_rows
 from synth.importing.media import PICTURE_SUFFIXES, SOUND_SUFFIXES
 from synth.importing.raw import SPLIT_NAMES, RawRow
@@ -55,7 +56,7 @@ def recognise(path: Path) -> Source:
         if not path.exists():
             raise DataError(f"There is no file {path}.", "Check the path.", "data.missing")
         return Source(path.name, (_table(path),))
-    for find in (_saved, _own, _common_voice, _ljspeech, _metadata, _data_files, _classes):
+    for find in (_saved, _own, _common_voice, _ljspeech, _metadata, _data_files, _subtitles, _classes):
         found = find(path)
         if found is not None:
             return found
@@ -180,6 +181,18 @@ def _data_files(folder: Path) -> Source | None:
 def _split_of_name(name: str) -> str:
     found = _SPLIT_IN_NAME.search(name)
     return SPLIT_NAMES[found[1].lower()] if found else ""
+
+
+def _subtitles(folder: Path) -> Source | None:
+    """Recordings with subtitles beside them, in folders for each split or not."""
+    splits = [p for p in sorted(folder.iterdir()) if p.is_dir() and p.name.lower() in SPLIT_NAMES]
+    parts = []
+    for place in splits or [folder]:
+        if found := excerpts.subtitled(place, SOUND_SUFFIXES):
+            rows = functools.partial(excerpts.subtitle_rows, found)
+            split = SPLIT_NAMES.get(place.name.lower(), "") if splits else ""
+            parts.append(Table(place.name, place, place, lambda _, rows=rows: rows(), split))  # type: ignore[misc]
+    return Source(f"{folder.name}: recordings with subtitles", tuple(parts), "audio") if parts else None
 
 
 def _classes(folder: Path) -> Source | None:

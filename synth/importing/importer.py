@@ -28,6 +28,7 @@ from synth.errors import DataError
 from synth.example import Example, Message, Origin, Split, TextPart, make_example, prompt_id, text_of
 from synth.importing import compose, detect, folders
 from synth.importing.compose import Fields
+from synth.importing.excerpts import excerpts
 from synth.importing.folders import Source, Table
 from synth.importing.joined import JSON_ANSWER, with_json_answer
 from synth.importing.kinds import ROW_KINDS
@@ -36,8 +37,9 @@ from synth.importing.media import Media
 from synth.importing.raw import RawRow
 from synth.importing.report import MAX_LISTED, ImportReport, UnusedKeys
 from synth.importing.splits import SHARES, ByTime, Groupings, Seen
-from synth.importing.values import BadRow, text
+from synth.importing.values import BadRow, printable, text
 from synth.importing.waiting import Placed, Waiting
+from synth.languages import Spoken
 from synth.progress import Meter, ProgressFn, silent
 from synth.scoring import names
 from synth.scoring.scorers import scorer_for
@@ -135,6 +137,7 @@ class _Import:
         self.waiting = Waiting(options.shares, ROW_KINDS[modality].unit, options.group_by)
         self.notes: list[str] = []
         self.ungraded = 0
+        self.spoken = Spoken() if ROW_KINDS[modality].medium == "audio" else None
         self.rejected: list[tuple[int, str]] = []
         self.layouts: Counter[str] = Counter()
         self.why: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -164,7 +167,10 @@ class _Import:
     def _rows(self, notes: list[str]) -> Iterator[tuple[Table, RawRow]]:
         for table in self.source.tables:
             for raw in table.rows(notes):
-                yield table, raw
+                if self.spoken is not None:
+                    yield from ((table, part) for part in excerpts(raw, self.options.mapping or {}))
+                else:
+                    yield table, raw
 
     def _take(self, table: Table, raw: RawRow, row: dict[str, Any]) -> str:
         """Keep a row; answers with the reason when it cannot be kept."""
@@ -199,6 +205,8 @@ class _Import:
     def _keep(self, placed: Placed) -> None:
         self.writer.keep(placed.example)
         self.ungraded += placed.example.scorer == names.FREE_TEXT
+        if self.spoken is not None:
+            self.spoken.see(placed.example)
         self.why[placed.example.split][placed.cause] += 1
 
     def _example(self, table: Table, raw: RawRow, row: dict[str, Any], plan: Plan, media: Media) -> tuple[Example, str]:
@@ -249,7 +257,7 @@ class _Import:
             place = f"{reason} ({table.name})" if len(self.source.tables) > 1 else reason
             self.rejected.append((raw.line, place))
         general = reason.split(" as line ")[0] + " as an earlier line" if " as line " in reason else reason
-        row = _printable(raw.value) if raw.value is not None else {"text": raw.text}
+        row = printable(raw.value) if raw.value is not None else {"text": raw.text}
         self.writer.reject({"line": raw.line, "file": table.name, **row}, general)
 
     def finish(self, folder: Path, start: float) -> ImportReport:
@@ -259,6 +267,8 @@ class _Import:
                 f"{self.ungraded:,} rows have long answers that no rule can grade: they can be trained on, but only a "
                 "judge model or a person can say which system answers them better"
             )
+        if self.spoken is not None and (said := self.spoken.note()):
+            self.notes.append(said)
         card = self.writer.finish(self._card(time.monotonic() - start))
         leaks = leakage.record(folder, LEAKAGE_ROWS).faults
         if any(rows > LEAKAGE_ROWS for rows in card.splits.values()):
@@ -386,11 +396,3 @@ def _own_example(row: Mapping[str, Any], media: Media) -> Example:
     kept = {name: getattr(example, name) for name in Example.model_fields}
     made = {k: v for k, v in kept.items() if k not in ("id", "version", "prompt", "target") and v not in (None, ())}
     return make_example(prompt, example.target, **made)
-
-
-def _printable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as short text, for the record of rejected rows: nothing in it may break the record."""
-    return {
-        str(key)[:200]: value if isinstance(value, int) else str(value)[:2000].encode("utf-8", "replace").decode()
-        for key, value in list(row.items())[:50]
-    }

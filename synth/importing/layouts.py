@@ -222,6 +222,7 @@ LAYOUTS: tuple[Layout, ...] = (
         ("audio",),
         {
             "audio": _SOUND,
+            "excerpt": ("_excerpt",),
             "answer": ("transcription", "transcript", "sentence", "text", "normalized_text", "answer"),
             "question": ("question", "prompt"),
             "speaker": ("client_id", "speaker", "speaker_id"),
@@ -253,7 +254,6 @@ ROLES: dict[str, Paths] = {
     "audio": ("path", "transcript", "speaker", "language", "group", "split"),
 }
 """What a column can be mapped to."""
-
 
 ANSWERS = {"answer", "answers", "target", "response", "choice_answer", "correct", "caption"}
 """Parts that hold what is to be said."""
@@ -301,7 +301,8 @@ class Planner:
                 if self.group_by and not missing(at(row, tuple(self.group_by.split(".")))):
                     found.append(("group", tuple(self.group_by.split("."))))
                 unused = tuple(_unused(row, [path for _, path in found]))
-                groups = tuple(path for part, path in found if part in ("speaker", "conversation"))
+                shared = ("speaker", "conversation", *(["audio"] if "excerpt" in dict(found) else []))
+                groups = tuple(path for part, path in found if part in shared)
                 return Plan(layout.name, tuple(found), unused, self._complete({part for part, _ in found}), groups)
         return Plan("", (), tuple(_unused(row, [])))
 

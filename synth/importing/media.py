@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from synth.audio.files import MAX_SECONDS, MIN_SECONDS, SILENCE, encode_flac
+from synth.audio.files import MAX_SECONDS, MIN_SECONDS, SILENCE, decode_excerpt, encode_flac
 from synth.audio.files import decode as decode_audio
-from synth.audio.voices import SAMPLE_RATE_HZ
+from synth.audio.voices import SAMPLE_RATE_HZ, Samples
 from synth.errors import DataError
 from synth.example import AudioPart, ImagePart, Message, TextPart
 from synth.importing.images import MAX_FILE_BYTES, decode_image
@@ -51,10 +51,12 @@ class Media:
         assert isinstance(part, ImagePart)
         return part
 
-    def recording(self, reference: Any) -> AudioPart:
-        """A recording of the row, as FLAC of 16 kHz."""
+    def recording(self, reference: Any, excerpt: Sequence[float] | None = None) -> AudioPart:
+        """A recording of the row, as FLAC of 16 kHz; of a part of it (start, end in seconds) that part alone."""
         if ROW_KINDS[self.modality].medium != "audio":
             raise BadRow("has a recording; import it as audio")
+        if excerpt:
+            return self._excerpt(reference, excerpt[0], excerpt[1])
         part = self._part(reference, "recording")
         assert isinstance(part, AudioPart)
         return part
@@ -114,13 +116,27 @@ class Media:
                 raise BadRow(f"{what} is no base64") from None
         if "://" in reference:
             raise BadRow(f"{what} is an address, which is never fetched")
-        try:
-            path = resolve_inside(self.root, reference, what)
-        except DataError as error:
-            raise BadRow(error.code) from None
+        path = self._path(reference, what)
         if path.stat().st_size > MAX_FILE_BYTES:
             raise BadRow(f"{what} is too large")
         return path.read_bytes(), path.name
+
+    def _path(self, reference: str, what: str) -> Path:
+        try:
+            return resolve_inside(self.root, reference, what)
+        except DataError as error:
+            raise BadRow(error.code) from None
+
+    def _excerpt(self, reference: Any, start: float, end: float) -> AudioPart:
+        """A part of a recording, which may itself be longer and larger than any that is taken whole."""
+        if not isinstance(reference, str) or "://" in reference or reference.startswith("data:"):
+            raise BadRow("a part of a recording that is no file")
+        path = self._path(reference.strip(), "recording")
+        try:
+            with path.open("rb") as file:
+                return self._heard(decode_excerpt(file, path.name, start, end, self._max_seconds))
+        except DataError as error:
+            raise BadRow(error.code) from None
 
     def _picture(self, data: bytes, name: str) -> ImagePart:
         buffer = io.BytesIO()
@@ -129,7 +145,9 @@ class Media:
         return ImagePart(path=self._store(stored, ".png"), sha256=sha256_bytes(stored))
 
     def _sound(self, data: bytes, name: str) -> AudioPart:
-        samples = decode_audio(data, name, self._max_seconds)
+        return self._heard(decode_audio(data, name, self._max_seconds))
+
+    def _heard(self, samples: Samples) -> AudioPart:
         if len(samples) < MIN_SECONDS * SAMPLE_RATE_HZ:
             raise BadRow("recording is too short")
         if float(abs(samples).max()) < SILENCE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import string
+from collections.abc import Mapping
 from typing import Any
 
 from synth.importing.raw import Digits
@@ -185,3 +186,11 @@ def strings(value: Any) -> list[Any]:
         except (ValueError, RecursionError):
             return [value]
     return value if isinstance(value, list) else [value]
+
+
+def printable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as short text, for the record of rejected rows: nothing in it may break the record."""
+    return {
+        str(key)[:200]: value if isinstance(value, int) else str(value)[:2000].encode("utf-8", "replace").decode()
+        for key, value in list(row.items())[:50]
+    }
