@@ -109,3 +109,106 @@ def picture_dataset(workspace: Workspace, name: str = "pictures", paired: bool =
             writer.keep(candidate.example.model_copy(update={"rejected": wrong}))
     writer.finish(Card(name=name, modality="vision"))
     return DatasetDir(folder)
+
+
+def _byte_tokenizer(special: list[str], **named: str) -> Any:
+    """Bytes and these special tokens, `<|im_end|>` at the end of a turn."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(special + letters)}, merges=[]))
+    core.add_special_tokens(special)
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<|pad|>", eos_token="<|im_end|>", extra_special_tokens=named
+    )
+
+
+def _chatml(picture: str) -> str:
+    """The turns of ChatML with `picture` in the place of each picture."""
+    return (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for p in m.content %}"
+        "{% if p.type == 'image' %}" + picture + "{% else %}{{ p.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+
+
+TURNS = ["<|pad|>", "<|im_start|>", "<|im_end|>"]
+
+
+def tiny_qwen3_vl(folder: Path) -> Path:
+    """A random Qwen3VLForConditionalGeneration: dynamic resolution, M-RoPE, features of several tower layers."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    special = [*TURNS, "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+    tokenizer = _byte_tokenizer(special)
+    place = {name: tokenizer.convert_tokens_to_ids(name) for name in special}
+    size = {"shortest_edge": 32 * 32, "longest_edge": 64 * 64}
+    how = {"patch_size": 8, "merge_size": 2, "temporal_patch_size": 2, "size": size}
+    images = transformers.Qwen2VLImageProcessor(**how)
+    videos = transformers.Qwen3VLVideoProcessor(**how)
+    template = _chatml("<|vision_start|><|image_pad|><|vision_end|>")
+    transformers.Qwen3VLProcessor(images, tokenizer, videos, chat_template=template).save_pretrained(folder)
+    config = transformers.Qwen3VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32, "pad_token_id": 0,
+            "rope_parameters": {
+                "rope_type": "default", "rope_theta": 1e4, "mrope_section": [6, 5, 5], "mrope_interleaved": True,
+            },
+        },
+        vision_config={
+            "depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 2, "patch_size": 8,
+            "spatial_merge_size": 2, "out_hidden_size": 64, "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+        },
+        image_token_id=place["<|image_pad|>"], video_token_id=place["<|video_pad|>"],
+        vision_start_token_id=place["<|vision_start|>"], vision_end_token_id=place["<|vision_end|>"],
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    model = transformers.Qwen3VLForConditionalGeneration(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.save_pretrained(folder)
+    return folder
+
+
+def tiny_lfm2_vl(folder: Path) -> Path:
+    """A random Lfm2VlForConditionalGeneration: a SigLIP-2 tower of any aspect ratio, a hybrid language model."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    named = {
+        "image_token": "<image>", "image_start_token": "<|image_start|>", "image_end_token": "<|image_end|>",
+        "image_thumbnail": "<|img_thumbnail|>",
+    }  # fmt: skip
+    tokenizer = _byte_tokenizer([*TURNS, *named.values()], **named)
+    images = transformers.Lfm2VlImageProcessor(
+        encoder_patch_size=8, downsample_factor=2, min_image_tokens=4, max_image_tokens=16, tile_size=64, min_tiles=1,
+        max_tiles=1, do_image_splitting=False, use_thumbnail=False, max_num_patches=64,
+    )  # fmt: skip
+    template = _chatml("<image>")
+    transformers.Lfm2VlProcessor(images, tokenizer, chat_template=template).save_pretrained(folder)
+    config = transformers.Lfm2VlConfig(
+        text_config={
+            "model_type": "lfm2", "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 128,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0,
+            "layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False, "eos_token_id": 2,
+        },
+        vision_config={
+            "model_type": "siglip2_vision_model", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "patch_size": 8, "num_patches": 64,
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"), projector_hidden_size=64, downsample_factor=2,
+    )  # fmt: skip
+    model = transformers.Lfm2VlForConditionalGeneration(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.save_pretrained(folder)
+    return folder
+
+
+DYNAMIC = {"Qwen3VL": tiny_qwen3_vl, "Lfm2Vl": tiny_lfm2_vl}

@@ -46,8 +46,12 @@ class Generated(NamedTuple):
 
 
 def fits(model: Any) -> bool:
-    """Whether this model's attention is what the slots assume: causal, full, one key/value cache per layer."""
+    """Whether this model's attention is what the slots assume: causal, full, one key/value cache per layer, and
+    positions that count tokens (those of M-RoPE follow a picture's grid).
+    """
     config = model.config.get_text_config()
+    if "mrope_section" in (getattr(config, "rope_parameters", None) or {}):
+        return False
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     sliding = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
     plain = kinds == {"full_attention"} and not (sliding and not hasattr(config, "layer_types"))

@@ -21,6 +21,7 @@ BASE_STAMP = "base.json"
 RESERVED = "starter-"
 # The larger starters are a distribution of their own (recipes/starters/references).
 REFERENCES = ("starter-text-large", "starter-vision-large", "starter-audio-large")
+CTC = ("parakeet_ctc", "wav2vec2", "hubert", "wavlm", "lasr_ctc")
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
@@ -115,6 +116,13 @@ def modality_of(path: Path) -> str:
         raise ModelError(
             "This Qwen3-ASR is laid out for its authors' own package; transformers would fill it with random weights.",
             "Take the one that is published for transformers: its name ends in -hf.",
+            "model.layout",
+        )
+    if str(config.get("model_type", "")) in CTC:
+        raise ModelError(
+            "This speech model spells out frames (CTC): it has no decoder that could be tuned here, and no preference "
+            "between two transcripts can be taught to it.",
+            "Choose a Whisper, a Moonshine or a Qwen3-ASR: smolstudio models list --modality audio.",
             "model.layout",
         )
     return claimed_by(config)

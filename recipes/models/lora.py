@@ -45,11 +45,15 @@ def with_lora(model: Any, lora: Lora, modality: str) -> Any:
 
 
 def excluded(model: Any, chosen: str | None) -> str | None:
-    """Regular expression of modules that get no adapter: what the recipe says, and the last projection of state-space
-    layers (Mamba-2), whose GPU kernels read its weight directly, so that an adapter on it would silently do nothing.
+    """Regular expression of modules that get no adapter: what the recipe says, and those that would not learn.
+
+    These are the last projection of state-space layers (Mamba-2), whose weight GPU kernels read directly, and the
+    pooling head of a picture tower, which a language model never asks.
     """
     mixers = {name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "A_log")}
+    pools = [name for name, m in model.named_modules() if type(m).__name__.endswith("AttentionPoolingHead")]
     own = [rf".*\.{re.escape(name)}\.out_proj" for name in sorted(mixers)]
+    own += [rf"{re.escape(name)}\..*" for name in pools]
     return "|".join(f"(?:{part})" for part in [*([chosen] if chosen else []), *own]) or None if own else chosen
 
 

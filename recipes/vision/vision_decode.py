@@ -104,7 +104,9 @@ def one_by_one(
     ends, pad = end_ids(loaded), loaded.tokenizer.pad_token_id
     for place, (prompt, shown) in enumerate(zip(prompts, files, strict=True)):
         ids = torch.tensor([prompt], device=loaded.model.device)
-        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), **pixel_tensors(loaded, [shown])}
+        found = pixel_tensors(loaded, [shown])
+        found |= vision_rows.kinds(ids, found, loaded.processor)
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), **found}
         seeded = sampling and sampling._replace(seed=sampling.seed + place)
         for done in generate_batch(loaded.model, inputs, ends, max_new_tokens, pad, seeded):
             yield done._replace(place=place)

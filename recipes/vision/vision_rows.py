@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROWS_AT_ONCE = 32
-NOT_FOR_THE_MODEL = ("rows", "cols", "row_col_info")
+NOT_FOR_THE_MODEL = ("rows", "cols", "row_col_info", "image_rows", "image_cols", "image_sizes", "num_patches")
+MOST_PATCHES_A_TOKEN = 4  # classes of dynamic resolution merge 2 x 2 patches into a token
 
 
 class VisionRow(NamedTuple):
@@ -173,9 +174,23 @@ def pixels(pictures: Sequence[Sequence[str]], processor: Any) -> dict[str, Tenso
 
 
 def longest_attention(lengths: Sequence[int], model: Any) -> int:
-    """The longest sequence that any attention of the model sees: a row, or the patches of one tile."""
+    """The longest sequence that any attention of the model sees: a row, or the patches of one tile or picture."""
     tower = model.config.vision_config
-    return int(max(*lengths, (tower.image_size // tower.patch_size) ** 2))
+    side, patch = (first(getattr(tower, name, None)) for name in ("image_size", "patch_size"))
+    patches = (side // patch) ** 2 if side and patch else MOST_PATCHES_A_TOKEN * max(lengths)
+    return int(max(*lengths, patches))
+
+
+def first(size: Any) -> Any:
+    """A side's length, which some classes give as [height, width]."""
+    return size[0] if isinstance(size, (list, tuple)) else size
+
+
+def kinds(ids: Tensor, tensors: dict[str, Tensor], processor: Any) -> dict[str, Tensor]:
+    """Which tokens are of a picture, for classes whose pictures have a grid of positions (M-RoPE); else nothing."""
+    if "image_grid_thw" not in tensors:
+        return {}
+    return {"mm_token_type_ids": (ids == processor.image_token_id).long()}
 
 
 def padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
@@ -194,11 +209,14 @@ class Collator:
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         ids = [row["input_ids"] for row in rows]
+        found = pixels([row["pictures"] for row in rows], self.processor)
+        tokens = padded(ids, self.processor.tokenizer.pad_token_id)
         return {
-            "input_ids": padded(ids, self.processor.tokenizer.pad_token_id),
+            "input_ids": tokens,
             "attention_mask": padded([[1] * len(row) for row in ids], 0),
             "labels": padded([row["labels"] for row in rows], IGNORED),
-            **pixels([row["pictures"] for row in rows], self.processor),
+            **found,
+            **kinds(tokens, found, self.processor),
         }
 
 
@@ -214,11 +232,13 @@ class PairCollator:
         sides = [(row["prompt_ids"], row[side]) for side in ("chosen_ids", "rejected_ids") for row in rows]
         ids = [prompt + answer for prompt, answer in sides]
         found = pixels([row["pictures"] for row in rows], self.processor)
+        tokens = padded(ids, self.processor.tokenizer.pad_token_id)
         batch = {
-            "input_ids": padded(ids, self.processor.tokenizer.pad_token_id),
+            "input_ids": tokens,
             "attention_mask": padded([[1] * len(row) for row in ids], 0),
             "completion_mask": padded([[0] * len(prompt) + [1] * len(answer) for prompt, answer in sides], 0),
             **{name: torch.cat([value, value]) for name, value in found.items()},
+            **kinds(tokens, found, self.processor),
         }
         for name in ("ref_chosen_logps", "ref_rejected_logps"):
             if name in rows[0]:
@@ -272,12 +292,17 @@ def template_view(processor: Any) -> Any:
     return View
 
 
-def as_seen(row: VisionRow, processor: Any) -> Image:
-    """The row's first picture as the model gets it, after resizing and splitting: a PIL image, tiles side by side."""
+def as_seen(row: VisionRow, processor: Any) -> Image | None:
+    """The row's first picture as the model gets it, after resizing and splitting: a PIL image, tiles side by side.
+
+    None for classes that take a picture as a list of patches, which is no picture any more.
+    """
     import numpy as np
     import PIL.Image
 
     made = processor.image_processor([[open_picture(row.pictures[0])]], return_tensors="np")["pixel_values"]
+    if made.ndim < 4:
+        return None
     tiles = made.reshape(-1, *made.shape[-3:])
     mean, std = (np.array(getattr(processor.image_processor, name)) for name in ("image_mean", "image_std"))
     shown = [np.clip((tile.transpose(1, 2, 0) * std + mean) * 255, 0, 255).astype(np.uint8) for tile in tiles]
@@ -293,8 +318,9 @@ def as_seen(row: VisionRow, processor: Any) -> Image:
 
 def show(rows: Sequence[VisionRow], processor: Any, folder: Path) -> str | None:
     """Write the first picture as the model sees it into `folder`; the file's name, None when no row has one."""
-    first = next((row for row in rows if row.pictures), None)
-    return keep_picture(as_seen(first, processor), folder) if first else None
+    shown = next((row for row in rows if row.pictures), None)
+    seen = as_seen(shown, processor) if shown else None
+    return keep_picture(seen, folder) if seen else None
 
 
 Decode = Callable[[Sequence[int]], str]

@@ -74,7 +74,8 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
     values = recipe.model_dump(mode="json")
     if own and not upload and label in ready_recipes() and recipe.objective == "sft":
         values = bases.fitted(values)
-    names = list(dict.fromkeys([bases.local_name(values["base_model"]), *model_choices(dataset.modality)]))
+    first = real.id if real and label == real.recipe and bases.is_here(real) else bases.local_name(values["base_model"])
+    names = list(dict.fromkeys([first, *model_choices(dataset.modality)]))
     values["base_model"] = middle.selectbox("Model", names, 0, accept_new_options=True, help=model_facts(names[0]))
     _about_model(values["base_model"], dataset.modality, own)
     values["data"]["dataset"] = dataset.name

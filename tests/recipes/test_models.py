@@ -8,14 +8,15 @@ import pytest
 import torch
 from tiny import tiny_llama
 
+from recipes.models import catalogue, loading, nf4
 from recipes.models import files as model_files
-from recipes.models import loading, nf4
 from recipes.models.files import find_adapter, resolve
 from recipes.models.loaded import Loaded
 from recipes.models.loading import load_for_inference, load_trainable
 from recipes.models.lora import save_adapter
 from recipes.recipe.schema import load_recipe
 from synth.errors import ModelError
+from tests import tiny_text, tiny_vision
 
 TOKENS = torch.arange(3, 67).reshape(4, 16)
 
@@ -228,3 +229,17 @@ def test_a_base_that_lacks_tensors_is_refused(base: Path, tmp_path: Path) -> Non
 def test_a_text_model_under_a_vision_method_is_refused(base: Path) -> None:
     with pytest.raises(ModelError, match="is a text model"):
         trainable(base, method="vision_sft")
+
+
+def test_a_speech_model_that_transcribes_by_ctc_is_refused_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "parakeet_ctc"}')
+    with pytest.raises(ModelError, match=r"spells out frames \(CTC\).*no preference") as caught:
+        resolve(str(tmp_path))
+    assert "Whisper" in caught.value.remedy
+
+
+def test_each_class_of_the_catalogue_that_is_called_tested_is_made_in_the_tests() -> None:
+    made = {f"{kind}ForCausalLM" for kind in tiny_text.CLASSES}
+    made |= {f"{kind}ForConditionalGeneration" for kind in (*tiny_vision.CLASSES, *tiny_vision.DYNAMIC)}
+    made |= {f"{kind}ForConditionalGeneration" for kind in ("Whisper", "Moonshine", "Qwen3ASR")}
+    assert {entry.model_class for entry in catalogue.entries().values() if entry.tested != "not at all"} <= made
