@@ -240,14 +240,11 @@ class _stoppable:
         self._asked = False
 
     def __enter__(self) -> Outside:
-        from evaluate.cost import formulas, prices
         from studio.cli.terminal import ProgressLine
-        from synth.pipeline.plan import Outside
+        from studio.engines.writing import outside
 
         self._before = signal.signal(signal.SIGINT, self._ask)
-        sheet = prices.load(workspace=self._workspace.path)
-        price = lambda usage, model: formulas.bill(usage, model, sheet).usd  # noqa: E731
-        return Outside(self._workspace, price, ProgressLine(), lambda: self._asked)
+        return outside(self._workspace, ProgressLine(), lambda: self._asked)
 
     def _ask(self, *_: object) -> None:
         if self._asked:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from studio.engines import writing
 from studio.engines.jobs import TASK_FILE, emit_progress
 from synth.errors import RunError, StorageError, UserError
 from synth.jobdir import JobDir
@@ -145,11 +146,21 @@ def _serve(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outc
     return serve_until_stopped(job, workspace, arguments["run"], arguments["port"])
 
 
+def _pipeline(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    return writing.write(workspace, arguments, emit_progress(job), job.stop_requested)
+
+
+def _pipeline_preview(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    return writing.preview(workspace, arguments, emit_progress(job), job.stop_requested)
+
+
 KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {
     "synth": _synth,
     "compare": _compare,
     "import": _import,
     "curate": _curate,
+    "pipeline": _pipeline,
+    "pipeline_preview": _pipeline_preview,
     "review": _review,
     "answer": _answer,
     "export": _export,

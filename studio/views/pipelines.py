@@ -1,0 +1,174 @@
+"""Write rows: a pipeline with its inputs, a teacher, a preview with its forecast, and the run."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from evaluate.report.wording import usd
+from studio.read.glance import dataset_cards
+from studio.state import uploads
+from studio.state.endpoints import Endpoint, agree, load_endpoints, may_leave, place_of
+from studio.widgets import address, following, ui
+from synth.errors import RecipeError
+from synth.pipeline.spec import Input, Pipeline, find_pipeline, shipped_pipelines
+from synth.pipeline.step import MAIN
+
+PAGE = {"title": "Write rows", "icon": ":material/edit_note:", "order": 25}
+
+FIRST = "describe-a-domain"
+SHOWN_ROWS, SHOWN_CHARS = 20, 700
+
+
+def _input(name: str, one: Input, key: str) -> Any:
+    """A widget for an input; None where nothing was given."""
+    label, about = one.title, one.about or None
+    if one.kind == "path":
+        return _file(one, key)
+    if one.kind == "long_text":
+        said = ui.param("said") if one.default is None else None
+        return st.text_area(label, said or one.default or "", help=about, key=key, height=90).strip() or None
+    if one.kind == "list":
+        shown = "\n".join(map(str, one.default or []))
+        said = st.text_area(label, shown, help=f"{one.about} One a line.".strip(), key=key, height=90)
+        return [line.strip() for line in said.splitlines() if line.strip()] or None
+    if one.kind == "integer":
+        return int(st.number_input(label, 0, value=int(one.default or 0), step=1, help=about, key=key))
+    if one.kind == "number":
+        return float(st.number_input(label, value=float(one.default or 0), help=about, key=key))
+    return st.text_input(label, one.default or "", help=about, key=key).strip() or None
+
+
+def _file(one: Input, key: str) -> str | None:
+    """An uploaded file, or a path on this machine."""
+    given = st.file_uploader(one.title, help=one.about or None, key=f"{key}.file")
+    if given is not None:
+        folders: dict[str, Path] = st.session_state.setdefault("upload.folders", {})
+        if given.file_id not in folders or not folders[given.file_id].is_dir():
+            folders[given.file_id] = uploads.keep(ui.workspace(), [(given.name, given.getvalue())])
+        return str(next(file for file in folders[given.file_id].iterdir() if file.is_file()))
+    said = st.text_input(f"… or a path: {one.title}", key=key, help="A file or folder on this machine.")
+    return said.strip() or None
+
+
+def _inputs(pipeline: Pipeline) -> dict[str, Any]:
+    """What was given; inputs that have a good default are behind a fold."""
+    inputs = pipeline.file.inputs
+    first = [name for name, one in inputs.items() if one.default is None or one.kind == "path"]
+    values = {name: _input(name, inputs[name], f"pipeline.{pipeline.name}.{name}") for name in first}
+    with st.expander("More settings", icon=":material/tune:"):
+        for name in inputs:
+            if name not in first:
+                values[name] = _input(name, inputs[name], f"pipeline.{pipeline.name}.{name}")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _teacher() -> Endpoint:
+    """The endpoint that writes. Raises RecipeError when there is none."""
+    known = load_endpoints(ui.workspace())
+    if not known:
+        st.page_link("views/settings.py", label="Add an endpoint in Settings", icon=":material/settings:")
+        raise RecipeError("No endpoint is known that could write rows.", "Add one in Settings.")
+    names = {one.name: one for one in known}
+    return names[address.menu("Teacher", list(names), "teacher")]
+
+
+def _agreed(teacher: Endpoint, pipeline: Pipeline) -> bool:
+    """Whether what was given may be sent to the teacher's address."""
+    about, place = f"pipeline {pipeline.name}", place_of(teacher.base_url)
+    if may_leave(ui.workspace(), teacher.base_url, about):
+        return True
+    said = f"What I give here (text, examples, documents) is sent to **{ui.inert(place)}**. I agree."
+    if st.checkbox(said, key=f"agree.{about}.{place}"):
+        agree(ui.workspace(), teacher.base_url, about)
+        return True
+    return False
+
+
+def _plan(pipeline: Pipeline, values: dict[str, Any], teacher: Endpoint) -> dict[str, Any]:
+    left, middle, right = st.columns(3)
+    rows = left.number_input("Accepted rows", 1, 100_000, 500, key="pipeline.rows")
+    cap = middle.number_input("Spend cap, USD", 0.0, None, teacher.spend_cap_usd, 1.0, key="pipeline.cap")
+    concurrency = right.number_input("Requests at once", 1, 256, 8, key="pipeline.concurrency")
+    main = {"model": teacher.model, "base_url": teacher.base_url, "api_key_env": teacher.api_key_env}
+    return {
+        "pipeline": pipeline.name,
+        "inputs": values,
+        "rows": int(rows),
+        "cap_usd": cap or None,
+        "teachers": {MAIN: {**main, "concurrency": int(concurrency)}},
+    }
+
+
+def _buttons(pipeline: Pipeline, plan: dict[str, Any], agreed: bool) -> None:
+    taken = {card.name for card in dataset_cards(ui.workspace())}
+    taken |= {folder.name for folder in ui.workspace().pipelines.glob("*")}
+    free = next(name for number in count(1) if (name := f"{pipeline.name}-{number}") not in taken)
+    name = st.text_input("Name of the dataset", free, key=f"pipeline.name.{free}")
+    line = st.container(horizontal=True)
+    if line.button("Preview 20 rows", icon=":material/visibility:", disabled=not agreed):
+        pipeline.bind(pipeline.read_inputs(plan["inputs"]))
+        following.start("previewed", "pipeline_preview", {"plan": plan}, name)
+    if line.button("Run", type="primary", icon=":material/play_arrow:", disabled=not agreed):
+        pipeline.bind(pipeline.read_inputs(plan["inputs"]))
+        following.start("written", "pipeline", {"plan": plan, "name": ui.free_name(name)}, name)
+    st.caption("A preview is paid once: its answers are kept for the run. Stop keeps what was paid.")
+
+
+def _seen(made: dict[str, Any]) -> None:
+    """A preview: forecast, rows, what was rejected and why."""
+    found = made["forecast"]
+    accepted, rejected = found["accepted"], found["rejected"]
+    st.markdown(f"**{accepted}** of {accepted + rejected} candidates were accepted.")
+    if found["usd"] is not None:
+        low, high = found["usd_range"]
+        st.markdown(f"{found['rows']:,} rows: about **{ui.inert(usd(found['usd']))}**")
+        st.caption(ui.inert(f"between {usd(low)} and {usd(high)}, by how many candidates are accepted"))
+    elif accepted:
+        st.info("The teacher has no price in the sheet, so there is no forecast. Settings has prices.")
+    if found["seconds"] is not None:
+        st.caption(f"About {max(1, round(found['seconds'] / 60)):,} minutes.")
+    for reason, number in made["reasons"].items():
+        st.caption(f"{number} rejected · {ui.inert(reason)}")
+    for row in made["rows"][:SHOWN_ROWS]:
+        with st.container(border=True):
+            st.text(row["prompt"][-1]["content"][:SHOWN_CHARS])
+            st.markdown(f":material/arrow_forward: {ui.inert(row['target'], SHOWN_CHARS)}")
+            with st.expander("How it came to be"):
+                st.json(row["source"].get("lineage", []), expanded=1)
+    if made["rejected"]:
+        with st.expander(f"Rejected ({len(made['rejected'])})"):
+            st.json(made["rejected"], expanded=False)
+
+
+def render() -> None:
+    """The page."""
+    if made := following.outcome("written"):
+        following.ready(str(made["dataset"]))
+        return
+    names = list(shipped_pipelines())
+    ordered = [FIRST, *(name for name in names if name != FIRST)]
+    titles = {name: find_pipeline(name).file.title for name in ordered}
+    pipeline = find_pipeline(address.menu("Method", ordered, "pipeline", ("previewed",), titles.__getitem__))
+    st.caption(ui.inert(pipeline.file.about))
+    left, right = st.columns(2, gap="large")
+    with left, ui.sentences():
+        values = _inputs(pipeline)
+        teacher = _teacher()
+        _buttons(pipeline, _plan(pipeline, values, teacher), _agreed(teacher, pipeline))
+    with right:
+        st.markdown("##### Preview")
+        with ui.sentences():
+            if seen := following.outcome("previewed"):
+                _seen(seen)
+            elif not ui.param("previewed"):
+                st.caption("20 rows for real, what was rejected and why, and what all rows would cost and take.")
+
+
+st.title("Write rows with a model")
+ui.steps("data")
+with ui.sentences():
+    render()
