@@ -13,10 +13,12 @@ import torch
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
 from recipes.audio.backends import audio_backend
+from recipes.audio.steps import Steps
 from recipes.decode import sampling
 from recipes.models import store
 from recipes.models.adding import add
 from recipes.models.loading import load_for_inference
+from recipes.recipe.options import Data
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from recipes.text import text_sft
@@ -148,6 +150,43 @@ def word_error_rate(base: Path, adapter: Path | None, data: DatasetDir) -> float
     texts = [(normalised(str(row.answer), "en"), normalised(given.text, "en")) for row, given in pairs]
     counts = [edit_count(gold, text, by_words=True) for gold, text in texts]
     return sum(edits for edits, _ in counts) / sum(words for _, words in counts)
+
+
+def test_whisper_keeps_its_tokens_no_timestamps_no_language_of_its_own_and_padding_that_nobody_learns(
+    weights: Any, workspace: Workspace
+) -> None:
+    data = build_dataset("audio", {"train": 6, "val": 0, "test": 0, "test_ood": 0}, "notes", workspace)
+    rows = list(data.examples("train"))
+    backend: Any = audio_backend(load_for_inference(str(weights("whisper-tiny.en"))))
+    recordings = [audio_rows.recording(row, data) for row in rows]
+    sounds = backend.prepare(recordings, audio_rows.languages(rows, backend))
+    encoded = audio_rows.encode(rows, sounds, backend, Data())
+    for row, example in zip(encoded, rows, strict=True):
+        assert backend.tokenizer.decode(row.input_ids[:2]) == "<|startoftranscript|><|notimestamps|>"
+        assert row.labels[:2] == [audio_rows.IGNORED] * 2, "given, never learned"
+        learned = backend.tokenizer.decode(row.labels[2:])
+        assert learned == f"{example.target}<|endoftext|>"
+        assert len(backend.tokenizer(example.target, add_special_tokens=False)["input_ids"]) == len(row.labels) - 3
+    batch = audio_rows.Batcher(backend, 0, lambda: 0).tokens(encoded)
+    shortest = min(range(6), key=lambda place: len(encoded[place].labels))
+    length = len(encoded[shortest].labels)
+    assert batch["labels"].shape[1] > length
+    assert set(batch["labels"][shortest, length:].tolist()) == {audio_rows.IGNORED}, "padding, which is the end token"
+
+    # Those of 0.00 to 30.00 s: numbers behind all that the tokenizer of this package names.
+    timestamps = range(backend.tokenizer.convert_tokens_to_ids("<|notimestamps|>") + 1, 51_864)
+    forbidden = set(backend.forbidden()["suppress_tokens"])
+    assert len(timestamps) == 1501
+    assert forbidden >= {*timestamps, *(backend.network.generation_config.suppress_tokens or [])}
+    with torch.inference_mode():
+        steps = Steps([sound.features for sound in sounds], 1.0)
+        drawn = backend.generate(sounds, backend.hear(sounds), 40, steps)
+    assert not forbidden & set(drawn.flatten().tolist())
+    together = audio_answers.transcribe(backend, sounds, 60)
+    assert [one.text for one in together[:2]] == [
+        audio_answers.transcribe(backend, [s], 60)[0].text for s in sounds[:2]
+    ]
+    assert all("<|" not in one.text for one in together)
 
 
 def test_whisper_makes_half_the_mistakes_after_tuning_on_dictation(weights: Any, workspace: Workspace) -> None:
