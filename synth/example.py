@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from functools import partial
+from json.encoder import encode_basestring
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -94,7 +97,7 @@ Part = Annotated[TextPart | ImagePart | AudioPart, Field(discriminator="type")]
 
 def _optional(default: Any = None) -> Any:
     """A field that rows without it do not write, so that rows of every day stay short and old readers read them."""
-    return Field(default, exclude_if=lambda value: value is None or value == ())
+    return Field(default, exclude_if=operator.not_ if default == () else partial(operator.is_, None))
 
 
 class ToolCall(_Frozen):
@@ -105,6 +108,9 @@ class ToolCall(_Frozen):
     id: str | None = _optional()
 
 
+Role = Literal["system", "user", "assistant", "tool"]
+
+
 class Message(_Frozen):
     """One turn. In JSON, a message of a single text part is written as plain ``"content": "…"``.
 
@@ -112,7 +118,7 @@ class Message(_Frozen):
     `tool_call_id` and `name` belong to the turns of tools.
     """
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Role
     content: tuple[Part, ...]
     reasoning: str | None = _optional()
     tool_calls: tuple[ToolCall, ...] = _optional(())
@@ -207,6 +213,37 @@ def assistant(text: str) -> Message:
     return Message(role="assistant", content=(TextPart(text=text),))
 
 
+def plain_turn(role: Role, text: str) -> Message:
+    """A message of plain text, made without validation, which takes half the time: for loops over all rows of a file.
+
+    The types are the caller's promise.
+    """
+    part = _made(TextPart, {"type": "text", "text": text}, _TEXT_SET)
+    fields = {"role": role, "content": (part,), **_NO_MORE}
+    return _made(Message, fields, _TURN_SET)
+
+
+def plain_example(**fields: Any) -> Example:
+    """An Example of all its fields but `version`, in their order, made without validation, as `plain_turn`."""
+    return _made(Example, {"version": 1, **fields}, _ROW_SET)
+
+
+_TEXT_SET, _TURN_SET, _ROW_SET = {"text"}, {"role", "content"}, set(Example.model_fields) - {"version"}
+_NO_MORE: dict[str, Any] = {"reasoning": None, "tool_calls": (), "tool_call_id": None, "name": None, "learn": None}
+_Made = TypeVar("_Made", bound=BaseModel)
+
+
+def _made(model: type[_Made], fields: dict[str, Any], fields_set: set[str]) -> _Made:
+    """As `model_construct`, with all fields given."""
+    made = model.__new__(model)
+    _set(made, "__dict__", fields)
+    _set(made, "__pydantic_fields_set__", fields_set)
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
+    return made
+
+
+_set = object.__setattr__
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -215,14 +252,18 @@ def prompt_id(prompt: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -
 
     Two ways to write one accented letter in Unicode are one text here (NFC).
     """
-    key: list[Any] = [
-        [m.role, [p.text if isinstance(p, TextPart) else [p.type, p.sha256] for p in m.content]] for m in prompt
-    ]
-    if any(m.tool_calls for m in prompt):
-        key.append([[c.name, c.arguments] for m in prompt for c in m.tool_calls])
+    turns, calls = [], False  # as JSON, written by hand: this is done for every row that is ever read
+    for m in prompt:
+        said = [
+            encode_basestring(p.text) if isinstance(p, TextPart) else _as_json([p.type, p.sha256]) for p in m.content
+        ]
+        turns.append(f'["{m.role}", [{", ".join(said)}]]')
+        calls = calls or bool(m.tool_calls)
+    if calls:
+        turns.append(_as_json([[c.name, c.arguments] for m in prompt for c in m.tool_calls]))
     if tools:
-        key.append(["tools", [*tools]])
-    text = _as_json(key)
+        turns.append(_as_json(["tools", [*tools]]))
+    text = f"[{', '.join(turns)}]"
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]

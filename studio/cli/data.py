@@ -170,11 +170,21 @@ def import_(
     modality: Annotated[str, typer.Option(help=f"One of {', '.join(MODALITIES)}; without it, what the rows are")] = "",
     group_by: Annotated[str, typer.Option(help="Key whose rows of one value stay in one split")] = "",
     split_by_time: Annotated[str, typer.Option(help="Key with a timestamp: earlier rows train, later rows test")] = "",
+    shares: Annotated[
+        str, typer.Option(help="Percent of training, validation and test rows, where rows name no split")
+    ] = "80,10,10",
+    answer_columns: Annotated[
+        str, typer.Option(help="Columns, with commas between them, that together are the answer: one JSON object")
+    ] = "",
+    split_near_duplicates: Annotated[
+        bool, typer.Option("--split-near-duplicates", help="Let rows that say nearly the same fall into several splits")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import your own rows; faulty ones are set aside with their line numbers, keys that play no part are listed."""
     from synth.importing.detect import modality_of
+    from synth.importing.splits import shares_of
 
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
     report = modality_named(modality or modality_of(source)).import_rows()(
@@ -184,6 +194,9 @@ def import_(
         mapping or None,
         group_by=group_by,
         split_by_time=split_by_time,
+        shares=shares_of(shares),
+        answer_columns=[column.strip() for column in answer_columns.split(",") if column.strip()],
+        split_near_duplicates=split_near_duplicates,
     )
     if as_json:
         kept = {"dataset": name, "modality": report.modality, "kept": report.kept, "splits": report.splits}

@@ -71,7 +71,11 @@ def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
         arguments["mapping"],
         on_progress=on_progress,
         group_by=arguments.get("group_by", ""),
-        **{name: arguments[name] for name in ("shares", "answer_columns") if arguments.get(name)},
+        **{
+            name: arguments[name]
+            for name in ("shares", "answer_columns", "split_near_duplicates")
+            if arguments.get(name)
+        },
     )
     if arguments.get("title"):
         titles.set_title(workspace, "datasets", arguments["name"], titles.Title(arguments["title"]))

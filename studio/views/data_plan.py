@@ -50,6 +50,7 @@ class Plan(NamedTuple):
     answer_columns: tuple[str, ...]
     group_by: str
     shares: dict[Split, float]
+    split_near_duplicates: bool
     task: TaskCard | None
     refused: bool
 
@@ -226,7 +227,10 @@ def render(kind: Modality, source: Path) -> Plan:
         keys = list(guess.columns) or list(dict.fromkeys(str(key) for row in guess.sample for key in row))
         counted = None if state[0] > MAX_BYTES else _quietly(source, state, first)
         shares = _shares(source, counted.report.kept if counted else 1000)
-        options = first._replace(shares=shares)
+        alike = kind.part is None and not st.checkbox(
+            "Keep rows that say nearly the same in one split", True, key=f"near.{kind.key}.{source}"
+        )
+        options = first._replace(shares=shares, split_near_duplicates=alike)
         alone = _quietly(source, state, options) if counted else None
         taken = {column for role, column in mapping.items() if role in FIRST_ROLES} | set(several)
         group_by = _group(kind, source, [key for key in keys if key not in taken], alone)
@@ -248,7 +252,7 @@ def render(kind: Modality, source: Path) -> Plan:
         guessed = found.task.model_copy(update={"instruction": said}) if said else found.task
         key = f"task.{source}.{guessed.sha256()[:8]}"
         task = task_form(guessed, key, found.classes if found.task.kind == "classification" else ())
-    return Plan(mapping, several, group_by, shares, task, bool(found and found.refusals))
+    return Plan(mapping, several, group_by, shares, alike, task, bool(found and found.refusals))
 
 
 def _quietly(source: Path, state: tuple[int, int], options: Options) -> Preview | None:

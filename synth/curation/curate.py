@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from synth.curation.derive import Dropped, derive
-from synth.curation.leakage import Text, near_duplicates, read_text
+from synth.curation.leakage import near_duplicates
+from synth.curation.runs import Text, read_text
 from synth.dataset import DatasetDir
 from synth.errors import RunError
 from synth.example import Example, Split, media_parts, text_of
@@ -158,7 +159,7 @@ class SeenTexts:
 
         shingles = _shingles(text)
         sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
-        sketch.update_batch([" ".join(words).encode() for words in shingles])
+        sketch.update_batch(list(shingles))
         for place in index.query(sketch):
             other = self.kept[place]
             if other.numbers == text.numbers and _jaccard(shingles, _shingles(other)) >= self.near:
@@ -168,11 +169,11 @@ class SeenTexts:
         return False
 
 
-def _shingles(text: Text) -> set[tuple[str, ...]]:
-    return {text.words[start : start + SHINGLE] for start in range(max(1, len(text.words) - SHINGLE + 1))}
+def _shingles(text: Text) -> set[bytes]:
+    return {text.words[start : start + SHINGLE].tobytes() for start in range(max(1, len(text.words) - SHINGLE + 1))}
 
 
-def _jaccard(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> float:
+def _jaccard(one: set[bytes], other: set[bytes]) -> float:
     return len(one & other) / len(one | other)
 
 

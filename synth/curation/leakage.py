@@ -7,15 +7,15 @@ the same numbers with another name is not. Paraphrases with other words are not 
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from synth.curation.runs import NUMBERS, Runs, Shared, Text, read_text
 from synth.dataset import CARD, Card, DatasetDir, readme
 from synth.example import SPLITS, Example, Split, media_parts, text_of
 from synth.storage import atomic_write_text, write_json
@@ -29,8 +29,6 @@ BOILERPLATE = 50
 SIZE_DISTANCE = 0.2
 """Kolmogorov-Smirnov distance of number sizes above which a difference is reported."""
 _HEADING = "## Leakage between splits"
-_WORDS = re.compile(r"\w+(?:[.:]\d+)*")
-_NUMBERS = re.compile(r"\d+(?:[.:]\d+)*")
 
 
 class Pair(BaseModel):
@@ -80,95 +78,103 @@ class LeakageReport(BaseModel):
         return {split: share for split, share in shares.items() if share is not None}
 
 
-class Text(NamedTuple):
-    """A text folded to lower case, with its numbers and words in order."""
-
-    text: str
-    numbers: tuple[str, ...]
-    words: tuple[str, ...]
-
-
 class _Split:
     """What is needed of one split, indexed."""
 
-    def __init__(self, examples: Iterable[Example]) -> None:
+    def __init__(self) -> None:
+        self.rows = 0
         self.ids: set[str] = set()
         self.templates: set[str] = set()
         self.media: set[str] = set()
         self.wordings: Counter[str] = Counter()
         self.texts: list[Text] = []
-        for example in examples:
-            self.ids.add(example.id)
-            self.templates.add(example.template)
-            media = [part.sha256 for part in media_parts(example)]
-            self.media.update(media)
-            text = text_of(example)
-            if not media:  # the same question about another picture or recording is no duplicate
-                self.texts.append(read_text(text))
-                self.wordings[_NUMBERS.sub("0", text)] += 1
-        self._index: dict[tuple[str, ...], list[int]] | None = None
+        self._shared: Shared | None = None
 
-    def index(self) -> dict[tuple[str, ...], list[int]]:
-        """Keys (ten words, or all numbers) → places in `texts`."""
-        if self._index is None:
-            self._index = defaultdict(list)
-            for place, text in enumerate(self.texts):
-                for key in _keys(text):
-                    self._index[key].append(place)
-        return self._index
+    def add(self, example: Example, text: Text | None = None) -> None:
+        """A row; `text` is that of the user, where it was read already."""
+        self.rows += 1
+        self.ids.add(example.id)
+        self.templates.add(example.template)
+        media = [part.sha256 for part in media_parts(example)]
+        self.media.update(media)
+        if not media:  # the same question about another picture or recording is no duplicate
+            said = text_of(example)
+            self.texts.append(text or read_text(said))
+            self.wordings[NUMBERS.sub("0", said)] += 1
 
-
-def read_text(text: str) -> Text:
-    """Fold a text and find its numbers and words."""
-    folded = text.casefold()
-    return Text(folded, tuple(_NUMBERS.findall(folded)), tuple(_WORDS.findall(folded)))
-
-
-def _keys(text: Text) -> set[tuple[str, ...]]:
-    words = text.words
-    keys = {words[start : start + GRAM] for start in range(max(1, len(words) - GRAM + 1))}
-    if len(text.numbers) > 1:
-        keys.add(("#", *text.numbers))
-    return keys
+    def shared(self) -> Shared:
+        """The keys (ten words, or all numbers) of `texts`."""
+        if self._shared is None:
+            runs = Runs(GRAM)
+            for text in self.texts:
+                runs.add(text)
+            self._shared = runs.shared()
+        return self._shared
 
 
 class Known:
-    """Texts that others must not nearly be; the index is built at the first question."""
+    """Texts that others, one at a time, must not nearly be; the index is built at the first question."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._split = _Split(())
-        self._split.texts = [read_text(text) for text in texts]
+        self._given: Iterable[str] = texts
+        self._texts: list[Text] = []
+        self._index: dict[Any, list[int]] | None = None
 
     def near(self, text: str) -> bool:
         """Whether the text is one of these, or nearly."""
-        other = _Split(())
-        other.texts = [read_text(text)]
-        return bool(_near(self._split, other))
+        if self._index is None:
+            self._index = {}
+            for place, given in enumerate(self._given):
+                self._texts.append(read_text(given))
+                for key in _keys(self._texts[-1]):
+                    self._index.setdefault(key, []).append(place)
+        asked = read_text(text)
+        met = (self._index.get(key, ()) for key in _keys(asked))
+        return any(_same(self._texts[place], asked) for places in met if len(places) <= BOILERPLATE for place in places)
+
+
+def _keys(text: Text) -> Iterator[Any]:
+    for start in range(max(1, len(text.words) - GRAM + 1)):
+        yield text.words[start : start + GRAM].tobytes()
+    if len(text.numbers) > 1:
+        yield text.numbers
+
+
+def _same(one: Text, other: Text) -> bool:
+    from rapidfuzz import fuzz
+
+    return one.numbers == other.numbers and fuzz.ratio(one.text, other.text) >= 100 * NEAR
 
 
 def near_duplicates(known: Iterable[str], texts: Iterable[str]) -> list[tuple[int, int]]:
     """Pairs (place in `texts`, place in `known`) of near-duplicates; at most one for each of `texts`."""
-    one, other = _Split(()), _Split(())
+    one, other = _Split(), _Split()
     one.texts, other.texts = [read_text(text) for text in known], [read_text(text) for text in texts]
     return _near(one, other)
 
 
 def _near(one: _Split, other: _Split) -> list[tuple[int, int]]:
-    from rapidfuzz import fuzz
-
-    index, pairs = one.index(), []
-    for place, text in enumerate(other.texts):
-        candidates: set[int] = set()
-        for key in _keys(text):
-            places = index.get(key, ())
-            if len(places) <= BOILERPLATE:
-                candidates.update(places)
-        for candidate in sorted(candidates):
-            near = one.texts[candidate]
-            if near.numbers == text.numbers and fuzz.ratio(near.text, text.text) >= 100 * NEAR:
-                pairs.append((place, candidate))
-                break
+    pairs: list[tuple[int, int]] = []
+    found = -1  # the last place of `other` that has its near-duplicate
+    for place, candidate in _candidates(one.shared(), other.shared()):
+        if place != found and _same(one.texts[candidate], other.texts[place]):
+            pairs.append((place, candidate))
+            found = place
     return pairs
+
+
+def _candidates(one: Shared, other: Shared) -> list[tuple[int, int]]:
+    """(place in `other`, place in `one`) of texts that share a key, in order and each once."""
+    import numpy as np
+
+    first = np.searchsorted(one.keys, other.keys, "left")
+    counts = np.searchsorted(one.keys, other.keys, "right") - first
+    counts[counts > BOILERPLATE] = 0
+    places = np.repeat(other.places.astype(np.uint64), counts)
+    offsets = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    met = one.places[np.repeat(first, counts) + offsets].astype(np.uint64)
+    packed = np.unique((places << np.uint64(32)) | met)
+    return list(zip((packed >> np.uint64(32)).tolist(), (packed & np.uint64(0xFFFFFFFF)).tolist(), strict=True))
 
 
 def _sizes(split: _Split) -> list[float]:
@@ -187,9 +193,40 @@ def _distance(one: list[float], other: list[float]) -> float | None:
     return round(float(ks_2samp(one, other).statistic), 3)
 
 
+class Check:
+    """Compares every pair of splits, of rows that come one by one. Memory grows with them (about 3 kB each).
+
+    Args:
+        most: rows of each split that are looked at; all by default.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+        self._splits: dict[Split, _Split] = {}
+
+    def add(self, example: Example, text: Text | None = None) -> None:
+        """A row, of the split that it names; `text` is that of the user, where it was read already."""
+        split = self._splits.get(example.split)
+        if split is None:
+            split = self._splits[example.split] = _Split()
+        if self._most is None or split.rows < self._most:
+            split.add(example, text)
+
+    def report(self) -> LeakageReport:
+        """What the splits share."""
+        return _report({name: self._splits[name] for name in SPLITS if name in self._splits})
+
+
 def check(splits: Mapping[Split, Iterable[Example]]) -> LeakageReport:
     """Compare every pair of the splits given. Memory grows with the number of rows (about 3 kB each)."""
-    read = {name: _Split(splits[name]) for name in SPLITS if name in splits}
+    read: dict[Split, _Split] = {name: _Split() for name in SPLITS if name in splits}
+    for name, split in read.items():
+        for example in splits[name]:
+            split.add(example)
+    return _report(read)
+
+
+def _report(read: dict[Split, _Split]) -> LeakageReport:
     sizes = {name: _sizes(split) for name, split in read.items()}
     pairs = []
     for one, other in combinations(read, 2):
@@ -218,10 +255,10 @@ def check_dataset(dataset: DatasetDir, rows: int | None = None) -> LeakageReport
     return check({split: islice(dataset.examples(split), rows) for split in dataset.splits()})
 
 
-def record(folder: Path, rows: int | None = None) -> LeakageReport:
-    """Check the dataset in `folder`, and keep the report in its card (`notes.leakage`) and README."""
+def record(folder: Path, report: LeakageReport | None = None) -> LeakageReport:
+    """Keep the report of the dataset in `folder` in its card (`notes.leakage`) and README; without one, check first."""
     dataset = DatasetDir(folder)
-    report = check_dataset(dataset, rows)
+    report = report or check_dataset(dataset)
     card = dataset.card.model_copy(update={"notes": {**dataset.card.notes, "leakage": report.model_dump()}})
     write_json(folder / CARD, card.model_dump())
     write_readme(folder, card)

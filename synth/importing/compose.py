@@ -5,12 +5,13 @@ Which key is which part is in `synth.importing.layouts`. Reads no files; picture
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from synth.example import Message, TextPart, ToolCall
+from synth.example import Message, ToolCall, plain_turn
 from synth.importing import dialogues, turns
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.media import Media
@@ -40,21 +41,28 @@ class Fields(NamedTuple):
 
 def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     """The row of these parts. Raises BadRow."""
-    if not missing(parts.get("videos")):
+    parts = {part: value for part, value in parts.items() if not missing(value)}
+    if "videos" in parts:
         raise BadRow("has a video")
     opening = _opening(parts, media, unused)
-    extra: dict[str, Any] = {"tools": turns.read_tools(parts.get("tools")), "facts": _facts(parts)}
-    extra["split"] = split_name(parts.get("split"))
-    if not missing(parts.get("label")):
+    extra: dict[str, Any] = {}
+    if "tools" in parts:
+        extra["tools"] = turns.read_tools(parts["tools"])
+    if "excerpt" in parts or not _FACTS.isdisjoint(parts):
+        extra["facts"] = _facts(parts)
+    if "split" in parts:
+        extra["split"] = split_name(parts["split"])
+    if "label" in parts:
         extra["label"] = judged(parts["label"])
-    if not missing(parts.get("chosen")) and not missing(parts.get("rejected")):
+    if "chosen" in parts and "rejected" in parts:
         fields = _preference(opening, parts, media, unused)
     else:
         fields = _answered(opening, parts, media, unused)
-    fields = fields._replace(**extra)
-    if not missing(parts.get("accepted")):
+    if extra:
+        fields = fields._replace(**extra)
+    if "accepted" in parts:
         fields = fields._replace(answers=tuple(accepted(parts["accepted"])))
-    if not missing(parts.get("images")) or not missing(parts.get("audio")):
+    if "images" in parts or "audio" in parts:
         pictures = [media.picture(item) for item in strings(parts.get("images") or [])]
         recordings = [media.recording(item, parts.get("excerpt")) for item in strings(parts.get("audio") or [])]
         fields = fields._replace(prompt=tuple(turns.place_media(list(fields.prompt), pictures, recordings)))
@@ -84,22 +92,22 @@ def short_answer(target: str) -> str:
 
 def _opening(parts: Mapping[str, Any], media: Media, unused: Unused) -> list[Message]:
     """The turns before the answer, or the whole chat where the row is one."""
-    first = [{"role": "system", "content": parts["system"]}] if not missing(parts.get("system")) else []
+    first = [{"role": "system", "content": parts["system"]}] if "system" in parts else []
     raw: list[Any] = []
-    for pair in strings(parts["history"]) if not missing(parts.get("history")) else []:
+    for pair in strings(parts["history"]) if "history" in parts else []:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise BadRow("the history is no list of question and answer")
         raw += [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
-    if not missing(parts.get("dialogue")):
+    if "dialogue" in parts:
         raw += dialogues.turns(text(parts["dialogue"], "dialogue"))
-    elif not missing(parts.get("request")):
+    elif "request" in parts:
         request = parts["request"]
         raw += turns.turn_list(request.get("messages") if isinstance(request, dict) else request, "user")
-    elif not missing(parts.get("messages")):
+    elif "messages" in parts:
         raw += turns.turn_list(parts["messages"], "user")
-        if not missing(parts.get("question")) and not missing(parts.get("chosen")):
+        if "question" in parts and "chosen" in parts:
             unused("prompt", parts["question"])
-    elif not missing(parts.get("question")):
+    elif "question" in parts:
         raw += _question(parts)
     if first and raw and isinstance(raw[0], dict) and raw[0].get("role", raw[0].get("from")) == "system":
         if raw[0].get("content", raw[0].get("value")) != parts["system"]:
@@ -117,7 +125,7 @@ def _question(parts: Mapping[str, Any]) -> list[Any]:
     asked = text(question, "question")
     if dialogues.is_dialogue(asked):
         return dialogues.turns(asked)
-    if not missing(parts.get("input")):
+    if "input" in parts:
         asked = f"{asked}\n\n{text(parts['input'], 'input')}"
     if (choices := _choices(parts)) is not None:
         asked = f"{asked}\n{choices.lines()}"
@@ -125,13 +133,13 @@ def _question(parts: Mapping[str, Any]) -> list[Any]:
 
 
 def _choices(parts: Mapping[str, Any]) -> Choices | None:
-    if not missing(parts.get("distractor")):
+    if "distractor" in parts:
         wrong = [item for value in parts["distractor"] for item in strings(value)]
         # By their letters, so that the right one stands anywhere.
         return Choices(sorted([text(parts["correct"], "answer"), *(text(item, "choice") for item in wrong)]))
-    if not missing(parts.get("choice")):
+    if "choice" in parts:
         return Choices([*parts["choice"]])
-    return None if missing(parts.get("choices")) else Choices(parts["choices"])
+    return None if "choices" not in parts else Choices(parts["choices"])
 
 
 def _preference(opening: list[Message], parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
@@ -169,37 +177,37 @@ def _within(opening: list[Message], chat: list[Message]) -> bool:
 
 
 def _answered(opening: list[Message], parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
-    if not missing(parts.get("response")):
+    if "response" in parts:
         turn = _reply(parts["response"], unused)
         return _conversation([*opening, *turns.read([turn], media, unused)])
-    if not missing(parts.get("dialogue")) or not missing(parts.get("messages")):
+    if "dialogue" in parts or "messages" in parts:
         return _conversation(opening)
-    if not missing(parts.get("caption")):
-        if not opening and missing(parts.get("answer")):
+    if "caption" in parts:
+        if not opening and "answer" not in parts:
             opening = turns.read([{"role": "user", "content": CAPTION}], media, unused)
             parts = {**parts, "answer": parts["caption"]}
         else:
             unused("caption", parts["caption"])
-    if not opening and not missing(parts.get("audio")):
+    if not opening and "audio" in parts:
         opening = [Message(role="user", content=())]
     if not opening:
         raise BadRow("no question")
     choices = _choices(parts)
     if choices is not None:
         gold = choices.letter(parts["correct"] if "correct" in parts else parts.get("choice_answer"))
-        worked = "" if missing(parts.get("target")) else f"{text(parts['target'], 'answer')}\nAnswer: "
+        worked = "" if "target" not in parts else f"{text(parts['target'], 'answer')}\nAnswer: "
         return _simple(opening, f"{worked}{gold}", (gold,), parts)._replace(choice=True)
     value, several = parts.get("answer"), parts.get("answers")
     if not missing(value) and isinstance(value, list | dict) and _is_turns(value):
         return _conversation([*opening, *turns.read(turns.turn_list(value, "assistant"), media, unused)])
     said = [] if missing(value) else accepted(value)
     answers = said if missing(several) else accepted(several)
-    target = text(parts["target"], "answer") if not missing(parts.get("target")) else (said or answers or [""])[0]
+    target = text(parts["target"], "answer") if "target" in parts else (said or answers or [""])[0]
     if not target:
         raise BadRow("no answer")
     if not answers or (len(answers) == 1 and answers[0] == target):
         answers = [short_answer(target)]
-    rejected = None if missing(parts.get("rejected")) else text(parts["rejected"], "rejected answer")
+    rejected = None if "rejected" not in parts else text(parts["rejected"], "rejected answer")
     return _simple(opening, target, tuple(a.strip() for a in answers), parts)._replace(rejected=rejected)
 
 
@@ -211,8 +219,7 @@ def _is_turns(value: Any) -> bool:
 def _simple(opening: list[Message], target: str, answers: tuple[str, ...], parts: Mapping[str, Any]) -> Fields:
     if opening and opening[-1].role != "user":
         raise BadRow("wrong roles: user and assistant do not alternate")
-    reasoning = None if missing(parts.get("reasoning")) else text(parts["reasoning"], "reasoning")
-    message = Message(role="assistant", content=(TextPart(text=target),), reasoning=reasoning)
+    message = plain_turn("assistant", target)
     if len(opening) > 1:
         _check_roles([*opening, message])
     return Fields(tuple(opening), message, answers)
@@ -259,18 +266,22 @@ def _gold_of(calls: tuple[ToolCall, ...]) -> tuple[str, ...]:
 
 
 def _check_roles(messages: list[Message]) -> None:
-    roles = [message.role for message in messages]
+    fault = _fault_of_roles(tuple([message.role for message in messages]))
+    if fault:
+        raise BadRow(fault)
+
+
+@functools.lru_cache(1024)
+def _fault_of_roles(roles: tuple[str, ...]) -> str:
     if "system" in roles[1:]:
-        raise BadRow("wrong roles: a system turn after the first")
+        return "wrong roles: a system turn after the first"
     spoken = roles[1:] if roles[0] == "system" else roles
-    if not spoken or spoken[0] != "user":
-        raise BadRow("wrong roles: user and assistant do not alternate")
     follows = {"user": ("assistant",), "assistant": ("user", "tool"), "tool": ("tool", "assistant")}
-    if any(after not in follows[before] for before, after in pairwise(spoken)):
-        raise BadRow("wrong roles: user and assistant do not alternate")
+    alternate = spoken and spoken[0] == "user" and all(b in follows[a] for a, b in pairwise(spoken))
+    return "" if alternate else "wrong roles: user and assistant do not alternate"
 
 
-_FACTS = {"usage", "usd", "time", "conversation", "model", "speaker", "language"}
+_FACTS = frozenset(("usage", "usd", "time", "conversation", "model", "speaker", "language"))
 
 
 def _facts(parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,7 +292,7 @@ def _facts(parts: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("speaker", "language"):
         if name in facts:
             facts[name] = text(facts[name], name)[:64]
-    if not missing(parts.get("excerpt")):
+    if "excerpt" in parts:
         start, end = parts["excerpt"]
         facts["excerpt"] = {"start_sec": start, "end_sec": end}
         if isinstance(parts.get("audio"), str):

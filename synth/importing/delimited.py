@@ -23,25 +23,30 @@ def csv_rows(file: IO[bytes], name: str) -> Iterator[RawRow]:
     """Rows of CSV; the delimiter is the most frequent of , ; tab | in the header. Raises DataError for bad quoting."""
     lines = _Lines(file, name)
     first = lines.peek()
-    delimiter = max(",;\t|", key=first.count)
+    while first and not first.strip():
+        first = lines.skip()
+    if said := re.fullmatch(r"sep=([,;\t|])\r?\n", first, re.IGNORECASE):  # what Excel writes for itself
+        lines.skip()
+    delimiter = said[1] if said else max(",;\t|", key=first.count)
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL + 1))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
-        start = reader.line_num + 1
+        start = lines.skipped + reader.line_num + 1
         lines.start_record()
         try:
             fields = next(reader)
         except StopIteration:
             break
         except csv.Error as error:
-            raise _bad_quoting(name, start, reader.line_num, str(error)) from error
+            raise _bad_quoting(name, start, lines.skipped + reader.line_num, str(error)) from error
         if header is None:
             header = _header(fields, name)
         elif any(field.strip() for field in fields):
-            if len(fields) != len(header) and reader.line_num > start:
-                fault = f"the quoted cell holds {reader.line_num - start} line breaks, and then the columns do not fit"
-                raise _bad_quoting(name, start, reader.line_num, fault)
+            end = lines.skipped + reader.line_num
+            if len(fields) != len(header) and end > start:
+                fault = f"the quoted cell holds {end - start} line breaks, and then the columns do not fit"
+                raise _bad_quoting(name, start, end, fault)
             yield _row(start, header, fields)
 
 
@@ -69,7 +74,7 @@ class _Lines:
     def __init__(self, file: IO[bytes], name: str) -> None:
         # As surrogates, bytes that are not UTF-8 reach the row that they belong to.
         self._file = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
-        self._name, self._number, self._size = name, 0, 0
+        self._name, self._number, self._size, self.skipped = name, 0, 0, 0
         self._ahead: str | None = None
 
     def start_record(self) -> None:
@@ -78,6 +83,12 @@ class _Lines:
     def peek(self) -> str:
         self._ahead = self._file.readline(MAX_LINE + 1)
         return self._ahead
+
+    def skip(self) -> str:
+        """Leave the line that was peeked at out, and peek at the next one."""
+        self.skipped += 1
+        self._number += 1
+        return self.peek()
 
     def __iter__(self) -> _Lines:
         return self

@@ -26,9 +26,9 @@ def read_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
     if not head:
         raise DataError(f"{path.name} is empty.", "Choose a file with rows.", "data.empty")
     if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
-        return tables.arrow_rows(path)
+        return tables.arrow_rows(path, notes)
     if streams.packed_as(head) == ".zip" and tables.is_xlsx(path):
-        return tables.xlsx_rows(path)
+        return tables.xlsx_rows(path, notes)
     if head.startswith((b"%PDF", b"\xd0\xcf\x11\xe0", b"\x89HDF", b"SQLite", b"\x80\x04", b"Rar!", b"7z\xbc\xaf")):
         raise DataError(f"{path.name} is a binary file.", f"Save the rows as {_KINDS}.", "data.format")
     return _text_rows(path, notes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -60,6 +61,9 @@ def recognise(path: Path) -> Source:
         found = find(path)
         if found is not None:
             return found
+    inner = [item for item in path.iterdir() if not item.name.startswith(".")]
+    if len(inner) == 1 and inner[0].is_dir() and not inner[0].is_symlink():
+        return recognise(inner[0])
     remedy = "Name the file with the rows, or put a metadata.jsonl or metadata.csv (file_name, question, answer; or "
     raise DataError(
         f"{path} has no layout that is known here.", f"{remedy}file_name, transcription) in.", "data.metadata"
@@ -68,7 +72,11 @@ def recognise(path: Path) -> Source:
 
 @contextlib.contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """The path itself, or for a zip file of several files a temporary folder with them. Raises DataError."""
+    """The path itself; of a tar file, or a zip file of several files, a temporary folder. Raises DataError."""
+    if path.is_file() and (".tar" in path.suffixes[-2:] or path.suffix == ".tgz"):
+        with _untarred(path) as folder:
+            yield folder
+        return
     if path.is_dir() or not path.exists() or not zipfile.is_zipfile(path) or tables.is_xlsx(path):
         yield path
         return
@@ -87,8 +95,33 @@ def unpacked(path: Path) -> Iterator[Path]:
         with streams.readable(path), zipfile.ZipFile(path) as archive:
             for entry in files:
                 archive.extract(entry, folder)  # zipfile keeps names inside the folder
-        inner = [item for item in Path(folder).iterdir() if not item.name.startswith((".", "__MACOSX"))]
-        yield inner[0] if len(inner) == 1 and inner[0].is_dir() and inner[0].name not in SPLIT_NAMES else Path(folder)
+        yield _inner(Path(folder))
+
+
+def _inner(folder: Path) -> Path:
+    """What was unpacked, without a folder around all of it."""
+    inner = [item for item in folder.iterdir() if not item.name.startswith((".", "__MACOSX"))]
+    alone = len(inner) == 1 and inner[0].name not in SPLIT_NAMES
+    return inner[0] if alone and (inner[0].is_dir() or inner[0].suffix in DATA_SUFFIXES) else folder
+
+
+@contextlib.contextmanager
+def _untarred(path: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="smolstudio-import-") as folder:
+        try:
+            with streams.readable(path), tarfile.open(path) as archive:
+                files, size = 0, 0
+                for entry in archive:
+                    files, size = files + 1, size + entry.size
+                    if files > MAX_MEMBERS or size > MAX_UNPACKED:
+                        message = f"{path.name} unpacks to more than {MAX_UNPACKED >> 30} GiB."
+                        raise DataError(message, "Unpack it yourself.")
+                    if entry.isfile() or entry.isdir():
+                        archive.extract(entry, folder, filter="data")  # nothing outside the folder
+        except tarfile.TarError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"{path} cannot be read: {reason}.", "Pack the file again.", "data.unreadable") from error
+        yield _inner(Path(folder))
 
 
 def _table(path: Path, split: str = "", root: Path | None = None, name: str = "") -> Table:
@@ -162,7 +195,8 @@ def _metadata(folder: Path) -> Source | None:
 
 
 def _data_files(folder: Path) -> Source | None:
-    places = [folder, *(p for p in (folder / "data",) if p.is_dir())]
+    apart = [p for p in sorted(folder.iterdir()) if p.is_dir() and p.name.lower() in SPLIT_NAMES]
+    places = [folder, *(p for p in (folder / "data",) if p.is_dir()), *apart]
     files = [
         file
         for place in places
@@ -175,7 +209,13 @@ def _data_files(folder: Path) -> Source | None:
     tables_only = [f for f in files if ".txt" not in f.suffixes] or files
     if not tables_only:
         return None
-    return Source(folder.name, tuple(_table(file, _split_of_name(file.name), folder) for file in tables_only))
+    parts = [
+        _table(file, SPLIT_NAMES[file.parent.name.lower()], file.parent, f"{file.parent.name}/{file.name}")
+        if file.parent in apart
+        else _table(file, _split_of_name(file.name), folder)
+        for file in tables_only
+    ]
+    return Source(folder.name, tuple(parts))
 
 
 def _split_of_name(name: str) -> str:

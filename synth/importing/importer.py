@@ -10,24 +10,21 @@ one text never spans two splits.
 
 from __future__ import annotations
 
-import functools
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from synth.audio.files import MAX_SECONDS
 from synth.build import check_name, now_utc
 from synth.curation import leakage
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError
-from synth.example import Example, Message, Origin, Split, TextPart, make_example, prompt_id, text_of
-from synth.importing import compose, detect, folders
+from synth.example import Example, Split, prompt_id
+from synth.importing import compose, detect, folders, garbage
 from synth.importing.compose import Fields
+from synth.importing.examples import asked, identity, own_example, to_example
 from synth.importing.excerpts import excerpts
 from synth.importing.folders import Source, Table
 from synth.importing.joined import JSON_ANSWER, with_json_answer
@@ -36,13 +33,12 @@ from synth.importing.layouts import Plan, Planner, at
 from synth.importing.media import Media
 from synth.importing.raw import RawRow
 from synth.importing.report import MAX_LISTED, ImportReport, UnusedKeys
-from synth.importing.splits import SHARES, ByTime, Groupings, Seen
-from synth.importing.values import BadRow, printable, text
-from synth.importing.waiting import Placed, Waiting
+from synth.importing.splits import SHARES, ByTime, Groupings, Seen, checked_shares
+from synth.importing.values import BadRow, missing, printable, text
+from synth.importing.waiting import NEAR_DUPLICATES, Placed, Waiting
 from synth.languages import Spoken
 from synth.progress import Meter, ProgressFn, silent
 from synth.scoring import names
-from synth.scoring.scorers import scorer_for
 from synth.storage import atomic_dir, sha256_file
 from synth.workspace import Workspace
 
@@ -60,6 +56,7 @@ class Options(NamedTuple):
         group_by: the key whose rows of one value stay in one split.
         split_by_time: the key with each row's time: the earliest rows are learned, the latest test.
         answer_columns: columns that together are the answer, as one JSON object (`joined.JSON_ANSWER`).
+        split_near_duplicates: whether rows that say nearly the same may fall into different splits.
         max_seconds: longer recordings are set aside, by their header, before decoding.
     """
 
@@ -69,10 +66,13 @@ class Options(NamedTuple):
     group_by: str = ""
     split_by_time: str = ""
     answer_columns: tuple[str, ...] = ()
+    split_near_duplicates: bool = False
     max_seconds: float = MAX_SECONDS
 
 
 DEFAULTS = Options()
+_JUDGED = ("messages", "prompt_completion")
+"""Layouts whose rows with an empty `label` are judged answers without the judgement."""
 _UNREAD = "what is asked about recordings is kept, and models that only transcribe do not read it"
 
 
@@ -91,6 +91,7 @@ def import_data(
     """
     if options.group_by and options.split_by_time:
         raise DataError("Rows cannot be split by group and by time at once.", "Choose one of the two.")
+    options = options._replace(shares=checked_shares(options.shares))
     with folders.unpacked(Path(source)) as place:
         found = folders.recognise(place)
         if options.answer_columns:
@@ -98,7 +99,7 @@ def import_data(
             options = options._replace(mapping={**(options.mapping or {}), "answer": JSON_ANSWER})
         modality = options.modality or folders.modality_of(found)
         detect.check_options(found, modality, options.mapping, options.group_by or options.split_by_time)
-        with atomic_dir(workspace.datasets / check_name(name)) as folder:
+        with garbage.rarely, atomic_dir(workspace.datasets / check_name(name)) as folder:
             work = _Import(found, modality, name, options, DatasetWriter(folder))
             start = time.monotonic()
             work.run(Meter(f"import {name}", None, "rows", on_progress))
@@ -121,9 +122,10 @@ def import_as(
     split_by_time: str = "",
     shares: Mapping[Split, float] = SHARES,
     answer_columns: Sequence[str] = (),
+    split_near_duplicates: bool = False,
 ) -> ImportReport:
     """`import_data` of a known modality, as `synth.modality.ImportRows` asks for it."""
-    options = Options(modality, mapping, shares, group_by, split_by_time, tuple(answer_columns))
+    options = Options(modality, mapping, shares, group_by, split_by_time, tuple(answer_columns), split_near_duplicates)
     return import_data(path, name, workspace, options, on_progress)
 
 
@@ -134,7 +136,9 @@ class _Import:
         self.source, self.modality, self.name, self.options, self.writer = source, modality, name, options, writer
         self.planner = Planner(modality, options.mapping, options.group_by)
         self.unused, self.groupings, self.seen = UnusedKeys(), Groupings(), Seen()
-        self.waiting = Waiting(options.shares, ROW_KINDS[modality].unit, options.group_by)
+        unit, together = ROW_KINDS[modality].unit, not options.split_near_duplicates
+        self.waiting = Waiting(options.shares, unit, options.group_by, together)
+        self.leakage = leakage.Check(LEAKAGE_ROWS)
         self.notes: list[str] = []
         self.ungraded = 0
         self.spoken = Spoken() if ROW_KINDS[modality].medium == "audio" else None
@@ -155,6 +159,9 @@ class _Import:
             self.by_time.close()
         for count, (table, raw) in enumerate(self._rows(self.notes), start=1):
             self._inner.clear()
+            for key, value in (raw.beside or {}).items():
+                if not missing(value):
+                    self.unused.see(key, value, beside=True)
             reason = raw.fault if raw.value is None else self._take(table, raw, raw.value)
             if reason:
                 self._reject(table, raw, reason)
@@ -163,6 +170,7 @@ class _Import:
         self.suggested = tuple(self.groupings.suggestions(self.waiting.sizes))
         for placed in self.waiting.close():
             self._keep(placed)
+        self.notes += self.waiting.near.sentences()
 
     def _rows(self, notes: list[str]) -> Iterator[tuple[Table, RawRow]]:
         for table in self.source.tables:
@@ -178,12 +186,12 @@ class _Import:
             plan = self.planner.plan(row)
             media = self._media_of(table)
             if plan.layout == "example":
-                example, cause = _own_example(row, media), "as in the dataset it comes from"
+                example, cause = own_example(row, media), "as in the dataset it comes from"
             else:
                 example, cause = self._example(table, raw, row, plan, media)
         except BadRow as fault:
             return str(fault)
-        line = self.seen.line_of(_identity(example), raw.line)
+        line = self.seen.line_of(identity(example), raw.line)
         if line:
             what = {"text": "prompt", "vision": "picture and question", "audio": "recording"}[self.modality]
             return f"same {what} as line {line}"
@@ -204,6 +212,7 @@ class _Import:
 
     def _keep(self, placed: Placed) -> None:
         self.writer.keep(placed.example)
+        self.leakage.add(placed.example, placed.text)
         self.ungraded += placed.example.scorer == names.FREE_TEXT
         if self.spoken is not None:
             self.spoken.see(placed.example)
@@ -217,6 +226,8 @@ class _Import:
                 parts.setdefault(part, []).append(value)
             else:
                 parts[part] = value
+        if missing(row.get("kto_tag", True)) or (plan.layout in _JUDGED and missing(row.get("label", True))):
+            raise BadRow("the label is missing")
         if not plan.complete:
             raise BadRow(detect.lacking(parts, row, self.modality))
         fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))
@@ -224,16 +235,16 @@ class _Import:
         source = {"importer": plan.layout, "file": table.name, "line": raw.line, **fields.facts}
         kind = ROW_KINDS[self.modality]
         if kind.question:
-            fields = fields._replace(prompt=_asked(fields.prompt, kind.question))
+            fields = fields._replace(prompt=asked(fields.prompt, kind.question))
             if fields.prompt[-1].text != kind.question and _UNREAD not in self.notes:
                 self.notes.append(_UNREAD)
         key = prompt_id(fields.prompt, fields.tools)
         template = group or kind.shared(fields.prompt, fields.target.text) or key
-        split, cause = self._split(table, raw, row, fields, group, template)
+        split, cause = self._split(table, raw, row, fields, group, template, key)
         return to_example(key, fields, group or self.name, template, split, source, self.modality), cause
 
     def _split(
-        self, table: Table, raw: RawRow, row: dict[str, Any], fields: Fields, group: str, template: str
+        self, table: Table, raw: RawRow, row: dict[str, Any], fields: Fields, group: str, template: str, key: str
     ) -> tuple[Split, str]:
         if fields.split:
             return fields.split, "by their own split"  # type: ignore[return-value]
@@ -242,7 +253,7 @@ class _Import:
         if self.by_time is not None:
             return self.by_time.split(row), f"by {self.options.split_by_time}"
         if fields.rejected is not None or fields.label is not None:
-            return self.waiting.hashed(template, bool(group))
+            return self.waiting.hashed(template, key, fields.prompt, bool(group))
         return "train", ""  # it waits for the others
 
     def _media_of(self, table: Table) -> Media:
@@ -270,7 +281,7 @@ class _Import:
         if self.spoken is not None and (said := self.spoken.note()):
             self.notes.append(said)
         card = self.writer.finish(self._card(time.monotonic() - start))
-        leaks = leakage.record(folder, LEAKAGE_ROWS).faults
+        leaks = leakage.record(folder, self.leakage.report()).faults
         if any(rows > LEAKAGE_ROWS for rows in card.splits.values()):
             self.notes.append(f"leakage was looked for in the first {LEAKAGE_ROWS:,} rows of each split")
         return self._report(dict(card.splits), leaks)
@@ -304,95 +315,9 @@ class _Import:
                 "answer_columns": list(options.answer_columns),
                 "group_by": options.group_by,
                 "split_by_time": options.split_by_time,
+                "split_near_duplicates": options.split_near_duplicates,
             },
             created=now_utc(),
             seconds=round(seconds, 3),
-            notes={"import": self._report({}, ()).record()},
+            notes={"import": self._report({}, ()).record(), NEAR_DUPLICATES: self.waiting.near._asdict()},
         )
-
-
-def to_example(
-    key: str, fields: Fields, family: str, template: str, split: Split, source: dict[str, Any], modality: str
-) -> Example:
-    """An Example with its scorer chosen by the gold answer. Raises BadRow for text that is not valid Unicode."""
-    target = fields.target
-    answers = () if fields.label is False else fields.answers  # nothing is measured against a bad answer
-    try:
-        "".join([*(m.text for m in fields.prompt), target.text, *answers, fields.rejected or "", family]).encode()
-    except UnicodeEncodeError as error:
-        raise BadRow("broken Unicode (lone surrogate)") from error
-    if len(answers) > 1:
-        source = {**source, "answers": list(answers)}
-    scorer = ROW_KINDS[modality].scorer or _scorer(answers, fields.choice)
-    return Example(
-        id=key,
-        prompt=fields.prompt,
-        target=target.text,
-        answer=answers[0] if answers else None,
-        rejected=fields.rejected,
-        split=split,
-        family=family,
-        template=template,
-        scorer=scorer,
-        source=source,
-        origin=_origin(source["file"]),
-        reasoning=target.reasoning,
-        tool_calls=target.tool_calls,
-        tools=fields.tools,
-        label=fields.label,
-    )
-
-
-@functools.lru_cache(256)
-def _origin(file: str) -> Origin:
-    return Origin(kind="imported", by=file)
-
-
-def _scorer(answers: tuple[str, ...], choice: bool) -> str:
-    if choice:
-        return names.CHOICE
-    if not answers:
-        return names.EXACT
-    # What most numbers look like; the table would say the same, after a hundred times the work.
-    return names.MATH if _NUMBER.fullmatch(answers[0]) else _scorer_of(answers[0])
-
-
-_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
-_scorer_of = functools.lru_cache(4096)(scorer_for)
-
-
-def _asked(prompt: tuple[Message, ...], question: str) -> tuple[Message, ...]:
-    """A prompt with what is asked about its medium: its own words, or the usual question."""
-    last = prompt[-1] if prompt else Message(role="user", content=())
-    if last.text.strip():
-        return prompt
-    asked = Message(role="user", content=(*last.content, TextPart(text=question)))
-    return (*prompt[:-1], asked)
-
-
-def _identity(example: Example) -> str:
-    """What must not come twice: a prompt; where answers are compared or judged to learn from them, a prompt with its
-    answers. Rows of one prompt that stay have one id and therefore one split.
-    """
-    if example.split != "train" or (example.label is None and example.rejected is None):
-        return example.id
-    import hashlib
-
-    key = f"{example.id}|{example.target}|{example.rejected}|{example.label}"
-    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _own_example(row: Mapping[str, Any], media: Media) -> Example:
-    """A row in our own format, its media stored anew and its id computed anew. Raises BadRow."""
-    try:
-        example = Example.model_validate({**row, "id": ""})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadRow(f"not a row of ours: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    prompt = tuple(media.own(message) for message in example.prompt)
-    heard = any(not isinstance(part, TextPart) for message in prompt for part in message.content)
-    if not (text_of(example).strip() or heard) or not (example.target.strip() or example.tool_calls):
-        raise BadRow("the question or the answer is empty")
-    kept = {name: getattr(example, name) for name in Example.model_fields}
-    made = {k: v for k, v in kept.items() if k not in ("id", "version", "prompt", "target") and v not in (None, ())}
-    return make_example(prompt, example.target, **made)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from synth.errors import DataError
 from synth.importing.raw import MAX_DEPTH, MAX_JSON, MAX_LINE, SHOWN, SPLIT_NAMES, Digits, RawRow
@@ -198,28 +198,70 @@ def whole(file: IO[bytes], name: str) -> Iterator[RawRow]:
     if not isinstance(value, dict):
         message = f"{name} holds no list of rows."
         raise DataError(message, "Save the rows as a JSON array of objects.", "data.format")
-    by_split = len(value) > 1 and set(value) <= set(SPLIT_NAMES) and all(isinstance(v, list) for v in value.values())
-    parts = value.items() if by_split else [("", rows_of(value))]
-    items = ((split, item) for split, part in parts for item in part)
+    held = _held(value, name)
+    items = [(split, item) for split, part in held.parts for item in part]
     for number, (split, item) in enumerate(items, start=1):
         row, fault = as_row(item)
         shown = "" if row is not None else json.dumps(item, ensure_ascii=False)[:SHOWN]
-        yield RawRow(number, row, fault, shown, split)
+        yield RawRow(number, row, fault, shown, split, held.beside if number == 1 else None)
 
 
-def rows_of(value: dict[str, Any]) -> list[Any]:
-    """The rows in an object: pandas' split and table, columns, a list under one key, an index; else one row."""
+class _Held(NamedTuple):
+    """The rows in an object, by the split that a key names ("" for none), and the keys that hold none of them."""
+
+    parts: list[tuple[str, list[Any]]]
+    beside: dict[str, Any]
+
+
+def _held(value: dict[str, Any], name: str) -> _Held:
+    """A list for each split, pandas' split and table, a list under one key, columns, an index; else one row.
+
+    Raises DataError for columns that are not equally long.
+    """
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list) and _all(value["data"], list):
         names = value["columns"]  # orient="split"
-        return [dict(zip(names, row, strict=True)) if len(row) == len(names) else row for row in value["data"]]
+        rows = [dict(zip(names, row, strict=True)) if len(row) == len(names) else row for row in value["data"]]
+        return _Held([("", rows)], _without(value, "columns", "index", "data"))
     if "schema" in value and isinstance(value.get("data"), list):
-        return list(value["data"])  # orient="table"
+        return _Held([("", list(value["data"]))], _without(value, "schema", "data"))  # orient="table"
     lists = {key: item for key, item in value.items() if isinstance(item, list) and item}
-    records = [item for item in lists.values() if _all(item, dict) or (_all(item, list) and _all(item[0], dict))]
+    records = [key for key, item in lists.items() if _all(item, dict) or (_all(item, list) and _all(item[0], dict))]
+    if len(records) > 1 and set(records) <= set(SPLIT_NAMES) and not _is_row(value):
+        return _Held([(SPLIT_NAMES[key], _squad(lists[key])) for key in records], _without(value, *records))
     if len(records) == 1 and not _is_row(value):
-        return _squad(list(records[0]))
-    if len(lists) == len(value) > 1 and len({len(item) for item in lists.values()}) == 1 and not _is_row(value):
-        return [dict(zip(value, row, strict=True)) for row in zip(*lists.values(), strict=True)]  # columns
+        return _Held([("", _squad(lists[records[0]]))], _without(value, *records))
+    if any(value[key] == [] for key in value if key in _HOLDERS) and not lists:
+        return _Held([("", [])], {})
+    inside = next((key for key in value if key in _HOLDERS and isinstance(value[key], dict)), None)
+    if inside is not None and not _is_row(value):  # columns or an index, one level down
+        held = _held(value[inside], name)
+        if held.parts[0][1] != [value[inside]]:
+            return _Held(held.parts, {**_without(value, inside), **held.beside})
+    single = {key: item for key, item in value.items() if not isinstance(item, list | dict)}
+    if len(lists) > 1 and len(lists) + len(single) == len(value) and _ASKED & set(lists):
+        return _Held([("", _columns(lists, lists, name))], single)
+    return _Held([("", _columns(value, lists, name))], {})
+
+
+_ASKED = {"question", "prompt", "instruction", "query", "text"}
+"""Keys under which no row has a list of texts, but an object of columns may."""
+_HOLDERS = ("data", "rows", "items", "records", "examples")
+"""Keys under which an object of rows may stand."""
+
+
+def _without(value: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: item for key, item in value.items() if key not in keys}
+
+
+def _columns(value: dict[str, Any], lists: dict[str, list[Any]], name: str) -> list[Any]:
+    """The rows of an object of columns or of an index; an object that is neither is a row."""
+    if len(lists) == len(value) > 1 and not _is_row(value):
+        lengths = {key: len(item) for key, item in lists.items()}
+        if len(set(lengths.values())) > 1:
+            shown = ", ".join(f"{key}: {length}" for key, length in list(lengths.items())[:8])
+            message = f"The columns of {name} are not equally long ({shown})."
+            raise DataError(message, "Give every column a value for each row, null where there is none.", "data.json")
+        return [dict(zip(value, row, strict=True)) for row in zip(*lists.values(), strict=True)]
     objects = [item for item in value.values() if isinstance(item, dict) and item]
     if len(objects) == len(value) > 0 and not _is_row(value):
         if _all_digits(value) or (len(value) > 1 and not _all_digits(objects[0])):
@@ -247,7 +289,7 @@ def _squad(rows: list[Any]) -> list[Any]:
     if not all(isinstance(row, dict) and _all(row.get("paragraphs"), dict) for row in rows):
         return rows
     return [
-        {**{k: v for k, v in article.items() if k != "paragraphs"}, "context": paragraph.get("context"), **question}
+        {**_without(article, "paragraphs"), **_without(paragraph, "qas"), **question}
         for article in rows
         for paragraph in article["paragraphs"]
         for question in paragraph.get("qas", [])

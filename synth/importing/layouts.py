@@ -28,6 +28,7 @@ COMMON: dict[str, Paths] = {
 _TURNS: Paths = ("messages", "conversations", "conversation", "dialogue", "turns", "chat")
 _ASKED: Paths = ("question", "prompt", "instruction", "query", "problem", "q")
 _GIVEN: Paths = ("input", "context", "passage")
+_GOLD: Paths = ("answerKey", "answer_idx", "answer_index", "answer", "label", "correct", "gold", "target")
 _PICTURE: Paths = ("file_name", "images", "image", "path", "image_path", "file")
 _SOUND: Paths = ("file_name", "audio", "audio_filepath", "audio_path", "path", "wav", "file")
 
@@ -134,7 +135,7 @@ LAYOUTS: tuple[Layout, ...] = (
             "question": ("instruction", "prompt", "question"),
             "input": _GIVEN,
             "answer": ("output", "response", "completion", "answer"),
-            "label": ("kto_tag",),
+            "label": ("kto_tag", "label"),
             "history": ("history",),
         },
     ),
@@ -146,16 +147,7 @@ LAYOUTS: tuple[Layout, ...] = (
             "question": ("question.stem", "question", "question_stem", "prompt", "ctx", "query"),
             "input": ("article", "passage", "context", "support", "fact1"),
             "choices": ("question.choices", "choices", "options", "endings", "candidates"),
-            "choice_answer": (
-                "answerKey",
-                "answer_idx",
-                "answer_index",
-                "answer",
-                "label",
-                "correct",
-                "gold",
-                "target",
-            ),
+            "choice_answer": _GOLD,
             "target": ("rationale", "explanation", "exp", "solution"),
         },
     ),
@@ -354,6 +346,8 @@ def _signature(row: Mapping[str, Any], depth: int = 3) -> Any:
 def _find(layout: Layout, row: Mapping[str, Any]) -> list[tuple[str, Paths]] | None:
     """(part, path) of the parts of a layout that the row has, or None when it lacks one that is needed."""
     by_name = {str(key).strip().casefold(): key for key in reversed(list(row))}
+    if "choice" in layout.several and sum(name.casefold() in by_name for name in layout.parts["choice"]) < 2:
+        return None  # one column of a table that happens to be called so
     found: list[tuple[str, Paths]] = []
     taken: set[Paths] = set()
     for part, names in {**(COMMON if layout.common else {}), **layout.parts}.items():
@@ -381,6 +375,8 @@ def _fits(layout: Layout, row: Mapping[str, Any], found: Mapping[str, Paths]) ->
         return is_dialogue(at(row, found["dialogue"]))
     if "messages" in layout.needs and not isinstance(at(row, found["messages"]), list | str):
         return False
+    if layout.name == "kto" and found["label"] == ("label",) and found["answer"] != ("completion",):
+        return isinstance(row["label"], bool)  # others are the names of classes
     if layout.name == "litellm":
         return isinstance(at(row, found["response"]), dict | str)
     return True

@@ -31,7 +31,8 @@ class Digits(str):
 class RawRow(NamedTuple):
     """A row of a file. `value` is None when it cannot be read: then `fault` says why and `text` shows its beginning.
 
-    `split` is what the file or folder says that the row belongs to, "" when it says nothing.
+    `split` is what the file or folder says that the row belongs to, "" when it says nothing. `beside`, on the first row
+    only, are what the file holds beside its rows.
     """
 
     line: int
@@ -39,3 +40,4 @@ class RawRow(NamedTuple):
     fault: str = ""
     text: str = ""
     split: str = ""
+    beside: dict[str, Any] | None = None

@@ -13,11 +13,16 @@ MAX_LISTED = 1000
 
 
 class UnusedKey(NamedTuple):
-    """A key that plays no part, in how many rows it has a value, and one value."""
+    """A key that plays no part, in how many rows (or files, `beside` their rows) it has a value, and one value."""
 
     key: str
     rows: int
     example: str
+    beside: bool = False
+
+    def __str__(self) -> str:
+        where = f"beside the rows ({self.rows} of the files)" if self.beside else f"in {self.rows} rows"
+        return f"'{self.key}' {where}, for instance {self.example}"
 
 
 class ImportReport(NamedTuple):
@@ -52,7 +57,7 @@ class ImportReport(NamedTuple):
         yield "read as " + ", ".join(f"{name} ({rows})" for name, rows in self.layouts.items())
         yield from self.notes
         for key in self.unused:
-            yield f"not used: '{key.key}' in {key.rows} rows, for instance {key.example}"
+            yield f"not used: {key}"
         for grouping in self.groupings[:5]:
             sizes = ", ".join(f"{rows} {split}" for split, rows in grouping.splits.items())
             yield (
@@ -76,23 +81,23 @@ class UnusedKeys:
     """Counts keys that play no part."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[Any]] = {}
+        self._found: dict[tuple[str, bool], list[Any]] = {}
 
-    def see(self, key: str, value: Any) -> None:
-        """A row has this key with this value."""
-        found = self._found.get(key)
+    def see(self, key: str, value: Any, beside: bool = False) -> None:
+        """A row has this key with this value, or a file beside its rows."""
+        found = self._found.get((key, beside))
         if found is None and len(self._found) >= MAX_LISTED:
             key = "(other keys)"
-            found = self._found.get(key)
+            found = self._found.get((key, beside))
         if found is None:
-            self._found[key] = [1, _shown(value)]
+            self._found[key, beside] = [1, _shown(value)]
         else:
             found[0] += 1
 
     def listing(self) -> tuple[UnusedKey, ...]:
         """The keys, the most frequent first."""
         ordered = sorted(self._found.items(), key=lambda item: -item[1][0])
-        return tuple(UnusedKey(key[:200], rows, example) for key, (rows, example) in ordered)
+        return tuple(UnusedKey(key[:200], rows, example, beside) for (key, beside), (rows, example) in ordered)
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from synth.example import Split
+from synth.errors import DataError
+from synth.example import SPLITS, Split
 from synth.importing.layouts import at
 from synth.importing.values import BadRow, missing
 
@@ -37,6 +38,30 @@ def split_of(key: str, shares: Mapping[Split, float]) -> Split:
             return split
         place -= share
     return next(iter(shares))
+
+
+def shares_of(percents: str) -> dict[Split, float]:
+    """Shares of training, validation and test rows, written as `80,10,10`. Raises DataError."""
+    try:
+        values = [float(part.strip().removesuffix("%")) for part in percents.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != len(SHARES):
+        remedy = "Write the percent of training, validation and test rows, as in 80,10,10."
+        raise DataError(f"'{percents}' does not say three shares.", remedy, "data.shares")
+    return checked_shares({split: value / 100 for split, value in zip(SHARES, values, strict=True)})
+
+
+def checked_shares(shares: Mapping[Split, float]) -> dict[Split, float]:
+    """The shares, none below 0, together 1, and some for training. Raises DataError."""
+    unknown = [split for split in shares if split not in SPLITS]
+    whole = sum(shares.values())
+    if unknown or min(shares.values(), default=-1.0) < 0 or not abs(whole - 1) < 1e-6 or not shares.get("train"):
+        said = ", ".join(f"{100 * share:g} % {split}" for split, share in shares.items())
+        message = f"{said or 'Nothing'} cannot be the shares of the splits."
+        remedy = "Choose shares that are together 100 %, none below 0, with some rows for training."
+        raise DataError(message, remedy, "data.shares")
+    return dict(shares)
 
 
 def share_out(keys: Sequence[str], labels: Sequence[str], shares: Mapping[Split, float]) -> list[Split]:

@@ -6,6 +6,7 @@ pyarrow and openpyxl read them, in batches; here their values become those of JS
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import zipfile
 from collections.abc import Iterator
@@ -23,20 +24,55 @@ MAX_SHEET = 1 << 30
 """Bytes of an unpacked XLSX file."""
 
 
-def arrow_rows(path: Path) -> Iterator[RawRow]:
-    """Rows of a Parquet, Arrow or Feather file, batch by batch. Raises DataError."""
+def arrow_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
+    """Rows of a Parquet, Arrow or Feather file, batch by batch. Raises DataError.
+
+    A column that `datasets` wrote as numbers of named classes has the names; `notes` says so.
+    """
     import pyarrow as pa
 
-    number = 0
+    number, classes = 0, None
     try:
         for batch in _batches(path):
             columns = {name: _column(batch.column(place)) for place, name in enumerate(batch.schema.names)}
+            if classes is None:
+                classes = _class_names(batch.schema)
+                if notes is not None:
+                    notes += [
+                        f"the numbers in '{column}' are written as the names of their classes: {', '.join(names[:10])}"
+                        for column, names in classes.items()
+                    ]
+            for column, names in classes.items():
+                columns[column] = [_named(value, names) for value in columns[column]]
             for values in zip(*columns.values(), strict=True):
                 number += 1
                 yield RawRow(number, dict(zip(columns, values, strict=True)))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path.name} cannot be read: {reason}.", "Write it again.", "data.unreadable") from error
+
+
+def _class_names(schema: Any) -> dict[str, list[str]]:
+    """Column → the names of its classes, from what `datasets` keeps beside the columns."""
+    try:
+        kept = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = kept.get("info", {}).get("features", {})
+        found = {name: feature.get("names") for name, feature in features.items() if isinstance(feature, dict)}
+    except (ValueError, AttributeError, RecursionError):
+        return {}
+    numbers = {name: [str(item) for item in names] for name, names in found.items() if isinstance(names, list)}
+    return {name: names for name, names in numbers.items() if name in schema.names and not _are_digits(names)}
+
+
+def _are_digits(names: list[str]) -> bool:
+    return all(name == str(place) for place, name in enumerate(names))
+
+
+def _named(value: Any, names: list[str]) -> Any:
+    """-1 is what `datasets` writes for a class that nobody knows."""
+    if not isinstance(value, int):
+        return value
+    return names[value] if 0 <= value < len(names) else None if value == -1 else value
 
 
 def saved_tables(folder: Path) -> list[tuple[Path, str]]:
@@ -134,8 +170,8 @@ def is_xlsx(path: Path) -> bool:
         return False
 
 
-def xlsx_rows(path: Path) -> Iterator[RawRow]:
-    """Rows of the first sheet, the first row being its header. Raises DataError."""
+def xlsx_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
+    """Rows of the first sheet, the first row being its header; other sheets go to `notes`. Raises DataError."""
     import openpyxl
 
     with zipfile.ZipFile(path) as archive:
@@ -147,7 +183,13 @@ def xlsx_rows(path: Path) -> Iterator[RawRow]:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path.name} cannot be read: {reason}.", "Save it again, or as CSV.") from error
     try:
-        rows = book.worksheets[0].iter_rows(values_only=True) if book.worksheets else iter(())
+        first, *others = book.worksheets or [None]
+        if others and notes is not None:
+            unread = ", ".join(f"'{sheet.title}'" for sheet in others[:10])
+            notes.append(
+                f"of {path.name} only the first sheet was read, not {unread}: save those as files of their own"
+            )
+        rows = (tuple(map(_cell, cells)) for cells in first.iter_rows()) if first is not None else iter(())
         header = [str(cell).strip() if cell is not None else "" for cell in next(rows, ())]
         while header and not header[-1]:
             header.pop()
@@ -159,6 +201,14 @@ def xlsx_rows(path: Path) -> Iterator[RawRow]:
                 yield _sheet_row(number, header, cells)
     finally:
         book.close()
+
+
+def _cell(cell: Any) -> Any:
+    """The value of a cell; a whole number that is shown with zeros before it, as codes are, keeps them."""
+    value, shown = cell.value, getattr(cell, "number_format", "")
+    if isinstance(value, int) and not isinstance(value, bool) and shown.strip("0") == "" and len(shown) > 1:
+        return str(value).zfill(len(shown))
+    return value
 
 
 def _sheet_row(number: int, header: list[str], cells: tuple[Any, ...]) -> RawRow:

@@ -10,14 +10,17 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from synth.example import AudioPart, ImagePart, Message, Part, TextPart, ToolCall
+from synth.example import AudioPart, ImagePart, Message, Part, Role, TextPart, ToolCall, plain_turn
 from synth.importing.media import Media
 from synth.importing.values import BadRow, judged, missing, numbers, text
 
 Unused = Callable[[str, Any], None]
 
-_ROLES = {
-    **{name: name for name in ("system", "user", "assistant", "tool")},
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
     "developer": "system",
     **dict.fromkeys(("human", "prompter"), "user"),
     **dict.fromkeys(("gpt", "bot", "model", "chatgpt", "bing", "bard", "function_call"), "assistant"),
@@ -63,7 +66,7 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
         raise BadRow("wrong roles: not system, user, assistant or tool")
     content = turn["content"] if not missing(turn.get("content")) else turn.get("value")
     if len(turn) == 2 and isinstance(content, str) and content.strip() and speaker != "function_call":
-        return Message(role=role, content=(TextPart(text=content),))  # type: ignore[arg-type]
+        return plain_turn(role, str(content))
     if isinstance(content, list):
         turn, content = _unfolded(turn, content)
     calls = _calls(turn, speaker, content)
@@ -77,7 +80,7 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
     weights = [turn[key] for key in _LEARNED if not missing(turn.get(key))]
     learn = None if not weights else _learn(weights[0], role)
     return Message(
-        role=role,  # type: ignore[arg-type]
+        role=role,
         content=parts,
         reasoning=text(reasons[0], "reasoning") if reasons else None,
         tool_calls=calls,
@@ -202,6 +205,8 @@ def _part(part: Any, media: Media, unused: Unused) -> Part:
     if "value" in part and kind in ("text", "image_url", "audio_url"):
         part[kind] = part.pop("value")
     reference = part.get(kind) if isinstance(kind, str) and not missing(part.get(kind)) else None
+    if kind in ("text", "input_text", "output_text") and "text" not in part:
+        raise BadRow("a turn has a part without its text")
     found: Part
     used: tuple[str, ...]
     if isinstance(part.get("text"), str) and kind in (None, "text", "input_text", "output_text"):

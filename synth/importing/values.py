@@ -22,7 +22,9 @@ class BadRow(ValueError):
 
 def missing(value: Any) -> bool:
     """Whether a value says nothing."""
-    return value is None or value == "" or value == [] or value == {} or value != value
+    if value:
+        return isinstance(value, float) and value != value
+    return value is None or isinstance(value, str | list | dict)
 
 
 def text(value: Any, what: str) -> str:

@@ -1,27 +1,69 @@
 """Rows that were kept and have no split yet: held back until all are there, so that splits get exact numbers.
 
-Beyond MAX_EXACT rows nothing is held back any longer; rows then go by their hash. How rows are shared out is in
-`splits`.
+Rows that say nearly the same go into one split, unless that is switched off. Beyond MAX_EXACT rows nothing is held back
+any longer; rows then go by a hash of their wording. How rows are shared out is in `splits`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from synth.example import Example, Split
+from synth.curation.alike import alike, wording
+from synth.curation.runs import Text, read_text
+from synth.example import Example, Message, Split, media_parts, text_of
 from synth.importing.layouts import at
 from synth.importing.splits import hashed_sizes, share_out, split_of
 
 MAX_EXACT = 20_000
 """Rows without a split of their own up to which they are shared out exactly."""
+NEAR_DUPLICATES = "near_duplicates"
+"""The note of a dataset's card that holds `NearDuplicates`."""
+MOST_TOGETHER, MOST_SHARE = 50, 0.1
+"""Rows of one group of near-duplicates that are kept together: so many, or this share of all. A larger group is one
+text with gaps that are filled in, and no split could be without it."""
 
 
 class Placed(NamedTuple):
-    """A row with its split, and why it is there."""
+    """A row with its split, why it is there, and the user's text where it was read already."""
 
     example: Example
     cause: str
+    text: Text | None = None
+
+
+class NearDuplicates(NamedTuple):
+    """Rows that say nearly the same as others.
+
+    Attributes:
+        looked_for: "near" (see `curation.alike`), "wording" (equal but for case and punctuation), "" (switched off).
+        groups, rows: kept in one split each.
+        apart: rows of groups so large that they are in several splits.
+    """
+
+    looked_for: str = ""
+    groups: int = 0
+    rows: int = 0
+    apart: int = 0
+
+    def sentences(self) -> Iterator[str]:
+        """For the report."""
+        if self.rows:
+            yield (
+                f"{self.rows:,} rows say nearly the same as another one (numbers included); each of their "
+                f"{self.groups:,} groups was kept in one split"
+            )
+        if self.apart:
+            yield (
+                f"{self.apart:,} rows differ from very many others in a few words only: they could not be kept in one "
+                "split, so the test has rows that training nearly shows"
+            )
+        if self.looked_for == "wording":
+            yield (
+                "rows with the same words were kept in one split; rows that say nearly the same were not looked for "
+                f"(only among up to {MAX_EXACT:,} rows, and not among preference pairs or judged answers): "
+                "`smolstudio data curate` finds them"
+            )
 
 
 class _Row(NamedTuple):
@@ -31,12 +73,20 @@ class _Row(NamedTuple):
 
 
 class Waiting:
-    """Holds rows back. `unit` is what a person calls that which keeps rows together, `group` the chosen key or ""."""
+    """Holds rows back.
 
-    def __init__(self, shares: Mapping[Split, float], unit: str, group: str) -> None:
-        self.shares, self.unit, self.group = shares, unit, group
-        self.exact = True
+    Args:
+        unit: what a person calls that which keeps rows together.
+        group: the chosen key or "".
+        together: whether near-duplicates go into one split.
+    """
+
+    def __init__(self, shares: Mapping[Split, float], unit: str, group: str, together: bool = True) -> None:
+        self.shares, self.unit, self.group, self.together = shares, unit, group, together
+        self.exact, self.near = True, NearDuplicates()
         self._rows: list[_Row] = []
+        self._groups: list[list[int]] | None = None
+        self._texts: dict[int, Text] = {}
 
     def add(self, example: Example, row: Mapping[str, Any], grouped: bool) -> Iterator[Placed]:
         """Take a row; those that need to wait no longer come out."""
@@ -45,33 +95,59 @@ class Waiting:
         if not self.exact:
             yield from self._by_hash()
 
-    def hashed(self, key: str, grouped: bool) -> tuple[Split, str]:
+    def hashed(self, template: str, key: str, prompt: Sequence[Message], grouped: bool) -> tuple[Split, str]:
         """Split and cause of a row that cannot wait, and after which none does: of preference pairs and judged answers
-        several may share a prompt, and which of them stay depends on their split.
+        several may share a prompt, and which of them stay depends on their split. `key` is the prompt's id.
         """
         self.exact = False
-        by = (self.group or "their group") if grouped else f"their {self.unit}"
-        return split_of(key, self.shares), f"by a hash of {by}"
+        if grouped:
+            return split_of(template, self.shares), f"by a hash of {self.group or 'their group'}"
+        if template != key or not self.together:
+            return split_of(template, self.shares), f"by a hash of their {self.unit}"
+        self.near = NearDuplicates("wording")
+        said = "\n".join(message.text for message in prompt if message.role == "user")
+        return split_of(wording(said), self.shares), "by a hash of their wording"
 
     def _by_hash(self) -> Iterator[Placed]:
         rows, self._rows = self._rows, []
         for example, _, grouped in rows:
-            split, cause = self.hashed(example.template, grouped)
-            yield Placed(example.model_copy(update={"split": split}), cause)
+            split, cause = self.hashed(example.template, example.id, example.prompt, grouped)
+            yield _placed(example, split, cause)
 
     def close(self) -> Iterator[Placed]:
         """All rows are there: those that still wait, with their splits, in the order in which they came."""
         if not self.exact:
             yield from self._by_hash()
             return
+        near = {place for group in self._near_groups() for place in group}
         drawn = self._drawn([row.example.template for row in self._rows])
-        for (example, _, grouped), split in zip(self._rows, drawn, strict=True):
+        for place, ((example, _, grouped), split) in enumerate(zip(self._rows, drawn, strict=True)):
             cause = f"with the rows of one {self.group or 'group'} together" if grouped else "by exact shares"
-            yield Placed(example.model_copy(update={"split": split}), cause)
+            if place in near and not grouped:
+                cause = "with rows that say nearly the same"
+            yield _placed(example, split, cause, self._texts.get(place))
+
+    def _near_groups(self) -> list[list[int]]:
+        """Places of rows that say nearly the same; those with media are told apart by their media."""
+        if self._groups is not None or not self.together or not self._rows:
+            return self._groups or []
+        for place, row in enumerate(self._rows):
+            if not media_parts(row.example):
+                self._texts[place] = read_text(text_of(row.example))
+        places = list(self._texts)
+        groups = alike(list(self._texts.values()))
+        most = max(MOST_TOGETHER, MOST_SHARE * len(self._rows))
+        found = [[places[place] for place in group] for group in groups]
+        self._groups = [group for group in found if len(group) <= most]
+        rows = sum(map(len, self._groups))
+        apart = sum(map(len, found)) - rows
+        self.near = NearDuplicates("near", len(self._groups), rows, apart)
+        return self._groups
 
     def _drawn(self, keys: list[str]) -> list[Split]:
+        """The split of each row; rows of one key, and near-duplicates with all that share their keys, together."""
         labels = [row.example.answer or row.example.target for row in self._rows]
-        return share_out(keys, labels, self.shares) if keys else []
+        return share_out(_joined(keys, self._near_groups()), labels, self.shares) if keys else []
 
     def sizes(self, column: str, counts: Mapping[str, int]) -> dict[str, int]:
         """Rows that each split would get if the rows of one value of the column were kept together."""
@@ -84,3 +160,22 @@ class Waiting:
         for split in self._drawn(keys):
             sizes[split] += 1
         return sizes
+
+
+def _placed(example: Example, split: Split, cause: str, text: Text | None = None) -> Placed:
+    return Placed(example if example.split == split else example.model_copy(update={"split": split}), cause, text)
+
+
+def _joined(keys: list[str], groups: Sequence[Sequence[int]]) -> list[str]:
+    """The keys, with those of each group's rows made one (and so all that share one of them)."""
+    leader: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while (above := leader.get(key, key)) != key:
+            key = above
+        return key
+
+    for group in groups:
+        first = min(find(keys[place]) for place in group)
+        leader |= {found: first for place in group if (found := find(keys[place])) != first}
+    return [find(key) for key in keys] if leader else keys

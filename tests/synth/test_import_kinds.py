@@ -557,3 +557,157 @@ def test_several_answers_to_one_prompt_are_learned_from_and_tested_once(bring: B
     assert len(others) == len({e.id for e in others}) > 5
     assert len({e.id for e in learned} & {e.id for e in others}) == 0
     assert set(report.reasons) == {"same prompt as an earlier line"}
+
+
+# --- what a JSON file holds beside its rows --------------------------------------------------------------------------
+
+TWO = [{"question": "q0", "answer": "a0"}, {"question": "q1", "answer": "a1"}]
+
+
+@pytest.mark.parametrize(
+    ("held", "beside"),
+    [
+        ({"data": TWO, "version": 1, "license": "MIT"}, {"version", "license"}),
+        ({"meta": {"by": "x"}, "items": TWO, "tags": ["a", "b"], "nothing": None}, {"meta", "tags"}),
+        ({"train": TWO[:1], "test": TWO[1:], "version": "2"}, {"version"}),
+        (
+            {"columns": ["question", "answer"], "index": [0, 1], "data": [[*r.values()] for r in TWO], "by": "x"},
+            {"by"},
+        ),
+        ({"schema": {"fields": []}, "data": TWO, "pandas_version": "1"}, {"pandas_version"}),
+        ({"data": {"question": ["q0", "q1"], "answer": ["a0", "a1"]}, "version": 3}, {"version"}),
+        ({"rows": {"0": TWO[0], "1": TWO[1]}, "version": 3}, {"version"}),
+        ({"data": TWO}, set()),
+    ],
+)
+def test_what_stands_beside_the_rows_of_a_json_file_is_listed(
+    held: dict[str, Any], beside: set[str], bring: Bring
+) -> None:
+    for indent in (None, 1):
+        report, examples = bring(json.dumps(held, indent=indent).encode(), name="r.json")
+        assert {(e.prompt[0].text, e.target) for e in examples} == {("q0", "a0"), ("q1", "a1")}
+        assert {key.key for key in report.unused if key.beside} == beside == {key.key for key in report.unused}
+        assert sum("beside the rows" in line for line in report.lines()) == len(beside)
+
+
+def test_keys_of_a_paragraph_are_no_less_than_those_of_its_questions(bring: Bring) -> None:
+    qas = [{"question": "Who?", "answers": [{"text": "Ada"}], "id": 1}]
+    squad = {"version": "1", "data": [{"title": "T", "paragraphs": [{"context": "Ada.", "qas": qas, "source": "web"}]}]}
+    report, _ = bring(json.dumps(squad).encode(), name="r.json")
+    assert {key.key for key in report.unused} == {"version", "title", "id", "source"}
+
+
+def test_columns_that_are_not_equally_long_are_refused(bring: Bring) -> None:
+    with pytest.raises(DataError, match="question: 3, answer: 2"):
+        bring(json.dumps({"question": ["a", "b", "c"], "answer": ["x", "y"]}).encode(), name="r.json")
+
+
+# --- judgements, tables, archives and folders as programs write them -------------------------------------------------
+
+
+def test_a_judged_answer_without_its_judgement_is_not_taken_for_a_good_one(bring: Bring) -> None:
+    rows = [{"prompt": f"q{n}", "completion": "a", "label": label} for n, label in enumerate((True, None, "", False))]
+    report, _ = bring(*rows)
+    assert report.rejected == [(2, "the label is missing"), (3, "the label is missing")]
+    report, _ = bring(
+        *({"messages": [{**USER, "content": str(n)}, GOOD], "kto_tag": t} for n, t in enumerate((1, None)))
+    )
+    assert report.rejected == [(2, "the label is missing")]
+
+
+def test_true_and_false_beside_any_answer_are_a_judgement_and_other_labels_are_not(bring: Bring) -> None:
+    _, examples = bring(
+        {"prompt": "q", "response": "a", "label": False}, {"question": "r", "answer": "b", "label": True}
+    )
+    assert sorted((e.target, e.label) for e in examples) == [("a", False), ("b", True)]
+    report, examples = bring({"prompt": "q", "response": "a", "label": "spam"})
+    assert (only(examples).label, [key.key for key in report.unused]) == (None, ["label"])
+
+
+def test_one_column_with_the_name_of_a_choice_does_not_make_a_test_of_the_table(bring: Bring) -> None:
+    report, examples = bring({"question": "q", "answer": "a", "d": 5}, {"question": "r", "answer": "a", "d": None})
+    assert (len(examples), [key.key for key in report.unused]) == (2, ["d"])
+    report, _ = bring(
+        {"question": "ok?", "A": "P", "B": "Q", "answer": "B"}, {"question": "?", "A": "P", "B": None, "answer": "A"}
+    )
+    assert report.rejected == [(2, "not 2 to 26 choices")]
+
+
+@pytest.mark.parametrize("before", ["sep=;\r\n", "SEP=;\n", "\n\n", "\n  \nsep=;\n"])
+def test_what_programs_write_before_the_header_of_a_csv_is_no_row(before: str, bring: Bring) -> None:
+    report, examples = bring(f'{before}question;answer\n"q,1";a\nbad\n'.encode(), name="r.csv")
+    assert (only(examples).prompt[0].text, only(examples).target) == ("q,1", "a")
+    assert report.rejected == [(before.count("\n") + 3, "another number of fields than the header")]
+    with pytest.raises(DataError, match=rf"line {before.count(chr(10)) + 2}\b"):
+        bring(f'{before}question;answer\n"q" 1;a\n'.encode(), name="r.csv")
+
+
+def test_a_sheet_keeps_the_zeros_of_codes_and_names_the_sheets_that_were_not_read(tmp_path: Path, bring: Bring) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for line in [["question", "answer"], ["zip?", 742], ["how many?", 7], ["share?", 0.25]]:
+        book.active.append(line)
+    book.active["B2"].number_format, book.active["B4"].number_format = "00000", "0%"
+    book.create_sheet("second").append(["question", "answer"])
+    book.save(tmp_path / "b.xlsx")
+    report, examples = bring((tmp_path / "b.xlsx").read_bytes(), name="r.xlsx")
+    assert sorted(e.target for e in examples) == ["0.25", "00742", "7"]
+    assert any("'second'" in line for line in report.notes)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "save_to_disk"])
+def test_classes_that_datasets_wrote_as_numbers_have_their_names(
+    kind: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["bad", "good"]), "n": Value("int64")})
+    rows = Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1], "n": [1, 0, 0]}, features)
+    path = tmp_path / ("r.parquet" if kind == "parquet" else "saved")
+    rows.to_parquet(str(path)) if kind == "parquet" else rows.save_to_disk(str(path))
+    report = import_data(path, "d", workspace, Options(mapping={"question": "text", "answer": "label"}))
+    dataset = DatasetDir(workspace.datasets / "d")
+    assert sorted(e.target for s in dataset.splits() for e in dataset.examples(s)) == ["bad", "good"]
+    assert report.rejected == [(3, "no answer")]
+    assert any("bad, good" in note for note in report.notes)
+
+
+def tarred(files: dict[str, str], mode: str = "w") -> bytes:
+    import io
+    import tarfile
+
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content.encode()))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("r.tar", "w"), ("r.tar.gz", "w:gz"), ("r.tgz", "w:gz"), ("r.tar.xz", "w:xz")]
+)
+def test_a_tar_file_is_read_like_the_folder_in_it(name: str, mode: str, bring: Bring) -> None:
+    files = {"d/train.jsonl": LINES, "d/test.csv": "question,answer\nx,y\n"}
+    report, _ = bring(tarred(files, mode), name=name)
+    assert report.splits == {"train": 5, "test": 1}
+    assert len(bring(tarred({"rows.jsonl": LINES}, mode), name=name)[1]) == 5
+
+
+def test_a_tar_file_that_points_outside_or_is_torn_is_refused(tmp_path: Path, bring: Bring) -> None:
+    with pytest.raises(DataError):
+        bring(tarred({"../out.jsonl": LINES}), name="r.tar")
+    assert not list(tmp_path.rglob("out.jsonl"))
+    with pytest.raises(DataError, match="cannot be read"):
+        bring(b"no archive at all" * 100, name="r.tar")
+
+
+def test_folders_named_like_splits_and_a_folder_around_them_are_read(tmp_path: Path, workspace: Workspace) -> None:
+    for split in ("train", "validation", "test"):
+        (tmp_path / "outer" / "inner" / split).mkdir(parents=True)
+        (tmp_path / "outer" / "inner" / split / "part-0.jsonl").write_text(
+            f'{{"question": "{split}", "answer": "a"}}\n'
+        )
+    assert import_data(tmp_path / "outer", "d", workspace).splits == {"train": 1, "val": 1, "test": 1}

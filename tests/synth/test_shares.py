@@ -116,4 +116,4 @@ def test_beyond_a_size_rows_go_by_their_hash_and_none_is_lost(
         clinic(tmp_path), "a", workspace, Options(mapping={"question": "message", "answer": "urgency"})
     )
     assert report.kept == sum(report.splits.values()) == 299
-    assert {cause for causes in report.why.values() for cause in causes} == {"by a hash of their prompt"}
+    assert {cause for causes in report.why.values() for cause in causes} == {"by a hash of their wording"}

@@ -1,0 +1,134 @@
+"""Texts as words, and the runs of words that texts have in common, as hashes in arrays: for hundreds of thousands.
+
+Says which texts share something, not whether they are alike; see `leakage` and `alike`. The hashes are the same in
+every process.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from array import array
+from typing import Any, NamedTuple
+
+WORDS = re.compile(r"\w+(?:[.:]\d+)*")
+NUMBERS = re.compile(r"\d+(?:[.:]\d+)*")
+_BLOCK_WORDS = 1 << 16
+_MIX = 0x9E3779B97F4A7C15
+
+
+class Text(NamedTuple):
+    """A text folded to lower case, its numbers in order, and the hashes of its words in order."""
+
+    text: str
+    numbers: tuple[str, ...]
+    words: array[int]
+
+
+def read_text(text: str) -> Text:
+    """Fold a text and find its numbers and words."""
+    folded = text.casefold()
+    if len(_hashes) > 1 << 20:
+        _hashes.clear()
+    return Text(folded, tuple(NUMBERS.findall(folded)), array("I", map(_hashes.__getitem__, WORDS.findall(folded))))
+
+
+class _Hashes(dict[str, int]):
+    """The hash of each word that was met."""
+
+    def __missing__(self, word: str) -> int:
+        value = self[word] = zlib.crc32(word.encode("utf-8", "replace"))
+        return value
+
+
+_hashes = _Hashes()
+
+
+class Shared(NamedTuple):
+    """Sorted keys, each with the place of a text that has it."""
+
+    keys: Any
+    places: Any
+
+
+class Runs:
+    """Keys of texts that are added one by one: of runs of `length` words (of a shorter text, all its words) and, where
+    a text has several numbers, of all its numbers.
+
+    Args:
+        most: of each text only so many keys, the smallest (bottom-k MinHash); 0 for all.
+        with_numbers: whether texts share a run only if they also share all numbers.
+    """
+
+    def __init__(self, length: int, most: int = 0, with_numbers: bool = False) -> None:
+        self.length, self.most, self.with_numbers = length, most, with_numbers
+        self.count = 0
+        self._block: list[Text] = []
+        self._words = 0
+        self._keys: list[Any] = []
+        self._places: list[Any] = []
+
+    def add(self, text: Text) -> None:
+        """The next text."""
+        self._block.append(text)
+        self._words += max(len(text.words), self.length)
+        self.count += 1
+        if self._words > _BLOCK_WORDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import numpy as np
+
+        if not self._block:
+            return
+        flat_words = array("I")
+        for text in self._block:
+            flat_words.extend(text.words)
+            if len(text.words) < self.length:
+                flat_words.extend([0] * (self.length - len(text.words)))
+        lengths = np.array([max(self.length, len(text.words)) for text in self._block])
+        flat = _mixed(np.frombuffer(flat_words, np.uint32))
+        runs = flat[: len(flat) - self.length + 1].copy()
+        for place in range(1, self.length):
+            runs = runs * np.uint64(_MIX) + flat[place : place + len(runs)]
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        begun = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        inside = np.arange(len(flat)) - begun <= (lengths - self.length)[row]
+        row, keys = row[inside], _mixed(runs[inside[: len(runs)]])
+        said = np.array([zlib.crc32("|".join(text.numbers).encode()) for text in self._block], np.uint64)
+        numbers = _mixed(said + np.uint64(1 << 40))
+        if self.with_numbers:
+            keys = keys ^ numbers[row]
+        if self.most:
+            order = np.lexsort((keys, row))
+            row, keys = row[order], keys[order]
+            kept = np.arange(len(row)) - np.searchsorted(row, np.arange(len(lengths)))[row] < self.most
+            row, keys = row[kept], keys[kept]
+        several = np.array([place for place, text in enumerate(self._block) if len(text.numbers) > 1], np.int64)
+        self._keys.append(np.concatenate([keys, numbers[several]]))
+        places = np.concatenate([row, several]) + self.count - len(self._block)
+        self._places.append(places.astype(np.uint32))
+        self._block, self._words = [], 0
+
+    def shared(self) -> Shared:
+        """All keys, sorted, and among equal ones by place."""
+        import numpy as np
+
+        self._flush()
+        if not self._keys:
+            return Shared(np.empty(0, np.uint64), np.empty(0, np.uint32))
+        if len(self._keys) > 1:
+            self._keys, self._places = [np.concatenate(self._keys)], [np.concatenate(self._places)]
+        keys, places = self._keys[0], self._places[0]
+        order = np.lexsort((places, keys))
+        return Shared(keys[order], places[order])
+
+
+def _mixed(values: Any) -> Any:
+    """64-bit integers, well mixed (the finaliser of SplitMix64)."""
+    import numpy as np
+
+    values = values.astype(np.uint64)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
