@@ -30,13 +30,13 @@ class Ledger:
         self.path = path
         self.durable = durable
         self._found: dict[str, JsonDict] = {}
-        self._prices: list[float | None] = []
+        self._usd: float | None = 0.0  # None once a price is unknown
         self._journal: Journal | None = None
         if path is not None and path.is_file():
             for line in read_jsonl(path):
                 if line.value is not None:
                     self._found[line.value["key"]] = line.value["value"]
-                    self._prices.append(line.value["usd"])
+                    self._add(line.value["usd"])
 
     def __len__(self) -> int:
         return len(self._found)
@@ -44,8 +44,7 @@ class Ledger:
     @property
     def usd(self) -> float | None:
         """What everything cost, in this session and those before it; None for nothing, or when a price is unknown."""
-        known = [price for price in self._prices if price is not None]
-        return sum(known) if known and len(known) == len(self._prices) else None
+        return self._usd if self._found else None
 
     def find(self, key: str) -> JsonDict | None:
         """The result that was paid for under that key, or None."""
@@ -58,7 +57,10 @@ class Ledger:
         if self._journal is not None:
             self._journal.append({"key": key, "usd": usd, "value": value})
         self._found[key] = value
-        self._prices.append(usd)
+        self._add(usd)
+
+    def _add(self, usd: float | None) -> None:
+        self._usd = None if usd is None or self._usd is None else self._usd + usd
 
     def close(self, forget: bool = False) -> None:
         """Close the file; delete it when what it holds is kept elsewhere by now."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, key_values, print_json, workspace_of
+from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, print_json, workspace_of
 
 if TYPE_CHECKING:
     from synth.pipeline.forecast import Preview
@@ -218,7 +218,10 @@ def _plan(
     main = {"model": model, "base_url": url, "api_key_env": api_key_env, "concurrency": concurrency}
     inputs: dict[str, Any] = {}
     teachers: dict[str, dict[str, Any]] = {MAIN: main} if model else {}
-    for key, value in key_values(given or []).items():
+    for pair in given or []:  # texts as they stand: a colon or `no` in them means nothing here
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise RecipeError(f"'{pair}' is not a setting.", "Write settings as key=value.")
         kind, _, rest = key.partition(".")
         who, _, setting = rest.partition(".")
         if kind == "teachers" and setting:

@@ -33,13 +33,13 @@ class Candidate(NamedTuple):
     lineage: tuple[JsonDict, ...] = ()
     given: bool = False
 
-    def having(self, **fields: Any) -> Candidate:
+    def having(self, /, **fields: Any) -> Candidate:
         """The candidate with these fields too, or changed."""
         return self._replace(fields={**self.fields, **fields})
 
-    def noting(self, **note: Any) -> Candidate:
+    def noting(self, step: str, /, **note: Any) -> Candidate:
         """The candidate with one more entry in its lineage."""
-        return self._replace(lineage=(*self.lineage, note))
+        return self._replace(lineage=(*self.lineage, {**note, "step": step}))
 
     def text(self, field: str) -> str:
         """A field as text; "" where it is missing."""

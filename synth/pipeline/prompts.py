@@ -53,7 +53,7 @@ def template(text: str, folder: Path) -> Template:
             return compiled.render(fields).strip()
         except UndefinedError as error:
             name = first_line(error).split("'")[1] if "'" in str(error) else ""
-            known = sorted(name for name in fields if not name.startswith("_"))
+            known = sorted(name for name in fields if not name.startswith("_") and name != "fields")
             message = f"The prompt {place} uses a field that is not there: {first_line(error)}"
             remedy = f"Known here: {', '.join(known)}."
             raise RecipeError(f"{message}{did_you_mean(name, known)}.", remedy, "pipeline.field") from error

@@ -57,9 +57,9 @@ class Env:
     step: str = ""
 
     def template(self, text: str) -> Callable[[Candidate], str]:
-        """A prompt that is filled from a candidate's fields and the inputs."""
+        """A prompt that is filled from a candidate's fields and the inputs; `fields["a name"]` is any of the fields."""
         fill: Template = template(text, self.folder)
-        return lambda candidate: fill({**self.inputs, **candidate.fields, "seed": candidate.seed})
+        return lambda candidate: fill({**self.inputs, **candidate.fields, "fields": candidate.fields})
 
     def teacher(self, name: str) -> Teacher:
         """The teacher of that name; without one of its own, the main one does its work."""

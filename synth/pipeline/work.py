@@ -37,7 +37,7 @@ from synth.workspace import Workspace
 
 RUN = "run.json"
 GIVE_UP_AFTER = 200
-"""Candidates of which none was accepted, after which a run ends before it spends more."""
+"""Candidates in a row of which none was accepted, after which a run ends before it spends more."""
 
 
 @contextlib.contextmanager
@@ -139,11 +139,12 @@ def _collect(job: JobDir, plan: RunPlan, outside: Outside, spending: Spending) -
         teachers = stack.enter_context(opened(plan, outside, spending))
         engine = engine_of(pipeline, plan, teachers, outside, files.reject)
         meter = Meter(f"pipeline {job.id}", plan.rows, "rows", outside.on_progress)
-        files.on_rejected = lambda: _watch(engine, meter, spending)
+        watch = _Watch(engine, meter, spending)
+        files.on_rejected = watch.rejected
         try:
             for candidate in engine.rows():
                 files.accept(candidate, pipeline.file.coverage)
-                _watch(engine, meter, spending)
+                watch.accepted()
         except UserError as error:
             raise _ended(job.id, error, engine, spending) from error
         finally:
@@ -157,15 +158,26 @@ def _collect(job: JobDir, plan: RunPlan, outside: Outside, spending: Spending) -
         )
 
 
-def _watch(engine: Engine, meter: Meter, spending: Spending) -> None:
-    """Show how far it is; end a run that would spend everything for nothing."""
-    meter.update(engine.accepted, note_of(engine, spending))
-    if not engine.accepted and engine.reasons().total() >= GIVE_UP_AFTER:
-        raise RunError(
-            f"None of the first {engine.reasons().total()} candidates was accepted ({_top(engine)}).",
-            "Look at them, and change the prompt, the check or the teacher.",
-            "pipeline.nothing_accepted",
-        )
+class _Watch:
+    """Shows how far a run is, and ends one that spends without accepting anything."""
+
+    def __init__(self, engine: Engine, meter: Meter, spending: Spending) -> None:
+        self._engine, self._meter, self._spending = engine, meter, spending
+        self._in_a_row = 0
+
+    def accepted(self) -> None:
+        self._in_a_row = 0
+        self._meter.update(self._engine.accepted, note_of(self._engine, self._spending))
+
+    def rejected(self) -> None:
+        self._in_a_row += 1
+        self._meter.update(self._engine.accepted, note_of(self._engine, self._spending))
+        if self._in_a_row >= GIVE_UP_AFTER:
+            raise RunError(
+                f"None of the last {self._in_a_row} candidates was accepted ({_top(self._engine)}).",
+                "Look at them, and change the prompt, the check or the teacher.",
+                "pipeline.nothing_accepted",
+            )
 
 
 def note_of(engine: Engine, spending: Spending) -> str:

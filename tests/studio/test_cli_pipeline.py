@@ -23,7 +23,7 @@ from synth.pipeline.plan import Outside
 from synth.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-TASK = ["describe-a-domain", "task=Sort messages of patients", "labels=urgent,soon,routine"]
+TASK = ["describe-a-domain", "task=Sort messages: by urgency", "labels=urgent,soon,routine"]
 
 
 @pytest.fixture

@@ -299,7 +299,18 @@ def test_a_page_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         'import streamlit as st\n\nPAGE = {"title": "Toy", "icon": ":material/toys:", "order": 1}\nst.title("A toy")\n'
     )
     before = [each["title"] for each in views.pages()]
-    assert before == ["Start", "Data", "Write rows", "Train", "Runs", "Compare", "Use", "Playground", "Settings", "Glossary"]
+    assert before == [
+        "Start",
+        "Data",
+        "Write rows",
+        "Train",
+        "Runs",
+        "Compare",
+        "Use",
+        "Playground",
+        "Settings",
+        "Glossary",
+    ]
     monkeypatch.setattr(views, "FOLDERS", [*views.FOLDERS, tmp_path])
     assert [each["title"] for each in views.pages()] == ["Toy", *before]
     app = AppTest.from_file(APP, default_timeout=120).run()

@@ -306,7 +306,7 @@ def test_a_run_that_accepts_nothing_ends_before_it_spends_all(stub: Stub, worksp
         tmp_path / "p",
         SHORT.replace("{step: parse,", "{step: length, field: reply, min_chars: 999}\n  - {step: parse,"),
     )
-    with pytest.raises(RunError, match="200 reply is too short") as caught:
+    with pytest.raises(RunError, match=r"last 200 candidates was accepted \(200 reply is too short") as caught:
         work.start("short", plan, Outside(workspace, price))
     assert caught.value.code == "pipeline.nothing_accepted" and len(stub.requests) < 250
 
@@ -417,3 +417,26 @@ def test_every_shipped_pipeline_can_be_bound() -> None:
         given = {key: "a,b" for key, one in pipeline.file.inputs.items() if one.default is None}
         pipeline.bind(pipeline.read_inputs(given))
         assert all(pipeline.prompts().values())
+
+
+def test_an_input_wins_over_a_column_of_its_name_and_any_column_can_be_named(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    text = SHORT.replace("Answer {{ question }}", "{{ task }} {{ fields['a column'] }}").replace(
+        "inputs: {", "inputs: {task: {title: Task}, "
+    )
+    folder = tmp_path / "p"
+    plan = short_plan(folder, stub, 1).model_copy(update={"pipeline": short(folder, text)})
+    row = {"question": "q", "task": "not this", "a column": "value", "step": 1, "file": 2, "self": 3}
+    Path(plan.inputs["seeds"]).write_text(json.dumps(row) + "\n")
+    plan = plan.model_copy(update={"inputs": {**plan.inputs, "task": "Sort: this"}})
+    (made,) = rows_of(work.start("short", plan, Outside(workspace, price)))
+    assert [entry["prompt"] for entry in made.source["lineage"] if "prompt" in entry] == ["Sort: this value"]
+    assert made.source["lineage"][0]["row"]["task"] == "not this"
+
+
+def test_five_thousand_rows_of_three_labels_do_not_run_out_of_cells() -> None:
+    pipeline = find_pipeline("describe-a-domain")
+    steps = pipeline.bind(pipeline.read_inputs({"task": "x", "labels": "a,b"}))
+    grid: Any = next(step.settings for step in steps if step.name == "grid")
+    assert grid.per_cell * 2 * 12 >= 20_000

@@ -149,6 +149,30 @@ def test_a_harder_question_is_kept_where_both_orders_find_it_harder(
     assert all(len(text_of(row)) > 40 for row in rows_of(dataset))
 
 
+def test_a_text_becomes_a_task_by_stages_that_all_stay_in_the_lineage(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset = made(stub, workspace, "agent-instruct", 6, documents=str(documents(tmp_path)), extract_chars=250)
+    stages = [entry["step"] for entry in rows_of(dataset)[0].source["lineage"]]
+    assert [s for s in stages if s in ("transform", "make a task", "suggest", "edit", "answer", "judge")] == [
+        "transform",
+        "make a task",
+        "suggest",
+        "edit",
+        "answer",
+        "judge",
+    ]
+    assert min(float(points) for points in dataset.card.notes["coverage"]["points"]) >= 3
+
+
+def test_people_of_the_bank_have_relatives_and_each_asks_once_in_a_way(stub: Stub, workspace: Workspace) -> None:
+    dataset = made(
+        stub, workspace, "personas", 25, task="Questions to a library", people="a nurse,a roofer,a chef,a boy"
+    )
+    assert len(dataset.card.notes["coverage"]["person"]) == 4
+    assert set(dataset.card.families["test_ood"]).isdisjoint(dataset.card.families["train"])
+
+
 def test_each_shipped_method_has_a_test_here_or_beside() -> None:
     text = Path(__file__).read_text() + Path(__file__).with_name("test_pipeline.py").read_text()
     assert [name for name in shipped_pipelines() if f'"{name}"' not in text] == []

@@ -60,7 +60,7 @@ def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcom
         replies = [answer.reply for answer in answers]
         texts = [reply.text.strip() for reply in replies if not fault(reply)]
         noted = candidate.noting(
-            step=env.step,
+            env.step,
             model=teacher.model,
             prompt=asks[0].messages[-1].text,
             answers=[reply.text for reply in replies],

@@ -43,7 +43,7 @@ class Same(Settings):
 def _same(candidate: Candidate, settings: Same) -> Outcome:
     """Equal but for case, white space and closing punctuation."""
     one, other = str(field_of(candidate, settings.field)), str(field_of(candidate, settings.other))
-    noted = candidate.noting(step="same", **{settings.field: one, settings.other: other})
+    noted = candidate.noting("same", **{settings.field: one, settings.other: other})
     if fold(one) == fold(other):
         return noted
     return noted.rejected(f"{settings.field} and {settings.other} disagree", f"{one[:60]} / {other[:60]}")
@@ -58,7 +58,7 @@ class Equals(Settings):
 
 def _equals(candidate: Candidate, settings: Equals) -> Outcome:
     found = str(field_of(candidate, settings.field))
-    noted = candidate.noting(step="equals", **{settings.field: found})
+    noted = candidate.noting("equals", **{settings.field: found})
     if fold(found) == fold(settings.value):
         return noted
     return noted.rejected(f"{settings.field} is not '{settings.value}'", found[:200])
@@ -76,7 +76,7 @@ def _agreement(candidate: Candidate, settings: Agreement) -> Outcome:
     """`agrees`, `disagrees`, or `unknown` where the first field is missing."""
     one, other = candidate.text(settings.field), str(field_of(candidate, settings.other))
     found = "unknown" if not one else "agrees" if fold(one) == fold(other) else "disagrees"
-    return candidate.having(**{settings.into: found}).noting(step="agreement", was=one, now=other)
+    return candidate.having(**{settings.into: found}).noting("agreement", was=one, now=other)
 
 
 class Threshold(Settings):
@@ -89,7 +89,7 @@ class Threshold(Settings):
 
 def _threshold(candidate: Candidate, settings: Threshold) -> Outcome:
     value = float(field_of(candidate, settings.field))
-    noted = candidate.noting(step="threshold", **{settings.field: value})
+    noted = candidate.noting("threshold", **{settings.field: value})
     if value < settings.at_least:
         return noted.rejected(f"{settings.field} is below {settings.at_least:g}")
     return noted if value <= settings.at_most else noted.rejected(f"{settings.field} is above {settings.at_most:g}")
@@ -116,7 +116,7 @@ def _quoted(candidate: Candidate, settings: Quoted) -> Outcome:
     start = int(candidate.fields.get("start", 0))
     span = {"quote_start": start + found.start(), "quote_end": start + found.end()}
     verified = source[found.start() : found.end()]
-    return candidate.having(**span, **{settings.field: verified}).noting(step="quoted", quote=verified, **span)
+    return candidate.having(**span, **{settings.field: verified}).noting("quoted", quote=verified, **span)
 
 
 def _plain(text: str) -> str:
@@ -143,7 +143,7 @@ def _faithful(candidate: Candidate, settings: Faithful) -> Outcome:
     names = {fold(name) for name in NAME.findall(source)}
     kept_numbers = len(theirs & ours) / len(theirs) if theirs else 1.0
     kept_names = sum(name in fold(text) for name in names) / len(names) if names else 1.0
-    noted = candidate.noting(step="faithful", numbers=round(kept_numbers, 3), names=round(kept_names, 3))
+    noted = candidate.noting("faithful", numbers=round(kept_numbers, 3), names=round(kept_names, 3))
     if kept_numbers < settings.numbers:
         return noted.rejected("numbers of the source are lost", ", ".join(sorted(theirs - ours))[:200])
     if len(ours - theirs) > settings.new_numbers:
@@ -165,7 +165,7 @@ def _language(candidate: Candidate, settings: Language) -> Outcome:
 
     text, wanted = str(field_of(candidate, settings.field)), str(field_of(candidate, settings.language))
     found = detect(text)
-    noted = candidate.noting(step="language", wanted=wanted, found=found)
+    noted = candidate.noting("language", wanted=wanted, found=found)
     return noted if found == wanted else noted.rejected("in another language", f"{found} instead of {wanted}")
 
 

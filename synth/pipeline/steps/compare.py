@@ -49,7 +49,7 @@ def best(stream: Iterator[Candidate], settings: Best, env: Env) -> Iterator[Outc
         verdicts = [known_scorer(gold.scorer).verdict(text, gold) for text in answers]
         right = [text for text, verdict in zip(answers, verdicts, strict=True) if verdict]
         wrong = [text for text, verdict in zip(answers, verdicts, strict=True) if verdict is not None and not verdict]
-        noted = candidate.noting(step="best", answers=len(answers), right=len(right), wrong_but_readable=len(wrong))
+        noted = candidate.noting("best", answers=len(answers), right=len(right), wrong_but_readable=len(wrong))
         if not right:
             yield noted.rejected("no answer is right")
         elif settings.keep == "pairs" and not wrong:
@@ -88,7 +88,7 @@ def judge(stream: Iterator[Candidate], settings: Judge, env: Env) -> Iterator[Ou
 
     for candidate, _, (forward, backward) in env.ask(stream, teacher, questions):
         replies = forward.reply, backward.reply
-        noted = candidate.noting(step=env.step, model=teacher.model, answers=[reply.text for reply in replies])
+        noted = candidate.noting(env.step, model=teacher.model, answers=[reply.text for reply in replies])
         if failed := next(filter(None, map(fault, replies)), ""):
             yield noted.rejected(failed)
             continue

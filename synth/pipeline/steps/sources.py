@@ -28,9 +28,14 @@ class Records(Settings):
 
 
 def records(stream: Iterator[Candidate], settings: Records, env: Env) -> Iterator[Outcome]:
-    """A candidate for each row, its columns as fields."""
-    rows = read_records(Path(settings.path))
-    seeds = (Candidate(seed_id(row), row).noting(step="seed", file=Path(settings.path).name, **row) for row in rows)
+    """A candidate for each row, its columns as fields; an input of a column's name wins over it."""
+    path = Path(settings.path)
+    seeds = (
+        Candidate(seed_id(row), {name: value for name, value in row.items() if name not in env.inputs}).noting(
+            "seed", file=path.name, row=row
+        )
+        for row in read_records(path)
+    )
     yield from _once_each(seeds)
 
 
@@ -52,7 +57,7 @@ def documents(stream: Iterator[Candidate], settings: Documents, env: Env) -> Ite
     found = extracts(Path(settings.path), settings.chars, settings.min_chars)
     if settings.about:
         found = iter(search(list(found), settings.about, settings.most))
-    seeds = (Candidate(seed_id(one.text), one._asdict()).noting(step="seed", **one._asdict()) for one in found)
+    seeds = (Candidate(seed_id(one.text), one._asdict()).noting("seed", **one._asdict()) for one in found)
     yield from _once_each(seeds)
 
 

@@ -39,7 +39,7 @@ def grid(stream: Iterator[Candidate], settings: Grid, env: Env) -> Iterator[Outc
                 place, index = divmod(place, len(values))
                 cell[name] = values[index]
             seed = seed_id(candidate.seed, cell)
-            yield candidate._replace(seed=seed).having(**cell).noting(step="grid", **cell)
+            yield candidate._replace(seed=seed).having(**cell).noting("grid", **cell)
 
 
 def _shuffled(size: int, chance: Random) -> Iterator[int]:
@@ -68,7 +68,7 @@ def times(stream: Iterator[Candidate], settings: Times, env: Env) -> Iterator[Ou
         for value in settings.values:
             note = {settings.into: value}
             made = candidate._replace(seed=seed_id(candidate.seed, note))
-            yield made.having(**note).noting(step="times", **note)
+            yield made.having(**note).noting("times", **note)
 
 
 class Examples(Settings):
@@ -110,7 +110,7 @@ def given(stream: Iterator[Candidate], settings: Given, env: Env) -> Iterator[Ou
         for row in rows:
             fields = {field: row.get(column, "") for field, column in settings.fields.items()}
             seed = Candidate(seed_id(row), {**row, **fields, "split": split, "origin": name}, given=True)
-            yield seed.noting(step="seed", file=name, **row)
+            yield seed.noting("seed", file=name, row=row)
     yield from stream
 
 
