@@ -189,28 +189,42 @@ def families_cell(rng: np.random.Generator, rate: float) -> list[bool]:
 
 
 def others_cell(rng: np.random.Generator, shape: Shape, rate: float) -> list[bool]:
-    """What was not taken, on the coverage of a rate: rows as independent, the jackknife over clusters with t(C - 1),
-    CR2 with Bell and McCaffrey's degrees of freedom (rows as the working model)."""
+    """What was not taken, on the coverage of a rate: rows as independent, and `cluster_intervals`."""
     made = right(rng, shape, rate)
-    n, share, count = len(made), float(made.mean()), len(shape.sizes)
+    plain = intervals.wilson(float(made.sum()), len(made))
+    return [
+        inside(plain.low, rate, plain.high),
+        *(inside(low, rate, high) for low, high in cluster_intervals(made, shape, 0.975)),
+    ]
+
+
+def others_difference_cell(rng: np.random.Generator, shape: Shape, rate: float) -> list[bool]:
+    """The same on a difference: coverage, and false NOT WORSE of a system that only loses."""
+    effect = 0.05 if rate < 0.9 else 0.02
+    apart = right(rng, shape, rate) - right(rng, shape, rate - effect)
+    losing = -right(rng, shape, MARGIN)
+    return [
+        *(inside(low, effect, high) for low, high in cluster_intervals(apart, shape, 0.975)),
+        *(low > -MARGIN for low, _ in cluster_intervals(losing, shape, 0.95)),
+    ]
+
+
+def cluster_intervals(values: Array, shape: Shape, level: float) -> list[tuple[float, float]]:
+    """Intervals of a mean: the jackknife over clusters with t(C - 1), and CR2 with Bell and McCaffrey's degrees of
+    freedom (rows as the working model). level: of one side."""
+    from scipy.special import stdtrit
+
+    n, mean, count = len(values), float(values.mean()), len(shape.sizes)
     codes = np.repeat(np.arange(count), shape.sizes)
-    sums, weight = np.bincount(codes, made), shape.sizes / n
-    plain = intervals.wilson(float(made.sum()), n)
-    without = (made.sum() - sums) / (n - shape.sizes)
-    jack = math.sqrt((count - 1) / count * float(((without - share) ** 2).sum()))
-    cr2 = math.sqrt(float(((sums - shape.sizes * share) ** 2 / (1 - weight)).sum())) / n
+    sums, weight = np.bincount(codes, values), shape.sizes / n
+    without = (values.sum() - sums) / (n - shape.sizes)
+    jack = math.sqrt((count - 1) / count * float(((without - mean) ** 2).sum()))
+    cr2 = math.sqrt(float(((sums - shape.sizes * mean) ** 2 / (1 - weight)).sum())) / n
     residual = np.diag(np.ones(count)) - weight[:, None]
     joint = residual @ np.diag(shape.sizes.astype(float)) @ residual.T / np.sqrt(np.outer(1 - weight, 1 - weight))
     dof = np.trace(joint) ** 2 / float((joint**2).sum())
-    t = t_quantile(0.975, count - 1)
-    from scipy.special import stdtrit
-
-    wide = float(stdtrit(dof, 0.975))
-    return [
-        inside(plain.low, rate, plain.high),
-        inside(share - t * jack, rate, share + t * jack),
-        inside(share - wide * cr2, rate, share + wide * cr2),
-    ]
+    halves = t_quantile(level, count - 1) * jack, float(stdtrit(dof, level)) * cr2
+    return [(mean - half, mean + half) for half in halves]
 
 
 def losing_exactly() -> tuple[float, float, int]:
@@ -287,6 +301,18 @@ TABLES: dict[str, tuple[Callable[[np.random.Generator, Shape, float], list[bool]
         [
             Goal(title, 0, 1, 0)
             for title in ("rows independent (Wilson)", "jackknife, t(C - 1)", "CR2, Bell and McCaffrey")
+        ],
+    ),
+    "Not taken: a difference": (
+        others_difference_cell,
+        [
+            Goal(title, 0, 1, 0)
+            for title in (
+                "jackknife, coverage",
+                "CR2, coverage",
+                "jackknife, false NOT WORSE, only losing",
+                "CR2, false NOT WORSE, only losing",
+            )
         ],
     ),
 }

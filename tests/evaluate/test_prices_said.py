@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from plausible import results
 
 from evaluate.cost import throughput
 from evaluate.report import gate, headline, render_html, render_md, report_json
-from evaluate.report.reading import opened
+from evaluate.report.reading import opened, read_report
 from evaluate.report.results import Speed, SystemResult
 from evaluate.report.schema import Report
 from studio.read.results import headline as results_said
@@ -97,9 +98,13 @@ def said(report: Report, systems: set[str]) -> list[str]:
     report = report.model_copy(update={"gallery": None})  # invoices of the test rows name sums of their own
     labels = [one.label for one in report.systems if one.id in systems]
     page = re.sub(r"<script.*?</script>|<style.*?</style>", "", render_html.render(report), flags=re.S)
-    rows = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in re.findall(r"<tr.*?</tr>|<p.*?</p>", page, re.S)]
+    rows = [
+        " ".join(re.sub(r"<[^>]*>", " ", row).split())
+        for row in re.findall(r"<tr[ >].*?</tr>|<p[ >].*?</p>", page, re.S)
+    ]
     lines = [*render_md.render(report).splitlines(), *results_said(report, Path("r.json")).splitlines(), *rows]
     lines += [report.headline, *report.not_measured, *report.limits]
+    lines = [line for line in lines if "Answering the test rows" not in line]  # spent, whatever the speed
     return [line for line in lines if any(label in line for label in labels) and MONEY.search(line)]
 
 
@@ -146,3 +151,19 @@ def test_a_report_with_speeds_can_be_priced_again() -> None:
         spread = {"usd_per_1k_single_range"}
         assert one.cost.model_dump(exclude=spread) == other.cost.model_dump(exclude=spread)
         assert one.cost.usd_per_1k_single_range == pytest.approx(other.cost.usd_per_1k_single_range)
+
+
+def test_a_report_of_a_demo_made_before_prices_were_withheld_opens_prints_and_is_priced_again() -> None:
+    """The text demo's report, as written on a machine where the tuned model's speed varied (its cases cut to two)."""
+    file = Path(__file__).parent / "fixtures" / "report-version-2-unsteady.json"
+    before = json.loads(file.read_text("utf-8"))
+    small = next(one for one in before["systems"] if one["id"] == before["small"])
+    assert small["cost"]["usd_per_1k"] is not None
+    assert not small["speed"]["holds"]
+    for made in (read_report(file), report_json.reprice(read_report(file), report_json.load())):
+        assert priced(made) == []
+        assert said(made, {"tuned-dpo"}) == []
+        assert made.small_system.cost.kind == "withheld"
+        assert made.verdict.word == before["verdict"]["word"]
+        assert [one.splits for one in made.systems] == [one.splits for one in read_report(file).systems]
+        assert all(one.cost.usd_per_1k for one in made.systems if one.id in ("base-zero", "large-zero"))

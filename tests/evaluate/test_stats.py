@@ -468,3 +468,12 @@ def test_error_rates_of_one_cluster_have_no_interval_and_no_verdict() -> None:
     found = ratios.error_rate_difference([1, 2], [8, 9], [4, 4], ["a", "a"])
     assert (found.low, found.high, found.lower_one_sided, found.p) == (-1.75, 1.75, -1.75, 1.0)
     assert verdict.verdict(found, 0.02).word == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(("rate", "reach"), [(0.2, 0.05), (0.2, 1.5), (0.001, 0.01), (1.4, 0.3)])
+def test_the_upper_end_of_an_error_rate_solves_its_equation(rate: float, reach: float) -> None:
+    """r - rate = reach (r / rate)^(3/4), wider than the end of Poisson counts."""
+    found = intervals._tweedie_bound(rate, reach)
+    assert found - rate == pytest.approx(reach * (found / rate) ** 0.75)
+    shift = reach**2 / rate
+    assert found > rate + shift / 2 + (shift * rate + shift**2 / 4) ** 0.5
