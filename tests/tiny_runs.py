@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from recipes.models.loading import load_trainable
+from recipes.models.lora import save_adapter
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run, Stopped
 from synth.workspace import Workspace
@@ -61,3 +63,14 @@ def assert_same_adapter(one: Run, other: Run) -> None:
     first, second = (load_file(run.adapter / "adapter_model.safetensors") for run in (one, other))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def nudged(recipe: dict[str, Any], run: Run) -> None:
+    """An adapter that changes the base a little, as a training would."""
+    loaded = load_trainable(load_recipe({**recipe, "lora": {"r": 4}}))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in loaded.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.002)
+    save_adapter(loaded, run.adapter, run=run.id, recipe="nudged")

@@ -10,24 +10,15 @@ import json
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evaluate.plan import SystemPlan
+from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema
 from synth.errors import RecipeError
 from synth.example import Example, Message, assistant, system
 from synth.languages import code
 from synth.scoring.scorers import known_scorer
 from synth.storage import JsonDict
-
-ANSWER_SCHEMA: JsonDict = {
-    "type": "object",
-    "properties": {
-        "working": {"type": "string", "description": "The steps that lead to the answer."},
-        "answer": {"type": "string", "description": "The final answer alone."},
-    },
-    "required": ["working", "answer"],
-    "additionalProperties": False,
-}
 
 
 class Question(NamedTuple):
@@ -55,44 +46,6 @@ def pick_shots(train: Iterable[Example], count: int, seed: int) -> list[Example]
     turns = max((len(pool) for pool in pools), default=0)
     chosen = [pool[turn] for turn in range(turns) for pool in pools if turn < len(pool)]
     return chosen[:count]
-
-
-def answer_schema(train: Sequence[Example]) -> JsonDict:
-    """JSON schema of the answer: keys and types of the gold records, or working and answer.
-
-    Vendors' strict mode wants every key in every reply; one that some records lack, or hold as null, may be null.
-    """
-    records = [record for e in train if known_scorer(e.scorer).shape == "record" and (record := _record(e.answer))]
-    return _schema_of(records) if records else ANSWER_SCHEMA
-
-
-def _record(answer: str | None) -> JsonDict | None:
-    try:
-        value = json.loads(answer or "")
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _schema_of(values: Sequence[Any]) -> JsonDict:
-    """The narrowest schema that all these values fit."""
-    found = {_kind(value) for value in values}
-    kinds = [kind for kind in ("object", "array", "string", "number", "boolean", "null") if kind in found]
-    schema: JsonDict = {"type": kinds[0] if len(kinds) == 1 else kinds}
-    records = [value for value in values if isinstance(value, dict)]
-    if records:
-        keys = dict.fromkeys(key for record in records for key in record)
-        fields = {key: _schema_of([record.get(key) for record in records]) for key in keys}
-        schema |= {"properties": fields, "required": list(fields), "additionalProperties": False}
-    if "array" in found:
-        items = [item for value in values if isinstance(value, list) for item in value]
-        schema["items"] = _schema_of(items or [""])
-    return schema
-
-
-def _kind(value: Any) -> str:
-    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
-    return kinds.get(type(value), "number")
 
 
 class Prompter:

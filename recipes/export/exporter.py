@@ -27,11 +27,12 @@ SPARE_BYTES = 64 << 20  # left free beside the weights: tokenizer, card, and the
 
 
 class Tuned(NamedTuple):
-    """A base and the adapter of a run that was trained on it; `runs` is the folder that the run lies in."""
+    """A base and the adapter of a run that was trained on it; `runs` is the folder that the run lies in, if it does."""
 
     run: str
     ref: ModelRef
     adapter: Path
+    runs: Path | None = None
 
 
 class Artefact(NamedTuple):

@@ -45,7 +45,7 @@ def tuned(run_id: str, runs: Path) -> Tuned:
         )
     ref = resolve(stamp["base_model"], stamp.get("revision"), fetch=False)
     refuse_unsound_model(ref.path, ref.name)
-    return Tuned(run_id, ref, adapter)
+    return Tuned(run_id, ref, adapter, runs)
 
 
 def export_run(run_id: str, runs: Path, out: Path, to: str = DEFAULT, gate: Gate | None = None) -> Path:

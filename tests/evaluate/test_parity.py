@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from evaluate.parity import parity_gate
 from recipes.export import exporter, targets
 from recipes.export.exporter import Artefact, Exporter, Tuned
-from recipes.models.loading import load_trainable
-from recipes.models.lora import save_adapter
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from synth.build import build_dataset
@@ -23,20 +20,10 @@ from synth.errors import ModelError
 from synth.example import make_example, user
 from synth.scoring.names import MATH
 from synth.workspace import Workspace
+from tests.tiny_runs import nudged
 
 pytestmark = pytest.mark.slow
 ROWS = 24
-
-
-def nudged(recipe: dict[str, Any], run: Run) -> None:
-    """An adapter that changes the base a little, as a training would."""
-    loaded = load_trainable(load_recipe({**recipe, "lora": {"r": 4}}))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in loaded.model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.002)
-    save_adapter(loaded, run.adapter, run=run.id, recipe="nudged")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluate.plan import SystemPlan
-from evaluate.predict.prompts import ANSWER_SCHEMA, Prompter, answer_schema, pick_shots
+from evaluate.predict.prompts import Prompter, pick_shots
+from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema
 from synth.example import Example, make_example, system, user
 
 

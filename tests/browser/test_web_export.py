@@ -1,0 +1,156 @@
+"""The exported page in a real Chromium, the network cut after loading: it answers as the tuned model did."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recipes.export import npm, targets
+from recipes.export.web import RUNTIME
+from recipes.recipe.schema import load_recipe
+from recipes.run.directory import Run
+from recipes.text import text_sft
+from synth.dataset import Card, DatasetWriter
+from synth.errors import ModelError
+from synth.example import make_example, user
+from synth.scoring.names import JSON, MATH
+from synth.workspace import Workspace
+from tests.tiny_runs import nudged
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
+
+
+def run_on(place: Workspace, name: str, rows: list[tuple[str, str]], scorer: str, epochs: int = 0) -> None:
+    """A run of starter-text on these questions and answers; without epochs, hardly changed."""
+    folder = place.datasets / name
+    folder.mkdir(parents=True)
+    writer = DatasetWriter(folder)
+    for question, answer in rows:
+        writer.keep(make_example([user(question)], answer, family="f", template="t", answer=answer, scorer=scorer))
+    writer.finish(Card(name=name))
+    learned = {
+        "num_train_epochs": epochs or 1,
+        "learning_rate": 3e-3,
+        "per_device_train_batch_size": 4,
+        "torch_compile": "off",
+    }
+    recipe = {"base_model": "starter-text", "data": {"dataset": name}, "optim": learned, "eval_steps": 0}
+    run = Run.create(place, load_recipe(recipe), name)
+    text_sft.train(run, run.recipe) if epochs else nudged(recipe, run)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Two exported pages behind a static server: "sums", and "issues", whose answers are records."""
+    place = Workspace(tmp_path_factory.mktemp("web"))
+    run_on(
+        place, "sums", [(f"What is {n} + 30?", f"{n} + 30 = {n + 30}\nAnswer: {n + 30}") for n in range(10, 20)], MATH
+    )
+    records = [{"title": f"Crash {n}", "type": "bug", "steps": ["Start"], "version": None} for n in range(4)]
+    records[0]["version"] = "1.2"
+    run_on(place, "issues", [(f"It crashes, case {n}.", json.dumps(r)) for n, r in enumerate(records)], JSON, epochs=60)
+    try:
+        for name in ("sums", "issues"):
+            targets.export_run(name, place.runs, place.path / "pages" / name, "web")
+    except ModelError as error:
+        if error.code == npm.CODE:
+            pytest.skip(str(error))
+        raise
+    handler = functools.partial(Silent, directory=str(place.path / "pages"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+def opened(browser: Any, url: str) -> Any:
+    """The page once its model is loaded; from then on it has no network."""
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.complaints, page.fetched = [], []
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("request", lambda request: page.fetched.append(request.url))
+    page.goto(url)
+    page.wait_for_selector("#go:not([disabled])", timeout=120_000)
+    context.set_offline(True)
+    return page
+
+
+def answered(page: Any, text: str) -> None:
+    page.fill("#text", text)
+    page.click("#go")
+    page.wait_for_selector("#state:text-is('Done.')", timeout=120_000)
+
+
+def test_the_page_answers_without_a_network_and_asks_nothing_of_others(browser: Any, pages: str) -> None:
+    page = opened(browser, f"{pages}/sums/index.html")
+    answered(page, "What is 15 + 30?")
+    assert page.text_content("#plain") == "15 + 30 = 45\nAnswer: 45"
+    assert not page.is_visible("#issue")
+    assert all(url.startswith((pages, "blob:", "data:")) for url in page.fetched)
+    assert page.complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth <= 390")  # a phone
+    page.context.close()
+
+
+def test_records_are_within_the_schema_and_become_an_issue_that_is_not_sent(browser: Any, pages: str) -> None:
+    page = opened(browser, f"{pages}/issues/index.html")
+    answered(page, "It crashes, case 2.")
+    assert page.eval_on_selector_all("#fields textarea", "all => all.map(one => one.dataset.key)") == [
+        "title", "type", "steps", "version",
+    ]  # fmt: skip
+    page.fill("#field-title", "It crashes <b>& burns</b>")
+    page.fill("#field-steps", "Open it\nSee it crash")
+    assert not page.is_visible("#open")
+    page.fill("#repository", "somebody/something")
+    href = page.get_attribute("#open", "href")
+    assert href.startswith("https://github.com/somebody/something/issues/new?title=It+crashes+%3Cb%3E%26+burns")
+    assert "1.+Open+it%0A2.+See+it+crash" in href
+    assert all(url.startswith((pages, "blob:", "data:")) for url in page.fetched)
+    assert page.complaints == []
+    page.context.close()
+
+
+def test_without_npm_or_with_another_archive_the_export_says_so_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ModelError, match=r"npm, which fetches it, is not installed\. Install Node"):
+        npm.archive(RUNTIME)
+    monkeypatch.undo()
+    monkeypatch.setenv("SMOLSTUDIO_MODELS", str(tmp_path / "models"))
+    fake = tmp_path / "npm"
+    fake.write_text('#!/bin/sh\nprintf other > "$6/x.tgz"\n')
+    fake.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(fake))
+    with pytest.raises(ModelError, match=r"its hash differs\. Nothing was kept"):
+        npm.archive(RUNTIME)
+    assert not list((tmp_path / "models").rglob("*.tgz"))
