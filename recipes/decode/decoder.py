@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.decode.slots import SlotPlan, bands, in_bands, make_cache
 from recipes.models.output import logits_of
+from recipes.text.chat import answer_end, control_tokens
 from synth.errors import ModelError
 
 if TYPE_CHECKING:
@@ -87,12 +88,16 @@ def rows_in_memory(model: Any, capacity: int, most: int) -> int:
 
 
 def end_ids(loaded: Loaded) -> set[int]:
-    """Token ids that end an answer: the model's, the tokenizer's, and the usual ends of a turn."""
+    """Token ids that end an answer: the model's, the tokenizer's, the chat template's, and the usual ends of a turn."""
     tokenizer = loaded.tokenizer
     configured = getattr(loaded.model.generation_config, "eos_token_id", None)
     ids = set(configured if isinstance(configured, list) else [configured]) | {tokenizer.eos_token_id}
     known = tokenizer.get_added_vocab()
-    return {i for i in ids if i is not None} | {known[word] for word in TURN_ENDS if word in known}
+    words = set(TURN_ENDS)
+    if loaded.processor is tokenizer and tokenizer.chat_template and tokenizer.eos_token:
+        end = answer_end(tokenizer)
+        words |= {token for token in control_tokens(tokenizer) if end.endswith(token)}
+    return {i for i in ids if i is not None} | {known[word] for word in words if word in known}
 
 
 def decode(

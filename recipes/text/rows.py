@@ -10,24 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from recipes.recipe.options import Data
-from recipes.text.chat import Rendered, chat_messages, prompt_text, render, tokenise
+from recipes.text.chat import Rendered, answer_end, chat_messages, prompt_text, render, tokenise
 from recipes.train.rows import IGNORED, TokenRow, refuse_endless, target_text
 from synth.errors import DataError
 from synth.example import Example
-
-
-def target_suffix(tokenizer: Any) -> str:
-    """What the template puts after an answer, up to the token that ends the turn."""
-    ask = [{"role": "user", "content": "a"}]
-    answer = "reply"
-    full = str(tokenizer.apply_chat_template([*ask, {"role": "assistant", "content": answer}], tokenize=False))
-    before, found, after = full.rpartition(answer)
-    if not found or before != prompt_text(ask, tokenizer):
-        # A template that adds something between the two, such as an empty thinking part.
-        after = ""
-    end = str(tokenizer.eos_token)
-    head, ends, _ = after.partition(end)
-    return head + end if ends else end
 
 
 def encode(examples: Sequence[Example], tokenizer: Any, data: Data) -> list[TokenRow]:
@@ -40,7 +26,7 @@ def encode(examples: Sequence[Example], tokenizer: Any, data: Data) -> list[Toke
     if bad := sum(example.label is False for example in examples):
         message = f"{bad} of {len(examples)} rows hold an answer that is labelled as bad."
         raise DataError(message, "Train them with text_kto, or import the good ones alone.", "data.bad_answers")
-    suffix = target_suffix(tokenizer)
+    suffix = answer_end(tokenizer)
     every_turn = data.loss_turns == "all" and data.target == "target"
     return [_row(render(e, target_text(e, data.target), tokenizer, suffix, every_turn), tokenizer) for e in examples]
 

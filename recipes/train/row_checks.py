@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from recipes.text.chat import control_tokens
 from recipes.train.report import Piece, Tokens
 from recipes.train.rows import IGNORED, TokenRow
 
@@ -47,7 +48,7 @@ def check_template(tokenizer: Any, chats: Iterable[tuple[list[dict[str, Any]], s
         if not full.startswith(prompt):
             broken += 1
             example = example or repr(prompt[-60:])
-        elif tokenizer.eos_token and tokenizer.eos_token not in full[len(prompt) :]:
+        elif tokenizer.eos_token and not _ends(full[len(prompt) :], tokenizer):
             endless += 1
     problems = []
     if broken:
@@ -61,6 +62,11 @@ def check_template(tokenizer: Any, chats: Iterable[tuple[list[dict[str, Any]], s
             "the model would never learn to stop."
         )
     return problems
+
+
+def _ends(answer: str, tokenizer: Any) -> bool:
+    """Whether a rendered answer holds the end token, or closes with another control token, as some templates do."""
+    return tokenizer.eos_token in answer or answer.rstrip().endswith(control_tokens(tokenizer))
 
 
 def count(rows: Sequence[TokenRow], max_length: int | None) -> Tokens:

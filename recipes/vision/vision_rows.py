@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.recipe.options import Data
+from recipes.text.chat import control_tokens, refuse_unlearnable
 from recipes.train.report import keep_picture
 from recipes.train.rows import IGNORED, TokenRow, refuse_endless, target_text
 from synth.dataset import DatasetDir
@@ -115,7 +116,8 @@ def encode(examples: Sequence[Example], processor: Any, data: Data, dataset: Dat
     if not examples:
         raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
     refuse_endless(processor.tokenizer)
-    _refuse_marks(examples, str(getattr(processor, "image_token", "<image>")))
+    for mark in (str(getattr(processor, "image_token", "<image>")), *control_tokens(processor.tokenizer)):
+        _refuse_marks(examples, mark)
     chats = [chat(e.prompt) for e in examples]
     pictures = [picture_files(e, dataset) for e in examples]
     heads = encode_prompts([prompt_text(c, processor) for c in chats], pictures, processor)
@@ -133,11 +135,11 @@ def encode(examples: Sequence[Example], processor: Any, data: Data, dataset: Dat
 
 
 def _refuse_marks(examples: Sequence[Example], mark: str) -> None:
-    """Raise DataError for text that the processor would take for a picture."""
+    """Raise DataError for text that the processor would take for a picture, or for the end of a turn."""
     marked = [e for e in examples if mark in e.target or any(mark in message.text for message in e.prompt)]
     if marked:
         sentence = f"{len(marked)} of {len(examples)} rows have {mark} in their text (first: {marked[0].id})."
-        remedy = "Import them with their pictures, so that the mark becomes the picture, or take the mark out."
+        remedy = "It is a mark of the model's own: import rows with their pictures, or take the mark out of the text."
         raise DataError(sentence, remedy, "data.image_mark")
 
 
@@ -147,6 +149,7 @@ def _labels(example: Example, head: list[int], pictures: tuple[str, ...], proces
     Where a turn begins and ends in tokens is found by encoding what stands before. Raises ModelError where the template
     renders that differently.
     """
+    refuse_unlearnable(example)
     labels, turns, end = [IGNORED] * len(head), chat(example.prompt), str(processor.tokenizer.eos_token)
     text = prompt_text(turns, processor)
     for place, message in enumerate(example.prompt):
