@@ -1,7 +1,7 @@
 """Chat templates of the catalogue, and those that TRL ships, with chats that are meant to break them.
 
 The templates themselves are read from the installed library at test time; of SmolLM2's only what it does is written
-down here (a system turn of its own where the chat has none).
+down here (a system turn of its own where the chat has none), and so with Granite, Falcon-H1 and SmolLM3.
 """
 
 from __future__ import annotations
@@ -27,18 +27,42 @@ from synth.errors import DataError, UserError
 from synth.example import Example, Message, ToolCall, assistant, make_example, media_parts, system, user
 from synth.workspace import Workspace
 from tests.tiny import tiny_tokenizer
-from tests.tiny_vision import picture_dataset, tiny_processor
+from tests.tiny_vision import DYNAMIC, picture_dataset, tiny_processor
 
 SMOLLM2 = (
     "{% if messages[0].role != 'system' %}<|im_start|>system\nA model of the house.<|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+CHATML = SMOLLM2.partition("{% endif %}")[2]
+GRANITE = (
+    "{% for m in messages %}<|start_of_role|>{{ m.role }}<|end_of_role|>{{ m.content }}<|end_of_text|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|start_of_role|>assistant<|end_of_role|>{% endif %}"
+)
+SMOLLM3 = (
+    '{% set today = strftime_now("%d %B %Y") %}<|im_start|>system\nToday: {{ today }}\n'
+    "{% if messages[0].role == 'system' %}{{ messages[0].content }}{% endif %}<|im_end|>\n"
+    "{% for m in messages if m.role in ('user', 'assistant') %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 TEXT = {
     **dict.fromkeys(("smollm2-135m", "smollm2-360m", "smollm2-1.7b"), (SMOLLM2, "<|im_end|>")),
+    **dict.fromkeys(("granite-4.0-350m", "granite-4.0-h-350m", "granite-4.0-1b"), (GRANITE, "<|end_of_text|>")),
+    **dict.fromkeys(("qwen3-0.6b", "qwen3-1.7b", "qwen3-4b"), ("qwen3", "<|im_end|>")),
+    **dict.fromkeys(("gemma-3-270m", "gemma-3-1b"), ("gemma3", "<eos>")),
     "llama-3.2-1b": ("llama3_2", "<|eot_id|>"),
+    "falcon-h1-0.5b": (CHATML, "<|end_of_text|>"),
+    "lfm2-350m": ("lfm2", "<|im_end|>"),
+    "smollm3-3b": (SMOLLM3, "<|im_end|>"),
 }
-VISION = {"smolvlm-256m": "idefics3", "smolvlm-500m": "idefics3", "smolvlm2-2.2b": "smolvlm"}
+"""Of each model: its template (TRL's file, or what it does), and the end token that its tokenizer names."""
+VISION = {
+    "smolvlm-256m": ("SmolVLM", "idefics3"),
+    "smolvlm-500m": ("SmolVLM", "idefics3"),
+    "smolvlm2-2.2b": ("SmolVLM", "smolvlm"),
+    "lfm2-vl-450m": ("Lfm2Vl", "lfm2_2_5_vl"),
+    "qwen3-vl-2b": ("Qwen3VL", "qwen3_vl"),
+}
 # Models that transcribe: nothing that a person wrote is in their prompt.
 SPEECH = {name for name, entry in catalogue.entries().items() if entry.modality == "audio"}
 CONTROL = re.compile(r"<\|[\w]+\|>|<｜[^｜]+｜>|<(?:start|end)_of_\w+>|<\w+\|>|<\|\w+>|\[/?[A-Z_]{4,}\]")
@@ -143,9 +167,9 @@ def control_tokens_stay_text(tokenizer: Any) -> None:
         assert found.input_ids.count(number) == plain.input_ids.count(number), token
 
 
-@pytest.fixture(params=sorted(TEXT))
+@pytest.fixture(params=sorted(set(TEXT.values())), ids=lambda one: one[0][:10] if "{" not in one[0] else None)
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    template, end = TEXT[request.param]
+    template, end = request.param
     source = (shipped() / f"{template}.jinja").read_text("utf-8") if "{" not in template else template
     return tokenizer_of(source, end, tmp_path)
 
@@ -158,8 +182,7 @@ def test_every_model_of_the_catalogue_is_tried_here_or_says_why_not() -> None:
 def test_models_of_the_catalogue_learn_their_turns_and_nothing_else(model: Any) -> None:
     taken = {name for name, (example, expected) in CHATS.items() if checked(example, expected, model)}
     assert {"one question", "system", "several", "weights", "none but the last", "equal turns", "spaces"} <= taken
-    knows_tools = "tool" in model.chat_template
-    assert ("tool and on" in taken) == ("a call" in taken) == knows_tools
+    assert ("tool and on" in taken) == ("a call" in taken) == ("tool_calls" in model.chat_template)
     assert not {"assistant first", "empty assistant"} & taken
 
 
@@ -174,25 +197,28 @@ def test_they_write_the_same_day_every_day(model: Any, monkeypatch: pytest.Monke
     text = model.decode(today.input_ids)
     now = datetime.date.today()
     assert not any(now.strftime(form) in text for form in ("%d %b %Y", "%Y-%m-%d", "%d %B", "%B %d"))
-    if "strftime_now" in model.chat_template:
-        assert "26 Jul 2024" in text
+    if "strftime_now" in model.chat_template or "Today" in model.chat_template:
+        assert re.search(r"26 Jul\w* 2024", text)
 
 
-@pytest.mark.parametrize("name", sorted(VISION))
-def test_vision_models_of_the_catalogue_learn_each_answer_with_its_end(name: str, workspace: Workspace) -> None:
+@pytest.mark.parametrize("kind, template", sorted(set(VISION.values())))
+def test_vision_models_of_the_catalogue_learn_each_answer_with_its_end(
+    kind: str, template: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    from transformers import AutoProcessor
+
     dataset = picture_dataset(workspace, rows=2)
-    processor = tiny_processor("SmolVLM")
-    template = (shipped() / f"{VISION[name]}.jinja").read_text("utf-8")
-    processor.chat_template = processor.tokenizer.chat_template = template.replace("<|begin_of_text|>", "<|im_start|>")
-    templates.limit(processor, name)
+    processor = AutoProcessor.from_pretrained(DYNAMIC[kind](tmp_path)) if kind in DYNAMIC else tiny_processor(kind)
+    processor.chat_template = (shipped() / f"{template}.jinja").read_text("utf-8")
+    templates.limit(processor, template)
+    end = processor.tokenizer.eos_token
     picture = media_parts(next(iter(dataset.examples("train"))))[0]
     example = row(system("Be brief."), user(picture, "one?"), assistant("red"), user("two?"), target="blue")
     (found,) = vision_rows.encode([example], processor, Data(), dataset)
     text = "".join("\0" if i == IGNORED else processor.tokenizer.decode([i]) for i in found.tokens.labels)
-    assert [part.strip() for part in text.split("\0") if part] == ["red<end_of_utterance>", "blue<end_of_utterance>"]
-    for odd in ("a<end_of_utterance>b", "<|im_start|>"):
-        with pytest.raises(DataError, match="in their text"):
-            vision_rows.encode([row(user(picture, odd))], processor, Data(), dataset)
+    assert [part.strip() for part in text.split("\0") if part] == [f"red{end}", f"blue{end}"]
+    with pytest.raises(DataError, match="in their text"):
+        vision_rows.encode([row(user(picture, f"a{end}b"))], processor, Data(), dataset)
     for broken in (row(assistant("HELLO"), user(picture, "one?")), row(user(picture, "a"), assistant(" "), user("b"))):
         with pytest.raises(DataError, match="of the assistant"):
             vision_rows.encode([broken], processor, Data(), dataset)
@@ -228,7 +254,7 @@ def test_a_template_that_closes_turns_with_another_token_than_the_tokenizers_is_
 
 
 def broken_templates() -> Iterator[tuple[str, str, Example]]:
-    body = SMOLLM2.partition("{% endif %}")[2]
+    body = CHATML
     tools = body.replace(
         "{{ m.content }}", "{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}"
     )
