@@ -124,6 +124,7 @@ class EndpointSystem:
             question.response_format,
             media_root=question.media_root,
             transcription=self._plan.transcribes,
+            language=question.language if self._plan.transcribes else "",
         )
 
     def facts(self) -> Facts:

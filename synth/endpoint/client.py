@@ -290,7 +290,8 @@ class Endpoint:
         headers = {"Idempotency-Key": once}
         if ask.transcription:
             headers["Content-Type"] = f"multipart/form-data; boundary={once}"
-            form = {"model": self.settings.model, "response_format": "json"}
+            spoken = {"language": ask.language} if ask.language else {}
+            form = {"model": self.settings.model, "response_format": "json", **spoken}
             files = {"file": transcription_file(ask)}
             url = f"{self._url}/audio/transcriptions"
             return self._http.build_request("POST", url, data=form, files=files, headers=headers, timeout=timeout)

@@ -28,6 +28,7 @@ class Ask(NamedTuple):
     """One question. `media_root` is the dataset folder that media paths are relative to; files are read when sent.
 
     `sample` tells repeated answers to one question apart: same question and sample = same cached answer.
+    `language` is the code of a recording's, "" where none is named; transcription endpoints are told it.
     """
 
     messages: tuple[Message, ...]
@@ -37,6 +38,7 @@ class Ask(NamedTuple):
     sample: int = 0
     media_root: Path | None = None
     transcription: bool = False
+    language: str = ""
 
 
 class Reply(NamedTuple):
@@ -90,7 +92,8 @@ def cache_key(url: str, model: str, ask: Ask) -> str:
     turns = [
         [m.role, [p.text if isinstance(p, TextPart) else [p.type, p.sha256] for p in m.content]] for m in ask.messages
     ]
-    knobs = [ask.max_tokens, ask.temperature, ask.response_format, ask.sample, ask.transcription]
+    knobs: list[Any] = [ask.max_tokens, ask.temperature, ask.response_format, ask.sample, ask.transcription]
+    knobs += [ask.language] if ask.language else []  # answers of those that name none stay in the cache
     text = json.dumps([url, model, turns, knobs], ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 

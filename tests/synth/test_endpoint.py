@@ -163,6 +163,20 @@ def test_a_recording_sent_again_is_the_same_request_byte_for_byte(tmp_path: Path
     assert texts[0] == texts[1] != ""
 
 
+def test_a_transcription_endpoint_is_told_the_language_that_a_recording_names(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    part = AudioPart(path="a.wav", sha256=sha256_bytes(b"sound"))
+    ask = Ask((user("Transcribe.", part),), media_root=tmp_path, transcription=True)
+    with serve_in_thread() as stub, client(stub, ReplyCache(tmp_path / "one")) as endpoint:
+        said, unsaid = (
+            endpoint._request(one, "k", httpx.Timeout(1.0)).read() for one in (ask._replace(language="sv"), ask)
+        )
+        assert b'name="language"\r\n\r\nsv\r\n' in said
+        assert b'name="language"' not in unsaid
+        collect(endpoint, [ask, ask._replace(language="sv")])
+        assert stub.paid == 2, "another language is another question"
+
+
 def test_a_server_that_wants_the_other_limit_field_gets_another_key(tmp_path: Path) -> None:
     with serve_in_thread() as stub, client(stub, ReplyCache(tmp_path)) as endpoint:
         timeout = httpx.Timeout(1.0)
