@@ -102,7 +102,7 @@ def forecast(engine: Engine, rows: int | None, teachers: dict[str, Teacher]) -> 
     if usd is not None and variable is not None and fixed is not None and rows is not None:
         low, high = _wilson(accepted, accepted + lost)
         per_candidate = variable / (accepted + lost)
-        bounds = (fixed + per_candidate * rows / high, fixed + per_candidate * rows / low)
+        bounds = (min(usd, fixed + per_candidate * rows / high), fixed + per_candidate * rows / low)
     seconds = None if rows is None else _seconds(once, teachers) + _seconds(repeated, teachers) * rows / accepted
     return Forecast(rows, usd, bounds, per_row, seconds, accepted, lost)
 

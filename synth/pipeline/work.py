@@ -199,7 +199,7 @@ def _ended(name: str, error: UserError, engine: Engine, spending: Spending) -> U
     usd = spending.usd
     paid = "nothing is priced" if usd is None else f"${usd:.4f} paid"
     target = f" of {engine.target}" if engine.target else ""
-    kept = f"{engine.accepted}{target} rows are accepted, {paid}, and every answer is kept."
+    kept = f"{engine.accepted}{target} rows are accepted, {paid}; answers on disk are kept."
     remedy = f"`smolstudio pipeline resume {name}` goes on; `pipeline take {name}` makes the dataset of what there is."
     if error.code == "endpoint.budget":
         remedy = f"`smolstudio pipeline resume {name} --cap USD` goes on; `pipeline take {name}` takes what there is."

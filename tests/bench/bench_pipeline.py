@@ -131,28 +131,37 @@ def throughput(folder: Path) -> bool:
     return rate >= 115
 
 
-def money(folder: Path) -> bool:
-    with stub(folder, 8463, skill=0.9) as running:
-        place = Workspace(folder / "money")
+def forecasted(folder: Path, port: int, skill: float) -> bool:
+    """All candidates accepted: within 10 %. Some rejected: 20 rows tell their share roughly, and the range says so."""
+    with stub(folder, port, skill=skill) as running:
+        place = Workspace(folder / f"money-{port}")
         teachers = {"teacher": TeacherPlan(model="stub-model", base_url=running.url, concurrency=8)}
         given = {"task": "Sort messages by urgency", "labels": "urgent,soon,routine"}
         wanted = RunPlan(pipeline="describe-a-domain", inputs=given, rows=REQUESTS // 2, teachers=teachers)
-        seen = forecast.preview(wanted, Outside(place, price))
+        found = forecast.preview(wanted, Outside(place, price)).forecast
         work.start("made", wanted, Outside(place, price))
-        forecasted, bill = seen.forecast.usd or 0.0, running.usd()
-        print(f"forecast ${forecasted:.5f}, bill ${bill:.5f}: {forecasted / bill - 1:+.1%} (within 10 %)")
+        said, (low, high), bill = found.usd or 0.0, found.usd_range or (0.0, 0.0), running.usd()
+        print(
+            f"{found.accepted} of {found.accepted + found.rejected} accepted: forecast ${said:.5f} "
+            f"(${low:.5f} to ${high:.5f}), bill ${bill:.5f}: {said / bill - 1:+.1%}"
+        )
+    return abs(said / bill - 1) <= 0.1 if skill == 1 else low <= bill <= high
+
+
+def capped(folder: Path) -> bool:
     seeds(folder)
     with stub(folder, 8464) as running:
         cap = 0.02
         with contextlib.suppress(EndpointError):
-            capped = plan(running, folder, cap_usd=cap)
-            work.start("capped", capped, Outside(Workspace(folder / "capped"), price))
+            work.start("capped", plan(running, folder, cap_usd=cap), Outside(Workspace(folder / "capped"), price))
         spent = running.usd()
         print(f"cap ${cap}: ${spent:.5f} spent in {len(running.rows())} requests")
-    return abs(forecasted / bill - 1) <= 0.1 and 0.8 * cap < spent <= cap
+    return 0.8 * cap < spent <= cap
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        results = [check(Path(name)) for check in (killed, throughput, money)]
+        place = Path(name)
+        results = [killed(place), throughput(place), capped(place)]
+        results += [forecasted(place, 8465, 1.0), forecasted(place, 8466, 0.9)]
     sys.exit(not all(results))

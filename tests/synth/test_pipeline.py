@@ -200,11 +200,33 @@ def test_an_answer_that_failed_is_never_a_row(name: str, reason: str, workspace:
     check_counts(dataset)
 
 
-@pytest.mark.parametrize("name", ["429", "503", "reset", "html", "cut", "no-choices"])
+@pytest.mark.parametrize(
+    "name", ["429", "429-date", "502", "503", "529", "reset", "html", "cut", "no-choices", "null-usage"]
+)
 def test_a_passing_fault_costs_no_row(name: str, workspace: Workspace, tmp_path: Path) -> None:
     with serve_in_thread(StubSettings(script=("ok", name), retry_after_sec=0.05)) as stub:
         dataset = work.start("short", short_plan(tmp_path / "p", stub, 6), Outside(workspace, price))
     assert len(rows_of(dataset)) == 6
+
+
+def test_a_full_disk_stops_the_run_and_the_answers_before_it_are_kept(
+    stub: Stub, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synth.endpoint import ReplyCache
+
+    put = ReplyCache.put
+
+    def full(self: ReplyCache, key: str, reply: Reply) -> None:
+        if len(self) >= 10:
+            raise StorageError("Cannot write: No space left on device.", "Free some space.")
+        put(self, key, reply)
+
+    with monkeypatch.context() as patched, pytest.raises(StorageError, match="No space left") as caught:
+        patched.setattr(ReplyCache, "put", full)
+        work.start("short", short_plan(tmp_path / "p", stub, 40), Outside(workspace, price))
+    assert "pipeline resume short" in caught.value.remedy and len(stub.requests) <= 10 + 2 * 8
+    dataset = work.resume("short", Outside(workspace, price))
+    assert len(rows_of(dataset)) == 40 and stub.paid == 40  # those whose answers were lost are not billed again
 
 
 def test_a_refused_key_stops_at_once_and_says_how_to_go_on(workspace: Workspace, tmp_path: Path) -> None:
