@@ -127,6 +127,37 @@ def preview(
 
 
 @pipeline_app.command()
+def bakeoff(
+    pipeline: Name,
+    given: Given = None,
+    model: Model = "",
+    base_url: BaseUrl = "",
+    api_key_env: KeyEnv = "OPENAI_API_KEY",
+    concurrency: Concurrency = 8,
+    cap: Cap = None,
+    show_rows: Annotated[int, typer.Option("--preview", help="Accepted rows of each", min=1)] = 20,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Preview with each of several teachers (teachers.NAME.model=…), judged alike: what is accepted, at which price."""
+    from studio.cli.terminal import table
+    from synth.pipeline.forecast import bake_off
+
+    plan = _plan(pipeline, given, model, base_url, api_key_env, concurrency, None, cap)
+    with _stoppable(workspace) as outside:
+        seen = bake_off(plan, outside, show_rows)
+    if as_json:
+        print_json({name: _as_json(one) for name, one in seen.items()})
+        return
+    rows = []
+    for name, one in seen.items():
+        found = one.forecast
+        price = "unpriced" if found.usd_per_row is None else f"{found.usd_per_row:.5f}"
+        rows.append([name, plan.teachers[name].model, str(found.accepted), str(found.rejected), price])
+    print(table(["teacher", "model", "accepted", "rejected", "usd a row"], rows))
+
+
+@pipeline_app.command()
 def run(
     pipeline: Name,
     given: Given = None,

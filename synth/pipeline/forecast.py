@@ -13,13 +13,14 @@ import math
 from typing import NamedTuple
 
 from synth.context import Ledger
-from synth.errors import RunError
+from synth.errors import RecipeError, RunError
 from synth.example import Example
 from synth.pipeline.asking import Spending, Teacher
 from synth.pipeline.candidate import Rejected
 from synth.pipeline.engine import Engine, StepCount, Tally
 from synth.pipeline.plan import Outside, RunPlan
 from synth.pipeline.spec import find_pipeline
+from synth.pipeline.step import MAIN
 from synth.pipeline.steps.row import ROW
 from synth.pipeline.work import engine_of, note_of, opened
 from synth.progress import Meter
@@ -86,6 +87,25 @@ def preview(plan: RunPlan, outside: Outside, rows: int = 20) -> Preview:
             raise RunError("The pipeline has no steps.", "Add some.", "pipeline.invalid")
         expected = forecast(engine, plan.rows if not engine.exhausted else engine.accepted, teachers)
     return Preview(found, rejected, engine.counts(), expected, spending.usd)
+
+
+def bake_off(plan: RunPlan, outside: Outside, rows: int = 20) -> dict[str, Preview]:
+    """A preview with each teacher of the plan as the one that writes; roles of the steps, such as judge, stay.
+
+    Raises RecipeError when there are fewer than two.
+    """
+    pipeline = find_pipeline(plan.pipeline)
+    steps = pipeline.bind(pipeline.read_inputs(plan.inputs))
+    roles = {getattr(step.settings, "teacher", MAIN) for step in steps if step.kind.asks} - {MAIN}
+    contestants = {name: one for name, one in plan.teachers.items() if name not in roles}
+    if len(contestants) < 2:
+        message = "A bake-off needs two teachers that could write."
+        raise RecipeError(message, "Add one: teachers.other.model=…", "pipeline.bakeoff")
+    judges = {name: one for name, one in plan.teachers.items() if name in roles}
+    # Whoever judges is the same for all, or each would judge itself.
+    judges |= {role: next(iter(contestants.values())) for role in roles - judges.keys()}
+    plans = {name: plan.model_copy(update={"teachers": {MAIN: one, **judges}}) for name, one in contestants.items()}
+    return {name: preview(one, outside, rows) for name, one in plans.items()}
 
 
 def forecast(engine: Engine, rows: int | None, teachers: dict[str, Teacher]) -> Forecast:

@@ -102,6 +102,17 @@ def test_a_judge_of_its_own_is_asked_instead_of_the_teacher(stub: Stub) -> None:
     assert {row["model"] for row in stub.requests} == {"stub-model"}
 
 
+def test_a_bake_off_tells_a_good_teacher_from_a_bad_one_by_one_judge(stub: Stub) -> None:
+    prices()
+    with serve_in_thread(StubSettings(skill=0.2)) as bad:
+        given = [f"teachers.bad.base_url={bad.base_url}", "teachers.bad.model=other-model"]
+        given += [f"teachers.judge.base_url={stub.base_url}"]
+        found = json.loads(say("bakeoff", *TASK, *given, *teacher(stub), "--preview", "10", "--json"))
+    assert {row["model"] for row in bad.requests} == {"other-model"}
+    good, other = (found[name]["forecast"] for name in ("teacher", "bad"))
+    assert good["rejected"] < 8 < other["rejected"] and good["accepted"] == 10
+
+
 def test_the_key_is_in_no_file_of_a_run(stub: Stub, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-key-1")
     say("run", *TASK, *teacher(stub), "--rows", "3", "--name", "triage")
