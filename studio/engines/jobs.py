@@ -18,7 +18,7 @@ from studio.engines.engine import Engine, Work
 from studio.engines.local import LocalEngine
 from synth import temporary
 from synth.errors import RunError, StorageError, did_you_mean
-from synth.jobdir import LOG, Exit, JobDir
+from synth.jobdir import LOG, STOP, Exit, JobDir
 from synth.progress import Progress, ProgressFn
 from synth.storage import JsonDict, atomic_dir, read_json, write_json
 from synth.workspace import Workspace
@@ -63,6 +63,7 @@ def resume_training(run: Run) -> None:
         raise RunError(f"{run.id} is complete; there is nothing to resume.", "Start a new run, or clone this one.")
     if why := run.resume_blocker():
         raise RunError(why, "Put it back as it was, or clone this run and start anew.", "run.changed")
+    (run.path / STOP).unlink(missing_ok=True)  # of the stop before, which would end it again while it waits
     ENGINE.submit(Work(run, TRAINING, ("--resume",)))
     _await_start(run)
 

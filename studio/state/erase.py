@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from studio.engines import jobs
-from studio.state import titles, trash
+from studio.state import drafts, titles, trash
 from studio.state.endpoints import withdraw
 from synth.dataset import CARD
 from synth.errors import RunError, StorageError
@@ -68,6 +68,7 @@ def look(workspace: Workspace, dataset: str) -> Found:
         Part("their exports and served copies", tuple(_copies(workspace, runs))),
         Part("comparisons: predictions, scores, reports", tuple(_named(workspace, "comparisons", comparisons))),
         Part("tasks that worked with it", tuple(_tasks(workspace, names | runs | comparisons))),
+        Part("lines that were being labelled", tuple(p for n in names if (p := _draft(workspace, n)).is_file())),
         Part("uploaded files", tuple(_within(place / "uploads"))),
         Part("pictures and recordings of the playground", tuple(_within(place / "playground"))),
         Part("the cache of paid answers (later comparisons pay again)", tuple(_within(place / "cache" / "replies"))),
@@ -206,6 +207,10 @@ def _tasks(workspace: Workspace, names: set[str]) -> list[Path]:
         if any(f'"{name}"' in asked for name in names):
             found.append(JobDir(folder).path)
     return found
+
+
+def _draft(workspace: Workspace, dataset: str) -> Path:
+    return drafts.folder(workspace) / f"{dataset}.json"
 
 
 def _within(folder: Path) -> list[Path]:

@@ -40,6 +40,9 @@ def _dataset() -> Card | None:
         ui.empty("Nothing to compare on yet", "A comparison needs a dataset with a test split.")
         st.page_link("views/data.py", label="Make a dataset", query_params={"tab": "generate"}, icon=":material/add:")
         return None
+    wanted = ui.param("dataset")
+    if wanted and wanted not in cards:
+        ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
     chosen = address.menu("Dataset", list(cards), "dataset")
     ui.set_params(dataset=chosen)
     return cards[chosen]

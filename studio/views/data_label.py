@@ -1,15 +1,17 @@
 """Label lines: unlabelled lines of text get an answer each, by a button for every class or by typing.
 
-What is answered so far is a draft of the session; whoever asked for the form adds the rows.
+What is answered so far is kept in the workspace (`studio.state.drafts`), so that a refresh loses nothing; whoever asked
+for the form adds the rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import streamlit as st
 
+from studio.state import drafts
+from studio.state.drafts import Draft
 from studio.widgets import ui
 from synth.importing.pasted import row
 
@@ -17,25 +19,14 @@ MAX_LINES = 2000
 BUTTONS_A_LINE = 4
 
 
-class Draft(NamedTuple):
-    """Lines, and the answers to the first of them; None for a line that was passed over."""
-
-    lines: tuple[str, ...]
-    answers: tuple[str | None, ...] = ()
-
-
-def _key(name: str) -> str:
-    return f"label.{name}"
-
-
 def forget(name: str) -> None:
     """Throw the draft of this dataset away."""
-    st.session_state.pop(_key(name), None)
+    drafts.forget(ui.workspace(), name)
 
 
 def _answer(name: str, value: str | None) -> None:
-    draft: Draft = st.session_state[_key(name)]
-    st.session_state[_key(name)] = draft._replace(answers=(*draft.answers, value))
+    if draft := drafts.load(ui.workspace(), name):
+        drafts.save(ui.workspace(), name, draft._replace(answers=(*draft.answers, value)))
 
 
 def _typed(name: str, widget: str) -> None:
@@ -45,13 +36,13 @@ def _typed(name: str, widget: str) -> None:
 
 
 def _undo(name: str) -> None:
-    draft: Draft = st.session_state[_key(name)]
-    st.session_state[_key(name)] = draft._replace(answers=draft.answers[:-1])
+    if draft := drafts.load(ui.workspace(), name):
+        drafts.save(ui.workspace(), name, draft._replace(answers=draft.answers[:-1]))
 
 
 def render(name: str, labels: Sequence[str]) -> str | None:
     """The form; the answered rows as JSON lines, None while there is none."""
-    draft: Draft | None = st.session_state.get(_key(name))
+    draft = drafts.load(ui.workspace(), name)
     if draft is None:
         text = st.text_area(
             "Your own lines without answers, one a line",
@@ -61,7 +52,7 @@ def render(name: str, labels: Sequence[str]) -> str | None:
         )
         lines = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
         if st.button("Label them", type="primary", icon=":material/label:", disabled=not lines):
-            st.session_state[_key(name)] = Draft(lines[:MAX_LINES])
+            drafts.save(ui.workspace(), name, Draft(lines[:MAX_LINES]))
             st.rerun()
         if len(lines) > MAX_LINES:
             st.caption(f"The first {MAX_LINES:,} of {len(lines):,} lines are taken.")

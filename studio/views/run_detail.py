@@ -151,11 +151,23 @@ def _chart(frame: pd.DataFrame) -> None:
     parts = [
         pd.DataFrame({"step": column.index, "value": column.values, "run": name}) for name, column in frame.items()
     ]
+    data = pd.concat([part.dropna() for part in parts])
     several = len(parts) > 1
     colors = {"domain": [str(name) for name in frame.columns], "range": list(ui.PALETTE[: len(parts)])}
     encoding = {
-        "x": {"field": "step", "type": "quantitative", "title": None, "axis": {"grid": False, "tickMinStep": 1}},
-        "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}},
+        "x": {
+            "field": "step",
+            "type": "quantitative",
+            "title": None,
+            "axis": {"grid": False, "tickMinStep": 1},
+            "scale": {"domain": _ends(data["step"]), "nice": False},
+        },
+        "y": {
+            "field": "value",
+            "type": "quantitative",
+            "title": None,
+            "scale": {"zero": False, "domain": _ends(data["value"])},
+        },
         "color": {
             "field": "run",
             "type": "nominal",
@@ -165,8 +177,13 @@ def _chart(frame: pd.DataFrame) -> None:
         "tooltip": [{"field": name} for name in ("run", "step", "value")],
     }
     mark = {"type": "line", "strokeWidth": 1.8, "point": len(frame) == 1}
-    data = pd.concat([part.dropna() for part in parts])
     st.vega_lite_chart(data, {"mark": mark, "encoding": encoding, "height": CHART_PX})
+
+
+def _ends(column: pd.Series) -> list[float]:
+    """Where an axis begins and ends. Said, because Streamlit hands the rows over after the axes were made."""
+    low, high = float(column.min()), float(column.max())
+    return [low, high] if low < high else [low - 0.5, low + 0.5]
 
 
 def _settings(run: Run, others: Sequence[Run]) -> None:

@@ -35,6 +35,8 @@ def page() -> None:
     if wanted and wanted not in ids:
         ui.show_error(f"There is no run '{wanted}' in this workspace.", "Choose another one below.")
     _table(shown)
+    if any(run.status in ui.ACTIVE for run in runs):
+        _watch({run.id: run.status for run in runs})
     listed = [run.id for run in shown]
     if wanted in ids and wanted not in listed:
         listed.insert(0, wanted)
@@ -47,6 +49,13 @@ def page() -> None:
         ui.set_params(run=chosen)
         _show(Run(ui.workspace().runs / chosen), others, tags_of(runs))
     manage.bin_of("runs")
+
+
+@st.fragment(run_every=3.0)
+def _watch(seen: dict[str, str]) -> None:
+    """The list again once a run came, began or ended."""
+    if {run.id: run.status for run in history(ui.workspace())} != seen:
+        st.rerun()
 
 
 def _filtered(runs: list[RunFacts]) -> list[RunFacts]:

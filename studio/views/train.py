@@ -174,6 +174,9 @@ def _start(recipe: Recipe) -> None:
         if not run.path.exists():
             jobs.start_training(ui.workspace(), recipe, run_id)
         elif run.status() in ui.ACTIVE:
+            st.page_link(
+                "views/runs.py", label=f"See {run_id}", icon=":material/monitoring:", query_params={"run": run_id}
+            )
             raise RunError(f"{run_id} goes on already.", "Wait for its preflight to end, or see it on the Runs page.")
         elif run.status() != "done":
             jobs.resume_training(run)

@@ -61,7 +61,11 @@ def _offer_again(param: str, job: JobDir) -> None:
     """A button that gives the same task to another worker, which takes up what the first one finished."""
     if not (job.path / jobs.TASK_FILE).is_file():
         return
-    if st.button("Try again", key=f"again.{param}", icon=":material/refresh:", help="What is done already is kept."):
+    line = st.container(horizontal=True)
+    if line.button("Change it", key=f"change.{param}", icon=":material/edit:", help="Back to the form."):
+        ui.set_params(**{param: None})
+        st.rerun()
+    if line.button("Try again", key=f"again.{param}", icon=":material/refresh:", help="What is done already is kept."):
         asked = jobs.task_of(job)
         base, _, count = job.id.partition(AGAIN)
         # The id follows from that of the task that failed, so two tabs that try again start one.

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import filled
 import pytest
+from filelock import FileLock
 
 from recipes.recipe.schema import load_recipe
-from recipes.run.directory import Run
+from recipes.run.directory import Run, Stopped
 from studio.cli import app
-from studio.engines import jobs, local
+from studio.engines import jobs, local, turns
 from studio.engines.engine import Engine, Work
 from studio.serving import server
 from synth.errors import RunError
@@ -132,3 +133,26 @@ def test_only_the_engine_starts_processes_for_work() -> None:
     files = [f for package in ("synth", "recipes", "evaluate", "studio") for f in (root / package).rglob("*.py")]
     starting = {f.relative_to(root).as_posix() for f in files if "Popen(" in f.read_text("utf-8")}
     assert starting <= {"studio/engines/local.py", "synth/audio/voices.py"}
+
+
+def test_an_old_request_to_stop_does_not_end_a_resumed_run_that_waits_for_its_turn(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.dataset(workspace)
+    run = filled.run(workspace, "stopped", verdict="failed")
+    run.request_stop()
+    monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
+    monkeypatch.setattr(jobs, "_await_start", lambda job: None)
+    monkeypatch.setattr(Run, "resume_blocker", lambda self: "")
+    jobs.resume_training(run)
+    polls: list[float] = []
+
+    def asked_to_stop_after_two_polls(seconds: float) -> None:
+        polls.append(seconds)
+        if len(polls) == 2:
+            run.request_stop()
+
+    monkeypatch.setattr(turns.time, "sleep", asked_to_stop_after_two_polls)
+    with FileLock(str(workspace.runs / turns.LOCK)), pytest.raises(Stopped), turns.turn(Run(run.path)):
+        pass
+    assert len(polls) == 2

@@ -46,7 +46,13 @@ def place(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for folder, name in (("served", "on-patients-1a2b"), ("exports", "went-on-merged-1"), ("exports", "on-others-m-1")):
         (workspace.path / folder / name).mkdir(parents=True)
         (workspace.path / folder / name / "f").write_text(OTHER if "others" in name else PATIENT)
-    for file in ("cache/replies/a.jsonl", "uploads/u/table.csv", "playground/x.png", "cache/generation/patients.jsonl"):
+    for file in (
+        "cache/replies/a.jsonl",
+        "uploads/u/table.csv",
+        "playground/x.png",
+        "cache/generation/patients.jsonl",
+        "drafts/patients.json",
+    ):
         (workspace.path / file).parent.mkdir(parents=True, exist_ok=True)
         (workspace.path / file).write_text(PATIENT)
     jobs.start_task(workspace, "import", {"name": "patients", "source": PATIENT}, "import-1")

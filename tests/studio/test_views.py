@@ -275,6 +275,24 @@ def test_a_copy_of_the_tab_starts_no_second_run(made: Workspace, monkeypatch: py
     press(second, "Start training")
     assert len({run.name for run in made.runs.iterdir()} - before) == 1
     assert "goes on already" in text(second)
+    assert any(str(link.proto.label).startswith("See ") for link in second.get("page_link"))
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("data", {"tab": "browse", "dataset": "gone"}),
+        ("train", {"dataset": "gone"}),
+        ("runs", {"run": "gone"}),
+        ("compare", {"dataset": "gone"}),
+        ("compare", {"comparison": "gone"}),
+        ("use", {"run": "gone"}),
+        ("glossary", {"term": "gone"}),
+    ],
+)
+def test_what_an_address_names_and_is_not_there_is_said(name: str, address: dict[str, str]) -> None:
+    assert "'gone'" in text(page(name, **address)).replace("\\", "")
 
 
 def test_the_recipe_of_the_page_and_its_file_are_the_same_run(
