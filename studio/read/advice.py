@@ -69,6 +69,8 @@ def _more_of(report: Report, dataset: DatasetDir | None) -> list[Advice]:
     if report.by_class is None or dataset is None or report.small not in report.by_class.systems:
         return []
     learned = Counter(row.answer or row.target for row in dataset.examples("train"))
+    if not learned.total() or not any(learned[one.label] for one in report.by_class.systems[report.small].classes):
+        return []  # not the rows that it learned from
     weak = [
         one
         for one in report.by_class.systems[report.small].classes

@@ -51,6 +51,19 @@ def _does(system: SystemPart, split: str) -> str:
     return f"right in {percent(summary.value)}"
 
 
+def _as_good_without(report: Report) -> SystemPart | None:
+    """A baseline without a neural network that is right at least as often as the tuned model on the same rows."""
+    split = report.primary_split
+    ours = report.small_system.splits.get(split)
+    for one in report.systems:
+        theirs = one.splits.get(split)
+        if one.method == "baseline" and ours and theirs and None not in (ours.value, theirs.value):
+            sign = 1 if one.higher_is_better else -1
+            if sign * (theirs.value or 0) >= sign * (ours.value or 0) and (theirs.value or 0) > USELESS:
+                return one
+    return None
+
+
 def _useless(system: SystemPart, split: str) -> bool:
     summary = system.splits.get(split)
     return bool(system.higher_is_better and summary and summary.value is not None and summary.value <= USELESS)
@@ -61,6 +74,8 @@ def _but(report: Report) -> str:
     said = []
     if report.basis.qualifier:
         said.append("The rows are not from your own work, so this is no promise about it.")
+    if cheap := _as_good_without(report):
+        said.append(f"“{cheap.label}”, which needs no neural network, does as well: consider that first.")
     large = report.large_system
     if large is not None and large.stand_in:
         said.append(f"“{large.label}” is a small stand-in made by this project, not a model that you would pay for.")

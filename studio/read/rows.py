@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 _ID = re.compile(rb'"id": ?"([^"\\]*)"')
+_ANSWER = re.compile(rb'"answer": ?("(?:[^"\\]|\\.)*")')  # quotes within a text are escaped, so this is the field
 
 
 class Rows(NamedTuple):
@@ -26,12 +27,14 @@ class Rows(NamedTuple):
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _rows(path: str, size: int, changed_ns: int, query: str) -> Rows:
+def _rows(path: str, size: int, changed_ns: int, query: str, answer: str) -> Rows:
     needle = json.dumps(query, ensure_ascii=False)[1:-1].lower().encode()
+    wanted = {json.dumps(answer, ensure_ascii=plain).encode() for plain in (True, False)} if answer else set()
     offsets, ids, position = [], [], 0
     with Path(path).open("rb") as file:
         for line in file:
-            if not needle or needle in line.lower():
+            given = _ANSWER.search(line) if wanted else None
+            if (not needle or needle in line.lower()) and (not wanted or (given and given.group(1) in wanted)):
                 offsets.append(position)
                 found = _ID.search(line)
                 ids.append(found.group(1).decode("utf-8", "replace") if found else "")
@@ -39,12 +42,12 @@ def _rows(path: str, size: int, changed_ns: int, query: str) -> Rows:
     return Rows(tuple(offsets), tuple(ids))
 
 
-def rows_of(path: Path, query: str = "") -> Rows:
-    """The rows whose line holds `query` (case does not matter); all rows when it is empty."""
+def rows_of(path: Path, query: str = "", answer: str = "") -> Rows:
+    """The rows whose line holds `query` (case does not matter) and whose answer is `answer`; "" means any."""
     if not path.is_file():
         return Rows((), ())
     state = path.stat()
-    return _rows(str(path), state.st_size, state.st_mtime_ns, query)
+    return _rows(str(path), state.st_size, state.st_mtime_ns, query, answer)
 
 
 def read_at(path: Path, offsets: Sequence[int]) -> list[dict[str, Any]]:

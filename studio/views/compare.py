@@ -83,11 +83,9 @@ def _preset(offers: dict[str, dict[str, Any]], dataset: Card) -> list[str]:
     """
     own = [label for label, offer in offers.items() if offer.get("learned") == dataset.name]
     named = [label for label, offer in offers.items() if offer.get("adapter") and offer["adapter"] == ui.param("run")]
-    prompted = [
-        label
-        for label, o in offers.items()
-        if o["role"] in ("base", "large") and ("base_url" not in o or o["prompting"] in ("zero_shot", "few_shot"))
-    ]
+    asked = [label for label, o in offers.items() if "base_url" in o and o["prompting"] in ("zero_shot", "few_shot")]
+    local = ("base",) if asked else ("base", "large")  # the stand-in is for those who have nobody to replace
+    prompted = [*(label for label, o in offers.items() if o["role"] in local and "base_url" not in o), *asked]
     return [*prompted, *list(dict.fromkeys([*named, *own]))[:2]]
 
 
@@ -196,9 +194,11 @@ def _ask() -> None:
     dataset = _dataset()
     if dataset is None:
         return
+    top = st.container()  # what starts it stands above the form, so that nobody has to scroll
     plan = _plan(dataset)
-    leaves = _agreed(dataset, plan)
-    line = st.container(horizontal=True)
+    with top:
+        leaves = _agreed(dataset, plan)
+        line = st.container(horizontal=True)
     start = line.button("Compare", type="primary", icon=":material/balance:", disabled=not leaves)
     line.download_button("Download plan", dump_plan(plan), "plan.yaml", icon=":material/download:")
     if start:
@@ -230,7 +230,7 @@ def _agreed(dataset: Card, plan: Plan) -> bool:
         return False
     names = {one.id: one.name for one in asked}
     for system, requests, price, note in forecast:
-        costs = f"about {usd(price)}" if price is not None else note or "unpriced"
+        costs = f"about {usd(price)}" if price is not None else "unpriced" if "unpriced" in note or not note else note
         capped = next((one.spend_cap_usd for one in asked if one.id == system), None)
         cap = f", stopped before {usd(capped)}" if capped else ""
         st.caption(ui.inert(f"{names[system]}: {requests:,} requests for these rows, {costs}{cap}."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -18,6 +19,7 @@ from synth.example import Example
 
 PAGE = 20
 STANDINGS = {"": "All rows", "open": "Not reviewed", **{state: state.capitalize() for state in STATES}}
+SHOWN_AS = {"cards": "Cards", "table": "Table"}
 ROW_PARAMS = ("row", "page")
 MOST_CHARACTERS = 5000
 """Of a rejected row that are shown."""
@@ -32,14 +34,14 @@ def pick_dataset() -> DatasetDir | None:
     wanted = ui.param("dataset")
     if wanted and wanted not in names:
         ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
-    chosen = address.menu("Dataset", names, "dataset", forget=(*ROW_PARAMS, "split", "q", "standing", "made"))
+    chosen = address.menu("Dataset", names, "dataset", forget=(*ROW_PARAMS, "split", "q", "label", "standing", "made"))
     ui.set_params(dataset=chosen)
     return open_dataset(chosen, ui.workspace().datasets)
 
 
-def _matching(file: Path, query: str, standing: str, reviews: Reviews) -> Rows:
-    """The rows that hold the query and stand so."""
-    rows = rows_of(file, query)
+def _matching(file: Path, query: str, answer: str, standing: str, reviews: Reviews) -> Rows:
+    """The rows that hold the query, have that answer and stand so."""
+    rows = rows_of(file, query, answer)
     if standing == "open":
         return rows.only(lambda row_id: not states(reviews.trail(row_id)))
     return rows.only(lambda row_id: standing in states(reviews.trail(row_id))) if standing else rows
@@ -52,7 +54,11 @@ def _page(dataset: DatasetDir, split: str, rows: Rows, filtered: bool, reviews: 
     with left:
         page = address.number("Page", 1, pages, "page")
     right.caption(f"{len(rows.ids):,} rows{' match' if filtered else ''} · page {page} of {pages}")
-    for place, value in enumerate(read_at(file, rows.offsets[(page - 1) * PAGE : page * PAGE])):
+    values = read_at(file, rows.offsets[(page - 1) * PAGE : page * PAGE])
+    if split != "rejected" and address.tabs("Show as", list(SHOWN_AS), "as", SHOWN_AS.__getitem__) == "table":
+        _table(dataset, [Example.model_validate(value) for value in values], reviews)
+        return
+    for place, value in enumerate(values):
         if split == "rejected":
             with st.container(border=True):
                 st.markdown(f":material/block: **{ui.inert(value.get('reason', ''))}**")
@@ -60,6 +66,32 @@ def _page(dataset: DatasetDir, split: str, rows: Rows, filtered: bool, reviews: 
                 st.code(row[:MOST_CHARACTERS], language=None, wrap_lines=True)
         else:
             _row(dataset, Example.model_validate(value), reviews, f"open.{place}")
+
+
+def _table(dataset: DatasetDir, rows: list[Example], reviews: Reviews) -> None:
+    """The rows as a table; the one that is clicked stands beside it, whole."""
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        picked: Any = st.dataframe(
+            [
+                {
+                    "Question": " ".join(message.text for message in row.prompt)[:300],
+                    "Answer": (row.answer or row.target)[:200],
+                    "Reviewed": ", ".join(states(reviews.trail(row.id))),
+                }
+                for row in rows
+            ],
+            hide_index=True,
+            on_select="rerun",
+            selection_mode="single-row",
+            key=f"table.{dataset.name}",
+        )
+    with right:
+        chosen = picked["selection"]["rows"]
+        if chosen and chosen[0] < len(rows):
+            _row(dataset, rows[chosen[0]], reviews, "open.table")
+        else:
+            st.caption("Tick a row to see it whole.")
 
 
 def _row(dataset: DatasetDir, original: Example, reviews: Reviews, key: str) -> None:
@@ -82,18 +114,22 @@ def render() -> None:
         ui.empty("No row", "This dataset holds neither kept nor rejected rows.")
         return
     counts = {**card.splits, "rejected": sum(card.rejected.values())}
-    left, middle, right = st.columns([1, 2, 1], vertical_alignment="bottom")
+    labels = list(dataset.task.labels)
+    left, middle, fourth, right = st.columns([2, 3, 2, 2], vertical_alignment="bottom")
     with left:
         split = address.menu("Split", splits, "split", ROW_PARAMS, lambda name: f"{name}: {counts[name]:,} rows")
     with middle:
         query = address.text("Search", "q", ROW_PARAMS, "text in question, answer, family or id")
-    standing = ""
+    standing = answer = ""
+    with fourth:
+        if labels and split != "rejected":
+            answer = address.menu("Answer", ["", *labels], "label", ROW_PARAMS, lambda label: label or "any")
     with right:
         if split != "rejected":
             standing = address.menu("Reviewed", list(STANDINGS), "standing", ROW_PARAMS, STANDINGS.__getitem__)
     reviews = data_review.reviews_of(dataset)
     file = dataset.path / f"{split}.jsonl"
-    rows = _matching(file, query, standing, reviews)
+    rows = _matching(file, query, answer, standing, reviews)
     if row_id and split != "rejected":
         data_review.render(dataset, split, rows, row_id, reviews)
         return
@@ -105,7 +141,7 @@ def render() -> None:
     if made := following.outcome("made"):
         following.ready(str(made["dataset"]))
     data_review.summary(dataset, reviews)
-    _page(dataset, split, rows, bool(query or standing), reviews)
+    _page(dataset, split, rows, bool(query or answer or standing), reviews)
     _download(file)
 
 

@@ -46,7 +46,10 @@ def render() -> None:
 
 def _line(endpoint: Endpoint, known: list[Endpoint]) -> None:
     left, middle, right = st.columns([6, 1, 1], vertical_alignment="center")
-    facts = " · ".join(ui.inert(text) for text in (endpoint.model, endpoint.base_url, endpoint.api_key_env))
+    scheme, _, rest = endpoint.base_url.partition("://")  # without its scheme it does not become a link
+    facts = " · ".join(ui.inert(text) for text in (endpoint.model, rest, endpoint.api_key_env))
+    if scheme == "http" and not is_here(endpoint.base_url):
+        facts += " · :material/lock_open: not encrypted on its way"
     cap = f" · at most {ui.inert(usd(endpoint.spend_cap_usd))} a comparison" if endpoint.spend_cap_usd else ""
     left.markdown(f"**{ui.inert(endpoint.name)}** · {facts} · {_key_line(endpoint)}{cap}")
     if middle.button("Test", key=f"test.{endpoint.name}", icon=":material/network_check:"):

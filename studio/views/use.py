@@ -11,8 +11,7 @@ from studio.widgets import address, ui
 PAGE = {"title": "Use", "icon": ":material/rocket_launch:", "order": 55}
 
 WAYS = {"file": "Answer a file", "export": "Export", "serve": "Serve", "share": "Share"}
-FORGET = ("answered", "exported", "served")
-"""Tasks in the address that belong to the run."""
+FORGET = ("answered", "exported", "served")  # tasks in the address that belong to the run
 
 
 def _usable() -> list[RunFacts]:

@@ -206,3 +206,14 @@ def test_a_pasted_table_answers_with_all_columns_where_the_dataset_does(tmp_path
     assert not app.exception
     (row,) = DatasetDir(workspace.datasets / "both").examples("test_real")
     assert (row.answer, row.scorer) == ('{"category": "billing", "urgency": "low"}', "json")
+
+
+def test_rows_are_browsed_as_a_table_by_label(imported: DatasetDir) -> None:
+    app = page("data", tab="browse", dataset="clinic")
+    choose(app, "Answer", "billing")
+    count = sum(row.answer == "billing" for row in imported.examples("train"))
+    assert f"{count} rows match" in text(app)
+    next(c for c in app.segmented_control if c.label == "Show as").set_value("table").run()
+    (table,) = [d.value for d in app.dataframe if "Question" in d.value.columns]
+    assert set(table["Answer"]) == {"billing"}
+    assert "Tick a row to see it whole" in text(app)

@@ -79,6 +79,15 @@ def test_a_stand_in_is_named_in_the_sentence() -> None:
     assert "small stand-in made by this project" in plain.sentence(report)
 
 
+def test_a_baseline_that_does_as_well_is_said_in_the_same_breath() -> None:
+    report = report_json.build(results(("sft", "mini"), small="sft", large="mini", per_split=200))
+    assert "consider that first" not in plain.sentence(report)
+    small = report.small_system
+    cheap = small.model_copy(update={"id": "tfidf", "label": "TF-IDF", "method": "baseline"})
+    found = plain.sentence(report.model_copy(update={"systems": (*report.systems, cheap)}))
+    assert "“TF-IDF”, which needs no neural network, does as well: consider that first." in found
+
+
 @pytest.fixture
 def place(workspace: Workspace) -> Workspace:
     """A comparison of three labels, its dataset with few rows of one of them, and its run."""
