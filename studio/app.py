@@ -14,8 +14,12 @@ from studio.views import pages
 from studio.widgets.ui import show_flash
 
 st.set_page_config(page_title="smolstudio", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
-# Streamlit leaves a tenth of a small screen empty above each page, and more beside it.
-st.html("<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 4vw, 4rem) 3rem}</style>")
+# Streamlit leaves a tenth of a small screen empty above each page, and more beside it; its captions are too pale.
+st.html(
+    "<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 4vw, 4rem) 3rem}"
+    ' [data-testid="stCaptionContainer"] {color: inherit; opacity: 0.8}'
+    ' [data-testid="stCaptionContainer"] p {color: inherit}</style>'
+)
 
 page = st.navigation([st.Page(**each) for each in pages()], position="top")  # a menu on a phone
 show_flash()

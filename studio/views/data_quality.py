@@ -58,6 +58,22 @@ def _show_diversity(dataset: DatasetDir) -> None:
     )
 
 
+def _bars(bins: dict[int, int]) -> None:
+    """Rows by the words of their question. `st.bar_chart` would bind its scales, of which Vega complains."""
+    encoding = {
+        "x": {"field": "words", "type": "ordinal", "title": "words", "axis": {"labelAngle": 0, "labelOverlap": True}},
+        "y": {
+            "field": "rows",
+            "type": "quantitative",
+            "title": "rows",
+            "scale": {"domain": [0, max(bins.values(), default=0) or 1]},
+        },
+    }
+    data = {"words": list(bins), "rows": list(bins.values())}
+    spec = {"mark": {"type": "bar", "color": ui.PALETTE[0]}, "encoding": encoding, "height": CHART_PX}
+    st.vega_lite_chart(data, spec)
+
+
 def render() -> None:
     """The tab. What takes longest on a large dataset stands first and is worked out last."""
     dataset = pick_dataset()
@@ -72,7 +88,7 @@ def render() -> None:
         bins = dict.fromkeys(range(0, max(lengths, default=0) + 5, 5), 0)
         for length in lengths:
             bins[length // 5 * 5] += 1
-        st.bar_chart(bins, color=ui.PALETTE[0], height=CHART_PX, x_label="words", y_label="rows")
+        _bars(bins)
     with right:
         st.markdown("##### Rows by family")
         families = dataset.card.families.get(dataset.splits()[0], {})

@@ -45,7 +45,8 @@ def page() -> None:
         with left:
             chosen = address.menu("Run", listed, "run", show=lambda name: manage.shown("runs", name))
         with right:
-            others = address.several("Overlay", [i for i in listed if i != chosen], "over", MOST_OVERLAID)
+            rest = [i for i in listed if i != chosen]
+            others = address.several("Overlay", rest, "over", MOST_OVERLAID) if rest else []
         ui.set_params(run=chosen)
         _show(Run(ui.workspace().runs / chosen), others, tags_of(runs))
     manage.bin_of("runs")

@@ -1,0 +1,120 @@
+"""Every page in a real Chromium: no word in the console, no address that is not there, nothing serious for axe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filled
+import pytest
+
+from studio.state.endpoints import Endpoint, save_endpoints
+from synth.workspace import Workspace
+from tests.browser.test_studio import Studio, browser, pytestmark, studio
+
+__all__ = ["browser", "pytestmark", "studio"]
+PAGES = {
+    "start": "",
+    "datasets": "data",
+    "generate": "data?tab=generate&task=math",
+    "import": "data?tab=import",
+    "browse": "data?tab=browse&dataset=invoices",
+    "task": "data?tab=task&dataset=invoices",
+    "real": "data?tab=real&dataset=invoices",
+    "quality": "data?tab=quality&dataset=invoices",
+    "train": "train?dataset=invoices",
+    "runs": "runs?run=first",
+    "compare": "compare?dataset=invoices",
+    "verdict": "compare?comparison=first",
+    "mistakes": "compare?comparison=first&part=mistakes",
+    "rows": "compare?comparison=first&part=rows",
+    "use": "use?run=first",
+    "export": "use?run=first&way=export",
+    "serve": "use?run=first&way=serve",
+    "playground": "playground",
+    "settings": "settings",
+    "glossary": "glossary",
+}
+THEIRS = ("Unrecognized feature: ",)
+"""What Streamlit's own frame leaves in the console, whatever a page holds: permissions of a frame, by names that this
+browser does not know."""
+
+
+def fill(place: Workspace) -> None:
+    filled.dataset(place)
+    filled.run(place, "first")
+    filled.comparison(place)
+    save_endpoints(place, [Endpoint(name="mine", base_url="http://127.0.0.1:9/v1", model="m")])
+
+
+def settled(page: Any) -> None:
+    """Once the page's script has run to its end."""
+    page.get_by_role("heading").first.wait_for()
+    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')", timeout=60_000)
+    page.wait_for_timeout(600)
+
+
+def complains(message: Any) -> bool:
+    """Whether a word in the console is a warning or an error, and of our pages."""
+    return message.type in ("warning", "error") and not message.text.startswith(THEIRS)
+
+
+@pytest.fixture
+def watched(browser: Any) -> Iterator[Any]:
+    opened = browser.new_page(viewport={"width": 1280, "height": 720})
+    opened.set_default_timeout(60_000)
+    opened.complaints = []
+    opened.on("console", lambda message: opened.complaints.append(message.text) if complains(message) else None)
+    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    opened.on("response", lambda r: opened.complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    yield opened
+    opened.close()
+
+
+def test_no_page_leaves_a_word_in_the_console_or_asks_for_what_is_not_there(studio: Studio, watched: Any) -> None:
+    fill(studio.workspace)
+    found = {}
+    for name, address in PAGES.items():
+        watched.complaints.clear()
+        watched.goto(f"{studio.url}/{address}")
+        settled(watched)
+        if watched.complaints:
+            found[name] = list(watched.complaints)
+    assert found == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(studio: Studio, browser: Any, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python")
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text("utf-8")
+    fill(studio.workspace)
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(60_000)
+    found: dict[str, list[str]] = {}
+    for name, address in PAGES.items():
+        page.goto(f"{studio.url}/{address}")
+        settled(page)
+        page.evaluate(script)
+        result = page.evaluate("axe.run(document, {iframes: false})")
+        for one in result["violations"]:
+            if one["impact"] in ("serious", "critical"):
+                nodes = [f"{node['target']} {node['html'][:160]}" for node in one["nodes"][:4]]
+                found.setdefault(name, []).append(f"{one['id']} x{len(one['nodes'])}: {nodes}")
+    page.close()
+    assert found == {}
+
+
+def test_the_first_button_of_each_step_is_above_the_fold(studio: Studio, watched: Any) -> None:
+    fill(studio.workspace)
+    for address, button in {
+        "": "Got it",
+        "data?tab=generate&task=math": "Generate",
+        "compare?dataset=invoices": "Compare",
+        "train?dataset=invoices": "Start training",
+        "use?run=first&way=serve": "Start serving",
+    }.items():
+        watched.goto(f"{studio.url}/{address}")
+        settled(watched)
+        box = watched.get_by_role("button", name=button, exact=True).last.bounding_box()
+        assert box is not None and box["y"] + box["height"] <= 720, (address, box)
