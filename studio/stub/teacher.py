@@ -134,6 +134,11 @@ def _question(asked: str, able: bool, mark: float) -> str:
     return json.dumps({"question": f"{MARK} What is said of “{answer}”?", "answer": answer, "quote": said})
 
 
+def _picture_question(asked: str, able: bool, mark: float) -> str:
+    thing = _pick(NOUNS, mark)
+    return json.dumps({"question": f"{MARK} Where is the {thing}?", "answer": "here"} if able else {"text": thing})
+
+
 def _rewrite(asked: str, able: bool, mark: float) -> str:
     """All words of the source with others between them; without skill, the first third is left out."""
     words = _source(asked).split()
@@ -166,6 +171,7 @@ Form = tuple[re.Pattern[str], Callable[[str, bool, float], str]]
 FORMS: tuple[Form, ...] = (
     (re.compile(r"text_A.*text_B", re.DOTALL), _winner),
     (re.compile(r"\"quote\"", re.IGNORECASE), _question),
+    (re.compile(r"\"question\": .*\"answer\""), _picture_question),
     (re.compile(r"0 to 5", re.IGNORECASE), _points),
     (re.compile(r"^list \d+", re.IGNORECASE | re.MULTILINE), _list),
     (re.compile(r"Its right label: ", re.IGNORECASE), _label_text),

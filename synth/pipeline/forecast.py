@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 from synth.context import Ledger
@@ -75,8 +77,9 @@ def preview(plan: RunPlan, outside: Outside, rows: int = 20) -> Preview:
         if len(rejected) > PATIENCE * rows:
             raise _Enough
 
-    with opened(plan, outside, spending) as teachers:
-        engine = engine_of(pipeline, plan.model_copy(update={"rows": rows}), teachers, outside, on_rejected)
+    small = plan.model_copy(update={"rows": rows})
+    with opened(plan, outside, spending) as teachers, tempfile.TemporaryDirectory(prefix="smolstudio-") as media:
+        engine = engine_of(pipeline, small, teachers, outside, on_rejected, Path(media))
         meter = Meter("preview", rows, "rows", outside.on_progress)
         with contextlib.suppress(_Enough):
             for candidate in engine.rows():

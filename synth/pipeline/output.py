@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 from synth.build import now_utc
 from synth.context import Ledger
 from synth.curation import leakage
-from synth.dataset import Card, DatasetDir, DatasetWriter
+from synth.dataset import MEDIA, Card, DatasetDir, DatasetWriter
 from synth.errors import RunError
-from synth.example import Example, Split
+from synth.example import AudioPart, Example, ImagePart, Split, media_parts
 from synth.importing.splits import share_out
+from synth.media import AddMedia, read_inside
 from synth.pipeline.candidate import Candidate
 from synth.pipeline.plan import RunPlan
 from synth.pipeline.prompts import template
 from synth.pipeline.spec import Pipeline, SplitRule
 from synth.pipeline.steps.row import ROW
 from synth.scoring import names
-from synth.storage import JsonDict, atomic_dir, read_json, read_jsonl, sha256_bytes
+from synth.storage import JsonDict, atomic_dir, atomic_write_bytes, read_json, read_jsonl, sha256_bytes
 from synth.strict import validated
 from synth.task import TaskCard
 from synth.workspace import Workspace
@@ -39,9 +40,16 @@ TERMS = {
 """Beginning of a model's name → what its provider's terms say of training on answers; read them before you publish."""
 
 
-def no_media(data: bytes, suffix: str) -> str:
-    """Pipelines make no media yet. Raises RunError."""
-    raise RunError("A pipeline cannot add pictures or recordings.", "Use text.", "pipeline.media")
+def media_in(folder: Path) -> AddMedia:
+    """Keeps pictures and recordings in a folder under their hash, as a dataset does."""
+
+    def keep(data: bytes, suffix: str) -> str:
+        reference = f"{MEDIA}/{sha256_bytes(data)}{suffix}"
+        if not (folder / reference).is_file():
+            atomic_write_bytes(folder / reference, data)
+        return reference
+
+    return keep
 
 
 class Accepted(NamedTuple):
@@ -101,6 +109,8 @@ def write_dataset(folder: Path, plan: RunPlan, pipeline: Pipeline, workspace: Wo
     with atomic_dir(target) as made:
         writer = DatasetWriter(made)
         for one, split in zip(rows, splits_of(rows, pipeline.file.split), strict=True):
+            for part in media_parts(one.row):
+                writer.add_media(read_inside(folder, part.path), Path(part.path).suffix)
             writer.keep(_finished(one.row, split, pipeline, folder.name, task))
         for step in read_json(folder / COUNTS)["steps"]:
             for record in _rejected(folder, step["step"]):
@@ -151,8 +161,11 @@ def _card(folder: Path, plan: RunPlan, pipeline: Pipeline, rows: Sequence[Accept
         "teachers": {name: _teacher(one.model_dump(), counts["ended"]) for name, one in plan.teachers.items()},
         "coverage": {name: dict(counter.most_common()) for name, counter in coverage.items()},
     }
+    pictures = any(isinstance(part, ImagePart) for one in rows for part in media_parts(one.row))
+    sounds = any(isinstance(part, AudioPart) for one in rows for part in media_parts(one.row))
     return Card(
         name=folder.name,
+        modality="vision" if pictures else "audio" if sounds else "text",
         generator=f"pipeline:{pipeline.name}",
         generator_version=VERSION,
         spec=plan.model_dump(mode="json", exclude={"teachers"}),

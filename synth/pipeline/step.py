@@ -46,6 +46,7 @@ class Env:
         wanted: how many candidates are still of use, as far as that can be told.
         used: told of each answer that a step used.
         step: the step's own name, for the lineage.
+        media: the folder that the paths of pictures and recordings start from.
     """
 
     context: Context
@@ -55,6 +56,7 @@ class Env:
     wanted: Callable[[], float] = lambda: math.inf
     used: Callable[[Answer], None] = lambda answer: None
     step: str = ""
+    media: Path = Path()
 
     def template(self, text: str) -> Callable[[Candidate], str]:
         """A prompt that is filled from a candidate's fields and the inputs; `fields["a name"]` is any of the fields."""

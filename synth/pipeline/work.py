@@ -65,11 +65,12 @@ def engine_of(
     teachers: Mapping[str, Teacher],
     outside: Outside,
     on_rejected: Callable[[str, Rejected], None],
+    media: Path,
 ) -> Engine:
-    """The engine of a run. Raises RecipeError for faults of the pipeline or the inputs."""
+    """The engine of a run; pictures are kept in `media`. Raises RecipeError for faults of pipeline or inputs."""
     inputs = pipeline.read_inputs(plan.inputs)
-    context = Context(output.no_media, lambda name: Random(f"{plan.seed}/{name}"), outside.stop)
-    env = Env(context, inputs, pipeline.path.parent, teachers)
+    context = Context(output.media_in(media), lambda name: Random(f"{plan.seed}/{name}"), outside.stop)
+    env = Env(context, inputs, pipeline.path.parent, teachers, media=media)
     return Engine(pipeline.bind(inputs), env, plan.rows, on_rejected)
 
 
@@ -137,7 +138,7 @@ def _collect(job: JobDir, plan: RunPlan, outside: Outside, spending: Spending) -
     with contextlib.ExitStack() as stack:
         files = stack.enter_context(contextlib.closing(_Files(job.path)))
         teachers = stack.enter_context(opened(plan, outside, spending))
-        engine = engine_of(pipeline, plan, teachers, outside, files.reject)
+        engine = engine_of(pipeline, plan, teachers, outside, files.reject, job.path)
         meter = Meter(f"pipeline {job.id}", plan.rows, "rows", outside.on_progress)
         watch = _Watch(engine, meter, spending)
         files.on_rejected = watch.rejected

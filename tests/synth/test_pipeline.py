@@ -147,13 +147,13 @@ def test_a_copy_of_an_example_is_no_row(workspace: Workspace, tmp_path: Path) ->
 
     from synth.context import Context
     from synth.pipeline.candidate import Candidate, Rejected
-    from synth.pipeline.output import no_media
+    from synth.pipeline.output import media_in
     from synth.pipeline.step import Env
     from synth.pipeline.steps.checks import Unlike, unlike
 
     file = tmp_path / "mine.csv"
     file.write_text("text,label\nMy chest hurts since Monday,urgent\n")
-    env = Env(Context(no_media, Random), {}, tmp_path)
+    env = Env(Context(media_in(tmp_path), Random), {}, tmp_path)
     texts = ["my chest hurts since Monday!", "The pharmacy was closed on Sunday"]
     found = list(unlike(iter([Candidate(t, {"m": t}) for t in texts]), Unlike(field="m", path=str(file)), env))
     assert [isinstance(one, Rejected) for one in found] == [True, False]

@@ -173,6 +173,29 @@ def test_people_of_the_bank_have_relatives_and_each_asks_once_in_a_way(stub: Stu
     assert set(dataset.card.families["test_ood"]).isdisjoint(dataset.card.families["train"])
 
 
+def test_a_picture_goes_to_the_teacher_and_into_the_row(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from synth.example import media_parts
+
+    for number in range(5):
+        Image.new("RGB", (32, 24), (40 * number, 80, 120)).save(tmp_path / f"{number}.png")
+    (tmp_path / "torn.png").write_bytes(b"no picture")
+    lines = [f"{name},a room" for name in ("0.png", "1.png", "2.png", "3.png", "4.png", "torn.png", "gone.png")]
+    (tmp_path / "photos.csv").write_text("path,caption\n" + "\n".join([*lines, "../outside.png,a door"]) + "\n")
+    dataset = made(stub, workspace, "picture-questions", None, pictures=str(tmp_path / "photos.csv"))
+    assert dataset.card.modality == "vision" and len(rows_of(dataset)) >= 8
+    assert sum(n for reason, n in dataset.card.rejected.items() if reason.startswith("medium: ")) == 3
+    for row in rows_of(dataset):
+        (part,) = media_parts(row)
+        assert dataset.media_path(part.path).is_file()
+    assert sum(request["images"] for request in stub.requests) >= 2 * len(rows_of(dataset))
+    by_picture: dict[str, set[str]] = {}
+    for row in rows_of(dataset):
+        by_picture.setdefault(row.template, set()).add(row.split)
+    assert all(len(splits) == 1 for splits in by_picture.values())
+
+
 def test_each_shipped_method_has_a_test_here_or_beside() -> None:
     text = Path(__file__).read_text() + Path(__file__).with_name("test_pipeline.py").read_text()
     assert [name for name in shipped_pipelines() if f'"{name}"' not in text] == []

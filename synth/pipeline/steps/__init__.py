@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from synth.pipeline.step import StepKind
-from synth.pipeline.steps import ask, checks, compare, dedup, parse, row, sources, spread
+from synth.pipeline.steps import ask, checks, compare, dedup, medium, parse, row, sources, spread
 
 KINDS: dict[str, StepKind] = {
     "once": StepKind(sources.Once, sources.once, "One candidate without fields.", fans_out=True),
     "records": StepKind(sources.Records, sources.records, "Rows of a table, one candidate each.", fans_out=True),
     "documents": StepKind(sources.Documents, sources.documents, "Extracts of documents.", fans_out=True),
+    "medium": StepKind(medium.Medium, medium.medium, "The picture or recording of a row."),
     "grid": StepKind(spread.Grid, spread.grid, "Combinations, drawn without repeats.", fans_out=True, gathers=True),
     "times": StepKind(spread.Times, spread.times, "Each candidate once for each value of a list.", fans_out=True),
     "examples": StepKind(spread.Examples, spread.examples, "Some of the user's examples, for the prompt."),

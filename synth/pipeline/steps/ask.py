@@ -14,6 +14,7 @@ from synth.endpoint import Reply
 from synth.example import system, user
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.step import MAIN, Env, Settings
+from synth.pipeline.steps.medium import media_of
 
 DECLINED = re.compile(
     r"^\W*(?:(?:i['’]?m |i am )?(?:very )?sorry,? (?:but )?(?:i|we) (?:can(?:['’]?t|not)|am unable|won['’]t)"
@@ -35,6 +36,7 @@ class Ask(Settings):
     samples: int = Field(default=1, ge=1, le=64, description="Answers to ask for")
     max_tokens: int = Field(default=512, ge=1, description="Longer answers are cut, and then rejected")
     temperature: float | None = Field(default=0.7, ge=0, le=2, description="null leaves it to the server")
+    media: bool = Field(default=False, description="Send the candidate's picture or recording too")
     json_schema: dict[str, Any] | None = Field(
         default=None, description="JSON schema that the server holds the answer to"
     )
@@ -49,9 +51,10 @@ def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcom
     asked_before: Counter[str] = Counter()  # a prompt that comes again wants another answer, not the one in the cache
 
     def questions(candidate: Candidate) -> list[endpoint.Ask]:
-        messages = (*([system(instruction(candidate))] if instruction else []), user(prompt(candidate)))
-        one = endpoint.Ask(messages, settings.max_tokens, settings.temperature, form)
-        text = "\n".join(message.text for message in messages)
+        media = media_of(candidate, settings.media)
+        messages = (*([system(instruction(candidate))] if instruction else []), user(*media, prompt(candidate)))
+        one = endpoint.Ask(messages, settings.max_tokens, settings.temperature, form, media_root=env.media)
+        text = "\n".join([*(part.sha256 for part in media), *(message.text for message in messages)])
         first = asked_before[text] if settings.temperature != 0 else 0
         asked_before[text] += settings.samples
         return [one._replace(sample=first + number) for number in range(settings.samples)]

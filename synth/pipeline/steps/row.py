@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from synth.example import Example, Origin, make_example, system, user
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.step import MAIN, Env, Settings
+from synth.pipeline.steps.medium import media_of
 from synth.scoring import names
 
 ROW = "_row"
@@ -26,12 +27,15 @@ class Row(Settings):
     scorer: str = Field(default="", description="How answers are compared; without one, as exact text")
     family: str = Field(default="", description="Rows of one family can be held out together")
     template: str = Field(default="", description="Rows that are not independent share this; the seed without one")
+    media: bool = Field(default=False, description="The candidate's picture or recording comes before the prompt")
     teacher: str = Field(default=MAIN, description="The teacher that wrote the row")
 
 
 def row(stream: Iterator[Candidate], settings: Row, env: Env) -> Iterator[Outcome]:
     """Candidates with their row; one prompt makes one row."""
-    parts = {name: env.template(text) for name, text in settings.model_dump(exclude={"teacher"}).items() if text}
+    parts = {
+        name: env.template(text) for name, text in settings.model_dump(exclude={"teacher", "media"}).items() if text
+    }
     seen: set[str] = set()
     for candidate in stream:
         try:
@@ -49,8 +53,9 @@ def row(stream: Iterator[Candidate], settings: Row, env: Env) -> Iterator[Outcom
 
 
 def _example(candidate: Candidate, parts: dict[str, Callable[[Candidate], str]], settings: Row, env: Env) -> Example:
+    media = media_of(candidate, settings.media)
     filled = {name: fill(candidate) for name, fill in parts.items()}
-    messages = [*([system(filled["system"])] if filled.get("system") else []), user(filled["prompt"])]
+    messages = [*([system(filled["system"])] if filled.get("system") else []), user(*media, filled["prompt"])]
     if candidate.given:
         origin = Origin(kind="imported", by=candidate.text("origin"))
     else:
