@@ -188,6 +188,19 @@ def test_compare_offers_base_large_and_tuned() -> None:
 
 
 @pytest.mark.usefixtures("made")
+def test_compare_asks_for_the_costs_that_no_machine_sees() -> None:
+    app = page("compare", dataset="invoices", run="first")
+    fields = {field.label: field for field in app.number_input}
+    wanted = ("Labelling and checking rows, $", "Engineering, hours", "An engineer's hour, $", "A person's answer, $")
+    for name in (*wanted, "Hosting, $ per month", "Licences of models and data, $"):
+        assert fields[name].value is None, "an empty field is not stated, and not 0"
+    fields["Labelling and checking rows, $"].set_value(200.0)
+    fields["Engineering, hours"].set_value(-1.0)
+    app.run()
+    assert not app.exception
+
+
+@pytest.mark.usefixtures("made")
 def test_finished_comparison_can_be_downloaded() -> None:
     app = page("compare", comparison="first")
     assert "no report yet" not in text(app)
