@@ -1,7 +1,7 @@
 """The next token of each row of a batch: the likeliest, or drawn at a temperature; and its log-probability.
 
-A row's draws follow from its own recording and the numbers given, never from what else is in the batch, so that a
-transcript is the same in a comparison, in the speed measurement and in the playground.
+A row's draws follow from its own recording and the numbers given, never from what else is in the batch. The same batch
+gives the same transcripts; in batches of another size last digits differ, so that now and then another token is drawn.
 """
 
 from __future__ import annotations

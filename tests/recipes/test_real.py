@@ -183,9 +183,10 @@ def test_whisper_keeps_its_tokens_no_timestamps_no_language_of_its_own_and_paddi
         drawn = backend.generate(sounds, backend.hear(sounds), 40, steps)
     assert not forbidden & set(drawn.flatten().tolist())
     together = audio_answers.transcribe(backend, sounds, 60)
-    assert [one.text for one in together[:2]] == [
-        audio_answers.transcribe(backend, [s], 60)[0].text for s in sounds[:2]
-    ]
+    for sound, one in zip(sounds[:2], together, strict=False):
+        (alone,) = audio_answers.transcribe(backend, [sound], 60)
+        drawn_anew = one.temperature or alone.temperature  # where last digits, which a batch changes, can decide
+        assert drawn_anew or alone.text == one.text
     assert all("<|" not in one.text for one in together)
 
 
