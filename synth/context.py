@@ -7,7 +7,7 @@ answer with its price in the `ledger` before they use it, so that stopped work n
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -45,6 +45,10 @@ class Ledger:
     def usd(self) -> float | None:
         """What everything cost, in this session and those before it; None for nothing, or when a price is unknown."""
         return self._usd if self._found else None
+
+    def values(self) -> Iterable[JsonDict]:
+        """All results, by when their key was first recorded."""
+        return self._found.values()
 
     def find(self, key: str) -> JsonDict | None:
         """The result that was paid for under that key, or None."""

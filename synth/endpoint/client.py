@@ -227,7 +227,7 @@ class Endpoint:
         give_up_at = time.monotonic() + self.settings.deadline_sec
         attempt = billed = useless = 0
         lost: list[Usage] = []  # what billed attempts without an answer say of themselves
-        reserved = self._budget.reserve(_worst_case(ask))
+        reserved = self._budget.reserve(worst_case(ask))
         usage: Usage | None = None
         why = "the deadline passed"
         try:
@@ -381,7 +381,7 @@ def _is_replay(headers: httpx.Headers) -> bool:
     return str(headers.get("idempotent-replayed", "")).lower() == "true"
 
 
-def _worst_case(ask: Ask) -> Usage:
+def worst_case(ask: Ask) -> Usage:
     """An upper estimate for the budget: 1 token per 2 characters, 2,000 per image, the whole output limit."""
     characters = sum(len(message.text) for message in ask.messages)
     images = sum(isinstance(part, ImagePart) for message in ask.messages for part in message.content)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from synth.context import Ledger
 from synth.endpoint import Ask, Endpoint, Reply
+from synth.endpoint.client import worst_case
 from synth.endpoint.throttle import Price
 from synth.endpoint.wire import cache_key
 from synth.errors import RunError
@@ -37,13 +38,16 @@ class Spending:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.asked = 0
+        self.at_most_usd = sum(float(value["at_most_usd"]) for value in ledger.values())
         self._lock = threading.Lock()
 
-    def note(self, key: str, model: str, answer: Answer) -> None:
-        """Record an answer that this run paid for, or a failed question that was billed."""
+    def note(self, key: str, model: str, answer: Answer, at_most_usd: float) -> None:
+        """Record an answer that this run paid for, or a failed question; `at_most_usd`: its bill, or the worst case."""
         with self._lock:
             self.asked += 1
-            self.ledger.record(key, {"model": model, "error": answer.reply.error}, answer.usd)
+            self.at_most_usd += at_most_usd
+            value = {"model": model, "error": answer.reply.error, "at_most_usd": at_most_usd}
+            self.ledger.record(key, value, answer.usd)
 
     @property
     def usd(self) -> float | None:
@@ -77,8 +81,15 @@ class Teacher:
         answer = Answer(reply, self._price(reply.usage) if reply.ok or reply.usage.reported else 0.0)
         if not reply.cached:
             key = cache_key(self._endpoint.settings.url, self.model, ask)
-            self._spending.note(key, self.model, answer)
+            self._spending.note(key, self.model, answer, self._at_most(ask, answer))
         return answer
+
+    def _at_most(self, ask: Ask, answer: Answer) -> float:
+        """What an answer may have cost, by the endpoint's own worst case where the server did not say."""
+        reply = answer.reply
+        if answer.usd is not None and (reply.ok or reply.usage.reported):
+            return answer.usd
+        return (self._price(worst_case(ask)) or 0.0) * (reply.usage.billed_retries + reply.ok)
 
     def close(self) -> None:
         """Take no more; let open requests end for some seconds, so that what they cost is kept, then cut them."""

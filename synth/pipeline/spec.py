@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synth.errors import RecipeError, did_you_mean
 from synth.example import Split
-from synth.pipeline.prompts import FILES, is_file, read_prompt
+from synth.pipeline.prompts import is_file, read_prompt
 from synth.pipeline.records import distinct
 from synth.pipeline.step import Settings, StepKind
 from synth.pipeline.steps import KINDS
@@ -205,6 +205,3 @@ def find_pipeline(name_or_path: str) -> Pipeline:
             remedy = f"Known: {', '.join(known)}; or give the path of a YAML file."
             raise RecipeError(f"There is no pipeline '{name_or_path}'{hint}.", remedy, "pipeline.missing")
     return Pipeline(path.stem, path, validated(PipelineFile, read_yaml(path, "pipeline"), "pipeline"))
-
-
-__all__ = ["FILES", "BoundStep", "Input", "Pipeline", "PipelineFile", "find_pipeline", "shipped_pipelines"]

@@ -43,7 +43,7 @@ GIVE_UP_AFTER = 200
 @contextlib.contextmanager
 def opened(plan: RunPlan, outside: Outside, spending: Spending) -> Iterator[dict[str, Teacher]]:
     """The teachers of a run; they share one cap and the workspace's reply cache."""
-    purse = Purse(plan.cap_usd, spending.usd or 0.0)
+    purse = Purse(plan.cap_usd, spending.at_most_usd)
     cache = ReplyCache(outside.workspace.path / "cache" / "replies")
     with contextlib.ExitStack() as stack:
         teachers = {}

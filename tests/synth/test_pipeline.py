@@ -296,6 +296,17 @@ def test_the_cap_is_never_passed_and_a_higher_one_goes_on(stub: Stub, workspace:
     assert len(rows_of(dataset)) == 80 and len(stub.requests) == 80 and before < 80
 
 
+def test_answers_without_usage_count_against_the_cap_of_a_later_session(workspace: Workspace, tmp_path: Path) -> None:
+    with serve_in_thread(StubSettings(faults={"null-usage": 1.0})) as stub:
+        plan = short_plan(tmp_path / "p", stub, 80, cap_usd=0.004)
+        with pytest.raises(EndpointError, match="cap of"):
+            work.start("short", plan, Outside(workspace, price))
+        before = len(stub.requests)
+        with pytest.raises(EndpointError, match="cap of"):
+            work.resume("short", Outside(workspace, price))
+    assert 0 < before < 30 and len(stub.requests) == before  # each may have cost its worst case
+
+
 def test_what_a_capped_run_accepted_can_be_taken(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
     plan = short_plan(tmp_path / "p", stub, 80, cap_usd=0.004)
     with pytest.raises(EndpointError) as caught:
