@@ -66,7 +66,7 @@ def recognise(path: Path) -> Source:
         return recognise(inner[0])
     remedy = "Name the file with the rows, or put a metadata.jsonl or metadata.csv (file_name, question, answer; or "
     raise DataError(
-        f"{path} has no layout that is known here.", f"{remedy}file_name, transcription) in.", "data.metadata"
+        f"{path.name} has no layout that is known here.", f"{remedy}file_name, transcription) in.", "data.metadata"
     )
 
 
@@ -91,11 +91,20 @@ def unpacked(path: Path) -> Iterator[Path]:
     if not several:
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="smolstudio-import-") as folder:
+    with _beside(path) as folder:
         with streams.readable(path), zipfile.ZipFile(path) as archive:
             for entry in files:
                 archive.extract(entry, folder)  # zipfile keeps names inside the folder
-        yield _inner(Path(folder))
+        yield _inner(folder)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A temporary folder that is called as the archive, as sentences about it will be."""
+    with tempfile.TemporaryDirectory(prefix="smolstudio-import-") as made:
+        folder = Path(made) / (path.name.split(".")[0] or "archive")
+        folder.mkdir()
+        yield folder
 
 
 def _inner(folder: Path) -> Path:
@@ -107,7 +116,7 @@ def _inner(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _untarred(path: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="smolstudio-import-") as folder:
+    with _beside(path) as folder:
         try:
             with streams.readable(path), tarfile.open(path) as archive:
                 files, size = 0, 0
@@ -121,7 +130,7 @@ def _untarred(path: Path) -> Iterator[Path]:
         except tarfile.TarError as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(f"{path} cannot be read: {reason}.", "Pack the file again.", "data.unreadable") from error
-        yield _inner(Path(folder))
+        yield _inner(folder)
 
 
 def _table(path: Path, split: str = "", root: Path | None = None, name: str = "") -> Table:

@@ -272,8 +272,9 @@ def _columns(value: dict[str, Any], lists: dict[str, list[Any]], name: str) -> l
 
 
 def _is_row(value: dict[str, Any]) -> bool:
-    """Whether an object is one row itself: it has turns, a request or an answer at its top."""
-    return bool({"messages", "conversations", "input", "request", "body", "chosen"} & set(value))
+    """Whether an object is one row itself: it has turns, a request or an answer at its top, and no column of them."""
+    keys = {"messages", "conversations", "input", "request", "body", "chosen"} & set(value)
+    return any(not _all(value[key], list) and not _all(value[key], str) for key in keys)
 
 
 def _all(items: Any, kind: type) -> bool:

@@ -104,7 +104,8 @@ class Waiting:
             return split_of(template, self.shares), f"by a hash of {self.group or 'their group'}"
         if template != key or not self.together:
             return split_of(template, self.shares), f"by a hash of their {self.unit}"
-        self.near = NearDuplicates("wording")
+        if not self.near.looked_for:
+            self.near = NearDuplicates("wording")
         said = "\n".join(message.text for message in prompt if message.role == "user")
         return split_of(wording(said), self.shares), "by a hash of their wording"
 

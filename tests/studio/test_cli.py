@@ -166,6 +166,22 @@ def test_columns_of_pictures_are_mapped_headless(
     assert DatasetDir(workspace.datasets / "mine").card.spec["mapping"]["split"] == ""
 
 
+def test_shares_and_an_answer_of_several_columns_are_named_headless(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, workspace: Workspace
+) -> None:
+    rows = "".join(f"message number {n},topic {n % 3},{n % 2}\n" for n in range(40))
+    (tmp_path / "rows.csv").write_text(f"text,topic,urgent\n{rows}")
+    arguments = ["import", str(tmp_path / "rows.csv"), "--map", "question=text", "--answer-columns", "topic, urgent"]
+    assert "40 rows kept" in said(capsys, *arguments, "-n", "mine", "--shares", "50,20,30", "--split-near-duplicates")
+    dataset = DatasetDir(workspace.datasets / "mine")
+    assert dataset.card.splits == {"train": 20, "val": 8, "test": 12}
+    assert set(json.loads(next(dataset.examples("train")).target)) == {"topic", "urgent"}
+    assert dataset.card.notes["near_duplicates"]["looked_for"] == ""
+    for shares in ("50,20", "50,20,x", "60,20,30", "0,50,50", "120,-10,-10"):
+        with pytest.raises(DataError, match="share"):
+            app(["data", *arguments, "-n", "other", "--shares", shares], standalone_mode=False)
+
+
 def test_several_seeds_are_trained_in_turn_and_named_for_a_plan(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], workspace: Workspace
 ) -> None:
