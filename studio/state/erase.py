@@ -72,6 +72,7 @@ def look(workspace: Workspace, dataset: str) -> Found:
         Part("uploaded files", tuple(_within(place / "uploads"))),
         Part("pictures and recordings of the playground", tuple(_within(place / "playground"))),
         Part("the cache of paid answers (later comparisons pay again)", tuple(_within(place / "cache" / "replies"))),
+        Part("the run that wrote it: seeds, prompts, answers, rejected rows", tuple(_written(workspace, names))),
         Part("what generating it cost", tuple(p for n in names if (p := _ledger(workspace, n)).is_file())),
     ]
     kept = tuple(part for part in parts if part.paths)
@@ -215,6 +216,11 @@ def _draft(workspace: Workspace, dataset: str) -> Path:
 
 def _within(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _written(workspace: Workspace, names: Iterable[str]) -> list[Path]:
+    """Folders of runs of pipelines under these names, which a dataset of theirs was made from."""
+    return [folder for name in sorted(names) if (folder := workspace.pipelines / name).is_dir()]
 
 
 def _ledger(workspace: Workspace, dataset: str) -> Path:

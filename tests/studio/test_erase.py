@@ -145,3 +145,18 @@ def test_a_name_in_any_script_is_shown_and_changes_no_folder(place: Workspace) -
     assert titles.shown(place, "datasets", "others") == "Überweisungen · 紹介状 · إحالات (others)"
     assert "紹介状" in text(page("data", tab="list"))
     assert DatasetDir(place.datasets / "others").verify() == []
+
+
+def test_the_run_that_wrote_a_dataset_is_erased_with_it(workspace: Workspace) -> None:
+    from studio.stub.endpoint import StubSettings, serve_in_thread
+    from synth.pipeline import work
+    from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
+
+    given = {"task": "Sort messages of Mrs Harbottle", "labels": "a,b"}
+    with serve_in_thread(StubSettings(skill=1.0)) as stub:
+        teachers = {"teacher": TeacherPlan(model="stub-model", base_url=stub.base_url)}
+        plan = RunPlan(pipeline="describe-a-domain", inputs=given, rows=5, teachers=teachers)
+        work.start("letters", plan, Outside(workspace))
+    erase.erase(workspace, erase.look(workspace, "letters"))
+    for file in workspace.path.rglob("*"):
+        assert not file.is_file() or b"Harbottle" not in file.read_bytes(), file
