@@ -46,6 +46,9 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
     parser.add_argument("--check", action="store_true", help="stop after the preflight, before the first step")
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # oneDNN keeps a compiled kernel with its scratch memory for each shape of a batch, 1,024 by default. With 64 the
+    # text demo takes 2.2 GB instead of 2.8 after 150 steps, and no longer.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     logging.basicConfig(
         filename=chosen.run / "worker.log" if chosen.run.is_dir() else None, format="%(asctime)s %(name)s %(message)s"
     )

@@ -6,17 +6,22 @@ Figures are measured where `basis` says so, else computed from the number of par
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recipes.models import estimate
 from synth.errors import ModelError, did_you_mean
 from synth.strict import read_yaml, validated
 
 FILE = Path(__file__).with_name("catalogue.yaml")
-# A base in bf16 takes two bytes a parameter; the adapter, its optimiser, activations and the libraries come on top.
-BYTES_PER_PARAMETER, TUNE_GIB, ANSWER_GIB = 2.0, 1.0, 0.6
+# A base in bf16 takes two bytes a parameter; keys, values and the libraries come on top when it answers.
+BYTES_PER_PARAMETER, ANSWER_GIB = 2.0, 0.8
+TOWER_GIB = 1.0
+# What tuning is computed for: rows of a short task.
+ROWS, TOKENS, LEARNED, RANK = 8, 128, 32, 16
 
 
 class Frozen(BaseModel):
@@ -96,8 +101,7 @@ class Entry(Frozen):
         """The memory that was measured, else what follows from the number of parameters."""
         if self.measured:
             return self.measured
-        weights = self.parameters * BYTES_PER_PARAMETER / 2**30
-        return Memory(tune_gib=weights + TUNE_GIB, answer_gib=weights + ANSWER_GIB, basis="computed")
+        return computed(self.parameters, self.modality)
 
     @property
     def download_mb(self) -> float:
@@ -109,6 +113,20 @@ class Entry(Frozen):
     def repo(self) -> str:
         """Its name on the hub, "" when it is not there."""
         return next((source.repo for source in self.sources if isinstance(source, HubSource)), "")
+
+
+def computed(parameters: int, modality: str, config: Mapping[str, Any] | None = None) -> Memory:
+    """The memory that follows from a number of parameters, and from a text model's config.json where it is here.
+
+    For ROWS rows of TOKENS tokens. What towers of pictures and sound keep is a flat TOWER_GIB.
+    """
+    weights = parameters * BYTES_PER_PARAMETER / 2**30
+    tune = weights + TOWER_GIB
+    if modality == estimate.MODALITY:
+        shape = (estimate.shape_of(config, parameters) if config else None) or estimate.typical(parameters)
+        found = estimate.tuning(shape, rank=RANK, batch=ROWS, tokens=TOKENS, learned=LEARNED, plain_attention=True)
+        tune = found.total / 2**30
+    return Memory(tune_gib=tune, answer_gib=min(weights + ANSWER_GIB, tune), basis="computed")
 
 
 class Catalogue(Frozen):
@@ -141,7 +159,7 @@ def entry(name: str) -> Entry:
 def as_markdown() -> str:
     """The catalogue as the table of docs/models.md: `python -c "…catalogue; print(catalogue.as_markdown())"`."""
     lines = [
-        "| id | class | parameters | licence | context | to tune, GiB | tested here | sources |",
+        "| id | class | parameters | licence | context | to tune 8 short rows, GiB | tested here | sources |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for model in entries().values():

@@ -8,6 +8,7 @@ from recipes.methods import methods_of
 from recipes.models import catalogue, store
 from recipes.models.catalogue import Entry, Memory
 from recipes.models.files import STARTERS, modality_of, starters
+from recipes.models.soundness import read_object
 from recipes.recipe.schema import load_recipe, ready_recipes
 from synth.errors import ModelError
 
@@ -78,12 +79,15 @@ def _choice(name: str) -> Choice:
     if name in starters():
         stored = _starter_parameters(name)
         modality = modality_of(STARTERS / name)
-        return Choice(name, modality, stored, "Apache-2.0", "ships with smolstudio", fit(_computed(stored)))
+        memory = catalogue.computed(stored, modality, read_object(STARTERS / name / "config.json"))
+        return Choice(name, modality, stored, "Apache-2.0", "ships with smolstudio", fit(memory))
     if added:
         where = f"on this machine, {added.size_bytes / 1e6:,.0f} MB" if added.there else "its folder is gone"
         count = entry.parameters if entry else int(added.size_bytes / 2) or None
-        memory = entry.memory if entry else _computed(count or 0)
-        return Choice(name, _modality(added, entry), count, added.licence, where, fit(memory) if count else "")
+        modality = _modality(added, entry)
+        config = read_object(added.path / "config.json") if added.there else None
+        fitting = fit(catalogue.computed(count, modality, config)) if count else ""
+        return Choice(name, modality, count, added.licence, where, fitting)
     if entry is None:
         raise ModelError(f"There is no model '{name}'.", "See `smolstudio models list`.", "model.unknown")
     where = f"to fetch ({entry.download_mb:,.0f} MB)"
@@ -97,11 +101,6 @@ def fit(memory: Memory) -> str:
     free = psutil.virtual_memory().available / 2**30
     verdict = "fits" if memory.tune_gib < 0.7 * free else "tight" if memory.tune_gib < free else "does not fit"
     return f"{verdict}, {memory.tune_gib:.1f} GiB {memory.basis}"
-
-
-def _computed(parameters: int) -> Memory:
-    weights = parameters * catalogue.BYTES_PER_PARAMETER / 2**30
-    return Memory(tune_gib=weights + catalogue.TUNE_GIB, answer_gib=weights + catalogue.ANSWER_GIB, basis="computed")
 
 
 def _modality(added: store.Added, entry: Entry | None) -> str:
