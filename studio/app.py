@@ -18,7 +18,8 @@ st.set_page_config(page_title="smolstudio", page_icon=str(Path(__file__).with_na
 st.html(
     "<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 4vw, 4rem) 3rem}"
     ' [data-testid="stCaptionContainer"] {color: inherit; opacity: 0.8}'
-    ' [data-testid="stCaptionContainer"] p {color: inherit}</style>'
+    ' [data-testid="stCaptionContainer"] p {color: inherit}'
+    ' [data-variant="segmented_control"][data-selected="true"] {color: inherit !important}</style>'
 )
 
 page = st.navigation([st.Page(**each) for each in pages()], position="top")  # a menu on a phone

@@ -36,7 +36,7 @@ CONFIG: dict[str, Any] = {
     "client.showErrorDetails": "none",
     # Streamlit's own red looks like a fault; blue is that of the plots, dark enough for white words on it.
     "theme.light.primaryColor": "#0072B2",
-    "theme.dark.primaryColor": "#2480BE",
+    "theme.dark.primaryColor": "#1F78B4",
 }
 
 
