@@ -201,9 +201,14 @@ class Journal:
         with storage_faults(self.path):
             self._file.flush()
             reach("journal.written")
-            if self.durable:
-                os.fsync(self._file.fileno())
-                reach("journal.synced")
+        if self.durable:
+            self.sync()
+
+    def sync(self) -> None:
+        """Return when every line that was appended is on disk. Raises StorageError."""
+        with storage_faults(self.path):
+            os.fsync(self._file.fileno())
+            reach("journal.synced")
 
     def append_line(self, line: bytes) -> None:
         """Add an object that is JSON already; on disk after `append` or `close`. Raises StorageError."""

@@ -24,7 +24,9 @@ class ReplyCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._syncing = threading.Lock()
         self._journal: Journal | None = None
+        self._written = self._synced = 0
         self._replies: dict[str, Reply] = {}
         for segment in sorted(folder.glob("*.jsonl")):
             self._read(segment)
@@ -49,8 +51,17 @@ class ReplyCache:
         row = {"key": key, "text": reply.text, "usage": reply.usage.model_dump(), "seconds": reply.seconds}
         with self._lock:
             if self._journal is None:
-                self._journal = Journal(self._folder / f"{secrets.token_hex(8)}.jsonl")
-            self._journal.append({**row, "finish_reason": reply.finish_reason, "model": reply.model})
+                self._journal = Journal(self._folder / f"{secrets.token_hex(8)}.jsonl", durable=False)
+            journal = self._journal
+            journal.append({**row, "finish_reason": reply.finish_reason, "model": reply.model})
+            self._written += 1
+            mine = self._written
+        with self._syncing:  # one wait for the disk serves all answers that came meanwhile
+            if self._synced < mine:
+                written = self._written
+                journal.sync()
+                self._synced = written
+        with self._lock:
             self._replies[key] = reply._replace(cached=True)
 
     def __len__(self) -> int:
