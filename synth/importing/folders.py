@@ -215,7 +215,8 @@ def _data_files(folder: Path) -> Source | None:
         and (set(DATA_SUFFIXES) & {s.lower() for s in file.suffixes})
         and file.name not in ("dataset_infos.json", "dataset_info.json", "README.txt", "LICENSE.txt", "state.json")
     ]
-    tables_only = [f for f in files if ".txt" not in f.suffixes] or files
+    plain = [f for f in files if f.parent not in apart]  # a note among the pictures of a split is no table
+    tables_only = [f for f in files if ".txt" not in f.suffixes] or plain
     if not tables_only:
         return None
     parts = [
