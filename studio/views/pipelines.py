@@ -12,6 +12,7 @@ from evaluate.report.wording import usd
 from studio.read.glance import dataset_cards
 from studio.state import uploads
 from studio.state.endpoints import Endpoint, agree, load_endpoints, may_leave, place_of
+from studio.views.data_import import TABLES
 from studio.widgets import address, following, ui
 from synth.errors import RecipeError
 from synth.pipeline.spec import Input, Pipeline, find_pipeline, shipped_pipelines
@@ -26,7 +27,7 @@ SHOWN_ROWS, SHOWN_CHARS = 20, 700
 def _input(name: str, one: Input, key: str) -> Any:
     """A widget for an input; None where nothing was given."""
     label, about = one.title, one.about or None
-    if one.kind == "path":
+    if one.kind in ("path", "paths"):
         return _file(one, key)
     if one.kind == "long_text":
         said = ui.param("said") if one.default is None else None
@@ -43,13 +44,16 @@ def _input(name: str, one: Input, key: str) -> Any:
 
 
 def _file(one: Input, key: str) -> str | None:
-    """An uploaded file, or a path on this machine."""
-    given = st.file_uploader(one.title, help=one.about or None, key=f"{key}.file")
-    if given is not None:
+    """Uploaded files (of a table and what it names, the table; of documents, their folder), or a path here."""
+    given = st.file_uploader(one.title, help=one.about or None, key=f"{key}.file", accept_multiple_files=True)
+    if given:
+        token = ".".join(sorted(file.file_id for file in given))
         folders: dict[str, Path] = st.session_state.setdefault("upload.folders", {})
-        if given.file_id not in folders or not folders[given.file_id].is_dir():
-            folders[given.file_id] = uploads.keep(ui.workspace(), [(given.name, given.getvalue())])
-        return str(next(file for file in folders[given.file_id].iterdir() if file.is_file()))
+        if token not in folders or not folders[token].is_dir():
+            folders[token] = uploads.keep(ui.workspace(), [(file.name, file.getvalue()) for file in given])
+        if one.kind == "paths":
+            return str(folders[token])
+        return str(uploads.table_of(folders[token], TABLES))
     said = st.text_input(f"… or a path: {one.title}", key=key, help="A file or folder on this machine.")
     return said.strip() or None
 
@@ -57,7 +61,7 @@ def _file(one: Input, key: str) -> str | None:
 def _inputs(pipeline: Pipeline) -> dict[str, Any]:
     """What was given; inputs that have a good default are behind a fold."""
     inputs = pipeline.file.inputs
-    first = [name for name, one in inputs.items() if one.default is None or one.kind == "path"]
+    first = [name for name, one in inputs.items() if one.default is None or one.kind in ("path", "paths")]
     values = {name: _input(name, inputs[name], f"pipeline.{pipeline.name}.{name}") for name in first}
     with st.expander("More settings", icon=":material/tune:"):
         for name in inputs:

@@ -26,7 +26,8 @@ from synth.task import TaskKind
 
 SHIPPED = Path(__file__).with_name("shipped")
 REFERENCE = re.compile(r"\$([a-z_]\w*)")
-InputKind = Literal["text", "long_text", "path", "list", "integer", "number"]
+InputKind = Literal["text", "long_text", "path", "paths", "list", "integer", "number"]
+"""`path` is a file (a table, with what it names beside it), `paths` a file or a folder."""
 
 
 class _Frozen(BaseModel):
@@ -51,7 +52,7 @@ class Input(_Frozen):
             return [part for part in found if part != ""]
         if self.kind in ("integer", "number"):
             return int(value) if self.kind == "integer" else float(value)
-        return str(Path(value).expanduser().absolute()) if self.kind == "path" and value else str(value)
+        return str(Path(value).expanduser().absolute()) if self.kind in ("path", "paths") and value else str(value)
 
 
 class SplitRule(_Frozen):
