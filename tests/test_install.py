@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from recipes.models import files
 from synth.errors import ModelError
 from synth.extras import EXTRA_OF, missing_extra
+from tests.faults import fresh
 
 pytestmark = pytest.mark.slow
 
@@ -101,3 +106,47 @@ def test_a_reference_that_is_not_installed_is_refused_with_what_to_install(
     monkeypatch.setattr(files, "STARTERS", tmp_path)
     with pytest.raises(ModelError, match="pip install smolstudio-references"):
         files.resolve("starter-text-large")
+
+
+def test_the_wheel_works_outside_the_checkout_for_any_user_and_umask() -> None:
+    """`tests/faults/fresh.py` does the same with other Pythons, libraries of their own and a training."""
+    mine = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    found = next(
+        (p for folder in ("/usr/bin", "/usr/local/bin") if (p := shutil.which(mine, path=folder))), sys.executable
+    )
+    folder = Path(tempfile.mkdtemp(prefix="smolstudio-fresh-"))
+    try:
+        used = fresh.campaign(found, True, False, folder, train=False)
+    finally:
+        shutil.rmtree(folder)
+    for user in ("plain", "umask 0", "nobody"):
+        assert set(used.get(user, {"-": "ok"}).values()) == {"ok"}, used
+    assert "Permission denied" in used.get("nobody, umask 0777", "Permission denied"), used
+
+
+def test_everything_that_is_installed_with_us_is_pinned() -> None:
+    """What constraints.txt lacks would be another version tomorrow, and no audit of the file would see it."""
+    pinned = {line.split("==")[0].lower().replace("_", "-").replace(".", "-") for line in pins()}
+    wanted, seen = [Requirement(name) for name in PROJECT["dependencies"]], set()
+    for lines in PROJECT["optional-dependencies"].values():
+        wanted += [Requirement(line) for line in lines if not line.startswith("smolstudio")]
+    while wanted:
+        need = wanted.pop()
+        name = need.name.lower().replace("_", "-").replace(".", "-")
+        if (name, tuple(need.extras)) in seen or (need.marker and not need.marker.evaluate({"extra": ""})):
+            continue
+        seen.add((name, tuple(need.extras)))
+        for line in metadata.requires(need.name) or ():
+            inner = Requirement(line)
+            extras = [*need.extras, ""]
+            if not inner.marker or any(inner.marker.evaluate({"extra": extra}) for extra in extras):
+                inner.marker = None
+                wanted.append(inner)
+    given = {"setuptools"}  # comes with the environment on Python 3.11; torch takes what is there
+    assert sorted({name for name, _ in seen} - pinned - given) == []
+    assert len(seen) > 100
+
+
+def pins() -> list[str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return [line for line in lines if "==" in line]

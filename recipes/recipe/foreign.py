@@ -279,6 +279,9 @@ def _lora(left: Values, made: Translation, from_lf: bool) -> None:
 def _data(left: Values, made: Translation) -> None:
     """The dataset of a list, and which turns are learned."""
     listed = left.pop("datasets", None)
+    if listed is not None and not isinstance(listed, list):
+        made.faults.append(f"datasets: {_short(listed)} is no list of sets of rows")
+        listed = None
     paths = [str(item.get("path")) for item in listed or [] if isinstance(item, Mapping)]
     named = left.get("dataset")
     if isinstance(named, str) and "," in named:

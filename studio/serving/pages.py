@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from studio.serving.allowance import LARGEST_MB, Allowance, held_by_streamlit
 from studio.serving.door import Door
 from studio.serving.gate import LOCAL_NAMES, Gate, names
 from studio.serving.rooted import Rooted
@@ -28,7 +29,7 @@ CONFIG: dict[str, Any] = {
     "server.headless": True,
     "server.enableXsrfProtection": True,
     "server.enableCORS": True,
-    "server.maxUploadSize": 500,
+    "server.maxUploadSize": LARGEST_MB,
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": False,
     "logger.hideWelcomeMessage": True,
@@ -50,7 +51,8 @@ def build(address: str, port: int, given: list[str], password: str = "") -> Gate
     bootstrap.load_config_options(
         {**CONFIG, "server.address": address, "server.port": port, "server.allowedHosts": hosts}
     )
-    return Gate(Rooted(App(APP)), known, Door(password) if password else None)
+    inner = Allowance(Rooted(App(APP)), held_by_streamlit)
+    return Gate(inner, known, Door(password) if password else None)
 
 
 def serve(address: str, port: int, given: list[str], password: str = "") -> None:

@@ -49,7 +49,7 @@ def decode(content: bytes, name: str, max_seconds: float = MAX_SECONDS) -> Sampl
         raise DataError(
             f"{name} has {len(content) >> 20} MiB.",
             f"Recordings of up to {MAX_FILE_BYTES >> 20} MiB are read.",
-            "recording is too large",
+            "recording.too_large",
         )
     return _decode(io.BytesIO(content), name, max_seconds)
 
@@ -73,7 +73,7 @@ def _decode(file: BinaryIO, name: str, max_seconds: float, part: tuple[float, fl
                 raise DataError(
                     f"{name} claims {rate} Hz and {channels} channels.",
                     "Export it again as 16 kHz mono.",
-                    "recording is broken",
+                    "recording.broken",
                 )
             start, wanted = 0, sound.frames
             if part is not None:
@@ -90,7 +90,7 @@ def _decode(file: BinaryIO, name: str, max_seconds: float, part: tuple[float, fl
                 raise DataError(
                     f"{name} lasts {wanted / rate:.0f} s.",
                     f"Cut recordings to at most {max_seconds:g} s.",
-                    "recording is too long",
+                    "recording.too_long",
                 )
             if start:
                 sound.seek(start)
@@ -100,7 +100,7 @@ def _decode(file: BinaryIO, name: str, max_seconds: float, part: tuple[float, fl
         raise DataError(
             f"{name} is {f'in {kind}, which is not read' if kind else 'not a readable recording'}.",
             "Use WAV, FLAC, OGG or MP3.",
-            f"recording is in {kind}, which is not read: use WAV, FLAC, OGG or MP3" if kind else "recording is broken",
+            f"recording is in {kind}, which is not read: use WAV, FLAC, OGG or MP3" if kind else "recording.broken",
         ) from fault
     return _mono(frames, rate, name)
 
@@ -108,10 +108,10 @@ def _decode(file: BinaryIO, name: str, max_seconds: float, part: tuple[float, fl
 def _mono(frames: Samples, rate: int, name: str) -> Samples:
     """Channels mixed, at 16 kHz. Raises DataError for what cannot be heard in it."""
     if not len(frames):
-        raise DataError(f"{name} holds no samples.", "Record it again or leave it out.", "recording is empty")
+        raise DataError(f"{name} holds no samples.", "Record it again or leave it out.", "recording.empty")
     mono = frames.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
-        raise DataError(f"{name} holds samples that are not numbers.", "Export it again.", "recording is broken")
+        raise DataError(f"{name} holds samples that are not numbers.", "Export it again.", "recording.broken")
     if float(np.abs(mono).max()) > LOUDEST:
         raise DataError(
             f"The samples of {name} lie far outside -1 to 1.",
@@ -122,7 +122,7 @@ def _mono(frames: Samples, rate: int, name: str) -> Samples:
         raise DataError(
             f"The channels of {name} cancel each other out.",
             "Export one of them as mono.",
-            "recording's channels cancel each other out",
+            "recording.cancelled",
         )
     return resample(mono, rate)
 
@@ -146,13 +146,11 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Samples:
             raise DataError(
                 f"{path.name} has more than {MAX_FILE_BYTES >> 20} MiB.",
                 "Cut it into shorter recordings.",
-                "recording is too large",
+                "recording.too_large",
             )
         content = path.read_bytes()
     except OSError as fault:
-        raise DataError(
-            f"{path.name} cannot be read.", "Check that the file is there.", "recording is missing"
-        ) from fault
+        raise DataError(f"{path.name} cannot be read.", "Check that the file is there.", "recording.missing") from fault
     return decode(content, path.name, max_seconds)
 
 

@@ -19,15 +19,13 @@ def read_image(path: Path) -> Any:
     """The decoded picture of a file, as `decode_image`. Raises DataError."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise DataError(
-                f"{path.name} has more than {MAX_FILE_BYTES >> 20} MB.", "Shrink it.", "picture is too large"
-            )
+            raise DataError(f"{path.name} has more than {MAX_FILE_BYTES >> 20} MB.", "Shrink it.", "picture.too_large")
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise DataError(f"There is no picture {path.name}.", "Check the path.", "picture is missing") from error
+        raise DataError(f"There is no picture {path.name}.", "Check the path.", "picture.missing") from error
     except OSError as error:
         message = f"{path.name} is no readable picture: {error.strerror}."
-        raise DataError(message, "Replace it.", "picture is broken") from error
+        raise DataError(message, "Replace it.", "picture.broken") from error
     return decode_image(data, path.name)
 
 
@@ -36,21 +34,21 @@ def decode_image(data: bytes, name: str) -> Any:
     from PIL import Image, ImageOps
 
     if len(data) > MAX_FILE_BYTES:
-        raise DataError(f"{name} has more than {MAX_FILE_BYTES >> 20} MB.", "Shrink it.", "picture is too large")
+        raise DataError(f"{name} has more than {MAX_FILE_BYTES >> 20} MB.", "Shrink it.", "picture.too_large")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     size = f"{image.width} x {image.height}"
-                    raise DataError(f"{name} has {size} pixels, too many.", "Shrink it.", "picture is too large")
+                    raise DataError(f"{name} has {size} pixels, too many.", "Shrink it.", "picture.too_large")
                 image.load()
                 return _rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{name} claims far too many pixels.", "Shrink it.", "picture is too large") from error
+        raise DataError(f"{name} claims far too many pixels.", "Shrink it.", "picture.too_large") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{name} is no readable picture: {reason}.", "Replace it.", "picture is broken") from error
+        raise DataError(f"{name} is no readable picture: {reason}.", "Replace it.", "picture.broken") from error
 
 
 def _rgb(image: Any) -> Any:

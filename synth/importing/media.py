@@ -20,7 +20,7 @@ from synth.example import AudioPart, ImagePart, Message, TextPart
 from synth.importing.images import MAX_FILE_BYTES, decode_image
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.values import BadRow
-from synth.media import resolve_inside
+from synth.media import reason, resolve_inside
 from synth.storage import sha256_bytes
 
 Store = Callable[[bytes, str], str]
@@ -94,7 +94,7 @@ class Media:
             data, name = self._bytes(reference, what)
             return self._picture(data, name) if what == "picture" else self._sound(data, name)
         except DataError as error:
-            return error.code
+            return reason(error)
         except BadRow as fault:
             return str(fault)
 
@@ -125,7 +125,7 @@ class Media:
         try:
             return resolve_inside(self.root, reference, what)
         except DataError as error:
-            raise BadRow(error.code) from None
+            raise BadRow(reason(error)) from None
 
     def _excerpt(self, reference: Any, start: float, end: float) -> AudioPart:
         """A part of a recording, which may itself be longer and larger than any that is taken whole."""
@@ -136,7 +136,7 @@ class Media:
             with path.open("rb") as file:
                 return self._heard(decode_excerpt(file, path.name, start, end, self._max_seconds))
         except DataError as error:
-            raise BadRow(error.code) from None
+            raise BadRow(reason(error)) from None
 
     def _picture(self, data: bytes, name: str) -> ImagePart:
         buffer = io.BytesIO()

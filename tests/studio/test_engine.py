@@ -127,14 +127,6 @@ def test_a_deleted_run_is_out_of_the_list_and_comes_back(
     assert [run["run"] for run in json.loads(said(capsys, "runs", "list", "--json"))] == ["precious"]
 
 
-def test_only_the_engine_starts_processes_for_work() -> None:
-    """The voice's child is no work; the others become, or print, a process of their own."""
-    root = Path(local.__file__).resolve().parents[2]
-    files = [f for package in ("synth", "recipes", "evaluate", "studio") for f in (root / package).rglob("*.py")]
-    starting = {f.relative_to(root).as_posix() for f in files if "Popen(" in f.read_text("utf-8")}
-    assert starting <= {"studio/engines/local.py", "synth/audio/voices.py"}
-
-
 def test_an_old_request_to_stop_does_not_end_a_resumed_run_that_waits_for_its_turn(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

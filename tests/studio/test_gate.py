@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from studio.serving import pages, server
+from studio.serving.allowance import UPLOADS, Allowance
 from studio.serving.door import COOKIE, ENTER, GUESSES_ALL, GUESSES_EACH, LEAVE, SESSION_SEC, Door, Guesses
 from studio.serving.gate import Gate, Message, Receive, Scope, Send, names
 from studio.stub.endpoint import serve_in_thread
@@ -287,6 +288,56 @@ def test_a_shared_studio_without_a_good_password_does_not_start(
         server.run_ui(workspace, 8501, share=True)
     with pytest.raises(UserError, match="at least 12 characters"):
         pages.refuse_open("0.0.0.0", "short")
+
+
+# --- room for uploads
+
+UPLOAD = UPLOADS + "session/file"
+
+
+def test_uploads_together_take_no_more_memory_than_is_allowed() -> None:
+    app, held = App(), [0]
+    gate = Gate(Allowance(app, lambda: held[0], most_bytes=1000), names("127.0.0.1", ()))
+
+    def put(**headers: str) -> int:
+        return int(ask(gate, "PUT", UPLOAD, host="localhost", **headers)[0])
+
+    assert [put(content_length=size) for size in ("1000", "1001")] == [200, 413]
+    held[0] = 600
+    assert [put(content_length=size) for size in ("400", "401")] == [200, 413]
+    assert [put(), put(content_length="-1"), put(content_length="x"), put(content_length="\u00b2")] == [411] * 4
+    assert ask(gate, "DELETE", UPLOAD, host="localhost")[0] == 200
+    assert ask(gate, "POST", "/elsewhere", host="localhost", content_length="5000")[0] == 200
+
+
+def test_uploads_on_their_way_count_and_no_longer_than_that() -> None:
+    statuses: list[int] = []
+    allowed = Allowance(App(), lambda: 0, most_bytes=1000)
+
+    async def put(started: asyncio.Event) -> None:
+        async def receive() -> Message:
+            await started.wait()
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        await allowed(
+            {"type": "http", "method": "PUT", "path": UPLOAD, "headers": [(b"content-length", b"400")]}, receive, send
+        )
+
+    async def all_at_once() -> None:
+        started = asyncio.Event()
+        tasks = [asyncio.create_task(put(started)) for _ in range(5)]
+        await asyncio.sleep(0)
+        started.set()
+        await asyncio.gather(*tasks)
+
+    for _ in range(2):
+        statuses.clear()
+        asyncio.run(all_at_once())
+        assert sorted(statuses) == [200, 200, 413, 413, 413]
 
 
 # --- real servers

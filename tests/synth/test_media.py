@@ -42,15 +42,15 @@ def test_links_that_leave_and_files_that_are_none_are_refused(tmp_path: Path) ->
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "socket"))
         for name, code in (
-            ("leaves", "medium lies outside the folder"),
-            ("../secret", "medium lies outside the folder"),
-            ("device", "medium lies outside the folder"),
-            ("pipe", "medium is no regular file"),
-            ("socket", "medium is no regular file"),
-            (".", "medium is no regular file"),
-            ("loop", "medium is missing"),
-            ("gone", "medium is missing"),
-            ("n\0ul", "medium is missing"),
+            ("leaves", "medium.outside"),
+            ("../secret", "medium.outside"),
+            ("device", "medium.outside"),
+            ("pipe", "medium.irregular"),
+            ("socket", "medium.irregular"),
+            (".", "medium.irregular"),
+            ("loop", "medium.missing"),
+            ("gone", "medium.missing"),
+            ("n\0ul", "medium.missing"),
         ):
             with pytest.raises(DataError) as caught:
                 resolve_inside(folder, name)
