@@ -212,19 +212,20 @@ def take(
 @pipeline_app.command()
 def runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List the runs of pipelines, with their status."""
-    from studio.cli.terminal import table
     from synth.pipeline import work
 
     place = workspace_of(workspace)
     found = [work.read_run(path.parent.name, place) for path in sorted(place.pipelines.glob(f"*/{work.RUN}"))]
-    rows = [
-        [job.id, Path(plan.pipeline).stem, job.status(), ended.sentence if (ended := job.exit()) else ""]
-        for job, plan in found
-    ]
+    rows = []
+    for job, plan in found:
+        ended = job.exit()
+        rows.append([job.id, Path(plan.pipeline).stem, job.status(), ended.sentence if ended else ""])
     if as_json:
         print_json([dict(zip(("run", "pipeline", "status", "said"), row, strict=True)) for row in rows])
-    else:
-        print(table(["run", "pipeline", "status", "said"], rows) if rows else "No pipeline has run yet.")
+    elif not rows:
+        print("No pipeline has run yet.")
+    for run_name, pipeline, status, said in [] if as_json else rows:
+        print(f"{run_name} · {pipeline} · {status}\n    {said}")
 
 
 def _plan(
@@ -315,7 +316,8 @@ def _print_preview(seen: Preview) -> None:
         low, high = found.usd_range
         print(f"{found.rows} rows: about ${found.usd:.4f} (${low:.4f} to ${high:.4f}), this preview included")
     elif found.accepted and found.usd_per_row is None:
-        print("The teacher has no price: `smolstudio prices set MODEL input_mtok USD` (and output_mtok).")
+        print("No price: `smolstudio prices set MODEL input_mtok USD`; also output_mtok, and cached_mtok where a")
+        print("server reports cached tokens.")
     elif found.usd_per_row is not None:
         print(f"${found.usd_per_row:.5f} a row; with --rows, the forecast of all")
     if found.seconds is not None:

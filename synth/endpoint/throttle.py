@@ -160,16 +160,20 @@ class Budget:
 
     def reserve(self, worst: Usage) -> float:
         """Set money aside for one request; returns the sum. Raises EndpointError when the cap could be passed."""
-        amount = self._cost(worst)
+        amount = self._cost(worst) or 0.0
         self.purse.reserve(amount)
         return amount
 
     def settle(self, reserved: float, usage: Usage | None, lost: int = 0) -> None:
-        """Replace a reservation by the bill; unknown usage, and each billed attempt that was lost, costs all of it."""
+        """Replace a reservation by the bill.
+
+        Unknown usage, usage of a kind that has no price, and each billed attempt that was lost, cost all of it.
+        """
         spent = lost * reserved
         if usage is not None:
-            spent += self._cost(usage) if usage.reported else reserved
+            bill = self._cost(usage) if usage.reported else None
+            spent += reserved if bill is None else bill
         self.purse.settle(reserved, spent)
 
-    def _cost(self, usage: Usage) -> float:
-        return (self._price(usage) or 0.0) if self._price is not None else 0.0
+    def _cost(self, usage: Usage) -> float | None:
+        return self._price(usage) if self._price is not None else 0.0

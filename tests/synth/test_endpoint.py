@@ -226,6 +226,19 @@ def test_the_spend_cap_is_never_passed() -> None:
     assert 0.5 < 0.5 + 0.001 * billed <= 2.0
 
 
+def test_usage_of_a_kind_without_a_price_costs_its_worst_case() -> None:
+    def price(usage: Usage) -> float | None:
+        return None if usage.cached_tokens else 0.001 * ((usage.input_tokens or 0) + (usage.output_tokens or 0))
+
+    long = [user(f"{'word ' * 300}{number}") for number in range(50)]
+    with serve_in_thread() as stub:
+        endpoint = Endpoint(Settings(stub.base_url, "stub-model"), None, price, Purse(8.0))
+        with pytest.raises(EndpointError, match="cap of"):
+            collect(endpoint, [Ask((message,), max_tokens=40) for message in long])
+    assert any(row["cached_tokens"] for row in stub.requests)
+    assert sum(row["prompt_tokens"] + row["completion_tokens"] for row in stub.requests) <= 8000
+
+
 def test_a_cap_without_a_price_is_refused() -> None:
     with pytest.raises(EndpointError, match="no price"):
         Endpoint(Settings("http://127.0.0.1:9/v1", "m"), None, lambda _: None, Purse(1.0))

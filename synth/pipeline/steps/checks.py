@@ -181,12 +181,13 @@ class Unlike(Settings):
 
 def unlike(stream: Iterator[Candidate], settings: Unlike, env: Env) -> Iterator[Outcome]:
     """Copies of examples are out, so that no example that training shows returns in a test split."""
+    from rapidfuzz.fuzz import ratio
     from rapidfuzz.process import extractOne
 
     rows, _ = shown_and_held_out(settings.path, 0)
     known = [fold(next(str(row[name]) for name in TEXTS if row.get(name))) for row in rows if set(TEXTS) & set(row)]
     for candidate in stream:
-        best = extractOne(fold(str(field_of(candidate, settings.field))), known) if known else None
+        best = extractOne(fold(str(field_of(candidate, settings.field))), known, scorer=ratio) if known else None
         near = best is not None and best[1] >= 100 * settings.most
         yield candidate.rejected("a copy of an example", known[best[2]][:200]) if best and near else candidate
 
