@@ -135,11 +135,14 @@ def test_examples_are_in_training_or_in_a_test_and_never_in_both(
     dataset = work.start("triage", plan, Outside(workspace, price))
     texts = {split: {row.prompt[-1].text for row in dataset.examples(split)} for split in dataset.splits()}
     mine = [row["text"] for row in PATIENTS]
-    assert texts["test_real"] == set(mine[-4:]) and set(mine[:-4]) <= texts["train"]
+    held_out = texts["test_real"]
+    labels = [row["label"] for row in PATIENTS if row["text"] in held_out]
+    assert len(held_out) == 4 and set(labels) == {"urgent", "soon", "routine"}
+    assert held_out < set(mine) and set(mine) - held_out <= texts["train"]
     assert not set(mine) & (texts["val"] | texts["test"] | texts["test_ood"])
     assert sum(dataset.card.origins[s].get("teacher", 0) for s in dataset.splits()) == 30
     prompts = "".join(e["prompt"] for row in rows_of(dataset) for e in row.source["lineage"] if e["step"] == "write")
-    assert not any(text in prompts for text in mine[-4:]) and any(text in prompts for text in mine[:-4])
+    assert not any(text in prompts for text in held_out) and any(text in prompts for text in mine)
 
 
 def test_a_copy_of_an_example_is_no_row(workspace: Workspace, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class Examples(Settings):
 
     path: str = Field(default="", description="The user's examples; none without a file")
     take: int = Field(default=3, ge=0, description="How many to show")
-    held_out: int = Field(default=0, ge=0, description="The last so many are never shown: they test")
+    held_out: int = Field(default=0, ge=0, description="So many are never shown, of each label in turn: they test")
     into: str = "examples"
     like: str = Field(default="", description="Field that the first examples must agree in, such as label")
 
@@ -98,7 +98,9 @@ class Given(Settings):
     """Examples as rows."""
 
     path: str = Field(default="", description="The user's examples; none without a file")
-    held_out: int = Field(default=0, ge=0, description="The last so many go to test_real, the others to train")
+    held_out: int = Field(
+        default=0, ge=0, description="So many, of each label in turn, go to test_real, the others to train"
+    )
     fields: dict[str, str] = Field(default={}, description="Field of the pipeline → column of the examples")
 
 
@@ -115,7 +117,7 @@ def given(stream: Iterator[Candidate], settings: Given, env: Env) -> Iterator[Ou
 
 
 def shown_and_held_out(path: str, held_out: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The user's examples: those that prompts may show, and the last ones, which only test."""
+    """The user's examples: those that prompts may show, and so many of each label in turn, which only test."""
     rows = list(read_records(Path(path))) if path else []
     if held_out and held_out >= len(rows):
         raise RecipeError(
@@ -123,4 +125,8 @@ def shown_and_held_out(path: str, held_out: int) -> tuple[list[dict[str, Any]], 
             "Hold out fewer.",
             "pipeline.examples",
         )
-    return rows[: len(rows) - held_out], rows[len(rows) - held_out :]
+    left: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        left.setdefault(str(row.get("label", "")), []).append(place)
+    tests = {max(left.values(), key=len).pop() for _ in range(held_out)}
+    return [row for n, row in enumerate(rows) if n not in tests], [rows[n] for n in sorted(tests)]
