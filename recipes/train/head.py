@@ -46,12 +46,12 @@ class FastHead:
 
         labels = inputs.pop("labels")[:, 1:]  # (B, T - 1)
         network = model.get_base_model()
-        if self._apart is None:
-            with untouched_randomness(), in_eval_mode(network):
-                self._apart = output.is_known(network, inputs)
         targets = labels != IGNORED
         count = targets.sum() if num_items_in_batch is None else num_items_in_batch
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=self.args.bf16):  # type: ignore[attr-defined]
+            if self._apart is None:
+                with untouched_randomness(), in_eval_mode(network):
+                    self._apart = output.is_known(network, inputs)
             if self._apart:
                 hidden = network.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1][targets]  # (N, D)
                 logits = output.logits_of(network, hidden)  # (N, V)
