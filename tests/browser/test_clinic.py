@@ -6,15 +6,28 @@ the pages preset. Clicks are those of `Newcomer`; choosing the starter takes two
 
 from __future__ import annotations
 
+import csv
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from evaluate.report.reading import read_report
+from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
+from synth.build import build_dataset
 from synth.dataset import DatasetDir
-from tests.browser.test_studio import Newcomer, Studio, browser, page, pytestmark, studio, wait_for
+from synth.example import media_parts
+from synth.workspace import Workspace
+from tests.browser.test_studio import Newcomer, Studio, browser, ended, page, studio, wait_for
+from tests.browser.test_studio import pytestmark as browser_marks
 from tests.synth.test_shares import clinic
 
-__all__ = ["browser", "page", "pytestmark", "studio"]
+__all__ = ["browser", "page", "studio"]
+# Each of these trains, answers and measures speed, which waits for a machine that others use.
+pytestmark = [*browser_marks, pytest.mark.timeout(1200)]
 TASK = "Say which desk of the clinic a message belongs to."
 
 
@@ -24,6 +37,129 @@ def to_import(newcomer: Newcomer, url: str, files: list[Path]) -> None:
     newcomer.page.locator("input[type=file]").first.set_input_files([str(file) for file in files])
     newcomer.clicks += 1
     newcomer.page.wait_for_url("**/data**")
+
+
+def to_verdict(newcomer: Newcomer, place: Workspace, recipe: str, consent: bool = False) -> Any:
+    """From a dataset that is ready to the verdict, on the defaults of the pages; returns the report."""
+    at = newcomer.page
+    newcomer.press("Train on it")
+    newcomer.click(at.get_by_label("Recipe", exact=True).first)
+    newcomer.click(at.get_by_role("option", name=recipe, exact=True))
+    at.get_by_text("effective batch").wait_for()
+    at.wait_for_timeout(1500)
+    newcomer.press("Start training")
+    at.wait_for_url("**/runs**")
+    (run,) = [path for path in place.runs.iterdir() if (path / "recipe.yaml").exists()]
+    assert ended(run) == "done", (run / "worker.log").read_text()[-3000:]
+    at.reload()
+    newcomer.press("Compare")
+    at.get_by_text("Rows per split").wait_for()
+    if consent:
+        newcomer.click(at.locator("label").filter(has_text="leave this machine"))
+        at.wait_for_timeout(1500)
+    newcomer.press("Compare")
+    at.get_by_role("button", name="Download HTML").wait_for(timeout=600_000)
+    return read_report(next(place.comparisons.glob("*/report.json")))
+
+
+@pytest.fixture
+def told() -> Iterator[tuple[Stub, list[str]]]:
+    """A stub endpoint, and what it was told before each question."""
+    with serve_in_thread(StubSettings(models=("rival",))) as stub:
+        seen: list[str] = []
+        answer = stub.book.answer
+
+        def note(question: Any, *more: Any) -> str:
+            seen.append(json.dumps(question, default=str, ensure_ascii=False))
+            return answer(question, *more)
+
+        stub.book.answer = note  # type: ignore[method-assign]
+        yield stub, seen
+
+
+def test_a_clinics_file_ends_in_a_true_verdict_on_the_defaults(studio: Studio, page: Any, tmp_path: Path) -> None:
+    newcomer = Newcomer(page)
+    to_import(newcomer, studio.url, [clinic(tmp_path, rows=150)])
+    newcomer.press("Import")
+    page.get_by_text("is ready.").wait_for()
+    report = to_verdict(newcomer, studio.workspace, "starter-text-sft")
+    assert newcomer.clicks <= 10
+    made = DatasetDir(studio.workspace.datasets / "my-data")
+    gold = {split: {row.answer for row in made.examples(split)} for split in ("train", "test")}  # type: ignore[arg-type]
+    assert gold["test"] == gold["train"] == set(made.task.labels)
+    small, large = report.small_system, report.large_system
+    assert small.adapter and small.splits["test"].value >= 0.9  # it can be learned, and the defaults learn it
+    assert large is not None and large.stand_in
+    assert report.by_class is not None
+    assert report.verdict.word == "BETTER", report.verdict
+    assert "No endpoint took part" in (report.stand_in_note or "")
+    page.get_by_text("Use the tuned model").wait_for()
+
+
+def test_with_an_endpoint_the_rival_is_told_the_task(
+    studio: Studio, page: Any, tmp_path: Path, told: tuple[Stub, list[str]]
+) -> None:
+    stub, seen = told
+    newcomer = Newcomer(page)
+    page.goto(f"{studio.url}/settings")
+    newcomer.fill("Address", stub.base_url)
+    newcomer.press("Test connection")
+    page.get_by_text("offers 1 model").wait_for()
+    newcomer.press("Add")
+    page.get_by_text("needs no key").wait_for()
+    to_import(newcomer, studio.url, [clinic(tmp_path, rows=60)])
+    task = page.get_by_label("What the model should do", exact=True)
+    task.fill(TASK)
+    task.press("Control+Enter")
+    page.wait_for_timeout(700)
+    newcomer.clicks += 1
+    newcomer.press("Import")
+    page.get_by_text("is ready.").wait_for()
+    report = to_verdict(newcomer, studio.workspace, "starter-text-sft")
+    assert newcomer.clicks <= 14
+    assert report.large_system is not None and report.large_system.kind == "endpoint"
+    assert report.stand_in_note is None
+    assert seen and all(TASK in one and "billing" in one for one in seen)
+
+
+def elsewhere(folder: Path, key: str, rows: int) -> list[Path]:
+    """Pictures or recordings with a table that names them, as a person has them in a folder."""
+    place = Workspace(folder / "elsewhere")
+    settings: dict[str, dict[str, Any]] = {
+        "vision": {"kinds": ["receipt"], "difficulty": 1, "size": 128, "model_size": 128},
+        "audio": {"domains": ["medical"]},
+    }
+    counts = {"train": rows, "val": 0, "test": 0, "test_ood": 0}
+    made = build_dataset(key, {**settings[key], **counts}, "rows", place)
+    files, lines = [], []
+    for row in made.examples("train"):
+        (medium,) = media_parts(row)
+        files.append(made.media_path(medium.path))
+        name = files[-1].name
+        lines.append([name, *([row.prompt[-1].text] if key == "vision" else []), row.answer or row.target])
+    table = folder / "rows.csv"
+    with table.open("w", newline="") as out:
+        header = ["file", "question", "answer"] if key == "vision" else ["file", "transcript"]
+        csv.writer(out).writerows([header, *lines])
+    return [table, *dict.fromkeys(files)]
+
+
+@pytest.mark.parametrize(("key", "rows"), [("vision", 60), ("audio", 40)])
+def test_receipts_and_recordings_end_in_a_verdict_on_the_defaults(
+    studio: Studio, page: Any, tmp_path: Path, key: str, rows: int
+) -> None:
+    newcomer = Newcomer(page)
+    to_import(newcomer, studio.url, elsewhere(tmp_path, key, rows))
+    newcomer.press("Import")
+    page.get_by_text("is ready.").wait_for()
+    report = to_verdict(newcomer, studio.workspace, f"starter-{key}-sft")
+    assert newcomer.clicks <= 10
+    made = DatasetDir(studio.workspace.datasets / "my-data")
+    assert made.card.modality == key
+    assert all(made.count(split) for split in ("train", "val", "test"))  # type: ignore[arg-type]
+    assert report.small_system.adapter
+    assert report.dataset.generator == "import"
+    assert report.verdict.word is not None
 
 
 def test_a_clinics_file_becomes_a_sound_dataset_with_real_rows(studio: Studio, page: Any, tmp_path: Path) -> None:
