@@ -392,12 +392,21 @@ def test_the_rows_do_not_depend_on_which_answer_comes_first(workspace: Workspace
 
 
 @pytest.mark.slow
-def test_64_in_flight_at_half_a_second_keep_the_endpoint_busy(workspace: Workspace, tmp_path: Path) -> None:
+def test_64_in_flight_are_reached_and_never_passed(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many requests a second that gives is measured by the bench, on a machine that does nothing else."""
+    open_now: list[int] = []
+    meet = Stub._meet
+
+    async def watched(self: Stub, request: Any, payload: bytes) -> str:
+        open_now.append(self.active + 1)
+        return await meet(self, request, payload)
+
+    monkeypatch.setattr(Stub, "_meet", watched)
     with serve_in_thread(StubSettings(latency_sec=0.5)) as stub:
-        started = time.monotonic()
-        work.start("short", short_plan(tmp_path / "p", stub, 640, concurrency=64), Outside(workspace, price))
-        seconds = time.monotonic() - started
-    assert len(stub.requests) == 640 and 640 / seconds > 80  # `make bench` measures 1,000 on a quiet machine
+        work.start("short", short_plan(tmp_path / "p", stub, 320, concurrency=64), Outside(workspace, price))
+    assert len(stub.requests) == 320 and 60 <= max(open_now) <= 64
 
 
 def test_every_fault_of_a_pipeline_is_told_at_once(tmp_path: Path, workspace: Workspace) -> None:
