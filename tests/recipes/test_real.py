@@ -21,7 +21,7 @@ from recipes.models.loading import load_for_inference
 from recipes.recipe.options import Data
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
-from recipes.text import text_sft
+from recipes.text import text_dpo, text_sft
 from synth.build import build_dataset
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import ModelError
@@ -33,29 +33,68 @@ from tests.tiny_runs import assert_same_adapter, stop_after
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
+# Each team's phrasings: those that are learned, and those that only the test has.
 TEAMS = {
-    "billing": ("I was charged twice for {order}", "the invoice for {order} has a wrong amount", "{order}: refund?"),
-    "delivery": ("{order} has not arrived", "the parcel of {order} was left in the rain", "where is {order}?"),
-    "returns": ("{order} does not fit, I want to send it back", "how do I return {order}?", "no label for {order}"),
-    "repairs": ("what came with {order} stopped working", "{order} makes a strange noise", "a part of {order} broke"),
+    "billing": (
+        (
+            "I was charged twice for {order}",
+            "the invoice for {order} is wrong",
+            "my card was debited for {order}",
+            "you took too much money for {order}",
+            "who explains the fee on {order}?",
+        ),
+        ("please correct the bill for {order}", "the sum you charged for {order} is too high"),
+    ),
+    "delivery": (
+        (
+            "{order} has not arrived",
+            "the parcel of {order} was left in the rain",
+            "the courier lost {order}",
+            "tracking of {order} has not moved",
+            "{order} was brought to a wrong house",
+        ),
+        ("I still wait for the package of {order}", "the driver never came with {order}"),
+    ),
+    "returns": (
+        (
+            "I want to send {order} back",
+            "how do I return {order}?",
+            "no return label came with {order}",
+            "please take {order} back",
+            "may I swap {order} for another size?",
+        ),
+        ("I would like to give {order} back", "can I exchange {order}?"),
+    ),
+    "repairs": (
+        (
+            "{order} stopped working",
+            "{order} makes a strange noise",
+            "a part of {order} broke",
+            "{order} does not switch on",
+            "the screen of {order} is cracked",
+        ),
+        ("{order} is defective", "can a technician look at {order}?"),
+    ),
 }
-OPENINGS = ("Hello, ", "Good morning. ", "Hi there, ", "Dear team, ", "", "Sorry to bother you: ")
-CLOSINGS = (" Thanks, {name}", " Regards, {name}.", " - {name}", " Please call me, {name}")
+OPENINGS = ("Hello, ", "Hi, ", "Dear team, ", "")
 NAMES = ("Ada", "Ben", "Chloe", "Dev", "Edith", "Femi", "Gus", "Hana", "Ines", "Jon", "Kim", "Lars", "Mina", "Noor")
-INSTRUCTION = "Read the customer's message. Reply with JSON only: the keys are team, order and name."
+INSTRUCTION = "Reply with JSON: the team (billing, delivery, returns or repairs) and the order."
+QUIET = {"torch_compile": "off", "logging_steps": 1, "eval_steps": 0, "early_stopping_patience": 0}
+PLAIN = {**QUIET, "load_best_model_at_end": False, "gradient_accumulation_steps": 1, "task": False}
 
 
 def messages(seed: int, count: int, split: Any) -> list[Example]:
-    """Customers' messages, and what is in them as JSON."""
+    """Customers' messages, and what is in them as JSON; rejected is the same with another team."""
     chance, rows = random.Random(f"{seed}/{split}"), []
-    for _ in range(count):
-        team, name = chance.choice(list(TEAMS)), chance.choice(NAMES)
-        order = f"{chance.choice('ABCDEF')}{chance.randrange(10_000, 99_999)}"
-        text = chance.choice(OPENINGS) + chance.choice(TEAMS[team]).format(order=order)
-        text += chance.choice(CLOSINGS).format(name=name)
-        gold = json.dumps({"team": team, "order": order, "name": name})
+    for number in range(count):
+        team = list(TEAMS)[number % len(TEAMS)]
+        order = f"{chance.choice('ABCDEF')}{chance.randrange(1_000, 9_999)}"
+        wording = chance.choice(TEAMS[team][split == "test"]).format(order=order)
+        text = f"{chance.choice(OPENINGS)}{wording} {chance.choice(NAMES)}"
+        other = chance.choice([name for name in TEAMS if name != team])
+        gold, wrong = (json.dumps({"team": name, "order": order}) for name in (team, other))
         about: dict[str, Any] = {"family": team, "template": team, "scorer": "json", "split": split}
-        rows.append(make_example([system(INSTRUCTION), user(text)], gold, answer=gold, **about))
+        rows.append(make_example([system(INSTRUCTION), user(text)], gold, answer=gold, rejected=wrong, **about))
     return rows
 
 
@@ -78,21 +117,31 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     patch.undo()
 
 
-@pytest.fixture
-def orders(workspace: Workspace) -> DatasetDir:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with the messages, for all tests of SmolLM2: a training costs half a minute."""
+    workspace = Workspace(tmp_path_factory.mktemp("workspace"))
     folder = workspace.datasets / "orders"
     folder.mkdir(parents=True)
     writer = DatasetWriter(folder)
-    for row in (*messages(0, 400, "train"), *messages(0, 40, "test")):
+    for row in (*messages(0, 160, "train"), *messages(0, 40, "test")):
         writer.keep(row)
     writer.finish(Card(name="orders"))
-    return DatasetDir(folder)
+    return workspace
 
 
-def text_run(workspace: Workspace, base: Path, run_id: str, **changes: Any) -> Run:
-    choices = [f"{key}={value}" for key, value in {"torch_compile": "off", "logging_steps": 1, **changes}.items()]
-    recipe = load_recipe("smollm2-135m-instruct", [f"base_model={base}", "data.dataset=orders", *choices])
-    return Run.create(workspace, recipe, run_id)
+def text_run(workspace: Workspace, base: Path, recipe: str, run_id: str, **changes: Any) -> Run:
+    choices = [f"{key}={str(value).lower()}" for key, value in {**PLAIN, **changes}.items()]
+    return Run.create(workspace, load_recipe(recipe, [f"base_model={base}", "dataset=orders", *choices]), run_id)
+
+
+@pytest.fixture(scope="module")
+def tuned(weights: Any, place: Workspace) -> Run:
+    """SmolLM2 after 20 steps on the messages."""
+    changes = {"max_steps": 20, "learning_rate": 1e-3}
+    run = text_run(place, weights("smollm2-135m"), "smollm2-135m-instruct", "sft", **changes)
+    text_sft.train(run, run.recipe)
+    return run
 
 
 def replies(base: Path, adapter: Path | None, rows: list[Example], **how: Any) -> list[sampling.Answer]:
@@ -101,43 +150,57 @@ def replies(base: Path, adapter: Path | None, rows: list[Example], **how: Any) -
     return [given[0] for given in sampling.text_generator(loaded, 1.0, room, 0)(rows, 1)]
 
 
-def right(given: list[sampling.Answer], rows: list[Example]) -> int:
-    """How many replies are the gold object, and nothing else."""
+def right(given: list[sampling.Answer], rows: list[Example], *keys: str) -> int:
+    """In how many replies these keys have the values of the gold object, and nothing else is said."""
 
-    def parsed(text: str) -> Any:
+    def values(text: str) -> Any:
         try:
-            return json.loads(text)
-        except ValueError:
+            parsed = json.loads(text)
+            return [parsed[key] for key in keys]
+        except (ValueError, KeyError, TypeError):
             return None
 
-    return sum(parsed(answer.text) == json.loads(row.target) for answer, row in zip(given, rows, strict=True))
+    return sum(values(answer.text) == values(row.target) for answer, row in zip(given, rows, strict=True))
 
 
-def test_smollm2_learns_a_job_it_could_not_do_ends_its_turns_and_merges_to_itself(
-    weights: Any, workspace: Workspace, orders: DatasetDir
+def test_smollm2_learns_from_160_rows_to_reply_in_a_form_that_it_did_not_know_and_ends_its_turns(
+    weights: Any, place: Workspace, tuned: Run
 ) -> None:
-    base = weights("smollm2-135m")
-    rows = list(orders.examples("test"))
-    run = text_run(workspace, base, "orders", gradient_accumulation_steps=1, learning_rate=1e-3)
-    text_sft.train(run, run.recipe)
-    sample = run.path / "preflight.json"
-    assert INSTRUCTION in sample.read_text() and "named SmolLM" not in sample.read_text()  # the row's own system prompt
-    before, after = replies(base, None, rows), replies(base, run.adapter, rows)
-    print(f"right before {right(before, rows)}, after {right(after, rows)} of {len(rows)}")
+    base, rows = weights("smollm2-135m"), list(DatasetDir(place.datasets / "orders").examples("test"))
+    sample = (tuned.path / "preflight.json").read_text()
+    assert INSTRUCTION in sample and "named SmolLM" not in sample  # the row's own system prompt, not the template's
+    before, after = replies(base, None, rows), replies(base, tuned.adapter, rows)
+    print(f"orders right before {right(before, rows, 'order')}, after {right(after, rows, 'order')} of {len(rows)}")
     assert all(answer.finished for answer in after)
-    assert right(after, rows) >= right(before, rows) + 10  # of 40 rows: no chance
-    exact = {"dtype": torch.float32}
-    assert replies(base, run.adapter, rows[:8], merge=False, **exact) == replies(base, run.adapter, rows[:8], **exact)
+    assert right(after, rows, "order") >= right(before, rows, "order") + 20  # of 40
 
 
-def test_smollm2_resumes_to_the_same_bits(
-    weights: Any, workspace: Workspace, orders: DatasetDir, monkeypatch: pytest.MonkeyPatch
+def test_preference_tuning_teaches_smollm2_the_team_that_it_got_wrong(
+    weights: Any, place: Workspace, tuned: Run
 ) -> None:
+    base, rows = weights("smollm2-135m"), list(DatasetDir(place.datasets / "orders").examples("test"))
+    changes = {"adapter": "sft", "max_pairs": 64, "num_train_epochs": 2, "learning_rate": 3e-4, "batch_size": 8}
+    run = text_run(place, base, "smollm2-135m-dpo", "dpo", **changes)
+    text_dpo.train(run, run.recipe)
+    before, after = replies(base, tuned.adapter, rows), replies(base, run.adapter, rows)
+    keys = ("team", "order")
+    print(f"wholly right before {right(before, rows, *keys)}, after {right(after, rows, *keys)} of {len(rows)}")
+    assert all(answer.finished for answer in after)
+    assert right(after, rows, *keys) >= right(before, rows, *keys) + 8  # of 40: phrasings that were never learned
+
+
+def test_smollm2_merged_replies_as_with_its_adapter(weights: Any, place: Workspace, tuned: Run) -> None:
+    base, rows = weights("smollm2-135m"), list(DatasetDir(place.datasets / "orders").examples("test"))[:8]
+    apart, merged = (replies(base, tuned.adapter, rows, merge=merge, dtype=torch.float32) for merge in (False, True))
+    assert apart == merged
+
+
+def test_smollm2_resumes_to_the_same_bits(weights: Any, place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     base = weights("smollm2-135m")
-    short = {"max_steps": 4, "batch_size": 4, "gradient_accumulation_steps": 1, "save_steps": 2, "bf16": False}
-    whole = text_run(workspace, base, "whole", **short)
+    short = {"max_steps": 4, "batch_size": 2, "save_steps": 2, "bf16": False}
+    whole, cut = (text_run(place, base, "smollm2-135m-instruct", name, **short) for name in ("whole", "cut"))
     text_sft.train(whole, whole.recipe)
-    cut = stop_after(2, text_run(workspace, base, "cut", **short), lambda r: text_sft.train(r, r.recipe), monkeypatch)
+    cut = stop_after(2, cut, lambda run: text_sft.train(run, run.recipe), monkeypatch)
     text_sft.train(cut, cut.recipe)
     assert_same_adapter(whole, cut)
 
@@ -192,7 +255,7 @@ def test_whisper_keeps_its_tokens_no_timestamps_no_language_of_its_own_and_paddi
 
 def test_whisper_makes_half_the_mistakes_after_tuning_on_dictation(weights: Any, workspace: Workspace) -> None:
     base = weights("whisper-tiny.en")
-    data = build_dataset("audio", {"train": 240, "val": 0, "test": 40, "test_ood": 0}, "notes", workspace)
+    data = build_dataset("audio", {"train": 240, "val": 0, "test": 32, "test_ood": 0}, "notes", workspace)
     choices = ["num_train_epochs=2", "torch_compile=off", "eval_steps=0", "data.dataset=notes", f"base_model={base}"]
     run = Run.create(workspace, load_recipe("whisper-tiny-en", choices), "notes")
     before = word_error_rate(base, None, data)
