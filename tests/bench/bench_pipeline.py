@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -117,16 +118,17 @@ def killed(folder: Path) -> bool:
 
 
 def throughput(folder: Path) -> bool:
+    """Answers a second from the first to the last, by the stub's own clock: loading and writing files is apart."""
     seeds(folder)
     with stub(folder, 8462, latency_ms=500) as running:
         started, cpu = time.monotonic(), time.process_time()
         work.start("made", plan(running, folder), Outside(Workspace(folder / "fast"), price))
-        seconds = time.monotonic() - started
-    rate, most = REQUESTS / seconds, OPEN / 0.5
-    load = os.getloadavg()[0]
+        seconds, cpu = time.monotonic() - started, time.process_time() - cpu
+        times = sorted(datetime.fromisoformat(row["at"]) for row in running.rows())
+    rate = (len(times) - 1) / (times[-1] - times[0]).total_seconds()
     print(
-        f"{OPEN} in flight at 500 ms: {rate:.1f} requests/s (>= 115, at most {most:.0f}), {seconds:.1f} s, "
-        f"{time.process_time() - cpu:.1f} s of CPU, load {load:.1f}"
+        f"{OPEN} in flight at 500 ms: {rate:.1f} requests/s (>= 115, at most {OPEN / 0.5:.0f}); the whole run "
+        f"{seconds:.1f} s, {cpu:.1f} s of CPU, load {os.getloadavg()[0]:.1f}"
     )
     return rate >= 115
 
