@@ -4,8 +4,8 @@
 
 What a template costs depends on the row that it is given, so it cannot be tried once and then trusted: every rendering
 has the limits on time and memory of `recipes.models.template_child`. One child serves a whole process; it is started
-when the first row is rendered, again after one was killed, and ends with its parent. A row takes about a tenth of a
-millisecond longer than without.
+when the first row is rendered, again after one was killed, and ends with its parent. Measured for a chat of
+50 words: 53 microseconds more of the parent's processor time a row; by the clock 0.5 ms on a busy machine.
 """
 
 from __future__ import annotations
