@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from synth.pipeline.forecast import Preview
     from synth.pipeline.plan import Outside, RunPlan
 
+TWICE_SEC = 1.0
+"""Signals nearer than this are one: some programs send theirs to the process and to its group."""
 pipeline_app = typer.Typer(no_args_is_help=True, help="Rows written by models: verified, budgeted, resumable.")
 
 Name = Annotated[str, typer.Argument(help="A shipped pipeline, or the path of a YAML file")]
@@ -273,6 +276,7 @@ class _stoppable:
     def __init__(self, workspace: Path | None) -> None:
         self._workspace = workspace_of(workspace)
         self._asked = False
+        self._since = 0.0
 
     def __enter__(self) -> Outside:
         from studio.cli.terminal import ProgressLine
@@ -282,9 +286,9 @@ class _stoppable:
         return outside(self._workspace, ProgressLine(), lambda: self._asked)
 
     def _ask(self, *_: object) -> None:
-        if self._asked:
+        if self._asked and time.monotonic() - self._since > TWICE_SEC:
             raise KeyboardInterrupt
-        self._asked = True
+        self._asked, self._since = True, self._since or time.monotonic()
 
     def __exit__(self, *_: object) -> None:
         signal.signal(signal.SIGINT, self._before)

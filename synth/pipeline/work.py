@@ -127,6 +127,9 @@ def _work(job: JobDir, plan: RunPlan, outside: Outside) -> DatasetDir:
         except UserError as error:
             job.finish("stopped" if error.code == "run.stopped" else "failed", str(error), error.code)
             raise
+        except KeyboardInterrupt:
+            job.finish("stopped", "The pipeline was interrupted; answers on disk are kept.", "run.stopped")
+            raise
         job.finish("done", f"{sum(made.card.splits.values())} rows.")
         return made
 

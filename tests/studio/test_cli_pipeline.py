@@ -142,6 +142,7 @@ def test_ctrl_c_keeps_what_was_paid(workspace: Workspace) -> None:
         while len(stub.requests) < 40 and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)  # as `timeout -s INT` does
         _, said = process.communicate(timeout=60)
         assert process.returncode == 1 and "The pipeline was stopped." in said and "pipeline resume triage" in said
         before = stub.paid
