@@ -15,6 +15,7 @@ from evaluate.cost import formulas, spread
 from evaluate.cost.prices import PriceSheet
 from evaluate.cost.throughput import CROWDED, LOADED_SLOWDOWN
 from evaluate.plan import Machine
+from evaluate.report.parts import Bounds
 from evaluate.report.results import Results, Row, SystemResult
 from evaluate.stats import clusters, measures
 from evaluate.stats.clusters import Floats
@@ -173,7 +174,7 @@ def _interval(found: Rate, system: JsonDict) -> spread.Spread | None:
     return spread.Spread(found.usd, found.usd * factors[0], found.usd * factors[1]) if factors else None
 
 
-def cost_spread(system: SystemResult, split: str, unit: str, sheet: PriceSheet) -> list[float] | None:
+def cost_spread(system: SystemResult, split: str, unit: str, sheet: PriceSheet) -> Bounds | None:
     """Interval of the mean bill per answer on one split, as factors of the mean; None without two bills."""
     model = price_name(system)
     if model is None:
@@ -189,7 +190,7 @@ def cost_spread(system: SystemResult, split: str, unit: str, sheet: PriceSheet) 
     if found.clusters < 2 or not found.se:
         return None
     step = clusters.t_quantile(0.975, found.dof) * found.se / float(money.mean())
-    return [round(math.exp(-step), 6), round(math.exp(step), 6)]
+    return round(math.exp(-step), 6), round(math.exp(step), 6)
 
 
 def row_costs(rows: Sequence[Row], facts: JsonDict, sheet: PriceSheet) -> Floats | None:

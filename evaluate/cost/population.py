@@ -1,6 +1,6 @@
 """What the answers of one system consumed, over one population of rows: the same that its score is measured on.
 
-    consumption(rows) -> {"input_tokens": …, "answers": 97, "unreported": 0, "lost_attempts": 2, …}
+    consumption(rows) -> AnswersUsage(input_tokens=…, answers=97, unreported=0, lost_attempts=2, …)
 
 Counts only; `economics` prices them.
 """
@@ -8,14 +8,14 @@ Counts only; `economics` prices them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from evaluate.report.money import AnswersUsage
 from evaluate.report.results import Row
 from synth.usage import Usage, total
 
 
-def consumption(rows: Sequence[Row]) -> dict[str, Any]:
-    """The sum of usage with what it is shared by; fields of `report.money.AnswersUsage`.
+def consumption(rows: Sequence[Row]) -> AnswersUsage:
+    """The sum of usage with what it is shared by.
 
     Rows without an answer were paid too where attempts were billed: what they reported is in the sum, but they are not
     among the answers it is shared by. `lost_attempts` are billed attempts of which nobody reported anything.
@@ -28,10 +28,10 @@ def consumption(rows: Sequence[Row]) -> dict[str, Any]:
         unreported = sum(not row.usage.reported for row in answered)
         answered = [row for row in answered if row.usage.reported]
     counted: list[Usage] = [row.usage for row in (*answered, *failed) if row.usage.reported or not row.error]
-    return {
+    return AnswersUsage(
         **total(counted).model_dump(),
-        "answers": len(answered),
-        "unreported": unreported,
-        "lost_attempts": lost,
-        "largest_input_tokens": max((one.input_tokens or 0 for one in counted), default=0),
-    }
+        answers=len(answered),
+        unreported=unreported,
+        lost_attempts=lost,
+        largest_input_tokens=max((one.input_tokens or 0 for one in counted), default=0),
+    )

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import comb
 from statistics import median
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
+
+from evaluate.report.money import SpeedPart
 
 CROWDED = 0.2  # share of the machine that others use, above which it is not quiet
 LOADED_SLOWDOWN = 1.25  # most that other load lengthens the processor time of an answer (measured: 1.1 to 1.2)
@@ -142,23 +144,23 @@ def _speed(turn: Turn, cores: int, basis: str) -> float:
     return turn.answers / turn.wall_sec if basis == "wall" else cores * turn.answers / turn.cpu_sec
 
 
-def facts(probe: Probe) -> dict[str, Any]:
+def facts(probe: Probe) -> SpeedPart:
     """report.json's `systems[].speed`."""
     found, alone = rate(probe), single_stream(probe)
-    return {
-        "low": found.low,
-        "high": found.high,
-        "basis": found.basis,
-        "holds": found.holds,
-        "reason": found.reason,
-        "cores": probe.cores,
-        "rounds": len(probe.turns),
-        "prompts": probe.prompts,
-        "batch_size": probe.batch_size,
-        "latency_p50_sec": probe.latency_p50_sec,
-        "latency_p95_sec": probe.latency_p95_sec,
-        "single_stream_per_s": alone.requests_per_s if alone and alone.holds else None,
-        "single_stream_range": [alone.low, alone.high] if alone and alone.holds and len(probe.singles) > 1 else None,
-        "load_average": probe.load_average,
-        "others_share": others_share(probe),
-    }
+    return SpeedPart(
+        low=found.low,
+        high=found.high,
+        basis=found.basis,
+        holds=found.holds,
+        reason=found.reason,
+        cores=probe.cores,
+        rounds=len(probe.turns),
+        prompts=probe.prompts,
+        batch_size=probe.batch_size,
+        latency_p50_sec=probe.latency_p50_sec,
+        latency_p95_sec=probe.latency_p95_sec,
+        single_stream_per_s=alone.requests_per_s if alone and alone.holds else None,
+        single_stream_range=(alone.low, alone.high) if alone and alone.holds and len(probe.singles) > 1 else None,
+        load_average=probe.load_average,
+        others_share=others_share(probe),
+    )

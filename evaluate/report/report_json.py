@@ -15,11 +15,12 @@ import numpy as np
 from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
 from evaluate.report import basis, by_class, decision, gallery
-from evaluate.report.parts import ForgettingPart, Share
+from evaluate.report.parts import Comparison, ForgettingPart, Latency, Share, SplitSummary
 from evaluate.report.results import Forgetting, Remembered, Results, Row, SystemResult
-from evaluate.report.schema import VERSION, Report
+from evaluate.report.schema import VERSION, MeasuredSystem, Report
 from evaluate.report.sentences import Draft, with_sentences
 from evaluate.stats import intervals, measures, paired, verdict
+from synth.scoring.scorers import metric as metric_facts
 
 
 def build(results: Results, sheet: PriceSheet | None = None) -> Report:
@@ -44,7 +45,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "margin_fixed": results.margin_fixed,
         "prompt_choice": results.prompt_choice,
         "dataset": _dataset(results, small),
-        "systems": [_facts(system, units, primary) for system in results.systems],
+        "systems": [_facts(system, units, primary, prices).model_dump() for system in results.systems],
         "kinds": kinds,
         "comparisons": _comparisons(results, small, large, units),
         "baselines": _baselines(results, small, large, primary, units[primary]),
@@ -66,8 +67,6 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "provenance": _provenance(results),
     }
     report["family_counts"] = measures.family_counts(report["families"])
-    for facts, system in zip(report["systems"], results.systems, strict=True):
-        facts["usage"]["cost_spread"] = economics.cost_spread(system, primary, units[primary], prices)
     _price(report, prices)
     _add_joint(report, results, prices, units[primary])
     if large is not None:
@@ -78,7 +77,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
 def reprice(old: Report, sheet: PriceSheet) -> Report:
     """The same comparison at other prices, from the report alone. Accuracy figures stay as they are."""
     report, new = old.model_dump(mode="json"), old.model_dump(mode="json")
-    new.update(repriced=True, kinds=old.basis.kinds)
+    new.update(repriced=True, kinds=old.basis.kinds, comparisons=old.comparisons)
     machine = new["machine"]
     if machine["from_sheet"]:
         row = sheet.find(machine["name"], "hour")
@@ -121,26 +120,53 @@ def _dataset(results: Results, small: SystemResult) -> Draft:
     }
 
 
-def _facts(system: SystemResult, units: measures.Units, primary: str) -> Draft:
-    facts, probe = measures.system_facts(system, units), system.speed.probe
-    for split, here in facts["splits"].items():
-        here.update(decision.quality([row for row in system.rows if row.split == split]))
-    return {
-        **facts,
-        "usage": population.consumption([row for row in system.rows if row.split == primary]),
-        "usage_all": population.consumption(system.rows),
-        "speed": throughput.facts(probe) if probe else None,
-        "batch": system.batch,
-        "error_reasons": decision.error_reasons(system.rows),
-        "priced_as": economics.price_name(system),
-    }
+def _facts(system: SystemResult, units: measures.Units, primary: str, sheet: PriceSheet) -> MeasuredSystem:
+    speed, rows = system.speed, [row for row in system.rows if row.split == primary]
+    spread = economics.cost_spread(system, primary, units[primary], sheet)
+    return MeasuredSystem(
+        id=system.id,
+        label=system.label,
+        kind=system.kind,
+        base_model=system.base_model,
+        revision=system.revision,
+        adapter=system.adapter,
+        method=system.method,
+        prompting=system.prompting,
+        shots=system.shots,
+        max_new_tokens=system.max_new_tokens,
+        params=system.params,
+        stand_in=system.stand_in,
+        train_seed=system.train_seed,
+        hardware=system.hardware,
+        metric=system.metric,
+        higher_is_better=not metric_facts(system.metric).lower_is_better,
+        normaliser=system.normaliser,
+        splits={split: _on_split(system, split, unit) for split, unit in units.items()},
+        usage=population.consumption(rows).model_copy(update={"cost_spread": spread}),
+        usage_all=population.consumption(system.rows),
+        batch=system.batch,
+        speed=throughput.facts(speed.probe) if speed.probe else None,
+        latency_s=Latency(p50=speed.latency_p50, p95=speed.latency_p95, basis=speed.latency_basis),
+        requests_per_s=speed.requests_per_s,
+        audio_sec_per_s=speed.audio_sec_per_s,
+        batch_size=speed.batch_size,
+        wall_seconds=speed.wall_seconds,
+        load_seconds=speed.load_seconds,
+        error_reasons=decision.error_reasons(system.rows),
+        priced_as=economics.price_name(system),
+    )
+
+
+def _on_split(system: SystemResult, split: str, unit: str) -> SplitSummary:
+    quality = decision.quality([row for row in system.rows if row.split == split])
+    return measures.split_summary(system, split, unit).model_copy(update=quality)
 
 
 def _comparisons(
     results: Results, small: SystemResult, large: SystemResult | None, units: measures.Units
-) -> list[Draft]:
+) -> list[Comparison]:
     """The main pair first, then the small system against every other one; p_holm over all pairs of one split."""
-    found: list[Draft] = []
+    found: list[Comparison] = []
     others = [system for system in results.systems if system.id not in {small.id, large.id if large else ""}]
     for split, unit in units.items():
         rows = [
@@ -149,35 +175,35 @@ def _comparisons(
             if other is not None and other.metric == small.metric
         ]
         kept = [row for row in rows if row is not None]
-        for row, adjusted in zip(kept, paired.holm([row["p"] for row in kept]), strict=True):
-            row["p_holm"] = adjusted
-        found.extend(kept)
+        adjusted = paired.holm([row.p for row in kept])
+        found += [row.model_copy(update={"p_holm": p}) for row, p in zip(kept, adjusted, strict=True)]
     return found
 
 
 def _comparison(
     small: SystemResult, other: SystemResult, split: str, unit: str, margin: float, main: bool
-) -> Draft | None:
+) -> Comparison | None:
     """One comparison, and its outcome if right answers in an unreadable form counted, and if rows without an answer
     went against it, where that is another."""
     row = measures.comparison(small, other, split, unit, margin, main)
     if row is None:
         return None
-    word = row["verdict"]
+    word = row.verdict
 
     def if_(ours: Sequence[Row], theirs: Sequence[Row]) -> str | None:
         a, b = (one.model_copy(update={"rows": rows}) for one, rows in ((small, ours), (other, theirs)))
         again = measures.comparison(a, b, split, unit, margin, main)
-        return again["verdict"] if again is not None and again["verdict"] != word else None
+        return again.verdict if again is not None and again.verdict != word else None
 
     rows = [one for system in (small, other) for one in system.rows if one.split == split]
+    found = {}
     if any(one.format_fault for one in rows):
-        row["verdict_if_format_forgiven"] = if_(decision.forgiven(small.rows), decision.forgiven(other.rows))
+        found["verdict_if_format_forgiven"] = if_(decision.forgiven(small.rows), decision.forgiven(other.rows))
     if any(one.error for one in rows) and word != verdict.INCONCLUSIVE:
         behind = word == verdict.WORSE
         ours, theirs = decision.completed(small.rows, behind), decision.completed(other.rows, not behind)
-        row["verdict_if_unanswered"] = if_(ours, theirs)
-    return row
+        found["verdict_if_unanswered"] = if_(ours, theirs)
+    return row.model_copy(update=found)
 
 
 def _model_of(system: SystemResult) -> tuple[str | None, ...]:
@@ -199,9 +225,9 @@ def _baselines(results: Results, small: SystemResult, large: SystemResult | None
                 "system": system.id,
                 "prompting": system.prompting,
                 "shots": system.shots,
-                "value": summary["value"],
-                "ci95": summary["ci95"],
-                "format_faults": summary["format_faults"],
+                "value": summary.value,
+                "ci95": summary.ci95,
+                "format_faults": summary.format_faults,
                 "gain": gain.delta if gain else None,
                 "gain_ci95": [gain.low, gain.high] if gain else None,
             }
@@ -222,7 +248,7 @@ def _seeds(results: Results, splits: list[str]) -> list[Draft]:
     for group, members in groups.items():
         for split in splits:
             summaries = [measures.split_summary(member, split) for member in members]
-            values = [summary["value"] for summary in summaries if summary["value"] is not None]
+            values = [summary.value for summary in summaries if summary.value is not None]
             if len(values) > 1:
                 spread = intervals.seed_spread(values)._asdict()
                 ids = [member.id for member in members]
@@ -283,8 +309,8 @@ def _price(report: Draft, sheet: PriceSheet) -> None:
     report["fixed_costs"] = economics.ledger(report["ledger"], machine["usd_per_hour"], bills, unsaid)
     by_id = {system["id"]: system for system in report["systems"]}
     small, large = by_id[report["small"]], by_id.get(report["large"])
-    main = next((row for row in report["comparisons"] if row["main"] and row["split"] == primary), None)
-    start = payback.what_if(small, large, machine, report["fixed_costs"], main)
+    main = next((row for row in report["comparisons"] if row.main and row.split == primary), None)
+    start = payback.what_if(small, large, machine, report["fixed_costs"], main.model_dump() if main else None)
     values = [
         system["splits"][primary]["value"] if system and system["higher_is_better"] else None
         for system in (small, large)

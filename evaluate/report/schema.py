@@ -35,8 +35,8 @@ class DatasetPart(Part):
     )
 
 
-class SystemPart(Part):
-    """A system: what it is, how it was asked, how right, how fast, how dear."""
+class MeasuredSystem(Part):
+    """A system before prices: what it is, how it was asked, how right, how fast."""
 
     id: str
     label: str
@@ -68,6 +68,11 @@ class SystemPart(Part):
     load_seconds: float | None
     error_reasons: dict[str, int] = Field(default={}, description="Why rows have no answer, the commonest three.")
     priced_as: str | None = Field(description="Row of the price sheet; None = machine time, or unpriced.")
+
+
+class SystemPart(MeasuredSystem):
+    """A system: what it is, how it was asked, how right, how fast, how dear."""
+
     cost: money.Cost
 
 

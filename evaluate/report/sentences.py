@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from evaluate.report import basis, decision, headline, prices_said, wording
 from evaluate.report.money import BreakEvenPart, Sensitivity
+from evaluate.report.parts import Comparison
 from evaluate.report.schema import Report, VerdictPart
 
 Draft = dict[str, Any]
@@ -35,7 +36,8 @@ def tidy(value: Any) -> Any:
 
 def with_sentences(draft: Draft) -> Report:
     """The finished report: words and sentences come last, because they are read off the figures."""
-    main = next((r for r in draft["comparisons"] if r["main"] and r["split"] == draft["primary_split"]), None)
+    comparisons = [Comparison.model_validate(row) for row in draft["comparisons"]]
+    main = next((row for row in comparisons if row.main and row.split == draft["primary_split"]), None)
     kinds = draft.pop("kinds")
     unsaid = {
         "headline": "",
@@ -70,8 +72,8 @@ def with_sentences(draft: Draft) -> Report:
     )
 
 
-def _measured(main: Draft | None) -> basis.Measured | None:
-    return None if main is None else basis.Measured(main["delta"], main["sd"], main["margin"])
+def _measured(main: Comparison | None) -> basis.Measured | None:
+    return None if main is None else basis.Measured(main.delta, main.sd, main.margin)
 
 
 def _decided(report: Report) -> Report:

@@ -9,10 +9,20 @@ Not here: the mathematics (`paired`, `intervals`, `ratios`), money (`cost`), wor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from evaluate.report.parts import (
+    CarriedPart,
+    Comparison,
+    Family,
+    FamilyCounts,
+    FamilyValue,
+    Outcomes,
+    RowsNeeded,
+    SplitSummary,
+)
 from evaluate.report.results import Results, Row, SystemResult
 from evaluate.stats import influence, paired, power, verdict
 from evaluate.stats.classes import Classes, classification, macro_f1_difference
@@ -24,9 +34,6 @@ from synth.scoring.scorers import metric as metric_facts
 
 MOST_FAMILIES = 100  # of one split; data whose every row is its own family must not make a report of 50,000 tables
 MOST_CLASSES = 50  # labels of a classification; more are an open answer
-JsonDict = dict[str, Any]
-
-
 Units = dict[str, str]  # split -> "template", "group" or "family": what its rows were sampled by
 
 
@@ -149,42 +156,37 @@ def mcnemar(both: Pair, metric: str) -> paired.McNemar | None:
     return paired.mcnemar(a, b, both.clusters) if right_or_wrong else None
 
 
-def split_summary(system: SystemResult, split: str, unit: str = "template") -> JsonDict:
-    """report.json's `systems[].splits{split}`: counts, value, interval; `value` None = nothing could be scored."""
+def split_summary(system: SystemResult, split: str, unit: str = "template") -> SplitSummary:
+    """One system on one split: counts, value, interval."""
     rows = [row for row in system.rows if row.split == split]
     scored = [row for row in rows if is_scored(row, system.metric)]
     interval = value(scored, system.metric, unit)
     faults = sum(row.format_fault for row in rows)
-    return {
-        "n": len(rows),
-        "scored": len(scored),
-        "unscored": len(rows) - len(scored),
-        "errors": sum(bool(row.error) for row in rows),
-        "metric": system.metric,
-        "value": interval.value if interval else None,
-        "ci95": [interval.low, interval.high] if interval else None,
-        "method": interval.method if interval else "nothing to score",
-        "templates": len({row.template for row in scored}),
-        "unit": unit,
-        "clusters": len(set(cluster_ids(scored, unit))),
-        "format_faults": faults,
-        "value_if_format_forgiven": _forgiven(scored, system.metric) if faults else None,
-        "carried": _carried(scored, unit) if metric_facts(system.metric).pools_edits else None,
-    }
+    return SplitSummary(
+        n=len(rows),
+        scored=len(scored),
+        unscored=len(rows) - len(scored),
+        errors=sum(bool(row.error) for row in rows),
+        metric=system.metric,
+        value=interval.value if interval else None,
+        ci95=(interval.low, interval.high) if interval else None,
+        method=interval.method if interval else "nothing to score",
+        templates=len({row.template for row in scored}),
+        unit=unit,
+        clusters=len(set(cluster_ids(scored, unit))),
+        format_faults=faults,
+        value_if_format_forgiven=_forgiven(scored, system.metric) if faults else None,
+        carried=_carried(scored, unit) if metric_facts(system.metric).pools_edits else None,
+    )
 
 
-def _carried(rows: Sequence[Row], unit: str) -> JsonDict | None:
+def _carried(rows: Sequence[Row], unit: str) -> CarriedPart | None:
     """The few rows that carry the error rate of all."""
     found = influence.carried(*edits_and_words(rows), cluster_ids(rows, unit), unit)
     if found is None:
         return None
-    low, high = found.without.low, found.without.high
-    return {
-        "rows": found.rows,
-        "share": found.share,
-        "value_without": found.without.value,
-        "ci95_without": [low, high],
-    }
+    bounds = (found.without.low, found.without.high)
+    return CarriedPart(rows=found.rows, share=found.share, value_without=found.without.value, ci95_without=bounds)
 
 
 def _forgiven(rows: Sequence[Row], metric: str) -> float | None:
@@ -200,41 +202,10 @@ def _forgiven_score(row: Row) -> float:
     return 1.0 if row.format_fault else row.score or 0.0
 
 
-def system_facts(system: SystemResult, units: Units) -> JsonDict:
-    """Everything of `systems[]` but what it consumed and cost."""
-    speed = system.speed
-    return {
-        "id": system.id,
-        "label": system.label,
-        "kind": system.kind,
-        "base_model": system.base_model,
-        "revision": system.revision,
-        "adapter": system.adapter,
-        "method": system.method,
-        "prompting": system.prompting,
-        "shots": system.shots,
-        "max_new_tokens": system.max_new_tokens,
-        "params": system.params,
-        "stand_in": system.stand_in,
-        "train_seed": system.train_seed,
-        "hardware": system.hardware,
-        "metric": system.metric,
-        "higher_is_better": not metric_facts(system.metric).lower_is_better,
-        "normaliser": system.normaliser,
-        "splits": {split: split_summary(system, split, unit) for split, unit in units.items()},
-        "latency_s": {"p50": speed.latency_p50, "p95": speed.latency_p95, "basis": speed.latency_basis},
-        "requests_per_s": speed.requests_per_s,
-        "audio_sec_per_s": speed.audio_sec_per_s,
-        "batch_size": speed.batch_size,
-        "wall_seconds": speed.wall_seconds,
-        "load_seconds": speed.load_seconds,
-    }
-
-
 def comparison(
     small: SystemResult, large: SystemResult, split: str, unit: str, margin: float, main: bool
-) -> JsonDict | None:
-    """One row of `comparisons[]`; None when the two share fewer than two scored rows."""
+) -> Comparison | None:
+    """The two on one split, `p_holm` as of this comparison alone; None when they share fewer than two scored rows."""
     both = pair(small, large, split, unit)
     found = difference(both, small.metric)
     if found is None:
@@ -242,40 +213,43 @@ def comparison(
     test = mcnemar(both, small.metric)
     said = verdict.verdict(found, margin, small.label, large.label)
     rows = said.rows_to_decide
-    return {
-        "small": small.id,
-        "large": large.id,
-        "split": split,
-        "main": main,
-        "n": found.n,
-        "dropped_unscored": both.dropped,
-        "clusters": found.clusters,
-        "unit": "row" if found.clusters == found.n else found.unit,
-        "design_effect": found.design,
-        "delta": found.delta,
-        "ci95": [found.low, found.high],
-        "lower_one_sided95": found.lower_one_sided,
-        "sd": found.sd,
-        "p": found.p,
-        "p_mcnemar": test.p if test else None,
-        "outcomes": _outcomes(test) if test else None,
-        "method": found.method,
-        "margin": margin,
-        "minimum_detectable_effect": power.minimum_detectable_effect(found),
-        "verdict": said.word,
-        "sentence": said.sentence,
-        "rows_to_decide": rows.low if rows else None,
-        "rows_to_decide_range": rows._asdict() if rows else None,
-    }
+    return Comparison(
+        small=small.id,
+        large=large.id,
+        split=split,
+        main=main,
+        n=found.n,
+        dropped_unscored=both.dropped,
+        clusters=found.clusters,
+        unit="row" if found.clusters == found.n else found.unit,
+        design_effect=found.design,
+        delta=found.delta,
+        ci95=(found.low, found.high),
+        lower_one_sided95=found.lower_one_sided,
+        sd=found.sd,
+        p=found.p,
+        p_holm=found.p,
+        p_mcnemar=test.p if test else None,
+        outcomes=_outcomes(test) if test else None,
+        method=found.method,
+        margin=margin,
+        minimum_detectable_effect=power.minimum_detectable_effect(found),
+        verdict=said.word,
+        sentence=said.sentence,
+        rows_to_decide=rows.low if rows else None,
+        rows_to_decide_range=RowsNeeded(**rows._asdict()) if rows else None,
+    )
 
 
-def _outcomes(test: paired.McNemar) -> JsonDict:
-    return {name: count for name, count in test._asdict().items() if name != "clusters"}
+def _outcomes(test: paired.McNemar) -> Outcomes:
+    return Outcomes(
+        both=test.both, only_small=test.only_small, only_large=test.only_large, neither=test.neither, p=test.p
+    )
 
 
 def families(
     systems: Sequence[SystemResult], small: SystemResult, large: SystemResult | None, splits: Sequence[str]
-) -> list[JsonDict]:
+) -> list[Family]:
     """Per split and family: every system's value, and the main difference with Holm's correction over these families.
 
     Within a family the templates are the clusters. p is the exact sign-flip test over them, so that more wins never
@@ -291,37 +265,35 @@ def families(
         for name in names:
             here = {system_id: groups.get((split, name), []) for system_id, groups in grouped.items()}
             values = {system_id: _value_of(found, metrics[system_id]) for system_id, found in here.items()}
-            facts = {"split": split, "family": name, "n": len(here[small.id]), "values": values}
             both = pair_rows(here[small.id], here[large.id], small.metric) if large else None
-            rows.append({**facts, **_ahead(both, small.metric)})
-        tested = [row for row in rows if row["p"] is not None]
-        for row, adjusted in zip(tested, paired.holm([row["p"] for row in tested]), strict=True):
-            row["p_holm"] = adjusted
-        table.extend(rows)
+            rows.append(_family(split, name, values, len(here[small.id]), both, small.metric))
+        adjusted = iter(paired.holm([row.p for row in rows if row.p is not None]))
+        table += [row if row.p is None else row.model_copy(update={"p_holm": next(adjusted)}) for row in rows]
     return table
 
 
-def family_counts(table: Sequence[JsonDict]) -> JsonDict:
+def family_counts(table: Sequence[Family]) -> dict[str, FamilyCounts]:
     """Per split: families where the small system is ahead, level, behind, and for how many Holm's p is below 0.05.
 
     `mean_delta` weighs each family alike; the difference of the split weighs each row alike. A mean over families is
     no mean over rows.
     """
-    found: JsonDict = {}
-    for split in dict.fromkeys(row["split"] for row in table):
-        rows = [row for row in table if row["split"] == split and row["delta"] is not None]
+    found = {}
+    for split in dict.fromkeys(row.split for row in table):
+        rows = [(row.delta, row.p_holm) for row in table if row.split == split and row.delta is not None]
         if not rows:
             continue
-        sure = [row for row in rows if row["p_holm"] is not None and row["p_holm"] < 0.05]
-        found[split] = {
-            "compared": len(rows),
-            "ahead": sum(row["delta"] > 0 for row in rows),
-            "level": sum(row["delta"] == 0 for row in rows),
-            "behind": sum(row["delta"] < 0 for row in rows),
-            "surely_ahead": sum(row["delta"] > 0 for row in sure),
-            "surely_behind": sum(row["delta"] < 0 for row in sure),
-            "mean_delta": float(np.mean([row["delta"] for row in rows])),
-        }
+        deltas = [delta for delta, _ in rows]
+        sure = [delta for delta, p in rows if p is not None and p < 0.05]
+        found[split] = FamilyCounts(
+            compared=len(rows),
+            ahead=sum(delta > 0 for delta in deltas),
+            level=sum(delta == 0 for delta in deltas),
+            behind=sum(delta < 0 for delta in deltas),
+            surely_ahead=sum(delta > 0 for delta in sure),
+            surely_behind=sum(delta < 0 for delta in sure),
+            mean_delta=float(np.mean(deltas)),
+        )
     return found
 
 
@@ -337,22 +309,27 @@ def _by_family(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     return groups
 
 
-def _value_of(rows: Sequence[Row], metric: str) -> JsonDict:
+def _value_of(rows: Sequence[Row], metric: str) -> FamilyValue:
     interval = value([row for row in rows if is_scored(row, metric)], metric, "template")
     if interval is None:
-        return {"value": None, "ci95": None, "n": 0}
-    return {"value": interval.value, "ci95": [interval.low, interval.high], "n": interval.n}
+        return FamilyValue(value=None, ci95=None, n=0)
+    return FamilyValue(value=interval.value, ci95=(interval.low, interval.high), n=interval.n)
 
 
-def _ahead(both: Pair | None, metric: str) -> JsonDict:
+def _family(split: str, name: str, values: dict[str, FamilyValue], n: int, both: Pair | None, metric: str) -> Family:
+    """One family, with how far the small system is ahead; Holm's p is known once all families are."""
     found = difference(both, metric) if both else None
-    return {
-        "delta": found.delta if found else None,
-        "ci95": [found.low, found.high] if found else None,
-        "clusters": found.clusters if found else None,
-        "p": _family_p(both, metric) if both and found else None,
-        "p_holm": None,
-    }
+    return Family(
+        split=split,
+        family=name,
+        n=n,
+        values=values,
+        delta=found.delta if found else None,
+        ci95=(found.low, found.high) if found else None,
+        clusters=found.clusters if found else None,
+        p=_family_p(both, metric) if both and found else None,
+        p_holm=None,
+    )
 
 
 def _family_p(both: Pair, metric: str) -> float:

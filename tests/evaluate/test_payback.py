@@ -137,8 +137,8 @@ def row(name: str, split: str = "test", usage: Usage | None = None, error: str =
 def test_failed_rows_with_billed_attempts_cost_money() -> None:
     lost = Usage(billed_retries=2, retries=2)
     found = population.consumption([row("a"), row("b"), row("c", usage=lost, error="no answer")])
-    assert (found["answers"], found["lost_attempts"], found["input_tokens"]) == (2, 2, 2_000)
-    facts = {"usage": {**found, "cost_spread": None}, "batch": False, "speed": None, "kind": "endpoint"}
+    assert (found.answers, found.lost_attempts, found.input_tokens) == (2, 2, 2_000)
+    facts = {"usage": found.model_dump(), "batch": False, "speed": None, "kind": "endpoint"}
     rate = economics.rate(facts, {}, load(), "gpt-4o")
     assert rate.usd == pytest.approx(2 * (0.0025 + 0.001)), "two answers and two lost attempts, shared by two answers"
     assert "2 billed attempts without an answer" in rate.basis
@@ -146,7 +146,7 @@ def test_failed_rows_with_billed_attempts_cost_money() -> None:
 
 def test_a_batch_is_priced_with_its_discount() -> None:
     usage = population.consumption([row("a")])
-    facts = {"usage": {**usage, "cost_spread": None}, "batch": True, "speed": None, "kind": "predictions"}
+    facts = {"usage": usage.model_dump(), "batch": True, "speed": None, "kind": "predictions"}
     rate = economics.rate(facts, {}, load(), "gpt-4o-2024-08-06")
     assert rate.usd == pytest.approx((0.0025 + 0.001) / 2)
     assert "gpt-4o, for gpt-4o-2024-08-06 has no price of its own" in rate.basis

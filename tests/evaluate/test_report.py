@@ -224,8 +224,8 @@ def test_families_won_and_lost_are_counted_and_their_mean_is_no_mean_over_rows()
     assert counts.ahead == sum(row.delta > 0 for row in rows)
     assert counts.surely_ahead == sum(row.delta > 0 and row.p_holm < 0.05 for row in rows)
     outcomes = ((0.4, 0.01), (-0.1, 0.5), (0.0, None), (None, None))
-    uneven = [{"split": "test", "delta": delta, "p_holm": p} for delta, p in outcomes]
-    assert measures.family_counts(uneven)["test"] == {
+    uneven = [rows[0].model_copy(update={"delta": delta, "p_holm": p}) for delta, p in outcomes]
+    assert measures.family_counts(uneven)["test"].model_dump() == {
         "compared": 3,
         "ahead": 1,
         "level": 1,

@@ -70,7 +70,7 @@ def test_a_speed_noted_by_an_earlier_version_still_opens() -> None:
     earlier = probed(turns(QUIET)).model_dump(mode="json")
     first, *_ = earlier.pop("singles")
     found = Probe.model_validate({**earlier, "single": first})
-    assert throughput.facts(found)["single_stream_per_s"] == 8.0
+    assert throughput.facts(found).single_stream_per_s == 8.0
 
 
 @pytest.mark.parametrize(("rounds", "left_out"), [(5, 0), (7, 0), (8, 1), (9, 1), (12, 2), (17, 4), (25, 7)])
