@@ -28,7 +28,7 @@ CACHE_UNITS = frozenset({"cached_mtok", "cached_audio_mtok", "cache_write_mtok",
 
 
 class BillItem(NamedTuple):
-    """One line of a bill; usd is None when the sheet lacks the price."""
+    """One line of a bill; price: with the discount of a batch; usd is None when the sheet lacks the price."""
 
     unit: Unit
     quantity: float
@@ -103,7 +103,7 @@ def bill(usage: Usage, model: str, sheet: PriceSheet, batch: bool = False, large
         elif discount is None:
             missing.append(f"{model}: batch discount of {unit}")
         else:
-            items.append(BillItem(unit, quantity, row.price, quantity * row.price * discount))
+            items.append(BillItem(unit, quantity, row.price * discount, quantity * row.price * discount))
             continue
         items.append(BillItem(unit, quantity, row.price if row else None, None))
     usd = None if missing else sum(item.usd for item in items if item.usd is not None)

@@ -89,7 +89,7 @@ def break_even(
         "price_holds": not withheld,
         "pay_back_holds": not reason,
         "reason": reason,
-        "saved_usd_per_1k": None if found.saved_per_request is None else found.saved_per_request * 1000,
+        "saved_usd_per_1k": None if saved is None else 1000 * saved.value,
         "saved_usd_per_1k_ci95": None if saved is None else [1000 * saved.low, 1000 * saved.high],
         "months_at": {str(v): None if requests is None else requests / v for v in volumes},
         **_machine_use(start, large, systems[0]),

@@ -8,8 +8,12 @@ from __future__ import annotations
 from evaluate.report import basis, decision, prices_said, wording
 from evaluate.report.schema import Report, SystemPart
 from evaluate.report.wording import params, points
+from evaluate.stats.clusters import counted
 from evaluate.stats.power import about
-from synth.scoring.scorers import metric
+from synth.scoring import names
+from synth.scoring.scorers import SCORERS, metric
+
+AN = ("F1", "ANLS")  # metrics whose names are said with a vowel first
 
 
 def headline(report: Report) -> str:
@@ -36,8 +40,8 @@ def _does(system: SystemPart, split: str, rows: str = "") -> str:
     scored = f" ({summary.scored:,} of them scored)" if summary.unscored else ""
     if system.metric == "accuracy":
         return f"gets {figure}{f' of {rows}' if rows else ''} right{scored}"
-    name = metric(system.metric).label if metric(system.metric).lower_is_better else system.metric
-    return f"has a {name} of {figure}{f' on {rows}' if rows else ''}{scored}"
+    name = metric(system.metric).label
+    return f"has {'an' if name.startswith(AN) else 'a'} {name} of {figure}{f' on {rows}' if rows else ''}{scored}"
 
 
 def rows_of(report: Report, split: str) -> str:
@@ -45,9 +49,9 @@ def rows_of(report: Report, split: str) -> str:
     kind, n = report.basis.kinds[split], report.dataset.splits[split]
     unseen = split.startswith("test_ood")
     if kind in basis.GENERATED:
-        return f"{n:,} rows of {'unseen families' if unseen else 'known wording'}"
+        return f"{counted(n, n, 'row')} of {'unseen families' if unseen else 'known wording'}"
     name = {"real": "real", "hand": "hand-written", "stand_in": "stand-in", "imported": "imported"}[kind]
-    return f"{n:,} {name} rows{' of unseen families' if unseen else ''}"
+    return f"{n:,} {name} {'row' if n == 1 else 'rows'}{' of unseen families' if unseen else ''}"
 
 
 def elsewhere(report: Report) -> list[str]:
@@ -124,6 +128,9 @@ def no_verdict(report: Report) -> str:
     silent = [system for system in (report.small_system, report.large_system) if system and dead(system)]
     if silent:
         return " ".join(map(dead_sentence, silent))
+    if report.small_system.metric == SCORERS[names.FREE_TEXT].metric.name:
+        judging = f"smolstudio judge {report.provenance.comparison_id} --model MODEL"
+        return f"No rule can grade free text, so the two are not compared. Let a judge model do it: “{judging}”."
     return "Both systems have a score on fewer than two rows in common, so they are not compared."
 
 
@@ -170,7 +177,8 @@ def real_rows_note(report: Report) -> str | None:
     if not found.qualifier or found.real_rows_low is None or found.real_rows_high is None:
         return None
     low, high, kind = found.real_rows_low, found.real_rows_high, basis.KINDS[found.kind]
-    if (low, high) == basis.USUAL:
+    if (low, high) == basis.USUAL or report.verdict.withheld:  # what is withheld, no number of rows decides
+        low, high = basis.USUAL
         needed = f"Between {low} and {high} real rows are usual."
     else:
         many = f"about {about(low)}" if low == high else f"about {about(low)} to {about(high)}"

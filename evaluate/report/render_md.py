@@ -146,7 +146,7 @@ def _families(report: Report, large: str) -> list[str]:
         )
     counts = [
         f"- {split}: ahead in {c.ahead}, level in {c.level}, behind in {c.behind} of {c.compared} "
-        f"families; mean over families {points(c.mean_delta)}"
+        f"{'family' if c.compared == 1 else 'families'}; mean over families {points(c.mean_delta)}"
         for split, c in report.family_counts.items()
     ]
     return [*counts, "", *table(["Family", "split", "rows", "small", "large", "ahead by", "p (Holm)"], rows)]

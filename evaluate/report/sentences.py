@@ -89,7 +89,7 @@ def _decided(report: Report) -> Report:
     )
     report = report.model_copy(update={"verdict": verdict})
     even, promising = report.break_even, decision.may_promise(report)
-    if report.large is None or even.status == "unpriced" or (promising and even.status != "not_stated"):
+    if report.large is None or (promising and even.status != "not_stated"):
         return report
     return report.model_copy(
         update={"break_even": _silent(even, promising), "sensitivity": _without_savings(report.sensitivity)}
@@ -100,7 +100,7 @@ def _silent(even: BreakEvenPart, promising: bool) -> BreakEvenPart:
     """No pay-back in any form; nothing that rests on which system is better, or on a price, where that is not known."""
     always_on = {"requests_per_month": None, "machines": 1, "note": ""}
     unsaid: Draft = {
-        "status": "not_stated",
+        "status": "unpriced" if even.status == "unpriced" else "not_stated",
         "requests": None,
         "requests_ci95": None,
         "months_at": dict.fromkeys(even.months_at),

@@ -141,7 +141,9 @@ def limits(report: Report) -> list[str]:
     for row in main:
         few = counted(row.clusters, row.n, row.unit)
         if row.clusters < FEWEST_CLUSTERS:
-            said.append(f"{row.split}: {few} carry no interval, whatever the number of rows.")
+            alone = row.clusters == row.n
+            carry = f"{few} {'carries' if row.clusters == 1 else 'carry'} no interval"
+            said.append(f"{row.split}: {carry}{'' if alone else ', whatever the number of rows'}.")
         elif row.n < MIN_ROWS:
             said.append(f"{row.split}: only {row.n:,} rows; intervals are wide.")
         if FEWEST_CLUSTERS <= row.clusters < FEW_CLUSTERS and row.clusters < row.n:
@@ -218,9 +220,10 @@ def not_measured(report: Report) -> list[str]:
     said = []
     if "test_ood" not in report.dataset.splits:
         said.append("Held-out families (test_ood) were not tested.")
-    if not report.forgetting:
+    tuned = report.small_system.adapter is not None
+    if tuned and not report.forgetting:
         said.append("What the base model forgot through tuning was not measured.")
-    if not report.seeds:
+    if tuned and not report.seeds:
         said.append("The spread over training seeds was not measured: only one training run was evaluated.")
     if report.cascade is None:
         said.append("No cascade is shown: the small system gave no confidences, or there is nothing to hand over to.")

@@ -121,9 +121,9 @@ def none_of(units: float, alpha: float) -> float:
 
 
 def counted(difference_clusters: int, rows: int, unit: str) -> str:
-    """'40 templates', '6 families' or '200 rows'."""
+    """'40 templates', '6 families', '1 row' or '200 rows'."""
     if difference_clusters == rows or unit == "row":
-        return f"{difference_clusters:,} rows"
+        return f"{difference_clusters:,} {'row' if difference_clusters == 1 else 'rows'}"
     plural = f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
     return f"{difference_clusters:,} {unit if difference_clusters == 1 else plural}"
 

@@ -90,6 +90,9 @@ def near_nothing(small: Interval, large: Interval, chance: float = 0.0, errors: 
         return f"Neither system clearly gets anything right (error rates of {rates}), so which is ahead means nothing."
     if chance > 0:
         best = f"the same answer to every row scores {100 * chance:.1f} %"
+        if max(small.value, large.value) > floor + FLOOR:
+            few = "There are too few rows to tell either score from chance"
+            return f"{few} ({scores}; {best}), so which is ahead means nothing."
         return f"Neither system is clearly above chance ({scores}; {best}), so which is ahead means nothing."
     if max(small.value, large.value) > 2 * FLOOR:
         return f"There are too few rows to tell either score from 0 ({scores}), so which is ahead means nothing."
