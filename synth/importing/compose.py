@@ -17,7 +17,7 @@ from synth.importing.kinds import ROW_KINDS
 from synth.importing.media import Media
 from synth.importing.raw import SPLIT_NAMES
 from synth.importing.turns import Unused
-from synth.importing.values import BadRow, Choices, accepted, judged, missing, strings, text
+from synth.importing.values import BadRow, Choices, accepted, judged, listed, missing, strings, text
 from synth.scoring.answers import final_answer
 
 MAX_CHARS = 1_000_000
@@ -26,7 +26,10 @@ CAPTION = "Describe the picture."
 
 
 class Fields(NamedTuple):
-    """A row read: the prompt's turns, the turn to learn, the short gold answers, and the rest."""
+    """A row read: the prompt's turns, the turn to learn, the short gold answers, and the rest.
+
+    `place` is that of the right choice, counted from 0, where only a number told it.
+    """
 
     prompt: tuple[Message, ...]
     target: Message
@@ -36,6 +39,7 @@ class Fields(NamedTuple):
     tools: tuple[dict[str, Any], ...] = ()
     split: str = ""
     choice: bool = False
+    place: int | None = None
     facts: dict[str, Any] = {}
 
 
@@ -44,6 +48,8 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     parts = {part: value for part, value in parts.items() if not missing(value)}
     if "videos" in parts:
         raise BadRow("has a video")
+    if isinstance(parts.get("request"), dict):
+        parts = _with_request(parts, parts["request"], unused)
     opening = _opening(parts, media, unused)
     extra: dict[str, Any] = {}
     if "tools" in parts:
@@ -61,12 +67,22 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     if extra:
         fields = fields._replace(**extra)
     if "accepted" in parts:
-        fields = fields._replace(answers=tuple(accepted(parts["accepted"])))
+        fields = fields._replace(answers=tuple(accepted(listed(parts["accepted"]))))
     if "images" in parts or "audio" in parts:
         pictures = [media.picture(item) for item in strings(parts.get("images") or [])]
         recordings = [media.recording(item, parts.get("excerpt")) for item in strings(parts.get("audio") or [])]
         fields = fields._replace(prompt=tuple(turns.place_media(list(fields.prompt), pictures, recordings)))
     return _checked(fields, media)
+
+
+def _with_request(parts: dict[str, Any], request: dict[str, Any], unused: Unused) -> dict[str, Any]:
+    """A request as it was sent: its turns and its tools; its other keys are settings, which nobody learns."""
+    tools = next((key for key in ("tools", "functions") if not missing(request.get(key))), "")
+    for key, value in request.items():
+        if key not in ("messages", tools) and not missing(value):
+            unused(f"input.{key}", value)
+    found = {"tools": request[tools]} if tools else {}
+    return {**found, **parts, "request": request.get("messages")}
 
 
 def split_name(value: Any) -> str:
@@ -101,8 +117,7 @@ def _opening(parts: Mapping[str, Any], media: Media, unused: Unused) -> list[Mes
     if "dialogue" in parts:
         raw += dialogues.turns(text(parts["dialogue"], "dialogue"))
     elif "request" in parts:
-        request = parts["request"]
-        raw += turns.turn_list(request.get("messages") if isinstance(request, dict) else request, "user")
+        raw += turns.turn_list(parts["request"], "user")
     elif "messages" in parts:
         raw += turns.turn_list(parts["messages"], "user")
         if "question" in parts and "chosen" in parts:
@@ -139,6 +154,8 @@ def _choices(parts: Mapping[str, Any]) -> Choices | None:
         return Choices(sorted([text(parts["correct"], "answer"), *(text(item, "choice") for item in wrong)]))
     if "choice" in parts:
         return Choices([*parts["choice"]])
+    if "numbered" in parts:
+        return Choices([*parts["numbered"]], first=1)
     return None if "choices" not in parts else Choices(parts["choices"])
 
 
@@ -151,8 +168,14 @@ def _preference(opening: list[Message], parts: Mapping[str, Any], media: Media, 
         sides.append(turns.read(turns.turn_list(value, "assistant"), media, unused))
     chosen, rejected = sides
     if chosen[0].role != "assistant":  # the whole chat, the prompt included
-        if opening and not _within(opening, chosen):
+        system, asked = [m for m in opening if m.role == "system"], [m for m in opening if m.role != "system"]
+        if asked and not _within(asked, chosen):
             raise BadRow("the prompt is another one than that inside the chosen answer")
+        if system and chosen[0].role == "system":
+            if chosen[0].text.strip() != system[0].text.strip():
+                raise BadRow("two different system texts")
+        else:
+            chosen, rejected = [*system, *chosen], [*system, *rejected]
     else:
         chosen, rejected = [*opening, *chosen], [*opening, *rejected]
     good, bad = _conversation(chosen), _conversation(rejected)
@@ -196,8 +219,9 @@ def _answered(opening: list[Message], parts: Mapping[str, Any], media: Media, un
     if choices is not None:
         gold = choices.letter(parts["correct"] if "correct" in parts else parts.get("choice_answer"))
         worked = "" if "target" not in parts else f"{text(parts['target'], 'answer')}\nAnswer: "
-        return _simple(opening, f"{worked}{gold}", (gold,), parts)._replace(choice=True)
-    value, several = parts.get("answer"), parts.get("answers")
+        place = None if "numbered" in parts else choices.place
+        return _simple(opening, f"{worked}{gold}", (gold,), parts)._replace(choice=True, place=place)
+    value, several = parts.get("answer"), listed(parts.get("answers"))
     if not missing(value) and isinstance(value, list | dict) and _is_turns(value):
         return _conversation([*opening, *turns.read(turns.turn_list(value, "assistant"), media, unused)])
     said = [] if missing(value) else accepted(value)

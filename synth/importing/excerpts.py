@@ -26,6 +26,7 @@ PAIRS = (("start", "end"), ("start_time", "end_time"), ("start_sec", "end_sec"),
 SEGMENTS = ("segments", "chunks")
 TEXTS = ("transcription", "transcript", "sentence", "text", "normalized_text", "answer")
 MOST_SEC = 1e6
+_OF_SEGMENT = ("id", "text", "start", "end", "timestamp")
 _CUE = re.compile(r"^\s*([\d:.,]+)\s*-->\s*([\d:.,]+)")
 _TAG = re.compile(r"<[^>]{0,200}>")
 
@@ -71,14 +72,15 @@ def _times(row: Mapping[str, Any], by_name: Mapping[str, Any]) -> tuple[set[Any]
 def _segments(raw: RawRow, row: Mapping[str, Any], key: Any, mapping: Mapping[str, str]) -> Iterator[RawRow]:
     wanted = mapping.get("transcript") or ""
     text_key = next((name for name in (wanted, *TEXTS) if name and name in row), wanted or TEXTS[0])
-    rest = {name: value for name, value in row.items() if name != key}
+    rest = {f"{name} of the whole" if name == text_key else name: row[name] for name in row if name != key}
     for segment in row[key]:
         part = _part(segment)
         if part is None:
             shown = str(segment)[:SHOWN]
             yield raw._replace(value=None, fault="a segment has no start, end and text", text=shown)
         else:
-            yield raw._replace(value={**rest, text_key: str(segment["text"]).strip(), KEY: part})
+            own = {name: value for name, value in segment.items() if name not in _OF_SEGMENT}
+            yield raw._replace(value={**rest, **own, text_key: str(segment["text"]).strip(), KEY: part})
 
 
 def _part(segment: Any) -> list[float] | None:

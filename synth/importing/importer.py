@@ -22,7 +22,7 @@ from synth.curation import leakage
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError
 from synth.example import Example, Split, prompt_id
-from synth.importing import compose, detect, folders, garbage
+from synth.importing import compose, detect, folders, garbage, unread
 from synth.importing.compose import Fields
 from synth.importing.examples import asked, identity, own_example, to_example
 from synth.importing.excerpts import excerpts
@@ -34,7 +34,7 @@ from synth.importing.media import Media
 from synth.importing.raw import RawRow
 from synth.importing.report import MAX_LISTED, ImportReport, UnusedKeys
 from synth.importing.splits import SHARES, ByTime, Groupings, Seen, checked_shares
-from synth.importing.values import BadRow, missing, printable, text
+from synth.importing.values import BEYOND, BadRow, missing, printable, text
 from synth.importing.waiting import NEAR_DUPLICATES, Placed, Waiting
 from synth.languages import Spoken
 from synth.progress import Meter, ProgressFn, silent
@@ -103,6 +103,7 @@ def import_data(
             work = _Import(found, modality, name, options, DatasetWriter(folder))
             start = time.monotonic()
             work.run(Meter(f"import {name}", None, "rows", on_progress))
+            work.note_unread(place)
             if not work.writer.counts:
                 raise DataError(
                     *detect.nothing_left(found, modality, options.mapping, work.rejected), "data.nothing_left"
@@ -141,6 +142,7 @@ class _Import:
         self.leakage = leakage.Check(LEAKAGE_ROWS)
         self.notes: list[str] = []
         self.ungraded = 0
+        self.places: set[int] = set()  # of right choices, where a number told them
         self.spoken = Spoken() if ROW_KINDS[modality].medium == "audio" else None
         self.rejected: list[tuple[int, str]] = []
         self.layouts: Counter[str] = Counter()
@@ -167,10 +169,29 @@ class _Import:
                 self._reject(table, raw, reason)
             if count % 64 == 0:  # the meter looks at the clock
                 meter.update(count, f"{sum(self.writer.reasons.values())} set aside")
+        self._check_places()
         self.suggested = tuple(self.groupings.suggestions(self.waiting.sizes))
         for placed in self.waiting.close():
             self._keep(placed)
         self.notes += self.waiting.near.sentences()
+
+    def _check_places(self) -> None:
+        """Raises DataError where the choices seem to be counted from 1, for which every kept row would be wrong."""
+        if self.places and 0 not in self.places and BEYOND in self.writer.reasons:
+            raise DataError(
+                f"The right choices of {self.source.layout} seem to be counted from 1: none is 0, and "
+                f"{self.writer.reasons[BEYOND]:,} rows name the place after the last choice.",
+                "Write the letter (A, B, …) or the text of the right choice instead of its number, or count from 0.",
+                "data.choices",
+            )
+        if self.places:
+            self.notes.append("numbers of right choices were read as places counted from 0")
+
+    def note_unread(self, place: Path) -> None:
+        """Say which files of a folder no row came from."""
+        read = {table.path.resolve() for table in self.source.tables}
+        if left := unread.note(place, read.union(*(media.files for media in self._media.values()))):
+            self.notes.append(left)
 
     def _rows(self, notes: list[str]) -> Iterator[tuple[Table, RawRow]]:
         for table in self.source.tables:
@@ -222,7 +243,7 @@ class _Import:
         parts: dict[str, Any] = {}
         for part, path in plan.takes:
             value = row[path[0]] if len(path) == 1 else at(row, path)
-            if part in ("choice", "distractor"):
+            if part in ("choice", "numbered", "distractor"):
                 parts.setdefault(part, []).append(value)
             else:
                 parts[part] = value
@@ -231,6 +252,8 @@ class _Import:
         if not plan.complete:
             raise BadRow(detect.lacking(parts, row, self.modality))
         fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))
+        if fields.place is not None:
+            self.places.add(fields.place)
         group = text(parts["group"], "group").strip() if "group" in parts else ""
         source = {"importer": plan.layout, "file": table.name, "line": raw.line, **fields.facts}
         kind = ROW_KINDS[self.modality]

@@ -229,7 +229,8 @@ def _held(value: dict[str, Any], name: str) -> _Held:
     if len(records) > 1 and set(records) <= set(SPLIT_NAMES) and not _is_row(value):
         return _Held([(SPLIT_NAMES[key], _squad(lists[key])) for key in records], _without(value, *records))
     if len(records) == 1 and not _is_row(value):
-        return _Held([("", _squad(lists[records[0]]))], _without(value, *records))
+        split = SPLIT_NAMES.get(records[0], "").replace("train", "")  # a file of test rows is not for learning
+        return _Held([(split, _squad(lists[records[0]]))], _without(value, *records))
     if any(value[key] == [] for key in value if key in _HOLDERS) and not lists:
         return _Held([("", [])], {})
     inside = next((key for key in value if key in _HOLDERS and isinstance(value[key], dict)), None)

@@ -27,8 +27,9 @@ COMMON: dict[str, Paths] = {
 
 _TURNS: Paths = ("messages", "conversations", "conversation", "dialogue", "turns", "chat")
 _ASKED: Paths = ("question", "prompt", "instruction", "query", "problem", "q")
-_GIVEN: Paths = ("input", "context", "passage")
+_GIVEN: Paths = ("input", "context", "passage", "premise")
 _GOLD: Paths = ("answerKey", "answer_idx", "answer_index", "answer", "label", "correct", "gold", "target")
+_JUDGEMENTS = ("true", "false", "1", "0")  # other labels are the names of classes
 _PICTURE: Paths = ("file_name", "images", "image", "path", "image_path", "file")
 _SOUND: Paths = ("file_name", "audio", "audio_filepath", "audio_path", "path", "wav", "file")
 
@@ -154,16 +155,18 @@ LAYOUTS: tuple[Layout, ...] = (
     *(
         Layout(
             "multiple_choice",
-            ("question", "choice", "choice_answer"),
-            {"question": asked, "choice": keys, "choice_answer": answer, "target": ("exp", "explanation")},
-            several=("choice",),
+            ("question", part, "choice_answer"),
+            {"question": asked, "input": _GIVEN, part: keys, "choice_answer": answer, "target": ("exp", "explanation")},
+            several=(part,),
         )
-        for asked, keys, answer in (
-            (("goal", "question"), ("sol1", "sol2"), ("label",)),
-            (("question",), ("opa", "opb", "opc", "opd", "ope"), ("cop", "answer")),
-            (("question",), ("A", "B", "C", "D", "E"), ("answer", "Answer", "label")),
-            (("sentence",), ("option1", "option2"), ("answer",)),
-            (("question",), ("option_a", "option_b", "option_c", "option_d"), ("answer",)),
+        for asked, part, keys, answer in (
+            (("goal", "question"), "choice", ("sol1", "sol2"), ("label",)),
+            (("question",), "choice", ("choice1", "choice2"), ("label", "answer")),
+            (("question",), "choice", ("opa", "opb", "opc", "opd", "ope"), ("cop", "answer")),
+            (("question",), "choice", ("A", "B", "C", "D", "E"), ("answer", "Answer", "label")),
+            (("sentence",), "numbered", ("option1", "option2"), ("answer",)),
+            (("question",), "numbered", ("answerA", "answerB", "answerC"), ("label",)),
+            (("question",), "choice", ("option_a", "option_b", "option_c", "option_d"), ("answer",)),
         )
     ),
     Layout(
@@ -346,7 +349,8 @@ def _signature(row: Mapping[str, Any], depth: int = 3) -> Any:
 def _find(layout: Layout, row: Mapping[str, Any]) -> list[tuple[str, Paths]] | None:
     """(part, path) of the parts of a layout that the row has, or None when it lacks one that is needed."""
     by_name = {str(key).strip().casefold(): key for key in reversed(list(row))}
-    if "choice" in layout.several and sum(name.casefold() in by_name for name in layout.parts["choice"]) < 2:
+    columns = next((layout.parts[part] for part in layout.several if part in ("choice", "numbered")), None)
+    if columns and sum(name.casefold() in by_name for name in columns) < 2:
         return None  # one column of a table that happens to be called so
     found: list[tuple[str, Paths]] = []
     taken: set[Paths] = set()
@@ -375,8 +379,8 @@ def _fits(layout: Layout, row: Mapping[str, Any], found: Mapping[str, Paths]) ->
         return is_dialogue(at(row, found["dialogue"]))
     if "messages" in layout.needs and not isinstance(at(row, found["messages"]), list | str):
         return False
-    if layout.name == "kto" and found["label"] == ("label",) and found["answer"] != ("completion",):
-        return isinstance(row["label"], bool)  # others are the names of classes
+    if layout.name == "kto" and found["label"][-1] != "kto_tag" and found["answer"] != ("completion",):
+        return str(at(row, found["label"])).strip().lower() in _JUDGEMENTS
     if layout.name == "litellm":
         return isinstance(at(row, found["response"]), dict | str)
     return True

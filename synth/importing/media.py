@@ -37,11 +37,14 @@ class Media:
         root: the folder that paths start from.
         store: keeps bytes under a suffix, and answers with their path in the dataset.
         max_seconds: of a recording.
+
+    `files` are those that were read, by their resolved paths.
     """
 
     def __init__(self, modality: str, root: Path, store: Store, max_seconds: float = MAX_SECONDS) -> None:
         self.modality, self.root, self._store, self._max_seconds = modality, root.resolve(), store, max_seconds
         self._known: dict[str, ImagePart | AudioPart | str] = {}
+        self.files: set[Path] = set()
 
     def picture(self, reference: Any) -> ImagePart:
         """A picture of the row, as PNG."""
@@ -123,9 +126,11 @@ class Media:
 
     def _path(self, reference: str, what: str) -> Path:
         try:
-            return resolve_inside(self.root, reference, what)
+            path = resolve_inside(self.root, reference, what)
         except DataError as error:
             raise BadRow(reason(error)) from None
+        self.files.add(path)
+        return path
 
     def _excerpt(self, reference: Any, start: float, end: float) -> AudioPart:
         """A part of a recording, which may itself be longer and larger than any that is taken whole."""

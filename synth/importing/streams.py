@@ -31,6 +31,8 @@ _MARKS = (  # the longer ones first: a UTF-32 mark begins like a UTF-16 one
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_LETTERS = bytes([*range(65, 91), *range(97, 123)])
+_ACCENTED = bytes([*b"\x83\x8a\x8c\x8e\x9a\x9c\x9e\x9f", *range(0xC0, 0x100)])
 _NOT_IN_CP1252 = frozenset(b"\x00\x81\x8d\x8f\x90\x9d")
 
 
@@ -85,9 +87,10 @@ def open_text(path: Path) -> Text:
         mark = len(next((mark for mark, known in _MARKS if head.startswith(mark) and known == encoding), b""))
         note = ""
         if not encoding:
-            encoding = "cp1252" if _is_cp1252(path) else "utf-8"
-            if encoding == "cp1252":
-                note = f"{path.name} is not UTF-8; it was read as Windows-1252 (cp1252)."
+            sample = _cp1252_line(path)
+            encoding = "cp1252" if sample else "utf-8"
+            if sample:
+                note = f"{path.name} is not UTF-8; it was read as Windows-1252 (cp1252). Check its letters: {sample}"
         elif not encoding.startswith("utf-8"):
             note = f"{path.name} was read as {encoding.removesuffix('-le').removesuffix('-be').upper()}."
         file, _ = unpack(path)
@@ -206,24 +209,33 @@ def _without_mark(head: bytes) -> str:
     return ""
 
 
-def _is_cp1252(path: Path) -> bool:
-    """Whether no line is UTF-8 beyond ASCII, some are beyond ASCII, and every byte means something in Windows-1252."""
+def _cp1252_line(path: Path) -> str:
+    """The first line beyond ASCII, where none is UTF-8 beyond ASCII and every byte means something in Windows-1252.
+
+    Else "". Raises DataError where more than a quarter of the letters are accented, which no language of that encoding
+    has: those are Cyrillic, Greek, Japanese and others in encodings of their own.
+    """
     file, _ = unpack(path)
-    beyond = False
+    beyond, accented, letters = "", 0, 0
     with file:
         while line := file.readline(_CHUNK):
+            letters += len(line) - len(line.translate(None, _LETTERS))
             if line.isascii():
                 if b"\0" in line:
-                    return False
+                    return ""
                 continue
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
                 if error.reason == "unexpected end of data" and len(line) == _CHUNK:
-                    return False
+                    return ""
                 if not _NOT_IN_CP1252.isdisjoint(line):
-                    return False
-                beyond = True
+                    return ""
+                beyond = beyond or line.decode("cp1252").strip()[:60]
+                accented += len(line) - len(line.translate(None, _ACCENTED))
             else:
-                return False
+                return ""
+    if 3 * accented > letters:
+        message = f"{path.name} is neither UTF-8 nor Windows-1252; as that, a line of it would read: {beyond}"
+        raise DataError(message, "Save it as UTF-8.", "data.encoding")
     return beyond

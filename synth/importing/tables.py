@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from synth.media import resolve_inside
 from synth.storage import read_json
 
 BATCH_ROWS = 256
+_FAULT = re.compile(r"#[A-Z]+(?:/0)?!|#NAME\?")
+"""What a cell shows whose formula failed."""
 MAX_SHEET = 1 << 30
 """Bytes of an unpacked XLSX file."""
 
@@ -35,6 +38,9 @@ def arrow_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
     try:
         for batch in _batches(path):
             columns = {name: _column(batch.column(place)) for place, name in enumerate(batch.schema.names)}
+            if len(columns) < len(batch.schema.names):
+                message = f"{path.name} has two columns of one name."
+                raise DataError(message, "Give every column a name of its own.", "data.header")
             if classes is None:
                 classes = _class_names(batch.schema)
                 if notes is not None:
@@ -215,7 +221,7 @@ def _sheet_row(number: int, header: list[str], cells: tuple[Any, ...]) -> RawRow
     if any(cell is not None for cell in cells[len(header) :]):
         return RawRow(number, None, "cells beyond the header's columns", "|".join(map(str, cells))[:2000])
     values = {name: plain(cell) for name, cell in zip(header, cells, strict=False)}
-    faulty = next((str(v) for v in values.values() if isinstance(v, str) and v.startswith("#") and v.endswith("!")), "")
+    faulty = next((v for v in values.values() if isinstance(v, str) and _FAULT.fullmatch(v)), "")
     if faulty:
         return RawRow(number, None, "a formula of the sheet failed", faulty)
     return RawRow(number, {k: None if v in NOT_A_NUMBER else v for k, v in values.items()})

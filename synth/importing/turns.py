@@ -69,7 +69,8 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
         return plain_turn(role, str(content))
     if isinstance(content, list):
         turn, content = _unfolded(turn, content)
-    calls = _calls(turn, speaker, content)
+    _agreeing(turn)
+    calls = _calls(turn, speaker, content, unused)
     parts = () if speaker == "function_call" else _parts(content, role, media, unused)
     if not calls and not any(p.text.strip() if isinstance(p, TextPart) else True for p in parts):
         raise BadRow("an empty turn")
@@ -77,8 +78,11 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
         if key not in _KNOWN and not missing(turn[key]):
             unused(f"messages[].{key}", turn[key])
     reasons = [turn[key] for key in _REASONING if not missing(turn.get(key))]
-    weights = [turn[key] for key in _LEARNED if not missing(turn.get(key))]
-    learn = None if not weights else _learn(weights[0], role)
+    if len(reasons) > 1 and any(reason != reasons[0] for reason in reasons):
+        raise BadRow("a turn has two different texts of reasoning")
+    weights = {_learn(turn[key], role) for key in _LEARNED if not missing(turn.get(key))}
+    if len(weights) > 1:
+        raise BadRow("a turn is to be learned by one of its keys, and not by another")
     return Message(
         role=role,
         content=parts,
@@ -86,8 +90,16 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
         tool_calls=calls,
         tool_call_id=_name(turn.get("tool_call_id")),
         name=_name(turn.get("name")),
-        learn=learn,
+        learn=next(iter(weights), None),
     )
+
+
+def _agreeing(turn: dict[str, Any]) -> None:
+    """Raises BadRow for a turn that says the same thing in two ways which differ."""
+    for first, second in (("content", "value"), ("role", "from")):
+        one, other = turn.get(first), turn.get(second)
+        if not missing(one) and not missing(other) and one != other:
+            raise BadRow(f"a turn has both '{first}' and '{second}', and they differ")
 
 
 def _unfolded(turn: dict[str, Any], content: list[Any]) -> tuple[dict[str, Any], list[Any]]:
@@ -130,7 +142,7 @@ def _learn(value: Any, role: str) -> bool | None:
     return None
 
 
-def _calls(turn: dict[str, Any], speaker: Any, content: Any) -> tuple[ToolCall, ...]:
+def _calls(turn: dict[str, Any], speaker: Any, content: Any, unused: Unused) -> tuple[ToolCall, ...]:
     raw: Any = turn.get("tool_calls")
     if missing(raw) and not missing(turn.get("function_call")):
         raw = [turn["function_call"]]
@@ -140,14 +152,21 @@ def _calls(turn: dict[str, Any], speaker: Any, content: Any) -> tuple[ToolCall, 
         return ()
     if isinstance(raw, str):
         raw = _json(raw, "tool_calls are not JSON")
-    return tuple(_call(call) for call in (raw if isinstance(raw, list) else [raw]))
+    return tuple(_call(call, unused) for call in (raw if isinstance(raw, list) else [raw]))
 
 
-def _call(call: Any) -> ToolCall:
+_ARGUMENTS = ("arguments", "parameters", "args", "input")
+
+
+def _call(call: Any, unused: Unused) -> ToolCall:
     function = call.get("function", call) if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise BadRow("a tool call without the name of its function")
-    arguments = function.get("arguments", function.get("parameters"))
+    named = next((key for key in _ARGUMENTS if key in function), "")
+    arguments = function.get(named)
+    for key, value in {**call, **function}.items():
+        if key not in ("id", "type", "index", "name", "function", named) and not missing(value):
+            unused(f"messages[].tool_calls[].{key}", value)
     if isinstance(arguments, str):
         try:
             parsed = json.loads(arguments)

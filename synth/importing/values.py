@@ -51,12 +51,11 @@ def decimal(value: int) -> str:
 
 
 def accepted(value: Any) -> list[str]:
-    """Every answer that counts: one, several in a list, SQuAD's `{"text": [...]}`; a record as its JSON.
+    """Every answer that counts: one, several in a list, SQuAD's and TriviaQA's objects; a record as its JSON.
 
     Raises BadRow when there is none.
     """
-    if isinstance(value, dict) and isinstance(value.get("text"), list) and set(value) <= {"text", "answer_start"}:
-        value = value["text"]
+    value = _marked(value)
     if isinstance(value, dict):
         return [json_text(value)]
     if not isinstance(value, list):
@@ -67,6 +66,31 @@ def accepted(value: Any) -> list[str]:
     if any(isinstance(item, dict | list) for item in given):
         return [json_text(value)]
     return list(dict.fromkeys(text(item, "answer") for item in given))
+
+
+def _marked(value: Any) -> Any:
+    """The answers in objects that also say where they stand (SQuAD) or how else they are written (TriviaQA)."""
+    if isinstance(value, dict) and isinstance(value.get("text"), list) and (set(value) == {"text"} or _PLACE in value):
+        return value["text"]
+    if isinstance(value, dict) and {"value", "aliases"} <= set(value):
+        return [value["value"], *strings(value["aliases"])]
+    if isinstance(value, list) and value:
+        spans = [item for item in value if isinstance(item, dict) and "text" in item and _PLACE in item]
+        return [item["text"] for item in spans] if len(spans) == len(value) else value
+    return value
+
+
+_PLACE = "answer_start"
+
+
+def listed(value: Any) -> Any:
+    """Several answers that a table holds as text, as a list or object again. Raises BadRow for one that is torn."""
+    if not isinstance(value, str) or not re.match(r"\s*(\[\s*[\]\"'{\d]|\{\s*[\"'])", value):
+        return value
+    found = _written(value)
+    if not isinstance(found, dict) and found == value.split("|"):
+        raise BadRow("the answers are a list that is neither JSON nor Python")
+    return found
 
 
 def json_text(value: Any) -> str:
@@ -103,10 +127,20 @@ def judged(value: Any) -> bool:
     return known[name]
 
 
-class Choices:
-    """The choices of a question with their letters."""
+BEYOND = "the answer is none of the choices, but one beyond the last"
+"""Why a row is set aside whose choices were perhaps counted from 1."""
 
-    def __init__(self, value: Any) -> None:
+
+class Choices:
+    """The choices of a question with their letters; places of them are counted from `first`.
+
+    `place` is the right one, where a number told it.
+    """
+
+    place: int | None = None
+
+    def __init__(self, value: Any, first: int = 0) -> None:
+        self.first = first
         if isinstance(value, str):
             value = _written(value)
         names: list[str] = []
@@ -158,8 +192,11 @@ class Choices:
         if places and isinstance(answer, str) and not isinstance(answer, Digits):
             return places
         if re.fullmatch(r"\d+(\.0)?", said) and not self.names:
-            place = int(float(said))
-            return places | ({place} if place < len(self.texts) else set())
+            place = int(float(said)) - self.first
+            if place == len(self.texts) and not places:
+                raise BadRow(BEYOND)
+            self.place = place
+            return places | ({place} if 0 <= place < len(self.texts) else set())
         letter = said.strip("().").upper()
         if not places and len(letter) == 1 and letter in self.letters:
             places = {self.letters.index(letter)}

@@ -476,7 +476,7 @@ def test_a_folder_that_datasets_saved_is_read_with_its_splits(tmp_path: Path, wo
 def test_another_encoding_is_read_and_said(bring: Bring) -> None:
     report, examples = bring("question,answer\ncafé?,où\n".encode("cp1252"), name="r.csv")
     assert only(examples).target == "où"
-    assert report.notes == ("r.csv is not UTF-8; it was read as Windows-1252 (cp1252).",)
+    assert report.notes == ("r.csv is not UTF-8; it was read as Windows-1252 (cp1252). Check its letters: café?,où",)
 
 
 @pytest.mark.parametrize(

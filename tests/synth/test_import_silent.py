@@ -1,0 +1,269 @@
+"""Files that were once read without a word and wrongly: a label, a turn, a file or an answer that nobody missed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from synth.dataset import DatasetDir
+from synth.errors import DataError
+from synth.example import Example
+from synth.importing.importer import import_data
+from synth.importing.report import ImportReport
+from synth.workspace import Workspace
+
+
+def bring(path: Path, workspace: Workspace, **options: Any) -> tuple[ImportReport, list[Example]]:
+    from synth.importing.importer import Options
+
+    report = import_data(path, "d", workspace, Options(**options))
+    dataset = DatasetDir(workspace.datasets / "d")
+    assert dataset.card.rows_in == report.kept + report.rejected_rows
+    rows = [e for split in dataset.splits() for e in dataset.examples(split)]
+    return report, sorted(rows, key=lambda e: e.source["line"])
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+# --- choices -----------------------------------------------------------------------------------------------------
+
+
+def test_columns_called_option1_and_option2_are_counted_as_they_are_called(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    rows = [
+        {"sentence": f"{n} trains passed the bridge, _ were late", "option1": "x", "option2": "y", "answer": str(n)}
+        for n in (1, 2)
+    ]
+    _, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert [e.target for e in examples] == ["A", "B"]
+
+
+@pytest.mark.parametrize("columns", [("answerA", "answerB", "answerC")])
+def test_answers_in_columns_of_letters_with_a_number_from_1(
+    columns: tuple[str, ...], tmp_path: Path, workspace: Workspace
+) -> None:
+    rows = [
+        {
+            "context": f"case {n}",
+            "question": "What now?",
+            **dict.fromkeys(columns, "w"),
+            columns[n - 1]: "r",
+            "label": n,
+        }
+        for n in (1, 3)
+    ]
+    for row in rows:
+        row.update({column: f"{row[column]} {column}" for column in columns})
+    _, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert [e.target for e in examples] == ["A", "C"]
+    assert all("case" in e.prompt[0].text and "A. " in e.prompt[0].text for e in examples)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_choices_that_are_counted_from_1_refuse_the_import(name: str, tmp_path: Path, workspace: Workspace) -> None:
+    if name.endswith("csv"):
+        path = tmp_path / name
+        path.write_text("question,A,B,C,answer\n" + "".join(f"colour {n}?,red,blue,green,{n}\n" for n in (1, 2, 3)))
+    else:
+        rows = [{"question": f"colour {n}?", "choices": ["red", "blue", "green"], "answer": n} for n in (1, 2, 3)]
+        path = lines(tmp_path / name, rows)
+    with pytest.raises(DataError, match=r"counted from 1.*1 rows"):
+        bring(path, workspace)
+
+
+def test_that_numbers_are_places_from_0_is_said(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"question": f"colour {n}?", "choices": ["red", "blue"], "answer": n} for n in (0, 1)]
+    report, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert [e.target for e in examples] == ["A", "B"]
+    assert any("counted from 0" in note for note in report.notes)
+
+
+# --- answers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"answers": [{"text": "Oslo", "answer_start": 3}, {"text": "Oslo city", "answer_start": 3}]},
+        {"answers": {"text": ["Oslo", "Oslo city"], "answer_start": [3, 3], "limit_byte": [4, 4]}},
+        {"answer": {"value": "Oslo", "aliases": ["Oslo", "Oslo city"], "normalized_value": "oslo"}},
+        {"answers": '["Oslo", "Oslo city"]'},
+        {"answers": "{'text': ['Oslo', 'Oslo city'], 'answer_start': [3, 3]}"},
+    ],
+)
+def test_answers_with_their_places_or_other_names_are_learned_as_text(
+    answers: dict[str, Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    _, (example,) = bring(lines(tmp_path / "a.jsonl", [{"question": "Capital?", **answers}]), workspace)
+    assert example.target == "Oslo" and example.source["answers"] == ["Oslo", "Oslo city"]
+
+
+def test_a_printed_array_of_answers_is_set_aside(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [
+        {"question": "Capital?", "answers": "{'text': array(['Oslo'], dtype=object), 'answer_start': array([3])}"},
+        {"question": "And [this]?", "answers": "[redacted] as ever"},
+    ]
+    report, (example,) = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert example.target == "[redacted] as ever"
+    assert report.reasons == {"the answers are a list that is neither JSON nor Python": 1}
+
+
+# --- judgements, turns and tools ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("good", "bad"), [("True", "False"), ("1", "0"), ("true", "false")])
+def test_a_judgement_in_a_table_keeps_bad_answers_from_being_learned(
+    good: str, bad: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"prompt,response,label\nhow many?,four,{good}\nhow far?,nowhere,{bad}\n")
+    _, examples = bring(path, workspace)
+    assert [(e.target, e.label) for e in examples] == [("four", True), ("nowhere", False)]
+
+
+def test_arguments_of_a_tool_call_are_kept_under_every_usual_name(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"weather {key}"},
+                {"role": "assistant", "content": "", "tool_calls": [{"name": "w", key: {"town": "Bergen"}, "odd": 1}]},
+            ]
+        }
+        for key in ("args", "input", "arguments", "parameters")
+    ]
+    report, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert [e.tool_calls[0].arguments for e in examples] == [{"town": "Bergen"}] * 4
+    assert [(key.key, key.rows) for key in report.unused] == [("messages[].tool_calls[].odd", 4)]
+
+
+@pytest.mark.parametrize("prompt", [{}, {"prompt": "how far?"}])
+def test_a_system_text_beside_whole_preference_chats_is_kept(
+    prompt: dict[str, str], tmp_path: Path, workspace: Workspace
+) -> None:
+    chats = {
+        side: [{"role": "user", "content": "how far?"}, {"role": "assistant", "content": said}]
+        for side, said in (("chosen", "9 km"), ("rejected", "no idea"))
+    }
+    _, (example,) = bring(lines(tmp_path / "a.jsonl", [{"system": "Be exact.", **prompt, **chats}]), workspace)
+    assert [(m.role, m.text) for m in example.prompt] == [("system", "Be exact."), ("user", "how far?")]
+    assert (example.target, example.rejected) == ("9 km", "no idea")
+
+
+def test_tools_inside_a_logged_request_are_kept_and_its_settings_listed(tmp_path: Path, workspace: Workspace) -> None:
+    tool = {"type": "function", "function": {"name": "w", "parameters": {}}}
+    request = {"messages": [{"role": "user", "content": "weather?"}], "tools": [tool], "temperature": 0.2}
+    row = {"traceId": "t", "input": request, "output": {"role": "assistant", "content": "rain"}, "totalCost": 0.01}
+    report, (example,) = bring(lines(tmp_path / "a.jsonl", [row]), workspace)
+    assert example.tools == (tool,) and example.source["usd"] == 0.01
+    assert [key.key for key in report.unused] == ["input.temperature"]
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"role": "assistant", "content": "a", "weight": 1, "train": False},
+        {"role": "assistant", "content": "a", "value": "b"},
+        {"role": "assistant", "from": "human", "content": "a"},
+        {"role": "assistant", "content": "a", "reasoning": "x", "thinking": "y"},
+    ],
+)
+def test_a_turn_that_contradicts_itself_is_set_aside(
+    turn: dict[str, Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    good = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    rows = [{"messages": good}, {"messages": [{"role": "user", "content": "p"}, turn]}]
+    report, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert (len(examples), report.rejected_rows) == (1, 1)
+
+
+# --- files and folders -------------------------------------------------------------------------------------------
+
+
+def test_files_of_a_folder_that_no_row_came_from_are_named(tmp_path: Path, workspace: Workspace) -> None:
+    folder = tmp_path / "in"
+    (folder / "more").mkdir(parents=True)
+    lines(folder / "a.jsonl", [{"prompt": "how many?", "completion": "four"}])
+    lines(folder / "more" / "b.jsonl", [{"prompt": "how far?", "completion": "9 km"}])
+    (folder / "README.md").write_text("about")
+    report, _ = bring(folder, workspace)
+    assert [note for note in report.notes if "not read" in note] == [
+        "1 files of the folder were not read, because no table or layout names them: 'more/b.jsonl'"
+    ]
+
+
+def test_pictures_that_no_row_names_are_named(tmp_path: Path, workspace: Workspace) -> None:
+    folder = tmp_path / "in"
+    for name, shade in (("red/a.png", 10), ("red/b.png", 60), ("blue/c.png", 90), ("blue/deep/d.png", 200)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (shade, 0, 0)).save(folder / name)
+    (folder / "red" / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    report, examples = bring(folder, workspace)
+    assert len(examples) == 3
+    assert any("'blue/deep/d.png', 'red/photo.heic'" in note for note in report.notes)
+
+
+def test_a_segment_keeps_what_it_says_of_itself(tmp_path: Path, workspace: Workspace) -> None:
+    soundfile.write(tmp_path / "talk.wav", np.random.default_rng(1).normal(0, 0.1, 16000 * 5), 16000)
+    segments = [
+        {"start": n, "end": n + 1, "text": f"word {n}", "speaker": who, "score": 0.5}
+        for n, who in ((0, "Ada"), (2, "Bo"))
+    ]
+    row = {"audio": "talk.wav", "speaker": "both", "text": "word 0 word 2", "segments": segments}
+    report, examples = bring(lines(tmp_path / "a.jsonl", [row]), workspace)
+    assert sorted(e.source["speaker"] for e in examples) == ["Ada", "Bo"]
+    assert {key.key for key in report.unused} == {"score", "text of the whole"}
+
+
+def test_two_columns_of_one_name_refuse_a_parquet_file(tmp_path: Path, workspace: Workspace) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        [pa.array(["q"]), pa.array(["right"]), pa.array(["wrong"])], names=["question", "answer", "answer"]
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="two columns of one name"):
+        bring(tmp_path / "a.parquet", workspace)
+
+
+def test_rows_under_the_name_of_a_test_split_are_not_learned(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"prompt": f"{n} and {n}?", "completion": str(2 * n)} for n in range(20)]
+    (tmp_path / "a.json").write_text(json.dumps({"test": rows, "version": 1}))
+    report, _ = bring(tmp_path / "a.json", workspace)
+    assert report.splits == {"test": 20}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("cp1251", "Привет"), ("cp1253", "Καλημέρα"), ("koi8-r", "Привет"), ("iso-8859-5", "Привет")]
+)
+def test_an_encoding_of_other_letters_is_not_taken_for_windows_1252(
+    encoding: str, said: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        ("question,answer\n" + "".join(f"{said} {n},{said} {n} {said}\n" for n in range(9))).encode(encoding)
+    )
+    with pytest.raises(DataError, match="UTF-8"):
+        bring(path, workspace)
+
+
+def test_a_formula_of_an_unknown_name_is_no_answer(tmp_path: Path, workspace: Workspace) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (("question", "answer"), ("how far?", "#NAME?"), ("how many?", "four"), ("tag?", "#what?")):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    report, examples = bring(tmp_path / "a.xlsx", workspace)
+    assert [e.target for e in examples] == ["four", "#what?"]
+    assert report.reasons == {"a formula of the sheet failed": 1}
