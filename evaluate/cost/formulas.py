@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +45,9 @@ class Bill(NamedTuple):
 
 
 class BreakEven(NamedTuple):
-    """status: pays_back | never | unpriced. requests: after how many the fixed cost is earned back."""
+    """requests: after how many the fixed cost is earned back."""
 
-    status: str
+    status: Literal["pays_back", "never", "unpriced"]
     requests: int | None
     saved_per_request: float | None
 

@@ -15,9 +15,10 @@ import numpy as np
 from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
 from evaluate.report import basis, by_class, decision, gallery
-from evaluate.report.parts import Comparison, ForgettingPart, Latency, Share, SplitSummary
+from evaluate.report.money import Cascade, Cost, Handover, LedgerLine, Price, WhatIf
+from evaluate.report.parts import Comparison, ForgettingPart, Latency, OpenBounds, Share, SplitSummary
 from evaluate.report.results import Forgetting, Remembered, Results, Row, SystemResult
-from evaluate.report.schema import VERSION, MeasuredSystem, Report
+from evaluate.report.schema import VERSION, DatasetPart, MeasuredSystem, ProvenancePart, Report, SystemPart
 from evaluate.report.sentences import Draft, with_sentences
 from evaluate.stats import intervals, measures, paired, verdict
 from synth.scoring.scorers import metric as metric_facts
@@ -45,7 +46,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "margin_fixed": results.margin_fixed,
         "prompt_choice": results.prompt_choice,
         "dataset": _dataset(results, small),
-        "systems": [_facts(system, units, primary, prices).model_dump() for system in results.systems],
+        "systems": [_facts(system, units, primary, prices) for system in results.systems],
         "kinds": kinds,
         "comparisons": _comparisons(results, small, large, units),
         "baselines": _baselines(results, small, large, primary, units[primary]),
@@ -61,7 +62,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "forgetting": [_forgetting(item) for item in results.forgetting],
         "human_usd_per_answer": plan.human_usd_per_answer,
         "machine": economics.machine_facts(results, prices),
-        "ledger": [item.model_dump() for item in results.ledger],
+        "ledger": [LedgerLine(**dict(item)) for item in results.ledger],
         "monthly_volumes": list(plan.monthly_volumes),
         "notes": list(results.notes),
         "provenance": _provenance(results),
@@ -69,35 +70,30 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
     report["family_counts"] = measures.family_counts(report["families"])
     _price(report, prices)
     _add_joint(report, results, prices, units[primary])
-    if large is not None:
-        report["cascade"] = economics.cascade(results, small, large, report["what_if"], primary)
+    report["cascade"] = economics.cascade(results, small, large, report["what_if"], primary) if large else None
     return with_sentences(report)
 
 
 def reprice(old: Report, sheet: PriceSheet) -> Report:
     """The same comparison at other prices, from the report alone. Accuracy figures stay as they are."""
-    report, new = old.model_dump(mode="json"), old.model_dump(mode="json")
-    new.update(repriced=True, kinds=old.basis.kinds, comparisons=old.comparisons)
-    machine = new["machine"]
-    if machine["from_sheet"]:
-        row = sheet.find(machine["name"], "hour")
-        machine["usd_per_hour"] = row.price if row else None
-        machine["assumed"] = row is not None and row.source == "assumption"
-    machine["watts"] = sheet.price(machine["name"], "watts")
-    machine["usd_per_kwh"] = sheet.price(economics.ELECTRICITY, "kwh")
-    before = {system["id"]: system["cost"] for system in report["systems"]}
+    name = old.machine.name
+    prices = {"watts": sheet.price(name, "watts"), "usd_per_kwh": sheet.price(economics.ELECTRICITY, "kwh")}
+    if old.machine.from_sheet:
+        row = sheet.find(name, "hour")
+        prices["usd_per_hour"] = row.price if row else None
+        prices["assumed"] = row is not None and row.source == "assumption"
+    new: Draft = {**dict(old), "repriced": True, "kinds": old.basis.kinds}
+    new["machine"] = old.machine.model_copy(update=prices)
     _price(new, sheet)
-    for system in new["systems"]:
-        _scale_interval(system["cost"], before[system["id"]])
-    by_id = {system["id"]: system for system in new["systems"]}
-    small, large = (payback.per_request(by_id.get(new[role])) for role in ("small", "large"))
-    chance = report["break_even"]["p_not_worse"]
-    known = chance is not None and small is not None and large is not None
-    new["break_even"]["p_not_worse"] = chance
-    new["break_even"]["p_cheaper_and_not_worse"] = (
-        chance * spread.chance_below(small, large) if known and small is not None and large is not None else None
-    )
-    _recost_cascade(new)
+    new["systems"] = [_rescaled(one, was.cost) for one, was in zip(new["systems"], old.systems, strict=True)]
+    by_id = {one.id: one for one in new["systems"]}
+    small, large = (payback.per_request(by_id.get(role)) for role in (old.small, old.large))
+    chance, cheaper = old.break_even.p_not_worse, None
+    if chance is not None and small is not None and large is not None:
+        cheaper = chance * spread.chance_below(small, large)
+    chances = {"p_not_worse": chance, "p_cheaper_and_not_worse": cheaper}
+    new["break_even"] = new["break_even"].model_copy(update=chances)
+    new["cascade"] = old.cascade and _recosted_cascade(old.cascade, new["what_if"])
     return with_sentences(new)
 
 
@@ -106,18 +102,18 @@ def dumps(report: Report) -> str:
     return json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def _dataset(results: Results, small: SystemResult) -> Draft:
+def _dataset(results: Results, small: SystemResult) -> DatasetPart:
     facts = results.dataset
     chance = {split: decision.chance([row for row in small.rows if row.split == split]) for split in facts.splits}
-    return {
-        "name": facts.name,
-        "path": facts.path,
-        "splits": facts.splits,
-        "chance": chance,
-        "available": facts.available,
-        "generator": facts.generator,
-        "sha256": facts.sha256,
-    }
+    return DatasetPart(
+        name=facts.name,
+        path=facts.path,
+        splits=facts.splits,
+        available=facts.available,
+        generator=facts.generator,
+        sha256=facts.sha256,
+        chance=chance,
+    )
 
 
 def _facts(system: SystemResult, units: measures.Units, primary: str, sheet: PriceSheet) -> MeasuredSystem:
@@ -285,86 +281,100 @@ def _share(found: intervals.Interval) -> Share:
     return Share(value=found.value, ci95=(found.low, found.high))
 
 
-def _provenance(results: Results) -> Draft:
+def _provenance(results: Results) -> ProvenancePart:
     facts = results.provenance
-    return {
-        "created": facts.created,
-        "comparison_id": facts.comparison_id,
-        "recipe": facts.recipes,
-        "hashes": facts.hashes,
-        "versions": facts.versions,
-        "machine": facts.machine,
-        "plan": results.plan.model_dump(mode="json", exclude_defaults=True),
-    }
+    return ProvenancePart(
+        created=facts.created,
+        comparison_id=facts.comparison_id,
+        recipe=facts.recipes,
+        hashes=facts.hashes,
+        versions=facts.versions,
+        machine=facts.machine,
+        plan=results.plan.model_dump(mode="json", exclude_defaults=True),
+        prices_checked={},
+        prices_stale=(),
+    )
 
 
 def _price(report: Draft, sheet: PriceSheet) -> None:
     """Fill in every figure that depends on prices, from figures already in the report."""
-    machine, primary = report["machine"], report["primary_split"]
-    for system in report["systems"]:
-        system["cost"] = economics.system_cost(system, machine, sheet, primary)
-    billed = [system for system in report["systems"] if system["kind"] != "local" and system["priced_as"]]
-    bills = {system["id"]: economics.answers_bill(system, sheet) for system in billed}
-    unsaid = economics.not_stated(report["provenance"]["plan"].get("costs", {}))
-    report["fixed_costs"] = economics.ledger(report["ledger"], machine["usd_per_hour"], bills, unsaid)
-    by_id = {system["id"]: system for system in report["systems"]}
+    machine, primary, volumes = report["machine"], report["primary_split"], report["monthly_volumes"]
+    systems = [
+        SystemPart(**{**dict(one), "cost": economics.system_cost(one, machine, sheet, primary)})
+        for one in report["systems"]
+    ]
+    bills = {one.id: economics.answers_bill(one, sheet) for one in systems if one.kind != "local" and one.priced_as}
+    unsaid = economics.not_stated(report["provenance"].plan.get("costs", {}))
+    fixed = economics.ledger(report["ledger"], machine.usd_per_hour, bills, unsaid)
+    by_id = {one.id: one for one in systems}
     small, large = by_id[report["small"]], by_id.get(report["large"])
     main = next((row for row in report["comparisons"] if row.main and row.split == primary), None)
-    start = payback.what_if(small, large, machine, report["fixed_costs"], main.model_dump() if main else None)
-    values = [
-        system["splits"][primary]["value"] if system and system["higher_is_better"] else None
-        for system in (small, large)
-    ]
-    report["what_if"] = start
-    scores = values[0], values[1]
-    report["break_even"] = payback.break_even(start, (small, large), scores, report["monthly_volumes"])
-    report["break_even"].update(p_not_worse=None, p_cheaper_and_not_worse=None)
-    report["sensitivity"] = payback.sensitivity(start, report["monthly_volumes"])
-    report.setdefault("cascade", None)
+    start = payback.what_if(small, large, machine, fixed, main)
+    scores = _score(small, primary), _score(large, primary)
+    report.update(
+        systems=systems,
+        fixed_costs=fixed,
+        what_if=start,
+        break_even=payback.break_even(start, small, large, scores, volumes),
+        sensitivity=payback.sensitivity(start, volumes),
+    )
     _stamp_prices(report, sheet)
+
+
+def _score(system: SystemPart | None, split: str) -> float | None:
+    """The value on a split where higher is better."""
+    return system.splits[split].value if system and system.higher_is_better else None
 
 
 def _stamp_prices(report: Draft, sheet: PriceSheet) -> None:
     """Record the prices used, when they were last confirmed, and which of them are stale."""
-    names = {system["priced_as"] for system in report["systems"] if system["priced_as"]}
-    names |= {report["machine"]["name"], *([economics.ELECTRICITY] if report["machine"]["watts"] is not None else [])}
+    names = {system.priced_as for system in report["systems"] if system.priced_as}
+    names |= {report["machine"].name, *([economics.ELECTRICITY] if report["machine"].watts is not None else [])}
     used = [row for name in sorted(names) for row in sheet.rows_of(name)]
-    today = dt.date.fromisoformat(report["provenance"]["created"][:10])
-    report["prices"] = [{**row.model_dump(mode="json"), "source": sheet.source_of(row)} for row in used]
-    report["provenance"]["prices_checked"] = {f"{row.model} {row.unit}": row.confirmed.isoformat() for row in used}
-    report["provenance"]["prices_stale"] = [f"{row.model} {row.unit}" for row in used if row.stale(today)]
+    today = dt.date.fromisoformat(report["provenance"].created[:10])
+    report["prices"] = [Price(**row.model_dump(mode="json") | {"source": sheet.source_of(row)}) for row in used]
+    stamps = {
+        "prices_checked": {f"{row.model} {row.unit}": row.confirmed.isoformat() for row in used},
+        "prices_stale": tuple(f"{row.model} {row.unit}" for row in used if row.stale(today)),
+    }
+    report["provenance"] = report["provenance"].model_copy(update=stamps)
 
 
 def _add_joint(report: Draft, results: Results, sheet: PriceSheet, unit: str) -> None:
     """Cost per right answer of every system over its own rows, and the chance of cheaper and not worse."""
-    facts, primary = {system["id"]: system for system in report["systems"]}, report["primary_split"]
-    for system in results.systems:
-        cost, interval = facts[system.id]["cost"], None
-        if cost["usd_per_request"] is not None:
-            interval = economics.per_right_answer(system, facts[system.id], sheet, primary, unit)
-        if interval is not None:
-            cost.update(usd_per_correct=interval.value, usd_per_correct_ci95=[interval.low, interval.high])
-    found = economics.joint(results, facts, sheet, primary)
-    if found is not None:
-        report["break_even"]["p_not_worse"] = found.p_not_worse
-        report["break_even"]["p_cheaper_and_not_worse"] = found.p_cheaper_and_not_worse
+    primary, systems = report["primary_split"], []
+    for part, system in zip(report["systems"], results.systems, strict=True):
+        found = economics.per_right_answer(system, part, sheet, primary, unit)
+        systems.append(_recosted(part, found.value, (found.low, found.high)) if found is not None else part)
+    report["systems"] = systems
+    joint = economics.joint(results, {part.id: part for part in systems}, sheet, primary)
+    if joint is not None:
+        chances = {"p_not_worse": joint.p_not_worse, "p_cheaper_and_not_worse": joint.p_cheaper_and_not_worse}
+        report["break_even"] = report["break_even"].model_copy(update=chances)
 
 
-def _scale_interval(cost: Draft, before: Draft) -> None:
+def _recosted(system: SystemPart, usd_per_correct: float, ci95: OpenBounds) -> SystemPart:
+    """The system with another cost per right answer."""
+    found = {"usd_per_correct": usd_per_correct, "usd_per_correct_ci95": ci95}
+    return system.model_copy(update={"cost": system.cost.model_copy(update=found)})
+
+
+def _rescaled(system: SystemPart, before: Cost) -> SystemPart:
     """Carry the interval of cost per right answer over to new prices (its width comes mostly from accuracy)."""
-    old, new = before["usd_per_request"], cost["usd_per_request"]
-    if before["usd_per_correct_ci95"] and old and new is not None:
-        cost["usd_per_correct"] = before["usd_per_correct"] * new / old
-        cost["usd_per_correct_ci95"] = [
-            None if bound is None else bound * new / old for bound in before["usd_per_correct_ci95"]
-        ]
+    old, new = before.usd_per_request, system.cost.usd_per_request
+    right, bounds = before.usd_per_correct, before.usd_per_correct_ci95
+    if not old or new is None or right is None or bounds is None:
+        return system
+    low, high = (None if bound is None else bound * new / old for bound in bounds)
+    return _recosted(system, right * new / old, (low, high))
 
 
-def _recost_cascade(report: Draft) -> None:
-    if report["cascade"] is None:
-        return
-    small = report["what_if"]["small_usd_per_request"]
-    large = report["what_if"]["large_usd_per_request"]
-    for point in [*report["cascade"]["curve"], *([report["cascade"]["chosen"]] if report["cascade"]["chosen"] else [])]:
-        known = small is not None and large is not None
-        point["usd_per_request"] = small + point["escalated"] * large if known else None
+def _recosted_cascade(old: Cascade, start: WhatIf) -> Cascade:
+    """The cascade at the prices of the two systems now."""
+    small, large = start.small_usd_per_request, start.large_usd_per_request
+
+    def at(point: Handover) -> Handover:
+        usd = None if small is None or large is None else small + point.escalated * large
+        return point.model_copy(update={"usd_per_request": usd})
+
+    return old.model_copy(update={"curve": tuple(map(at, old.curve)), "chosen": old.chosen and at(old.chosen)})

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from evaluate.report import basis, decision, headline, prices_said, wording
 from evaluate.report.money import BreakEvenPart, Sensitivity
 from evaluate.report.parts import Comparison
-from evaluate.report.schema import Report, VerdictPart
+from evaluate.report.schema import DatasetPart, Report, VerdictPart
 
 Draft = dict[str, Any]
 DIGITS = 10  # significant digits kept, so that a last bit of difference between machines does not show
@@ -38,11 +38,11 @@ def with_sentences(draft: Draft) -> Report:
     """The finished report: words and sentences come last, because they are read off the figures."""
     comparisons = [Comparison.model_validate(row) for row in draft["comparisons"]]
     main = next((row for row in comparisons if row.main and row.split == draft["primary_split"]), None)
-    kinds = draft.pop("kinds")
+    kinds, dataset = draft.pop("kinds"), DatasetPart.model_validate(draft["dataset"])
     unsaid = {
         "headline": "",
         "verdict": {"word": None, "sentence": "", "split": draft["primary_split"], "rows_to_decide": None},
-        "basis": basis.part(kinds, draft["dataset"]["splits"], draft["dataset"]["name"], _measured(main)),
+        "basis": basis.part(kinds, dataset.splits, dataset.name, _measured(main)),
         "stand_in_note": None,
         **dict.fromkeys(("assumptions", "limits", "not_measured"), ()),
     }

@@ -92,7 +92,7 @@ def test_moved_sliders_compute_what_python_computes(browser: Any, made: Report, 
         page.eval_on_selector(f"#{name}", "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", value)
     start = made.what_if
     change = {"utilisation": 0.2 / 0.5, "machine_price": 0.4 / 0.1, "large_price": 2.0}
-    small, large, fixed = payback.costs_under(start.model_dump(), change)
+    small, large, fixed = payback.costs_under(start, change)
     assert small is not None
     assert large is not None
     assert fixed is not None
