@@ -7,17 +7,18 @@ show it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from evaluate.report.parts import ByClass, ClassFigures, Mistake, SystemByClass
 from evaluate.report.results import SystemResult
 from evaluate.stats import measures
+from evaluate.stats.classes import Classes
 
 MISTAKES = 60  # most frequent (gold, given) pairs shown per system
 
 
 def build(
     systems: Sequence[SystemResult], small: SystemResult, large: SystemResult | None, split: str, unit: str
-) -> dict[str, Any] | None:
+) -> ByClass | None:
     """The part of one split, or None when its answers are no classes."""
     tables = {}
     for system in sorted(systems, key=lambda one: (one is not small, one is not large)):
@@ -27,35 +28,33 @@ def build(
     if small.id not in tables:
         return None
     ahead = measures.macro_f1_ahead(measures.pair(small, large, split, unit)) if large else None
-    return {
-        "split": split,
-        "majority_label": tables[small.id].majority_label,
-        "majority": tables[small.id].majority,
-        "systems": {
-            name: {
-                "macro_f1": table.macro_f1.value,
-                "ci95": (table.macro_f1.low, table.macro_f1.high),
-                "classes": [
-                    {
-                        "label": one.label,
-                        "gold": one.gold,
-                        "given": one.given,
-                        "right": one.right,
-                        "recall": one.recall.value,
-                        "recall_ci95": (one.recall.low, one.recall.high),
-                        "precision": one.precision,
-                        "f1": one.f1,
-                    }
-                    for one in table.classes
-                ],
-                "mistakes": [
-                    {"gold": gold, "given": given, "rows": rows}
-                    for gold, given, rows in table.confusion
-                    if gold != given
-                ][:MISTAKES],
-            }
-            for name, table in tables.items()
-        },
-        "macro_f1_ahead": ahead.delta if ahead else None,
-        "macro_f1_ahead_ci95": (ahead.low, ahead.high) if ahead else None,
-    }
+    return ByClass(
+        split=split,
+        majority_label=tables[small.id].majority_label,
+        majority=tables[small.id].majority,
+        systems={name: _of_system(table) for name, table in tables.items()},
+        macro_f1_ahead=ahead.delta if ahead else None,
+        macro_f1_ahead_ci95=(ahead.low, ahead.high) if ahead else None,
+    )
+
+
+def _of_system(table: Classes) -> SystemByClass:
+    mistaken = [Mistake(gold=gold, given=given, rows=rows) for gold, given, rows in table.confusion if gold != given]
+    return SystemByClass(
+        macro_f1=table.macro_f1.value,
+        ci95=(table.macro_f1.low, table.macro_f1.high),
+        classes=tuple(
+            ClassFigures(
+                label=one.label,
+                gold=one.gold,
+                given=one.given,
+                right=one.right,
+                recall=one.recall.value,
+                recall_ci95=(one.recall.low, one.recall.high),
+                precision=one.precision,
+                f1=one.f1,
+            )
+            for one in table.classes
+        ),
+        mistakes=tuple(mistaken[:MISTAKES]),
+    )

@@ -16,7 +16,7 @@ from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
 from evaluate.report import basis, by_class, decision, gallery
 from evaluate.report.money import Cascade, Cost, Handover, LedgerLine, Price, WhatIf
-from evaluate.report.parts import Comparison, ForgettingPart, Latency, OpenBounds, Share, SplitSummary
+from evaluate.report.parts import Baseline, Comparison, ForgettingPart, Latency, OpenBounds, Seeds, Share, SplitSummary
 from evaluate.report.results import Forgetting, Remembered, Results, Row, SystemResult
 from evaluate.report.schema import VERSION, DatasetPart, MeasuredSystem, ProvenancePart, Report, SystemPart
 from evaluate.report.sentences import Draft, with_sentences
@@ -207,34 +207,35 @@ def _model_of(system: SystemResult) -> tuple[str | None, ...]:
     return system.base_model or system.price_model or system.id, system.adapter
 
 
-def _baselines(results: Results, small: SystemResult, large: SystemResult | None, split: str, unit: str) -> list[Draft]:
+def _baselines(
+    results: Results, small: SystemResult, large: SystemResult | None, split: str, unit: str
+) -> list[Baseline]:
     """The large model under every prompt it was given, and the small system's gain against each."""
     if large is None:
         return []
     same = [one for one in results.systems if _model_of(one) == _model_of(large) and one is not small]
-    rows: list[Draft] = []
-    for system in same:
+    against = [measures.difference(measures.pair(small, one, split, unit), small.metric) for one in same]
+    least = min((gain.delta for gain in against if gain), default=None)
+    rows = []
+    for system, gain in zip(same, against, strict=True):
         summary = measures.split_summary(system, split, unit)
-        gain = measures.difference(measures.pair(small, system, split, unit), small.metric)
         rows.append(
-            {
-                "system": system.id,
-                "prompting": system.prompting,
-                "shots": system.shots,
-                "value": summary.value,
-                "ci95": summary.ci95,
-                "format_faults": summary.format_faults,
-                "gain": gain.delta if gain else None,
-                "gain_ci95": [gain.low, gain.high] if gain else None,
-            }
+            Baseline(
+                system=system.id,
+                prompting=system.prompting,
+                shots=system.shots,
+                value=summary.value,
+                ci95=summary.ci95,
+                format_faults=summary.format_faults,
+                gain=gain.delta if gain else None,
+                gain_ci95=(gain.low, gain.high) if gain else None,
+                strongest=gain is not None and gain.delta == least,
+            )
         )
-    gains = [row["gain"] for row in rows if row["gain"] is not None]
-    for row in rows:
-        row["strongest"] = bool(gains) and row["gain"] == min(gains)
     return rows
 
 
-def _seeds(results: Results, splits: list[str]) -> list[Draft]:
+def _seeds(results: Results, splits: list[str]) -> list[Seeds]:
     """Spread of the metric over systems that differ only in training seed."""
     groups: dict[str, list[SystemResult]] = {}
     for system in results.systems:
@@ -247,8 +248,8 @@ def _seeds(results: Results, splits: list[str]) -> list[Draft]:
             values = [summary.value for summary in summaries if summary.value is not None]
             if len(values) > 1:
                 spread = intervals.seed_spread(values)._asdict()
-                ids = [member.id for member in members]
-                found.append({"group": group, "split": split, "systems": ids, "values": values, **spread})
+                ids = tuple(member.id for member in members)
+                found.append(Seeds(group=group, split=split, systems=ids, values=tuple(values), **spread))
     return found
 
 
