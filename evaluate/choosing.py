@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 from evaluate import lineage
 from evaluate.answering import Job, answers_of, priced, scored
-from evaluate.plan import SystemPlan
+from evaluate.plan import Plan, SystemPlan
 from evaluate.predict.journal import Answers, Predictor
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, open_system
 from evaluate.report.parts import PromptChoice
 from evaluate.report.results import LedgerItem, Row
+from synth.dataset import DatasetDir
 from synth.example import Example, text_of, user
 
 SHOWN = 4  # examples that the model sees when it writes instructions
@@ -44,12 +45,28 @@ class Found(NamedTuple):
     ledger: tuple[LedgerItem, ...]
 
 
+class Contest(NamedTuple):
+    """Who is tried on val, on which rows, and how many instructions the model writes itself; empty = nobody is."""
+
+    ways: tuple[SystemPlan, ...]
+    val: list[Example]
+    written: int
+
+
+def contest(plan: Plan, dataset: DatasetDir, large: SystemPlan) -> Contest:
+    """The ways of asking the large model that are tried; none without val rows or a second way."""
+    same = tuple(one for one in plan.systems if _model(one) == _model(large))
+    val = dataset.draw("val", plan.choose_on_val, plan.seed) if plan.choose_on_val else []
+    searching = plan.prompt_search if large.kind == "endpoint" or not large.adapter else 0
+    if not val or large.kind == "predictions" or (len(same) < 2 and not searching):
+        return Contest((), [], 0)
+    return Contest(same, val, searching)
+
+
 def strongest(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:
     """The strongest way of asking the large model on val; `large` itself without val rows or a second way."""
-    same = [one for one in job.plan.systems if _model(one) == _model(large)]
-    val = job.dataset.draw("val", job.plan.choose_on_val, job.plan.seed) if job.plan.choose_on_val else []
-    searching = job.plan.prompt_search if large.kind == "endpoint" or not large.adapter else 0
-    if not val or large.kind == "predictions" or (len(same) < 2 and not searching):
+    same, val, searching = contest(job.plan, job.dataset, large)
+    if not val:
         return Found(large, None, ())
     written, cost = _written(job, large, made_of, searching, val) if searching else ([], ())
     values: dict[str, float] = {}

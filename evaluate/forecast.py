@@ -1,7 +1,8 @@
 """What a plan's endpoints would cost, before anything is asked: `smolstudio compare plan.yaml --estimate`.
 
 A forecast, not a bill: text is counted as four characters a token, pictures and sound by the vendors' published
-formulas, replies as long as the rows' own targets. The report uses the usage that endpoints report instead.
+formulas, replies as long as the rows' own targets. What is asked to choose the strongest prompt is in it: val rows, and
+with a prompt search all that it can lead to. The report uses the usage that endpoints report instead.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from evaluate.answering import as_asked
+from evaluate.choosing import Contest, contest
 from evaluate.cost import formulas, prices
+from evaluate.lineage import Origin
 from evaluate.plan import Plan, SystemPlan
 from evaluate.predict.prompts import Prompter, Question
 from evaluate.predict.systems import audio_seconds
@@ -44,11 +48,17 @@ def estimate(plan: Plan, workspace: Workspace) -> list[Estimate]:
     examples = dataset.draw_all(plan.splits, plan.max_rows, plan.seed)
     train = dataset.draw("train", SHOT_POOL, plan.seed)
     sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
-    return [
-        _of_system(one, Prompter(one, train, plan.seed, dataset.path), examples, sheet)
-        for one in plan.systems
-        if one.kind == "endpoint"
-    ]
+    large = plan.roles()[1]
+    trial = contest(plan, dataset, plan.system(large)) if large else Contest((), [], 0)
+    tried = [row for row in trial.val if row.id not in {one.id for one in examples}]
+    found = []
+    for one in (system for system in plan.systems if system.kind == "endpoint"):
+        rows = [*examples, *(tried if one in trial.ways else ())]
+        if one.id == large and trial.written:  # val under each written instruction; the best may answer all rows
+            rows += [*trial.val * trial.written, *examples]
+        asked = as_asked(one, dataset, [*examples, *train], Origin())
+        found.append(_of_system(asked, Prompter(asked, train, plan.seed, dataset.path), rows, sheet))
+    return found
 
 
 def _of_system(plan: SystemPlan, prompter: Prompter, examples: Sequence[Example], sheet: prices.PriceSheet) -> Estimate:

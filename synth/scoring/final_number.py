@@ -37,7 +37,8 @@ _VERB = re.compile(
     r"=|≈|\b(?:is|are|was|were|be|equals?|costs?|gives?|gets?|got|makes?|leaves?|left with|remains?|"
     r"total(?:s|ing)?|come[s]? to|amounts? to|has|have|had|pays?|paid|needs?|takes?|took|earns?|"
     r"earned|saves?|saved|spends?|spent|keeps?|sells?|sold|"
-    r"therefore|contains?|reach(?:es)?|ends? (?:up )?(?:at|with)|lasts?|weighs?|measures?|"
+    r"therefore|so|shows?|indicates?|displays?|reads?|round(?:s|ed|ing)? (?:up |down |off )?to|"
+    r"contains?|reach(?:es)?|ends? (?:up )?(?:at|with)|lasts?|weighs?|measures?|"
     r"(?:remainder|sum|difference|product|average|result|profit|loss|discount|balance) of)\b",
     re.IGNORECASE,
 )

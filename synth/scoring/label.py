@@ -22,8 +22,10 @@ SENTENCE_WORDS = 2
 _DENIED = re.compile(
     r"(?:\b(?:not|never|no|neither|nor|without|rather than|instead of|than"
     r"|isn't|aren't|wasn't|doesn't|don't|cannot|can't"
-    r")\b|\bnon)(?:\s+(?:a|an|the|in|as|be|is|of|to|any|really|class|category|about|seem|look))*[\s\"'-]*$"
+    r")\b|\bnon)(?:\s+(?:a|an|the|in|as|be|is|of|to|any|really|class|category|about|seem|look|fit|match|belong|fall|under|into))*"
+    r"[\s\"'-]*$"
 )
+_LISTED = re.compile(r"[\s\"']*(?:,[\s\"']*)?(or|nor)?[\s\"']*")  # what stands between two labels of a list
 
 
 def grade(reply: str, row: Example) -> Score:
@@ -89,9 +91,23 @@ def _named(text: str, by_key: dict[str, str]) -> list[str]:
     """Labels in a text as whole words, the longest first, those left out that the text denies."""
     text = _key(text)
     pattern = "|".join(re.escape(key) for key in sorted(by_key, key=len, reverse=True) if key)
-    found = re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text) if pattern else iter(())
-    kept = [match.group(0) for match in found if not _DENIED.search(text[max(0, match.start() - 60) : match.start()])]
+    found = list(re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text)) if pattern else []
+    denied = [_DENIED.search(text[max(0, match.start() - 60) : match.start()]) is not None for match in found]
+    kept = [match.group(0) for match, no in zip(found, _with_lists(text, found, denied), strict=True) if not no]
     return [by_key[key] for key in dict.fromkeys(kept)]
+
+
+def _with_lists(text: str, found: Sequence[re.Match[str]], denied: Sequence[bool]) -> list[bool]:
+    """Which labels are denied: with `not A, B or C` all that the list joins, with `not A, B` A alone."""
+    told = list(denied)
+    for start in (at for at, no in enumerate(denied) if no):
+        for at in range(start + 1, len(found)):
+            between = _LISTED.fullmatch(text[found[at - 1].end() : found[at].start()])
+            if between is None:
+                break
+            if between.group(1):
+                told[start : at + 1] = [True] * (at + 1 - start)
+    return told
 
 
 def _from_json(reply: str) -> list[str]:

@@ -12,7 +12,17 @@ from fractions import Fraction
 from synth.example import Example, text_of
 from synth.scoring import exact, names, symbolic
 from synth.scoring.final_number import final_clock, final_number
-from synth.scoring.numerals import Quantity, clean, clock, is_european, number, numbers, quantities, show
+from synth.scoring.numerals import (
+    Quantity,
+    clean,
+    clock,
+    is_european,
+    may_be_european,
+    number,
+    numbers,
+    quantities,
+    show,
+)
 from synth.scoring.rule import Metric, Score, ScoreRule, best, golds
 from synth.scoring.units import PERCENT, Unit, asked, mentioned
 from synth.scoring.verify import Verdict, quote
@@ -39,7 +49,16 @@ def _grade(reply: str, gold: str, row: Example) -> Score:
 
 def grade_number(reply: str, gold: str, wanted: Quantity, question: str, tolerance: float = 0.0) -> Score:
     """The final quantity of a reply against gold; `tolerance` is relative to gold."""
-    found = final_number(reply, is_european(reply) or is_european(question))
+    european = is_european(reply) or is_european(question)
+    scored = _grade_number(reply, gold, wanted, question, tolerance, european)
+    if scored.value == 1 or european or not may_be_european(reply):
+        return scored
+    again = _grade_number(reply, gold, wanted, question, tolerance, european=True)
+    return again if again.value == 1 else scored
+
+
+def _grade_number(reply: str, gold: str, wanted: Quantity, question: str, tolerance: float, european: bool) -> Score:
+    found = final_number(reply, european)
     if found.quantity is None:
         if symbolic.is_expression(found.text) and symbolic.same_expression(found.text, gold):
             return Score(1.0, found.text, "equal by math-verify and numerically", 1.0)

@@ -101,6 +101,13 @@ _CLOCK = re.compile(r"(?<![\d:])(\d{1,2})[:.h](\d{2})(?::\d{2})?(?![\d:])\s*([ap
 _NAMED_TIMES = {"noon": 720, "midday": 720, "midnight": 0}
 _EUROPEAN = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d|(?<![\d.,])\d+,\d{1,2}(?![\d,])\s?(?:€|EUR|kg|km|%)")
 
+_EUROS_AFTER = re.compile(r"(?<![\d.,])[1-9]\d{0,2}\.\d{3}\**\s?(?:€|EUR\b)(?!\s?(?:/|per\b|pro\b|je\b))")
+
+
+def may_be_european(text: str) -> bool:
+    """Whether a text has `1.250 €`: most likely a thousand, as the sign behind is continental; perhaps a fuel price."""
+    return _EUROS_AFTER.search(text) is not None
+
 
 def is_european(text: str) -> bool:
     """Whether a text writes a comma before decimals, so that its `1.234` is a thousand."""

@@ -17,6 +17,7 @@ from synth.dataset import Card, DatasetWriter, open_dataset
 from synth.errors import DataError
 from synth.example import AudioPart, Example, ImagePart, make_example, user
 from synth.storage import sha256_file
+from synth.task import TaskCard
 from synth.workspace import Workspace
 
 
@@ -134,3 +135,31 @@ def test_a_broken_picture_is_one_clear_error(workspace: Workspace, tmp_path: Pat
     picture_dataset(workspace, tmp_path).write_bytes(b"nonsense")
     with pytest.raises(DataError, match="cannot be read"):
         forecast.estimate(plan("gpt-4o"), workspace)
+
+
+@pytest.mark.parametrize(("options", "asked"), [({}, 10 + 4), ({"choose_on_val": 0}, 10), ({"prompt_search": 2}, 14)])
+def test_rows_on_which_the_strongest_prompt_is_chosen_are_in_the_forecast(
+    workspace: Workspace, options: dict[str, int], asked: int
+) -> None:
+    writer = new_dataset(workspace)
+    for i in range(24):
+        split = "train" if i < 10 else "val" if i < 14 else "test"
+        writer.keep(make_example([user(f"{i} x")], "4", answer="4", split=split, family="f", template=f"t{i}"))
+    writer.finish(Card(name="sums"))
+    one = plan("gpt-4o-mini")
+    again = one.systems[0].model_copy(update={"id": "few", "prompting": "few_shot", "shots": 2})
+    both = one.model_copy(update={"systems": (*one.systems, again), "small": "own", "large": "big", **options})
+    big, few = forecast.estimate(both, workspace)
+    assert few.requests == asked
+    searched = 2 * 4 + 10 if options.get("prompt_search") else 0
+    assert big.requests == asked + searched, "each instruction on val, the best on all rows"
+
+
+def test_the_instruction_of_the_task_card_is_in_the_forecast(workspace: Workspace) -> None:
+    """A prompted model is told it with every row, so it is paid with every row."""
+    writer = new_dataset(workspace)
+    writer.keep(make_example([user("x" * 400)], "4", answer="4", split="test", family="f", template="t"))
+    writer.finish(Card(name="sums", task=TaskCard(instruction="Say how many it is. " * 20)))
+    (told,) = forecast.estimate(plan("gpt-4o-mini"), workspace)
+    assert told.usage.input_tokens is not None
+    assert told.usage.input_tokens >= 100 + 100, "400 letters of the row and 400 of the instruction"

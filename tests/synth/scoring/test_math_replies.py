@@ -13,6 +13,12 @@ PART = "What fraction of the cake is left?"
 PLAIN = "How many apples are left?"
 
 RIGHT = [
+    ("1250", "What is the total?", "Die Gesamtsumme beträgt **1.250 €**."),
+    ("1250", "What is the total?", "Total: **1.250** EUR"),
+    ("1.25", "What does the deposit cost?", "1.250 €"),
+    ("18", PLAIN, "The answer lies between 17 and 19, so 18."),
+    ("6", "How many boxes are needed?", "17 ÷ 3 ≈ 5.67, so round up to 6."),
+    ("6", "How many boxes are needed?", "5.67 is rounded up to 6 boxes."),
     ("5 mg", "Which dose?", "5,000 µg"),
     ("250 mcg", "Which dose?", "0.25 mg"),
     ("120 mmHg", "What pressure?", "It was **120 mmHg** systolic."),
@@ -95,6 +101,9 @@ RIGHT = [
     ("0042", "What is the code?", "The code is **0042**."),
 ]
 WRONG = [
+    ("1250", "What is the total?", "**1.251 €**"),
+    ("1259", "What is the total?", "1.259 €/l"),
+    ("17", PLAIN, "The answer lies between 17 and 19, so 18."),
     ("5 mg", "Which dose?", "5 µg"),
     ("5 mg", "Which dose?", "The dose is **5 mcg** a day."),
     ("5 kg", "How heavy?", "5 kW"),

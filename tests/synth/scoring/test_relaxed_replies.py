@@ -8,6 +8,7 @@ from tests.synth.scoring.replies import misread, row
 
 CHART = "What is the value of the tallest bar?"
 RIGHT = [
+    ("10", CHART, "The bar for 2019 shows approximately 10.3 units."),
     ("100", CHART, "100"),
     ("100", CHART, "104"),
     ("100", CHART, "95"),
@@ -52,6 +53,7 @@ RIGHT = [
     ("7", "How many bars are above 20?", "7"),
 ]
 WRONG = [
+    ("10", CHART, "The bar for 2019 shows approximately 11 units."),
     ("100", CHART, ""),
     ("100", CHART, "106"),
     ("100", CHART, "94"),

@@ -166,7 +166,7 @@ REPLIES: list[tuple[str, str, str | list[str], str, bool]] = [
     ("math", "8", "How many?", "So, the answer: eight.", True),
     ("math", "8", "How many?", "**Answer:** 8 (eight)", True),
     ("math", "8", "How many?", "Respuesta: 8", True),
-    ("math", "1500", "¿Cuánto?", "El total es 1.500 €.", False),
+    ("math", "1500", "¿Cuánto?", "El total es 1.500 €.", True),
     ("math", "1500", "Wie viel kostet es? Ein Stück kostet 12,50 €.", "Insgesamt kostet es 1.500 €.", True),
     (
         "exact",
