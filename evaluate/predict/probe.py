@@ -37,9 +37,10 @@ MOST_PROMPTS = 32
 # depends on the last, so it must not follow from how busy the machine happens to be: the steps are wide apart.
 SIZES = ((1.0, 32, 16), (8.0, 8, 8), (float("inf"), 4, 4))
 SHORTEST_TURN_SEC = 0.25  # a fast system answers the prompts again until this has passed
-MOST_SEC = 60.0  # of all turns, in processor time, as the first round lets expect; beyond it they get the fewest rounds
+SPEED_SECONDS = "SMOLSTUDIO_SPEED_SECONDS"  # of all turns, in processor time, as the first round lets expect
+MOST_SEC = 60.0  # the same where nobody says otherwise; beyond it systems get the fewest rounds
 FEWEST_ROUNDS = 5
-LONGEST_SEC = 150.0  # by the clock, in which rounds are added while a speed varies too much to carry a price
+CLOCK = 2.5  # times that, by the clock, in which rounds are added while a speed varies too much to carry a price
 MOST_ROUNDS = 25
 WARMING_PROMPTS = 4
 SINGLE_PROMPTS, SINGLE_ROUNDS = 2, 3  # answered one at a time
@@ -205,6 +206,13 @@ def _warmed(
     return per_answer, devices, spent
 
 
+def most_seconds() -> float:
+    """Processor seconds that measuring speed may take: SMOLSTUDIO_SPEED_SECONDS, or a minute."""
+    with contextlib.suppress(ValueError):
+        return max(1.0, float(os.environ.get(SPEED_SECONDS, MOST_SEC)))
+    return MOST_SEC
+
+
 def _rounds(planned: int, done: int, found: dict[str, Probe], seconds: float) -> int:
     """How many rounds there are to be: fewer where they are long, more while a speed varies too much for a price.
 
@@ -214,8 +222,8 @@ def _rounds(planned: int, done: int, found: dict[str, Probe], seconds: float) ->
         first = [probe.turns[0] for probe in found.values()]
         cpu = all(probe.device == "cpu" for probe in found.values())
         a_round = sum(turn.cpu_sec if cpu else turn.wall_sec for turn in first)
-        return min(planned, FEWEST_ROUNDS) if a_round * planned > MOST_SEC else planned
-    if FEWEST_ROUNDS <= planned == done < MOST_ROUNDS and seconds < LONGEST_SEC:
+        return min(planned, FEWEST_ROUNDS) if a_round * planned > most_seconds() else planned
+    if FEWEST_ROUNDS <= planned == done < MOST_ROUNDS and seconds < CLOCK * most_seconds():
         return planned + any(map(throughput.too_wide, found.values()))
     return planned
 
