@@ -176,6 +176,8 @@ def translate(raw: Mapping[str, Any]) -> Translation:
     from_lf, from_axolotl = bool(LLAMA_FACTORY & left.keys()), bool(AXOLOTL & left.keys())
     if from_lf or from_axolotl:  # an empty key of theirs leaves the default
         left = {key: value for key, value in left.items() if value is not None}
+    if {"stage", "finetuning_type"} & left.keys():
+        _unsaid(left, made)
     _method(left, made)
     _quantisation(left, made, from_lf, from_axolotl)
     _lora(left, made, from_lf)
@@ -282,6 +284,9 @@ def _data(left: Values, made: Translation) -> None:
     if listed is not None and not isinstance(listed, list):
         made.faults.append(f"datasets: {_short(listed)} is no list of sets of rows")
         listed = None
+    for item in listed or []:
+        if isinstance(item, Mapping):
+            _rows_of(item, made)
     paths = [str(item.get("path")) for item in listed or [] if isinstance(item, Mapping)]
     named = left.get("dataset")
     if isinstance(named, str) and "," in named:
@@ -299,6 +304,54 @@ def _data(left: Values, made: Translation) -> None:
         )
     if "mask_history" in left:
         made.values["data.loss_turns"] = "last" if left.pop("mask_history") else "all"
+
+
+# Keys of one of Axolotl's datasets that change what is learned, with their values that change nothing here.
+_AS_HERE: dict[str, tuple[Any, ...]] = {
+    "roles_to_train": (["assistant"], ["gpt"], ["assistant", "gpt"], ["gpt", "assistant"]),
+    "train_on_eos": ("turn", "all"),
+    "train_on_eot": ("turn", "all"),
+    "train_on_inputs": (False,),
+    "drop_system_message": (False,),
+    "message_field_training": ("train", "training", "weight", "loss"),
+}
+_WHERE = ("path", "type", "name", "split", "ds_type", "data_files", "conversation", "chat_template", "revision")
+
+
+def _rows_of(item: Mapping[str, Any], made: Translation) -> None:
+    """What a dataset's own keys change: its rows are read by `smolstudio data import`, which knows none of them."""
+    for key, value in item.items():
+        if key in _AS_HERE:
+            if value is not None and value not in _AS_HERE[key]:
+                made.faults.append(
+                    f"datasets.{key}: {_short(value)} is not offered; assistant turns are learned with their end "
+                    "(data.loss_turns), or as the rows' own weight or train says"
+                )
+        elif key not in _WHERE and not _off(value):
+            made.notices.append(
+                f"datasets.{key}: {_short(value)} is not read; the columns are found on import, or --map"
+            )
+    kind = item.get("type")
+    if isinstance(kind, Mapping) and not all(
+        _off(kind.get(key)) for key in ("format", "system_prompt", "system_format")
+    ):
+        made.faults.append("datasets.type: a prompt of its own is not offered; put its text into the rows")
+    if kind in ("completion", "pretrain", "input_output"):
+        made.faults.append(
+            f"datasets.type: {kind} learns all of the text, which is not offered; give question and answer"
+        )
+
+
+_THEIR_DEFAULTS = {"learning_rate": 5e-05, "num_train_epochs": 3, "per_device_train_batch_size": 8, "lora_rank": 8}
+
+
+def _unsaid(left: Values, made: Translation) -> None:
+    """What a recipe of LLaMA-Factory leaves to its defaults, which are not ours."""
+    stands = {"num_train_epochs": {"max_steps"}, "lora_rank": {"lora_r", "r", "lora"}, "learning_rate": {"lr", "optim"}}
+    unsaid = [key for key in _THEIR_DEFAULTS if not ({key} | stands.get(key, set())) & left.keys()]
+    if unsaid:
+        theirs = ", ".join(f"{key} {_THEIR_DEFAULTS[key]}" for key in unsaid)
+        made.notices.append(f"not named, so our defaults are used and not theirs ({theirs})")
 
 
 def _optimizer(left: Values, made: Translation) -> None:

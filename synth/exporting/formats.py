@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from synth.example import AudioPart, Example, ImagePart, Message, TextPart, ToolCall, media_parts
 from synth.importing.compose import short_answer
+from synth.importing.dialogues import is_dialogue
 
 Row = dict[str, Any]
 
@@ -93,6 +94,8 @@ def alpaca(example: Example) -> Row:
     odd = any(m.reasoning or m.tool_calls or m.learn is False for m in (*turns, example.target_message))
     if odd or example.tools or media_parts(example) or any(m.role == "tool" for m in turns):
         raise Unheld("tools, reasoning, media or turns that are not to be learned")
+    sides = (example.target, example.rejected) if example.rejected is not None else ()
+    _plain(turns[-1].text, *sides)
     row: Row = {"instruction": turns[-1].text, "input": ""}
     if example.prompt[0].role == "system":
         row["system"] = example.prompt[0].text
@@ -213,7 +216,14 @@ def _one_file(example: Example, path: str, question: str, answer: str) -> Row:
     text = "\n".join(part.text for part in example.prompt[-1].content if isinstance(part, TextPart))
     if example.tool_calls or example.tools or example.reasoning or example.label is not None:
         raise Unheld("tools, reasoning or labels")
+    _plain(text)
     return {"file_name": PurePosixPath(path).name, question: text, answer: example.target, **_answers(example)}
+
+
+def _plain(*texts: str) -> None:
+    """Raises Unheld for a text that an import would take apart into turns."""
+    if any(map(is_dialogue, texts)):
+        raise Unheld("texts with marks of a dialogue, as in 'User: … Assistant: …'")
 
 
 def _rest(example: Example) -> Row:

@@ -147,6 +147,7 @@ class _Import:
         self.rejected: list[tuple[int, str]] = []
         self.layouts: Counter[str] = Counter()
         self.why: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.spread: defaultdict[str, set[str]] = defaultdict(set)  # group → its splits
         self.by_time = ByTime(options.split_by_time, options.shares) if options.split_by_time else None
         self._media: dict[Path, Media] = {}
         # Keys inside turns are counted for rows that are kept, like those of the row itself.
@@ -233,6 +234,8 @@ class _Import:
 
     def _keep(self, placed: Placed) -> None:
         self.writer.keep(placed.example)
+        if self.options.group_by and placed.example.family != self.name:
+            self.spread[placed.example.family].add(placed.example.split)
         self.leakage.add(placed.example, placed.text)
         self.ungraded += placed.example.scorer == names.FREE_TEXT
         if self.spoken is not None:
@@ -300,6 +303,11 @@ class _Import:
             self.notes.append(
                 f"{self.ungraded:,} rows have long answers that no rule can grade: they can be trained on, but only a "
                 "judge model or a person can say which system answers them better"
+            )
+        if apart := sum(len(splits) > 1 for splits in self.spread.values()):
+            self.notes.append(
+                f"{apart:,} values of '{self.options.group_by}' are in several splits, because their rows or files say "
+                "which split they belong to"
             )
         if self.spoken is not None and (said := self.spoken.note()):
             self.notes.append(said)

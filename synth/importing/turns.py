@@ -155,6 +155,7 @@ def _calls(turn: dict[str, Any], speaker: Any, content: Any, unused: Unused) -> 
     return tuple(_call(call, unused) for call in (raw if isinstance(raw, list) else [raw]))
 
 
+_OF_CALL = ("id", "type", "index", "name", "function", "parsed_arguments")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
 
 
@@ -165,7 +166,7 @@ def _call(call: Any, unused: Unused) -> ToolCall:
     named = next((key for key in _ARGUMENTS if key in function), "")
     arguments = function.get(named)
     for key, value in {**call, **function}.items():
-        if key not in ("id", "type", "index", "name", "function", named) and not missing(value):
+        if key not in (*_OF_CALL, named) and not missing(value):
             unused(f"messages[].tool_calls[].{key}", value)
     if isinstance(arguments, str):
         try:

@@ -66,6 +66,31 @@ class NearDuplicates(NamedTuple):
             )
 
 
+def continued(examples: Sequence[Example], most: float) -> list[list[int]]:
+    """Places of rows of which one begins with all that another says, as the requests of one conversation do.
+
+    What more than `most` rows begin with is a greeting, and no conversation. System turns may differ.
+    """
+    whole: dict[int, int] = {}
+    for place, example in enumerate(examples):
+        whole.setdefault(hash((_said(example.prompt), "assistant", example.target)), place)
+    after: dict[int, list[int]] = {}
+    for place, example in enumerate(examples):
+        said = 0
+        for message in example.prompt[:-1]:
+            said = _said([message], said)
+            if message.role == "assistant" and (first := whole.get(said, place)) != place:
+                after.setdefault(first, [first]).append(place)
+    return [group for group in after.values() if len(group) <= most]
+
+
+def _said(messages: Sequence[Message], before: int = 0) -> int:
+    for message in messages:
+        if message.role != "system":
+            before = hash((before, message.role, message.text))
+    return before
+
+
 class _Row(NamedTuple):
     example: Example
     row: Mapping[str, Any]
@@ -86,6 +111,7 @@ class Waiting:
         self.exact, self.near = True, NearDuplicates()
         self._rows: list[_Row] = []
         self._groups: list[list[int]] | None = None
+        self._continued: list[list[int]] = []
         self._texts: dict[int, Text] = {}
 
     def add(self, example: Example, row: Mapping[str, Any], grouped: bool) -> Iterator[Placed]:
@@ -121,11 +147,14 @@ class Waiting:
             yield from self._by_hash()
             return
         near = {place for group in self._near_groups() for place in group}
+        later = {place for group in self._continued for place in group}
         drawn = self._drawn([row.example.template for row in self._rows])
         for place, ((example, _, grouped), split) in enumerate(zip(self._rows, drawn, strict=True)):
             cause = f"with the rows of one {self.group or 'group'} together" if grouped else "by exact shares"
             if place in near and not grouped:
                 cause = "with rows that say nearly the same"
+            elif place in later and not grouped:
+                cause = "with the rows of one conversation together"
             yield _placed(example, split, cause, self._texts.get(place))
 
     def _near_groups(self) -> list[list[int]]:
@@ -140,6 +169,7 @@ class Waiting:
         most = max(MOST_TOGETHER, MOST_SHARE * len(self._rows))
         found = [[places[place] for place in group] for group in groups]
         self._groups = [group for group in found if len(group) <= most]
+        self._continued = continued([row.example for row in self._rows], most)
         rows = sum(map(len, self._groups))
         apart = sum(map(len, found)) - rows
         self.near = NearDuplicates("near", len(self._groups), rows, apart)
@@ -148,7 +178,7 @@ class Waiting:
     def _drawn(self, keys: list[str]) -> list[Split]:
         """The split of each row; rows of one key, and near-duplicates with all that share their keys, together."""
         labels = [row.example.answer or row.example.target for row in self._rows]
-        return share_out(_joined(keys, self._near_groups()), labels, self.shares) if keys else []
+        return share_out(_joined(keys, [*self._near_groups(), *self._continued]), labels, self.shares) if keys else []
 
     def sizes(self, column: str, counts: Mapping[str, int]) -> dict[str, int]:
         """Rows that each split would get if the rows of one value of the column were kept together."""

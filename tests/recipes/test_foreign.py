@@ -110,3 +110,45 @@ def test_targets_written_as_one_text_are_a_list() -> None:
 def test_choices_of_a_section_that_the_method_does_not_use_are_refused(values: Any, sentence: str) -> None:
     with pytest.raises(RecipeError, match=sentence):
         load_recipe({"base_model": "m", **values})
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "roles_to_train: [user]",
+        "train_on_eos: none",
+        "train_on_eot: last",
+        "train_on_inputs: true",
+        "drop_system_message: true",
+        "message_field_training: wanted",
+        "type: completion",
+        "type: {format: '[INST] {instruction} [/INST]', field_instruction: q}",
+        "type: {system_prompt: Be brief}",
+    ],
+)
+def test_what_one_of_axolotls_datasets_says_about_learning_is_refused(own: str) -> None:
+    text = AXO.replace("{path: d, type: alpaca}", "{path: d, " + own + "}") + "adapter: lora}"
+    with pytest.raises(RecipeError, match=f"datasets.{own.split(':')[0]}"):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    "own", ["roles_to_train: [assistant]", "train_on_eos: turn", "type: alpaca", "roles_to_train:"]
+)
+def test_what_one_of_axolotls_datasets_says_and_is_so_here_loads(own: str) -> None:
+    read(AXO.replace("{path: d, type: alpaca}", "{path: d, " + own + "}") + "adapter: lora}")
+
+
+def test_columns_that_one_of_axolotls_datasets_names_are_listed() -> None:
+    _, notices = read(AXO.replace("type: alpaca", "type: chat_template, field_messages: talk") + "adapter: lora}")
+    assert any("datasets.field_messages: talk" in notice and "--map" in notice for notice in notices)
+
+
+def test_defaults_of_llama_factory_that_are_not_ours_are_said() -> None:
+    _, notices = read(LF + "stage: sft, num_train_epochs: 2}")
+    assert (
+        "not named, so our defaults are used and not theirs (learning_rate 5e-05, per_device_train_batch_size 8)"
+        in notices
+    )
+    _, notices = read(LF + "stage: sft, num_train_epochs: 2, learning_rate: 1.0e-4, per_device_train_batch_size: 1}")
+    assert not any("defaults" in notice for notice in notices)

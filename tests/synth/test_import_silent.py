@@ -267,3 +267,60 @@ def test_a_formula_of_an_unknown_name_is_no_answer(tmp_path: Path, workspace: Wo
     report, examples = bring(tmp_path / "a.xlsx", workspace)
     assert [e.target for e in examples] == ["four", "#what?"]
     assert report.reasons == {"a formula of the sheet failed": 1}
+
+
+# --- splits ------------------------------------------------------------------------------------------------------
+
+
+def test_the_growing_requests_of_a_conversation_stay_in_one_split(tmp_path: Path, workspace: Workspace) -> None:
+    rows: list[dict[str, Any]] = []
+    for talk in range(20):
+        turns: list[dict[str, str]] = [{"role": "system", "content": "Be brief."}]
+        for step, word in enumerate(("alpha", "beta", "gamma")):
+            turns.append({"role": "user", "content": f"{talk * 7919} {word} {chr(65 + talk) * 9}?"})
+            said = f"{talk} is {step * talk}"
+            rows.append({"messages": list(turns), "choices": [{"message": {"role": "assistant", "content": said}}]})
+            turns.append({"role": "assistant", "content": said})
+    report, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    splits: dict[str, set[str]] = {}
+    for example in examples:
+        splits.setdefault(example.target.split()[0], set()).add(example.split)
+    assert len(splits) == 20 and {len(found) for found in splits.values()} == {1}
+    assert {"train", "val", "test"} <= set(report.splits)
+    assert any("one conversation" in cause for causes in report.why.values() for cause in causes)
+
+
+def test_a_common_greeting_joins_no_conversations(tmp_path: Path, workspace: Workspace) -> None:
+    hello = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "How can I help?"}]
+    rows = [{"messages": hello}]
+    for n in range(200):
+        word = "".join(chr(97 + (n * k) % 26) for k in (3, 5, 7, 11, 17))
+        asked = {"role": "user", "content": f"{word} {n * 7919} {word[::-1]} {n}"}
+        rows.append({"messages": [*hello, asked, {"role": "assistant", "content": f"{n}"}]})
+    report, _ = bring(lines(tmp_path / "a.jsonl", rows), workspace, split_near_duplicates=False)
+    assert report.splits["test"] >= 15
+
+
+def test_groups_that_rows_with_splits_of_their_own_tear_apart_are_said(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [
+        {"prompt": f"{n} and {n}?", "completion": f"{2 * n}", "client": "ab"[n // 2], "split": ("train", "test")[n % 2]}
+        for n in range(4)
+    ]
+    report, _ = bring(lines(tmp_path / "a.jsonl", rows), workspace, group_by="client")
+    assert any(note.startswith("2 values of 'client' are in several splits") for note in report.notes)
+
+
+@pytest.mark.parametrize("key", ["prompt", "chosen"])
+def test_a_form_of_plain_texts_refuses_those_that_an_import_would_take_for_turns(
+    key: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    from synth.errors import UserError
+    from synth.exporting.folder import export_dataset
+
+    talk = "User: how far?\n\nAssistant: 9 km\n\nUser: and back?"
+    turns = [{"role": "user", "content": talk if key == "prompt" else "q"}]
+    sides = {"chosen": "a", "rejected": "b"} | ({"chosen": talk} if key == "chosen" else {})
+    row = {"messages": turns, **{side: [{"role": "assistant", "content": said}] for side, said in sides.items()}}
+    bring(lines(tmp_path / "a.jsonl", [row]), workspace)
+    with pytest.raises(UserError, match="marks of a dialogue"):
+        export_dataset(DatasetDir(workspace.datasets / "d"), "alpaca", tmp_path / "out")
