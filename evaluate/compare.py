@@ -213,17 +213,20 @@ def _with_speeds(
             questions = [prompter.question(example) for example in sample]
             probed.append(probe.Probed(plan, mark, questions, system.params))
     found = probe.measure(probed, job.plan.speed_rounds, job.workspace.runs, job.folder, job.on_progress, job.stop)
+    priceable = [_at_speed(system, found.get(system.id), split) for system in systems]
     if not found:
-        return list(systems), []
+        return priceable, []
     seconds, crowded = sum(one.seconds for one in found.values()), throughput.slowed(list(found.values()))
     label = "Measuring the speed of local systems"
     item = LedgerItem(kind="evaluation", label=label, seconds=seconds, load=crowded)
-    return [_at_speed(system, found.get(system.id), split) for system in systems], [item]
+    return priceable, [item]
 
 
 def _at_speed(system: SystemResult, found: throughput.Probe | None, split: str) -> SystemResult:
+    """With the speed of its turns; a local system without them has none, as one reading of a clock prices nothing."""
     if found is None:
-        return system
+        unknown = {"requests_per_s": None, "audio_sec_per_s": None} if system.kind == "local" else {}
+        return system.model_copy(update={"speed": system.speed.model_copy(update=unknown)})
     rate = throughput.rate(found).requests_per_s
     rows = [row for row in system.rows if row.split == split]
     sound = sum(row.usage.audio_sec for row in rows)

@@ -23,7 +23,7 @@ SystemId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SystemPlan(_Frozen):
@@ -200,7 +200,7 @@ class Plan(_Frozen):
         ge=0,
         le=50,
         description="Rounds in which the local systems take turns to have their speed measured; "
-        "0 = not measured, and then no pay-back is stated.",
+        "0 = not measured, and then they have no price.",
     )
     seed: int = Field(default=0, description="Of worked examples, drawn rows and resampling.")
     max_rows: int | None = Field(

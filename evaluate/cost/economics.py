@@ -193,7 +193,7 @@ def cost_spread(system: SystemResult, split: str, unit: str, sheet: PriceSheet) 
         return None
     codes = clusters.cluster_codes(len(known), measures.cluster_ids([row for _, row in known], unit))
     found = clusters.spread(money - money.mean(), money != np.median(money), codes, 0.0)
-    if found.clusters < 2 or not found.se:
+    if found.clusters < 2 or found.se < 1e-12 * money.mean():  # equal bills, but for the last bit
         return None
     step = clusters.t_quantile(0.975, found.dof) * found.se / float(money.mean())
     return round(math.exp(-step), 6), round(math.exp(step), 6)

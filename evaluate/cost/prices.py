@@ -41,7 +41,7 @@ Unit = Literal[
 class PriceRow(BaseModel):
     """One price of one model or machine, in USD per unit."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str = Field(description="Model as the endpoint calls it, or a machine's name.")
     unit: Unit
@@ -66,7 +66,7 @@ class PriceRow(BaseModel):
 class PriceSheet(BaseModel):
     """All known prices; a model and unit has one row."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: Literal[1] = 1
     sources: dict[str, str] = {}

@@ -128,6 +128,17 @@ def test_the_same_id_is_taken_up_again_with_equal_scores(workspace: Workspace, d
     assert again == report
 
 
+def test_without_turns_no_price_stands_on_one_reading_of_the_clock(
+    workspace: Workspace, dataset: DatasetDir, tiny: Path
+) -> None:
+    report = read_json(run_comparison(plan_of([local(tiny)], speed_rounds=0), workspace))
+    system = next(one for one in report["systems"] if one["method"] != "baseline")
+    assert system["requests_per_s"] is None
+    assert system["cost"]["usd_per_1k"] is None
+    assert "its speed was not measured" in system["cost"]["basis"]
+    assert report["what_if"]["small_usd_per_request"] is None
+
+
 def test_views_are_written_again_from_the_report(workspace: Workspace, dataset: DatasetDir, tiny: Path) -> None:
     path = run_comparison(plan_of([local(tiny)]), workspace)
     kept = {name: (path.parent / name).read_bytes() for name in ("report.json", "report.md", "report.html")}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
 from evaluate.cost import formulas, prices
+from evaluate.plan import load_plan
 from evaluate.report import render_md, report_json
 from evaluate.report.results import LedgerItem, Results, Row, SystemResult
 from evaluate.report.schema import Report
 from evaluate.stats.intervals import Interval
 from evaluate.stats.verdict import near_nothing
+from synth.errors import UserError
 from synth.usage import Usage
 from tests import plausible
 
@@ -118,3 +121,30 @@ def test_free_text_names_the_judge_as_remedy() -> None:
     systems = tuple(one.model_copy(update={"metric": "free text"}) for one in results.systems)
     verdict = report_json.build(results.model_copy(update={"systems": systems})).verdict
     assert "smolstudio judge" in verdict.sentence
+
+
+def test_equal_bills_have_no_interval_of_zero_width() -> None:
+    """60 times the same sum: its mean is off by the last bit, which is no uncertainty."""
+    report = report_json.build(asked(60, 0.9, 0.5, usage=Usage(input_tokens=300, output_tokens=40)))
+    mini = report.system("mini")
+    assert mini is not None
+    assert mini.cost.usd_per_1k is not None
+    assert mini.cost.usd_per_1k_ci95 is None
+
+
+@pytest.mark.parametrize("bad", [".inf", ".nan"])
+def test_a_price_or_margin_that_is_no_number_is_refused_before_anything_is_asked(tmp_path: Path, bad: str) -> None:
+    file = tmp_path / "plan.yaml"
+    for line in (
+        f"machine: {{usd_per_hour: {bad}}}",
+        f"human_usd_per_answer: {bad}",
+        f"costs: {{labelling_usd: {bad}}}",
+    ):
+        file.write_text(f"dataset: d\nsystems: [{{id: a, model: starter-text}}]\n{line}\n", "utf-8")
+        with pytest.raises(UserError):
+            load_plan(file)
+    sheet = tmp_path / "prices.yaml"
+    row = f"{{model: m, unit: input_mtok, price: {bad}, source: s, checked: 2026-11-29}}"
+    sheet.write_text(f"version: 1\nrows: [{row}]\n", "utf-8")
+    with pytest.raises(UserError):
+        prices.load(sheet)
