@@ -72,6 +72,7 @@ class Exchange:
         self.body = body
         chat = scope["method"] == "POST" and scope["path"].rstrip("/").endswith(RECORDED)
         self.request = object_of(body) if chat else None
+        self.unread = chat and self.request is None
         self.began = time.monotonic()
         self.status = 0
         self.complete = False
@@ -180,6 +181,7 @@ class Proxy:
         if {".", ".."} & set(plain.split("/")):
             raise Refused(400, "The path steps out of itself.")
         exchange = Exchange(scope, await self._read(receive))
+        self._traffic.unread += exchange.unread
         try:
             response = await self._ask(scope["method"], path, exchange)
             exchange.start(response)

@@ -88,6 +88,11 @@ def _summary(traffic: Traffic) -> Iterator[None]:
     finally:
         traffic.close()
         lost = f", {traffic.lost} lost" if traffic.lost else ""
+        lost += (
+            f"; {traffic.unread} chat requests passed unrecorded, because their bodies are compressed or no JSON"
+            if traffic.unread
+            else ""
+        )
         print(f"\n{traffic.answers} answers recorded, {traffic.failures} failed or unfinished{lost}.")
         if traffic.answers:
             print(f"Next: smolstudio data import {traffic.path} --name mine --group-by conversation", flush=True)

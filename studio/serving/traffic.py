@@ -95,7 +95,7 @@ class Traffic:
         from evaluate.cost import prices
 
         self.path = path
-        self.answers = self.failures = self.lost = 0
+        self.answers = self.failures = self.lost = self.unread = 0
         self._prices = prices.load(workspace=workspace)
         with storage_faults(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -84,13 +84,15 @@ _PLACE = "answer_start"
 
 
 def listed(value: Any) -> Any:
-    """Several answers that a table holds as text, as a list or object again. Raises BadRow for one that is torn."""
-    if not isinstance(value, str) or not re.match(r"\s*(\[\s*[\]\"'{\d]|\{\s*[\"'])", value):
-        return value
-    found = _written(value)
-    if not isinstance(found, dict) and found == value.split("|"):
-        raise BadRow("the answers are a list that is neither JSON nor Python")
-    return found
+    """Several answers: as text in a table a list or object again, VQA's objects their answers. Raises BadRow if torn."""
+    if isinstance(value, str) and re.match(r"\s*(\[\s*[\]\"'{\d]|\{\s*[\"'])", value):
+        found = _written(value)
+        if not isinstance(found, dict) and found == value.split("|"):
+            raise BadRow("the answers are a list that is neither JSON nor Python")
+        value = found
+    if isinstance(value, list) and value and all(isinstance(item, dict) and "answer" in item for item in value):
+        return [item["answer"] for item in value]
+    return value
 
 
 def json_text(value: Any) -> str:

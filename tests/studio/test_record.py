@@ -532,3 +532,13 @@ def test_the_stub_logs_what_the_recorder_forwards(journal: Path) -> None:
     with serve_in_thread(StubSettings(api_key=KEY)) as stub, recording(stub.base_url, journal) as recorder:
         recorder.client().chat.completions.create(model="m", messages=[USER])  # type: ignore[list-item]
     assert [request["fault"] for request in stub.requests] == ["ok"]
+
+
+def test_a_request_whose_body_is_compressed_passes_and_is_counted_as_unrecorded(journal: Path) -> None:
+    with serve_in_thread(StubSettings(api_key=KEY)) as stub, recording(stub.base_url, journal) as recorder:
+        body = gzip.compress(json.dumps({"model": "m", "messages": [USER]}).encode())
+        headers = {"content-encoding": "gzip", "content-type": "application/json"}
+        httpx.post(f"{recorder.url}/chat/completions", content=body, headers=headers)
+        recorder.process.terminate()
+        said, _ = recorder.process.communicate(timeout=20)
+    assert "1 chat requests passed unrecorded" in said

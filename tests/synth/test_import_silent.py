@@ -98,6 +98,7 @@ def test_that_numbers_are_places_from_0_is_said(tmp_path: Path, workspace: Works
         {"answers": {"text": ["Oslo", "Oslo city"], "answer_start": [3, 3], "limit_byte": [4, 4]}},
         {"answer": {"value": "Oslo", "aliases": ["Oslo", "Oslo city"], "normalized_value": "oslo"}},
         {"answers": '["Oslo", "Oslo city"]'},
+        {"answers": [{"answer": "Oslo", "answer_confidence": "yes"}, {"answer": "Oslo city", "answer_id": 2}]},
         {"answers": "{'text': ['Oslo', 'Oslo city'], 'answer_start': [3, 3]}"},
     ],
 )
