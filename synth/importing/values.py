@@ -84,7 +84,7 @@ _PLACE = "answer_start"
 
 
 def listed(value: Any) -> Any:
-    """Several answers: as text in a table a list or object again, VQA's objects their answers. Raises BadRow if torn."""
+    """Several answers: text of a table as a list or object, VQA's objects as their answers. Raises BadRow if torn."""
     if isinstance(value, str) and re.match(r"\s*(\[\s*[\]\"'{\d]|\{\s*[\"'])", value):
         found = _written(value)
         if not isinstance(found, dict) and found == value.split("|"):
