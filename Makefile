@@ -8,6 +8,8 @@
 # make torture kill real work 500 times and see whether anything is lost (SEED=n for other kills)
 PYTHON ?= python3
 BIN := .venv/bin
+# Two processes, a file of tests in one of them; what a test times is allowed for.
+TOGETHER := -n 2 --dist loadfile
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: demo test real check sbom audit fresh torture bench lint ui wheels clean
@@ -16,13 +18,13 @@ demo: .venv/.install
 	$(BIN)/smolstudio demo
 
 test: lint
-	$(BIN)/python -m pytest -m "not real"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not real"
 
 real: .venv/.test
 	$(BIN)/python -m pytest -m real
 
 check: lint
-	$(BIN)/python -m pytest -m "not slow and not browser and not real and not gpu"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not browser and not real and not gpu"
 
 sbom: .venv/.install .venv-tools/.install
 	mkdir -p dist && .venv-tools/bin/cyclonedx-py environment --of JSON -o dist/sbom.json --pyproject pyproject.toml $(BIN)/python

@@ -1,4 +1,4 @@
-"""Every test has its own workspace, no network hub, no keyring, and two threads per operation."""
+"""Every test has its own workspace, no network hub, no keyring, and two threads per operation (one where tests run side by side)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # whoever tests keeps their own keys
 
 import pytest

@@ -67,9 +67,11 @@ def render() -> None:
     left, right = st.columns([3, 2], gap="large")
     values: dict[str, Any] | None = None
     with left:
+        start = st.container()  # above the settings: with its defaults a generator is started without scrolling
         with ui.sentences():
             values = _settings(key)
-            _start(key, values)
+            with start:
+                _start(key, values)
         if made := following.outcome("job"):
             following.ready(str(made["dataset"]))
     with right:

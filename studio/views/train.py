@@ -193,4 +193,7 @@ with ui.sentences():
     if picked is not None:
         draft, chosen = _pick_recipe(picked)
         identity = f"{chosen}.{draft['base_model']}.{picked.name}".replace(".", "-")
-        _start(_settings(draft, picked, identity))
+        start = st.container()  # above the settings: with its defaults a run is started without scrolling
+        wanted = _settings(draft, picked, identity)
+        with start:
+            _start(wanted)

@@ -36,9 +36,9 @@ PAGES = {
     "settings": "settings",
     "glossary": "glossary",
 }
-THEIRS = ("Unrecognized feature: ",)
+THEIRS = ("Unrecognized feature: ", "An iframe which has both allow-scripts and allow-same-origin")
 """What Streamlit's own frame leaves in the console, whatever a page holds: permissions of a frame, by names that this
-browser does not know."""
+browser does not know, and how it sandboxes a frame (the one frame is our own report, in which data are inert)."""
 
 
 def fill(place: Workspace) -> None:
