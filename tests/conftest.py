@@ -1,4 +1,7 @@
-"""Every test has its own workspace, no network hub, no keyring, and two threads per operation (one where tests run side by side)."""
+"""Every test has its own workspace, no network hub, no keyring, and two threads per operation.
+
+Where tests run side by side it is one thread.
+"""
 
 from __future__ import annotations
 
