@@ -118,13 +118,14 @@ def _batches(path: Path) -> Iterator[Any]:
     if head[:4] == b"PAR1":
         yield from pq.ParquetFile(path).iter_batches(BATCH_ROWS)
         return
-    with pa.memory_map(str(path)) as source:
+    with pa.OSFile(str(path)) as source:  # a map would end the process where the file is cut meanwhile
         if head == b"ARROW1":
             reader = pa.ipc.open_file(source)
             batches = (reader.get_batch(place) for place in range(reader.num_record_batches))
         else:
             batches = iter(pa.ipc.open_stream(source))
         for batch in batches:
+            batch.validate(full=True)  # offsets that lead outside their buffers would end the process
             for start in range(0, batch.num_rows, BATCH_ROWS):
                 yield batch.slice(start, BATCH_ROWS)
 
