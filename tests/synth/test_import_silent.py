@@ -325,3 +325,25 @@ def test_a_form_of_plain_texts_refuses_those_that_an_import_would_take_for_turns
     bring(lines(tmp_path / "a.jsonl", [row]), workspace)
     with pytest.raises(UserError, match="marks of a dialogue"):
         export_dataset(DatasetDir(workspace.datasets / "d"), "alpaca", tmp_path / "out")
+
+
+def test_a_damaged_arrow_file_is_read_or_refused_and_never_ends_the_process(tmp_path: Path) -> None:
+    import random
+
+    import pyarrow as pa
+
+    from synth.importing.tables import arrow_rows
+
+    table = pa.table({"question": [f"q{n}" for n in range(300)], "answer": ["ä" * n for n in range(300)]})
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    whole, chance = (tmp_path / "a.arrow").read_bytes(), random.Random(1)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(3):
+            damaged[chance.randrange(8, len(damaged))] = chance.randrange(256)
+        (tmp_path / "b.arrow").write_bytes(bytes(damaged))
+        try:
+            list(arrow_rows(tmp_path / "b.arrow"))
+        except DataError as error:
+            assert error.remedy
