@@ -50,6 +50,8 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
         raise BadRow("has a video")
     if isinstance(parts.get("request"), dict):
         parts = _with_request(parts, parts["request"], unused)
+    if {"messages", "rejected"} <= parts.keys() and "chosen" not in parts:
+        parts = _with_chosen(parts)
     opening = _opening(parts, media, unused)
     extra: dict[str, Any] = {}
     if "tools" in parts:
@@ -85,6 +87,15 @@ def _with_request(parts: dict[str, Any], request: dict[str, Any], unused: Unused
     return {**found, **parts, "request": request.get("messages")}
 
 
+def _with_chosen(parts: dict[str, Any]) -> dict[str, Any]:
+    """A chat whose last answer is the chosen one of a pair; the rejected one comes alone or with its chat."""
+    chat, other = (
+        turns.turn_list(parts[part], role) for part, role in (("messages", "user"), ("rejected", "assistant"))
+    )
+    alone = len(other) == 1 or not isinstance(other[0], dict) or other[0].get("role") == "assistant"
+    return {**parts, "messages": chat[:-1] if alone else None, "chosen": chat[-1:] if alone else chat}
+
+
 def split_name(value: Any) -> str:
     """Our name of a split, "" for none. Raises BadRow."""
     if missing(value):
@@ -118,7 +129,7 @@ def _opening(parts: Mapping[str, Any], media: Media, unused: Unused) -> list[Mes
         raw += dialogues.turns(text(parts["dialogue"], "dialogue"))
     elif "request" in parts:
         raw += turns.turn_list(parts["request"], "user")
-    elif "messages" in parts:
+    elif parts.get("messages"):
         raw += turns.turn_list(parts["messages"], "user")
         if "question" in parts and "chosen" in parts:
             unused("prompt", parts["question"])

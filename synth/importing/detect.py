@@ -11,7 +11,8 @@ from synth.errors import DataError, did_you_mean
 from synth.importing import folders
 from synth.importing.folders import Source
 from synth.importing.kinds import ROW_KINDS
-from synth.importing.layouts import LAYOUTS, ROLES, Planner, at
+from synth.importing.layouts import LAYOUTS, ROLES, Planner
+from synth.importing.paths import at
 from synth.importing.values import missing
 
 SAMPLE_ROWS = 50

@@ -29,8 +29,9 @@ from synth.importing.excerpts import excerpts
 from synth.importing.folders import Source, Table
 from synth.importing.joined import JSON_ANSWER, with_json_answer
 from synth.importing.kinds import ROW_KINDS
-from synth.importing.layouts import Plan, Planner, at
+from synth.importing.layouts import Plan, Planner
 from synth.importing.media import Media
+from synth.importing.paths import at
 from synth.importing.raw import RawRow
 from synth.importing.report import MAX_LISTED, ImportReport, UnusedKeys
 from synth.importing.splits import SHARES, ByTime, Groupings, Seen, checked_shares
@@ -252,6 +253,8 @@ class _Import:
                 parts[part] = value
         if missing(row.get("kto_tag", True)) or (plan.layout in _JUDGED and missing(row.get("label", True))):
             raise BadRow("the label is missing")
+        if plan.refusal:
+            raise BadRow(plan.refusal)
         if not plan.complete:
             raise BadRow(detect.lacking(parts, row, self.modality))
         fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))

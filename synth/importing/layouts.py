@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from synth.importing.kinds import ROW_KINDS
+from synth.importing.paths import Paths, at, signature, unused
 from synth.importing.values import missing
-
-Paths = tuple[str, ...]
 
 COMMON: dict[str, Paths] = {
     "system": ("system", "system_prompt"),
@@ -30,6 +29,11 @@ _ASKED: Paths = ("question", "prompt", "instruction", "query", "problem", "q")
 _GIVEN: Paths = ("input", "context", "passage", "premise")
 _GOLD: Paths = ("answerKey", "answer_idx", "answer_index", "answer", "label", "correct", "gold", "target")
 _JUDGEMENTS = ("true", "false", "1", "0")  # other labels are the names of classes
+_CHOSEN: Paths = ("chosen", "chosen_response", "preferred", "chosen_messages", "chosen_answer", "chosen_output")
+_REJECTED: Paths = (
+    *("rejected", "rejected_response", "dispreferred", "rejected_messages"),
+    *("rejected_answer", "rejected_output", "rejected_completion"),
+)
 _PICTURE: Paths = ("file_name", "images", "image", "path", "image_path", "file")
 _SOUND: Paths = ("file_name", "audio", "audio_filepath", "audio_path", "path", "wav", "file")
 
@@ -68,10 +72,11 @@ LAYOUTS: tuple[Layout, ...] = (
             "question": _ASKED,
             "input": _GIVEN,
             "history": ("history",),
-            "chosen": ("chosen", "chosen_response", "preferred", "chosen_messages"),
-            "rejected": ("rejected", "rejected_response", "dispreferred", "rejected_messages"),
+            "chosen": (*_CHOSEN, "response", "completion", "output"),
+            "rejected": _REJECTED,
         },
     ),
+    Layout("preference", ("messages", "rejected"), {"messages": _TURNS, "rejected": _REJECTED}),
     # Requests that were made, with their answers.
     *(
         Layout(name, needs, {"usage": ("usage",), "model": ("model",), **parts})
@@ -206,7 +211,7 @@ LAYOUTS: tuple[Layout, ...] = (
             "messages": ("messages", "conversations"),
             "question": ("question", "query", "prompt", "instruction"),
             "answers": ("answers",),
-            "rejected": ("rejected",),
+            "rejected": _REJECTED,
             "answer": ("answer", "label", "response", "target", "output", "completion"),
             "caption": ("caption", "text"),
         },
@@ -235,7 +240,7 @@ LAYOUTS: tuple[Layout, ...] = (
             "answers": ("answers",),
             "answer": ("answer", "completion", "response", "output", "label", "reply", "chosen", "a"),
             "target": ("target", "solution", "rationale", "worked"),
-            "rejected": ("rejected",),
+            "rejected": _REJECTED,
         },
     ),
 )
@@ -262,6 +267,7 @@ class Plan(NamedTuple):
     unused: tuple[tuple[str, Paths], ...]
     complete: bool = False
     groups: tuple[Paths, ...] = ()
+    refusal: str = ""
 
 
 class Planner:
@@ -281,12 +287,12 @@ class Planner:
 
     def plan(self, row: Mapping[str, Any]) -> Plan:
         """The layout of a row."""
-        signature = _signature(row)
-        plan = self._plans.get(signature)
+        known = signature(row)
+        plan = self._plans.get(known)
         if plan is None:
             if len(self._plans) > 4096:  # rows that have hardly a key in common
                 self._plans.clear()
-            plan = self._plans[signature] = self._make(row)
+            plan = self._plans[known] = self._make(row)
         return plan
 
     def _make(self, row: Mapping[str, Any]) -> Plan:
@@ -295,11 +301,12 @@ class Planner:
             if found is not None:
                 if self.group_by and not missing(at(row, tuple(self.group_by.split(".")))):
                     found.append(("group", tuple(self.group_by.split("."))))
-                unused = tuple(_unused(row, [path for _, path in found]))
+                left = tuple(unused(row, [path for _, path in found]))
                 shared = ("speaker", "conversation", *(["audio"] if "excerpt" in dict(found) else []))
                 groups = tuple(path for part, path in found if part in shared)
-                return Plan(layout.name, tuple(found), unused, self._complete({part for part, _ in found}), groups)
-        return Plan("", (), tuple(_unused(row, [])))
+                complete = self._complete({part for part, _ in found})
+                return Plan(layout.name, tuple(found), left, complete, groups, _refusal(layout, left))
+        return Plan("", (), tuple(unused(row, [])))
 
     def _complete(self, parts: set[str]) -> bool:
         """Whether there is something to ask and something to say; if not, `detect.lacking` says what is missing."""
@@ -327,23 +334,6 @@ def layouts_for(modality: str, mapping: Mapping[str, str] | None) -> tuple[Layou
     if "messages" in chosen:
         base = base._replace(parts={"images": base.parts["images"]})
     return (Layout("columns", (), {**COMMON, **base.parts, **chosen}, modality, common=False),)
-
-
-def at(row: Any, path: Paths) -> Any:
-    """The value at a path, None where there is none."""
-    for key in path:
-        row = row.get(key) if isinstance(row, dict) else None
-    return row
-
-
-def _signature(row: Mapping[str, Any], depth: int = 3) -> Any:
-    return tuple(
-        [
-            (key, _signature(value, depth - 1)) if type(value) is dict and depth else key
-            for key, value in row.items()
-            if not missing(value)
-        ]
-    )
 
 
 def _find(layout: Layout, row: Mapping[str, Any]) -> list[tuple[str, Paths]] | None:
@@ -379,6 +369,8 @@ def _fits(layout: Layout, row: Mapping[str, Any], found: Mapping[str, Paths]) ->
         return is_dialogue(at(row, found["dialogue"]))
     if "messages" in layout.needs and not isinstance(at(row, found["messages"]), list | str):
         return False
+    if layout.name in ("instruction", "prompt_completion") and any(not missing(row.get(key)) for key in _REJECTED):
+        return False  # a pair, read by the usual names of its columns
     if layout.name == "kto" and found["label"][-1] != "kto_tag" and found["answer"] != ("completion",):
         return str(at(row, found["label"])).strip().lower() in _JUDGEMENTS
     if layout.name == "litellm":
@@ -386,15 +378,9 @@ def _fits(layout: Layout, row: Mapping[str, Any], found: Mapping[str, Paths]) ->
     return True
 
 
-def _unused(row: Mapping[str, Any], used: list[Paths], before: Paths = ()) -> list[tuple[str, Paths]]:
-    """(name, path) of every key that no used path covers; of an object that is used in part, its other keys."""
-    names: list[tuple[str, Paths]] = []
-    for key, value in row.items():
-        path = (*before, key)
-        if missing(value) or path in used:
-            continue
-        if isinstance(value, dict) and any(other[: len(path)] == path for other in used):
-            names += _unused(value, used, path)
-        else:
-            names.append((".".join(map(str, path)), path))
-    return names
+def _refusal(layout: Layout, left: tuple[tuple[str, Paths], ...]) -> str:
+    """Why rows cannot be kept whose layout leaves a rejected answer unread."""
+    over = [name for name, _ in left if name.strip().casefold() in _REJECTED]
+    if not over or layout.name == "columns":
+        return ""
+    return f"'{over[0]}' names a rejected answer, and no key its chosen one (--map chosen=…, --map rejected=…)"

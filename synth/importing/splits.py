@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from synth.errors import DataError
 from synth.example import SPLITS, Split
-from synth.importing.layouts import at
+from synth.importing.paths import at
 from synth.importing.values import BadRow, missing
 
 SHARES: dict[Split, float] = {"train": 0.8, "val": 0.1, "test": 0.1}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from synth.curation.alike import alike, wording
 from synth.curation.runs import Text, read_text
 from synth.example import Example, Message, Split, media_parts, text_of
-from synth.importing.layouts import at
+from synth.importing.paths import at
 from synth.importing.splits import hashed_sizes, share_out, split_of
 
 MAX_EXACT = 20_000

@@ -187,6 +187,46 @@ def test_a_turn_that_contradicts_itself_is_set_aside(
     assert (len(examples), report.rejected_rows) == (1, 1)
 
 
+# --- pairs and judgements under other names ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "how far?", "response": "9 km", "rejected": "no idea"},
+        {"prompt": "how far?", "completion": "9 km", "rejected_response": "no idea"},
+        {"instruction": "how far?", "output": "9 km", "rejected": "no idea"},
+        {"instruction": "how far?", "answer": "9 km", "rejected_answer": "no idea"},
+        {"question": "how far?", "answer": "9 km", "rejected": "no idea"},
+        {
+            "messages": [{"role": "user", "content": "how far?"}, {"role": "assistant", "content": "9 km"}],
+            "rejected_response": "no idea",
+        },
+        {
+            "messages": [{"role": "user", "content": "how far?"}, {"role": "assistant", "content": "9 km"}],
+            "rejected_messages": [
+                {"role": "user", "content": "how far?"},
+                {"role": "assistant", "content": "no idea"},
+            ],
+        },
+    ],
+)
+def test_a_rejected_answer_beside_an_answer_makes_a_pair(
+    row: dict[str, Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    report, (example,) = bring(lines(tmp_path / "a.jsonl", [row]), workspace)
+    assert [m.text for m in example.prompt] == ["how far?"]
+    assert (example.target, example.rejected, report.unused) == ("9 km", "no idea", ())
+
+
+def test_a_rejected_answer_that_no_layout_reads_is_never_left_out_in_silence(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    rows: list[dict[str, Any]] = [{"question": "how far?", "choices": ["9 km", "1 km"], "answer": 0, "rejected": "B"}]
+    with pytest.raises(DataError, match="'rejected' names a rejected answer"):
+        bring(lines(tmp_path / "a.jsonl", rows), workspace)
+
+
 # --- files and folders -------------------------------------------------------------------------------------------
 
 
