@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from synth.example import Message, ToolCall, plain_turn
 from synth.importing import dialogues, turns
+from synth.importing.judgements import verdict
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.media import Media
 from synth.importing.raw import SPLIT_NAMES
 from synth.importing.turns import Unused
-from synth.importing.values import BadRow, Choices, accepted, judged, listed, missing, strings, text
+from synth.importing.values import BadRow, Choices, accepted, listed, missing, strings, text
 from synth.scoring.answers import final_answer
 
 MAX_CHARS = 1_000_000
@@ -61,7 +62,7 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     if "split" in parts:
         extra["split"] = split_name(parts["split"])
     if "label" in parts:
-        extra["label"] = judged(parts["label"])
+        extra["label"] = verdict(parts["label"])
     if "chosen" in parts and "rejected" in parts:
         fields = _preference(opening, parts, media, unused)
     else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,10 +28,11 @@ from synth.importing.examples import asked, identity, own_example, to_example
 from synth.importing.excerpts import excerpts
 from synth.importing.folders import Source, Table
 from synth.importing.joined import JSON_ANSWER, with_json_answer
+from synth.importing.judgements import Judgements
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import Plan, Planner
 from synth.importing.media import Media
-from synth.importing.paths import at
+from synth.importing.paths import Paths, at, unused
 from synth.importing.raw import RawRow
 from synth.importing.report import MAX_LISTED, ImportReport, UnusedKeys
 from synth.importing.splits import SHARES, ByTime, Groupings, Seen, checked_shares
@@ -144,6 +145,7 @@ class _Import:
         self.notes: list[str] = []
         self.ungraded = 0
         self.places: set[int] = set()  # of right choices, where a number told them
+        self.judgements = Judgements(trainable=not ROW_KINDS[modality].medium)
         self.spoken = Spoken() if ROW_KINDS[modality].medium == "audio" else None
         self.rejected: list[tuple[int, str]] = []
         self.layouts: Counter[str] = Counter()
@@ -172,6 +174,8 @@ class _Import:
             if count % 64 == 0:  # the meter looks at the clock
                 meter.update(count, f"{sum(self.writer.reasons.values())} set aside")
         self._check_places()
+        self.judgements.check_labels()
+        self.notes += self.judgements.notes()
         self.suggested = tuple(self.groupings.suggestions(self.waiting.sizes))
         for placed in self.waiting.close():
             self._keep(placed)
@@ -203,6 +207,11 @@ class _Import:
                 else:
                     yield table, raw
 
+    def _values(self) -> Iterator[dict[str, Any]]:
+        """Every row once more, as it was read."""
+        for table in self.source.tables:
+            yield from (raw.value for raw in table.rows([]) if raw.value is not None)
+
     def _take(self, table: Table, raw: RawRow, row: dict[str, Any]) -> str:
         """Keep a row; answers with the reason when it cannot be kept."""
         try:
@@ -223,7 +232,10 @@ class _Import:
         ):
             self._keep(placed)
         self.layouts[plan.layout] += 1
-        for key, path in plan.unused:
+        left: Iterable[tuple[str, Paths]] = plan.unused
+        if plan.feedback:
+            left = unused(row, [*(path for _, path in plan.takes), *self.judgements.used(plan.feedback)])
+        for key, path in left:
             value = at(row, path)
             self.unused.see(key, value)
             self.groupings.see(key, value)
@@ -257,7 +269,11 @@ class _Import:
             raise BadRow(plan.refusal)
         if not plan.complete:
             raise BadRow(detect.lacking(parts, row, self.modality))
+        if "label" in parts:
+            self.judgements.label(parts["label"])
         fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))
+        if plan.feedback:
+            fields = fields._replace(label=self.judgements.of(row, plan.feedback, self._values))
         if fields.place is not None:
             self.places.add(fields.place)
         group = text(parts["group"], "group").strip() if "group" in parts else ""

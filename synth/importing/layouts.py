@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from synth.importing.judgements import paths_of
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.paths import Paths, at, signature, unused
 from synth.importing.values import missing
@@ -28,7 +29,7 @@ _TURNS: Paths = ("messages", "conversations", "conversation", "dialogue", "turns
 _ASKED: Paths = ("question", "prompt", "instruction", "query", "problem", "q")
 _GIVEN: Paths = ("input", "context", "passage", "premise")
 _GOLD: Paths = ("answerKey", "answer_idx", "answer_index", "answer", "label", "correct", "gold", "target")
-_JUDGEMENTS = ("true", "false", "1", "0")  # other labels are the names of classes
+_JUDGEMENTS = ("true", "false", "1", "0", "-1")  # other labels are the names of classes
 _CHOSEN: Paths = ("chosen", "chosen_response", "preferred", "chosen_messages", "chosen_answer", "chosen_output")
 _REJECTED: Paths = (
     *("rejected", "rejected_response", "dispreferred", "rejected_messages"),
@@ -260,7 +261,8 @@ ANSWERS = {"answer", "answers", "target", "response", "choice_answer", "correct"
 
 
 class Plan(NamedTuple):
-    """How rows with certain keys are read: (part, path) of what is used, (name, path) of what is not."""
+    """How rows with certain keys are read: (part, path) of what is used, (name, path) of what is not; `feedback` are
+    paths of what is not and may judge the answer."""
 
     layout: str
     takes: tuple[tuple[str, Paths], ...]
@@ -268,6 +270,7 @@ class Plan(NamedTuple):
     complete: bool = False
     groups: tuple[Paths, ...] = ()
     refusal: str = ""
+    feedback: tuple[Paths, ...] = ()
 
 
 class Planner:
@@ -305,7 +308,11 @@ class Planner:
                 shared = ("speaker", "conversation", *(["audio"] if "excerpt" in dict(found) else []))
                 groups = tuple(path for part, path in found if part in shared)
                 complete = self._complete({part for part, _ in found})
-                return Plan(layout.name, tuple(found), left, complete, groups, _refusal(layout, left))
+                judged = (
+                    layout.name == "columns" or self.modality == "audio" or {"label", "rejected"} & dict(found).keys()
+                )
+                feedback = () if judged else paths_of(row, left)
+                return Plan(layout.name, tuple(found), left, complete, groups, _refusal(layout, left), feedback)
         return Plan("", (), tuple(unused(row, [])))
 
     def _complete(self, parts: set[str]) -> bool:

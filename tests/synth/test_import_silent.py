@@ -227,6 +227,111 @@ def test_a_rejected_answer_that_no_layout_reads_is_never_left_out_in_silence(
         bring(lines(tmp_path / "a.jsonl", rows), workspace)
 
 
+def judged_rows(key: str, values: list[Any]) -> list[dict[str, Any]]:
+    rows = []
+    for n, value in enumerate(values):
+        row: dict[str, Any] = {"prompt": f"how far is stop {n}?", "response": f"{n} km"}
+        rows.append({**row, **({key: value} if "." not in key else {key.split(".")[0]: {key.split(".")[1]: value}})})
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("feedback", "up", "down"),
+        ("rating", "thumbs_up", "thumbs_down"),
+        ("user_feedback", "positive", "negative"),
+        ("quality", "Good", "bad"),
+        ("score", 1, -1),
+        ("label", 1, -1),
+        ("label", "good", "bad"),
+        ("correct", True, False),
+        ("feedback.value", 1, 0),
+        ("metadata.thumbs", "up", "down"),
+    ],
+)
+def test_thumbs_beside_every_answer_are_judgements(
+    key: str, good: Any, bad: Any, tmp_path: Path, workspace: Workspace
+) -> None:
+    report, examples = bring(lines(tmp_path / "a.jsonl", judged_rows(key, [good, bad, bad, good])), workspace)
+    assert [e.label for e in examples] == [True, False, False, True]
+    assert report.unused == ()
+
+
+@pytest.mark.parametrize(("good", "bad"), [(1, -1), ("up", "down"), ("good", "bad")])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_labels_of_chats_and_mapped_ones_have_the_same_words(
+    mapped: bool, good: Any, bad: Any, tmp_path: Path, workspace: Workspace
+) -> None:
+    chat = [{"role": "user", "content": "how far?"}, {"role": "assistant", "content": "9 km"}]
+    key = "thumb" if mapped else "label"
+    rows = [{"messages": [{**chat[0], "content": str(n)}, chat[1]], key: v} for n, v in enumerate((bad, good))]
+    mapping = {"messages": "messages", "label": "thumb"} if mapped else None
+    _, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace, mapping=mapping)
+    assert [e.label for e in examples] == [False, True]
+
+
+def test_what_stands_beside_a_thumb_is_still_listed(tmp_path: Path, workspace: Workspace) -> None:
+    rows = judged_rows("feedback.value", ["up", "down"])
+    rows[1]["feedback"]["comment"] = "wrong"
+    report, _ = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert [item.key for item in report.unused] == ["feedback.comment"]
+
+
+def test_a_thumb_down_in_a_log_with_few_thumbs_is_set_aside(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [
+        {
+            "request": {"messages": [{"role": "user", "content": f"how far is stop {n}?"}]},
+            "response": {"choices": [{"message": {"role": "assistant", "content": f"{n} km"}}]},
+            **({} if said is None else {"feedback": said}),
+        }
+        for n, said in enumerate([None, "down", None, "up"])
+    ]
+    report, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert [(e.target, e.label) for e in examples] == [("0 km", None), ("2 km", None), ("3 km", None)]
+    assert report.reasons == {"the answer is judged as bad by 'feedback'": 1}
+    assert any("1 good, 1 bad, 2 not judged" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("feedback", ["up", "meh", "down"]),
+        ("rating", [1, 0, -1]),
+        ("label", [1, 0, -1]),
+        ("label", [-1, 0, 1]),
+        ("label", [1, 2, 3]),
+        ("feedback", ["fine", "thumbs down"]),
+    ],
+)
+def test_feedback_that_is_partly_a_judgement_refuses_the_import(
+    key: str, values: list[Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    with pytest.raises(DataError, match="bad") as refused:
+        bring(lines(tmp_path / "a.jsonl", judged_rows(key, values)), workspace)
+    assert "rename" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("rating", [5, 3, 0, 1]),
+        ("rating", [5, 3, 2, 1]),
+        ("feedback", ["up", "up"]),
+        ("feedback", ["Explain more.", "Good work."]),
+        ("label", ["positive", "negative"]),
+        ("label", [3, 1, 0]),
+    ],
+)
+def test_stars_comments_and_classes_are_listed_and_no_judgement(
+    key: str, values: list[Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    report, examples = bring(lines(tmp_path / "a.jsonl", judged_rows(key, values)), workspace)
+    assert {e.label for e in examples} == {None} and len(examples) == len(values)
+    assert [item.key for item in report.unused] == [key]
+    assert any("whatever" in note for note in report.notes) == (3 in values)
+
+
 # --- files and folders -------------------------------------------------------------------------------------------
 
 
