@@ -15,6 +15,7 @@ from synth.example import Message, ToolCall, plain_turn
 from synth.importing import dialogues, turns
 from synth.importing.judgements import verdict
 from synth.importing.kinds import ROW_KINDS
+from synth.importing.logs import price
 from synth.importing.media import Media
 from synth.importing.raw import SPLIT_NAMES
 from synth.importing.turns import Unused
@@ -58,7 +59,7 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     if "tools" in parts:
         extra["tools"] = turns.read_tools(parts["tools"])
     if "excerpt" in parts or not _FACTS.isdisjoint(parts):
-        extra["facts"] = _facts(parts)
+        extra["facts"] = _facts(parts, unused)
     if "split" in parts:
         extra["split"] = split_name(parts["split"])
     if "label" in parts:
@@ -82,9 +83,11 @@ def _with_request(parts: dict[str, Any], request: dict[str, Any], unused: Unused
     """A request as it was sent: its turns and its tools; its other keys are settings, which nobody learns."""
     tools = next((key for key in ("tools", "functions") if not missing(request.get(key))), "")
     for key, value in request.items():
-        if key not in ("messages", tools) and not missing(value):
+        if key not in ("messages", "system", tools) and not missing(value):
             unused(f"input.{key}", value)
     found = {"tools": request[tools]} if tools else {}
+    if not missing(request.get("system")):
+        found["system"] = request["system"]
     return {**found, **parts, "request": request.get("messages")}
 
 
@@ -272,9 +275,16 @@ def _reply(value: Any, unused: Unused) -> Any:
         if first.get("finish_reason") not in (None, "stop", "tool_calls", "function_call"):
             raise BadRow("the answer was cut off")
         value = first.get("message", first.get("text"))
+    if isinstance(value, dict) and "stop_reason" in value:  # Anthropic's
+        if value["stop_reason"] not in (None, "end_turn", "stop_sequence", "tool_use"):
+            raise BadRow("the answer was cut off")
+        value = {key: value[key] for key in value if key not in _OF_REPLY}
     if missing(value):
         raise BadRow("the request has no answer")
     return turns.turn_list(value, "assistant")[-1]
+
+
+_OF_REPLY = ("id", "type", "model", "usage", "stop_reason", "stop_sequence")
 
 
 def _conversation(messages: list[Message]) -> Fields:
@@ -320,11 +330,15 @@ def _fault_of_roles(roles: tuple[str, ...]) -> str:
 _FACTS = frozenset(("usage", "usd", "time", "conversation", "model", "speaker", "language"))
 
 
-def _facts(parts: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(parts: Mapping[str, Any], unused: Unused) -> dict[str, Any]:
     """What a log says about a request, and a recording about itself, for `source`."""
     from synth.importing.values import numbers
 
     facts: dict[str, Any] = {name: numbers(parts[name]) for name in _FACTS & parts.keys()}
+    if "usd" in facts and (usd := price(facts.pop("usd"))) is not None:
+        facts["usd"] = usd
+    elif "usd" in parts:
+        unused("price", parts["usd"])
     for name in ("speaker", "language"):
         if name in facts:
             facts[name] = text(facts[name], name)[:64]

@@ -22,7 +22,7 @@ from synth.curation import leakage
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError
 from synth.example import Example, Split, prompt_id
-from synth.importing import compose, detect, folders, garbage, unread
+from synth.importing import compose, detect, folders, garbage, logs, unread
 from synth.importing.compose import Fields
 from synth.importing.examples import asked, identity, own_example, to_example
 from synth.importing.excerpts import excerpts
@@ -75,6 +75,15 @@ class Options(NamedTuple):
 DEFAULTS = Options()
 _JUDGED = ("messages", "prompt_completion")
 """Layouts whose rows with an empty `label` are judged answers without the judgement."""
+_LOGS = {name for name, _, _ in logs.LOGS}
+_UNANSWERED = (
+    "no assistant turn",
+    "the request has no answer",
+    "no answer",
+    "no question",
+    "an empty turn",
+    "no turns",
+)
 _UNREAD = "what is asked about recordings is kept, and models that only transcribe do not read it"
 
 
@@ -145,6 +154,7 @@ class _Import:
         self.notes: list[str] = []
         self.ungraded = 0
         self.places: set[int] = set()  # of right choices, where a number told them
+        self.prices = logs.Prices()
         self.judgements = Judgements(trainable=not ROW_KINDS[modality].medium)
         self.spoken = Spoken() if ROW_KINDS[modality].medium == "audio" else None
         self.rejected: list[tuple[int, str]] = []
@@ -175,7 +185,7 @@ class _Import:
                 meter.update(count, f"{sum(self.writer.reasons.values())} set aside")
         self._check_places()
         self.judgements.check_labels()
-        self.notes += self.judgements.notes()
+        self.notes += [*self.judgements.notes(), *filter(None, [self.prices.note()])]
         self.suggested = tuple(self.groupings.suggestions(self.waiting.sizes))
         for placed in self.waiting.close():
             self._keep(placed)
@@ -222,7 +232,7 @@ class _Import:
             else:
                 example, cause = self._example(table, raw, row, plan, media)
         except BadRow as fault:
-            return str(fault)
+            return (str(fault).startswith(_UNANSWERED) and logs.failure(row)) or str(fault)
         line = self.seen.line_of(identity(example), raw.line)
         if line:
             what = {"text": "prompt", "vision": "picture and question", "audio": "recording"}[self.modality]
@@ -232,6 +242,8 @@ class _Import:
         ):
             self._keep(placed)
         self.layouts[plan.layout] += 1
+        if "usd" in example.source:
+            self.prices.see(example.source)
         left: Iterable[tuple[str, Paths]] = plan.unused
         if plan.feedback:
             left = unused(row, [*(path for _, path in plan.takes), *self.judgements.used(plan.feedback)])
@@ -265,6 +277,8 @@ class _Import:
                 parts[part] = value
         if missing(row.get("kto_tag", True)) or (plan.layout in _JUDGED and missing(row.get("label", True))):
             raise BadRow("the label is missing")
+        if plan.layout in _LOGS and (failed := logs.failure(row)):
+            raise BadRow(failed)
         if plan.refusal:
             raise BadRow(plan.refusal)
         if not plan.complete:
@@ -314,6 +328,7 @@ class _Import:
             self.rejected.append((raw.line, place))
         general = reason.split(" as line ")[0] + " as an earlier line" if " as line " in reason else reason
         row = printable(raw.value) if raw.value is not None else {"text": raw.text}
+        general = general.partition(": ")[0] if general.startswith(logs.FAILED) else general
         self.writer.reject({"line": raw.line, "file": table.name, **row}, general)
 
     def finish(self, folder: Path, start: float) -> ImportReport:

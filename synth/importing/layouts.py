@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from synth.importing.judgements import paths_of
 from synth.importing.kinds import ROW_KINDS
+from synth.importing.logs import LOGS, REQUESTS
 from synth.importing.paths import Paths, at, signature, unused
 from synth.importing.values import missing
 
 COMMON: dict[str, Paths] = {
-    "system": ("system", "system_prompt"),
+    "system": ("system", "system_prompt", *(f"{place}.system" for place in REQUESTS)),
     "tools": ("tools", "functions"),
     "images": ("images", "image"),
     "audio": ("audio", "audios"),
@@ -79,54 +80,7 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
     Layout("preference", ("messages", "rejected"), {"messages": _TURNS, "rejected": _REJECTED}),
     # Requests that were made, with their answers.
-    *(
-        Layout(name, needs, {"usage": ("usage",), "model": ("model",), **parts})
-        for name, needs, parts in (
-            (
-                "openai_stored",
-                ("messages", "response"),
-                {"messages": ("messages", "input", "request.messages"), "response": ("choices",), "time": ("created",)},
-            ),
-            (
-                "litellm",
-                ("messages", "response"),
-                {
-                    "messages": ("messages", "proxy_server_request.body.messages"),
-                    "response": ("response",),
-                    "usage": ("response.usage", "usage"),
-                    "usd": ("response_cost", "spend"),
-                    "time": ("startTime", "start_time"),
-                    "conversation": ("session_id", "trace_id"),
-                },
-            ),
-            (
-                "langfuse",
-                ("request", "response", "conversation"),
-                {
-                    "request": ("input",),
-                    "response": ("output",),
-                    "usage": ("usageDetails", "usage"),
-                    "usd": ("calculatedTotalCost", "totalCost", "totalPrice"),
-                    "time": ("startTime", "start_time", "timestamp"),
-                    "conversation": ("sessionId", "session_id", "traceId", "trace_id"),
-                },
-            ),
-            (
-                "request_log",
-                ("messages", "response"),
-                {
-                    "messages": ("request.messages", "request.body.messages", "body.messages"),
-                    "tools": ("request.tools", "request.body.tools", "body.tools"),
-                    "response": ("response.choices", "response.body.choices", "response.message", "response.text"),
-                    "usage": ("response.usage", "response.body.usage", "usage"),
-                    "model": ("request.model", "request.body.model", "body.model", "model"),
-                    "usd": ("usd", "cost", "price"),
-                    "time": ("time", "timestamp", "created", "created_at", "start_time"),
-                    "conversation": ("conversation_id", "conversation", "session_id", "trace_id"),
-                },
-            ),
-        )
-    ),
+    *(Layout(name, needs, {"usage": ("usage",), "model": ("model",), **parts}) for name, needs, parts in LOGS),
     # Chats, with or without a judgement of their last answer.
     Layout("messages", ("messages",), {"messages": _TURNS, "label": ("label", "kto_tag")}),
     # Answers that were judged one by one (KTO).

@@ -332,6 +332,110 @@ def test_stars_comments_and_classes_are_listed_and_no_judgement(
     assert any("whatever" in note for note in report.notes) == (3 in values)
 
 
+# --- logs ----------------------------------------------------------------------------------------------------------
+
+ASKED = [{"role": "user", "content": "how far?"}]
+SAID: dict[str, Any] = {"choices": [{"message": {"role": "assistant", "content": "9 km"}}]}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": ASKED, **SAID, "model": "m", "usage": {"total_tokens": 5, "cost": 0.25}},
+        {"messages": ASKED, "response": SAID, "model": "m", "response_cost": "0.25"},
+        {"messages": ASKED, "response": {**SAID, "usage": {"cost": 0.25}}, "model": "m"},
+        {"traceId": "t", "input": ASKED, "output": SAID["choices"][0]["message"], "model": "m", "totalCost": "0.25"},
+        {"traceId": "t", "input": ASKED, "output": "9 km", "model": "m", "costDetails": {"total": 0.25}},
+        {"request": {"messages": ASKED, "model": "m"}, "response": {**SAID, "usage": {"cost": "$0.25"}}},
+        {"request": {"messages": ASKED, "model": "m"}, "response": SAID, "usage": {"cost": 0.25}},
+    ],
+)
+def test_what_a_provider_says_that_a_request_cost_is_its_price(
+    row: dict[str, Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    report, (example,) = bring(lines(tmp_path / "a.jsonl", [row]), workspace)
+    assert example.source["usd"] == 0.25 and example.target == "9 km"
+    assert "by the log's own prices, the requests of the rows kept cost $0.25 for 1 rows of m" in report.notes
+
+
+def test_a_price_that_is_no_amount_is_listed(tmp_path: Path, workspace: Workspace) -> None:
+    row = {"messages": ASKED, "response": SAID, "response_cost": "unknown"}
+    report, (example,) = bring(lines(tmp_path / "a.jsonl", [row]), workspace)
+    assert "usd" not in example.source and [item.key for item in report.unused] == ["price"]
+
+
+@pytest.mark.parametrize("system", ["Be exact.", [{"type": "text", "text": "Be exact."}]])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"request": {"messages": ASKED, "system": ...}, "response": SAID},
+        {"body": {"messages": ASKED, "system": ...}, "response": {"body": SAID}},
+        {"traceId": "t", "input": {"messages": ASKED, "system": ...}, "output": "9 km"},
+        {
+            "request": {"messages": ASKED, "system": ...},
+            "response": {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "text", "text": "9 km"}],
+                "stop_reason": "end_turn",
+                "usage": {"output_tokens": 3},
+            },
+        },
+    ],
+)
+def test_a_system_text_beside_the_messages_of_a_request_is_its_system_turn(
+    row: dict[str, Any], system: Any, tmp_path: Path, workspace: Workspace
+) -> None:
+    filled = {
+        key: {k: system if v is ... else v for k, v in value.items()} if isinstance(value, dict) else value
+        for key, value in row.items()
+    }
+    report, (example,) = bring(lines(tmp_path / "a.jsonl", [filled]), workspace)
+    assert [(m.role, m.text) for m in example.prompt] == [("system", "Be exact."), ("user", "how far?")]
+    assert (example.target, report.unused) == ("9 km", ())
+
+
+def test_an_answer_that_ended_at_the_limit_of_tokens_is_set_aside(tmp_path: Path, workspace: Workspace) -> None:
+    said = {"role": "assistant", "content": [{"type": "text", "text": "9 k"}], "stop_reason": "max_tokens"}
+    rows = [
+        {"request": {"messages": ASKED}, "response": said},
+        {"request": {"messages": [{**ASKED[0], "content": "now?"}]}, "response": {**said, "stop_reason": "end_turn"}},
+    ]
+    report, _ = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert report.rejected == [(1, "the answer was cut off")]
+
+
+@pytest.mark.parametrize(
+    ("failed", "reason"),
+    [
+        (
+            {"messages": ASKED, "response": None, "status": "failure", "error_str": "Timeout"},
+            "(status failure): Timeout",
+        ),
+        ({"messages": ASKED, "response": {}, "error": {"message": "Rate limit", "code": 429}}, ": Rate limit"),
+        ({"request": {"messages": ASKED}, "response": {"error": {"type": "overloaded"}}, "status": 529}, "overloaded"),
+        (
+            {"body": {"messages": ASKED}, "response": {"status_code": 400, "body": {"error": {"message": "too long"}}}},
+            "(status 400): too long",
+        ),
+        (
+            {"traceId": "t", "input": ASKED, "output": None, "level": "ERROR", "statusMessage": "boom"},
+            ": boom",
+        ),
+        ({"messages": ASKED, "response": SAID, "status": "failure", "response_cost": 0}, "(status failure)"),
+    ],
+)
+def test_a_request_that_failed_is_set_aside_as_such(
+    failed: dict[str, Any], reason: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    good = [{"role": "user", "content": "how many?"}]
+    rows = [{"messages": good, "response": SAID, "status": "success", "error_information": {"error_code": ""}}, failed]
+    report, _ = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    ((line, why),) = report.rejected
+    assert line == 2 and why.startswith("the request failed") and why.endswith(reason)
+    assert all(":" not in general for general in report.reasons)
+
+
 # --- files and folders -------------------------------------------------------------------------------------------
 
 
