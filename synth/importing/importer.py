@@ -189,7 +189,7 @@ class _Import:
         self.suggested = tuple(self.groupings.suggestions(self.waiting.sizes))
         for placed in self.waiting.close():
             self._keep(placed)
-        self.notes += self.waiting.near.sentences()
+        self.notes += self.waiting.sentences()
 
     def _check_places(self) -> None:
         """Raises DataError where the choices seem to be counted from 1, for which every kept row would be wrong."""

@@ -127,7 +127,9 @@ class Judgements:
     def _read(self, path: Paths, every: Iterable[Mapping[str, Any]]) -> _Column:
         key, said = ".".join(path), _Values(path[-1].casefold())
         for row in every:
-            said.see(at(row, path))
+            said.see(at(row, path), row)
+        if said.known and said.repeated == said.known:
+            return _Column("ignore")  # the answer once more, as the name of its class
         if said.scale:
             note = f"numbers of '{key}' were not read as judgements: answers are learned whatever they are"
             return _Column("ignore", note)
@@ -156,14 +158,22 @@ class _Values:
 
     def __init__(self, name: str) -> None:
         self.name, self.good, self.bad, self.none = name, 0, 0, 0
+        self.known = self.repeated = 0  # values, and those that another key of their row has too
         self.others: list[str] = []
         self.numbers: set[float] = set()
         self._words = False
 
-    def see(self, value: Any) -> None:
+    def see(self, value: Any, row: Mapping[str, Any]) -> None:
         if missing(value):
             self.none += 1
             return
+        self.known += 1
+        word = str(value).strip().casefold()
+        self.repeated += any(
+            isinstance(other, str) and other.strip().casefold() == word
+            for key, other in row.items()
+            if key.strip().casefold() not in FEEDBACK
+        )
         number = _number(value)
         if number is None:
             self._words = True

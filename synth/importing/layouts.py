@@ -262,11 +262,7 @@ class Planner:
                 shared = ("speaker", "conversation", *(["audio"] if "excerpt" in dict(found) else []))
                 groups = tuple(path for part, path in found if part in shared)
                 complete = self._complete({part for part, _ in found})
-                judged = (
-                    layout.name == "columns"
-                    or not ROW_KINDS[self.modality].asks
-                    or {"label", "rejected"} & dict(found).keys()
-                )
+                judged = not ROW_KINDS[self.modality].asks or {"label", "rejected"} & dict(found).keys()
                 feedback = () if judged else paths_of(row, left)
                 return Plan(layout.name, tuple(found), left, complete, groups, _refusal(layout, left), feedback)
         return Plan("", (), tuple(unused(row, [])))

@@ -113,6 +113,7 @@ class Waiting:
         self._groups: list[list[int]] | None = None
         self._continued: list[list[int]] = []
         self._texts: dict[int, Text] = {}
+        self._chats = 0  # rows of several turns that were not looked at beside each other
 
     def add(self, example: Example, row: Mapping[str, Any], grouped: bool) -> Iterator[Placed]:
         """Take a row; those that need to wait no longer come out."""
@@ -130,6 +131,7 @@ class Waiting:
             return split_of(template, self.shares), f"by a hash of {self.group or 'their group'}"
         if template != key or not self.together:
             return split_of(template, self.shares), f"by a hash of their {self.unit}"
+        self._chats += any(message.role == "assistant" for message in prompt)
         if not self.near.looked_for:
             self.near = NearDuplicates("wording")
         said = "\n".join(message.text for message in prompt if message.role == "user")
@@ -156,6 +158,16 @@ class Waiting:
             elif place in later and not grouped:
                 cause = "with the rows of one conversation together"
             yield _placed(example, split, cause, self._texts.get(place))
+
+    def sentences(self) -> Iterator[str]:
+        """For the report."""
+        yield from self.near.sentences()
+        if self._chats:
+            yield (
+                f"{self._chats:,} rows have several turns and went by a hash of their wording: where some are the "
+                "growing requests of one conversation, they may be in several splits; --group-by KEY (the key that "
+                "names the conversation) keeps them in one"
+            )
 
     def _near_groups(self) -> list[list[int]]:
         """Places of rows that say nearly the same; those with media are told apart by their media."""

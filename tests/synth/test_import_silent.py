@@ -14,14 +14,12 @@ from PIL import Image
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import Example
-from synth.importing.importer import import_data
+from synth.importing.importer import Options, import_data
 from synth.importing.report import ImportReport
 from synth.workspace import Workspace
 
 
 def bring(path: Path, workspace: Workspace, **options: Any) -> tuple[ImportReport, list[Example]]:
-    from synth.importing.importer import Options
-
     report = import_data(path, "d", workspace, Options(**options))
     dataset = DatasetDir(workspace.datasets / "d")
     assert dataset.card.rows_in == report.kept + report.rejected_rows
@@ -269,6 +267,28 @@ def test_labels_of_chats_and_mapped_ones_have_the_same_words(
     mapping = {"messages": "messages", "label": "thumb"} if mapped else None
     _, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace, mapping=mapping)
     assert [e.label for e in examples] == [False, True]
+
+
+def test_a_thumb_down_counts_though_question_and_answer_are_mapped(tmp_path: Path, workspace: Workspace) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("q,a,feedback\nhow many?,four,up\nhow far?,nowhere,down\n")
+    _, examples = bring(path, workspace, mapping={"question": "q", "answer": "a"})
+    assert [e.label for e in examples] == [True, False]
+
+
+def test_two_columns_of_thumbs_that_agree_are_judgements_and_those_that_differ_set_the_row_aside(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    rows = [{**row, "rating": row["feedback"]} for row in judged_rows("feedback", ["up", "down", "up"])]
+    rows[2]["rating"] = "down"
+    report, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert [e.label for e in examples] == [True, False] and report.rejected_rows == 1
+
+
+def test_an_answer_that_is_written_twice_is_no_judgement(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"question": f"weld {n}?", "answer": word, "quality": word} for n, word in enumerate(("good", "bad"))]
+    report, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert [e.label for e in examples] == [None, None] and [item.key for item in report.unused] == ["quality"]
 
 
 def test_what_stands_beside_a_thumb_is_still_listed(tmp_path: Path, workspace: Workspace) -> None:
@@ -538,6 +558,18 @@ def test_the_growing_requests_of_a_conversation_stay_in_one_split(tmp_path: Path
     assert len(splits) == 20 and {len(found) for found in splits.values()} == {1}
     assert {"train", "val", "test"} <= set(report.splits)
     assert any("one conversation" in cause for causes in report.why.values() for cause in causes)
+
+
+def test_conversations_that_are_not_kept_in_one_split_are_said(tmp_path: Path, workspace: Workspace) -> None:
+    def pair(n: int, turns: int) -> dict[str, Any]:
+        asked = [{"role": ("user", "assistant")[k % 2], "content": f"{n} {k} {chr(65 + n) * 9}"} for k in range(turns)]
+        return {"prompt": asked, "talk": f"t{n}", "chosen": "yes", "rejected": "no"}
+
+    rows = [pair(n, turns) for n in range(9) for turns in (1, 3, 5)]
+    report, _ = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert [note for note in report.notes if note.startswith("18 rows have several turns") and "--group-by" in note]
+    report = import_data(tmp_path / "a.jsonl", "e", workspace, Options(group_by="talk"))
+    assert not any("several turns" in note for note in report.notes)
 
 
 def test_a_common_greeting_joins_no_conversations(tmp_path: Path, workspace: Workspace) -> None:
