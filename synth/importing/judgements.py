@@ -49,10 +49,10 @@ def paths_of(row: Mapping[str, Any], left: Iterable[tuple[str, Paths]]) -> tuple
 
 
 def _within(path: Paths, value: Any, depth: int) -> Iterator[Paths]:
-    names = [key.strip().casefold() for key in path[-2:]]
+    names = [str(key).strip().casefold() for key in path[-2:]]
     if isinstance(value, dict):
         for key, item in value.items() if depth else ():
-            yield from _within((*path, str(key)), item, depth - 1)
+            yield from _within((*path, key), item, depth - 1)
     elif not missing(value) and (names[-1] in FEEDBACK or (names[0] in FEEDBACK and names[-1] in _INSIDE)):
         yield path
 
@@ -90,9 +90,9 @@ class Judgements:
             column = self._columns[path]
             if column.use == "ignore":
                 continue
-            good = verdict(at(row, path), path[-1].casefold())
+            good = verdict(at(row, path), str(path[-1]).casefold())
             if not good and column.use == "leave_out_bad":
-                raise BadRow(f"the answer is judged as bad by '{'.'.join(path)}'")
+                raise BadRow(f"the answer is judged as bad by '{'.'.join(map(str, path))}'")
             if column.use == "judge":
                 found.add(good)
         if len(found) > 1:
@@ -125,7 +125,7 @@ class Judgements:
         return [column.note for column in self._columns.values() if column.note]
 
     def _read(self, path: Paths, every: Iterable[Mapping[str, Any]]) -> _Column:
-        key, said = ".".join(path), _Values(path[-1].casefold())
+        key, said = ".".join(map(str, path)), _Values(str(path[-1]).casefold())
         for row in every:
             said.see(at(row, path), row)
         if said.known and said.repeated == said.known:
@@ -172,7 +172,7 @@ class _Values:
         self.repeated += any(
             isinstance(other, str) and other.strip().casefold() == word
             for key, other in row.items()
-            if key.strip().casefold() not in FEEDBACK
+            if str(key).strip().casefold() not in FEEDBACK
         )
         number = _number(value)
         if number is None:
