@@ -9,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Two processes, a file of tests in one of them; what a test times is allowed for.
-TOGETHER := -n 2 --dist loadfile
+TOGETHER := -n 2 --dist loadfile --max-worker-restart 0
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: demo test real check sbom audit fresh torture bench lint ui wheels clean
