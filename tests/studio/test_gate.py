@@ -422,7 +422,13 @@ def test_a_signal_ends_the_command_and_leaves_neither_process_nor_port(
 
     port = free_port()
     argv = [*PYTHON, "-m", "studio", "ui", "--port", str(port)]
-    command = subprocess.Popen(argv, env=server.environment(workspace), stdout=subprocess.DEVNULL)
+    heard = signal.signal(
+        number, signal.SIG_DFL
+    )  # a suite in the background of a shell ignores SIGINT, and so would this
+    try:
+        command = subprocess.Popen(argv, env=server.environment(workspace), stdout=subprocess.DEVNULL)
+    finally:
+        signal.signal(number, heard)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with socket.socket() as probe:
