@@ -146,13 +146,13 @@ class Newcomer:
         self.press("Compare")
         self.page.get_by_text("Rows per split").wait_for()
         self.press("Compare")
-        self.page.get_by_role("button", name="Download HTML").wait_for(timeout=300_000)
+        self.page.get_by_role("button", name="Download HTML").wait_for(timeout=500_000)
         return self.page.frame_locator("iframe").first
 
 
 def ended(run: Path) -> str:
     """How a run ended, once it has."""
-    wait_for(lambda: (run / "exit.json").exists(), 240)
+    wait_for(lambda: (run / "exit.json").exists(), 900)  # two cores that other tests use too
     return str(json.loads((run / "exit.json").read_text())["verdict"])
 
 
