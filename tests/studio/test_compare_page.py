@@ -97,7 +97,7 @@ def test_an_endpoint_of_settings_is_preselected_as_the_rival_and_gets_no_row_bef
     rival = next(s for s in app.selectbox if s.label.startswith("… good enough"))
     assert rival.value == "Endpoint: mine, zero-shot"
     forecast = " ".join(str(c.value) for c in app.caption).replace("\\", "")
-    assert "30 requests for these rows, about $" in forecast  # 20 of test, and 10 of val that choose the prompt
+    assert "30 requests for these rows, about $" in forecast  # 10 each of test, test_ood and val
     assert "stopped before $2.00" in forecast
     compare = next(b for b in app.button if b.label == "Compare")
     assert compare.disabled
