@@ -18,7 +18,6 @@ from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema
 from recipes.export import gguf_model, llama_cpp, npm
 from recipes.export.exporter import Artefact, Exporter, Tuned
 from recipes.models import loading
-from recipes.models.files import ModelRef
 from synth.dataset import DatasetDir
 from synth.errors import UserError
 from synth.example import Example
@@ -100,11 +99,6 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     return [Artefact(KIND, False, llama_cpp.version(), answers=ask)]
 
 
-def supports(ref: ModelRef) -> str:
-    """As GGUF."""
-    return gguf_model.supports(ref)
-
-
 def card(name: str, facts: dict[str, Any]) -> str:
     """The card as Markdown."""
     return (
@@ -117,4 +111,5 @@ def card(name: str, facts: dict[str, Any]) -> str:
     )
 
 
-EXPORTER = Exporter("web", "a static page that answers offline in the browser", supports, size, write, card, artefacts)
+ABOUT = "a static page that answers offline in the browser"
+EXPORTER = Exporter("web", ABOUT, gguf_model.supports, size, write, card, artefacts)

@@ -21,11 +21,11 @@ from synth.build import build_dataset
 from synth.dataset import DatasetDir
 from synth.example import media_parts
 from synth.workspace import Workspace
-from tests.browser.test_studio import Newcomer, Studio, browser, ended, page, studio, wait_for
+from tests.browser.test_studio import Newcomer, Studio, ended, page, studio, wait_for
 from tests.browser.test_studio import pytestmark as browser_marks
 from tests.synth.test_shares import clinic
 
-__all__ = ["browser", "page", "studio"]
+__all__ = ["page", "studio"]
 # Each of these trains, answers and measures speed, which waits for a machine that others use.
 pytestmark = [*browser_marks, pytest.mark.timeout(1200)]
 TASK = "Say which desk of the clinic a message belongs to."

@@ -11,9 +11,9 @@ import pytest
 
 from studio.state.endpoints import Endpoint, save_endpoints
 from synth.workspace import Workspace
-from tests.browser.test_studio import Studio, browser, pytestmark, studio
+from tests.browser.test_studio import Studio, pytestmark, studio
 
-__all__ = ["browser", "pytestmark", "studio"]
+__all__ = ["pytestmark", "studio"]
 PAGES = {
     "start": "",
     "datasets": "data",

@@ -1,7 +1,5 @@
 """The report in a real Chromium: sliders compute what Python computes, nothing is fetched, nothing in data runs."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +13,10 @@ from evaluate.report.schema import Report
 from tests.evaluate.test_prices_said import UNSTEADY
 from tests.evaluate.test_prices_said import report as report_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]
 HOSTILE = "<script>window.owned=1</script><img src=x onerror='window.owned=1'>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

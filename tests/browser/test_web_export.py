@@ -25,11 +25,9 @@ from synth.scoring.names import JSON, MATH
 from synth.workspace import Workspace
 from tests.tiny_runs import nudged
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]
 
 
@@ -79,15 +77,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 class Silent(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def opened(browser: Any, url: str) -> Any:

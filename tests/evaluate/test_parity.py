@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evaluate.parity import parity_gate
+from evaluate.predict import local_text
+from evaluate.predict.prediction import Prediction
 from recipes.export import exporter, targets
 from recipes.export.exporter import Artefact, Exporter, Tuned
 from recipes.recipe.schema import load_recipe
@@ -115,7 +117,25 @@ def test_without_rows_or_a_runtime_the_export_says_that_nobody_asked_it(place: W
     exporter.export(silent, found, tmp_path / "silent", parity_gate(place))
     assert "no program that reads this format" in manifest(tmp_path / "silent")["said"][0]
     exporter.export(toy(right(), exact=True), found._replace(run="gone"), tmp_path / "gone", parity_gate(place))
-    assert "not in this workspace any more" in (tmp_path / "gone/README.md").read_text()
+    assert "Not asked whether it answers as the tuned model: " in (tmp_path / "gone/README.md").read_text()
+
+
+def test_rows_that_the_tuned_model_cannot_read_or_gets_wrong_do_not_vouch_for_an_export(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = targets.tuned("run-1", place.runs)
+    echo = toy(lambda prompts, most: ["Answer: 7"] * len(prompts), exact=False)
+    real = local_text.answer
+
+    def says(**changes: Any) -> Callable[..., Iterator[Prediction]]:
+        return lambda *given: (one.model_copy(update=changes) for one in real(*given))
+
+    monkeypatch.setattr(local_text, "answer", says(text="Answer: 7"))
+    exporter.export(echo, found, tmp_path / "wrong", parity_gate(place, 4))
+    assert manifest(tmp_path / "wrong")["said"][0].endswith("So low a score could not show a loss.")
+    monkeypatch.setattr(local_text, "answer", says(text=None, error="unreadable"))
+    exporter.export(echo, found, tmp_path / "mute", parity_gate(place, 4))
+    assert "answered none of the rows" in manifest(tmp_path / "mute")["said"][0]
 
 
 def test_a_tuned_whisper_answers_in_ctranslate2_as_it_did_here(tmp_path: Path) -> None:
