@@ -188,6 +188,7 @@ def _context(report: Report) -> dict[str, Any]:
         "pay_back": headline.pay_back(report) if report.large else "",
         "badge": _badge(report),
         "split_title": lambda split: basis.title(split, report.basis.kinds[split]),
+        "begins": lambda split: basis.qualified(report.basis.kinds[split], ""),
         "kind_title": lambda split: basis.KINDS[report.basis.kinds[split]],
         "elsewhere": [s for s in report.dataset.splits if s != primary and not s.startswith(("val", "train"))],
         "slider": _slider(report),
