@@ -27,10 +27,11 @@ from evaluate.predict.imported import read_predictions
 from evaluate.predict.prediction import Prediction
 from evaluate.predict.prompts import Prompter
 from evaluate.report import report_json
-from evaluate.report.parts import NormalisersDisagree, PromptChoice
+from evaluate.report.parts import PromptChoice
 from evaluate.report.reading import read_report
 from evaluate.report.results import Forgetting, LedgerItem, Results, SystemResult
 from evaluate.report.schema import Report
+from evaluate.report.speech_parts import NormalisersDisagree
 from evaluate.stats import audio_metrics
 from synth.errors import DataError, UserError
 from synth.example import Example

@@ -1,6 +1,7 @@
-"""Parts of report.json that speak of accuracy: splits, comparisons, families, gallery, judge, speech.
+"""Parts of report.json that speak of accuracy: splits, comparisons, families, gallery, judge.
 
-Shapes only; `schema` puts them together, `evaluate.stats` computes what stands in them.
+Shapes only; `speech_parts` has those of transcripts, `schema` puts them together, `evaluate.stats` computes what
+stands in them.
 """
 
 from __future__ import annotations
@@ -342,43 +343,6 @@ class JudgePart(Part):
     calibration: Agreement | None
     pairs_in_all: int = 0
     usd: float | None = None
-
-
-class SpokenEntities(Part):
-    spoken: int
-    missed: int
-
-
-class Condition(Part):
-    n: int
-    words: int
-    rate: float | None
-
-
-class SpeechErrors(Part):
-    """What stands behind a word error rate."""
-
-    words: int
-    substitutions: int
-    deletions: int
-    insertions: int
-    worst: tuple[tuple[str, int, int], ...] = Field(description="(word, errors, times spoken)")
-    confusions: tuple[tuple[str, str, int], ...] = Field(description="(gold, said, times)")
-    rate: float | None
-    entities: dict[str, SpokenEntities]
-    entity_error_rate: float | None
-    conditions: dict[str, Condition]
-
-
-class NormalisersDisagree(Part):
-    """Error rates of small and large on one split where who is ahead depends on how transcripts are normalised."""
-
-    split: str
-    rows: int
-    small: float
-    large: float
-    small_plain: float = Field(description="With only case and punctuation taken off.")
-    large_plain: float
 
 
 class Share(Part):

@@ -5,13 +5,14 @@ Everything here is plain, frozen data: no statistics, no prices, no files. `None
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluate.cost.throughput import Probe
 from evaluate.plan import Plan
-from evaluate.report.parts import NormalisersDisagree, PromptChoice
+from evaluate.report.parts import PromptChoice
+from evaluate.report.speech_parts import NormalisersDisagree, SpeechErrors
 from synth.usage import Usage
 
 Kind = Literal["local", "endpoint", "predictions"]
@@ -179,7 +180,7 @@ class Results(Frozen):
         default=None, description="The margin that stood when the answers were made; None = the plan's."
     )
     prompt_choice: PromptChoice | None = Field(default=None, description="How the large model's prompt was chosen.")
-    speech: dict[str, Any] | None = Field(
+    speech: dict[str, dict[str, SpeechErrors]] | None = Field(
         default=None, description="system id -> split -> errors behind the word error rate; see audio_metrics."
     )
     normalisers_disagree: tuple[NormalisersDisagree, ...] = Field(

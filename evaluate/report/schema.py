@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from evaluate.report import money, parts
+from evaluate.report import money, parts, speech_parts
 from evaluate.report.parts import Part
 
 VERSION = 2
@@ -126,8 +126,8 @@ class Report(Part):
     format_check: tuple[parts.FormatCheck, ...]
     gallery: parts.Gallery | None
     judge: parts.JudgePart | None
-    speech: dict[str, dict[str, parts.SpeechErrors]] | None
-    normalisers_disagree: tuple[parts.NormalisersDisagree, ...] = ()
+    speech: dict[str, dict[str, speech_parts.SpeechErrors]] | None
+    normalisers_disagree: tuple[speech_parts.NormalisersDisagree, ...] = ()
     by_class: parts.ByClass | None = Field(default=None, description="Where gold answers are a small set of labels.")
     forgetting: tuple[parts.ForgettingPart, ...]
     machine: money.MachinePart

@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from evaluate.report.parts import NormalisersDisagree
 from evaluate.report.results import Row, SystemResult
+from evaluate.report.speech_parts import Condition, NormalisersDisagree, SpeechErrors, SpokenEntities
 from synth.example import Example
 from synth.scoring.normalise import UNSPACED, language_by_script, language_of, normalised, plain, units_of
 from synth.scoring.scorers import known_scorer, metric
@@ -43,13 +43,6 @@ class Breakdown(NamedTuple):
     def rate(self) -> float | None:
         """Edits over reference words; None without any word."""
         return (self.substitutions + self.deletions + self.insertions) / self.words if self.words else None
-
-
-class Entities(NamedTuple):
-    """Entities of one kind: how many were spoken, how many of them the transcripts lack."""
-
-    spoken: int
-    missed: int
 
 
 def clean(text: str, language: str = "en") -> list[str]:
@@ -103,7 +96,7 @@ def breakdown(pairs: Iterable[tuple[str, str] | tuple[str, str, str]]) -> Breakd
     )
 
 
-def entities(pairs: Iterable[tuple[Example, str]]) -> dict[str, Entities]:
+def entities(pairs: Iterable[tuple[Example, str]]) -> dict[str, SpokenEntities]:
     """Entities by kind, from `source["entities"]` of rows that have them.
 
     An entity is there when its words stand in the reply in order and together, as often as it was spoken.
@@ -114,7 +107,7 @@ def entities(pairs: Iterable[tuple[Example, str]]) -> dict[str, Entities]:
         for (kind, written), times in Counter(_spoken_entities(example)).items():
             found[kind][0] += times
             found[kind][1] += max(0, times - said.count(f" {written} "))
-    return {kind: Entities(*counts) for kind, counts in sorted(found.items())}
+    return {kind: SpokenEntities(spoken=spoken, missed=missed) for kind, (spoken, missed) in sorted(found.items())}
 
 
 def _spoken_entities(example: Example) -> list[tuple[str, str]]:
@@ -195,8 +188,8 @@ def _plain_counts(example: Example, small: Row, large: Row) -> tuple[int, int, i
     return edits[0][0], edits[1][0], edits[0][1]
 
 
-def by_condition(rows: Sequence[tuple[Example, Row]]) -> dict[str, dict[str, Any]]:
-    """Corpus rate by recording condition: {condition: {"n", "words", "rate"}}; empty where rows say nothing of it."""
+def by_condition(rows: Sequence[tuple[Example, Row]]) -> dict[str, Condition]:
+    """Corpus rate by recording condition; empty where rows say nothing of it."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for example, row in rows:
         if row.edits is None or row.ref_units is None:
@@ -208,7 +201,7 @@ def by_condition(rows: Sequence[tuple[Example, Row]]) -> dict[str, dict[str, Any
                 total[1] += row.edits
                 total[2] += row.ref_units
     return {
-        name: {"n": n, "words": words, "rate": edits / words if words else None}
+        name: Condition(n=n, words=words, rate=edits / words if words else None)
         for name, (n, edits, words) in sorted(sums.items())
     }
 
@@ -222,7 +215,7 @@ _CONDITIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 def speech_section(
     systems: Sequence[SystemResult], examples: Sequence[Example], splits: Sequence[str]
-) -> dict[str, Any] | None:
+) -> dict[str, dict[str, SpeechErrors]] | None:
     """report.json's `speech`: system id -> split -> errors by kind, entities, conditions; None without speech rows."""
     known = {example.id: example for example in examples}
     out = {
@@ -233,18 +226,19 @@ def speech_section(
     return out if any(out.values()) else None
 
 
-def _part(system: SystemResult, split: str, known: Mapping[str, Example]) -> dict[str, Any] | None:
+def _part(system: SystemResult, split: str, known: Mapping[str, Example]) -> SpeechErrors | None:
     rows = [(known[r.example_id], r) for r in system.rows if r.split == split and not r.error and r.example_id in known]
     if not rows:
         return None
     # What was scored: the transcript that the scorer read against the one answer that it took.
     errors = breakdown((example.answer or "", row.answer, language_of(example)) for example, row in rows)
     kinds = entities((example, row.answer) for example, row in rows)
-    spoken, missed = (sum(column) for column in zip(*kinds.values(), strict=True)) if kinds else (0, 0)
-    return {
+    spoken = sum(kind.spoken for kind in kinds.values())
+    missed = sum(kind.missed for kind in kinds.values())
+    return SpeechErrors(
         **errors._asdict(),
-        "rate": errors.rate,
-        "entities": {kind: value._asdict() for kind, value in kinds.items()},
-        "entity_error_rate": missed / spoken if spoken else None,
-        "conditions": by_condition(rows),
-    }
+        rate=errors.rate,
+        entities=kinds,
+        entity_error_rate=missed / spoken if spoken else None,
+        conditions=by_condition(rows),
+    )

@@ -17,9 +17,9 @@ from evaluate.report import render_html, report_json
 from evaluate.report.basis import bare
 from evaluate.report.decision import may_promise
 from evaluate.report.results import Row, SystemResult
+from evaluate.report.speech_parts import Condition, SpokenEntities
 from evaluate.stats.audio_metrics import (
     Diff,
-    Entities,
     breakdown,
     by_condition,
     clean,
@@ -80,14 +80,15 @@ def test_edits_and_words_are_those_of_the_scorer(pairs: list[tuple[str, str]]) -
 
 def test_an_entity_counts_when_all_its_words_stand_together() -> None:
     example = spoken("Give warfarin 12.5 mg to KT-48.", [("drug", "warfarin"), ("dose", "12.5 mg"), ("code", "KT-48")])
+    heard, lost = SpokenEntities(spoken=1, missed=0), SpokenEntities(spoken=1, missed=1)
     assert entities([(example, "give warfarin 12.5 mg to kt-48")]) == {
-        "code": Entities(1, 0), "dose": Entities(1, 0), "drug": Entities(1, 0),
+        "code": heard, "dose": heard, "drug": heard,
     }  # fmt: skip
     assert entities([(example, "give warfarin 12 mg to kt 84")]) == {
-        "code": Entities(1, 1), "dose": Entities(1, 1), "drug": Entities(1, 0),
+        "code": lost, "dose": lost, "drug": heard,
     }  # fmt: skip
     twice = spoken("4 and 4", [("number", "4"), ("number", "4")])
-    assert entities([(twice, "4 and 5")]) == {"number": Entities(2, 1)}
+    assert entities([(twice, "4 and 5")]) == {"number": SpokenEntities(spoken=2, missed=1)}
     assert entities([(spoken("no list").model_copy(update={"source": {}}), "x")]) == {}
 
 
@@ -107,8 +108,8 @@ def test_conditions_are_ratios_of_sums_and_unscored_rows_are_left_out() -> None:
     loud = spoken("one", noise="pink", telephone=False)
     quiet = spoken("two", noise=None, telephone=True)
     found = by_condition([(loud, row(1, 2)), (loud, row(0, 8)), (quiet, row(1, 1)), (quiet, row(None, None))])
-    assert found["noise: pink"] == {"n": 2, "words": 10, "rate": 0.1}
-    assert found["telephone: yes"] == {"n": 1, "words": 1, "rate": 1.0}
+    assert found["noise: pink"] == Condition(n=2, words=10, rate=0.1)
+    assert found["telephone: yes"] == Condition(n=1, words=1, rate=1.0)
     assert not any(name.startswith("room") for name in found)
 
 
@@ -131,8 +132,8 @@ def test_the_section_has_every_spoken_split_of_speech_systems_only() -> None:
     assert list(found) == ["a"]
     assert list(found["a"]) == ["test"]
     part = found["a"]["test"]
-    assert (part["rate"], part["deletions"], part["entity_error_rate"]) == (0.5, 1, 1.0)
-    assert part["conditions"]["noise: pink"]["rate"] == 0.5
+    assert (part.rate, part.deletions, part.entity_error_rate) == (0.5, 1, 1.0)
+    assert part.conditions["noise: pink"].rate == 0.5
     assert speech_section([system("b", "accuracy", "x")], [example], ["test"]) is None
 
 
