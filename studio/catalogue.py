@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,35 +38,38 @@ class Entry(NamedTuple):
     remedy: str
 
 
-def entries(root: Path = ROOT) -> list[Entry]:
+@cache
+def entries(root: Path = ROOT) -> tuple[Entry, ...]:
     """Every place, by code and sentence, each once."""
     files = sorted(file for package in PACKAGES for file in (root / package).rglob("*.py"))
     found = {entry for file in files for entry in _of_file(ast.parse(file.read_text("utf-8")))}
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def _of_file(tree: ast.Module) -> Iterator[Entry]:
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    for scope in [tree, *functions]:
+    for scope in ast.walk(tree):
+        if not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        nodes = list(ast.walk(scope))
         names = {
             target.id: node.value
-            for node in ast.walk(scope)
+            for node in nodes
             if isinstance(node, ast.Assign)
             for target in node.targets
             if isinstance(target, ast.Name)
         }
-        for node in ast.walk(scope):
+        for node in nodes:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS:
-                yield from _entry(node, names, whole=scope is not tree)
+                yield from _entry(node, names)
 
 
-def _entry(call: ast.Call, names: dict[str, ast.expr], whole: bool) -> Iterator[Entry]:
+def _entry(call: ast.Call, names: dict[str, ast.expr]) -> Iterator[Entry]:
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     parts: list[ast.expr | None] = [*call.args, None, None, None]
     message, remedy, code = (given.get(key, parts[at]) for at, key in enumerate(("message", "remedy", "code")))
     name = call.func.id if isinstance(call.func, ast.Name) else ""
     sentence = _text(message, names)
-    if whole and sentence.strip("… "):
+    if sentence.strip("… "):
         yield Entry(_text(code, names) or KINDS[name], sentence, _text(remedy, names))
 
 

@@ -6,7 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,14 @@ BANNED = re.compile(
 )
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+@cache
+def nodes(file: Path) -> tuple[ast.AST, ...]:
+    """Every node of a module, the module first; read once for all tests."""
+    return tuple(ast.walk(ast.parse(file.read_text())))
+
+
+def imported(tree: Iterable[ast.AST]) -> Iterator[str]:
+    for node in tree:
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -38,7 +45,7 @@ def test_there_are_files_to_check() -> None:
 def test_imports_point_upstream(package: str) -> None:
     downstream = set(FLOW[FLOW.index(package) + 1 :])
     for file in (ROOT / package).rglob("*.py"):
-        assert not downstream & set(imported(ast.parse(file.read_text()))), file
+        assert not downstream & set(imported(nodes(file))), file
 
 
 def module_name(file: Path) -> str:
@@ -52,7 +59,7 @@ MODULES = {module_name(file): file for file in FILES}
 def our_imports(file: Path) -> set[str]:
     """Modules of ours that a module imports anywhere, also inside functions and for type checking only."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -89,7 +96,7 @@ def places(found: Iterator[tuple[Path, int]], *allowed: str) -> list[str]:
 def calls(name: str) -> Iterator[tuple[Path, int]]:
     """Every call or mention of an attribute or name."""
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if (isinstance(node, ast.Attribute) and node.attr == name) or (
                 isinstance(node, ast.Name) and node.id == name
             ):
@@ -99,7 +106,7 @@ def calls(name: str) -> Iterator[tuple[Path, int]]:
 def compared_with_text(words: set[str], *suffixes: str) -> Iterator[tuple[Path, int]]:
     """Comparisons of something named so (`modality`, `row.scorer`) with one of the words."""
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if not isinstance(node, ast.Compare):
                 continue
             sides = [node.left, *node.comparators]
@@ -140,7 +147,7 @@ def test_only_one_gate_decides_what_lies_inside_a_folder() -> None:
 def test_modules_and_functions_stay_readable() -> None:
     too_long = [f"{f.relative_to(ROOT)}: {n}" for f in FILES if (n := f.read_text().count("\n")) > 400]
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno
                 if length > 60:
@@ -159,7 +166,7 @@ def test_nothing_dangerous_is_called() -> None:
 
 
 def test_every_module_says_what_it_does() -> None:
-    silent = [str(f.relative_to(ROOT)) for f in FILES if not ast.get_docstring(ast.parse(f.read_text()))]
+    silent = [str(f.relative_to(ROOT)) for f in FILES if not ast.get_docstring(nodes(f)[0])]  # type: ignore[arg-type]
     assert silent == []
 
 
