@@ -37,8 +37,8 @@ def main() -> None:
     # Advice from libraries to their own developers would fall into our progress line.
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    # Torch's threads burn processor time while they wait for each other. Beside four busy loops on two cores, small layers
-    # ran 1.2 times a second instead of 71; with threads that sleep meanwhile 39 times, and training alone is no slower.
+    # Torch's threads burn processor time while they wait for each other. Beside four busy loops on two cores, small
+    # layers ran 1.2 times a second instead of 71; with threads that sleep meanwhile 39 times, and alone as often as before.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for bars in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):  # libraries' bars; ours is `terminal.ProgressLine`
