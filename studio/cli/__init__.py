@@ -38,7 +38,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     # Torch's threads burn processor time while they wait for each other. Beside four busy loops on two cores, small
-    # layers ran 1.2 times a second instead of 71; with threads that sleep meanwhile 39 times, and alone as often as before.
+    # layers ran 1.2 times a second instead of 71; asleep meanwhile 39 times, alone as often as before.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for bars in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):  # libraries' bars; ours is `terminal.ProgressLine`
