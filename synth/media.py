@@ -24,6 +24,7 @@ REASONS = {
     "broken": "{} is broken",
     "cancelled": "{}'s channels cancel each other out",
     "empty": "{} is empty",
+    "frames": "{} holds several frames or pages",
     "irregular": "{} is no regular file",
     "missing": "{} is missing",
     "outside": "{} lies outside the folder",

@@ -12,14 +12,14 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from synth.example import Message, ToolCall, plain_turn
-from synth.importing import dialogues, turns
+from synth.importing import dialogues, marks, requests, turns
+from synth.importing.answers import accepted, listed, with_target
 from synth.importing.judgements import verdict
 from synth.importing.kinds import ROW_KINDS
-from synth.importing.logs import price
 from synth.importing.media import Media
 from synth.importing.raw import SPLIT_NAMES
 from synth.importing.turns import Unused
-from synth.importing.values import BadRow, Choices, accepted, listed, missing, strings, text
+from synth.importing.values import BadRow, Choices, json_text, missing, strings, text
 from synth.scoring.answers import final_answer
 
 MAX_CHARS = 1_000_000
@@ -30,7 +30,8 @@ CAPTION = "Describe the picture."
 class Fields(NamedTuple):
     """A row read: the prompt's turns, the turn to learn, the short gold answers, and the rest.
 
-    `place` is that of the right choice, counted from 0, where only a number told it.
+    `place` is that of the right choice, counted from 0, where only a number told it; `given` is the input beside the
+    question, in its own words; `several` says that the answer came as a list of different ones.
     """
 
     prompt: tuple[Message, ...]
@@ -43,6 +44,8 @@ class Fields(NamedTuple):
     choice: bool = False
     place: int | None = None
     facts: dict[str, Any] = {}
+    given: str = ""
+    several: bool = False
 
 
 def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
@@ -50,16 +53,20 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     parts = {part: value for part, value in parts.items() if not missing(value)}
     if "videos" in parts:
         raise BadRow("has a video")
+    if "previous" in parts:
+        raise BadRow("the turns before it are in another request (previous_response_id)")
     if isinstance(parts.get("request"), dict):
-        parts = _with_request(parts, parts["request"], unused)
+        parts = requests.with_request(parts, unused)
     if {"messages", "rejected"} <= parts.keys() and "chosen" not in parts:
         parts = _with_chosen(parts)
     opening = _opening(parts, media, unused)
     extra: dict[str, Any] = {}
     if "tools" in parts:
         extra["tools"] = turns.read_tools(parts["tools"])
-    if "excerpt" in parts or not _FACTS.isdisjoint(parts):
-        extra["facts"] = _facts(parts, unused)
+    if "excerpt" in parts or not requests.FACTS.isdisjoint(parts):
+        extra["facts"] = requests.facts(parts, unused)
+    if isinstance(parts.get("input"), str):
+        extra["given"] = parts["input"]
     if "split" in parts:
         extra["split"] = split_name(parts["split"])
     if "label" in parts:
@@ -71,24 +78,17 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     if extra:
         fields = fields._replace(**extra)
     if "accepted" in parts:
-        fields = fields._replace(answers=tuple(accepted(listed(parts["accepted"]))))
-    if "images" in parts or "audio" in parts:
-        pictures = [media.picture(item) for item in strings(parts.get("images") or [])]
+        several = accepted(listed(parts["accepted"], "accepted_answers", unused), "accepted_answers", unused)
+        fields = fields._replace(answers=tuple(_with_learned(several, fields.target.text, parts)))
+    if not {"images", "pictures", "audio"}.isdisjoint(parts):
+        named = [*strings(parts.get("images") or []), *parts.get("pictures", ())]
+        pictures = [media.picture(item) for item in named]
         recordings = [media.recording(item, parts.get("excerpt")) for item in strings(parts.get("audio") or [])]
-        fields = fields._replace(prompt=tuple(turns.place_media(list(fields.prompt), pictures, recordings)))
+        prompt, pictures = marks.in_order(fields.prompt, pictures)
+        fields = fields._replace(prompt=tuple(marks.place_media(prompt, pictures, recordings)))
+    elif ROW_KINDS[media.modality].medium:
+        marks.check_none(fields.prompt)
     return _checked(fields, media)
-
-
-def _with_request(parts: dict[str, Any], request: dict[str, Any], unused: Unused) -> dict[str, Any]:
-    """A request as it was sent: its turns and its tools; its other keys are settings, which nobody learns."""
-    tools = next((key for key in ("tools", "functions") if not missing(request.get(key))), "")
-    for key, value in request.items():
-        if key not in ("messages", "system", tools) and not missing(value):
-            unused(f"input.{key}", value)
-    found = {"tools": request[tools]} if tools else {}
-    if not missing(request.get("system")):
-        found["system"] = request["system"]
-    return {**found, **parts, "request": request.get("messages")}
 
 
 def _with_chosen(parts: dict[str, Any]) -> dict[str, Any]:
@@ -134,11 +134,12 @@ def _opening(parts: Mapping[str, Any], media: Media, unused: Unused) -> list[Mes
     elif "request" in parts:
         raw += turns.turn_list(parts["request"], "user")
     elif parts.get("messages"):
-        raw += turns.turn_list(parts["messages"], "user")
+        raw += turns.turn_list(requests.asked_items(parts["messages"], unused), "user")
         if "question" in parts and "chosen" in parts:
             unused("prompt", parts["question"])
     elif "question" in parts:
-        raw += _question(parts)
+        raw += _question(parts["question"])
+    raw = _with_given(raw, parts)
     if first and raw and isinstance(raw[0], dict) and raw[0].get("role", raw[0].get("from")) == "system":
         if raw[0].get("content", raw[0].get("value")) != parts["system"]:
             raise BadRow("two different system texts")
@@ -146,20 +147,27 @@ def _opening(parts: Mapping[str, Any], media: Media, unused: Unused) -> list[Mes
     return turns.read([*first, *raw], media, unused)
 
 
-def _question(parts: Mapping[str, Any]) -> list[Any]:
-    question = parts["question"]
+def _question(question: Any) -> list[Any]:
     if isinstance(question, list | dict):
         if isinstance(question, list) and not all(isinstance(turn, dict) for turn in question):
             raise BadRow("the question is not text")
         return turns.turn_list(question, "user")
     asked = text(question, "question")
-    if dialogues.is_dialogue(asked):
-        return dialogues.turns(asked)
-    if "input" in parts:
-        asked = f"{asked}\n\n{text(parts['input'], 'input')}"
+    return dialogues.turns(asked) if dialogues.is_dialogue(asked) else [{"role": "user", "content": asked}]
+
+
+def _with_given(raw: list[Any], parts: Mapping[str, Any]) -> list[Any]:
+    """The turns with the input and the choices of their row in the last one, which asks."""
+    given = f"\n\n{text(parts['input'], 'input')}" if "input" in parts else ""
     if (choices := _choices(parts)) is not None:
-        asked = f"{asked}\n{choices.lines()}"
-    return [{"role": "user", "content": asked}]
+        given += f"\n{choices.lines()}"
+    if not given or not raw:
+        return raw
+    last = raw[-1]
+    key = next((key for key in ("content", "value") if isinstance(last, dict) and isinstance(last.get(key), str)), "")
+    if not key or turns.role_of(last) != "user":
+        raise BadRow("an input or choices, and no question in text at the end of the turns")
+    return [*raw[:-1], {**last, key: last[key] + given}]
 
 
 def _choices(parts: Mapping[str, Any]) -> Choices | None:
@@ -216,7 +224,7 @@ def _within(opening: list[Message], chat: list[Message]) -> bool:
 
 def _answered(opening: list[Message], parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     if "response" in parts:
-        turn = _reply(parts["response"], unused)
+        turn = requests.reply(parts["response"], unused)
         return _conversation([*opening, *turns.read([turn], media, unused)])
     if "dialogue" in parts or "messages" in parts:
         return _conversation(opening)
@@ -235,19 +243,28 @@ def _answered(opening: list[Message], parts: Mapping[str, Any], media: Media, un
         gold = choices.letter(parts["correct"] if "correct" in parts else parts.get("choice_answer"))
         worked = "" if "target" not in parts else f"{text(parts['target'], 'answer')}\nAnswer: "
         place = None if "numbered" in parts else choices.place
+        for key, item in choices.beside.items():
+            unused(f"choices[].{key}", item)
         return _simple(opening, f"{worked}{gold}", (gold,), parts)._replace(choice=True, place=place)
-    value, several = parts.get("answer"), listed(parts.get("answers"))
+    value, several = parts.get("answer"), listed(parts.get("answers"), "answers", unused)
     if not missing(value) and isinstance(value, list | dict) and _is_turns(value):
         return _conversation([*opening, *turns.read(turns.turn_list(value, "assistant"), media, unused)])
-    said = [] if missing(value) else accepted(value)
-    answers = said if missing(several) else accepted(several)
+    said = [] if missing(value) else accepted(value, "answer", unused)
+    answers = said if missing(several) else accepted(several, "answers", unused)
     target = text(parts["target"], "answer") if "target" in parts else (said or answers or [""])[0]
     if not target:
         raise BadRow("no answer")
     if not answers or (len(answers) == 1 and answers[0] == target):
         answers = [short_answer(target)]
+    answers = _with_learned(answers, target, parts)
     rejected = None if "rejected" not in parts else text(parts["rejected"], "rejected answer")
-    return _simple(opening, target, tuple(a.strip() for a in answers), parts)._replace(rejected=rejected)
+    found = _simple(opening, target, tuple(a.strip() for a in answers), parts)._replace(rejected=rejected)
+    return found._replace(several=True) if len(said) > 1 and isinstance(value, list) else found
+
+
+def _with_learned(answers: list[str], target: str, parts: Mapping[str, Any]) -> list[str]:
+    """What is learned counts as right too; a worked answer under its own key is told apart from the short ones."""
+    return answers if "target" in parts or not target else with_target(target, short_answer(target), answers)
 
 
 def _is_turns(value: Any) -> bool:
@@ -262,29 +279,6 @@ def _simple(opening: list[Message], target: str, answers: tuple[str, ...], parts
     if len(opening) > 1:
         _check_roles([*opening, message])
     return Fields(tuple(opening), message, answers)
-
-
-def _reply(value: Any, unused: Unused) -> Any:
-    """The assistant's turn in an answer of an endpoint: choices, a response that holds them, a message, or text."""
-    if isinstance(value, dict) and isinstance(value.get("choices"), list):
-        value = value["choices"]
-    if isinstance(value, list):
-        if len(value) > 1:
-            unused("response.choices[1]", value[1])
-        first = value[0] if value and isinstance(value[0], dict) else {}
-        if first.get("finish_reason") not in (None, "stop", "tool_calls", "function_call"):
-            raise BadRow("the answer was cut off")
-        value = first.get("message", first.get("text"))
-    if isinstance(value, dict) and "stop_reason" in value:  # Anthropic's
-        if value["stop_reason"] not in (None, "end_turn", "stop_sequence", "tool_use"):
-            raise BadRow("the answer was cut off")
-        value = {key: value[key] for key in value if key not in _OF_REPLY}
-    if missing(value):
-        raise BadRow("the request has no answer")
-    return turns.turn_list(value, "assistant")[-1]
-
-
-_OF_REPLY = ("id", "type", "model", "usage", "stop_reason", "stop_sequence")
 
 
 def _conversation(messages: list[Message]) -> Fields:
@@ -306,8 +300,6 @@ def _conversation(messages: list[Message]) -> Fields:
 
 def _gold_of(calls: tuple[ToolCall, ...]) -> tuple[str, ...]:
     """A single call as the record that a scorer can compare."""
-    from synth.importing.values import json_text
-
     return (json_text({"name": calls[0].name, "arguments": calls[0].arguments}),) if len(calls) == 1 else ()
 
 
@@ -325,29 +317,6 @@ def _fault_of_roles(roles: tuple[str, ...]) -> str:
     follows = {"user": ("assistant",), "assistant": ("user", "tool"), "tool": ("tool", "assistant")}
     alternate = spoken and spoken[0] == "user" and all(b in follows[a] for a, b in pairwise(spoken))
     return "" if alternate else "wrong roles: user and assistant do not alternate"
-
-
-_FACTS = frozenset(("usage", "usd", "time", "conversation", "model", "speaker", "language"))
-
-
-def _facts(parts: Mapping[str, Any], unused: Unused) -> dict[str, Any]:
-    """What a log says about a request, and a recording about itself, for `source`."""
-    from synth.importing.values import numbers
-
-    facts: dict[str, Any] = {name: numbers(parts[name]) for name in _FACTS & parts.keys()}
-    if "usd" in facts and (usd := price(facts.pop("usd"))) is not None:
-        facts["usd"] = usd
-    elif "usd" in parts:
-        unused("price", parts["usd"])
-    for name in ("speaker", "language"):
-        if name in facts:
-            facts[name] = text(facts[name], name)[:64]
-    if "excerpt" in parts:
-        start, end = parts["excerpt"]
-        facts["excerpt"] = {"start_sec": start, "end_sec": end}
-        if isinstance(parts.get("audio"), str):
-            facts["excerpt"]["of"] = parts["audio"][-256:]
-    return facts
 
 
 def _checked(fields: Fields, media: Media) -> Fields:

@@ -12,6 +12,7 @@ from synth.importing import folders
 from synth.importing.folders import Source
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import LAYOUTS, ROLES, Planner
+from synth.importing.lifted import lifted
 from synth.importing.paths import at
 from synth.importing.values import missing
 
@@ -37,7 +38,7 @@ def detect(path: Path, modality: str = "") -> Guess:
     if not source.named:
         return Guess("LJSpeech: id, text, normalised text", chosen, (), {}, [])
     planner = Planner(chosen)
-    layouts = [planner.plan(row).layout for row in rows]
+    layouts = [planner.plan(lifted(row)).layout for row in rows]
     found = max(set(layouts), key=layouts.count)
     if found not in ("question_answer", "pictures", "recordings", ""):
         return Guess(found, chosen, (), {}, rows[:5])

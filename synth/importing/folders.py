@@ -21,15 +21,18 @@ from synth.errors import DataError
 from synth.example import SPLITS
 from synth.importing import excerpts, streams, tables
 from synth.importing.files import DATA_SUFFIXES, read_rows
+from synth.importing.layouts import MOST_NUMBERED
 from synth.importing.media import PICTURE_SUFFIXES, SOUND_SUFFIXES
 from synth.importing.raw import SPLIT_NAMES, RawRow
 
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 CLASS_QUESTION = "What does the picture show?"
 COMMON_VOICE = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}
+_OF_COMMON_VOICE = ("train", "dev", "test", "validated", "other", "invalidated")
 MAX_UNPACKED = 8 * 2**30
 MAX_MEMBERS = 1_000_000
-_SPLIT_IN_NAME = re.compile(rf"(?:^|[-_.])({'|'.join(SPLIT_NAMES)})(?:[-_.]|$)", re.IGNORECASE)
+_IN_NAMES = [name for name in SPLIT_NAMES if name != "tr"]  # in a file's name that is Turkish
+_SPLIT_IN_NAME = re.compile(rf"(?:^|[-_.])({'|'.join(_IN_NAMES)})(?:[-_.]|$)", re.IGNORECASE)
 
 
 class Table(NamedTuple):
@@ -56,6 +59,9 @@ def recognise(path: Path) -> Source:
     if not path.is_dir():
         if not path.exists():
             raise DataError(f"There is no file {path}.", "Check the path.", "data.missing")
+        clips = path.parent / "clips"
+        if path.suffix == ".tsv" and path.stem in _OF_COMMON_VOICE and clips.is_dir():
+            return Source(path.name, (_table(path, root=clips),), "audio")
         return Source(path.name, (_table(path),))
     for find in (_saved, _own, _common_voice, _ljspeech, _metadata, _data_files, _subtitles, _classes):
         found = find(path)
@@ -160,6 +166,8 @@ def _common_voice(folder: Path) -> Source | None:
         return None
     found = [_table(folder / name, split, folder / "clips") for name, split in COMMON_VOICE.items()]
     there = tuple(table for table in found if table.path.is_file())
+    if not there and (folder / "validated.tsv").is_file():
+        there = (_table(folder / "validated.tsv", "", folder / "clips"),)
     return Source("the Common Voice tables", there, "audio") if there else None
 
 
@@ -278,10 +286,12 @@ def modality_of(source: Source) -> str:
 
     if source.modality:
         return source.modality
-    for raw in islice(source.tables[0].rows([]), 50):
-        kind = _media_in(raw.value) if raw.value else ""
-        if kind:
+    for table in source.tables:
+        rows = list(islice(table.rows([]), 50))
+        if kind := next((kind for raw in rows if raw.value and (kind := _media_in(raw.value))), ""):
             return kind
+        if rows:  # an empty table says nothing
+            break
     return "text"
 
 
@@ -310,5 +320,8 @@ def _media_in(value: object, key: str = "", depth: int = 6) -> str:
     return next((found for name, item in items if (found := _media_in(item, name, depth - 1))), "")
 
 
-_PICTURE_KEYS = {"file_name", "image", "images", "path", "image_path", "file", "url"}
+_PICTURE_KEYS = {
+    *("file_name", "file_names", "image", "images", "path", "image_path", "file", "url"),
+    *(f"image_{number}" for number in range(MOST_NUMBERED + 1)),
+}
 _SOUND_KEYS = {"file_name", "audio", "audios", "audio_filepath", "audio_path", "path", "wav", "file", "url"}

@@ -42,6 +42,10 @@ def decode_image(data: bytes, name: str) -> Any:
                 if image.width * image.height > MAX_PIXELS:
                     size = f"{image.width} x {image.height}"
                     raise DataError(f"{name} has {size} pixels, too many.", "Shrink it.", "picture.too_large")
+                frames = getattr(image, "n_frames", 1)
+                if frames > 1 and image.format in FORMATS:  # not MPO: what cameras put beside a photo is no page
+                    message = f"{name} holds {frames} frames or pages, of which only the first would be seen."
+                    raise DataError(message, "Save each as a picture of its own.", "picture.frames")
                 image.load()
                 return _rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:

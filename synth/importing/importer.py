@@ -31,16 +31,17 @@ from synth.importing.joined import JSON_ANSWER, with_json_answer
 from synth.importing.judgements import Judgements
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import Plan, Planner
+from synth.importing.lifted import lifted
 from synth.importing.media import Media
 from synth.importing.paths import Paths, at, unused
 from synth.importing.raw import RawRow
+from synth.importing.remarks import Remarks
 from synth.importing.report import MAX_LISTED, ImportReport, UnusedKeys
 from synth.importing.splits import SHARES, ByTime, Groupings, Seen, checked_shares
-from synth.importing.values import BEYOND, BadRow, missing, printable, text
+from synth.importing.values import BadRow, missing, printable, text
 from synth.importing.waiting import NEAR_DUPLICATES, Placed, Waiting
 from synth.languages import Spoken
 from synth.progress import Meter, ProgressFn, silent
-from synth.scoring import names
 from synth.storage import atomic_dir, sha256_file
 from synth.workspace import Workspace
 
@@ -146,14 +147,14 @@ class _Import:
 
     def __init__(self, source: Source, modality: str, name: str, options: Options, writer: DatasetWriter) -> None:
         self.source, self.modality, self.name, self.options, self.writer = source, modality, name, options, writer
+        self._packed = not options.mapping
         self.planner = Planner(modality, options.mapping, options.group_by)
         self.unused, self.groupings, self.seen = UnusedKeys(), Groupings(), Seen()
         unit, together = ROW_KINDS[modality].unit, not options.split_near_duplicates
         self.waiting = Waiting(options.shares, unit, options.group_by, together)
         self.leakage = leakage.Check(LEAKAGE_ROWS)
         self.notes: list[str] = []
-        self.ungraded = 0
-        self.places: set[int] = set()  # of right choices, where a number told them
+        self.remarks = Remarks()
         self.prices = logs.Prices()
         self.judgements = Judgements(trainable=not ROW_KINDS[modality].medium)
         self.spoken = Spoken() if ROW_KINDS[modality].medium == "audio" else None
@@ -183,25 +184,13 @@ class _Import:
                 self._reject(table, raw, reason)
             if count % 64 == 0:  # the meter looks at the clock
                 meter.update(count, f"{sum(self.writer.reasons.values())} set aside")
-        self._check_places()
+        self.remarks.check(self.source.layout, self.writer.reasons)
         self.judgements.check_labels()
-        self.notes += [*self.judgements.notes(), *filter(None, [self.prices.note()])]
+        self.notes += [*self.remarks.notes(), *self.judgements.notes(), *filter(None, [self.prices.note()])]
         self.suggested = tuple(self.groupings.suggestions(self.waiting.sizes))
         for placed in self.waiting.close():
             self._keep(placed)
         self.notes += self.waiting.sentences()
-
-    def _check_places(self) -> None:
-        """Raises DataError where the choices seem to be counted from 1, for which every kept row would be wrong."""
-        if self.places and 0 not in self.places and BEYOND in self.writer.reasons:
-            raise DataError(
-                f"The right choices of {self.source.layout} seem to be counted from 1: none is 0, and "
-                f"{self.writer.reasons[BEYOND]:,} rows name the place after the last choice.",
-                "Write the letter (A, B, …) or the text of the right choice instead of its number, or count from 0.",
-                "data.choices",
-            )
-        if self.places:
-            self.notes.append("numbers of right choices were read as places counted from 0")
 
     def note_unread(self, place: Path) -> None:
         """Say which files of a folder no row came from."""
@@ -214,13 +203,15 @@ class _Import:
             for raw in table.rows(notes):
                 if self.spoken is not None:
                     yield from ((table, part) for part in excerpts(raw, self.options.mapping or {}))
-                else:
+                elif raw.value is None:
                     yield table, raw
+                else:
+                    yield table, raw._replace(value=lifted(raw.value, self._packed))
 
     def _values(self) -> Iterator[dict[str, Any]]:
         """Every row once more, as it was read."""
         for table in self.source.tables:
-            yield from (raw.value for raw in table.rows([]) if raw.value is not None)
+            yield from (lifted(raw.value, self._packed) for raw in table.rows([]) if raw.value is not None)
 
     def _take(self, table: Table, raw: RawRow, row: dict[str, Any]) -> str:
         """Keep a row; answers with the reason when it cannot be kept."""
@@ -242,7 +233,7 @@ class _Import:
         ):
             self._keep(placed)
         self.layouts[plan.layout] += 1
-        if "usd" in example.source:
+        if plan.layout in _LOGS or "usd" in example.source:
             self.prices.see(example.source)
         left: Iterable[tuple[str, Paths]] = plan.unused
         if plan.feedback:
@@ -262,7 +253,7 @@ class _Import:
         if self.options.group_by and placed.example.family != self.name:
             self.spread[placed.example.family].add(placed.example.split)
         self.leakage.add(placed.example, placed.text)
-        self.ungraded += placed.example.scorer == names.FREE_TEXT
+        self.remarks.kept(placed.example)
         if self.spoken is not None:
             self.spoken.see(placed.example)
         self.why[placed.example.split][placed.cause] += 1
@@ -271,7 +262,7 @@ class _Import:
         parts: dict[str, Any] = {}
         for part, path in plan.takes:
             value = row[path[0]] if len(path) == 1 else at(row, path)
-            if part in ("choice", "numbered", "distractor"):
+            if part in ("choice", "numbered", "distractor", "pictures"):
                 parts.setdefault(part, []).append(value)
             else:
                 parts[part] = value
@@ -288,8 +279,7 @@ class _Import:
         fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))
         if plan.feedback:
             fields = fields._replace(label=self.judgements.of(row, plan.feedback, self._values))
-        if fields.place is not None:
-            self.places.add(fields.place)
+        self.remarks.read(fields)
         group = text(parts["group"], "group").strip() if "group" in parts else ""
         source = {"importer": plan.layout, "file": table.name, "line": raw.line, **fields.facts}
         kind = ROW_KINDS[self.modality]
@@ -333,11 +323,7 @@ class _Import:
 
     def finish(self, folder: Path, start: float) -> ImportReport:
         """Write the card, check for leakage, and report."""
-        if self.ungraded:
-            self.notes.append(
-                f"{self.ungraded:,} rows have long answers that no rule can grade: they can be trained on, but only a "
-                "judge model or a person can say which system answers them better"
-            )
+        self.notes += self.remarks.ungraded_note()
         if apart := sum(len(splits) > 1 for splits in self.spread.values()):
             self.notes.append(
                 f"{apart:,} values of '{self.options.group_by}' are in several splits, because their rows or files say "
@@ -367,7 +353,7 @@ class _Import:
         )
 
     def _card(self, seconds: float) -> Card:
-        options = self.options
+        options, prices = self.options, self.prices.of_models()
         return Card(
             name=self.name,
             modality=self.modality,
@@ -384,5 +370,9 @@ class _Import:
             },
             created=now_utc(),
             seconds=round(seconds, 3),
-            notes={"import": self._report({}, ()).record(), NEAR_DUPLICATES: self.waiting.near._asdict()},
+            notes={
+                "import": self._report({}, ()).record(),
+                NEAR_DUPLICATES: self.waiting.near._asdict(),
+                **({logs.PRICES: {m: price._asdict() for m, price in prices.items()}} if prices else {}),
+            },
         )

@@ -233,6 +233,11 @@ def _held(value: dict[str, Any], name: str) -> _Held:
         return _Held([(split, _squad(lists[records[0]]))], _without(value, *records))
     if any(value[key] == [] for key in value if key in _HOLDERS) and not lists:
         return _Held([("", [])], {})
+    if value and set(value) <= set(SPLIT_NAMES) and all(isinstance(item, dict) for item in value.values()):
+        apart = {key: _held(item, name) for key, item in value.items()}  # columns of each split
+        if all(held.parts != [("", [value[key]])] for key, held in apart.items()):
+            parts = [(SPLIT_NAMES[key], rows) for key, held in apart.items() for _, rows in held.parts]
+            return _Held(parts, {f"{key}.{k}": v for key, held in apart.items() for k, v in held.beside.items()})
     inside = next((key for key in value if key in _HOLDERS and isinstance(value[key], dict)), None)
     if inside is not None and not _is_row(value):  # columns or an index, one level down
         held = _held(value[inside], name)

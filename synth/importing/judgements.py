@@ -18,7 +18,7 @@ FEEDBACK = frozenset(
     (
         *("feedback", "user_feedback", "human_feedback", "rating", "user_rating", "score", "user_score", "reward"),
         *("thumb", "thumbs", "thumbs_up", "vote", "reaction", "judgement", "judgment", "verdict", "quality", "label"),
-        *("correct", "is_correct", "is_good", "liked", "approved", "helpful", "is_helpful"),
+        *("correct", "is_correct", "is_good", "liked", "approved", "helpful", "is_helpful", "desirable"),
     )
 )
 """Names of keys whose values may judge the answer."""
@@ -30,6 +30,24 @@ _WORDS = {
     **dict.fromkeys(("down", "thumbs_down", "thumbsdown", "thumb_down", "downvote", "dislike", "disliked"), False),
     **dict.fromkeys(("bad", "-1", "-1.0", "👎"), False),
 }
+
+
+def is_feedback(name: Any) -> bool:
+    """Whether a key's name says that its value may judge the answer."""
+    return str(name).strip().casefold().removeprefix("messages[].").replace("-", "_").replace(" ", "_") in FEEDBACK
+
+
+def says_bad(value: Any) -> bool:
+    """Whether feedback beside one turn says in a word that it is bad; numbers may be of any scale."""
+    return value is False or (isinstance(value, str) and _number(value) is None and _bad_word(value))
+
+
+def _bad_word(value: str) -> bool:
+    try:
+        return not verdict(value)
+    except BadRow:
+        return False
+
 
 Use = Literal["judge", "leave_out_bad", "ignore"]
 
@@ -49,12 +67,13 @@ def paths_of(row: Mapping[str, Any], left: Iterable[tuple[str, Paths]]) -> tuple
 
 
 def _within(path: Paths, value: Any, depth: int) -> Iterator[Paths]:
-    names = [str(key).strip().casefold() for key in path[-2:]]
     if isinstance(value, dict):
         for key, item in value.items() if depth else ():
             yield from _within((*path, key), item, depth - 1)
-    elif not missing(value) and (names[-1] in FEEDBACK or (names[0] in FEEDBACK and names[-1] in _INSIDE)):
-        yield path
+    elif not missing(value):
+        inside = str(path[-1]).strip().casefold() in _INSIDE and is_feedback(path[-2:][0])
+        if is_feedback(path[-1]) or inside:
+            yield path
 
 
 class _Column(NamedTuple):
@@ -172,7 +191,7 @@ class _Values:
         self.repeated += any(
             isinstance(other, str) and other.strip().casefold() == word
             for key, other in row.items()
-            if str(key).strip().casefold() not in FEEDBACK
+            if not is_feedback(key)
         )
         number = _number(value)
         if number is None:

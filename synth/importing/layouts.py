@@ -15,10 +15,13 @@ from synth.importing.logs import LOGS, REQUESTS
 from synth.importing.paths import Paths, at, signature, unused
 from synth.importing.values import missing
 
+MOST_NUMBERED = 16
+"""The highest number of a column `image_N`."""
 COMMON: dict[str, Paths] = {
     "system": ("system", "system_prompt", *(f"{place}.system" for place in REQUESTS)),
     "tools": ("tools", "functions"),
-    "images": ("images", "image"),
+    "images": ("images", "image", "file_names"),
+    "pictures": tuple(f"image_{number}" for number in range(MOST_NUMBERED + 1)),
     "audio": ("audio", "audios"),
     "split": ("split",),
     "accepted": ("accepted_answers",),
@@ -36,7 +39,7 @@ _REJECTED: Paths = (
     *("rejected", "rejected_response", "dispreferred", "rejected_messages"),
     *("rejected_answer", "rejected_output", "rejected_completion"),
 )
-_PICTURE: Paths = ("file_name", "images", "image", "path", "image_path", "file")
+_PICTURE: Paths = ("file_name", "file_names", "images", "image", "path", "image_path", "file")
 _SOUND: Paths = ("file_name", "audio", "audio_filepath", "audio_path", "path", "wav", "file")
 
 
@@ -270,7 +273,7 @@ class Planner:
     def _complete(self, parts: set[str]) -> bool:
         """Whether there is something to ask and something to say; if not, `detect.lacking` says what is missing."""
         kind = ROW_KINDS[self.modality]
-        if kind.medium and kind.medium not in parts:
+        if kind.medium and kind.medium not in parts and "pictures" not in parts:
             return "messages" in parts
         if not kind.asks:
             return True
@@ -314,7 +317,7 @@ def _find(layout: Layout, row: Mapping[str, Any]) -> list[tuple[str, Paths]] | N
                 continue
             found.append((part, path))
             taken.add(path)
-            if part not in layout.several:
+            if part != "pictures" and part not in layout.several:
                 break
     parts = {part for part, _ in found}
     return found if parts >= set(layout.needs) and _fits(layout, row, dict(found)) else None
@@ -332,6 +335,9 @@ def _fits(layout: Layout, row: Mapping[str, Any], found: Mapping[str, Paths]) ->
         return False  # a pair, read by the usual names of its columns
     if layout.name == "kto" and found["label"][-1] != "kto_tag" and found["answer"] != ("completion",):
         return str(at(row, found["label"])).strip().lower() in _JUDGEMENTS
+    if layout.name == "openai_responses":
+        items = at(row, found["response"])
+        return isinstance(items, list) and all(isinstance(item, dict) and "type" in item for item in items)
     if layout.name == "litellm":
         return isinstance(at(row, found["response"]), dict | str)
     return True

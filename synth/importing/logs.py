@@ -6,18 +6,51 @@ Puts nothing together: that is `synth.importing.compose`.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from array import array
 from collections.abc import Mapping
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 from synth.importing.paths import Paths
 from synth.importing.values import missing
 
 REQUESTS = ("request", "request.body", "body", "proxy_server_request.body")
 """Where the body of a request lies."""
+_ANSWERS = (
+    *("response.choices", "response.body.choices", "response_body.choices", "response.message", "response.text"),
+    *("response", "response_body"),
+)
+_MODELS = ("request.model", "request.body.model", "body.model", "request_body.model", "model", "response.model")
 _COSTS = ("usage.cost", "response.usage.cost", "response.body.usage.cost", "response.cost")
 
+_PRICES = ("usd", "cost_usd", "cost", "price", "response_cost", "total_cost", "totalCost", *_COSTS)
+_TIMES = ("time", "timestamp", "created", "created_at", "start_time")
+_CONVERSATIONS = ("conversation_id", "conversation", "session_id", "trace_id")
+_CALLS = ("", "request.", "request.body.", "body.", "request_body.")
+_RESPONSES = ("", "response.", "response.body.", "response_body.")
+
+
+def _under(places: tuple[str, ...], key: str) -> Paths:
+    return tuple(f"{place}{key}" for place in places)
+
+
 LOGS: tuple[tuple[str, Paths, Mapping[str, Paths]], ...] = (
+    (
+        "openai_responses",
+        ("messages", "response"),
+        {
+            "messages": _under(_CALLS, "input"),
+            "response": _under(_RESPONSES, "output"),
+            "system": (*_under(_CALLS, "instructions"), "response.instructions"),
+            "tools": (*_under(_CALLS, "tools"), "response.tools"),
+            "previous": (*_under(_CALLS, "previous_response_id"), "response.previous_response_id"),
+            "usage": _under(_RESPONSES, "usage"),
+            "model": _MODELS,
+            "usd": _PRICES,
+            "time": (*_TIMES, "response.created_at"),
+            "conversation": ("conversation.id", *_CONVERSATIONS),
+        },
+    ),
     (
         "openai_stored",
         ("messages", "response"),
@@ -64,14 +97,14 @@ LOGS: tuple[tuple[str, Paths, Mapping[str, Paths]], ...] = (
         "request_log",
         ("messages", "response"),
         {
-            "messages": ("request.messages", "request.body.messages", "body.messages"),
-            "tools": ("request.tools", "request.body.tools", "body.tools"),
-            "response": ("response.choices", "response.body.choices", "response.message", "response.text", "response"),
-            "usage": ("response.usage", "response.body.usage", "usage"),
-            "model": ("request.model", "request.body.model", "body.model", "model", "response.model"),
-            "usd": ("usd", "cost", "price", "response_cost", "total_cost", "totalCost", *_COSTS),
-            "time": ("time", "timestamp", "created", "created_at", "start_time"),
-            "conversation": ("conversation_id", "conversation", "session_id", "trace_id"),
+            "messages": tuple(f"{place}.messages" for place in (*REQUESTS[:3], "request_body")),
+            "tools": tuple(f"{place}.tools" for place in (*REQUESTS[:3], "request_body")),
+            "response": _ANSWERS,
+            "usage": ("response.usage", "response.body.usage", "response_body.usage", "usage"),
+            "model": _MODELS,
+            "usd": _PRICES,
+            "time": _TIMES,
+            "conversation": _CONVERSATIONS,
         },
     ),
 )
@@ -79,7 +112,7 @@ LOGS: tuple[tuple[str, Paths, Mapping[str, Paths]], ...] = (
 
 FAILED = "the request failed"
 _STATUS = ("status", "status_code", "statusCode", "http_status")
-_FAILURES = ("failure", "failed", "error", "errored", "cancelled", "canceled", "expired", "timeout")
+_FAILURES = ("failure", "failed", "incomplete", "error", "errored", "cancelled", "canceled", "expired", "timeout")
 _ERRORS = ("error", "error_message", "errorMessage", "error_str", "error_information", "exception")
 _SAID = ("message", "error_message", "type", "error_class", "code", "error_code")
 
@@ -124,23 +157,46 @@ def price(value: Any) -> float | None:
     return usd if math.isfinite(usd) and usd >= 0 else None
 
 
+PRICES = "prices"
+"""The note of a dataset's card that holds `Price` by model."""
+
+
+class Price(NamedTuple):
+    """What the kept requests of one model cost by the log's own prices: rows with a price, their sum and median."""
+
+    rows: int
+    usd: float
+    usd_median: float
+    usd_per_1000: float
+
+
 class Prices:
-    """What kept requests cost, by the model that answered."""
+    """What kept requests cost, by the model that answered. Takes 8 bytes a row."""
 
     def __init__(self) -> None:
-        self._usd: Counter[str] = Counter()
-        self._rows: Counter[str] = Counter()
+        self._usd: dict[str, array[float]] = {}
+        self._unpriced = 0
 
     def see(self, source: Mapping[str, Any]) -> None:
-        """Add a row's price, by its `source`."""
+        """Add a row of a log, by its `source`."""
+        if "usd" not in source:
+            self._unpriced += 1
+            return
         model = str(source.get("model") or "a model without a name")[:100]
-        model = model if model in self._rows or len(self._rows) < 20 else "other models"
-        self._usd[model] += source["usd"]
-        self._rows[model] += 1
+        model = model if model in self._usd or len(self._usd) < 20 else "other models"
+        self._usd.setdefault(model, array("d")).append(source["usd"])
+
+    def of_models(self) -> dict[str, Price]:
+        """The prices, of the model with most rows first."""
+        ordered = sorted(self._usd.items(), key=lambda item: -len(item[1]))
+        return {m: Price(len(v), math.fsum(v), median(v), 1000 * math.fsum(v) / len(v)) for m, v in ordered}
 
     def note(self) -> str:
         """For the report; "" when no row has a price."""
-        if not self._rows:
-            return ""
-        each = "; ".join(f"${self._usd[m]:,.6g} for {rows:,} rows of {m}" for m, rows in self._rows.most_common())
-        return f"by the log's own prices, the requests of the rows kept cost {each}"
+        each = "; ".join(
+            f"${p.usd:,.6g} for {p.rows:,} rows of {model} (${p.usd_per_1000:,.4g} per 1,000, median "
+            f"${p.usd_median:,.4g})"
+            for model, p in self.of_models().items()
+        )
+        unpriced = f"; {self._unpriced:,} rows have no price" if self._unpriced else ""
+        return f"by the log's own prices, the requests of the rows kept cost {each}{unpriced}" if each else ""

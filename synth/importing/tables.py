@@ -42,41 +42,55 @@ def arrow_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
                 message = f"{path.name} has two columns of one name."
                 raise DataError(message, "Give every column a name of its own.", "data.header")
             if classes is None:
-                classes = _class_names(batch.schema)
+                classes = _classes(batch.schema)
                 if notes is not None:
                     notes += [
                         f"the numbers in '{column}' are written as the names of their classes: {', '.join(names[:10])}"
-                        for column, names in classes.items()
+                        for column, feature in classes.items()
+                        for names in _names_in(feature)
                     ]
-            for column, names in classes.items():
-                columns[column] = [_named(value, names) for value in columns[column]]
+            for column, feature in classes.items():
+                columns[column] = [_named(value, feature) for value in columns[column]]
             for values in zip(*columns.values(), strict=True):
                 number += 1
                 yield RawRow(number, dict(zip(columns, values, strict=True)))
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path.name} cannot be read: {reason}.", "Write it again.", "data.unreadable") from error
 
 
-def _class_names(schema: Any) -> dict[str, list[str]]:
-    """Column → the names of its classes, from what `datasets` keeps beside the columns."""
+def _classes(schema: Any) -> dict[str, Any]:
+    """Column → its feature, of those with named classes inside, from what `datasets` keeps beside the columns."""
     try:
         kept = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = kept.get("info", {}).get("features", {})
-        found = {name: feature.get("names") for name, feature in features.items() if isinstance(feature, dict)}
+        features = kept.get("info", {}).get("features", {}).items()
+        return {name: feature for name, feature in features if name in schema.names and any(_names_in(feature))}
     except (ValueError, AttributeError, RecursionError):
         return {}
-    numbers = {name: [str(item) for item in names] for name, names in found.items() if isinstance(names, list)}
-    return {name: names for name, names in numbers.items() if name in schema.names and not _are_digits(names)}
 
 
-def _are_digits(names: list[str]) -> bool:
-    return all(name == str(place) for place, name in enumerate(names))
+def _names_in(feature: Any) -> Iterator[list[str]]:
+    """The names of every class label in a feature of `datasets`; those that are called by their numbers say nothing."""
+    if isinstance(feature, list):
+        yield from (names for item in feature for names in _names_in(item))
+    elif isinstance(feature, dict) and isinstance(feature.get("names"), list):
+        names = [str(item) for item in feature["names"]]
+        if any(name != str(place) for place, name in enumerate(names)):
+            yield names
+    elif isinstance(feature, dict):
+        yield from (names for item in feature.values() for names in _names_in(item))
 
 
-def _named(value: Any, names: list[str]) -> Any:
-    """-1 is what `datasets` writes for a class that nobody knows."""
-    if not isinstance(value, int):
+def _named(value: Any, feature: Any) -> Any:
+    """A value with the names of its classes. -1 is what `datasets` writes for a class that nobody knows."""
+    if isinstance(feature, dict) and "feature" in feature:  # of a list
+        feature = [feature["feature"]]
+    if isinstance(value, list) and isinstance(feature, list) and feature:
+        return [_named(item, feature[0]) for item in value]
+    if isinstance(value, dict) and isinstance(feature, dict):
+        return {key: _named(item, feature.get(key)) for key, item in value.items()}
+    names = next(_names_in(feature), None)
+    if names is None or not isinstance(value, int):
         return value
     return names[value] if 0 <= value < len(names) else None if value == -1 else value
 
@@ -139,9 +153,26 @@ def _column(column: Any) -> list[Any]:
             None if text is None or text in ("nan", "inf", "-inf") else Digits(text)
             for text in (str(value) if valid else None for value, valid in _numbers(column))
         ]
+    if pa.types.is_nested(column.type):
+        return [plain(_own_digits(value, column.type)) for value in column.to_pylist(maps_as_pydicts="strict")]
     values = column.to_pylist()
     simple = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean)
     return values if any(test(column.type) for test in simple) else [plain(value) for value in values]
+
+
+def _own_digits(value: Any, kind: Any) -> Any:
+    """A nested value in which numbers of 32 and 16 bits have their own digits, not those of the 64-bit one nearest."""
+    import numpy as np
+    import pyarrow as pa
+
+    if isinstance(value, float) and (pa.types.is_float32(kind) or pa.types.is_float16(kind)):
+        return Digits(str(np.float32(value) if pa.types.is_float32(kind) else np.float16(value)))
+    if isinstance(value, list) and not pa.types.is_map(kind):
+        return [_own_digits(item, kind.value_type) for item in value]
+    if isinstance(value, dict):
+        is_map = pa.types.is_map(kind)
+        return {k: _own_digits(item, kind.item_type if is_map else kind.field(k).type) for k, item in value.items()}
+    return value
 
 
 def _numbers(column: Any) -> Iterator[tuple[Any, bool]]:
@@ -196,6 +227,7 @@ def xlsx_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
             notes.append(
                 f"of {path.name} only the first sheet was read, not {unread}: save those as files of their own"
             )
+        _check_formulas(path, first)
         rows = (tuple(map(_cell, cells)) for cells in first.iter_rows()) if first is not None else iter(())
         header = [str(cell).strip() if cell is not None else "" for cell in next(rows, ())]
         while header and not header[-1]:
@@ -210,12 +242,58 @@ def xlsx_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
         book.close()
 
 
+def _check_formulas(path: Path, sheet: Any) -> None:
+    """Raises DataError for a sheet with formulas whose results were never computed: their cells would be empty."""
+    import openpyxl
+
+    with zipfile.ZipFile(path) as archive:
+        sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
+        if sheet is None or not any(_has_formula(archive, name) for name in sheets):
+            return
+    asked = openpyxl.load_workbook(path, read_only=True)
+    try:
+        pairs = zip(asked[sheet.title].iter_rows(), sheet.iter_rows(), strict=False)
+        empty = (
+            formula.coordinate
+            for row, results in pairs
+            for formula, cell in zip(row, results, strict=False)
+            if formula.data_type == "f" and cell.value is None
+        )
+        if first := next(empty, ""):
+            message = f"{path.name} has formulas without results, the first in cell {first}."
+            raise DataError(message, "Open it in a spreadsheet program, and save it there.", "data.unreadable")
+    finally:
+        asked.close()
+
+
+def _has_formula(archive: zipfile.ZipFile, name: str) -> bool:
+    before = b""
+    with archive.open(name) as file:
+        while chunk := file.read(1 << 20):
+            if b"<f>" in before + chunk or b"<f " in before + chunk:
+                return True
+            before = chunk[-2:]
+    return False
+
+
+_DECIMALS = re.compile(r"(?:#,##)?0(?:\.(0{1,10}))?(%?)")
+
+
 def _cell(cell: Any) -> Any:
-    """The value of a cell; a whole number that is shown with zeros before it, as codes are, keeps them."""
+    """The value of a cell; numbers as they are shown where that drops nothing: `007`, `1.10`, `25%`."""
     value, shown = cell.value, getattr(cell, "number_format", "")
-    if isinstance(value, int) and not isinstance(value, bool) and shown.strip("0") == "" and len(shown) > 1:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if isinstance(value, int) and shown.strip("0") == "" and len(shown) > 1:
         return str(value).zfill(len(shown))
-    return value
+    value = float(f"{value:.15g}") if isinstance(value, float) and math.isfinite(value) else value  # no more are shown
+    found = _DECIMALS.fullmatch(shown)
+    if not found or not (found[1] or found[2]) or abs(value) > 1e12:
+        return value
+    places, number = len(found[1] or ""), value * 100 if found[2] else value
+    text = f"{number:.{places}f}"
+    same = math.isclose(float(text), number, rel_tol=1e-14, abs_tol=1e-14)
+    return Digits(text + found[2]) if same else value
 
 
 def _sheet_row(number: int, header: list[str], cells: tuple[Any, ...]) -> RawRow:

@@ -6,11 +6,12 @@ A key of a turn that plays no part is reported through `unused`, as `messages[].
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from synth.example import AudioPart, ImagePart, Message, Part, Role, TextPart, ToolCall, plain_turn
+from synth.example import Message, Part, Role, TextPart, ToolCall, plain_turn
+from synth.importing.judgements import is_feedback, says_bad
+from synth.importing.kinds import ROW_KINDS
 from synth.importing.media import Media
 from synth.importing.values import BadRow, judged, missing, numbers, text
 
@@ -23,17 +24,16 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "developer": "system",
     **dict.fromkeys(("human", "prompter"), "user"),
-    **dict.fromkeys(("gpt", "bot", "model", "chatgpt", "bing", "bard", "function_call"), "assistant"),
+    **dict.fromkeys(("gpt", "bot", "model", "chatgpt", "chatbot", "bing", "bard", "function_call"), "assistant"),
     **dict.fromkeys(("function", "observation", "function_response", "ipython"), "tool"),
 }
-_REASONING = ("reasoning_content", "reasoning", "thinking")
+REASONING = ("reasoning_content", "reasoning", "thinking")
 _LEARNED = ("weight", "train", "training", "loss", "learn", "loss_weight")
 _KNOWN = {
     *("role", "from", "content", "value", "tool_calls", "function_call", "tool_call_id", "name"),
-    *_REASONING,
+    *REASONING,
     *_LEARNED,
 }
-_MARK = re.compile(r"\n?<(image|audio|video)>\n?")
 
 
 def turn_list(value: Any, role: str) -> list[Any]:
@@ -57,11 +57,16 @@ def read(turns: Sequence[Any], media: Media, unused: Unused) -> list[Message]:
     return [_turn(turn, media, unused) for turn in turns]
 
 
+def role_of(turn: Mapping[str, Any]) -> Role | None:
+    """Who speaks, in our words; None where it is nobody who is known."""
+    speaker = turn.get("role") or turn.get("from")
+    return _ROLES.get(speaker.strip().lower()) if isinstance(speaker, str) else None
+
+
 def _turn(turn: Any, media: Media, unused: Unused) -> Message:
     if not isinstance(turn, dict):
         raise BadRow("a turn is not an object")
-    speaker = turn.get("role") or turn.get("from")
-    role = _ROLES.get(speaker.strip().lower()) if isinstance(speaker, str) else None
+    speaker, role = turn.get("role") or turn.get("from"), role_of(turn)
     if role is None:
         raise BadRow("wrong roles: not system, user, assistant or tool")
     content = turn["content"] if not missing(turn.get("content")) else turn.get("value")
@@ -75,12 +80,14 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
     if not calls and not any(p.text.strip() if isinstance(p, TextPart) else True for p in parts):
         raise BadRow("an empty turn")
     for key in turn:
-        if key not in _KNOWN and not missing(turn[key]):
+        if key not in _KNOWN and not missing(turn[key]) and not (is_feedback(key) and says_bad(turn[key])):
             unused(f"messages[].{key}", turn[key])
-    reasons = [turn[key] for key in _REASONING if not missing(turn.get(key))]
+    reasons = [turn[key] for key in REASONING if not missing(turn.get(key))]
     if len(reasons) > 1 and any(reason != reasons[0] for reason in reasons):
         raise BadRow("a turn has two different texts of reasoning")
     weights = {_learn(turn[key], role) for key in _LEARNED if not missing(turn.get(key))}
+    if role == "assistant" and any(is_feedback(key) and says_bad(turn[key]) for key in turn):
+        weights = {False}  # an answer that somebody judged as bad is context, and nothing to learn
     if len(weights) > 1:
         raise BadRow("a turn is to be learned by one of its keys, and not by another")
     return Message(
@@ -197,7 +204,10 @@ def read_tools(value: Any) -> tuple[dict[str, Any], ...]:
         raise BadRow("the tools are no list of objects")
     plain = [numbers(tool) for tool in tools]
     return tuple(
-        {"type": "function", "function": tool} if "name" in tool and "function" not in tool else tool for tool in plain
+        {"type": "function", "function": {key: part for key, part in tool.items() if key != "type"}}
+        if "name" in tool and "function" not in tool
+        else tool
+        for tool in plain
     )
 
 
@@ -213,6 +223,22 @@ def _parts(content: Any, role: str, media: Media, unused: Unused) -> tuple[Part,
     if isinstance(content, dict) and role == "tool":
         return (TextPart(text=json.dumps(numbers(content), ensure_ascii=False)),)
     return (TextPart(text=text(content, "turn")),)
+
+
+def _mark(kind: str, part: dict[str, Any], media: Media) -> TextPart:
+    """TRL's mark, whose picture or recording is in `images` or `audio`. Raises BadRow for anything else."""
+    named = next((key for key in part if key != "type"), "")
+    if named or ROW_KINDS[media.modality].medium != {"image": "images", "audio": "audio"}[kind]:
+        what = "picture" if kind == "image" else "recording"
+        raise BadRow(f"a {what} that is named by '{named[:40]}'" if named else f"has a {what}")
+    return TextPart(text=f"<{kind}>")
+
+
+def _embedded(source: Any) -> Any:
+    """Anthropic's object around a picture, as a data address."""
+    if isinstance(source, dict) and source.get("type") == "base64":
+        return f"data:{source.get('media_type')};base64,{source.get('data')}"
+    return source
 
 
 def _part(part: Any, media: Media, unused: Unused) -> Part:
@@ -232,14 +258,14 @@ def _part(part: Any, media: Media, unused: Unused) -> Part:
     if isinstance(part.get("text"), str) and kind in (None, "text", "input_text", "output_text"):
         found, used = TextPart(text=part["text"]), ("text",)
     elif kind in ("image", "image_url", "input_image") or (kind is None and "image" in part):
-        key = next((k for k in ("image", "image_url", "url", "path") if k in part), "")
+        key = next((k for k in ("image", "image_url", "url", "path", "source") if k in part), "")
         if not key:
-            return TextPart(text="<image>")  # TRL's mark: the picture is in `images`
-        found, used = media.picture(part[key]), (key, "detail")
+            return _mark("image", part, media)
+        found, used = media.picture(_embedded(part[key]) if key == "source" else part[key]), (key, "detail")
     elif kind in ("audio", "input_audio", "audio_url"):
         key = next((k for k in ("input_audio", "audio", "audio_url", "url", "path") if k in part), "")
         if not key:
-            return TextPart(text="<audio>")
+            return _mark("audio", part, media)
         found, used = media.recording(part[key]), (key,)
     else:
         raise BadRow(f"a turn has a part of type {str(kind)[:40]}" if kind else "a turn has parts that are not text")
@@ -247,47 +273,3 @@ def _part(part: Any, media: Media, unused: Unused) -> Part:
         if key not in ("type", *used) and value is not reference:
             unused(f"messages[].content[].{key}", value)
     return found
-
-
-def place_media(messages: list[Message], pictures: list[ImagePart], recordings: list[AudioPart]) -> list[Message]:
-    """Pictures and recordings where their `<image>` and `<audio>` marks stand, else before the first user's text."""
-    if not pictures and not recordings:
-        return messages
-    left: dict[str, list[Any]] = {"image": list(pictures), "audio": list(recordings)}
-    marks = [
-        m[1] for message in messages for p in message.content if isinstance(p, TextPart) for m in _MARK.finditer(p.text)
-    ]
-    for kind, found in left.items():
-        if marks.count(kind) not in (0, len(found)):
-            name = "pictures" if kind == "image" else "recordings"
-            raise BadRow(f"the <{kind}> marks and the {name} are not equally many")
-    if "video" in marks:
-        raise BadRow("has a video")
-    placed = [message.model_copy(update={"content": _with_media(message, left, marks)}) for message in messages]
-    rest = [*left["image"], *left["audio"]]
-    if not rest:
-        return placed
-    first = next((place for place, message in enumerate(placed) if message.role == "user"), None)
-    if first is None:
-        raise BadRow("a picture or recording, but no user's turn")
-    placed[first] = placed[first].model_copy(update={"content": (*rest, *placed[first].content)})
-    return placed
-
-
-def _with_media(message: Message, left: dict[str, list[Any]], marks: list[str]) -> tuple[Part, ...]:
-    parts: list[Part] = []
-    for part in message.content:
-        if not isinstance(part, TextPart):
-            parts.append(part)
-            continue
-        start = 0
-        for mark in _MARK.finditer(part.text):
-            if not left[mark[1]]:
-                continue
-            if part.text[start : mark.start()].strip():
-                parts.append(TextPart(text=part.text[start : mark.start()]))
-            parts.append(left[mark[1]].pop(0))
-            start = mark.end()
-        if part.text[start:].strip() or (start == 0 and part.text):
-            parts.append(TextPart(text=part.text[start:]))
-    return tuple(parts)

@@ -50,51 +50,6 @@ def decimal(value: int) -> str:
         raise BadRow("a number has thousands of digits") from error
 
 
-def accepted(value: Any) -> list[str]:
-    """Every answer that counts: one, several in a list, SQuAD's and TriviaQA's objects; a record as its JSON.
-
-    Raises BadRow when there is none.
-    """
-    value = _marked(value)
-    if isinstance(value, dict):
-        return [json_text(value)]
-    if not isinstance(value, list):
-        return [text(value, "answer")]
-    given = [item for item in value if not missing(item)]
-    if not given:
-        raise BadRow("no answer")
-    if any(isinstance(item, dict | list) for item in given):
-        return [json_text(value)]
-    return list(dict.fromkeys(text(item, "answer") for item in given))
-
-
-def _marked(value: Any) -> Any:
-    """The answers in objects that also say where they stand (SQuAD) or how else they are written (TriviaQA)."""
-    if isinstance(value, dict) and isinstance(value.get("text"), list) and (set(value) == {"text"} or _PLACE in value):
-        return value["text"]
-    if isinstance(value, dict) and {"value", "aliases"} <= set(value):
-        return [value["value"], *strings(value["aliases"])]
-    if isinstance(value, list) and value:
-        spans = [item for item in value if isinstance(item, dict) and "text" in item and _PLACE in item]
-        return [item["text"] for item in spans] if len(spans) == len(value) else value
-    return value
-
-
-_PLACE = "answer_start"
-
-
-def listed(value: Any) -> Any:
-    """Several answers: text of a table as a list or object, VQA's objects as their answers. Raises BadRow if torn."""
-    if isinstance(value, str) and re.match(r"\s*(\[\s*[\]\"'{\d]|\{\s*[\"'])", value):
-        found = _written(value)
-        if not isinstance(found, dict) and found == value.split("|"):
-            raise BadRow("the answers are a list that is neither JSON nor Python")
-        value = found
-    if isinstance(value, list) and value and all(isinstance(item, dict) and "answer" in item for item in value):
-        return [item["answer"] for item in value]
-    return value
-
-
 def json_text(value: Any) -> str:
     """A value as JSON in which numbers keep their digits."""
     if isinstance(value, Digits):
@@ -136,7 +91,7 @@ BEYOND = "the answer is none of the choices, but one beyond the last"
 class Choices:
     """The choices of a question with their letters; places of them are counted from `first`.
 
-    `place` is the right one, where a number told it.
+    `place` is the right one, where a number told it; `beside` are keys of the choices that say neither text nor name.
     """
 
     place: int | None = None
@@ -144,16 +99,19 @@ class Choices:
     def __init__(self, value: Any, first: int = 0) -> None:
         self.first = first
         if isinstance(value, str):
-            value = _written(value)
+            value = written(value)
         names: list[str] = []
+        self.beside: dict[str, Any] = {}
         if isinstance(value, dict) and isinstance(value.get("text"), list):
             names = [str(name) for name in value.get("label") or ()]
             items = value["text"]
+            self._see_beside([value])
         elif isinstance(value, dict):
             names, items = [str(key) for key in value], list(value.values())
         elif isinstance(value, list) and all(isinstance(item, dict) and "text" in item for item in value):
             names = [str(item["label"]) for item in value if "label" in item]
             items = [item["text"] for item in value]
+            self._see_beside(value)
         elif isinstance(value, list):
             items = value
         else:
@@ -167,6 +125,9 @@ class Choices:
             self.texts = [item[m.end() :] for m, item in zip(marked, self.texts, strict=True) if m]
         self.names = names if len(set(names)) == len(items) else []
         self.letters = letters
+
+    def _see_beside(self, items: list[dict[str, Any]]) -> None:
+        self.beside = {name: item[name] for item in items for name in item if name not in ("text", "label")}
 
     def lines(self) -> str:
         """One line for each choice."""
@@ -205,7 +166,7 @@ class Choices:
         return places
 
 
-def _written(value: str) -> Any:
+def written(value: str) -> Any:
     """Choices that a table holds as text: a JSON or Python list, or parts between bars."""
     import ast
 

@@ -1,17 +1,18 @@
 """Rows that were kept and have no split yet: held back until all are there, so that splits get exact numbers.
 
 Rows that say nearly the same go into one split, unless that is switched off. Beyond MAX_EXACT rows nothing is held back
-any longer; rows then go by a hash of their wording. How rows are shared out is in `splits`.
+any longer; rows then go by a hash of the words they begin with. How rows are shared out is in `splits`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from synth.curation.alike import alike, wording
 from synth.curation.runs import Text, read_text
-from synth.example import Example, Message, Split, media_parts, text_of
+from synth.example import Example, Message, Split, TextPart, media_parts, text_of
 from synth.importing.paths import at
 from synth.importing.splits import hashed_sizes, share_out, split_of
 
@@ -22,6 +23,10 @@ NEAR_DUPLICATES = "near_duplicates"
 MOST_TOGETHER, MOST_SHARE = 50, 0.1
 """Rows of one group of near-duplicates that are kept together: so many, or this share of all. A larger group is one
 text with gaps that are filled in, and no split could be without it."""
+
+
+LEAST_WORDS = 4
+"""Words of the user below which a conversation has only been greeted."""
 
 
 class Placed(NamedTuple):
@@ -91,6 +96,26 @@ def _said(messages: Sequence[Message], before: int = 0) -> int:
     return before
 
 
+def beginning(prompt: Sequence[Message]) -> str:
+    """The words of the user by which a row's split is drawn where rows are not looked at beside each other.
+
+    Those of the first turn, which all requests of a growing conversation share; and those after it while what came so
+    far is a greeting, with which half of all conversations may begin.
+    """
+    said: list[str] = []
+    words = 0
+    for message in prompt:
+        if message.role == "user":
+            said.append(wording(message.text))
+            words += len(said[-1].split()) + len(_CJK.findall(said[-1]))
+            if words >= LEAST_WORDS or any(not isinstance(part, TextPart) for part in message.content):
+                break
+    return "\n".join(said)
+
+
+_CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af]")  # written without spaces between words
+
+
 class _Row(NamedTuple):
     example: Example
     row: Mapping[str, Any]
@@ -113,7 +138,7 @@ class Waiting:
         self._groups: list[list[int]] | None = None
         self._continued: list[list[int]] = []
         self._texts: dict[int, Text] = {}
-        self._chats = 0  # rows of several turns that were not looked at beside each other
+        self._chats = 0  # rows whose conversation cannot be told by its first words
 
     def add(self, example: Example, row: Mapping[str, Any], grouped: bool) -> Iterator[Placed]:
         """Take a row; those that need to wait no longer come out."""
@@ -131,11 +156,11 @@ class Waiting:
             return split_of(template, self.shares), f"by a hash of {self.group or 'their group'}"
         if template != key or not self.together:
             return split_of(template, self.shares), f"by a hash of their {self.unit}"
-        self._chats += any(message.role == "assistant" for message in prompt)
         if not self.near.looked_for:
             self.near = NearDuplicates("wording")
-        said = "\n".join(message.text for message in prompt if message.role == "user")
-        return split_of(wording(said), self.shares), "by a hash of their wording"
+        said = beginning(prompt)
+        self._chats += "\n" in said
+        return split_of(said, self.shares), "by a hash of their wording"
 
     def _by_hash(self) -> Iterator[Placed]:
         rows, self._rows = self._rows, []
@@ -164,9 +189,9 @@ class Waiting:
         yield from self.near.sentences()
         if self._chats:
             yield (
-                f"{self._chats:,} rows have several turns and went by a hash of their wording: where some are the "
-                "growing requests of one conversation, they may be in several splits; --group-by KEY (the key that "
-                "names the conversation) keeps them in one"
+                f"{self._chats:,} rows of several turns begin with fewer than {LEAST_WORDS} words, and went by a hash "
+                "of these and the next: where they are the growing requests of one conversation, they may be in several "
+                "splits; --group-by KEY (the key that names the conversation) keeps them in one"
             )
 
     def _near_groups(self) -> list[list[int]]:

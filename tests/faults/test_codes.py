@@ -69,6 +69,14 @@ def _sound(samples: Any, rate: int = 8000) -> bytes:
     return out.getvalue()
 
 
+def _two_pages() -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(out, "TIFF", save_all=True, append_images=[Image.new("RGB", (4, 4), "red")])
+    return out.getvalue()
+
+
 def _huge_picture() -> bytes:
     """The head of a BMP that claims too many pixels."""
     side = int(MAX_PIXELS**0.5) + 1
@@ -140,6 +148,7 @@ RAISED: dict[str, Callable[[Path], object]] = {
     "model.source": lambda _: add("smollm2-135m", origin=cast(Any, "elsewhere")),
     "model.to_fetch": lambda _: files.resolve("smollm2-135m"),
     "picture.broken": lambda _: decode_image(b"no picture", "a.png"),
+    "picture.frames": lambda _: decode_image(_two_pages(), "a.tif"),
     "picture.missing": lambda folder: read_image(folder / "gone.png"),
     "picture.too_large": lambda _: decode_image(_huge_picture(), "a.bmp"),
     "recording.broken": lambda _: decode(b"no sound", "a.wav"),

@@ -652,7 +652,7 @@ def test_a_sheet_keeps_the_zeros_of_codes_and_names_the_sheets_that_were_not_rea
     book.create_sheet("second").append(["question", "answer"])
     book.save(tmp_path / "b.xlsx")
     report, examples = bring((tmp_path / "b.xlsx").read_bytes(), name="r.xlsx")
-    assert sorted(e.target for e in examples) == ["0.25", "00742", "7"]
+    assert sorted(e.target for e in examples) == ["00742", "25%", "7"]
     assert any("'second'" in line for line in report.notes)
 
 

@@ -375,7 +375,8 @@ def test_what_a_provider_says_that_a_request_cost_is_its_price(
 ) -> None:
     report, (example,) = bring(lines(tmp_path / "a.jsonl", [row]), workspace)
     assert example.source["usd"] == 0.25 and example.target == "9 km"
-    assert "by the log's own prices, the requests of the rows kept cost $0.25 for 1 rows of m" in report.notes
+    (note,) = [note for note in report.notes if "prices" in note]
+    assert note.startswith("by the log's own prices, the requests of the rows kept cost $0.25 for 1 rows of m")
 
 
 def test_a_price_that_is_no_amount_is_listed(tmp_path: Path, workspace: Workspace) -> None:
@@ -560,14 +561,21 @@ def test_the_growing_requests_of_a_conversation_stay_in_one_split(tmp_path: Path
     assert any("one conversation" in cause for causes in report.why.values() for cause in causes)
 
 
-def test_conversations_that_are_not_kept_in_one_split_are_said(tmp_path: Path, workspace: Workspace) -> None:
+@pytest.mark.parametrize("words", [3, 5])
+def test_conversations_are_kept_in_one_split_by_their_first_words_or_it_is_said(
+    words: int, tmp_path: Path, workspace: Workspace
+) -> None:
     def pair(n: int, turns: int) -> dict[str, Any]:
-        asked = [{"role": ("user", "assistant")[k % 2], "content": f"{n} {k} {chr(65 + n) * 9}"} for k in range(turns)]
+        said = [f"{n} {k} {' '.join([chr(65 + n) * 9] * (words - 2))}" for k in range(turns)]
+        asked = [{"role": ("user", "assistant")[k % 2], "content": text} for k, text in enumerate(said)]
         return {"prompt": asked, "talk": f"t{n}", "chosen": "yes", "rejected": "no"}
 
     rows = [pair(n, turns) for n in range(9) for turns in (1, 3, 5)]
-    report, _ = bring(lines(tmp_path / "a.jsonl", rows), workspace)
-    assert [note for note in report.notes if note.startswith("18 rows have several turns") and "--group-by" in note]
+    report, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    said = [note for note in report.notes if note.startswith("18 rows of several turns") and "--group-by" in note]
+    splits = {n: {e.split for e in examples if e.prompt[0].text.startswith(f"{n} ")} for n in range(9)}
+    assert bool(said) == (words == 3)
+    assert words == 3 or all(len(found) == 1 for found in splits.values())
     report = import_data(tmp_path / "a.jsonl", "e", workspace, Options(group_by="talk"))
     assert not any("several turns" in note for note in report.notes)
 

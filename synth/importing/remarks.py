@@ -1,0 +1,75 @@
+"""What an import counts on its way and says at the end: places of choices, several answers, words for nothing.
+
+Refuses one thing: choices that seem to be counted from 1. Decides nothing about single rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from synth.errors import DataError
+from synth.example import Example
+from synth.importing.answers import stands_for_nothing
+from synth.importing.compose import Fields
+from synth.importing.values import BEYOND
+from synth.scoring import names
+
+
+class Remarks:
+    """Counts over rows that are kept."""
+
+    def __init__(self) -> None:
+        self.ungraded = self.several = 0
+        self.places: set[int] = set()  # of right choices, where a number told them
+        self.words: Counter[str] = Counter()
+        self.given: Counter[str] = Counter()
+
+    def read(self, fields: Fields) -> None:
+        """A row that was put together."""
+        if fields.place is not None:
+            self.places.add(fields.place)
+        if stands_for_nothing(fields.target.text):
+            self.words[fields.target.text.strip()[:12]] += 1
+        if fields.given and stands_for_nothing(fields.given):
+            self.given[fields.given.strip()[:12]] += 1
+        self.several += fields.several
+
+    def kept(self, example: Example) -> None:
+        """A row that has its split."""
+        self.ungraded += example.scorer == names.FREE_TEXT
+
+    def check(self, layout: str, reasons: Mapping[str, int]) -> None:
+        """Raises DataError where the choices seem to be counted from 1, for which every kept row would be wrong."""
+        if self.places and 0 not in self.places and BEYOND in reasons:
+            raise DataError(
+                f"The right choices of {layout} seem to be counted from 1: none is 0, and "
+                f"{reasons[BEYOND]:,} rows name the place after the last choice.",
+                "Write the letter (A, B, …) or the text of the right choice instead of its number, or count from 0.",
+                "data.choices",
+            )
+
+    def notes(self) -> Iterator[str]:
+        """For the report."""
+        if self.places:
+            yield "numbers of right choices were read as places counted from 0"
+        if self.several:
+            yield (
+                f"{self.several:,} rows have a list of answers: each counts as right, and only the first is learned. "
+                "Where they belong together (labels of one text), write them as one text"
+            )
+        for counts, what in ((self.words, "the answer is"), (self.given, "the input is")):
+            if counts:
+                said = ", ".join(f"'{word}' ({rows:,})" for word, rows in counts.most_common(5))
+                yield (
+                    f"in {counts.total():,} rows {what} a word that programs write for an empty cell, kept as it is: "
+                    f"{said}; leave the cell empty where there is none"
+                )
+
+    def ungraded_note(self) -> Iterator[str]:
+        """For the report, when all rows are kept."""
+        if self.ungraded:
+            yield (
+                f"{self.ungraded:,} rows have long answers that no rule can grade: they can be trained on, but only a "
+                "judge model or a person can say which system answers them better"
+            )
