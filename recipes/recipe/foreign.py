@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from recipes.recipe import foreign_keys as keys
+
 Values = dict[str, Any]
 
 
@@ -36,137 +38,6 @@ AXOLOTL = frozenset(
         "rl_beta",
     )
 )
-_VISION = frozenset(("image_max_pixels", "freeze_vision_tower", "video_max_pixels", "processor_type", "image_size"))
-_LOSSES = ("sigmoid", "ipo", "hinge")
-
-# Keys that say how to run, log, save or store, not what is learned. A name that ends in * stands for all that begin so.
-_NO_EFFECT = (
-    *(
-        "output_dir",
-        "overwrite_output_dir",
-        "overwrite_cache",
-        "plot_loss",
-        "report_to",
-        "do_train",
-        "do_eval",
-        "strict",
-    ),
-    *("preprocessing_num_workers", "dataloader_*", "ddp_timeout", "ddp_find_unused_parameters", "save_only_model"),
-    *(
-        "save_strategy",
-        "eval_strategy",
-        "evaluation_strategy",
-        "saves_per_epoch",
-        "evals_per_epoch",
-        "save_safetensors",
-    ),
-    *(
-        "per_device_eval_batch_size",
-        "eval_batch_size",
-        "push_to_hub",
-        "push_dataset_to_hub",
-        "hub_*",
-        "hf_use_auth_token",
-    ),
-    *("wandb_*", "use_wandb", "mlflow_*", "comet_*", "use_tensorboard", "use_otel_metrics", "otel_*", "swanlab_*"),
-    *("tf32", "attn_implementation", "flash_attention", "flash_attn", "xformers_attention", "sdp_attention"),
-    *("gradient_checkpointing_kwargs", "activation_offloading", "low_cpu_mem_usage", "liger_*"),
-    *(
-        "enable_liger_kernel",
-        "use_unsloth*",
-        "use_kernels",
-        "cut_cross_entropy",
-        "fused_attn_kernel",
-        "torchdistx_path",
-    ),
-    *("flex_attn_compile_kwargs", "use_scattermoe", "experts_implementation", "gemma4_hybrid_attn_impl", "plugins"),
-    *("deepspeed", "fsdp", "fsdp_config", "fsdp_version", "context_parallel_size", "context_parapllel_size", "ray_*"),
-    *(
-        "placement_strategy",
-        "resources_per_worker",
-        "dataset_prepared_path",
-        "dataset_dir",
-        "dataset_processes",
-        "debug",
-    ),
-    *("tokenized_path", "cache_dir", "model_type", "tokenizer_type", "processor_type", "local_rank"),
-    *("skip_prepare_dataset", "remove_unused_columns", "pad_to_sequence_len", "resize_token_embeddings_to_32x"),
-    *("tokenizer_use_mistral_common", "include_tokens_per_second", "loss_watchdog_*", "auto_resume_from_checkpoints"),
-    *(
-        "max_packed_sequence_len",
-        "eval_sample_packing",
-        "sample_packing_*",
-        "eval_table_size",
-    ),
-    *("quantize_moe_experts", "llama4_linearized_experts", "eval_dataset_dir", "media_dir"),
-)
-# Keys that mean something here too, only not by their own choice.
-_INSTEAD = {
-    "template": "the model's own chat template is used",
-    "chat_template": "the model's own chat template is used",
-    "special_tokens": "the model's own special tokens are used",
-    "eot_tokens": "the end of a turn is taken from the model's own chat template",
-    "trust_remote_code": "code that comes with a model is never run",
-    "val_set_size": "the dataset's own val split is watched, see data.val_split",
-    "val_size": "the dataset's own val split is watched, see data.val_split",
-    "image_max_pixels": "the model's own processor sizes pictures",
-    "image_min_pixels": "the model's own processor sizes pictures",
-    "video_max_pixels": "videos are not read",
-    "video_fps": "videos are not read",
-    "video_maxlen": "videos are not read",
-    "sample_packing": "rows are not packed: a batch is per_device_train_batch_size rows, and a step has fewer tokens",
-    "packing": "rows are not packed: a batch is per_device_train_batch_size rows, and a step has fewer tokens",
-    "neat_packing": "rows are not packed: a batch is per_device_train_batch_size rows, and a step has fewer tokens",
-}
-# Keys that change what is learned, and have no counterpart: the nearest of ours. Refused unless they are off.
-_NEAREST = {
-    "load_in_8bit": "quant.load_in_4bit",
-    "gptq": "quant.load_in_4bit",
-    "use_dora": "lora.r",
-    "use_rslora": "lora.lora_alpha",
-    "peft_use_dora": "lora.r",
-    "peft_use_rslora": "lora.lora_alpha",
-    "pissa_init": "lora.r",
-    "loraplus_lr_ratio": "optim.learning_rate",
-    "lora_modules_to_save": "lora.target_modules",
-    "additional_target": "lora.target_modules",
-    "lora_target_parameters": "lora.target_modules",
-    "unfrozen_parameters": "lora.target_modules",
-    "freeze_language_model": "lora.target_modules",
-    "use_galore": "optim.learning_rate",
-    "use_badam": "optim.learning_rate",
-    "neftune_noise_alpha": "lora.lora_dropout",
-    "noisy_embedding_alpha": "lora.lora_dropout",
-    "fp16": "optim.bf16",
-    "float16": "optim.bf16",
-    "warmup_steps": "optim.warmup_ratio",
-    "adam_beta1": "optim.learning_rate",
-    "adam_beta2": "optim.learning_rate",
-    "adam_epsilon": "optim.learning_rate",
-    "early_stopping_steps": "early_stopping_patience",
-    "train_on_inputs": "data.loss_turns",
-    "train_on_prompt": "data.loss_turns",
-    "rope_scaling": "optim.max_length",
-    "rope_scaling_type": "optim.max_length",
-    "overrides_of_model_config": "base_model",
-    "model_config": "base_model",
-    "bnb_config_kwargs": "quant.bnb_4bit_use_double_quant",
-    "gptq_groupsize": "quant.load_in_4bit",
-    "gptq_model_v1": "quant.load_in_4bit",
-    "chat_template_jinja": "base_model",
-    "reward_model": "method",
-    "trl": "method",
-    "orpo_alpha": "dpo.sft_weight",
-}
-_OPTIMIZERS = ("adamw", "adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused")
-_OPTIMIZERS_8BIT = (
-    "adamw_8bit",
-    "adamw_bnb_8bit",
-    "paged_adamw_8bit",
-    "paged_adamw_32bit",
-    "adamw_torch_8bit",
-    "adamw_torch_4bit",
-)
 
 
 def translate(raw: Mapping[str, Any]) -> Translation:
@@ -177,7 +48,12 @@ def translate(raw: Mapping[str, Any]) -> Translation:
     if from_lf or from_axolotl:  # an empty key of theirs leaves the default
         left = {key: value for key, value in left.items() if value is not None}
     if {"stage", "finetuning_type"} & left.keys():
-        _unsaid(left, made)
+        _unsaid(left, made, keys.THEIR_DEFAULTS)
+    elif "datasets" in left:
+        _unsaid(left, made, keys.AXOLOTL_DEFAULTS)
+    if left.get("early_stopping_patience") and not left.get("eval_steps"):
+        made.values["eval_steps"] = "auto"
+        made.notices.append("early_stopping_patience without eval_steps: validated ten times in a training")
     _method(left, made)
     _quantisation(left, made, from_lf, from_axolotl)
     _lora(left, made, from_lf)
@@ -211,7 +87,7 @@ def _method(left: Values, made: Translation) -> None:
     if tuning not in (None, "lora"):
         made.faults.append(f"finetuning_type: {tuning} is not offered; adapters are trained (lora)")
     if objective and "method" not in left:
-        modality = "vision" if _VISION & left.keys() else "text"
+        modality = "vision" if keys.VISION & left.keys() else "text"
         made.values["method"] = f"{modality}_{objective}"
     if objective == "kto" or str(left.get("method", "")).endswith("_kto"):
         for theirs in ("pref_beta", "rl_beta", "kto_beta"):
@@ -221,10 +97,10 @@ def _method(left: Values, made: Translation) -> None:
             for key in (f"kto_{ours}", f"kto_{theirs}"):
                 if key in left:
                     made.values[f"kto.{ours}"] = left.pop(key)
-    if (loss := left.get("pref_loss")) is not None and loss not in _LOSSES:
+    if (loss := left.get("pref_loss")) is not None and loss not in keys.LOSSES:
         del left["pref_loss"]
         made.faults.append(
-            f"pref_loss: {loss} is not offered; the nearest of ours is dpo.loss_type ({', '.join(_LOSSES)})"
+            f"pref_loss: {loss} is not offered; the nearest of ours is dpo.loss_type ({', '.join(keys.LOSSES)})"
         )
 
 
@@ -240,6 +116,8 @@ def _quantisation(left: Values, made: Translation, from_lf: bool, from_axolotl: 
             f"quantization_method: {how} is not offered; the nearest of ours is quant.load_in_4bit (NF4)"
         )
     kind = left.pop("adapter") if left.get("adapter") in ("lora", "qlora") else None
+    if kind == "qlora" and left.get("load_in_4bit") is False:
+        made.faults.append("adapter: qlora with load_in_4bit: false contradict each other; write adapter: lora")
     if bits not in (None, 4):
         made.faults.append(
             f"quantization_bit: {bits} is not offered; the nearest of ours is quant.load_in_4bit (4 bits)"
@@ -260,9 +138,10 @@ def _quantisation(left: Values, made: Translation, from_lf: bool, from_axolotl: 
 def _lora(left: Values, made: Translation, from_lf: bool) -> None:
     """Ranks without an alpha, targets as one text, towers that are frozen."""
     alphas = {"lora_alpha", "alpha", "lora"} & left.keys()
-    if "lora_rank" in left and not alphas and isinstance(left["lora_rank"], int):
-        made.values["lora.lora_alpha"] = 2 * left["lora_rank"]
-        made.notices.append(f"lora_rank without lora_alpha: alpha is {2 * left['lora_rank']}, twice the rank, as there")
+    if "lora_rank" in left and not alphas and isinstance(left["lora_rank"], int | float):
+        alpha = 2 * left["lora_rank"]
+        made.values["lora.lora_alpha"] = alpha
+        made.notices.append(f"lora_rank without lora_alpha: alpha is {alpha:g}, twice the rank, as there")
     if left.get("lora_target_linear") is False:
         del left["lora_target_linear"]
     if left.get("lora_target_linear") is True and "lora_target_modules" in left:
@@ -306,28 +185,18 @@ def _data(left: Values, made: Translation) -> None:
         made.values["data.loss_turns"] = "last" if left.pop("mask_history") else "all"
 
 
-# Keys of one of Axolotl's datasets that change what is learned, with their values that change nothing here.
-_AS_HERE: dict[str, tuple[Any, ...]] = {
-    "roles_to_train": (["assistant"], ["gpt"], ["assistant", "gpt"], ["gpt", "assistant"]),
-    "train_on_eos": ("turn", "all"),
-    "train_on_eot": ("turn", "all"),
-    "train_on_inputs": (False,),
-    "drop_system_message": (False,),
-    "message_field_training": ("train", "training", "weight", "loss"),
-}
-_WHERE = ("path", "type", "name", "split", "ds_type", "data_files", "conversation", "chat_template", "revision")
-
-
 def _rows_of(item: Mapping[str, Any], made: Translation) -> None:
     """What a dataset's own keys change: its rows are read by `smolstudio data import`, which knows none of them."""
     for key, value in item.items():
-        if key in _AS_HERE:
-            if value is not None and value not in _AS_HERE[key]:
+        if key in keys.AS_HERE:
+            if value is not None and value not in keys.AS_HERE[key]:
                 made.faults.append(
                     f"datasets.{key}: {_short(value)} is not offered; assistant turns are learned with their end "
                     "(data.loss_turns), or as the rows' own weight or train says"
                 )
-        elif key not in _WHERE and not _off(value):
+        elif key == "split" and "[" in str(value):
+            made.notices.append(f"datasets.split: {_short(value)} is not read; import the rows that are meant")
+        elif key not in keys.WHERE and not _off(value):
             made.notices.append(
                 f"datasets.{key}: {_short(value)} is not read; the columns are found on import, or --map"
             )
@@ -342,15 +211,11 @@ def _rows_of(item: Mapping[str, Any], made: Translation) -> None:
         )
 
 
-_THEIR_DEFAULTS = {"learning_rate": 5e-05, "num_train_epochs": 3, "per_device_train_batch_size": 8, "lora_rank": 8}
-
-
-def _unsaid(left: Values, made: Translation) -> None:
-    """What a recipe of LLaMA-Factory leaves to its defaults, which are not ours."""
-    stands = {"num_train_epochs": {"max_steps"}, "lora_rank": {"lora_r", "r", "lora"}, "learning_rate": {"lr", "optim"}}
-    unsaid = [key for key in _THEIR_DEFAULTS if not ({key} | stands.get(key, set())) & left.keys()]
+def _unsaid(left: Values, made: Translation, defaults: Mapping[str, Any]) -> None:
+    """What a recipe leaves to the defaults of its program, which are not ours."""
+    unsaid = [key for key in defaults if not ({key} | keys.STANDS_FOR[key]) & left.keys()]
     if unsaid:
-        theirs = ", ".join(f"{key} {_THEIR_DEFAULTS[key]}" for key in unsaid)
+        theirs = ", ".join(f"{key} {defaults[key]}" for key in unsaid)
         made.notices.append(f"not named, so our defaults are used and not theirs ({theirs})")
 
 
@@ -360,9 +225,9 @@ def _optimizer(left: Values, made: Translation) -> None:
         if not isinstance(name, str):
             continue
         del left[key]
-        if name in _OPTIMIZERS_8BIT:
+        if name in keys.OPTIMIZERS_8BIT:
             made.notices.append(f"{key}: {name}: AdamW with its state in 32 bits is used")
-        elif name not in _OPTIMIZERS:
+        elif name not in keys.OPTIMIZERS:
             made.faults.append(f"{key}: {name} is not offered; the optimiser is AdamW (adamw_torch)")
     for key in ("bf16", "gradient_checkpointing"):
         if left.get(key) in ("auto", "unsloth", "offload", "offload_disk", "full"):
@@ -372,17 +237,19 @@ def _optimizer(left: Values, made: Translation) -> None:
 
 
 def _other(key: str, value: Any, made: Translation) -> None:
-    if key in _NEAREST:
+    if key in keys.NEAREST:
         if not _off(value):
-            made.faults.append(f"{key}: {_short(value)} is not offered; the nearest of ours is {_NEAREST[key]}")
-    elif key in _INSTEAD:
+            made.faults.append(f"{key}: {_short(value)} is not offered; the nearest of ours is {keys.NEAREST[key]}")
+    elif key in keys.INSTEAD:
         if not _off(value):
-            made.notices.append(f"{key}: {_INSTEAD[key]}")
+            made.notices.append(f"{key}: {keys.INSTEAD[key]}")
     elif key in ("resume_from_checkpoint", "lora_model_dir", "adapter_name_or_path", "deepspeed") and _off(value):
         return
     elif key == "resume_from_checkpoint":
         made.notices.append("resume_from_checkpoint: a run continues by itself (smolstudio runs resume)")
-    elif any(key == name or (name.endswith("*") and key.startswith(name[:-1])) for name in _NO_EFFECT) or _kernel(key):
+    elif any(key == name or (name.endswith("*") and key.startswith(name[:-1])) for name in keys.NO_EFFECT) or _kernel(
+        key
+    ):
         made.notices.append(f"{key}: changes nothing here")
     else:
         made.values[key] = value

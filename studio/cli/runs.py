@@ -84,6 +84,7 @@ def _train_seeds(
 
 def _show_preflight(run: Run, as_json: bool) -> None:
     """Print what the preflight found; exit code 1 when the training would not start."""
+    from recipes.recipe.words import in_words
     from recipes.train.report import read_report
     from studio.cli.terminal import duration
     from studio.engines import jobs
@@ -96,7 +97,7 @@ def _show_preflight(run: Run, as_json: bool) -> None:
     if as_json:
         print_json({"run": run.id, **report.model_dump(mode="json")})
     else:
-        print(report.sample_text)
+        print(f"{in_words(run.recipe)}\n\n{report.sample_text}")
         for problem in report.problems:
             print(f"Problem: {problem}")
         print("\nReady." if report.ok else "\nNot ready.")

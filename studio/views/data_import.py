@@ -14,7 +14,10 @@ from studio.widgets import address, following, ui
 from synth.errors import DataError
 from synth.modality import MODALITIES, Modality
 
-TABLES = ("jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "xlsx", "txt", "gz", "zst", "zip")
+TABLES = (
+    *("jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "feather", "xlsx", "txt"),
+    *("gz", "bz2", "xz", "zst", "zip", "tar", "tgz"),
+)
 
 
 def uploaded(kind: Modality) -> Path | None:

@@ -32,6 +32,8 @@ from synth.task import TaskCard
 
 ROLES_A_LINE = 4
 FEW_KEYS = 5
+NAMED = "question_answer"
+"""The layout of columns under their usual names."""
 FIRST_ROLES = ("path", "question", "answer", "transcript")
 """Those that nearly every file has; the others are behind a fold."""
 SPLIT_TITLES: dict[str, str] = {
@@ -223,6 +225,8 @@ def render(kind: Modality, source: Path) -> Plan:
         st.markdown("##### Which column is what?" if guess.columns else "##### How the rows are split")
         mapping = _roles(kind, source, guess, columns) if guess.columns else {}
         several = _several(source, mapping, columns) if kind.part is None else ()
+        if guess.format == NAMED and mapping == guess.mapping and not several:
+            mapping = {}  # as guessed: the importer reads the columns by their names, and the others that it knows
         first = Options(kind.key, mapping or None, SHARES, answer_columns=several)
         keys = list(guess.columns) or list(dict.fromkeys(str(key) for row in guess.sample for key in row))
         counted = None if state[0] > MAX_BYTES else _quietly(source, state, first)

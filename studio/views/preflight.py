@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from evaluate.report import wording
+from recipes.recipe.words import in_words
 from recipes.run.directory import Run
 from recipes.train.report import PreflightReport, read_report
 from studio.cli.terminal import duration
@@ -34,6 +35,7 @@ def _wait(run: Run) -> None:
 def _card(run: Run, report: PreflightReport) -> None:
     with st.container(border=True):
         st.markdown(f"#### {':material/check_circle: Ready' if report.ok else ':material/block: Not ready'}")
+        st.caption(ui.inert(in_words(run.recipe)))
         for problem in report.problems:
             ui.show_error(problem)
         if probe := report.probe:

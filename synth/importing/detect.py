@@ -11,7 +11,7 @@ from synth.errors import DataError, did_you_mean
 from synth.importing import folders
 from synth.importing.folders import Source
 from synth.importing.kinds import ROW_KINDS
-from synth.importing.layouts import LAYOUTS, ROLES, Planner
+from synth.importing.layouts import ANSWERS_COLUMN, LAYOUTS, ROLES, Planner
 from synth.importing.lifted import lifted
 from synth.importing.paths import at
 from synth.importing.values import missing
@@ -70,6 +70,8 @@ def guess_mapping(columns: list[str], modality: str) -> dict[str, str]:
         column = next(found, None)
         if column is not None and role in ROLES[modality]:
             mapping[role] = column
+    if "answer" in ROLES[modality] and "answer" not in mapping and ANSWERS_COLUMN in by_name:
+        mapping["answer"] = by_name[ANSWERS_COLUMN]
     return mapping
 
 

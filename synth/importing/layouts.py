@@ -213,6 +213,8 @@ ROLES: dict[str, Paths] = {
 }
 """What a column can be mapped to."""
 
+ANSWERS_COLUMN = "answers"
+"""A column that is called so holds all answers that count, also where it was mapped to the answer."""
 ANSWERS = {"answer", "answers", "target", "response", "choice_answer", "correct", "caption"}
 """Parts that hold what is to be said."""
 
@@ -287,6 +289,8 @@ def layouts_for(modality: str, mapping: Mapping[str, str] | None) -> tuple[Layou
     kind = ROW_KINDS[modality]
     if mapping and kind.names_all_columns:
         parts = {part: (key,) for part, key in mapping.items() if key}
+        if parts.get("answer", ("",))[0].strip().casefold() == ANSWERS_COLUMN:
+            parts[ANSWERS_COLUMN] = parts.pop("answer")
         return (Layout("columns", (), parts, common=False),)
     known = tuple(layout for layout in LAYOUTS if layout.modality in ("", "dialogue", modality))
     if not mapping:

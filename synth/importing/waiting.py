@@ -190,8 +190,8 @@ class Waiting:
         if self._chats:
             yield (
                 f"{self._chats:,} rows of several turns begin with fewer than {LEAST_WORDS} words, and went by a hash "
-                "of these and the next: where they are the growing requests of one conversation, they may be in several "
-                "splits; --group-by KEY (the key that names the conversation) keeps them in one"
+                "of these and the next: where they are the growing requests of one conversation, they may be in "
+                "several splits; --group-by KEY (the key that names the conversation) keeps them in one"
             )
 
     def _near_groups(self) -> list[list[int]]:

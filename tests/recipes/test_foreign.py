@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from recipes.recipe.schema import Recipe, load_recipe
+from recipes.recipe.words import in_words
 from synth.errors import RecipeError
 
 LF = "{model_name_or_path: m, finetuning_type: lora, lora_rank: 8, lora_target: all, dataset: d, cutoff_len: 512, "
@@ -147,8 +148,49 @@ def test_columns_that_one_of_axolotls_datasets_names_are_listed() -> None:
 def test_defaults_of_llama_factory_that_are_not_ours_are_said() -> None:
     _, notices = read(LF + "stage: sft, num_train_epochs: 2}")
     assert (
-        "not named, so our defaults are used and not theirs (learning_rate 5e-05, per_device_train_batch_size 8)"
-        in notices
+        "not named, so our defaults are used and not theirs (learning_rate 5e-05, per_device_train_batch_size 8, "
+        "lr_scheduler_type linear, warmup_ratio 0)" in notices
     )
-    _, notices = read(LF + "stage: sft, num_train_epochs: 2, learning_rate: 1.0e-4, per_device_train_batch_size: 1}")
+    named = "num_train_epochs: 2, learning_rate: 1.0e-4, per_device_train_batch_size: 1, lr_scheduler_type: cosine, "
+    _, notices = read(LF + f"stage: sft, warmup_ratio: 0.1, {named}}}")
     assert not any("defaults" in notice for notice in notices)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (AXO + "adapter: qlora, load_in_4bit: false}", "contradict each other"),
+        (AXO + "adapter: qlora, load_in_8bit: true}", "load_in_8bit"),
+        (LF + "stage: sft, quantization_bit: 2}", "quantization_bit: 2"),
+    ],
+)
+def test_a_quantisation_that_cannot_be_meant_is_refused(text: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        read(text)
+
+
+@pytest.mark.parametrize("text", [AXO + "adapter: qlora, ", LF + "stage: sft, "])
+def test_patience_without_validations_gets_them(text: str) -> None:
+    recipe, notices = read(text + "early_stopping_patience: 3}")
+    assert recipe.eval_steps == "auto" and recipe.early_stopping_patience == 3
+    assert any("validated ten times" in notice for notice in notices)
+    assert read(text + "early_stopping_patience: 3, eval_steps: 50}")[0].eval_steps == 50
+
+
+def test_defaults_that_a_file_leaves_out_and_ours_are_not_are_named() -> None:
+    said = [notice for notice in read(LF + "stage: sft}")[1] if "our defaults" in notice]
+    assert all(key in said[0] for key in ("learning_rate 5e-05", "lr_scheduler_type linear", "warmup_ratio 0"))
+    said = [notice for notice in read(AXO + "adapter: qlora}")[1] if "our defaults" in notice]
+    assert "micro_batch_size 1" in said[0] and "sequence_len" not in said[0]
+
+
+def test_a_recipe_in_words_says_what_would_be_trained() -> None:
+    said = in_words(read(LF + "stage: dpo, pref_beta: 0.2, pref_loss: ipo, quantization_bit: 4}")[0])
+    assert said.startswith("text_dpo of m, in 4 bits (nf4, double quantisation); rows of d; LoRA r 8, alpha 16")
+    assert said.endswith("beta 0.2 (ipo)")
+    assert "not quantised" in in_words(read(LF + "stage: kto}")[0])
+
+
+def test_a_slice_of_a_dataset_is_said_not_to_be_read() -> None:
+    text = "{base_model: m, adapter: qlora, lora_r: 8, datasets: [{path: d, type: alpaca, split: 'train[:5%]'}]}"
+    assert any("train[:5%]" in notice for notice in read(text)[1])
