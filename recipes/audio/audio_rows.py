@@ -16,7 +16,7 @@ import numpy as np
 from recipes.audio.backend import AudioBackend, Samples, Sound
 from recipes.recipe.options import Data
 from recipes.train.report import keep_picture
-from recipes.train.rows import IGNORED, TokenRow, target_text
+from recipes.train.rows import IGNORED, TokenRow, check_examples, target_text
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import AudioPart, Example, media_parts
@@ -77,8 +77,7 @@ def encode(examples: Sequence[Example], sounds: Sequence[Sound], backend: AudioB
     Raises DataError when there are no rows, or when a transcript is longer than the decoder: it is never cut, because a
     model that learned the first half of a recording's words would stop there.
     """
-    if not examples:
-        raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
+    check_examples(examples)
     texts = [target_text(example, data.target) for example in examples]
     bodies = backend.tokenizer(texts, add_special_tokens=False)["input_ids"]
     _refuse_long(examples, [len(sound.head) + len(ids) for sound, ids in zip(sounds, bodies, strict=True)], backend)

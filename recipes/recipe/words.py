@@ -25,6 +25,6 @@ def in_words(recipe: Recipe) -> str:
     elif recipe.objective == "kto":
         weights = f"{recipe.kto.desirable_weight:g} and {recipe.kto.undesirable_weight:g}"
         parts.append(f"beta {recipe.kto.beta:g} (weights of good and bad answers {weights})")
-    elif recipe.modality == "text":
+    else:
         parts.append(f"{recipe.data.loss_turns} assistant turns are learned")
     return "; ".join(parts)

@@ -11,21 +11,17 @@ from typing import Any
 
 from recipes.recipe.options import Data
 from recipes.text.chat import Rendered, answer_end, chat_messages, prompt_text, render, tokenise
-from recipes.train.rows import IGNORED, TokenRow, refuse_endless, target_text
+from recipes.train.rows import IGNORED, TokenRow, check_examples, refuse_endless, target_text
 from synth.errors import DataError
 from synth.example import Example
 
 
 def encode(examples: Sequence[Example], tokenizer: Any, data: Data) -> list[TokenRow]:
     """Token rows of `examples`, in order and uncut. Raises DataError when there is nothing to encode."""
-    if not examples:
-        raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
+    check_examples(examples, "text_kto")
     if not tokenizer.chat_template:
         raise DataError("The model's tokenizer has no chat template.", "Choose an instruct model, or a starter.")
     refuse_endless(tokenizer)
-    if bad := sum(example.label is False for example in examples):
-        message = f"{bad} of {len(examples)} rows hold an answer that is labelled as bad."
-        raise DataError(message, "Train them with text_kto, or import the good ones alone.", "data.bad_answers")
     suffix = answer_end(tokenizer)
     every_turn = data.loss_turns == "all" and data.target == "target"
     return [_row(render(e, target_text(e, data.target), tokenizer, suffix, every_turn), tokenizer) for e in examples]

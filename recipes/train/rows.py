@@ -5,6 +5,7 @@ The modalities make the tokens: `recipes.text.rows`, `recipes.vision.vision_rows
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from synth.errors import DataError
@@ -37,6 +38,19 @@ def target_text(example: Example, kind: str) -> str:
 def with_training_target(example: Example, kind: str) -> Example:
     """The row with `target_text` as its target. Raises DataError where the row lacks it."""
     return example.model_copy(update={"target": target_text(example, kind)})
+
+
+def check_examples(examples: Sequence[Example], judged_by: str = "") -> None:
+    """Raise DataError when there is nothing to learn from, or an answer that somebody judged as bad.
+
+    `judged_by` is the method of the modality that learns from bad answers, "" for none.
+    """
+    if not examples:
+        raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
+    if bad := sum(example.label is False for example in examples):
+        message = f"{bad} of {len(examples)} rows hold an answer that is labelled as bad."
+        remedy = f"Train them with {judged_by}, or import" if judged_by else "Import"
+        raise DataError(message, f"{remedy} the good ones alone.", "data.bad_answers")
 
 
 def refuse_endless(tokenizer: Any) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from recipes.recipe.options import Data
 from recipes.text.chat import control_tokens, refuse_unlearnable
 from recipes.train.report import keep_picture
-from recipes.train.rows import IGNORED, TokenRow, refuse_endless, target_text
+from recipes.train.rows import IGNORED, TokenRow, check_examples, refuse_endless, target_text
 from synth.dataset import DatasetDir
 from synth.errors import DataError, ModelError
 from synth.example import Example, ImagePart, Message, media_parts
@@ -113,8 +113,7 @@ def encode_prompts(prompts: Sequence[str], pictures: Sequence[tuple[str, ...]], 
 
 def encode(examples: Sequence[Example], processor: Any, data: Data, dataset: DatasetDir | None) -> list[VisionRow]:
     """Token rows of `examples`, in order and uncut. Raises DataError when there is nothing to encode."""
-    if not examples:
-        raise DataError("There are no rows to learn from.", "Check data.dataset and data.train_split.")
+    check_examples(examples)
     refuse_endless(processor.tokenizer)
     for mark in (str(getattr(processor, "image_token", "<image>")), *control_tokens(processor.tokenizer)):
         _refuse_marks(examples, mark)

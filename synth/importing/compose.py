@@ -158,7 +158,8 @@ def _question(question: Any) -> list[Any]:
 
 def _with_given(raw: list[Any], parts: Mapping[str, Any]) -> list[Any]:
     """The turns with the input and the choices of their row in the last one, which asks."""
-    given = f"\n\n{text(parts['input'], 'input')}" if "input" in parts else ""
+    beside = text(parts["input"], "input") if "input" in parts else ""
+    given = f"\n\n{beside}" if beside.strip() else ""
     if (choices := _choices(parts)) is not None:
         given += f"\n{choices.lines()}"
     if not given or not raw:

@@ -277,6 +277,10 @@ class _Import:
         if "label" in parts:
             self.judgements.label(parts["label"])
         fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))
+        if fields.label is not None and not self.judgements.trainable:
+            if not fields.label:
+                raise BadRow("the answer is labelled as bad, from which only text can learn")
+            fields = fields._replace(label=None)
         if plan.feedback:
             fields = fields._replace(label=self.judgements.of(row, plan.feedback, self._values))
         self.remarks.read(fields)

@@ -22,6 +22,8 @@ _PACKED = (
     *("proxy_server_request", "messages"),
 )
 _ASKED = ("request", "body", "request_body", "proxy_server_request")
+_EITHER = ("input", "output")  # of a log, or of an instruction, whose text may be JSON
+_QUESTIONS = frozenset(("instruction", "question", "prompt"))
 _CHATS = ("messages", "conversations", "conversation", "input", "request")
 LAST_TURN = "messages[]."
 """What the names of keys begin with that were inside the last turn."""
@@ -35,6 +37,8 @@ def lifted(row: dict[str, Any], packed: bool = True) -> dict[str, Any]:
     if packed:
         for key in _PACKED:
             value = row.get(key)
+            if key in _EITHER and not _QUESTIONS.isdisjoint(row):
+                continue
             if type(value) is str and value[:1] == "{" and (found := _of_log(key, value)) is not None:
                 row = {**row, key: found}
         row = _with_feedback(row)

@@ -28,7 +28,7 @@ _ROLES: dict[str, Role] = {
     **dict.fromkeys(("function", "observation", "function_response", "ipython"), "tool"),
 }
 REASONING = ("reasoning_content", "reasoning", "thinking")
-_LEARNED = ("weight", "train", "training", "loss", "learn", "loss_weight")
+_LEARNED = ("weight", "train", "training", "trainable", "loss", "learn", "loss_weight")
 _KNOWN = {
     *("role", "from", "content", "value", "tool_calls", "function_call", "tool_call_id", "name"),
     *REASONING,

@@ -49,3 +49,11 @@ def test_a_mark_of_a_picture_in_plain_text_is_a_sentence(workspace: Workspace) -
     marked = example.model_copy(update={"target": "see <image>"})
     with pytest.raises(DataError, match="1 of 2 rows have <image> in their text"):
         vision_rows.encode([example, marked], tiny_processor("SmolVLM"), Data(), dataset)
+
+
+def test_answers_that_are_labelled_as_bad_are_not_learned_from_pictures(workspace: Workspace) -> None:
+    dataset = picture_dataset(workspace, rows=1)
+    (example,) = dataset.examples("train")
+    bad = example.model_copy(update={"label": False})
+    with pytest.raises(DataError, match=r"1 of 2 rows hold an answer that is labelled as bad.*Import the good ones"):
+        vision_rows.encode([example, bad], tiny_processor("SmolVLM"), Data(), dataset)

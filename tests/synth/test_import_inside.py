@@ -73,6 +73,20 @@ def test_the_input_and_the_choices_beside_turns_stand_in_the_one_that_asks(
     assert example.prompt[-1].text == last
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "### Human: Where is it?### Assistant: In the shed### Human: Which?### Assistant: The red one",
+        "<|im_start|>user\nWhere is it?<|im_end|>\n<|im_start|>assistant\nIn the shed<|im_end|>\n"
+        "<|im_start|>user\nWhich?<|im_end|>\n<|im_start|>assistant\nThe red one<|im_end|>\n",
+    ],
+)
+def test_a_chat_in_one_text_is_read_by_its_marks(text: str, tmp_path: Path, workspace: Workspace) -> None:
+    _, (example,) = bring(lines(tmp_path / "a.jsonl", [{"text": text}]), workspace)
+    assert [m.text for m in example.prompt] == ["Where is it?", "In the shed", "Which?"]
+    assert example.target == "The red one"
+
+
 # --- answers -----------------------------------------------------------------------------------------------------
 
 
@@ -280,3 +294,18 @@ def test_common_voice_without_its_splits_is_read_and_a_table_of_it_too(
     _, examples = bring(named(tmp_path), workspace)
     assert [e.target for e in examples] == ["Satz 0", "Satz 1"]
     assert {e.source["language"] for e in examples} == {"de"}
+
+
+@pytest.mark.parametrize("key", ["label", "kto_tag"])
+def test_bad_answers_about_pictures_are_set_aside_because_nothing_learns_from_them(
+    key: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    for name in ("red", "blue"):
+        picture(name).save(tmp_path / f"{name}.png")
+    answered = {"label": ("prompt", "completion"), "kto_tag": ("instruction", "output")}[key]
+    rows = [
+        {"image": f"{name}.png", answered[0]: "q", answered[1]: "a", key: name == "red"} for name in ("red", "blue")
+    ]
+    report, (example,) = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    assert colours(example, workspace) == [(255, 0, 0)] and example.label is None
+    assert report.reasons == {"the answer is labelled as bad, from which only text can learn": 1}
