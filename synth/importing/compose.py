@@ -23,6 +23,7 @@ from synth.importing.values import BadRow, Choices, json_text, missing, strings,
 from synth.scoring.answers import final_answer
 
 MAX_CHARS = 1_000_000
+_MEDIA = frozenset(("images", "pictures", "audio"))
 CAPTION = "Describe the picture."
 """What is asked where a picture comes with a text and no question."""
 
@@ -80,7 +81,7 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     if "accepted" in parts:
         several = accepted(listed(parts["accepted"], "accepted_answers", unused), "accepted_answers", unused)
         fields = fields._replace(answers=tuple(_with_learned(several, fields.target.text, parts)))
-    if not {"images", "pictures", "audio"}.isdisjoint(parts):
+    if not _MEDIA.isdisjoint(parts):
         named = [*strings(parts.get("images") or []), *parts.get("pictures", ())]
         pictures = [media.picture(item) for item in named]
         recordings = [media.recording(item, parts.get("excerpt")) for item in strings(parts.get("audio") or [])]

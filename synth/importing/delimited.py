@@ -50,15 +50,22 @@ def csv_rows(file: IO[bytes], name: str) -> Iterator[RawRow]:
             yield _row(start, header, fields)
 
 
-def tsv_rows(file: IO[bytes], name: str) -> Iterator[RawRow]:
-    """Rows of TSV, one a line; quotation marks are ordinary characters."""
+def tsv_rows(file: IO[bytes], name: str, notes: list[str]) -> Iterator[RawRow]:
+    """Rows of TSV, one a line; quotation marks are ordinary characters, and `notes` counts cells that stand in them."""
     header: list[str] | None = None
+    quoted = 0
     for number, line in enumerate(_Lines(file, name), start=1):
         fields = line.rstrip("\r\n").split("\t")
         if header is None:
             header = _header(fields, name)
         elif any(field.strip() for field in fields):
+            quoted += sum(len(field) > 1 and field[0] == field[-1] == '"' for field in fields)
             yield _row(number, header, fields)
+    if quoted:
+        notes.append(
+            f"{quoted:,} cells of {name} stand in quotation marks, which were kept: TSV has no quoting. Where a "
+            "program put them there, save the table as CSV"
+        )
 
 
 def text_rows(file: IO[bytes], name: str) -> Iterator[RawRow]:

@@ -60,6 +60,8 @@ def _times(row: Mapping[str, Any], by_name: Mapping[str, Any]) -> tuple[set[Any]
         start = seconds(row[by_name["offset"]]) if "offset" in by_name else 0.0
         length = seconds(row[by_name["duration"]])
         return (keys, [start, start + length]) if start is not None and length else "offset or duration is no time"
+    if "offset" in by_name:
+        return "an offset without a duration: which part of the recording is meant is not said"
     for first, last in PAIRS:
         if first in by_name and last in by_name:
             start, end = seconds(row[by_name[first]]), seconds(row[by_name[last]])

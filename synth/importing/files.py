@@ -39,17 +39,17 @@ def _text_rows(path: Path, notes: list[str] | None) -> Iterator[RawRow]:
     if notes is not None and text.note:
         notes.append(text.note)
     file, head = _with_head(text.file, path)
-    reader = _reader(path, text.name, head)
+    reader = _reader(path, text.name, head, [] if notes is None else notes)
     return _closing(reader(file, text.name), file, path)
 
 
-def _reader(path: Path, name: str, head: bytes) -> Reader:
+def _reader(path: Path, name: str, head: bytes, notes: list[str]) -> Reader:
     suffix = Path(name).suffix.lower()
     start = head.lstrip()[:1]
     if suffix == ".csv":
         return delimited.csv_rows
     if suffix == ".tsv":
-        return delimited.tsv_rows
+        return lambda file, name: delimited.tsv_rows(file, name, notes)
     if suffix in (".jsonl", ".ndjson"):
         return lambda file, _: json_rows.jsonl(file)
     if start in (b"{", b"[") or suffix == ".json":

@@ -203,10 +203,10 @@ class _Import:
             for raw in table.rows(notes):
                 if self.spoken is not None:
                     yield from ((table, part) for part in excerpts(raw, self.options.mapping or {}))
-                elif raw.value is None:
+                elif raw.value is None or (value := lifted(raw.value, self._packed)) is raw.value:
                     yield table, raw
                 else:
-                    yield table, raw._replace(value=lifted(raw.value, self._packed))
+                    yield table, raw._replace(value=value)
 
     def _values(self) -> Iterator[dict[str, Any]]:
         """Every row once more, as it was read."""

@@ -17,14 +17,17 @@ from synth.importing.json_rows import parse
 from synth.importing.judgements import is_feedback
 from synth.importing.values import missing
 
-_PACKED = (
-    *("request", "response", "body", "request_body", "response_body", "input", "output"),
-    *("proxy_server_request", "messages"),
+_PACKED = frozenset(
+    (
+        *("request", "response", "body", "request_body", "response_body", "input", "output"),
+        *("proxy_server_request", "messages"),
+    )
 )
 _ASKED = ("request", "body", "request_body", "proxy_server_request")
 _EITHER = ("input", "output")  # of a log, or of an instruction, whose text may be JSON
 _QUESTIONS = frozenset(("instruction", "question", "prompt"))
 _CHATS = ("messages", "conversations", "conversation", "input", "request")
+_KEYS = _PACKED | {*_CHATS, "scores"}
 LAST_TURN = "messages[]."
 """What the names of keys begin with that were inside the last turn."""
 
@@ -34,12 +37,14 @@ def lifted(row: dict[str, Any], packed: bool = True) -> dict[str, Any]:
 
     `packed` is False where columns were mapped: a text is then what it is.
     """
+    if _KEYS.isdisjoint(row):
+        return row
     if packed:
-        for key in _PACKED:
-            value = row.get(key)
-            if key in _EITHER and not _QUESTIONS.isdisjoint(row):
+        for key in _PACKED & row.keys():
+            value = row[key]
+            if type(value) is not str or value[:1] != "{" or (key in _EITHER and not _QUESTIONS.isdisjoint(row)):
                 continue
-            if type(value) is str and value[:1] == "{" and (found := _of_log(key, value)) is not None:
+            if (found := _of_log(key, value)) is not None:
                 row = {**row, key: found}
         row = _with_feedback(row)
     scores = row.get("scores")

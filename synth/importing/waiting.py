@@ -107,8 +107,11 @@ def beginning(prompt: Sequence[Message]) -> str:
     for message in prompt:
         if message.role == "user":
             said.append(wording(message.text))
-            words += len(said[-1].split()) + len(_CJK.findall(said[-1]))
+            words += said[-1].count(" ") + 1
             if words >= LEAST_WORDS or any(not isinstance(part, TextPart) for part in message.content):
+                break
+            words += len(_CJK.findall(said[-1]))
+            if words >= LEAST_WORDS:
                 break
     return "\n".join(said)
 

@@ -242,3 +242,14 @@ def test_letters_that_english_does_not_have_without_a_language_are_noted(tmp_pat
     (tmp_path / "metadata.csv").write_text("\n".join(lines))
     report, _, _ = imported(tmp_path, workspace)
     assert any("4 of 4 transcripts that name no language" in note for note in report.notes)
+
+
+def test_an_offset_without_a_duration_is_not_the_whole_recording(talk: Path, workspace: Workspace) -> None:
+    rows = [
+        {"audio_filepath": "talk.wav", "offset": 30.0, "text": "Which part?"},
+        {"audio_filepath": "talk.wav", "offset": 30.0, "duration": 2.0, "text": "Four."},
+    ]
+    (talk / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report, (row,), _ = imported(talk / "manifest.jsonl", workspace)
+    assert row.target == "Four."
+    assert report.rejected[0][1].startswith("an offset without a duration")

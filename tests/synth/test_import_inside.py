@@ -191,6 +191,13 @@ def test_classes_inside_lists_and_objects_have_their_names(nested: bool, tmp_pat
     assert any("written as the names of their classes: spam, ham" in note for note in report.notes)
 
 
+def test_quotation_marks_of_a_tsv_are_kept_and_counted(tmp_path: Path, workspace: Workspace) -> None:
+    (tmp_path / "a.tsv").write_text('question\tanswer\n"He said ""hi"""\tx\nplain\ty\n')
+    report, examples = bring(tmp_path / "a.tsv", workspace)
+    assert examples[0].prompt[0].text == '"He said ""hi"""'
+    assert any(note.startswith("1 cells of a.tsv stand in quotation marks") for note in report.notes)
+
+
 def test_columns_of_each_split_are_read_with_their_split(tmp_path: Path, workspace: Workspace) -> None:
     value = {"train": {"question": ["a", "b"], "answer": ["1", "2"]}, "test": {"question": ["c"], "answer": ["3"]}}
     (tmp_path / "a.json").write_text(json.dumps(value))
