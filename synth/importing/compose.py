@@ -24,6 +24,7 @@ from synth.scoring.answers import final_answer
 
 MAX_CHARS = 1_000_000
 _MEDIA = frozenset(("images", "pictures", "audio"))
+_GIVEN = frozenset(("input", "choices", "choice", "numbered", "distractor"))
 CAPTION = "Describe the picture."
 """What is asked where a picture comes with a text and no question."""
 
@@ -135,7 +136,8 @@ def _opening(parts: Mapping[str, Any], media: Media, unused: Unused) -> list[Mes
     elif "request" in parts:
         raw += turns.turn_list(parts["request"], "user")
     elif parts.get("messages"):
-        raw += turns.turn_list(requests.asked_items(parts["messages"], unused), "user")
+        chat = requests.asked_items(parts["messages"], unused) if "response" in parts else parts["messages"]
+        raw += turns.turn_list(chat, "user")
         if "question" in parts and "chosen" in parts:
             unused("prompt", parts["question"])
     elif "question" in parts:
@@ -159,6 +161,8 @@ def _question(question: Any) -> list[Any]:
 
 def _with_given(raw: list[Any], parts: Mapping[str, Any]) -> list[Any]:
     """The turns with the input and the choices of their row in the last one, which asks."""
+    if _GIVEN.isdisjoint(parts):
+        return raw
     beside = text(parts["input"], "input") if "input" in parts else ""
     given = f"\n\n{beside}" if beside.strip() else ""
     if (choices := _choices(parts)) is not None:

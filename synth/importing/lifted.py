@@ -40,13 +40,14 @@ def lifted(row: dict[str, Any], packed: bool = True) -> dict[str, Any]:
     if _KEYS.isdisjoint(row):
         return row
     if packed:
-        for key in _PACKED & row.keys():
-            value = row[key]
-            if type(value) is not str or value[:1] != "{" or (key in _EITHER and not _QUESTIONS.isdisjoint(row)):
-                continue
-            if (found := _of_log(key, value)) is not None:
-                row = {**row, key: found}
-        row = _with_feedback(row)
+        for key, value in row.items():
+            kind = type(value)
+            if kind is str and value[:1] == "{" and key in _PACKED:
+                plain = key in _EITHER and not _QUESTIONS.isdisjoint(row)
+                if not plain and (found := _of_log(key, value)) is not None:
+                    row = {**row, key: found}
+            elif kind is list and key in _CHATS and value and type(value[-1]) is dict and len(value[-1]) > 2:
+                row = _with_feedback(row, key, value)
     scores = row.get("scores")
     if isinstance(scores, list) and scores and all(isinstance(score, dict) and "name" in score for score in scores):
         row = {**row, "scores": _by_name(scores)}
@@ -73,17 +74,13 @@ def _by_name(scores: list[dict[str, Any]]) -> dict[str, Any]:
     return named
 
 
-def _with_feedback(row: dict[str, Any]) -> dict[str, Any]:
-    for key in _CHATS:
-        chat = row.get(key)
-        if type(chat) is not list or not chat or type(chat[-1]) is not dict or len(chat[-1]) <= 2:
-            continue
-        last: Mapping[str, Any] = chat[-1]
-        found = {name: value for name, value in last.items() if _judges(name, value)}
-        if found:
-            left = {name: value for name, value in last.items() if name not in found}
-            return {**row, **{LAST_TURN + name: value for name, value in found.items()}, key: [*chat[:-1], left]}
-    return row
+def _with_feedback(row: dict[str, Any], key: str, chat: list[Any]) -> dict[str, Any]:
+    last: Mapping[str, Any] = chat[-1]
+    found = {name: value for name, value in last.items() if _judges(name, value)}
+    if not found:
+        return row
+    left = {name: value for name, value in last.items() if name not in found}
+    return {**row, **{LAST_TURN + name: value for name, value in found.items()}, key: [*chat[:-1], left]}
 
 
 def _judges(name: Any, value: Any) -> bool:

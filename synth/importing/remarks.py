@@ -29,8 +29,8 @@ class Remarks:
         """A row that was put together."""
         if fields.place is not None:
             self.places.add(fields.place)
-        if stands_for_nothing(fields.target.text):
-            self.words[fields.target.text.strip()[:12]] += 1
+        if fields.answers and stands_for_nothing(fields.answers[0]):
+            self.words[fields.answers[0].strip()[:12]] += 1
         if fields.given and stands_for_nothing(fields.given):
             self.given[fields.given.strip()[:12]] += 1
         self.several += fields.several

@@ -66,7 +66,8 @@ def role_of(turn: Mapping[str, Any]) -> Role | None:
 def _turn(turn: Any, media: Media, unused: Unused) -> Message:
     if not isinstance(turn, dict):
         raise BadRow("a turn is not an object")
-    speaker, role = turn.get("role") or turn.get("from"), role_of(turn)
+    speaker = turn.get("role") or turn.get("from")
+    role = _ROLES.get(speaker.strip().lower()) if isinstance(speaker, str) else None
     if role is None:
         raise BadRow("wrong roles: not system, user, assistant or tool")
     content = turn["content"] if not missing(turn.get("content")) else turn.get("value")

@@ -10,6 +10,7 @@ import pytest
 
 from studio.engines import jobs, task
 from studio.engines.engine import Work
+from studio.widgets import ui
 from synth.dataset import DatasetDir
 from synth.importing.importer import import_data
 from synth.workspace import Workspace
@@ -69,7 +70,7 @@ def test_the_page_shows_and_keeps_what_the_command_does(
     )
     shown = text(app)
     assert f"{by_command.kept:,} rows:" in shown
-    assert all(note in shown for note in by_command.notes)
+    assert all(ui.inert(note) in shown for note in by_command.notes)
     unused = [d.value.to_dict("records") for d in app.dataframe if "For example" in d.value.columns]
     assert [row["Column"] for table in unused for row in table] == [key.key for key in by_command.unused]
     rejected = [d.value.to_dict("records") for d in app.dataframe if list(d.value.columns) == ["line", "reason"]]
