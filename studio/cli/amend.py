@@ -40,13 +40,16 @@ def real(
         )
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
     found = open_dataset(dataset, workspace_of(workspace).datasets)
-    report, unread = add_real_file(found, source, kind, mapping or None, said)
+    report, unread, read_as = add_real_file(found, source, kind, mapping or None, said)
     if as_json:
-        print_json({"dataset": found.name, **report._asdict(), "unread": [list(line) for line in unread]})
+        lines = [list(line) for line in unread]
+        print_json({"dataset": found.name, **report._asdict(), "unread": lines, "said": list(read_as)})
         return
     print(f"{found.name}: {report.added} rows added to test_real, which has {report.total} now")
     for reason, count in report.refused.items():
         print(f"  {count} refused: {reason}")
+    for sentence in read_as:
+        print(f"  {sentence}")
     for line, reason in unread[:20]:
         print(f"  line {line}: {reason}")
 

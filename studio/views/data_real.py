@@ -106,7 +106,8 @@ def _outcome(dataset: DatasetDir, found: RealImport) -> None:
     added = "1 row was" if report.added == 1 else f"{report.added:,} rows were"
     sentence = f"{added} added; {ui.inert(dataset.name)} has {_rows(report.total)} now."
     refused = [{"Rows": n, "Reason": reason} for reason, n in report.refused.items()]
-    st.session_state["real.outcome"] = (sentence, refused, [(str(n), why) for n, why in found.unread[:LISTED]])
+    lines = [(str(n), why) for n, why in found.unread[:LISTED]]
+    st.session_state["real.outcome"] = (sentence, refused, lines, found.said)
     st.rerun()
 
 
@@ -114,8 +115,10 @@ def _show_outcome(dataset: DatasetDir) -> None:
     """What the last addition did; once."""
     if not (said := st.session_state.pop("real.outcome", None)):
         return
-    sentence, refused, unread = said
+    sentence, refused, unread, read_as = said
     st.success(sentence, icon=":material/check_circle:")
+    for remark in read_as:
+        st.caption(ui.inert(remark))
     if refused:
         st.markdown("Refused, because a model may have been trained on them, or because they cannot be tested:")
         st.dataframe(refused, hide_index=True)

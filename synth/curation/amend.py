@@ -89,10 +89,11 @@ def add_real(
 
 
 class RealImport(NamedTuple):
-    """What was added, and (line, reason) of the lines that could not be read."""
+    """What was added; (line, reason) of lines that could not be read; how the others were: notes, unused keys."""
 
     report: RealReport
     unread: list[tuple[int, str]]
+    said: tuple[str, ...] = ()
 
 
 def add_real_file(
@@ -107,11 +108,12 @@ def add_real_file(
     several: dict[str, Any] = {"answer_columns": answer_columns} if answer_columns else {}
     with tempfile.TemporaryDirectory(prefix="smolstudio-real-") as folder:
         workspace = Workspace(Path(folder))
-        found = modality(dataset.card.modality).import_rows()(source, "rows", workspace, mapping, **several)
+        import_rows = modality(dataset.card.modality).import_rows()
+        found = import_rows(source, "rows", workspace, mapping, split_near_duplicates=True, **several)
         read = DatasetDir(workspace.datasets / "rows")
         rows = (row for split in read.splits() for row in read.examples(split))
         report = add_real(dataset, rows, Origin(kind=kind, by=source.name), read.path, said)
-    return RealImport(report, list(found.rejected))
+    return RealImport(report, list(found.rejected), (*found.notes, *(f"not used: {key}" for key in found.unused)))
 
 
 class _Gate:
@@ -140,6 +142,8 @@ class _Gate:
         media = media_parts(row)
         if tuple(map(type, media)) != self.parts:
             return "it has not the picture or recording that rows of this dataset have"
+        if row.label is False:
+            return "its answer is judged as bad, so that nothing can be measured against it"
         if row.id in self.splits:
             return f"the same prompt is in {self.splits[row.id]}"
         if any(part.sha256 in self.media for part in media):

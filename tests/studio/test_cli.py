@@ -58,11 +58,17 @@ def test_real_rows_and_the_task_card_are_amended_headless(
     said = run("real", "small", str(file), "--map", "question=q", "--map", "answer=a", "--note", "Orders of May.")
     assert "7 rows added to test_real" in said
     assert "1 refused: the same prompt is in train" in said
+    later = {"question": "A ferry took 9 cars for 8 dollars a car on Monday. How much?", "answer": "72", "till": "B"}
+    judged = {"prompt": "A ferry took 3 vans for 9 dollars a van. How much?", "completion": "5", "label": False}
+    file.write_text(json.dumps(later) + "\n" + json.dumps(judged) + "\n")
+    said = run("real", "small", str(file))
+    assert "1 rows added" in said and "not used: 'till' in 1 rows, for instance \"B\"" in said
+    assert "1 refused: its answer is judged as bad" in said
     assert "Answer" in run("task", "small")
     assert "Work it out." in run("task", "small", "--instruction", "Work it out.")
     found = json.loads(run("check", "small", "--json"))
     assert found["faults"] == []
-    assert found["rows"]["test_real"] == 7
+    assert found["rows"]["test_real"] == 8
     assert set(found["masked_overlap"]) == {"val", "test", "test_ood", "test_real"}
     assert found["masked_overlap"]["test_ood"] == 0
     with pytest.raises(DataError, match="did you mean 'hand'"):
