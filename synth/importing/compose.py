@@ -33,7 +33,8 @@ class Fields(NamedTuple):
     """A row read: the prompt's turns, the turn to learn, the short gold answers, and the rest.
 
     `place` is that of the right choice, counted from 0, where only a number told it; `given` is the input beside the
-    question, in its own words; `several` says that the answer came as a list of different ones.
+    question, in its own words; `several` says that the answer came as a list of different ones, `marked` that a text
+    was taken apart into turns by marks in it.
     """
 
     prompt: tuple[Message, ...]
@@ -48,6 +49,7 @@ class Fields(NamedTuple):
     facts: dict[str, Any] = {}
     given: str = ""
     several: bool = False
+    marked: bool = False
 
 
 def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
@@ -63,6 +65,8 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
         parts = _with_chosen(parts)
     opening = _opening(parts, media, unused)
     extra: dict[str, Any] = {}
+    if len(opening) > 1 and isinstance(parts.get("question", parts.get("dialogue")), str) and "history" not in parts:
+        extra["marked"] = sum(turn.role != "system" for turn in opening) > 1 and "messages" not in parts
     if "tools" in parts:
         extra["tools"] = turns.read_tools(parts["tools"])
     if "excerpt" in parts or not requests.FACTS.isdisjoint(parts):

@@ -37,14 +37,12 @@ def is_feedback(name: Any) -> bool:
     return str(name).strip().casefold().removeprefix("messages[].").replace("-", "_").replace(" ", "_") in FEEDBACK
 
 
-def says_bad(value: Any) -> bool:
-    """Whether feedback beside one turn says in a word that it is bad; numbers may be of any scale."""
-    return value is False or (isinstance(value, str) and _number(value) is None and _bad_word(value))
-
-
-def _bad_word(value: str) -> bool:
+def says_bad(name: Any, value: Any) -> bool:
+    """Whether a key beside one turn says in a word that the turn is bad; numbers may be of any scale."""
+    if not is_feedback(name) or not (value is False or (isinstance(value, str) and _number(value) is None)):
+        return False
     try:
-        return not verdict(value)
+        return not verdict(value, str(name).strip().casefold())
     except BadRow:
         return False
 

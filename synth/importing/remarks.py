@@ -20,7 +20,7 @@ class Remarks:
     """Counts over rows that are kept."""
 
     def __init__(self) -> None:
-        self.ungraded = self.several = 0
+        self.ungraded = self.several = self.marked = 0
         self.places: set[int] = set()  # of right choices, where a number told them
         self.words: Counter[str] = Counter()
         self.given: Counter[str] = Counter()
@@ -34,6 +34,7 @@ class Remarks:
         if fields.given and stands_for_nothing(fields.given):
             self.given[fields.given.strip()[:12]] += 1
         self.several += fields.several
+        self.marked += fields.marked
 
     def kept(self, example: Example) -> None:
         """A row that has its split."""
@@ -57,6 +58,11 @@ class Remarks:
             yield (
                 f"{self.several:,} rows have a list of answers: each counts as right, and only the first is learned. "
                 "Where they belong together (labels of one text), write them as one text"
+            )
+        if self.marked:
+            yield (
+                f"the texts of {self.marked:,} rows hold marks of who speaks (Human:, ### Assistant:, <|user|>, "
+                "<|im_start|>user …), and were taken apart into turns by them"
             )
         for counts, what in ((self.words, "the answer is"), (self.given, "the input is")):
             if counts:

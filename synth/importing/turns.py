@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from synth.example import Message, Part, Role, TextPart, ToolCall, plain_turn
-from synth.importing.judgements import is_feedback, says_bad
+from synth.importing.judgements import says_bad
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.media import Media
 from synth.importing.values import BadRow, judged, missing, numbers, text
@@ -81,13 +81,13 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
     if not calls and not any(p.text.strip() if isinstance(p, TextPart) else True for p in parts):
         raise BadRow("an empty turn")
     for key in turn:
-        if key not in _KNOWN and not missing(turn[key]) and not (is_feedback(key) and says_bad(turn[key])):
+        if key not in _KNOWN and not missing(turn[key]) and not says_bad(key, turn[key]):
             unused(f"messages[].{key}", turn[key])
     reasons = [turn[key] for key in REASONING if not missing(turn.get(key))]
     if len(reasons) > 1 and any(reason != reasons[0] for reason in reasons):
         raise BadRow("a turn has two different texts of reasoning")
     weights = {_learn(turn[key], role) for key in _LEARNED if not missing(turn.get(key))}
-    if role == "assistant" and any(is_feedback(key) and says_bad(turn[key]) for key in turn):
+    if role == "assistant" and any(says_bad(key, turn[key]) for key in turn):
         weights = {False}  # an answer that somebody judged as bad is context, and nothing to learn
     if len(weights) > 1:
         raise BadRow("a turn is to be learned by one of its keys, and not by another")

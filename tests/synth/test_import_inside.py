@@ -82,8 +82,9 @@ def test_the_input_and_the_choices_beside_turns_stand_in_the_one_that_asks(
     ],
 )
 def test_a_chat_in_one_text_is_read_by_its_marks(text: str, tmp_path: Path, workspace: Workspace) -> None:
-    _, (example,) = bring(lines(tmp_path / "a.jsonl", [{"text": text}]), workspace)
+    report, (example,) = bring(lines(tmp_path / "a.jsonl", [{"text": text}]), workspace)
     assert [m.text for m in example.prompt] == ["Where is it?", "In the shed", "Which?"]
+    assert any(note.startswith("the texts of 1 rows hold marks of who speaks") for note in report.notes)
     assert example.target == "The red one"
 
 

@@ -210,8 +210,13 @@ def test_an_earlier_answer_that_is_judged_as_bad_is_context_and_not_learned(
         *asked(2),
         {"role": "assistant", "content": "At the depot"},
     ]
-    _, (example,) = bring(lines(tmp_path / "chats.jsonl", [{"messages": turns}]), workspace)
+    named = [{**turn, "label": "negative"} if turn["content"] == "On the moon" else turn for turn in turns]
+    named[1] = {key: value for key, value in named[1].items() if key != "feedback"}
+    rows = [{"messages": turns}, {"messages": [{"role": "system", "content": "S"}, *named]}]
+    report, (example, sentiment) = bring(lines(tmp_path / "chats.jsonl", rows), workspace)
     assert [m.learn for m in example.prompt] == [None, False, None] and example.label is None
+    assert {m.learn for m in sentiment.prompt} == {None}  # the name of a class is no judgement
+    assert [key.key for key in report.unused] == ["messages[].label"]
 
 
 # --- prices and splits -------------------------------------------------------------------------------------------
