@@ -87,6 +87,8 @@ def _named(value: Any, feature: Any) -> Any:
         feature = [feature["feature"]]
     if isinstance(value, list) and isinstance(feature, list) and feature:
         return [_named(item, feature[0]) for item in value]
+    if isinstance(value, dict) and isinstance(feature, list) and feature and isinstance(feature[0], dict):
+        return {key: _named(item, [feature[0].get(key)]) for key, item in value.items()}  # a list of objects, by column
     if isinstance(value, dict) and isinstance(feature, dict):
         return {key: _named(item, feature.get(key)) for key, item in value.items()}
     names = next(_names_in(feature), None)
