@@ -171,9 +171,9 @@ def _with_given(raw: list[Any], parts: Mapping[str, Any]) -> list[Any]:
     given = f"\n\n{beside}" if beside.strip() else ""
     if (choices := _choices(parts)) is not None:
         given += f"\n{choices.lines()}"
-    if not given or not raw:
+    if not given:
         return raw
-    last = raw[-1]
+    last = raw[-1] if raw else None
     key = next((key for key in ("content", "value") if isinstance(last, dict) and isinstance(last.get(key), str)), "")
     if not key or turns.role_of(last) != "user":
         raise BadRow("an input or choices, and no question in text at the end of the turns")

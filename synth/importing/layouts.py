@@ -168,6 +168,8 @@ LAYOUTS: tuple[Layout, ...] = (
             "images": _PICTURE,
             "messages": ("messages", "conversations"),
             "question": ("question", "query", "prompt", "instruction"),
+            "input": _GIVEN,
+            "history": ("history",),
             "answers": ("answers",),
             "rejected": _REJECTED,
             "answer": ("answer", "label", "response", "target", "output", "completion"),

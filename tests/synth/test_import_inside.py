@@ -258,6 +258,16 @@ def test_pictures_in_numbered_columns_and_lists_are_read_in_their_order(
     assert colours(example, workspace) == [seen[name] for name in order]
 
 
+def test_a_context_and_earlier_turns_beside_a_picture_are_in_its_prompt(tmp_path: Path, workspace: Workspace) -> None:
+    picture("red").save(tmp_path / "a.png")
+    row = {"image": "a.png", "question": "Which?", "context": "In spring.", "history": [["Hi", "Hello"]], "answer": "x"}
+    report, (example,) = bring(lines(tmp_path / "a.jsonl", [row]), workspace)
+    assert [m.text for m in example.prompt] == ["Hi", "Hello", "Which?\n\nIn spring."] and report.unused == ()
+    rows = [{"image": "a.png", "caption": "A wall", "context": "In spring."}]
+    with pytest.raises(DataError, match="an input or choices, and no question"):
+        import_data(lines(tmp_path / "b.jsonl", rows), "e", workspace)
+
+
 def test_a_picture_in_a_source_object_is_read(tmp_path: Path, workspace: Workspace) -> None:
     data = io.BytesIO()
     picture("red").save(data, "PNG")
