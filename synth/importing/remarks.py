@@ -20,7 +20,7 @@ class Remarks:
     """Counts over rows that are kept."""
 
     def __init__(self) -> None:
-        self.ungraded = self.several = self.marked = 0
+        self.ungraded = self.several = self.marked = self.whole = 0
         self.places: set[int] = set()  # of right choices, where a number told them
         self.words: Counter[str] = Counter()
         self.given: Counter[str] = Counter()
@@ -31,6 +31,8 @@ class Remarks:
             self.places.add(fields.place)
         if fields.answers and stands_for_nothing(fields.answers[0]):
             self.words[fields.answers[0].strip()[:12]] += 1
+        if fields.answers and fields.answers[0].endswith(".0") and fields.answers[0][:-2].isdecimal():
+            self.whole += 1
         if fields.given and stands_for_nothing(fields.given):
             self.given[fields.given.strip()[:12]] += 1
         self.several += fields.several
@@ -63,6 +65,11 @@ class Remarks:
             yield (
                 f"the texts of {self.marked:,} rows hold marks of who speaks (Human:, ### Assistant:, <|user|>, "
                 "<|im_start|>user …), and were taken apart into turns by them"
+            )
+        if self.whole:
+            yield (
+                f"in {self.whole:,} rows the answer is a whole number with .0, as programs write those of columns with "
+                "empty cells; it was kept as it is"
             )
         for counts, what in ((self.words, "the answer is"), (self.given, "the input is")):
             if counts:

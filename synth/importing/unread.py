@@ -26,7 +26,9 @@ def note(folder: Path, read: Collection[Path]) -> str:
         inside = file.relative_to(folder)
         if any(part.startswith((".", "__MACOSX")) for part in inside.parts) or not file.is_file():
             continue
-        if file.stem.lower() in (*_ABOUT, *_OF_DATASETS) or file.suffix.lower() == ".md" or file in read:
+        if file.stem.lower() in (*_ABOUT, *_OF_DATASETS) or file.suffix.lower() == ".md":
+            continue
+        if file in read or (file.is_symlink() and file.resolve() in read):
             continue
         if file.suffix.lower() in SUBTITLES and file.with_suffix("") in heard:
             continue

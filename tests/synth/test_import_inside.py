@@ -137,6 +137,22 @@ def test_a_word_that_stands_for_nothing_is_counted_aloud(word: str, tmp_path: Pa
     assert any(f"'{word}' (1)" in note for note in report.notes)
 
 
+def test_whole_numbers_that_a_program_made_fractions_are_counted(tmp_path: Path, workspace: Workspace) -> None:
+    table = pa.table({"question": ["q1", "q2", "q3"], "answer": pa.array([1.0, None, 2.5])})
+    pq.write_table(table, tmp_path / "a.parquet")
+    report, examples = bring(tmp_path / "a.parquet", workspace)
+    assert [e.target for e in examples] == ["1.0", "2.5"]
+    assert any(note.startswith("in 1 rows the answer is a whole number with .0") for note in report.notes)
+
+
+def test_a_file_that_is_read_through_a_link_is_not_called_unread(tmp_path: Path, workspace: Workspace) -> None:
+    lines(tmp_path / "blob", [{"question": "q", "answer": "a"}])
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot" / "train.jsonl").symlink_to(tmp_path / "blob")
+    report, _ = bring(tmp_path / "snapshot", workspace)
+    assert not any("not read" in note for note in report.notes)
+
+
 # --- tables ------------------------------------------------------------------------------------------------------
 
 
