@@ -173,8 +173,8 @@ def _with_given(raw: list[Any], parts: Mapping[str, Any]) -> list[Any]:
         given += f"\n{choices.lines()}"
     if not given:
         return raw
-    last = raw[-1] if raw else None
-    key = next((key for key in ("content", "value") if isinstance(last, dict) and isinstance(last.get(key), str)), "")
+    last = raw[-1] if raw and isinstance(raw[-1], dict) else {}
+    key = next((key for key in ("content", "value") if isinstance(last.get(key), str)), "")
     if not key or turns.role_of(last) != "user":
         raise BadRow("an input or choices, and no question in text at the end of the turns")
     return [*raw[:-1], {**last, key: last[key] + given}]
