@@ -225,7 +225,9 @@ def render(kind: Modality, source: Path) -> Plan:
         st.markdown("##### Which column is what?" if guess.columns else "##### How the rows are split")
         mapping = _roles(kind, source, guess, columns) if guess.columns else {}
         several = _several(source, mapping, columns) if kind.part is None else ()
-        if guess.format == NAMED and mapping == guess.mapping and not several:
+        taken = {column for role, column in mapping.items() if role in FIRST_ROLES} | set(several)
+        named = guess.format == NAMED or kind.part is not None
+        if named and not several and {role: column for role, column in mapping.items() if column} == guess.mapping:
             mapping = {}  # as guessed: the importer reads the columns by their names, and the others that it knows
         first = Options(kind.key, mapping or None, SHARES, answer_columns=several)
         keys = list(guess.columns) or list(dict.fromkeys(str(key) for row in guess.sample for key in row))
@@ -236,7 +238,6 @@ def render(kind: Modality, source: Path) -> Plan:
         )
         options = first._replace(shares=shares, split_near_duplicates=alike)
         alone = _quietly(source, state, options) if counted else None
-        taken = {column for role, column in mapping.items() if role in FIRST_ROLES} | set(several)
         group_by = _group(kind, source, [key for key in keys if key not in taken], alone)
     with right:
         st.markdown("##### What you get")

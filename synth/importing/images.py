@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def decode_image(data: bytes, name: str) -> Any:
                 if image.width * image.height > MAX_PIXELS:
                     size = f"{image.width} x {image.height}"
                     raise DataError(f"{name} has {size} pixels, too many.", "Shrink it.", "picture.too_large")
-                frames = getattr(image, "n_frames", 1)
+                frames = _frames(image)
                 if frames > 1 and image.format in FORMATS:  # not MPO: what cameras put beside a photo is no page
                     message = f"{name} holds {frames} frames or pages, of which only the first would be seen."
                     raise DataError(message, "Save each as a picture of its own.", "picture.frames")
@@ -53,6 +54,20 @@ def decode_image(data: bytes, name: str) -> Any:
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{name} is no readable picture: {reason}.", "Replace it.", "picture.broken") from error
+
+
+def _frames(image: Any) -> int:
+    """How many frames or pages a picture has. Raises OSError for a damaged one."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except (
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        struct.error,
+    ) as error:  # Pillow lets what it meets in a damaged directory pass
+        raise OSError("its pages cannot be counted") from error
 
 
 def _rgb(image: Any) -> Any:

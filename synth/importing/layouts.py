@@ -299,7 +299,7 @@ def layouts_for(modality: str, mapping: Mapping[str, str] | None) -> tuple[Layou
         return known
     chosen = {kind.renames.get(part, part): ((key,) if key else ()) for part, key in mapping.items()}
     base = next(layout for layout in LAYOUTS if layout.modality == modality)
-    if "messages" in chosen:
+    if chosen.get("messages"):
         base = base._replace(parts={"images": base.parts["images"]})
     return (Layout("columns", (), {**COMMON, **base.parts, **chosen}, modality, common=False),)
 
