@@ -184,7 +184,7 @@ def _check_imported(job: Job) -> tuple[str, ...]:
         left = len(known.keys() - asked)
         if left == len(known):
             message = f"{file.name} has no prediction for any row of this comparison."
-            raise DataError(message, "Its ids must be the `id`s of the dataset's rows.", "predictions.foreign")
+            raise DataError(message, "Give each answer the `id` of its row of the dataset.", "predictions.foreign")
         if left:
             said.append(
                 f"{plan.name}: {left:,} of {len(known):,} predictions in {file.name} are about no row of this "

@@ -233,7 +233,9 @@ def add(
     """
     found = read_report(path)
     if not found.large:
-        raise DataError("This comparison has one system only.", "Judging needs two.", "judge.alone")
+        raise DataError(
+            "This comparison has one system only.", "Compare two systems, and judge that comparison.", "judge.alone"
+        )
     rows = read_answers(path.with_name("scores.jsonl"), found.primary_split)
     every = pairs_of(rows, found.small, found.large)
     known = read_labels(labels) if labels else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -47,20 +47,25 @@ def entries(root: Path = ROOT) -> tuple[Entry, ...]:
 
 
 def _of_file(tree: ast.Module) -> Iterator[Entry]:
-    for scope in ast.walk(tree):
-        if not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        nodes = list(ast.walk(scope))
-        names = {
-            target.id: node.value
-            for node in nodes
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        for node in nodes:
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS:
-                yield from _entry(node, names)
+    seen: set[ast.Call] = set()
+    for function in ast.walk(tree):  # outer ones first: their names are known in inner ones
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            nodes = list(ast.walk(function))
+            assigned = [*_assigned(tree.body), *_assigned(nodes)]
+            for node in nodes:
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS:
+                    if node not in seen:
+                        yield from _entry(node, {name: text for line, name, text in assigned if line <= node.lineno})
+                    seen.add(node)
+
+
+def _assigned(nodes: Iterable[ast.AST]) -> list[tuple[int, str, ast.expr]]:
+    """Line, name and value of each assignment to a name, in the order of the lines."""
+    found = [
+        (node.lineno, target, node.value) for node in nodes if isinstance(node, ast.Assign) for target in node.targets
+    ]
+    named = [(line, target.id, value) for line, target, value in found if isinstance(target, ast.Name)]
+    return sorted(named, key=lambda one: one[0])
 
 
 def _entry(call: ast.Call, names: dict[str, ast.expr]) -> Iterator[Entry]:

@@ -323,5 +323,5 @@ def open_dataset(name_or_path: str | Path, datasets: Path) -> DatasetDir:
             return DatasetDir(folder)
     known = sorted(p.parent.name for p in datasets.glob(f"[!.]*/{CARD}"))
     hint = did_you_mean(str(name_or_path), known)
-    listing = f"Known: {', '.join(known)}." if known else "There is none yet; make one with `smolstudio synth`."
+    listing = f"Choose one of {', '.join(known)}." if known else "There is none yet; make one with `smolstudio synth`."
     raise DataError(f"There is no dataset '{name_or_path}'{hint}.", listing)

@@ -174,7 +174,7 @@ def generator(key: str) -> GeneratorInfo:
     """The generator of that name. Raises RecipeError with the nearest one."""
     if key not in GENERATORS:
         hint = did_you_mean(key, list(GENERATORS))
-        raise RecipeError(f"There is no generator '{key}'{hint}.", f"Known: {', '.join(GENERATORS)}.")
+        raise RecipeError(f"There is no generator '{key}'{hint}.", f"Choose one of {', '.join(GENERATORS)}.")
     return GENERATORS[key]
 
 

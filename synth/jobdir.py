@@ -28,6 +28,7 @@ LOG = "worker.log"
 EVENTS = "events.jsonl"
 STOP = "stop"
 QUEUED = "queued"  # touched by a worker that waits; names its process where that is known
+UNREADABLE = "run.exit"
 QUEUED_SEC = 10.0
 CLOCKS_SEC = 2.0  # how far a time may lie in the future: clocks of two machines
 
@@ -71,10 +72,12 @@ class JobDir:
 
     def _waits(self) -> bool:
         """Whether a worker lives that has not begun, or may still come."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             mark = json.loads((self.path / QUEUED).read_text("utf-8"))
-            if mark["host"] == socket.gethostname():
-                return temporary.alive(int(mark["pid"]), float(mark["at"]), CLOCKS_SEC)
+            at = float(mark["at"])
+            # By a time in the future, any later process of that number would pass for the worker.
+            if mark["host"] == socket.gethostname() and at <= time.time() + CLOCKS_SEC:
+                return temporary.alive(int(mark["pid"]), at, CLOCKS_SEC)
         signs = [self.path / QUEUED, *([] if (self.path / EVENTS).exists() else [self.path])]
         ages = []
         for sign in signs:
@@ -94,9 +97,11 @@ class JobDir:
             return None
         try:
             value = read_json(file)
-            return Exit(value["verdict"], str(value["code"]), str(value["sentence"]))
+            if value["verdict"] in ("done", "failed", "stopped"):
+                return Exit(value["verdict"], str(value["code"]), str(value["sentence"]))
         except (StorageError, KeyError, TypeError):
-            return Exit("failed", "run.exit", f"How it ended cannot be read from {file}. See {LOG} beside it.")
+            pass
+        return Exit("failed", UNREADABLE, f"How it ended cannot be read from {file}. See {LOG} beside it.")
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:

@@ -38,7 +38,7 @@ def read_predictions(path: Path) -> dict[str, Prediction]:
         raise DataError(f"There is no file of predictions at {path}.", "Check `path` in the plan.")
     found = _read_csv(path) if path.suffix.lower() == ".csv" else _read_jsonl(path)
     if not found:
-        raise DataError(f"{path} holds no predictions.", "Each line needs an example id and a text.")
+        raise DataError(f"{path} holds no predictions.", "Write an example id and a text in each line.")
     return found
 
 
@@ -137,7 +137,7 @@ def _rows_of(reader: csv.DictReader[str], path: Path) -> dict[str, Prediction]:
     name = next((column for column in ID_COLUMNS if column in columns), None)
     said = next((column for column in TEXT_COLUMNS if column in columns), None)
     if name is None or said is None:
-        remedy = f"It needs one of {', '.join(ID_COLUMNS)} and one of {', '.join(TEXT_COLUMNS)}."
+        remedy = f"Add one of {', '.join(ID_COLUMNS)} and one of {', '.join(TEXT_COLUMNS)}."
         raise DataError(f"{path.name} lacks a column for {'the id' if name is None else 'the text'}.", remedy)
     found: dict[str, Prediction] = {}
     for row in reader:

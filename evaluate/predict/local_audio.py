@@ -115,5 +115,8 @@ def recording(question: Question) -> Samples:
 
     parts = [part for message in question.messages[-1:] for part in message.content if isinstance(part, AudioPart)]
     if len(parts) != 1:
-        raise DataError(f"The row has {len(parts)} recordings.", "A speech model takes one.")
+        raise DataError(
+            f"The row has {len(parts)} recordings.",
+            "Make a row of each of them, or remove the row: a speech model takes one.",
+        )
     return read_audio(media_file(question.media_root, parts[0].path, "recording"))

@@ -43,7 +43,10 @@ def recording(example: Example, dataset: DatasetDir | None) -> Samples:
 
     parts = [part for part in media_parts(example) if isinstance(part, AudioPart)]
     if len(parts) != 1:
-        raise DataError(f"Row {example.id} has {len(parts)} recordings.", "Audio models take one for each row.")
+        raise DataError(
+            f"Row {example.id} has {len(parts)} recordings.",
+            "Make a row of each of them, or remove the row: audio models take one.",
+        )
     return read_audio(media_file(None if dataset is None else dataset.path, parts[0].path, "recording"))
 
 

@@ -33,7 +33,7 @@ def answer_schema(train: Sequence[Example]) -> JsonDict:
 def _record(answer: str | None) -> JsonDict | None:
     try:
         value = json.loads(answer or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

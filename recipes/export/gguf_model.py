@@ -27,6 +27,7 @@ _PRE_TOKENIZERS = {
     ("ByteLevel",): "gpt-2",
 }
 _NORMAL, _CONTROL = 1, 3  # llama_token_attr in GGUF: tokenizer.ggml.token_type
+OTHER = "Choose another target."
 _GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")  # marks for training masks, unknown to llama.cpp
 
 
@@ -98,18 +99,18 @@ def vocabulary(path: Path) -> Vocabulary:
     """The vocabulary of a model's folder. Raises ModelError where llama.cpp would split text otherwise."""
     file = path / "tokenizer.json"
     if not file.is_file():
-        raise ModelError("it has no tokenizer.json.", "")
+        raise ModelError("it has no tokenizer.json.", OTHER)
     found = json.loads(file.read_text("utf-8"))
     steps = found.get("pre_tokenizer") or {}
     kinds = tuple(step["type"] for step in steps.get("pretokenizers", [steps]) if step)
     if found["model"].get("type") != "BPE" or found.get("normalizer") or kinds not in _PRE_TOKENIZERS:
-        raise ModelError("its tokenizer splits text in a way that llama.cpp would not repeat.", "")
+        raise ModelError("its tokenizer splits text in a way that llama.cpp would not repeat.", OTHER)
     ids = dict(found["model"]["vocab"])
     special = {token["content"]: token for token in found.get("added_tokens", [])}
     ids |= {content: token["id"] for content, token in special.items()}
     tokens = sorted(ids, key=ids.__getitem__)
     if [ids[token] for token in tokens] != list(range(len(tokens))):
-        raise ModelError("its vocabulary has gaps.", "")
+        raise ModelError("its vocabulary has gaps.", OTHER)
     marks = [_CONTROL if token in special and special[token]["special"] else _NORMAL for token in tokens]
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in found["model"]["merges"]]
     return Vocabulary(_PRE_TOKENIZERS[kinds], tokens, marks, merges)

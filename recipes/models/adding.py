@@ -65,7 +65,9 @@ def _add_entry(entry: Entry, name: str, origin: Origin | None, accept: bool, say
     sources = [source for source in entry.sources if origin in (None, source.kind)]
     if not sources:
         kinds = ", ".join(source.kind for source in entry.sources)
-        raise ModelError(f"{entry.id} has no source '{origin}'.", f"It has: {kinds}.", "model.source")
+        raise ModelError(
+            f"{entry.id} has no source '{origin}'.", f"Choose one of its sources: {kinds}.", "model.source"
+        )
     faults: list[UserError] = []
     for source in sources:
         say(f"{entry.id}: asking {source.label} …")

@@ -77,7 +77,7 @@ def _added(name: str) -> ModelRef | None:
     if found := store.find(name):
         if not found.there:
             message = f"{name} is no longer at {found.path}."
-            raise ModelError(message, f"Add it again: smolstudio models add {name}.", "model.gone")
+            raise ModelError(message, f"Add it again: smolstudio models add … --as {name}.", "model.gone")
         return ModelRef(name, "added", found.path, found.revision, modality_of(found.path))
     if name in catalogue.entries():
         message = f"{name} is not on this machine yet."
@@ -132,7 +132,9 @@ def weights_sha256(path: Path) -> str:
     """SHA-256 over names and contents of the safetensors files in `path`. Raises ModelError when there are none."""
     files = sorted(path.glob("*.safetensors"))
     if not files:
-        raise ModelError(f"{path} has no safetensors weights.", "Other formats can run code and are not read.")
+        raise ModelError(
+            f"{path} has no safetensors weights.", "Convert them: other formats can run code and are not read."
+        )
     return _sha256_of(tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
 
 

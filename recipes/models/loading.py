@@ -137,7 +137,7 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
     except Exception as error:  # whatever a class of theirs raises for a configuration that it does not expect
         raise ModelError(
             f"{ref.name} cannot be loaded: {first_line(error)}.",
-            "It must be a safetensors model of a class that transformers knows.",
+            "Choose a safetensors model of a class that transformers knows.",
         ) from error
     if missing := sorted(loading["missing_keys"]):  # transformers would go on with random numbers in their place
         raise ModelError(

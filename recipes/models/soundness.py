@@ -51,7 +51,9 @@ def refuse_unsound_adapter(folder: Path) -> None:
     """Raise ModelError unless an adapter is plain LoRA whose files are whole."""
     config = read_object(folder / "adapter_config.json")
     if config.get("peft_type") != "LORA":
-        raise ModelError(f"The adapter {folder} is no LoRA adapter.", "Only LoRA is read.", "model.adapter")
+        raise ModelError(
+            f"The adapter {folder} is no LoRA adapter.", "Train it anew as LoRA: nothing else is read.", "model.adapter"
+        )
     harmless: tuple[Any, ...] = (None, {}, [], False)
     unknown = sorted(
         key for key, value in config.items() if key not in LORA_KEYS and value not in (*harmless, USUAL.get(key))

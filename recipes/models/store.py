@@ -9,6 +9,7 @@ fetches nothing (`recipes.models.adding`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from synth.errors import ModelError
+from synth.errors import ModelError, StorageError
 from synth.storage import read_json, write_json
 
 ENVIRONMENT = "SMOLSTUDIO_MODELS"
@@ -67,15 +68,22 @@ def find(name: str) -> Added | None:
         return None
     try:
         return Added.model_validate(read_json(file))
-    except ValidationError as error:
+    except (ValidationError, StorageError) as error:
         message = f"{file} does not say what {name} is."
-        raise ModelError(message, f"Add it again: smolstudio models add {name}.", "model.name") from error
+        raise ModelError(message, f"Add it again: smolstudio models add … --as {name}.", "model.name") from error
 
 
 def added() -> list[Added]:
-    """Every added model, by name."""
+    """Every added model whose record can be read, by name."""
     names = sorted(file.stem for file in (home() / "names").glob("*.json"))
-    return [found for name in names if (found := find(name))]
+    return [found for name in names if (found := readable(name))]
+
+
+def readable(name: str) -> Added | None:
+    """As `find`, and None where the record cannot be read: for lists, in which it must hide no other."""
+    with contextlib.suppress(ModelError):
+        return find(name)
+    return None
 
 
 def keep(model: Added) -> Added:
@@ -83,7 +91,7 @@ def keep(model: Added) -> Added:
     if not NAME.fullmatch(model.name):
         message = f"'{model.name[:80]}' cannot be the name of a model."
         raise ModelError(message, "Use letters, digits, '.', '_' and '-'.", "model.name")
-    before = find(model.name)
+    before = readable(model.name)
     if before and before.path != model.path and before.there:
         remedy = f"Choose another name with --as, or remove it: smolstudio models remove {model.name}."
         raise ModelError(f"{model.name} is {before.source} already.", remedy, "model.name")
@@ -97,10 +105,12 @@ def remove(name: str) -> Added:
 
     Raises ModelError for an unknown name.
     """
-    model = find(name)
+    model = find(name)  # a record that cannot be read may hide whose weights these are: it is replaced, not removed
     if model is None:
         known = ", ".join(found.name for found in added()) or "none"
-        raise ModelError(f"No model was added as '{name}'.", f"Added models: {known}.", "model.unknown")
+        raise ModelError(
+            f"No model was added as '{name}'.", f"Choose one of the added models: {known}.", "model.unknown"
+        )
     _file(name).unlink()
     shared = any(other.path == model.path for other in added())
     if model.path.parent == home() / "converted" and not shared:

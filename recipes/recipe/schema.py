@@ -312,7 +312,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], str]:
         where = f" (line {mark.line + 1})" if mark else ""
         raise RecipeError(f"{found.name} is not valid YAML{where}.", "Check indentation and quotes.") from error
     if not isinstance(raw, Mapping):
-        raise RecipeError(f"{found.name} holds no keys.", "A recipe is a list of `key: value` lines.")
+        raise RecipeError(f"{found.name} holds no keys.", "Write it as `key: value` lines.")
     return raw, found.name
 
 

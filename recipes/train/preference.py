@@ -67,7 +67,7 @@ def judge(example: Example, text: str) -> Verdict | None:
     if not checkable(example):
         message = f"Rows with the scorer '{example.scorer}' cannot be checked by rule."
         known = ", ".join(key for key, rule in SCORERS.items() if rule.checkable)
-        raise DataError(message, f"Pairs can be mined for: {known}.", "data.unverifiable")
+        raise DataError(message, f"Choose rows with one of these scorers: {known}.", "data.unverifiable")
     return SCORERS[example.scorer].verdict(text, example)
 
 

@@ -75,7 +75,11 @@ class PreflightReport(Frozen):
         """Raise RunError with every problem when there is one."""
         if self.problems:
             listing = " ".join(f"({number}) {text}" for number, text in enumerate(self.problems, start=1))
-            raise RunError(f"The training was not started: {listing}", "Nothing was changed.", "run.preflight")
+            raise RunError(
+                f"The training was not started, and nothing was changed: {listing}",
+                "Correct that, and start again.",
+                "run.preflight",
+            )
 
 
 def save_report(report: PreflightReport, run_path: Path) -> None:

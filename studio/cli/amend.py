@@ -36,7 +36,8 @@ def real(
     kind = next((known for known in ORIGINS if known == origin), None)
     if kind is None:
         raise DataError(
-            f"There is no origin '{origin}'{did_you_mean(origin, list(ORIGINS))}.", f"Known: {', '.join(ORIGINS)}."
+            f"There is no origin '{origin}'{did_you_mean(origin, list(ORIGINS))}.",
+            f"Choose one of {', '.join(ORIGINS)}.",
         )
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
     found = open_dataset(dataset, workspace_of(workspace).datasets)

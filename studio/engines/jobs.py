@@ -129,7 +129,7 @@ def read_new(path: Path, offset: int) -> tuple[list[JsonDict], int]:
 def _object(line: bytes) -> JsonDict | None:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -29,7 +29,7 @@ def is_own(dataset: Card) -> bool:
 
 def is_here(entry: Entry) -> bool:
     """Whether the model was added on this machine and its files are still there."""
-    found = store.find(entry.id)
+    found = store.readable(entry.id)
     return found is not None and found.there
 
 

@@ -58,7 +58,7 @@ def choose(modality: str, base: str) -> str:
     if demo is None or modality not in ("", demo.modality):
         bases = [key for key, other in DEMOS.items() if key != other.modality and modality in ("", other.modality)]
         wanted = f"the base '{base}'" + (f" in {modality}" if modality else "") if base else f"'{modality}'"
-        remedy = f"Modalities are text, vision and audio; published bases: {', '.join(bases) or 'none here'}."
+        remedy = f"Choose text, vision or audio, or one of the published bases: {', '.join(bases) or 'none here'}."
         raise RecipeError(f"There is no demo for {wanted}.", remedy)
     return name
 

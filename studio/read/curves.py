@@ -32,6 +32,16 @@ CURVES = {
 
 
 FIRST_PHASE = "loading"
+NUMBER = (int, float)
+SHOWN: dict[str, dict[str, tuple[type, ...]]] = {
+    "step": {"step": (int,), "total_steps": (int,), "seconds": NUMBER},
+    "eval": {"step": (int,)},
+    "phase": {"name": (str,)},
+    "warning": {"sentence": (str,)},
+    "samples": {"step": (int,), "rows": (list,)},
+    "progress": {"done": NUMBER, "total": (int, float, type(None)), "phase": (str,), "unit": (str,), "seconds": NUMBER},
+}
+"""What pages show of each kind of event. A line that lacks it, because somebody wrote it, is left out."""
 
 
 class Phase(NamedTuple):
@@ -53,8 +63,14 @@ class _Log:
     def read(self) -> list[JsonDict]:
         with self._lock:
             new, self._offset = read_new(self._file, self._offset)
-            self._events.extend(new)
+            self._events.extend(event for event in new if _is_whole(event))
             return list(self._events)
+
+
+def _is_whole(event: JsonDict) -> bool:
+    known = SHOWN.get(str(event.get("kind")), {})
+    fits = all(isinstance(event.get(key), kinds) for key, kinds in {**known, "kind": (str,), "at": NUMBER}.items())
+    return fits and all(abs(value) < 1e300 for value in event.values() if isinstance(value, NUMBER))
 
 
 @functools.lru_cache(maxsize=64)
@@ -97,8 +113,9 @@ def _figures(path: Path, inode: int, size: int) -> pd.DataFrame:
     rows: dict[int, JsonDict] = {}
     for event in events(Run(path)):
         if event["kind"] == "step":
-            rows.setdefault(event["step"], {}).update({key: event[key] for key in CURVES if key in event})
-        elif event["kind"] == "eval":
+            known = {key: event[key] for key in CURVES if isinstance(event.get(key), NUMBER)}
+            rows.setdefault(event["step"], {}).update(known)
+        elif event["kind"] == "eval" and isinstance(event.get("loss"), NUMBER):
             rows.setdefault(event["step"], {})["eval_loss"] = event["loss"]
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float).sort_index()
 

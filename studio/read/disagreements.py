@@ -6,11 +6,11 @@ The file is read through once for each of its states; the rows that are shown ar
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from evaluate.report.gallery import KINDS, kind_of_scores
+from studio.read.scored import rows_of_scores
 
 AGREED, UNSCORED = "both_right", "unscored"
 ALL_KINDS = (*KINDS, AGREED, UNSCORED)
@@ -60,12 +60,7 @@ def _kind(small: float | None, large: float | None) -> str:
 @functools.lru_cache(maxsize=4)
 def _read(scores: Path, changed_ns: int) -> Scored:
     found: Scored = {}
-    offset = 0
-    with scores.open("rb") as lines:
-        for line in lines:
-            if line.strip():
-                row = json.loads(line)
-                known = found.setdefault(row["system"], {})
-                known[row["example_id"]] = _Scored(row["split"], row["family"], row["score"], offset)
-            offset += len(line)
+    for offset, row in rows_of_scores(scores):
+        known = found.setdefault(row["system"], {})
+        known[row["example_id"]] = _Scored(row["split"], row.get("family", ""), row["score"], offset)
     return found

@@ -38,8 +38,8 @@ def dataset_cards(workspace: Workspace) -> list[Card]:
 @functools.lru_cache(REMEMBERED)
 def _card(file: Path, changed_ns: int) -> Card | None:
     try:
-        return Card.model_validate_json(file.read_bytes()).model_copy(update={"name": file.parent.name})
-    except ValueError:
+        return Card.model_validate(read_json(file)).model_copy(update={"name": file.parent.name})
+    except (UserError, ValueError):
         return None
 
 

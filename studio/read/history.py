@@ -14,7 +14,7 @@ from recipes.run.directory import Run
 from studio.state.notes import FILE as NOTES
 from studio.state.notes import Notes, read_notes
 from synth.errors import UserError
-from synth.jobdir import EXIT, Status
+from synth.jobdir import EXIT, UNREADABLE, JobDir, Status
 from synth.storage import read_json
 from synth.workspace import Workspace
 
@@ -109,8 +109,15 @@ def _time(file: Path) -> int | None:
 
 @functools.lru_cache(REMEMBERED)
 def _ended(run: Path, changed_ns: int) -> Ended:
-    value = read_json(run / EXIT)
-    return Ended(value["verdict"], value["sentence"], value.get("final_loss"), value.get("seconds"))
+    ended = JobDir(run).exit()
+    assert ended is not None
+    value = read_json(run / EXIT) if ended.code != UNREADABLE else {}
+    return Ended(ended.verdict, ended.sentence, _number(value.get("final_loss")), _number(value.get("seconds")))
+
+
+def _number(value: object) -> float | None:
+    known = isinstance(value, int | float) and abs(value) < 1e300  # what somebody else wrote there hides no other run
+    return float(value) if known else None  # type: ignore[arg-type]
 
 
 @functools.lru_cache(REMEMBERED)

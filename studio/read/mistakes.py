@@ -6,12 +6,12 @@ Reads and counts; what a mistake costs is a person's to say, what follows from t
 from __future__ import annotations
 
 import functools
-import json
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 from evaluate.report.schema import Report
+from studio.read.scored import rows_of_scores
 
 MOST_SUSPECTS = 12
 SURE = 0.9
@@ -65,12 +65,9 @@ def suspects(scores: Path, report: Report) -> list[Answer]:
 @functools.lru_cache(maxsize=4)
 def _read(scores: Path, changed_ns: int) -> dict[tuple[str, str], list[Answer]]:
     found: dict[tuple[str, str], list[Answer]] = defaultdict(list)
-    with scores.open("rb") as lines:
-        for line in lines:
-            row = json.loads(line) if line.strip() else None
-            if row and row["score"] is not None:
-                answer = Answer(
-                    row["example_id"], str(row["gold"]), str(row["answer"] or ""), row["confidence"], row["prompt_text"]
-                )
-                found[row["system"], row["split"]].append(answer)
+    for _, row in rows_of_scores(scores):
+        if row["score"] is not None:
+            given, sure, text = str(row.get("answer") or ""), row.get("confidence"), str(row.get("prompt_text") or "")
+            answer = Answer(row["example_id"], str(row.get("gold")), given, sure, text)
+            found[row["system"], row["split"]].append(answer)
     return dict(found)

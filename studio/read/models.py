@@ -42,7 +42,7 @@ def model_choices(modality: str) -> list[str]:
 
 def model_facts(model: str) -> str:
     """Size, licence, memory and where it is, in one line."""
-    if model not in starters() and store.find(model) is None and catalogue.find(model) is None:
+    if model not in starters() and store.readable(model) is None and catalogue.find(model) is None:
         return "A model from a folder or the hub: size and licence are known when it is loaded."
     found = _choice(model)
     size = f"{found.parameters / 1e6:,.1f} M parameters" if found.parameters else "size known when it is loaded"
@@ -75,23 +75,31 @@ def facts(model: str) -> dict[str, Any]:
 
 
 def _choice(name: str) -> Choice:
-    added, entry = store.find(name), catalogue.find(name)
+    added, entry = store.readable(name), catalogue.find(name)
     if name in starters():
         stored = _starter_parameters(name)
         modality = modality_of(STARTERS / name)
         memory = catalogue.computed(stored, modality, read_object(STARTERS / name / "config.json"))
         return Choice(name, modality, stored, "Apache-2.0", "ships with smolstudio", fit(memory))
     if added:
-        where = f"on this machine, {added.size_bytes / 1e6:,.0f} MB" if added.there else "its folder is gone"
-        count = entry.parameters if entry else int(added.size_bytes / 2) or None
-        modality = _modality(added, entry)
-        config = read_object(added.path / "config.json") if added.there else None
-        fitting = fit(catalogue.computed(count, modality, config)) if count else ""
-        return Choice(name, modality, count, added.licence, where, fitting)
+        return _added_choice(added, entry)
     if entry is None:
         raise ModelError(f"There is no model '{name}'.", "See `smolstudio models list`.", "model.unknown")
     where = f"to fetch ({entry.download_mb:,.0f} MB)"
     return Choice(name, entry.modality, entry.parameters, entry.licence, where, fit(entry.memory))
+
+
+def _added_choice(added: store.Added, entry: Entry | None) -> Choice:
+    """What is known of an added model; a damaged one says so, and hides no other of the list."""
+    where = f"on this machine, {added.size_bytes / 1e6:,.0f} MB" if added.there else "its folder is gone"
+    count = entry.parameters if entry else int(added.size_bytes / 2) or None
+    try:
+        modality = entry.modality if entry else modality_of(added.path) if added.there else ""
+        config = read_object(added.path / "config.json") if added.there else None
+        fitting = fit(catalogue.computed(count, modality, config)) if count else ""
+    except (ModelError, ValueError, TypeError, AttributeError):  # its config.json holds other things than sizes
+        return Choice(added.name, entry.modality if entry else "", count, added.licence, "damaged: add it again", "")
+    return Choice(added.name, modality, count, added.licence, where, fitting)
 
 
 def fit(memory: Memory) -> str:
@@ -101,10 +109,6 @@ def fit(memory: Memory) -> str:
     free = psutil.virtual_memory().available / 2**30
     verdict = "fits" if memory.tune_gib < 0.7 * free else "tight" if memory.tune_gib < free else "does not fit"
     return f"{verdict}, {memory.tune_gib:.1f} GiB {memory.basis}"
-
-
-def _modality(added: store.Added, entry: Entry | None) -> str:
-    return entry.modality if entry else modality_of(added.path) if added.there else ""
 
 
 def _starter_parameters(name: str) -> int:

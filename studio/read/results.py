@@ -22,7 +22,8 @@ def find_report(workspace: Workspace, comparison: str) -> Path:
     known = [p.parent.name for p in workspace.comparisons.glob("[!.]*/report.json")]
     hint = did_you_mean(comparison, known)
     raise DataError(
-        f"There is no finished comparison '{comparison}'{hint}.", f"Known: {', '.join(known) or 'none yet'}."
+        f"There is no finished comparison '{comparison}'{hint}.",
+        f"Choose one of {', '.join(known)}." if known else "Make one with `smolstudio compare`.",
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
+from studio.read.scored import row_of
+
 _ID = re.compile(rb'"id": ?"([^"\\]*)"')
 _ANSWER = re.compile(rb'"answer": ?("(?:[^"\\]|\\.)*")')  # quotes within a text are escaped, so this is the field
 
@@ -51,10 +53,10 @@ def rows_of(path: Path, query: str = "", answer: str = "") -> Rows:
 
 
 def read_at(path: Path, offsets: Sequence[int]) -> list[dict[str, Any]]:
-    """The rows that begin at these offsets, read from disk."""
+    """The rows that begin at these offsets, read from disk. Raises StorageError for one that cannot be read."""
     rows = []
     with path.open("rb") as file:
         for offset in offsets:
             file.seek(offset)
-            rows.append(json.loads(file.readline()))
+            rows.append(row_of(file.readline(), path, offset))
     return rows

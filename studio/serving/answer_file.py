@@ -76,7 +76,9 @@ def answer_table(
         rows.append((values or {column: raw.text}, text, fault))
     if not any(column in values for values, _, _ in rows):
         known = ", ".join(str(key) for key in (rows[0][0] if rows else {}))
-        raise DataError(f"{source.name} has no column '{column}'.", f"It has: {known}.", "answer.column")
+        raise DataError(
+            f"{source.name} has no column '{column}'.", f"Choose one of its columns: {known}.", "answer.column"
+        )
     questions = {
         str(n): Question(str(n), (*asked.before, user(text)), source.parent)
         for n, (_, text, fault) in enumerate(rows)

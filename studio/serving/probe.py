@@ -52,7 +52,7 @@ def _names(body: bytes) -> list[str]:
     try:
         value = json.loads(body)
         found = [str(item["id"]) for item in value["data"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         remedy = "Check the address; most end in /v1."
         raise EndpointError("What answered there is no OpenAI-compatible server.", remedy, CODE) from None
     return found[:MAX_MODELS]

@@ -50,5 +50,5 @@ def checked_tags(words: Iterable[str]) -> tuple[str, ...]:
     bad = [tag for tag in tags if not TAG.fullmatch(tag)]
     if bad:
         message = f"{bad[0]!r} is no tag."
-        raise RunError(message, "A tag is up to 40 letters, digits, spaces and any of . _ + -.", "run.tag")
+        raise RunError(message, "Use up to 40 letters, digits, spaces and any of . _ + -.", "run.tag")
     return tags

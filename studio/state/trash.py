@@ -34,7 +34,7 @@ def delete(workspace: Workspace, kind: Kind, name: str) -> str:
     """Move one to the trash; returns its name there. Raises RunError for one that is in use, StorageError."""
     source = home(workspace, kind) / name
     if Path(name).name != name or not source.is_dir():
-        raise RunError(f"There is no {NOUNS[kind]} '{name[:80]}'.", "It may be deleted already.")
+        raise RunError(f"There is no {NOUNS[kind]} '{name[:80]}'.", "See what there is: it may be deleted already.")
     if busy := user_of(workspace, kind, name):
         raise RunError(busy, "Stop it first.")
     target = f"{name}{MARK}{time.time_ns() // 1_000_000}"
@@ -90,5 +90,7 @@ def destroy(workspace: Workspace, kind: Kind, name: str) -> None:
 
 def _checked(workspace: Workspace, kind: Kind, name: str) -> Path:
     if name not in deleted(workspace, kind):
-        raise RunError(f"{before(name) or name} is not in the trash.", "It was put back, or removed for good.")
+        raise RunError(
+            f"{before(name) or name} is not in the trash.", "See the trash: it was put back, or removed for good."
+        )
     return folder(workspace, kind) / name

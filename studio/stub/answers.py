@@ -189,7 +189,9 @@ def _read_answers(path: Path) -> Iterator[tuple[tuple[str, tuple[str, ...]], str
             texts = [part["text"] for part in _parts(users[-1]["content"]) if "text" in part] if users else []
             prompt, answer = "\n".join(texts), row.get("target")
         if not isinstance(prompt, str) or not isinstance(answer, str):
-            raise DataError(f'{path}, line {line}: "prompt" and "answer" must be there as text.')
+            raise DataError(
+                f'{path}, line {line}: "prompt" and "answer" must be there as text.', "Fix or remove the line."
+            )
         yield (_squash(prompt), media), answer
 
 

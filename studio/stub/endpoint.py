@@ -143,7 +143,7 @@ class Stub:
         try:
             body = json.loads(raw)
             question = read_question(body["messages"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             self.record(request, "400", started)
             return as_error(400, f"The request is malformed: {error}")
         fault = await self._meet(request, raw)
@@ -229,7 +229,7 @@ class Stub:
         try:
             body = json.loads(await request.body())
             text, kind = str(body["input"]), str(body.get("response_format", "wav"))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             self.record(request, "400", started)
             return as_error(400, f"The request is malformed: {error}")
         if kind not in ("wav", "flac", "mp3", "pcm"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 
 import streamlit as st
@@ -32,6 +33,12 @@ LINKS = {
 }
 
 
+def _moment(said: str) -> datetime | None:
+    with contextlib.suppress(ValueError):  # nothing, or what somebody else wrote there
+        return datetime.fromisoformat(said)
+    return None
+
+
 def listing() -> None:
     """All datasets of the workspace."""
     cards = dataset_cards(ui.workspace())
@@ -53,7 +60,7 @@ def listing() -> None:
                 "Made by": card.generator or "import",
                 **{title: card.splits.get(split, 0) for split, title in SPLIT_TITLES.items()},
                 "Rejected": sum(card.rejected.values()),
-                "Created": datetime.fromisoformat(card.created) if card.created else None,
+                "Created": _moment(card.created),
             }
             for card in cards
         ],

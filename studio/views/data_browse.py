@@ -16,6 +16,7 @@ from studio.widgets.media import show_example
 from synth.curation.review import STATES, Reviews, states
 from synth.dataset import DatasetDir, open_dataset
 from synth.example import Example
+from synth.strict import validated
 
 PAGE = 20
 STANDINGS = {"": "All rows", "open": "Not reviewed", **{state: state.capitalize() for state in STATES}}
@@ -54,18 +55,23 @@ def _page(dataset: DatasetDir, split: str, rows: Rows, filtered: bool, reviews: 
     with left:
         page = address.number("Page", 1, pages, "page")
     right.caption(f"{len(rows.ids):,} rows{' match' if filtered else ''} · page {page} of {pages}")
-    values = read_at(file, rows.offsets[(page - 1) * PAGE : page * PAGE])
-    if split != "rejected" and address.tabs("Show as", list(SHOWN_AS), "as", SHOWN_AS.__getitem__) == "table":
-        _table(dataset, [Example.model_validate(value) for value in values], reviews)
-        return
-    for place, value in enumerate(values):
-        if split == "rejected":
+    offsets = rows.offsets[(page - 1) * PAGE : page * PAGE]
+    if split == "rejected":
+        for value in read_at(file, offsets):
             with st.container(border=True):
                 st.markdown(f":material/block: **{ui.inert(value.get('reason', ''))}**")
                 row = json.dumps(value.get("row", {}), ensure_ascii=False)
                 st.code(row[:MOST_CHARACTERS], language=None, wrap_lines=True)
-        else:
-            _row(dataset, Example.model_validate(value), reviews, f"open.{place}")
+        return
+    found: list[Example] = []
+    for offset in offsets:
+        with ui.sentences():  # a row that somebody broke hides no other
+            found.append(validated(Example, read_at(file, [offset])[0], "row"))
+    if address.tabs("Show as", list(SHOWN_AS), "as", SHOWN_AS.__getitem__) == "table":
+        _table(dataset, found, reviews)
+        return
+    for place, example in enumerate(found):
+        _row(dataset, example, reviews, f"open.{place}")
 
 
 def _table(dataset: DatasetDir, rows: list[Example], reviews: Reviews) -> None:

@@ -32,6 +32,7 @@ from synth.curation.review import (
 from synth.dataset import DatasetDir
 from synth.errors import DataError, UserError
 from synth.example import Example
+from synth.strict import validated
 
 REASONS = (
     "The answer is wrong",
@@ -142,7 +143,8 @@ def render(dataset: DatasetDir, split: str, rows: Rows, row_id: str, reviews: Re
         st.button("Back to the rows", on_click=ui.set_params, kwargs={"row": None}, icon=":material/arrow_back:")
         return
     following_id = _walk(dataset, rows, row_id, reviews)
-    original = Example.model_validate(read_at(file, [everything.offsets[everything.ids.index(row_id)]])[0])
+    place = everything.offsets[everything.ids.index(row_id)]
+    original = validated(Example, read_at(file, [place])[0], "row")
     trail = reviews.trail(row_id)
     found = current(original, trail)
     shown = Shown(dataset, row_id, fields_of(found.row), len(trail), following_id)

@@ -57,7 +57,7 @@ def _line(endpoint: Endpoint, known: list[Endpoint]) -> None:
             found = probe.models(endpoint.base_url, endpoint.api_key_env)
             if found and endpoint.model not in found:
                 said = f"{place_of(endpoint.base_url)} answers, but has no model “{endpoint.model}”."
-                raise EndpointError(said, f"It has: {', '.join(found[:10])}.", probe.CODE)
+                raise EndpointError(said, f"Choose one that it has: {', '.join(found[:10])}.", probe.CODE)
             st.success(f"{ui.inert(place_of(endpoint.base_url))} answers.", icon=":material/check_circle:")
     if right.button("Remove", key=f"remove.{endpoint.name}"):
         save_endpoints(ui.workspace(), [e for e in known if e.name != endpoint.name])

@@ -25,6 +25,8 @@ LOUDEST = 8.0
 """Samples beyond it were never meant as fractions of full scale: 16-bit numbers stored as fractions."""
 END_TOLERANCE_SEC = 0.1
 """How far the end of a part may lie behind the end of the recording: times are rounded."""
+MAX_SAMPLES = 64_000_000
+"""Of all channels together, as they are decoded (256 MB): two minutes of eight channels at 48 kHz are 46 million."""
 _RATES_HZ = range(4_000, 384_001)
 
 
@@ -48,7 +50,7 @@ def decode(content: bytes, name: str, max_seconds: float = MAX_SECONDS) -> Sampl
     if len(content) > MAX_FILE_BYTES:
         raise DataError(
             f"{name} has {len(content) >> 20} MiB.",
-            f"Recordings of up to {MAX_FILE_BYTES >> 20} MiB are read.",
+            f"Cut it into recordings of up to {MAX_FILE_BYTES >> 20} MiB.",
             "recording.too_large",
         )
     return _decode(io.BytesIO(content), name, max_seconds)
@@ -91,6 +93,12 @@ def _decode(file: BinaryIO, name: str, max_seconds: float, part: tuple[float, fl
                     f"{name} lasts {wanted / rate:.0f} s.",
                     f"Cut recordings to at most {max_seconds:g} s.",
                     "recording.too_long",
+                )
+            if wanted * channels > MAX_SAMPLES:
+                raise DataError(
+                    f"{name} holds {wanted * channels / 1e6:.0f} million samples ({channels} channels at {rate} Hz).",
+                    "Export it again as 16 kHz mono.",
+                    "recording.too_large",
                 )
             if start:
                 sound.seek(start)

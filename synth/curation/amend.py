@@ -233,7 +233,7 @@ def set_task(dataset: DatasetDir, **changes: Any) -> TaskCard:
             if "kind" in given and given["kind"] not in (kinds := list(get_args(TaskKind))):
                 hint = did_you_mean(str(given["kind"]), kinds)
                 message = f"There is no kind of task '{given['kind']}'{hint}."
-                raise DataError(message, f"Known: {', '.join(kinds)}.") from error
+                raise DataError(message, f"Choose one of {', '.join(kinds)}.") from error
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise DataError(f"The task card cannot hold that: {first['msg']} at {place}.", "Give a text.") from error

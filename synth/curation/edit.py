@@ -40,7 +40,9 @@ def changes(example: Example, values: Mapping[str, str]) -> dict[str, str]:
     for field, text in values.items():
         if field not in before:
             known = list(before)
-            raise DataError(f"The row has no '{field}'{did_you_mean(field, known)}.", f"It has {', '.join(known)}.")
+            raise DataError(
+                f"The row has no '{field}'{did_you_mean(field, known)}.", f"Choose one of {', '.join(known)}."
+            )
         _check_text(field, text, may_be_empty=not before[field].strip())
     changed = {field: text for field, text in values.items() if text != before[field]}
     if changed and "target" not in changed and (followed := _followed(before, {**before, **changed})):

@@ -126,7 +126,7 @@ def find_row(dataset: DatasetDir, row_id: str) -> Example:
     if found:
         raise DataError(f"'{row_id}' begins {len(found)} ids of {dataset.name}.", "Give more of the id.")
     message = f"There is no row '{row_id[:80]}' in {dataset.name}."
-    raise DataError(message, "It may be of another dataset.", "review.row")
+    raise DataError(message, "Check the dataset: the row may be of another one.", "review.row")
 
 
 def _rows_beginning(dataset: DatasetDir, id_start: str) -> Iterator[Example]:
@@ -197,7 +197,7 @@ def record(
             message = f"{who} about this row meanwhile; your decision was not recorded."
             raise DataError(message, "Look at the row again, then decide.", "review.stale")
         if action == "reset" and not trail:
-            raise DataError("Nobody decided about this row yet.", "There is nothing to take back.")
+            raise DataError("Nobody decided about this row yet.", "Approve, reject or edit it first.")
         review = Review(at=now_utc(), by=by, row=original.id, action=action, reason=reason)
         if action == "edit":
             review = _edited(dataset, original, trail, review, values or {}, force)

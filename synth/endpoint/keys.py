@@ -65,7 +65,9 @@ def forget_key(name: str) -> None:
     try:
         backend.delete_password(SERVICE, name)
     except Exception as error:
-        raise EndpointError(f"The keyring gave up no key of that name ({type(error).__name__}).", "") from None
+        raise EndpointError(
+            f"The keyring gave up no key of that name ({type(error).__name__}).", "Remove it in the keyring itself."
+        ) from None
 
 
 def keyring_name() -> str | None:

@@ -89,7 +89,7 @@ def check_options(source: Source, modality: str, mapping: Mapping[str, str] | No
     for role, column in (mapping or {}).items():
         if role not in ROLES[modality]:
             hint = did_you_mean(role, list(ROLES[modality]))
-            raise DataError(f"There is no role '{role}'{hint}.", f"Known: {', '.join(ROLES[modality])}.")
+            raise DataError(f"There is no role '{role}'{hint}.", f"Choose one of {', '.join(ROLES[modality])}.")
         _check_column(source, rows, columns, column)
     _check_column(source, rows, columns, key)
     if mapping and ROW_KINDS[modality].names_all_columns:
@@ -103,7 +103,9 @@ def _check_column(source: Source, rows: list[dict[str, Any]], columns: list[str]
     if not column or column in columns or any(not missing(at(row, tuple(column.split(".")))) for row in rows):
         return
     hint = did_you_mean(column, columns)
-    raise DataError(f"{source.layout} has no column '{column}'{hint}.", f"It has: {', '.join(columns[:20])}.")
+    raise DataError(
+        f"{source.layout} has no column '{column}'{hint}.", f"Choose one of its columns: {', '.join(columns[:20])}."
+    )
 
 
 def _sample(source: Source) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from synth.errors import DataError
-from synth.importing import delimited, json_rows, streams, tables
+from synth.importing import delimited, json_rows, sheets, streams, tables
 from synth.importing.raw import MAX_LINE, RawRow
 
 Reader = Callable[[IO[bytes], str], Iterator[RawRow]]
@@ -27,8 +27,8 @@ def read_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
         raise DataError(f"{path.name} is empty.", "Choose a file with rows.", "data.empty")
     if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
         return tables.arrow_rows(path, notes)
-    if streams.packed_as(head) == ".zip" and tables.is_xlsx(path):
-        return tables.xlsx_rows(path, notes)
+    if streams.packed_as(head) == ".zip" and sheets.is_xlsx(path):
+        return sheets.xlsx_rows(path, notes)
     if head.startswith((b"%PDF", b"\xd0\xcf\x11\xe0", b"\x89HDF", b"SQLite", b"\x80\x04", b"Rar!", b"7z\xbc\xaf")):
         raise DataError(f"{path.name} is a binary file.", f"Save the rows as {_KINDS}.", "data.format")
     return _text_rows(path, notes)

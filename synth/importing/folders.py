@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from synth.errors import DataError
 from synth.example import SPLITS
-from synth.importing import excerpts, streams, tables
+from synth.importing import excerpts, sheets, streams, tables
 from synth.importing.files import DATA_SUFFIXES, read_rows
 from synth.importing.layouts import MOST_NUMBERED
 from synth.importing.media import PICTURE_SUFFIXES, SOUND_SUFFIXES
@@ -83,7 +83,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         with _untarred(path) as folder:
             yield folder
         return
-    if path.is_dir() or not path.exists() or not zipfile.is_zipfile(path) or tables.is_xlsx(path):
+    if path.is_dir() or not path.exists() or not zipfile.is_zipfile(path) or sheets.is_xlsx(path):
         yield path
         return
     with streams.readable(path), zipfile.ZipFile(path) as archive:

@@ -13,6 +13,7 @@ from synth.errors import DataError
 MAX_PIXELS = 50_000_000
 """Pixels of the largest picture that is decoded (150 MB as RGB); Pillow's own warning starts at 89 million."""
 MAX_FILE_BYTES = 64 * 2**20
+STRIP_PIXELS = 1 << 20
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
@@ -71,10 +72,26 @@ def _frames(image: Any) -> int:
 
 
 def _rgb(image: Any) -> Any:
+    """In strips: what lies between the two pictures would else take several times as much memory as they do."""
     from PIL import Image
 
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _scaled(image)
+    deep = image.mode.startswith("I") or image.mode == "F"
+    scale = _scale(image) if deep else (0.0, 1.0)
+    done = Image.new("RGB", image.size)
+    for box in _strips(*image.size):
+        strip = image.crop(box)
+        done.paste(_strip_rgb(_scaled(strip, *scale) if deep else strip), box)
+    return done
+
+
+def _strips(width: int, height: int) -> list[tuple[int, int, int, int]]:
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    return [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def _strip_rgb(image: Any) -> Any:
+    from PIL import Image
+
     if image.has_transparency_data:
         over = image.convert("RGBA")
         white = Image.new("RGBA", over.size, (255, 255, 255, 255))
@@ -82,22 +99,27 @@ def _rgb(image: Any) -> Any:
     return image.convert("RGB")
 
 
-def _scaled(image: Any) -> Any:
-    """More than 8 bits of grey, or fractions, as 8 bits; Pillow's own conversion would clip at 255.
-
-    16 bits keep their scale (65,535 is white). Wider integers and fractions outside 0 to 1 span their own range.
+def _scale(image: Any) -> tuple[float, float]:
+    """What becomes black and what white: 16 bits keep their scale (65,535 is white); wider integers, and fractions
+    outside 0 to 1, span their own range.
     """
+    import numpy as np
+
+    ends = []
+    for box in _strips(*image.size):
+        values = np.asarray(image.crop(box), dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("values that are not numbers")
+        ends.append((float(values.min()), float(values.max())))
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    usual = (1.0, 255.0) if image.mode == "F" else (65535.0,)
+    return next(((0.0, top) for top in usual if low >= 0 and high <= top), (low, high))
+
+
+def _scaled(image: Any, bottom: float, top: float) -> Any:
+    """More than 8 bits of grey, or fractions, as 8 bits; Pillow's own conversion would clip at 255."""
     import numpy as np
     from PIL import Image
 
     values = np.asarray(image, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("values that are not numbers")
-    low, high = float(values.min()), float(values.max())
-    if image.mode == "F":
-        bottom, top = (
-            (0.0, 1.0) if low >= 0 and high <= 1 else (0.0, 255.0) if low >= 0 and high <= 255 else (low, high)
-        )
-    else:
-        bottom, top = (0.0, 65535.0) if low >= 0 and high <= 65535 else (low, high)
     return Image.fromarray(np.round((values - bottom) * (255.0 / ((top - bottom) or 1.0))).astype(np.uint8))

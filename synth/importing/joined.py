@@ -45,7 +45,8 @@ def _joined(table: Table, columns: Sequence[str]) -> Table:
         if absent := [column for column in columns if met and column not in met]:
             hint = did_you_mean(absent[0], sorted(met))
             raise DataError(
-                f"{table.name} has no column '{absent[0]}'{hint}.", f"It has: {', '.join(sorted(met)[:20])}."
+                f"{table.name} has no column '{absent[0]}'{hint}.",
+                f"Choose one of its columns: {', '.join(sorted(met)[:20])}.",
             )
 
     return table._replace(rows=rows)

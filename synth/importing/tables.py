@@ -1,6 +1,6 @@
-"""Rows of Parquet, Arrow and Feather files, of folders that `datasets` saved, and of the first sheet of XLSX files.
+"""Rows of Parquet, Arrow and Feather files, and of folders that `datasets` saved.
 
-pyarrow and openpyxl read them, in batches; here their values become those of JSON: numbers and dates keep their digits.
+pyarrow reads them, in batches; here their values become those of JSON: numbers and dates keep their digits.
 """
 
 from __future__ import annotations
@@ -8,23 +8,23 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from synth.errors import DataError, StorageError
-from synth.importing.delimited import NOT_A_NUMBER
 from synth.importing.raw import Digits, RawRow
 from synth.media import resolve_inside
 from synth.storage import read_json
 
 BATCH_ROWS = 256
-_FAULT = re.compile(r"#[A-Z]+(?:/0)?!|#NAME\?")
-"""What a cell shows whose formula failed."""
-MAX_SHEET = 1 << 30
-"""Bytes of an unpacked XLSX file."""
+BATCH_BYTES = 64 << 20
+"""Bytes of values that are unpacked at once, as far as a file says how large they are."""
+MAX_VALUE = 64 << 20
+"""Bytes of one text, picture or recording."""
+MAX_COLUMN = 1 << 30
+"""Bytes that a column may unpack to between two marks of a Parquet file, where it is packed unusually well."""
+USUAL_PACKING = 50
 
 
 def arrow_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
@@ -127,12 +127,11 @@ def _listed(file: Path, key: str) -> list[Any]:
 
 def _batches(path: Path) -> Iterator[Any]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     with path.open("rb") as file:
         head = file.read(6)
     if head[:4] == b"PAR1":
-        yield from pq.ParquetFile(path).iter_batches(BATCH_ROWS)
+        yield from _parquet_batches(path)
         return
     with pa.OSFile(str(path)) as source:  # a map would end the process where the file is cut meanwhile
         if head == b"ARROW1":
@@ -144,6 +143,57 @@ def _batches(path: Path) -> Iterator[Any]:
             batch.validate(full=True)  # offsets that lead outside their buffers would end the process
             for start in range(0, batch.num_rows, BATCH_ROWS):
                 yield batch.slice(start, BATCH_ROWS)
+
+
+def _parquet_batches(path: Path) -> Iterator[Any]:
+    """Rows of a Parquet file; so few at once that their values, which may be packed to nothing, fit into memory.
+
+    Texts that are packed as a dictionary are left so until their lengths are known. Raises DataError.
+    """
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path)
+    texts = [field.name for field in schema if _has_lengths(field.type)]
+    file = pq.ParquetFile(path, read_dictionary=texts)
+    rows = BATCH_ROWS
+    for place in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(place)
+        columns = [group.column(n) for n in range(group.num_columns)]
+        for one in columns:
+            if one.total_uncompressed_size > max(MAX_COLUMN, USUAL_PACKING * one.total_compressed_size):
+                message = f"{path.name} unpacks to over {MAX_COLUMN >> 30} GiB in the column {one.path_in_schema}."
+                raise DataError(message, "Save it as CSV or JSONL.", "data.size")
+        bytes_per_row = sum(one.total_uncompressed_size for one in columns) // max(1, group.num_rows)
+        rows = max(1, min(rows, BATCH_BYTES // max(1, bytes_per_row)))
+    for batch in file.iter_batches(rows):
+        yield from _decoded(batch, path)
+
+
+def _decoded(batch: Any, path: Path) -> Iterator[Any]:
+    """Dictionaries as their values, few rows at once where these are long. Raises DataError for one too long."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    longest = 0
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type) and len(column.dictionary) and _has_lengths(column.dictionary.type):
+            size = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+            if size > MAX_VALUE:
+                message = f"{path.name} has a value of {size >> 20} MiB in the column {name}."
+                raise DataError(message, f"Cut it to at most {MAX_VALUE >> 20} MiB.", "data.size")
+            longest += size
+    step = max(1, min(batch.num_rows, BATCH_BYTES // max(1, longest)))
+    for start in range(0, batch.num_rows, step):
+        part = batch.slice(start, step)
+        columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in part.columns]
+        yield pa.RecordBatch.from_arrays(columns, part.schema.names).replace_schema_metadata(part.schema.metadata)
+
+
+def _has_lengths(kind: Any) -> bool:
+    import pyarrow as pa
+
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(kind) for test in tests)
 
 
 def _column(column: Any) -> list[Any]:
@@ -199,110 +249,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime.datetime) and value.time() == datetime.time() and value.tzinfo is None:
         return value.date().isoformat()
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
-
-
-def is_xlsx(path: Path) -> bool:
-    """Whether a zip file is a workbook."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "xl/workbook.xml" in archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return False
-
-
-def xlsx_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
-    """Rows of the first sheet, the first row being its header; other sheets go to `notes`. Raises DataError."""
-    import openpyxl
-
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_SHEET:
-            raise DataError(f"{path.name} unpacks to over {MAX_SHEET >> 30} GiB.", "Save it as CSV.", "data.size")
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:  # openpyxl lets whatever its XML and zip readers raise pass
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path.name} cannot be read: {reason}.", "Save it again, or as CSV.") from error
-    try:
-        first, *others = book.worksheets or [None]
-        if others and notes is not None:
-            unread = ", ".join(f"'{sheet.title}'" for sheet in others[:10])
-            notes.append(
-                f"of {path.name} only the first sheet was read, not {unread}: save those as files of their own"
-            )
-        _check_formulas(path, first)
-        rows = (tuple(map(_cell, cells)) for cells in first.iter_rows()) if first is not None else iter(())
-        header = [str(cell).strip() if cell is not None else "" for cell in next(rows, ())]
-        while header and not header[-1]:
-            header.pop()
-        if not header or len(set(header)) < len(header):
-            message = f"The first row of {path.name} is no header of different column names."
-            raise DataError(message, "Add one.", "data.header")
-        for number, cells in enumerate(rows, start=2):
-            if any(cell is not None for cell in cells):
-                yield _sheet_row(number, header, cells)
-    finally:
-        book.close()
-
-
-def _check_formulas(path: Path, sheet: Any) -> None:
-    """Raises DataError for a sheet with formulas whose results were never computed: their cells would be empty."""
-    import openpyxl
-
-    with zipfile.ZipFile(path) as archive:
-        sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
-        if sheet is None or not any(_has_formula(archive, name) for name in sheets):
-            return
-    asked = openpyxl.load_workbook(path, read_only=True)
-    try:
-        pairs = zip(asked[sheet.title].iter_rows(), sheet.iter_rows(), strict=False)
-        empty = (
-            formula.coordinate
-            for row, results in pairs
-            for formula, cell in zip(row, results, strict=False)
-            if formula.data_type == "f" and cell.value is None
-        )
-        if first := next(empty, ""):
-            message = f"{path.name} has formulas without results, the first in cell {first}."
-            raise DataError(message, "Open it in a spreadsheet program, and save it there.", "data.unreadable")
-    finally:
-        asked.close()
-
-
-def _has_formula(archive: zipfile.ZipFile, name: str) -> bool:
-    before = b""
-    with archive.open(name) as file:
-        while chunk := file.read(1 << 20):
-            if b"<f>" in before + chunk or b"<f " in before + chunk:
-                return True
-            before = chunk[-2:]
-    return False
-
-
-_DECIMALS = re.compile(r"(?:#,##)?0(?:\.(0{1,10}))?(%?)")
-
-
-def _cell(cell: Any) -> Any:
-    """The value of a cell; numbers as they are shown where that drops nothing: `007`, `1.10`, `25%`."""
-    value, shown = cell.value, getattr(cell, "number_format", "")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    if isinstance(value, int) and shown.strip("0") == "" and len(shown) > 1:
-        return str(value).zfill(len(shown))
-    value = float(f"{value:.15g}") if isinstance(value, float) and math.isfinite(value) else value  # no more are shown
-    found = _DECIMALS.fullmatch(shown)
-    if not found or not (found[1] or found[2]) or abs(value) > 1e12:
-        return value
-    places, number = len(found[1] or ""), value * 100 if found[2] else value
-    text = f"{number:.{places}f}"
-    same = math.isclose(float(text), number, rel_tol=1e-14, abs_tol=1e-14)
-    return Digits(text + found[2]) if same else value
-
-
-def _sheet_row(number: int, header: list[str], cells: tuple[Any, ...]) -> RawRow:
-    if any(cell is not None for cell in cells[len(header) :]):
-        return RawRow(number, None, "cells beyond the header's columns", "|".join(map(str, cells))[:2000])
-    values = {name: plain(cell) for name, cell in zip(header, cells, strict=False)}
-    faulty = next((v for v in values.values() if isinstance(v, str) and _FAULT.fullmatch(v)), "")
-    if faulty:
-        return RawRow(number, None, "a formula of the sheet failed", faulty)
-    return RawRow(number, {k: None if v in NOT_A_NUMBER else v for k, v in values.items()})

@@ -172,7 +172,7 @@ def written(value: str) -> Any:
 
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         return ast.literal_eval(value) if value.lstrip()[:1] in ("[", "{") else value.split("|")

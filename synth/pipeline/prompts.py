@@ -55,7 +55,7 @@ def template(text: str, folder: Path) -> Template:
             name = first_line(error).split("'")[1] if "'" in str(error) else ""
             known = sorted(name for name in fields if not name.startswith("_") and name != "fields")
             message = f"The prompt {place} uses a field that is not there: {first_line(error)}"
-            remedy = f"Known here: {', '.join(known)}."
+            remedy = f"Use one of those that are there: {', '.join(known)}."
             raise RecipeError(f"{message}{did_you_mean(name, known)}.", remedy, "pipeline.field") from error
         except (SecurityError, TypeError, ValueError, ArithmeticError) as error:
             message = f"The prompt {place} cannot be filled: {first_line(error)}."

@@ -136,7 +136,7 @@ class Pipeline(NamedTuple):
                 faults.append(f"{name}: is missing ({one.title}{f', or {source}' if one.values_of else ''})")
         if faults:
             listing = "".join(f"\n  - {fault}" for fault in sorted(faults))
-            remedy = f"`smolstudio pipeline show {self.name}` lists the inputs."
+            remedy = f"Correct them; `smolstudio pipeline show {self.name}` lists the inputs."
             raise RecipeError(f"The inputs of '{self.name}' have faults:{listing}\n", remedy, "pipeline.inputs")
         return values
 
@@ -203,6 +203,6 @@ def find_pipeline(name_or_path: str) -> Pipeline:
         path = Path(name_or_path).expanduser().absolute()
         if not path.is_file():
             hint = did_you_mean(name_or_path, list(known))
-            remedy = f"Known: {', '.join(known)}; or give the path of a YAML file."
+            remedy = f"Choose one of {', '.join(known)}; or give the path of a YAML file."
             raise RecipeError(f"There is no pipeline '{name_or_path}'{hint}.", remedy, "pipeline.missing")
     return Pipeline(path.stem, path, validated(PipelineFile, read_yaml(path, "pipeline"), "pipeline"))

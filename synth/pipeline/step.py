@@ -117,6 +117,6 @@ def field_of(candidate: Candidate, name: str) -> Any:
     known = sorted(candidate.fields)
     raise RecipeError(
         f"A step wants the field '{name}', which no step before it makes{did_you_mean(name, known)}.",
-        f"Known there: {', '.join(known)}.",
+        f"Name one of those that are there: {', '.join(known)}.",
         "pipeline.field",
     )

@@ -78,7 +78,7 @@ def start(name: str, plan: RunPlan, outside: Outside) -> DatasetDir:
     """Run a pipeline under a new name. Raises RecipeError, EndpointError, RunError (ended early), StorageError."""
     job = JobDir(outside.workspace.pipelines / check_name(name))
     if (job.path / RUN).exists():
-        remedy = f"`smolstudio pipeline resume {name}` goes on with it; else choose another name."
+        remedy = f"Go on with it (`smolstudio pipeline resume {name}`), or choose another name."
         raise StorageError(f"There is a run of a pipeline named '{name}' already.", remedy, "pipeline.exists")
     pipeline = find_pipeline(plan.pipeline)
     pipeline.bind(pipeline.read_inputs(plan.inputs))  # every fault is told before anything is made
@@ -107,7 +107,7 @@ def read_run(name: str, workspace: Workspace) -> tuple[JobDir, RunPlan]:
     """The folder and plan of a run. Raises StorageError when there is none of that name."""
     job = JobDir(workspace.pipelines / check_name(name))
     if not (job.path / RUN).is_file():
-        raise StorageError(f"There is no run of a pipeline named '{name}'.", "`smolstudio pipeline runs` lists them.")
+        raise StorageError(f"There is no run of a pipeline named '{name}'.", "See `smolstudio pipeline runs`.")
     return job, validated(RunPlan, read_json(job.path / RUN), "run")
 
 

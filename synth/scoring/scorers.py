@@ -34,7 +34,7 @@ def known_scorer(name: str) -> ScoreRule:
     """The scorer of that name. Raises DataError, with the nearest name, when there is none."""
     if name not in SCORERS:
         hint = did_you_mean(name, list(SCORERS))
-        raise DataError(f"There is no scorer '{name}'{hint}.", f"Known: {', '.join(SCORERS)}.", "scorer.unknown")
+        raise DataError(f"There is no scorer '{name}'{hint}.", f"Choose one of {', '.join(SCORERS)}.", "scorer.unknown")
     return SCORERS[name]
 
 

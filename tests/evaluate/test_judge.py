@@ -142,6 +142,13 @@ def test_a_faulty_label_names_its_line(tmp_path: Path) -> None:
         judge.read_labels(labels)
 
 
+def test_one_system_alone_cannot_be_judged(tmp_path: Path) -> None:
+    alone = report_json.build(results(("dpo", "large-few"), per_split=10)).model_copy(update={"large": ""})
+    (tmp_path / "report.json").write_text(report_json.dumps(alone), "utf-8")
+    with pytest.raises(DataError, match=r"one system only.*Compare two"):
+        judge.add(tmp_path / "report.json", Scripted(longer), "scripted")
+
+
 def test_judging_an_existing_comparison_extends_its_report(tmp_path: Path) -> None:
     original = results(("dpo", "large-few"), per_split=40)
     path = tmp_path / "report.json"

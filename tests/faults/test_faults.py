@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import errno
 import json
 import os
@@ -212,6 +213,35 @@ def test_a_mark_in_the_future_holds_nothing(tmp_path: Path) -> None:
         moment = time.time() - age
         os.utime(job.path / "queued", (moment, moment))
         assert job.status() == status, age
+
+
+@pytest.mark.parametrize("at", ["1e400", "9e9", "NaN", "9" * 400, "[" * 20_000, '"now"'])
+def test_a_mark_in_the_future_that_names_a_process_holds_nothing(tmp_path: Path, at: str) -> None:
+    job = JobDir(tmp_path / "job")
+    job.path.mkdir()
+    (job.path / "events.jsonl").touch()
+    mark = job.path / "queued"
+    mark.write_text(f'{{"pid": {os.getpid()}, "host": "{socket.gethostname()}", "at": {at}}}')
+    os.utime(mark, (0, 0))
+    assert job.status() == "lost"
+
+
+@pytest.mark.parametrize("dies", ["before it reads anything", "in its imports", "before it is known"])
+def test_a_worker_that_dies_before_its_first_event_is_lost_within_ten_seconds(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    if dies == "before it is known":  # whoever started it was killed between its mark and its process
+        monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt()))
+    else:
+        code = "raise SystemExit(1)" if dies == "before it reads anything" else "import no_such_module"
+        monkeypatch.setattr("studio.engines.local.PYTHON", (sys.executable, "-c", code))
+    began = time.monotonic()
+    with contextlib.suppress(KeyboardInterrupt):
+        jobs.start_task(workspace, "synth", {"generator": "math", "settings": {}, "name": "x"}, "early")
+    job = JobDir(workspace.tasks / "early")
+    assert until(job, "lost", "done", "failed", seconds=15) == "lost"
+    assert time.monotonic() - began < 12
+    assert job.events() == []
 
 
 def test_a_worker_that_waits_is_queued_while_it_lives_and_no_longer(tmp_path: Path) -> None:

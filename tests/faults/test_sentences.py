@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import errno
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,18 +22,25 @@ from recipes.recipe.schema import load_recipe
 from studio.cli import app
 from studio.engines import jobs, task
 from studio.engines.local import PYTHON
+from studio.read import disagreements, mistakes
 from studio.read.glance import dataset_cards, report_heads
 from studio.read.history import history
 from studio.state.endpoints import load_endpoints
 from studio.state.notes import read_notes
+from studio.views import pages
 from synth.endpoint.wire import chat_reply, transcription_reply
 from synth.errors import StorageError, UserError
 from synth.jobdir import JobDir
 from synth.scoring.scorers import SCORERS
 from synth.storage import atomic_write_text, read_json, read_jsonl
 from synth.workspace import Workspace
+from tests.studio.test_views import page
+from tests.studio.test_views import text as text_of
 
 pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = "synth/audio/espeak_child.py"  # reads what its parent writes
 
 DIGITS = "9" * 5000
 DEEP = "(" * 20_000 + "1" + ")" * 20_000
@@ -188,6 +197,98 @@ def test_one_bad_folder_hides_no_other(workspace: Workspace, capsys: pytest.Capt
     assert list(jobs.tasks(workspace)) == []
     app(["runs", "list", "--json"], standalone_mode=False)
     assert [run["run"] for run in json.loads(capsys.readouterr().out)] == ["good"]
+
+
+TORN = ["{torn", "7", "[]", '{"id": "x"}', "[" * 20_000, '{"id": "' + "\\ud83d" + '"}']
+
+
+@pytest.mark.parametrize("tab", ["browse", "review", "quality"])
+def test_a_torn_row_is_a_sentence_on_the_page_and_hides_no_other(workspace: Workspace, tab: str) -> None:
+    filled.dataset(workspace)
+    file = workspace.datasets / "invoices" / "train.jsonl"
+    file.write_text("\n".join([*file.read_text().splitlines()[:3], *TORN]) + "\n")
+    for row in ("", "torn"):
+        shown = page("data", dataset="invoices", tab=tab, split="train", row=row)
+        assert not shown.exception, shown.exception
+        assert tab != "browse" or row or "train question 2" in text_of(shown)
+
+
+def test_scores_that_somebody_broke_are_a_sentence_with_the_place(tmp_path: Path) -> None:
+    good = {"system": "s", "example_id": "a", "split": "test", "family": "f", "score": 1.0}
+    for bad in (*TORN[:5], '{"system": "s"}'):
+        (tmp_path / "scores.jsonl").write_text(json.dumps(good) + "\n" + bad + "\n")
+        for read in (lambda file: disagreements.systems(file), lambda file: mistakes.answers(file, "s", "test")):
+            with pytest.raises(StorageError, match="at byte 81") as caught:
+                read(tmp_path / "scores.jsonl")
+            assert caught.value.code == "storage.row"
+
+
+def test_whoever_reads_json_expects_that_it_is_nested_too_deeply() -> None:
+    files = [file for package in ("synth", "recipes", "evaluate", "studio") for file in (ROOT / package).rglob("*.py")]
+    caught = []
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Try) and "json.loads" in "".join(map(ast.unparse, node.body)):
+                kinds = " ".join(ast.unparse(one.type) if one.type else "" for one in node.handlers)
+                caught.append((file.relative_to(ROOT).as_posix(), kinds))
+    assert len(caught) > 15
+    assert [one for one in caught if "ValueError" in one[1] and "RecursionError" not in one[1] and one[0] != OURS] == []
+
+
+def with_odd_neighbours(workspace: Workspace) -> None:
+    """One good dataset, run and comparison among folders whose files are whole JSON of the wrong kinds."""
+    filled.dataset(workspace)
+    filled.run(workspace, "good")
+    filled.comparison(workspace, "good")
+    card = json.loads((workspace.datasets / "invoices/dataset.json").read_text())
+    report = json.loads((workspace.comparisons / "good/report.json").read_text())
+    cards: list[dict[str, Any]] = [
+        {"created": "yesterday"}, {"created": "\ud83d"}, {"modality": "smell"},
+        {"spec": {"mapping": 7}}, {"splits": {"train": -1}},
+        {"rows_in": -5, "generator": "gone"}, {"notes": {"leakage": 7}}, {"version": 99}, {"task": {}},
+    ]  # fmt: skip
+    for number, change in enumerate(cards):
+        folder = workspace.datasets / f"odd{number}"
+        shutil.copytree(workspace.datasets / "invoices", folder)
+        (folder / "dataset.json").write_text(json.dumps({**card, **change}))
+    ends = ("[]", "7", "{}", '{"verdict": 1}', '{"verdict": "done", "code": 1, "sentence": 2}', "[" * 20_000,
+            '{"verdict": "won", "code": "", "sentence": ""}',
+            '{"verdict": "done", "code": "", "sentence": "", "final_loss": "low", "seconds": [1]}')  # fmt: skip
+    for number, end in enumerate(ends):
+        folder = workspace.runs / f"odd{number}"
+        shutil.copytree(workspace.runs / "good", folder)
+        (folder / "exit.json").write_text(end)
+        (folder / "events.jsonl").write_text('{"kind": "step", "step": "x"}\n[]\n7\n{"kind": 1}\n' + "[" * 20_000)
+    heads: list[dict[str, Any]] = [
+        {"headline": None}, {"verdict": 7}, {"verdict": {"word": [1]}}, {"version": "x"}, {"version": 2**70},
+        {"systems": []}, {"systems": 7}, {"dataset": None}, {"created": "yesterday"},
+    ]  # fmt: skip
+    for number, change in enumerate(heads):
+        folder = workspace.comparisons / f"odd{number}"
+        shutil.copytree(workspace.comparisons / "good", folder)
+        (folder / "report.json").write_text(json.dumps({**report, **change}))
+    for place in ("datasets", "runs", "comparisons", "tasks", "pipelines"):
+        for name in ("dataset.json", "recipe.yaml", "report.json", "task.json", "run.json"):
+            file = workspace.path / place / "pipe" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            os.mkfifo(file)
+
+
+@pytest.mark.timeout(300)
+def test_odd_neighbours_stop_neither_a_page_nor_a_list(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_odd_neighbours(workspace)
+    for name in [each["url_path"] for each in pages()]:
+        shown = page(name)
+        assert not shown.exception, (name, shown.exception)
+    for command, good in (
+        (["data", "list"], "invoices"), (["runs", "list"], "good"), (["runs", "list", "--json"], "good"),
+        (["pipeline", "runs"], ""), (["doctor"], "leftovers"),
+    ):  # fmt: skip
+        with contextlib.suppress(SystemExit):
+            app(command, standalone_mode=False)
+        assert good in capsys.readouterr().out, command
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"tags": 1}', '[{"name": 1}]', "null"])

@@ -155,8 +155,8 @@ class Torture:
         temporary.sweep(place(folder))
         left = [str(path) for path in folder.rglob(".*.tmp")]
         self.faults += [f"{name}: left over: {path}" for path in left if not path.startswith(str(folder / ".out"))]
-        if name == "compare" and self.stub.paid - paid > self.requests[name]:
-            self.faults.append(f"compare: {self.stub.paid - paid} paid instead of {self.requests[name]}")
+        if work.asks and self.stub.paid - paid > self.requests[name]:
+            self.faults.append(f"{name}: {self.stub.paid - paid} paid instead of {self.requests[name]}")
         if not self.faults:
             shutil.rmtree(folder)
 

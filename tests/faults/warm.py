@@ -11,6 +11,7 @@ import evaluate.report.render_html
 import evaluate.report.render_md
 import synth.curation.curate
 import synth.curation.review
+import synth.pipeline.work
 from tests.faults.works import WORKS
 
 with tempfile.TemporaryDirectory() as scratch:
@@ -25,5 +26,7 @@ if os.environ.get("TORTURE_TORCH"):
     import datasets
     import trl.trainer.sft_trainer
 
+    import recipes.audio.audio_sft
     import recipes.export.targets
     import recipes.train.training
+    import recipes.vision.vision_sft

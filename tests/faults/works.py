@@ -18,13 +18,14 @@ Facts = dict[str, Any]
 
 
 class Work(NamedTuple):
-    """One kind of work. `torch`: whether it needs that."""
+    """One kind of work. `torch`: whether it needs that; `asks`: whether it pays for answers."""
 
     prepare: Callable[[Path], None]
     do: Callable[[Path, str], None]
     result: Callable[[Path], Facts]
     whole: Callable[[Path], list[str]]
     torch: bool = False
+    asks: bool = False
 
 
 def place(folder: Path) -> Workspace:
@@ -159,6 +160,45 @@ def compare_faults(folder: Path) -> list[str]:
     return faults
 
 
+# --- pipelines
+
+STEPS = """
+version: 1
+title: Short
+about: One question for each row of a table.
+inputs: {seeds: {title: Seeds, kind: path}}
+steps:
+  - {step: records, path: $seeds}
+  - {step: ask, prompt: "Answer {{ question }}", max_tokens: 60, temperature: 0}
+  - {step: parse, form: text, into: said}
+  - {step: dedup, field: question, near: 1}
+  - {step: row, prompt: "{{ question }}", target: "{{ said }}"}
+"""
+
+
+def pipeline_file(folder: Path) -> None:
+    (folder / "short.yaml").write_text(STEPS)
+    (folder / "seeds.jsonl").write_text("".join(json.dumps({"question": f"question {n}"}) + "\n" for n in range(40)))
+
+
+def pipeline(folder: Path, url: str) -> None:
+    from synth.pipeline import work
+    from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
+
+    outside = Outside(place(folder))
+    if (place(folder).datasets / "short").exists():
+        return
+    if (place(folder).pipelines / "short" / work.RUN).exists():
+        work.resume("short", outside)
+        return
+    plan = RunPlan(
+        pipeline=str(folder / "short.yaml"),
+        inputs={"seeds": str(folder / "seeds.jsonl")},
+        teachers={"teacher": TeacherPlan(model="stub-model", base_url=url, concurrency=4)},
+    )
+    work.start("short", plan, outside)
+
+
 # --- models
 
 
@@ -186,7 +226,8 @@ def export(to: str) -> Callable[[Path, str], None]:
 
 
 def export_facts(folder: Path) -> Facts:
-    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in (folder / "out").glob("*.safetensors")}
+    weights = [f for f in (folder / "out").rglob("*") if f.suffix in (".safetensors", ".gguf")]
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in weights}
 
 
 def export_faults(folder: Path) -> list[str]:
@@ -199,22 +240,40 @@ def trainable(folder: Path) -> None:
     from tests.tiny import sums_dataset, tiny_llama
 
     tiny_llama(folder / "base")
-    sums_dataset(folder / "sums")
+    sums_dataset(folder / "rows")
 
 
-def train(folder: Path, _: str) -> None:
-    from recipes.__main__ import main
-    from recipes.run.directory import Run
-    from tests.workers import tiny_run
+def trainable_vision(folder: Path) -> None:
+    from tests.tiny_vision import picture_dataset, tiny_vlm
 
-    path = place(folder).runs / "t"
-    if path.exists():
-        run = Run(path)
-    else:
-        made = tiny_run(place(folder), folder / "base", folder / "sums", max_steps=14, save_steps=3)
-        run = Run(made.path.rename(path))
-    if run.status() != "done":
-        main([str(run.path), *(["--resume"] if run.has_checkpoints() else [])])
+    tiny_vlm(folder / "base", "SmolVLM", splitting=False)
+    picture_dataset(place(folder)).path.rename(folder / "rows")
+
+
+def trainable_audio(folder: Path) -> None:
+    from tests.tiny_audio import tiny_whisper, tones_dataset
+
+    tiny_whisper(folder / "base")
+    tones_dataset(folder / "rows")
+
+
+def train(method: str, **more: Any) -> Callable[[Path, str], None]:
+    def do(folder: Path, _: str) -> None:
+        from recipes.__main__ import main
+        from recipes.run.directory import Run
+        from tests.workers import tiny_run
+
+        path = place(folder).runs / "t"
+        if path.exists():
+            run = Run(path)
+        else:
+            choices = {"method": method, "max_steps": 14, "save_steps": 3, "per_device_train_batch_size": 4, **more}
+            made = tiny_run(place(folder), folder / "base", folder / "rows", **choices)
+            run = Run(made.path.rename(path))
+        if run.status() != "done":
+            main([str(run.path), *(["--resume"] if run.has_checkpoints() else [])])
+
+    return do
 
 
 def train_facts(folder: Path) -> Facts:
@@ -247,11 +306,12 @@ WORKS: dict[str, Work] = {
     "import": Work(import_from, import_rows, dataset_facts, dataset_faults),
     "curate": Work(source, curate, dataset_facts, dataset_faults),
     "review": Work(source, review, review_facts, dataset_faults),
-    "compare": Work(
-        source, compare, compare_facts, compare_faults, ("evaluate.compare", "evaluate.report.render_html")
-    ),
+    "compare": Work(source, compare, compare_facts, compare_faults, asks=True),
+    "pipeline": Work(pipeline_file, pipeline, dataset_facts, dataset_faults, asks=True),
     "export-adapter": Work(tuned, export("adapter"), export_facts, export_faults, torch=True),
     "export-merged": Work(tuned, export("merged"), export_facts, export_faults, torch=True),
-    "train": Work(trainable, train, train_facts, train_faults, torch=True),
+    "export-gguf": Work(tuned, export("gguf"), export_facts, export_faults, torch=True),
+    "train": Work(trainable, train("text_sft"), train_facts, train_faults, torch=True),
+    "train-vision": Work(trainable_vision, train("vision_sft", max_length=None), train_facts, train_faults, torch=True),
+    "train-audio": Work(trainable_audio, train("audio_sft"), train_facts, train_faults, torch=True),
 }
-CHEAP = ("generate", "generate-vision", "import", "curate", "review", "compare")

@@ -128,3 +128,15 @@ def test_bad_answers_are_not_learned_as_good_ones(tokenizer: Any) -> None:
     judged = [chat(user(f"u{n}"), label=bool(n % 2)) for n in range(4)]
     with pytest.raises(DataError, match=r"2 of 4 rows hold an answer that is labelled as bad.*text_kto"):
         rows.encode(judged, tokenizer, Data())
+
+
+@pytest.mark.parametrize(
+    ("turns", "code"),
+    [((assistant("hello"), user("u")), "data.first_turn"), ((user("u"), assistant(" "), user("v")), "data.empty_turn")],
+)
+def test_turns_that_cannot_be_learned_are_refused_with_how_to_mark_them(
+    turns: tuple[Message, ...], code: str, tokenizer: Any
+) -> None:
+    with pytest.raises(DataError, match="weight 0") as caught:
+        rows.encode([chat(*turns)], tokenizer, Data())
+    assert caught.value.code == code

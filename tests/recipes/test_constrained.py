@@ -13,7 +13,7 @@ from recipes.decode.constrained import Grammar
 from recipes.decode.decoder import Sampling, decode, end_ids
 from recipes.models import loading
 from recipes.models.files import resolve
-from synth.errors import RecipeError
+from synth.errors import ModelError, RecipeError
 from tests.tiny import tiny_llama
 
 SCHEMA = {
@@ -56,6 +56,12 @@ def test_a_random_model_writes_only_valid_objects(loaded: Any) -> None:
 def test_separators_are_those_of_the_targets(loaded: Any) -> None:
     text = texts(loaded, Grammar(loaded, SCHEMA, end_ids(loaded)))[0]
     assert text == json.dumps(json.loads(text), ensure_ascii=False)
+
+
+def test_a_class_that_cannot_be_held_to_a_schema_is_refused(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipes.decode.decoder.fits", lambda model: False)
+    with pytest.raises(ModelError, match=r"cannot be held to a schema\. Leave the schema out"):
+        texts(loaded, Grammar(loaded, SCHEMA, end_ids(loaded)))
 
 
 def test_a_schema_that_cannot_be_enforced_is_refused_in_a_sentence(loaded: Any) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import errors
 from tiny import tiny_llama
 
 from recipes.models import catalogue, loading, nf4
 from recipes.models import files as model_files
+from recipes.models.adding import add
 from recipes.models.files import find_adapter, resolve
 from recipes.models.loaded import Loaded
 from recipes.models.loading import load_for_inference, load_trainable
@@ -181,6 +183,50 @@ def test_a_model_that_cannot_be_found_ends_in_a_sentence_with_a_remedy(ref: str,
         resolve(ref)
     assert caught.value.code == code
     assert caught.value.remedy
+
+
+def answer(status: int, **headers: str) -> Any:
+    import httpx
+
+    return httpx.Response(status, headers=headers, request=httpx.Request("GET", "https://hub.test"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        (errors.GatedRepoError("gated", response=answer(403)), "model.gated", "hf auth login"),
+        (errors.RevisionNotFoundError("no", response=answer(404)), "model.revision", "Correct `revision`"),
+        (errors.RepositoryNotFoundError("no", response=answer(404)), "model.unknown", "Check the spelling"),
+        (OSError("no route"), "model.offline", "Connect once"),
+    ],
+)
+def test_what_the_hub_refuses_is_a_sentence_with_a_remedy(
+    fault: Exception, code: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(ModelError, match=words) as caught:
+        resolve("owner/model", "main")
+    assert caught.value.code == code
+
+
+def test_a_model_whose_files_went_is_named_with_how_to_add_it_again(base: Path, tmp_path: Path) -> None:
+    add(str(shutil.copytree(base, tmp_path / "mine")), "mine")
+    shutil.rmtree(tmp_path / "mine")
+    with pytest.raises(ModelError, match=r"no longer at .*smolstudio models add … --as mine") as caught:
+        resolve("mine")
+    assert caught.value.code == "model.gone"
+
+
+def test_a_larger_starter_that_is_not_installed_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_files, "STARTERS", tmp_path)
+    with pytest.raises(ModelError, match="pip install smolstudio-references") as caught:
+        resolve("starter-text-large")
+    assert caught.value.code == "model.references"
 
 
 def test_a_folder_here_never_stands_in_for_a_starter(

@@ -55,7 +55,7 @@ def test_a_model_that_a_server_no_longer_has_is_said(workspace: Workspace) -> No
         save_endpoints(workspace, [Endpoint(name="mine", base_url=stub.base_url, model="old")])
         app = page("settings")
         button(app, "Test")
-        assert "has no model “old”" in said(app) and "It has: new" in said(app)
+        assert "has no model “old”" in said(app) and "Choose one that it has: new" in said(app)
 
 
 def test_a_key_kept_in_memory_is_used_and_written_nowhere(

@@ -53,3 +53,28 @@ def test_what_is_known_of_a_model_is_shown_before_it_is_fetched() -> None:
 def test_what_does_not_fit_into_memory_is_said_with_the_figure() -> None:
     assert fit(Memory(tune_gib=1e6, answer_gib=1, basis="computed")) == "does not fit, 1000000.0 GiB computed"
     assert fit(Memory(tune_gib=0.01, answer_gib=0.01)) == "fits, 0.0 GiB measured"
+
+
+@pytest.mark.parametrize("config", ["[]", "{", '{"num_hidden_layers": "many"}', '{"text_config": "x"}', None])
+def test_a_damaged_model_hides_no_other_and_can_be_added_again(config: str | None, tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text('{"model_type": "llama"}')
+        (folder / "model.safetensors").write_bytes(b"0" * 100)
+        store.keep(store.Added(name=name, path=folder, source="here"))
+    if config is None:
+        (store.home() / "names" / "bad.json").write_text("{torn")
+        (store.home() / "names" / f"{next(iter(catalogue.entries()))}.json").write_text("[]")
+        with pytest.raises(ModelError, match="--as bad"):
+            run("show", "bad")
+    else:
+        (tmp_path / "bad" / "config.json").write_text(config)
+    listed = {choice.name: choice.where for choice in choices()}
+    assert listed["good"].startswith("on this machine") and set(starters()) | set(catalogue.entries()) <= set(listed)
+    assert "bad" in listed if config else "bad" not in listed
+    assert "good" in run("list").stdout
+    if config is not None:
+        run("remove", "bad")
+    store.keep(store.Added(name="bad", path=tmp_path / "good", source="again"))
+    assert store.find("bad") is not None

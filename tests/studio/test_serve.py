@@ -16,6 +16,7 @@ import torch
 from recipes.models.loading import load_trainable
 from recipes.models.lora import save_adapter
 from recipes.recipe.schema import load_recipe
+from studio.cli import app
 from studio.serving import serve, vllm
 from studio.serving.servable import servable
 from synth.errors import EndpointError, ModelError
@@ -93,6 +94,11 @@ def test_base_is_served_from_where_it_lies(workspace: Workspace, tmp_path: Path)
 def test_taken_port_is_refused_before_anything_is_loaded(workspace: Workspace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EndpointError, match="Cannot listen"):
         serve.serve("any", None, workspace, port=taken.getsockname()[1])
+
+
+def test_an_unknown_engine_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ModelError, match=r"There is no engine 'vlm'\. Choose one of transformers, vllm\."):
+        app(["serve", "any", "--engine", "vlm"], standalone_mode=False)
 
 
 def test_missing_server_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,3 +51,10 @@ def test_names_that_are_more_than_a_name_are_refused(workspace: Workspace, name:
     with pytest.raises(DataError, match="cannot be a file's name"):
         uploads.keep(workspace, [("rows.csv", b"1"), (name, b"2")])
     assert not (workspace.path / "uploads").exists()
+
+
+@pytest.mark.parametrize("tables", [(), ("a.csv", "b.jsonl")])
+def test_pictures_come_with_one_table(workspace: Workspace, tables: tuple[str, ...]) -> None:
+    folder = uploads.keep(workspace, [(name, b"1") for name in ("a.png", *tables)])
+    with pytest.raises(DataError, match=rf"There are {len(tables)} tables among the files\. Upload one table"):
+        uploads.table_of(folder, ("csv", "jsonl"))

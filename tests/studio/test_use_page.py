@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
 from pathlib import Path
 
@@ -73,11 +74,50 @@ def test_every_row_of_a_file_comes_back_in_its_order_with_an_answer_or_a_note(pl
 
 def test_what_cannot_be_answered_is_refused_with_a_remedy(place: Workspace, tmp_path: Path) -> None:
     source = table(tmp_path, "id,text\n1,hello\n")
-    with pytest.raises(DataError, match=r"no column .message..*It has: id, text"):
+    with pytest.raises(DataError, match=r"no column .message..*Choose one of its columns: id, text"):
         answer_table(place, RUN, source, "message", tmp_path / "out.csv", silent, never)
     with pytest.raises(DataError, match="tuned on text"):
         answer_media(place, RUN, [source], "", tmp_path / "out.csv", silent, never)
     assert not (tmp_path / "out.csv").exists()
+
+
+def chats(folder: Path, name: str, turns: list[list[str]]) -> Path:
+    """Rows of messages; an assistant's answer follows each user's turn."""
+    lines = [
+        [{"role": role, "content": f"{role} {n}"} for role in [*roles, "assistant"]] for n, roles in enumerate(turns)
+    ]
+    file = folder / f"{name}.jsonl"
+    file.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in lines), "utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("columns", "answer.columns"), ("chats", "answer.turns"), ("systems", "answer.turns")]
+)
+def test_a_model_whose_rows_are_no_single_texts_answers_no_column(
+    kind: str, code: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    if kind == "columns":
+        source, options = (
+            clinic(tmp_path),
+            Options(mapping={"question": "message", "input": "urgency", "answer": "category"}),
+        )
+    else:
+        roles = ["user", "assistant", "user"] if kind == "chats" else ["system", "user"]
+        source, options = chats(tmp_path, kind, [roles] * 40), Options()
+    import_data(source, kind, workspace, options)
+    Run.create(workspace, load_recipe({"base_model": "b", "data": {"dataset": kind}}), run_id="r")
+    with pytest.raises(DataError) as caught:
+        answer_table(workspace, "r", source, "message", tmp_path / "out.csv", silent, never)
+    assert caught.value.code == code and "Serve the model" in caught.value.remedy
+
+
+def test_a_table_of_too_many_rows_is_refused_before_anything_is_asked(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_file, "MOST_ROWS", 2)
+    with pytest.raises(DataError, match="more than 2 rows"):
+        answer_table(place, RUN, clinic(tmp_path), "message", tmp_path / "out.csv", silent, never)
 
 
 def test_a_reply_that_is_no_label_is_no_answer() -> None:

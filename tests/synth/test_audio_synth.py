@@ -171,6 +171,12 @@ def test_slower_speech_is_longer_and_voices_differ(voice: EspeakVoice) -> None:
     assert len(other) != len(fast) or not np.array_equal(other, fast)
 
 
+def test_settings_that_no_recording_meets_end_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["synth.audio.generate"], "MAX_UNUSABLE", 5)
+    with pytest.raises(DataError, match="5 recordings in a row cannot be used for train; the last one: too long"):
+        list(generate_with(lambda text, spec: np.ones(16_000 * 60, np.float32), Spec(train=1), Context(lambda *_: "")))
+
+
 def test_an_unknown_voice_is_a_sentence(voice: EspeakVoice) -> None:
     with pytest.raises(DataError, match="no voice named 'nobody'"):
         voice("hello", VoiceSpec("nobody"))
@@ -184,6 +190,12 @@ def test_a_killed_voice_process_is_started_again() -> None:
         speaker._child.kill()
         speaker._child.wait()
         assert np.array_equal(before, speaker("hello", VoiceSpec("en-us+f1")))
+
+
+def test_a_voice_that_cannot_be_started_again_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with EspeakVoice() as speaker, pytest.raises(DataError, match=r"ended while speaking.*smolstudio doctor"):
+        speaker("hello", VoiceSpec("en-us+f1"))
 
 
 def test_the_library_lives_in_a_process_of_its_own() -> None:

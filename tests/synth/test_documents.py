@@ -106,6 +106,16 @@ def test_the_extracts_about_something_come_first(tmp_path: Path) -> None:
     assert [one.document for one in found] == ["1.txt", "2.txt"]
 
 
+def locked_pdf() -> bytes:
+    from pypdf import PdfWriter
+
+    writer, out = PdfWriter(), io.BytesIO()
+    writer.add_blank_page(72, 72)
+    writer.encrypt("secret", algorithm="RC4-128")
+    writer.write(out)
+    return out.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "data", "code"),
     [
@@ -115,6 +125,8 @@ def test_the_extracts_about_something_come_first(tmp_path: Path) -> None:
         ("a.html", b"<html></html>", "documents.empty"),
         ("a.exe", b"MZ", "documents.kind"),
         ("a.csv", b"text\n", "data.no_rows"),
+        ("a.jsonl", b'{"text": "whole"}\n{torn\n', "data.torn"),
+        ("a.pdf", locked_pdf(), "documents.locked"),
     ],
 )
 def test_a_faulty_document_ends_in_a_sentence(name: str, data: bytes, code: str, tmp_path: Path) -> None:
@@ -130,6 +142,13 @@ def test_a_docx_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch:
         archive.writestr("word/document.xml", b" " * 20_000)
     with pytest.raises(DataError, match="too much"):
         list(read_document(tmp_path / "bomb.docx"))
+
+
+def test_a_folder_that_is_not_there_or_holds_no_extract_is_a_sentence(tmp_path: Path) -> None:
+    for path, code in ((tmp_path / "gone", "documents.missing"), (tmp_path, "documents.none")):
+        with pytest.raises(DataError) as caught:
+            list(extracts(path))
+        assert caught.value.code == code and caught.value.remedy
 
 
 def test_words_that_a_line_cut_are_joined() -> None:

@@ -85,6 +85,15 @@ def test_a_refused_key_or_address_stops_after_one_call(fault: str) -> None:
     assert caught.value.remedy
 
 
+def test_a_closed_endpoint_answers_no_more_and_says_so() -> None:
+    with serve_in_thread() as stub:
+        endpoint = client(stub)
+        endpoint.close()
+        with pytest.raises(EndpointError, match="Start again") as caught:
+            endpoint.ask(asks(1)[0])
+    assert caught.value.code == "endpoint.closed" and stub.requests == []
+
+
 def test_a_dead_server_is_given_up_after_three_questions() -> None:
     with serve_in_thread(StubSettings(faults={"500": 1.0})) as stub, pytest.raises(EndpointError) as caught:
         collect(client(stub, attempts=2), asks(50))

@@ -104,6 +104,12 @@ def test_the_command_offers_every_form() -> None:
     assert set(EXPORT_FORMATS) == set(FORMATS)
 
 
+def test_a_form_that_cannot_hold_every_row_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"alpaca cannot hold this dataset: .*Export it as messages") as caught:
+        export_dataset(dataset_of(tmp_path / "mine", AGENTS), "alpaca", tmp_path / "out")
+    assert caught.value.code == "data.export" and not (tmp_path / "out").exists()
+
+
 def test_an_unknown_form_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="did you mean 'sharegpt'"):
         export_dataset(dataset_of(tmp_path / "mine", PLAIN), "shargpt", tmp_path / "out")

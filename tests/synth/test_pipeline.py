@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from synth.pipeline import forecast, work
 from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
 from synth.pipeline.spec import find_pipeline, shipped_pipelines
 from synth.pipeline.steps.ask import fault
+from synth.pipeline.steps.spread import shown_and_held_out
 from synth.usage import Usage
 from synth.workspace import Workspace
 
@@ -452,6 +453,46 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_asked(
     with pytest.raises(StorageError, match="already"):
         work.start("short", plan, Outside(workspace, price))
     assert len(stub.requests) == 3
+
+
+FAULTY: dict[str, tuple[str, str, str]] = {
+    "a field that no step makes": ("field: question, near", "field: questoin, near", "pipeline.field"),
+    "a prompt that is no template": ("Answer {{ question }}", "Answer {% question", "pipeline.prompt"),
+    "a prompt that fails": ("Answer {{ question }}", "Answer {{ question / 2 }}", "pipeline.prompt"),
+    "a prompt that reaches into Python": ("{{ question }}", "{{ question.__class__.__mro__ }}", "pipeline.prompt"),
+    "a file of a prompt that is not there": ("Answer {{ question }}", "gone.md", "pipeline.prompt"),
+    "an input that is not declared": ("path: $seeds", "path: $sedes", "pipeline.invalid"),
+    "no step": ("steps:", "steps: []\nother:", "pipeline.invalid"),
+}
+
+
+@pytest.mark.parametrize("what", FAULTY)
+def test_a_faulty_pipeline_is_a_sentence_before_anything_is_paid(
+    what: str, stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    right, wrong, code = FAULTY[what]
+    plan = short_plan(tmp_path / "p", stub, 3)
+    short(tmp_path / "p", SHORT.replace(right, wrong, 1))
+    with pytest.raises(UserError) as caught:
+        work.start("short", plan, Outside(workspace, price))
+    assert caught.value.code == code and caught.value.remedy
+    assert code == "pipeline.field" or stub.requests == []
+
+
+def test_what_a_pipeline_lacks_is_named(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
+    outside, plan = Outside(workspace, price), short_plan(tmp_path / "p", stub, 3)
+    labels = {"task": "Sort", "labels": "", "examples": str(seeds(tmp_path / "p", 3))}
+    lacking: dict[str, Callable[[], object]] = {
+        "pipeline.teacher": lambda: work.start("a", plan.model_copy(update={"teachers": {}}), outside),
+        "pipeline.bakeoff": lambda: forecast.bake_off(plan, outside),
+        "pipeline.column": lambda: find_pipeline("describe-a-domain").read_inputs(labels),
+        "pipeline.examples": lambda: shown_and_held_out(labels["examples"], 3),
+    }
+    for code, do in lacking.items():
+        with pytest.raises(UserError) as caught:
+            do()
+        assert caught.value.code == code and caught.value.remedy
+    assert stub.requests == []
 
 
 def test_every_shipped_pipeline_can_be_bound() -> None:

@@ -16,7 +16,7 @@ from synth.errors import DataError
 from synth.example import Split
 from synth.importing import waiting
 from synth.importing.importer import Options, import_data
-from synth.importing.splits import SHARES, share_out
+from synth.importing.splits import SHARES, share_out, shares_of
 from synth.workspace import Workspace
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -90,6 +90,15 @@ def test_a_clinics_file_is_shared_out_exactly_by_category(tmp_path: Path, worksp
     assert suggested.column == "urgency"
     grouped = import_data(clinic(tmp_path), "g", workspace, Options(mapping=mapping, group_by="urgency"))
     assert {split: rows for split, rows in suggested.splits.items() if rows} == grouped.splits
+
+
+@pytest.mark.parametrize(
+    "said", ["", "80", "a,b,c", "80,10", "80,10,20", "110,-10,0", "0,50,50", "nan,50,50", "1e999,0,0"]
+)
+def test_shares_that_are_no_shares_are_refused_with_an_example(said: str) -> None:
+    with pytest.raises(DataError, match=r"80,10,10|together 100 %") as caught:
+        shares_of(said)
+    assert caught.value.code == "data.shares"
 
 
 def test_several_columns_become_one_json_answer(tmp_path: Path, workspace: Workspace) -> None:

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from synth.build import build_dataset
 from synth.context import Context
-from synth.errors import DataError
+from synth.errors import DataError, UserError
 from synth.example import ImagePart
 from synth.generators import Candidate, generator, parse_spec
-from synth.vision import Spec, generate
+from synth.vision import Spec, canvas, generate
 from synth.vision.candidates import SAMPLERS, ask, held_out, make_row, sample_picture
 from synth.vision.canvas import STYLES, Canvas
 from synth.vision.check import check, reread
@@ -128,6 +128,17 @@ def test_settings_that_let_nothing_through_end_with_advice(monkeypatch: pytest.M
     monkeypatch.setattr("synth.vision.candidates.MAX_UNUSABLE_PICTURES", 20)
     with pytest.raises(DataError, match="Raise size"):
         candidates(train=5, kinds=("receipt",))
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "FreeType"])
+def test_without_fonts_pictures_are_refused_with_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for cached in (canvas._face_folder, canvas.font):
+        cached.cache_clear()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("PIL.ImageFont.load_default", lambda size: None)
+    with pytest.raises(UserError, match=rf"{missing}.*Install"):
+        canvas.font("round" if missing == "FreeType" else "sans", 12)
+    assert canvas.font.cache_info().currsize == 0
 
 
 def test_a_receipt_adds_up() -> None:

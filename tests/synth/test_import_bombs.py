@@ -1,0 +1,185 @@
+"""Small files that unpack to much: what they claim is looked at before it is unpacked, and memory stays bounded."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from PIL import Image
+
+from synth.audio.files import decode
+from synth.errors import DataError
+from synth.importing import images, sheets, tables
+from synth.importing.images import decode_image
+from synth.importing.sheets import xlsx_rows
+from synth.importing.tables import arrow_rows
+
+
+def workbook(folder: Path, **parts: Any) -> Path:
+    """A sheet of two rows; `parts` change its parts; `texts` are shared texts, as Excel has them."""
+    texts = parts.pop("texts", "")
+    book = openpyxl.Workbook()
+    book.active.append(["question", "answer"])
+    book.active.append(["q1", "a1"])
+    whole, file = io.BytesIO(), folder / "book.xlsx"
+    book.save(whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            text = old.read(name).decode()
+            for part, (right, wrong) in parts.items():
+                if part in name:
+                    assert right in text
+                    text = text.replace(right, wrong)
+            if name == "[Content_Types].xml" and texts:
+                kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+                text = text.replace("</Types>", f'<Override PartName="/xl/texts.xml" ContentType="{kind}" /></Types>')
+            new.writestr(name, text)
+        if texts:
+            space = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+            new.writestr("xl/texts.xml", f'<sst xmlns="{space}"><si><t>q2</t></si>{texts}</sst>')
+    return file
+
+
+MUCH = 40_000
+BOMBS: dict[str, dict[str, Any]] = {
+    "a row of many cells": {"sheet1": ("</row></sheetData>", "<c><v>1</v></c>" * MUCH + "</row></sheetData>")},
+    "much beside the rows": {"sheet1": ("</sheetData>", "</sheetData><x>" + "<y/>" * MUCH + "</x>")},
+    "many rows": {"sheet1": ("</sheetData>", "<row/>" * MUCH + "</sheetData>")},
+    "many shared texts": {"texts": "<si><t>ab</t></si>" * MUCH},
+    "one shared text of many parts": {"texts": f"<si>{'<r><t>a</t></r>' * MUCH}</si>"},
+    "many styles": {"styles": ("</styleSheet>", "<x/>" * MUCH + "</styleSheet>")},
+    "a row far below": {"sheet1": ("</sheetData>", '<row r="9999999999"><c><v>1</v></c></row></sheetData>')},
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_a_workbook_that_unpacks_to_too_much_is_a_sentence(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = workbook(tmp_path, **BOMBS[what])
+    for name, value in (("MAX_PART", 100_000), ("MAX_STRINGS", 200_000), ("MAX_ROWS", 1000), ("_CHUNK", 5000)):
+        monkeypatch.setattr(sheets, name, value)
+    with pytest.raises(DataError, match="Save it as CSV") as caught:
+        list(xlsx_rows(file))
+    assert caught.value.code == "data.size"
+
+
+def test_a_large_sheet_of_ordinary_rows_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "MAX_PART", 20_000)
+    rows = "".join(f"<row><c><v>{n}</v></c><c><v>{n}</v></c></row>" for n in range(5000))
+    shared = '<row><c t="s"><v>0</v></c><c><v>1</v></c></row>'
+    changed = ("</sheetData>", f"{shared}{rows}</sheetData>")
+    found = list(xlsx_rows(workbook(tmp_path, sheet1=changed, texts="<si><t>ab</t></si>" * 5000)))
+    assert len(found) == 5002 and found[1].value == {"question": "q2", "answer": 1}
+
+
+@pytest.mark.parametrize("said", ["A1", "A1:A1", "A1:XFD1048576", "B2:B2"])
+def test_a_sheet_that_says_a_wrong_size_is_read_whole(said: str, tmp_path: Path) -> None:
+    file = workbook(tmp_path, sheet1=('ref="A1:B2"', f'ref="{said}"'))
+    assert [row.value for row in xlsx_rows(file)] == [{"question": "q1", "answer": "a1"}]
+
+
+def test_cells_that_a_row_lacks_are_missing_and_not_left_out(tmp_path: Path) -> None:
+    file = workbook(tmp_path, sheet1=("</sheetData>", "<row><c><v>7</v></c></row></sheetData>"))
+    assert [row.value for row in xlsx_rows(file)][1] == {"question": 7, "answer": None}
+
+
+def parquet(folder: Path, values: list[str], **how: Any) -> Path:
+    file = folder / "rows.parquet"
+    pq.write_table(pa.table({"question": values, "n": list(range(len(values)))}), file, compression="zstd", **how)
+    return file
+
+
+def test_values_packed_as_one_are_unpacked_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "BATCH_BYTES", 10_000)
+    sizes: list[int] = []
+    decoded = tables._decoded
+    monkeypatch.setattr(tables, "_decoded", lambda batch, path: (noted(sizes, part) for part in decoded(batch, path)))
+    values = ["x" * 2000, "y" * 2000, None, "z"] * 30
+    rows = list(arrow_rows(parquet(tmp_path, values)))
+    assert [row.value["question"] for row in rows if row.value] == values
+    assert max(sizes) < 30_000 and len(rows) == 120
+
+
+def noted(sizes: list[int], batch: Any) -> Any:
+    sizes.append(batch.nbytes)
+    return batch
+
+
+def test_a_value_that_is_too_long_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_VALUE", 1 << 20)
+    with pytest.raises(DataError, match="a value of 2 MiB in the column question") as caught:
+        list(arrow_rows(parquet(tmp_path, ["x" * (2 << 20)] * 3)))
+    assert caught.value.code == "data.size"
+
+
+def test_a_column_that_is_packed_to_nothing_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_COLUMN", 1 << 20)
+    file = parquet(tmp_path, [f"{'x' * 100_000}{n}" for n in range(100)], use_dictionary=False)
+    with pytest.raises(DataError, match="in the column question") as caught:
+        list(arrow_rows(file))
+    assert caught.value.code == "data.size"
+
+
+def test_a_recording_of_many_channels_and_samples_is_refused_before_it_is_decoded() -> None:
+    out = io.BytesIO()
+    with soundfile.SoundFile(out, "w", 384_000, 8, "PCM_16", format="FLAC") as file:
+        for _ in range(25):
+            file.write(np.zeros((384_000, 8), "int16"))
+    with pytest.raises(DataError, match="77 million samples") as caught:
+        decode(out.getvalue(), "a.flac")
+    assert caught.value.code == "recording.too_large"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "F", "L", "CMYK", "1"])
+def test_a_picture_in_strips_is_the_picture_at_once(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    if mode == "F":
+        picture = Image.fromarray(rng.normal(size=(40, 30)).astype(np.float32))
+    elif mode == "I;16":
+        picture = Image.fromarray(rng.integers(0, 65536, (40, 30), dtype=np.uint16))
+    else:
+        picture = Image.fromarray(rng.integers(0, 256, (40, 30, 4), dtype=np.uint8), "RGBA").convert(mode)
+    if mode == "P":
+        picture.info["transparency"] = 7
+    at_once = images._rgb(picture)
+    monkeypatch.setattr(images, "STRIP_PIXELS", 70)
+    in_strips = images._rgb(picture)
+    assert at_once.size == (30, 40) and np.array_equal(np.asarray(at_once), np.asarray(in_strips))
+
+
+MEASURE = """
+import io, resource, sys
+from PIL import Image
+from synth.importing.images import decode_image
+out = io.BytesIO()
+Image.new(sys.argv[1], (7000, 7000)).save(out, sys.argv[2], compress_level=1)
+data = out.getvalue()
+decode_image(data, "first")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "form"), [("RGBA", "PNG"), ("I;16", "PNG")])
+def test_the_largest_picture_takes_a_bounded_amount_of_memory(mode: str, form: str) -> None:
+    found = subprocess.run([sys.executable, "-c", MEASURE, mode, form], capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 700, "MB, of which 200 are the picture and 150 what becomes of it"
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_head() -> None:
+    out = io.BytesIO()
+    Image.new("1", (40_000, 2_000)).save(out, "PNG")
+    with pytest.raises(DataError, match="too many") as caught:
+        decode_image(out.getvalue(), "a.png")
+    assert caught.value.code == "picture.too_large"
