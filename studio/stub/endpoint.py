@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+GRACE_SEC = 2
+"""How long answers that are on their way may take when it is told to end."""
+
 
 class StubSettings(BaseModel):
     """What the stub does. Shares are in [0, 1]; a draw depends on the request, its repeat number and `seed`."""
@@ -345,7 +348,9 @@ def run(host: str = "127.0.0.1", port: int = 8399, settings: StubSettings | None
     stub = Stub(settings or StubSettings())
     sock = bind(host, port)
     try:
-        config = uvicorn.Config(build_app(stub, host), log_level="critical", lifespan="off")
+        config = uvicorn.Config(
+            build_app(stub, host), log_level="critical", lifespan="off", timeout_graceful_shutdown=GRACE_SEC
+        )
         uvicorn.Server(config).run(sockets=[sock])
     finally:
         stub.close()

@@ -33,6 +33,16 @@ def test_forty_kills_lose_nothing() -> None:
     assert found["refusals"] > 0, "some disks refused, and that was said in a sentence"
 
 
+@pytest.mark.timeout(900)
+def test_servers_that_are_started_and_ended_leave_nothing() -> None:
+    """`python tests/faults/cycles.py --cycles 200` is the long one."""
+    command = [sys.executable, str(SCRIPT.with_name("cycles.py")), "--cycles", "8", "--seed", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=880)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["faults"] == [] and found["cycles"] == 8 and len(found["by_server"]) == 4
+
+
 def test_failpoints_do_nothing_unless_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(failpoint.VARIABLE, raising=False)
     for place in failpoint.PLACES:
