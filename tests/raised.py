@@ -42,7 +42,7 @@ def watch() -> None:
 def main(notes: Path) -> None:
     """Keep what is known, and add for each code that had none the test whose name sorts first."""
     found = sorted((code, test) for code, test in map(json.loads, notes.read_text("utf-8").splitlines()))
-    known = dict(reversed([*found, *CODES.items()]))
+    known = dict(reversed([*CODES.items(), *found]))
     kept = {code: test for code, test in sorted(known.items()) if any(fits(code, one) for one in catalogued())}
     FILE.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
