@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from synth.errors import RecipeError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
+MAX_YAML_BYTES = 16 << 20
 
 
 def parse_yaml(text: str) -> Any:
@@ -36,7 +37,12 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     """The mapping of a YAML file; `what` names it in errors ("plan"). Raises RecipeError."""
     import yaml
 
+    if path.exists() and not path.is_file():  # a pipe would be waited for, and a device has no end
+        raise RecipeError(f"{path} is no plain file.", f"Give the file of the {what}.", f"{what}.yaml")
     try:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            message = f"{path} has more than {MAX_YAML_BYTES >> 20} MiB."
+            raise RecipeError(message, f"Give the file of the {what}.", f"{what}.yaml")
         value = parse_yaml(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise RecipeError(f"There is no {what} at {path}.", "Check the path.", f"{what}.missing") from error

@@ -8,7 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli import amend
-from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, key_values, print_json, workspace_of
+from studio.cli.options import (
+    JsonOption,
+    WorkspaceOption,
+    describe_dataset,
+    key_values,
+    print_json,
+    readable,
+    workspace_of,
+)
 from studio.cli.review import review_app
 from synth.modality import MODALITIES
 from synth.modality import modality as modality_named
@@ -112,7 +120,8 @@ def list_datasets(workspace: WorkspaceOption = None, as_json: JsonOption = False
     from synth.dataset import CARD, DatasetDir
     from synth.example import SPLITS
 
-    cards = [DatasetDir(p.parent).card for p in sorted(workspace_of(workspace).datasets.glob(f"*/{CARD}"))]
+    files = sorted(workspace_of(workspace).datasets.glob(f"[!.]*/{CARD}"))
+    cards = readable(files, lambda file: DatasetDir(file.parent).card)
     if as_json:
         print_json([card.model_dump(include={"name", "modality", "generator", "splits", "created"}) for card in cards])
     elif not cards:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,6 +19,7 @@ WorkspaceOption = Annotated[
     Path | None,
     typer.Option("--workspace", "-w", help="Workspace folder [default: $SMOLSTUDIO_HOME or ./workspace]"),
 ]
+Found = TypeVar("Found")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
 
 
@@ -28,6 +31,19 @@ def workspace_of(option: Path | None) -> Workspace:
 def print_json(value: Any) -> None:
     """One line of JSON on stdout."""
     print(json.dumps(value, ensure_ascii=False))
+
+
+def readable(files: Iterable[Path], read: Callable[[Path], Found]) -> list[Found]:
+    """What `read` makes of each file; one that it refuses is named on stderr, and hides no other."""
+    from synth.errors import UserError
+
+    found = []
+    for file in files:
+        try:
+            found.append(read(file))
+        except UserError as error:
+            print(f"Left out: {error.message}", file=sys.stderr)
+    return found
 
 
 def key_values(pairs: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, print_json, workspace_of
+from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, print_json, readable, workspace_of
 
 if TYPE_CHECKING:
     from synth.pipeline.forecast import Preview
@@ -218,7 +218,8 @@ def runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None
     from synth.pipeline import work
 
     place = workspace_of(workspace)
-    found = [work.read_run(path.parent.name, place) for path in sorted(place.pipelines.glob(f"*/{work.RUN}"))]
+    files = sorted(place.pipelines.glob(f"[!.]*/{work.RUN}"))
+    found = readable(files, lambda file: work.read_run(file.parent.name, place))
     rows = []
     for job, plan in found:
         ended = job.exit()

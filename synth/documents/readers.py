@@ -35,6 +35,8 @@ def read_document(path: Path) -> Iterator[Page]:
     if read is None:
         message = f"{path.name} is of no kind that can be read."
         raise DataError(message, f"Use one of {', '.join(READERS)}.", "documents.kind")
+    if not path.is_file():  # a pipe would be waited for
+        raise DataError(f"{path.name} is no plain file.", "Copy it into one.", "documents.kind")
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path.name} is larger than {MAX_BYTES >> 20} MB.", "Split it.", "documents.size")
     found = False

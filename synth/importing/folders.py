@@ -79,6 +79,8 @@ def recognise(path: Path) -> Source:
 @contextlib.contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
     """The path itself; of a tar file, or a zip file of several files, a temporary folder. Raises DataError."""
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for, a device has no end
+        raise DataError(f"{path} is no plain file.", "Copy what it holds into one.", "data.unreadable")
     if path.is_file() and (".tar" in path.suffixes[-2:] or path.suffix == ".tgz"):
         with _untarred(path) as folder:
             yield folder

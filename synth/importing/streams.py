@@ -107,7 +107,9 @@ class readable:
         self.path = path
 
     def __enter__(self) -> None:
-        return None
+        if self.path.exists() and not self.path.is_file():  # a pipe would be waited for, a device has no end
+            message = f"{self.path} is no plain file."
+            raise DataError(message, "Copy what it holds into one.", "data.unreadable")
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         import lzma

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from synth.errors import DataError
 from synth.example import Example, text_of
+from synth.importing import json_rows
 from synth.importing.files import read_rows
 from synth.importing.pasted import read_pasted
 from synth.storage import JsonDict
@@ -38,12 +39,19 @@ def read_records(path: Path) -> Iterator[JsonDict]:
 
 
 def _pasted(path: Path) -> Iterator[JsonDict]:
-    import json
-
-    pasted = read_pasted(path.read_text("utf-8"))
+    try:
+        pasted = read_pasted(path.read_text("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name} is not UTF-8.", "Save it as UTF-8.", "data.encoding") from error
     if pasted.suffix != ".jsonl":
         raise DataError(f"{path.name} is a table in a .txt file.", "Name it .csv or .tsv.", "data.format")
-    yield from (_fields(json.loads(line)) for line in pasted.text.splitlines() if line.strip())
+    for number, line in enumerate(pasted.text.splitlines(), start=1):
+        if line.strip():
+            value, fault = json_rows.parse(line)
+            row, fault = (None, fault) if fault else json_rows.as_row(value, len(line))
+            if row is None:
+                raise DataError(f"{path.name}, line {number}: {fault}.", "Fix or remove the line.", "data.torn")
+            yield _fields(row)
 
 
 def _fields(row: Mapping[str, Any]) -> JsonDict:

@@ -16,7 +16,9 @@ from typing import Any
 import filled
 import pytest
 
+from evaluate.cost import prices
 from evaluate.plan import load_plan
+from evaluate.predict.imported import read_predictions
 from recipes.__main__ import as_user_error
 from recipes.recipe.schema import load_recipe
 from studio.cli import app
@@ -28,9 +30,14 @@ from studio.read.history import history
 from studio.state.endpoints import load_endpoints
 from studio.state.notes import read_notes
 from studio.views import pages
+from synth.documents.extracts import extracts
 from synth.endpoint.wire import chat_reply, transcription_reply
 from synth.errors import StorageError, UserError
+from synth.importing.detect import detect
+from synth.importing.files import read_rows
 from synth.jobdir import JobDir
+from synth.pipeline.records import read_records
+from synth.pipeline.spec import find_pipeline
 from synth.scoring.scorers import SCORERS
 from synth.storage import atomic_write_text, read_json, read_jsonl
 from synth.workspace import Workspace
@@ -138,6 +145,33 @@ def test_what_is_no_plain_file_or_cannot_be_read_is_a_sentence_at_once(
         monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(StorageError):
         read(path)
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "a plan": load_plan,
+    "a recipe": lambda path: load_recipe(str(path)),
+    "a pipeline": lambda path: find_pipeline(str(path)),
+    "a price sheet": prices.load,
+    "rows": lambda path: list(read_rows(path)),
+    "rows to preview": detect,
+    "seeds": lambda path: list(read_records(path)),
+    "documents": lambda path: list(extracts(path)),
+    "predictions": read_predictions,
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", READERS)
+@pytest.mark.parametrize("suffix", [".yaml", ".txt", ".csv", ".jsonl", ".xlsx", ".tar", ".html", ".pdf"])
+def test_a_pipe_or_device_is_never_waited_for(tmp_path: Path, what: str, suffix: str) -> None:
+    pipe, device, torn = (tmp_path / f"{name}{suffix}" for name in ("pipe", "device", "torn"))
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    torn.write_bytes(b"\xff{" + b"\x00[" * 100)
+    for path in (pipe, device, torn):
+        with pytest.raises(UserError) as caught:
+            READERS[what](path)
+        assert caught.value.remedy, caught.value
 
 
 @pytest.mark.parametrize("text", [
