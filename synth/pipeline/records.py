@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from synth.errors import DataError
 from synth.example import Example, text_of
-from synth.importing import json_rows
+from synth.importing import json_rows, streams
 from synth.importing.files import read_rows
 from synth.importing.pasted import read_pasted
 from synth.storage import JsonDict
@@ -40,7 +40,8 @@ def read_records(path: Path) -> Iterator[JsonDict]:
 
 def _pasted(path: Path) -> Iterator[JsonDict]:
     try:
-        pasted = read_pasted(path.read_text("utf-8-sig"))
+        with streams.readable(path):
+            pasted = read_pasted(path.read_text("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name} is not UTF-8.", "Save it as UTF-8.", "data.encoding") from error
     if pasted.suffix != ".jsonl":
