@@ -50,7 +50,7 @@ def _read_jsonl(path: Path) -> dict[str, Prediction]:
         try:
             prediction = _batch(line.value) if _is_batch(line.value) else _ours(line.value)
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
-            remedy = 'A line needs at least {"example_id": "…", "text": "…"}.'
+            remedy = 'Write it as {"example_id": "…", "text": "…"}.'
             raise DataError(f"{path.name}, line {line.number} is no prediction ({error!r:.80}).", remedy) from error
         _keep(found, prediction, f"{path.name}, line {line.number}")
     return found
