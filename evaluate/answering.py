@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evaluate import lineage
+from evaluate import folds, lineage
 from evaluate.cost import formulas, prices
 from evaluate.plan import LONGEST_REPLY, Plan, SystemPlan
-from evaluate.predict.journal import Answers, Predictor
+from evaluate.predict.journal import Answers, Predictor, Session
 from evaluate.predict.prediction import Facts, Prediction
 from evaluate.predict.prompts import Prompter
 from evaluate.predict.systems import Context, open_system
@@ -31,14 +31,17 @@ from synth.scoring.scorers import known_scorer, metric_name, normaliser_name, sc
 from synth.usage import Usage
 from synth.workspace import Workspace
 
-SHOT_POOL = 5000  # train rows from which few-shot examples, the answer schema and the baselines are drawn
 SHORTEST_LIMIT = 64  # tokens
 ROOM_UNTUNED = 256  # for a local model that nobody taught the form of the answer
 LETTERS_PER_TOKEN = 2  # of a small vocabulary; large ones have about four
 
 
 class Job(NamedTuple):
-    """What every step of one comparison needs. Systems of `plan` are as they were asked: see `as_asked`."""
+    """What every step of one comparison needs. Systems of `plan` are as they were asked: see `as_asked`.
+
+    `parts` are the rows by fold, one part where there are no folds; `examples` are all of them, `train` the rows that
+    may be shown with those of the first part.
+    """
 
     plan: Plan
     workspace: Workspace
@@ -46,6 +49,7 @@ class Job(NamedTuple):
     dataset: DatasetDir
     examples: list[Example]
     train: list[Example]
+    parts: tuple[folds.Part, ...]
     sheet: prices.PriceSheet
     on_progress: ProgressFn
     stop: Callable[[], bool]
@@ -54,18 +58,17 @@ class Job(NamedTuple):
 def prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: ProgressFn, stop: Callable[[], bool]) -> Job:
     """Draw the rows, read the prices. Raises DataError where rows or a scorer are missing, before anything is paid."""
     dataset = open_dataset(plan.dataset, workspace.datasets)
-    examples = dataset.draw_all(plan.splits, plan.max_rows, plan.seed)
+    needs_train = any(system.prompting != "zero_shot" for system in plan.systems)
+    parts = folds.compared(plan, dataset, needs_train or plan.baselines)
+    examples = [example for part in parts for example in part.rows]
     for scorer in {example.scorer for example in examples} if plan.metric == "auto" else {plan.metric}:
         known_scorer(scorer)  # refused now rather than when every answer has been paid
-    if not examples:
-        splits = ", ".join(plan.splits)
-        raise DataError(f"The dataset {dataset.name} has no rows in {splits}.", "Choose other splits in the plan.")
-    needs_train = any(system.prompting != "zero_shot" for system in plan.systems)
-    train = dataset.draw("train", SHOT_POOL, plan.seed) if needs_train or plan.baselines else []
-    if needs_train and not train:
+    if needs_train and not parts[0].train:
         raise DataError(f"The dataset {dataset.name} has no train rows to take examples from.", "Use zero_shot.")
+    if plan.folds:
+        plan = plan.model_copy(update={"splits": ("test",)})  # where out-of-fold rows are tested
     sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
-    return Job(plan, workspace, folder, dataset, examples, train, sheet, on_progress, stop)
+    return Job(plan, workspace, folder, dataset, examples, parts[0].train, parts, sheet, on_progress, stop)
 
 
 def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Sequence[Example], made_of: lineage.Origin) -> SystemPlan:
@@ -90,19 +93,58 @@ def answer_limit(plan: SystemPlan, examples: Sequence[Example]) -> int:
 
 
 def answers_of(
-    job: Job, plan: SystemPlan, made_of: lineage.Origin, examples: Sequence[Example], media: Path, journal: str
+    job: Job,
+    plan: SystemPlan,
+    made_of: lineage.Origin,
+    examples: Sequence[Example],
+    media: Path,
+    journal: str,
+    spent_before: float = 0.0,
 ) -> tuple[Answers, Prompter]:
-    """Predictions of one system, from its journal or made now."""
+    """Predictions of one system, from its journal or made now. spent_before: USD that its cap counts already."""
     prompter = Prompter(plan, job.train, job.plan.seed, media)
     mark = lineage.fingerprint(plan, made_of, [shot.id for shot in prompter.shots], prompter.schema)
     path = job.folder / "predictions" / f"{journal}.jsonl"
     predictor = Predictor(path, mark, plan.name, job.workspace, retry_errors=plan.kind == "endpoint")
     model = plan.price_model or plan.model
-    spent = sum(priced(job, prediction.usage, model) or 0.0 for prediction in predictor.answers.predictions.values())
+    spent = spent_before + _bill(job, predictor.answers, model)
     context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
     questions = [prompter.question(example) for example in examples]
     answers = predictor.run(questions, lambda: open_system(plan, context, spent), job.on_progress, job.stop)
     return answers, prompter
+
+
+def _bill(job: Job, answers: Answers, model: str) -> float:
+    """USD of what is priced among these answers."""
+    return sum(priced(job, prediction.usage, model) or 0.0 for prediction in answers.predictions.values())
+
+
+class Given(NamedTuple):
+    """What one system answered to all rows of a comparison, scored, in their order; `shots` it was shown."""
+
+    answers: Answers
+    rows: list[Row]
+    shots: int
+
+
+def given(job: Job, plan: SystemPlan, made_of: lineage.Origin) -> Given:
+    """One system's answers to all rows, each part by who did not learn it, after examples from outside it."""
+    predictions: dict[str, Prediction] = {}
+    sessions: dict[str, Session] = {}
+    rows: list[Row] = []
+    shots = 0
+    model = plan.price_model or plan.model
+    for part in job.parts:
+        asked = folds.of_part(plan, part, made_of)
+        origin = made_of if asked is plan else lineage.origin(asked, job.workspace)
+        spent = _bill(job, Answers({k: v for k, v in predictions.items() if plan.with_shots}, []), model)
+        here = job._replace(train=part.train)
+        answers, prompter = answers_of(here, asked, origin, part.rows, job.dataset.path, plan.id, spent)
+        rows += scored(job, answers, prompter, part.rows)
+        predictions |= answers.predictions
+        sessions |= {session.id: session for session in answers.sessions}
+        shots = len(prompter.shots)
+    return Given(Answers(predictions, list(sessions.values())), rows, shots)
 
 
 def priced(job: Job, usage: Usage, model: str) -> float | None:
@@ -112,8 +154,7 @@ def priced(job: Job, usage: Usage, model: str) -> float | None:
 
 def of_system(job: Job, plan: SystemPlan, made_of: lineage.Origin, large: str | None) -> SystemResult:
     """One system's answers to all rows, scored. `large`: id of the system to replace."""
-    answers, prompter = answers_of(job, plan, made_of, job.examples, job.dataset.path, plan.id)
-    rows = scored(job, answers, prompter, job.examples)
+    answers, rows, shots = given(job, plan, made_of)
     metric = metric_name({row.scorer for row in rows})
     return SystemResult(
         id=plan.id,
@@ -124,7 +165,7 @@ def of_system(job: Job, plan: SystemPlan, made_of: lineage.Origin, large: str | 
         adapter=made_of.adapter_name,
         method=made_of.recipe.get("method"),
         prompting=plan.prompting,
-        shots=len(prompter.shots),
+        shots=shots,
         max_new_tokens=None if plan.kind == "predictions" else plan.token_limit,
         params=answers.facts.params,
         stand_in=made_of.model_kind == "starter" and plan.id == large,
@@ -148,8 +189,8 @@ def _billed_model(answers: Answers) -> str | None:
 
 def scored(job: Job, answers: Answers, prompter: Prompter, examples: Sequence[Example]) -> list[Row]:
     """The rows of these examples that the system was asked, in order."""
-    given = answers.predictions
-    return [row_of(one, given[one.id], prompter.reply, job.plan.metric) for one in examples if one.id in given]
+    known = answers.predictions
+    return [row_of(one, known[one.id], prompter.reply, job.plan.metric) for one in examples if one.id in known]
 
 
 def row_of(example: Example, prediction: Prediction, read: Callable[[str, str], str], metric: str) -> Row:

@@ -13,7 +13,7 @@ from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from evaluate import lineage
-from evaluate.answering import Job, answers_of, priced, scored
+from evaluate.answering import Job, answers_of, given, priced, scored
 from evaluate.plan import Plan, SystemPlan
 from evaluate.predict.journal import Answers, Predictor
 from evaluate.predict.prompts import Question
@@ -56,7 +56,7 @@ class Contest(NamedTuple):
 def contest(plan: Plan, dataset: DatasetDir, large: SystemPlan) -> Contest:
     """The ways of asking the large model that are tried; none without val rows or a second way."""
     same = tuple(one for one in plan.systems if _model(one) == _model(large))
-    val = dataset.draw("val", plan.choose_on_val, plan.seed) if plan.choose_on_val else []
+    val = dataset.draw("val", plan.choose_on_val, plan.seed) if plan.choose_on_val and not plan.folds else []
     searching = plan.prompt_search if large.kind == "endpoint" or not large.adapter else 0
     if not val or large.kind == "predictions" or (len(same) < 2 and not searching):
         return Contest((), [], 0)
@@ -64,7 +64,12 @@ def contest(plan: Plan, dataset: DatasetDir, large: SystemPlan) -> Contest:
 
 
 def strongest(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:
-    """The strongest way of asking the large model on val; `large` itself without val rows or a second way."""
+    """The strongest way of asking the large model on val; `large` itself without val rows or a second way.
+
+    In a cross-validation every row is tested and all ways answer all of them, so the strongest on those is taken.
+    """
+    if job.plan.folds:
+        return _on_tested(job, large, made_of)
     same, val, searching = contest(job.plan, job.dataset, large)
     if not val:
         return Found(large, None, ())
@@ -80,6 +85,28 @@ def strongest(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:
     best = max((*same, *written), key=lambda one: (values[one.id], one.id == large.id))
     choice = PromptChoice(on="val", rows=len(val), given=large.id, chosen=best.id, values=values, searched=len(written))
     return Found(best, choice, cost)
+
+
+def _on_tested(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:
+    ways = [one for one in job.plan.systems if _model(one) == _model(large)]
+    if len(ways) < 2 or large.kind == "predictions":
+        return Found(large, None, ())
+    values = {one.id: value_of(given(job, one, made_of).rows) for one in ways}
+    best = max(ways, key=lambda one: (values[one.id], one.id == large.id))
+    rows = len(job.examples)
+    return Found(
+        best, PromptChoice(on="test", rows=rows, given=large.id, chosen=best.id, values=values, searched=0), ()
+    )
+
+
+def said(choice: PromptChoice | None) -> tuple[str, ...]:
+    """What a reader must know of a choice that was made on the rows that are tested."""
+    if choice is None or choice.on == "val":
+        return ()
+    return (
+        f"No rows are left to choose the large model's prompt on: of {len(choice.values)} ways to ask it, the one that "
+        "did best on these very rows is compared, which favours it.",
+    )
 
 
 def _model(plan: SystemPlan) -> tuple[str | None, ...]:

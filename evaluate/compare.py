@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from evaluate import choosing, forgetting, lineage, margin
+from evaluate import choosing, folds, forgetting, lineage, margin
 from evaluate.answering import Job, answers_of, as_asked, of_system, prepare, row_of
 from evaluate.cost import prices, throughput
 from evaluate.plan import Plan, SystemPlan, dump_plan, with_untuned
@@ -88,6 +88,7 @@ def _run(job: Job, margin_fixed: float) -> Path:
     # All names are resolved and files read before anything is run, so that a misspelt last system costs nothing.
     unused = _check_imported(job)
     origins = {plan.id: lineage.origin(plan, job.workspace) for plan in job.plan.systems}
+    folds.refuse_learned(job.plan, job.dataset, job.examples, origins, job.workspace)
     rows = [*job.examples, *job.train]
     asked = tuple(as_asked(plan, job.dataset, rows, origins[plan.id]) for plan in job.plan.systems)
     job = job._replace(plan=job.plan.model_copy(update={"systems": asked}))
@@ -111,7 +112,11 @@ def _run(job: Job, margin_fixed: float) -> Path:
         ),
         margin_fixed=margin_fixed,
         prompt_choice=choice,
-        notes=unused,
+        notes=(
+            *folds.said(job.plan, len(job.examples), job.plan.system(job.plan.roles()[0])),
+            *choosing.said(choice),
+            *unused,
+        ),
         provenance=lineage.provenance(job.folder.name, job.plan, job.dataset, origins),
     )
     _write_scores(results, job.folder / "scores.jsonl")
@@ -143,8 +148,12 @@ def _heard_otherwise(job: Job, systems: Sequence[SystemResult]) -> tuple[Normali
 def _baselines(job: Job) -> list[SystemResult]:
     """What needs no neural network, on the same rows; nothing where none fits."""
     found = []
-    for baseline in classical.baselines(job.train) if job.plan.baselines else []:
-        texts = baseline.replies(job.examples)
+    fitted = (
+        [{one.id: one for one in classical.baselines(part.train)} for part in job.parts] if job.plan.baselines else []
+    )
+    for baseline in fitted[0].values() if fitted else ():
+        if not all(baseline.id in one for one in fitted):
+            continue  # it fits the rows of some folds only
         rows = [
             row_of(
                 example,
@@ -152,7 +161,8 @@ def _baselines(job: Job) -> list[SystemResult]:
                 lambda said, scorer: said,
                 job.plan.metric,
             )
-            for example, text in zip(job.examples, texts, strict=True)
+            for part, known in zip(job.parts, fitted, strict=True)
+            for example, text in zip(part.rows, known[baseline.id].replies(part.rows), strict=True)
         ]
         found.append(
             SystemResult(

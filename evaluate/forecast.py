@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from evaluate import folds
 from evaluate.answering import as_asked
 from evaluate.choosing import Contest, contest
 from evaluate.cost import formulas, prices
@@ -29,7 +30,6 @@ from synth.workspace import Workspace
 CHARACTERS_PER_TOKEN = 4  # rule of thumb for English text in vendors' documentation
 MESSAGE_TOKENS = 4  # wrapping of one chat message
 RETRIED = 0.01  # share of answers assumed to be paid twice
-SHOT_POOL = 5000  # as in a real comparison
 
 
 class Estimate(NamedTuple):
@@ -45,8 +45,8 @@ class Estimate(NamedTuple):
 def estimate(plan: Plan, workspace: Workspace) -> list[Estimate]:
     """A forecast for every endpoint of the plan. Raises DataError where the dataset or its media cannot be read."""
     dataset = open_dataset(plan.dataset, workspace.datasets)
-    examples = dataset.draw_all(plan.splits, plan.max_rows, plan.seed)
-    train = dataset.draw("train", SHOT_POOL, plan.seed)
+    parts = folds.compared(plan, dataset)
+    examples, train = [row for part in parts for row in part.rows], parts[0].train
     sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
     large = plan.roles()[1]
     trial = contest(plan, dataset, plan.system(large)) if large else Contest((), [], 0)

@@ -19,7 +19,7 @@ from evaluate.cost.payback import MONTHS_OF_USE
 from evaluate.plan import Costs, Plan, SystemPlan
 from evaluate.predict.runners import decoding
 from evaluate.report.results import DatasetFacts, LedgerItem, Provenance, SystemResult
-from recipes.run.directory import cpu_name
+from recipes.run.directory import Run, cpu_name
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import UserError
 from synth.storage import read_json, sha256_bytes, sha256_file
@@ -155,6 +155,11 @@ def _ancestors(runs: dict[str, Path], workspace: Workspace) -> Ancestors:
             found[run.name] = run
             todo.append(run)
     return Ancestors(found, missing)
+
+
+def earlier_runs(run: Path, workspace: Workspace) -> list[Run]:
+    """The runs that this one went on from, as far as they are there."""
+    return [Run(path) for path in _ancestors({run.name: run}, workspace).runs.values()]
 
 
 def _recipe_or_nothing(run: Path) -> dict[str, Any]:

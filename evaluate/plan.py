@@ -157,6 +157,14 @@ class Plan(_Frozen):
         description="Splits to answer, as far as the dataset has them; the verdict is about the most real rows. With "
         "`val` too, a cascade threshold is chosen there.",
     )
+    folds: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="Cross-validation of a small dataset: all rows of train, val and test are answered, a tuned system "
+        "(the run that `smolstudio crossval` made) by the model that did not learn the row; `splits` plays no part. "
+        "0 = the dataset's own splits.",
+    )
     systems: tuple[SystemPlan, ...] = Field(min_length=1, description="Who answers.")
     small: str = Field(default="", description="Id of the system under test; the last with an adapter when empty.")
     large: str = Field(
@@ -217,6 +225,10 @@ class Plan(_Frozen):
             wanted = getattr(self, role)
             if wanted and wanted not in ids:
                 raise ValueError(f"{role}: no system has the id {wanted!r} (there are {', '.join(ids)})")
+        if self.folds == 1:
+            raise ValueError("folds: one fold would leave nothing to learn from; give 2 or more, or 0")
+        if self.folds and self.prompt_search:
+            raise ValueError("prompt_search needs val rows apart, and with folds every row is tested")
         if self.small and self.small == self.large:
             raise ValueError("small and large must be two systems")
         return self

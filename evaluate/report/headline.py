@@ -47,11 +47,11 @@ def _does(system: SystemPart, split: str, rows: str = "") -> str:
 def rows_of(report: Report, split: str) -> str:
     """What the rows of a split are called in a sentence."""
     kind, n = report.basis.kinds[split], report.dataset.splits[split]
-    unseen = split.startswith("test_ood")
+    unseen, apart = split.startswith("test_ood"), " (out of fold)" if report.dataset.folds else ""
     if kind in basis.GENERATED:
-        return f"{counted(n, n, 'row')} of {'unseen families' if unseen else 'known wording'}"
+        return f"{counted(n, n, 'row')} of {'unseen families' if unseen else 'known wording'}{apart}"
     name = {"real": "real", "hand": "hand-written", "stand_in": "stand-in", "imported": "imported"}[kind]
-    return f"{n:,} {name} {'row' if n == 1 else 'rows'}{' of unseen families' if unseen else ''}"
+    return f"{n:,} {name} {'row' if n == 1 else 'rows'}{' of unseen families' if unseen else ''}{apart}"
 
 
 def elsewhere(report: Report) -> list[str]:

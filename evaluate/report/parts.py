@@ -77,9 +77,9 @@ class BasisPart(Part):
 
 
 class PromptChoice(Part):
-    """How the large model's prompt was chosen: by value on rows that are not tested."""
+    """How the large model's prompt was chosen."""
 
-    on: str
+    on: str = Field(description="Whose rows: `val`, which are not tested; `test` in a cross-validation.")
     rows: int
     given: str = Field(description="The system that the plan names.")
     chosen: str

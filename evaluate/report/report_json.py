@@ -110,6 +110,7 @@ def _dataset(results: Results, small: SystemResult) -> DatasetPart:
         path=facts.path,
         splits=facts.splits,
         available=facts.available,
+        folds=results.plan.folds,
         generator=facts.generator,
         sha256=facts.sha256,
         chance=chance,

@@ -27,6 +27,9 @@ class DatasetPart(Part):
     path: str = Field(description="Folder, relative to the workspace where it lies inside.")
     splits: dict[str, int] = Field(description="Rows compared per split.")
     available: dict[str, int] = Field(description="Rows that the dataset holds per split.")
+    folds: int = Field(
+        default=0, description="Models of a cross-validation, each asked the rows that it did not learn; 0 = none."
+    )
     generator: str
     sha256: dict[str, str]
     chance: dict[str, float] = Field(

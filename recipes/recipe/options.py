@@ -52,6 +52,23 @@ class Data(Section):
         ge=1,
         advanced=True,
     )
+    folds: int = option(
+        0,
+        "Folds",
+        "Cross-validation: the rows of train, val and test in so many folds; 0 keeps the dataset's own splits. "
+        "`smolstudio crossval` trains them all.",
+        ge=0,
+        le=20,
+        advanced=True,
+    )
+    fold: int = option(
+        0,
+        "Fold",
+        "The fold of a cross-validation that this run does not learn; 0 learns every row.",
+        ge=0,
+        le=20,
+        advanced=True,
+    )
     replay_fraction: float = option(
         0.0,
         "Replay",

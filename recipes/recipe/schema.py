@@ -118,11 +118,28 @@ class Recipe(Section):
             faults.append("optim.max_steps is 0, so nothing would be trained: give a positive number, or -1 for epochs")
         if not self.quant.load_in_4bit and self.quant.weights != "auto":
             faults.append(f"quant.weights is {self.quant.weights}, but quant.load_in_4bit is off")
+        faults += _fold_faults(self.data, self.objective, self.eval_steps)
         if self.dpo.label_smoothing and self.dpo.loss_type != "sigmoid":
             faults.append(f"dpo.label_smoothing has no meaning with the {self.dpo.loss_type} loss, only with sigmoid")
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+
+def _fold_faults(data: Data, objective: str, eval_steps: str | int) -> list[str]:
+    """What cannot be in a recipe of a cross-validation."""
+    if not data.folds:
+        return ["data.fold has no meaning without data.folds"] if data.fold else []
+    faults = []
+    if data.folds == 1 or data.fold > data.folds:
+        faults.append(f"data.folds is {data.folds} and data.fold {data.fold}: give two folds or more, and one of them")
+    if objective != "sft":
+        faults.append(f"data.folds is for methods *_sft; {objective} needs a dataset's own splits")
+    if data.train_split != "train":
+        faults.append("data.folds needs data.train_split to be train")
+    if not data.fold and eval_steps:
+        faults.append("with data.fold 0 every row is learned and none is left to validate on: set eval_steps to 0")
+    return faults
 
 
 # Names that people bring along -> our dotted name. LLaMA-Factory's and Axolotl's documented options.
@@ -259,6 +276,8 @@ def dump_recipe(recipe: Recipe, comments: bool = True) -> str:
 EARLIER: dict[str, Any] = {
     "data.task": False,
     "data.loss_turns": "last",
+    "data.folds": 0,
+    "data.fold": 0,
     "dpo.compare": "first_difference",
     "kto.beta": 0.1,
     "kto.desirable_weight": 1.0,

@@ -24,6 +24,7 @@ from recipes.run.instructed import InstructedDataset
 from synth.build import check_name
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import DataError, RunError, UserError
+from synth.folds import POOL, FoldedDataset
 from synth.jobdir import JobDir
 from synth.storage import JsonDict, atomic_dir, atomic_write_text, sha256_file, write_json
 from synth.workspace import Workspace
@@ -61,7 +62,9 @@ def _dataset_of(recipe: Recipe, workspace: Workspace) -> DatasetDir:
             f"Choose another dataset, or the method {found.card.modality}_{recipe.objective}.",
             "data.modality",
         )
-    return InstructedDataset(found.path) if recipe.data.task else found
+    if recipe.data.folds:
+        found = FoldedDataset(found.path, recipe.data.folds, recipe.data.fold)
+    return InstructedDataset(found) if recipe.data.task else found
 
 
 class Run(JobDir):
@@ -132,7 +135,7 @@ class Run(JobDir):
     def fingerprint(self, model_sha256: str) -> JsonDict:
         """What the training depends on: choices, data, base weights, libraries. JSON values."""
         recipe, dataset = self.recipe, self.dataset()
-        splits = {recipe.data.train_split, recipe.data.val_split} - {""}
+        splits = set(POOL) if recipe.data.folds else {recipe.data.train_split, recipe.data.val_split} - {""}
         files = [dataset.path / f"{split}.jsonl" for split in sorted(splits)]
         # Where validation decides what is kept, it is no longer free when to look.
         decides = recipe.eval_steps and (recipe.load_best_model_at_end or recipe.early_stopping_patience)

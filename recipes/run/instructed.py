@@ -9,20 +9,38 @@ from collections.abc import Iterator
 
 from synth.dataset import DatasetDir
 from synth.example import Example, Split, system
+from synth.task import TaskCard
 
 
 class InstructedDataset(DatasetDir):
-    """The dataset of a folder; ids of its rows stay those of the bare rows."""
+    """A dataset, or one in folds, with the instruction; ids of its rows stay those of the bare rows."""
+
+    def __init__(self, bare: DatasetDir) -> None:
+        super().__init__(bare.path)
+        self._bare = bare
+
+    @property
+    def task(self) -> TaskCard:  # type: ignore[override]  # a property where the base has a cached one
+        """The task card, guessed from bare rows where the dataset has none."""
+        return self._bare.task
+
+    def splits(self) -> list[Split]:
+        """The splits that hold rows."""
+        return self._bare.splits()
+
+    def count(self, split: Split) -> int:
+        """Rows of a split."""
+        return self._bare.count(split)
 
     def examples(self, split: Split) -> Iterator[Example]:
         """Rows of a split in file order, each with the instruction among its system message."""
         said = self.task.in_words()
-        return (instructed(example, said) for example in super().examples(split))
+        return (instructed(example, said) for example in self._bare.examples(split))
 
     def draw(self, split: Split, most: int | None, seed: int) -> list[Example]:
         """As `DatasetDir.draw`, with the instruction."""
         said = self.task.in_words()
-        return [instructed(example, said) for example in super().draw(split, most, seed)]
+        return [instructed(example, said) for example in self._bare.draw(split, most, seed)]
 
 
 def instructed(example: Example, said: str) -> Example:

@@ -9,7 +9,7 @@ import warnings
 
 import typer
 
-from studio.cli import compare, data, demo, machine, models, pipeline, runs
+from studio.cli import compare, crossval, data, demo, machine, models, pipeline, runs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ demo.add(app)
 data.add(app)
 models.add(app)
 runs.add(app)
+crossval.add(app)
 compare.add(app)
 pipeline.add(app)
 machine.add(app)

@@ -1,5 +1,5 @@
-"""The worker of a task: `python -m studio.engines.task TASK_DIR`. Generation, import, cleaning, comparison, answering
-a file, export and serving away from the UI.
+"""The worker of a task: `python -m studio.engines.task TASK_DIR`. Generation, import, cleaning, comparison,
+cross-validation, answering a file, export and serving away from the UI.
 
 Its progress goes to the task's events, its end to exit.json; a failure is one sentence there, its traceback in the
 log.
@@ -150,6 +150,15 @@ def _serve(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outc
     return serve_until_stopped(job, workspace, arguments["run"], arguments["port"])
 
 
+def _crossval(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from recipes.recipe.schema import load_recipe
+    from studio.engines.crossval import cross_validate
+
+    recipe, name = load_recipe(arguments["recipe"]), arguments["name"]
+    made = cross_validate(workspace, recipe, name, arguments["folds"], emit_progress(job), job.stop_requested)
+    return {"run": made.final, "fold_runs": list(made.runs), "folds": made.folds.folds, "why": made.folds.why}
+
+
 def _pipeline(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
     return writing.write(workspace, arguments, emit_progress(job), job.stop_requested)
 
@@ -162,6 +171,7 @@ KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {
     "synth": _synth,
     "compare": _compare,
     "import": _import,
+    "crossval": _crossval,
     "curate": _curate,
     "pipeline": _pipeline,
     "pipeline_preview": _pipeline_preview,

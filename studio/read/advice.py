@@ -15,6 +15,8 @@ from recipes.run.directory import Run
 from studio.read import mistakes
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import UserError
+from synth.example import Split
+from synth.folds import POOL
 from synth.workspace import Workspace
 
 GOOD = 0.95
@@ -68,7 +70,8 @@ def _more_of(report: Report, dataset: DatasetDir | None) -> list[Advice]:
     """Label more rows of classes that are missed and of which there were few to learn from."""
     if report.by_class is None or dataset is None or report.small not in report.by_class.systems:
         return []
-    learned = Counter(row.answer or row.target for row in dataset.examples("train"))
+    splits: tuple[Split, ...] = POOL if report.dataset.folds else ("train",)
+    learned = Counter(row.answer or row.target for split in splits for row in dataset.examples(split))
     if not learned.total() or not any(learned[one.label] for one in report.by_class.systems[report.small].classes):
         return []  # not the rows that it learned from
     weak = [

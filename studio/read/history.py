@@ -56,11 +56,12 @@ def history(workspace: Workspace) -> list[RunFacts]:
 
 
 def tuned(workspace: Workspace, modality: str) -> list[RunFacts]:
-    """The finished runs of a modality whose adapter is there, newest first."""
+    """The finished runs of a modality whose adapter is there, newest first; none that left out a fold."""
     return [
         run
         for run in history(workspace)
         if run.status == "done"
+        and not run.recipe.data.fold
         and run.recipe.method in methods_of(modality)
         and (workspace.runs / run.id / "adapter" / "adapter_config.json").exists()
     ]

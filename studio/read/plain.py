@@ -74,6 +74,9 @@ def _but(report: Report) -> str:
     said = []
     if report.basis.qualifier:
         said.append("The rows are not from your own work, so this is no promise about it.")
+    if folds := report.dataset.folds:
+        home = "The model you take home is trained on all rows"
+        said.append(f"{home}; the answers are those of {folds} models that each left out a part of them.")
     if cheap := _as_good_without(report):
         said.append(f"“{cheap.label}”, which needs no neural network, does as well: consider that first.")
     large = report.large_system

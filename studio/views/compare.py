@@ -10,6 +10,7 @@ import streamlit as st
 from evaluate.cost import prices
 from evaluate.forecast import estimate
 from evaluate.plan import Plan, dump_plan
+from evaluate.report.basis import FEWEST_REAL
 from evaluate.report.wording import usd
 from recipes.models.files import starters
 from studio.presets.cards import card_for
@@ -68,6 +69,7 @@ def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
             "adapter": run.id,
             "role": "tuned",
             "learned": run.recipe.data.dataset,
+            "folds": run.recipe.data.folds,
         }
     for endpoint in load_endpoints(ui.workspace()):
         for prompting in PROMPTINGS:  # whatever the modality: the strongest on val is the one that counts
@@ -99,7 +101,7 @@ def _rivals(offers: dict[str, dict[str, Any]], chosen: list[str], small: str) ->
 def _systems(chosen: list[str], offers: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     systems = []
     for label in chosen:
-        fields = {k: v for k, v in offers[label].items() if k not in ("role", "learned")}
+        fields = {k: v for k, v in offers[label].items() if k not in ("role", "learned", "folds")}
         key = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-")[:60]
         systems.append({"id": key, "label": label[:80], **fields})
     return systems
@@ -145,6 +147,23 @@ def _usd(place: Any, label: str, explained: str | None = None) -> float | None:
     return amount
 
 
+def _folds(dataset: Card, offers: dict[str, dict[str, Any]], chosen: list[str]) -> int:
+    """The folds in which rows are answered; 0 where the splits are those of the dataset."""
+    ways = {offers[c]["folds"] for c in chosen if offers[c].get("learned") == dataset.name}
+    if len(ways) > 1:
+        message = "Some of these were trained in folds and some were not, so that they cannot be asked the same rows."
+        raise RecipeError(message, "Choose tuned models of one kind above.")
+    folds: int = ways.pop() if ways else 0
+    real = dataset.splits.get("test_real", 0)
+    if folds and real:
+        asked = [f"All rows, in {folds} folds", f"The {real:,} real rows"]
+        tested = st.segmented_control("Tested on", asked, default=asked[real >= FEWEST_REAL], required=True)
+        return folds if tested == asked[0] else 0
+    if folds:
+        st.caption(f"Every row is answered by the one of {folds} models that did not learn it (out of fold).")
+    return folds
+
+
 def _plan(dataset: Card) -> Plan:
     offers = _offer(dataset)
     if not dataset.splits.get("test_real"):
@@ -159,6 +178,8 @@ def _plan(dataset: Card) -> Plan:
     roles = {label: offers[label]["role"] for label in chosen}
     if not chosen:
         raise RecipeError("No system was chosen.", "Choose at least one above.")
+    folds = _folds(dataset, offers, chosen)
+    learned_all = any(offers[c].get("folds") and offers[c].get("learned") == dataset.name for c in chosen)
     small = [c for c in chosen if roles[c] == "tuned"] or chosen
     large = _rivals(offers, chosen, small[0])
     first, second, third, fourth = st.columns(4)
@@ -170,7 +191,7 @@ def _plan(dataset: Card) -> Plan:
     _unpriced([offers[label] for label in chosen])
     money = _money()
     searched = 0
-    if any("base_url" in offers[label] for label in chosen):
+    if not folds and any("base_url" in offers[label] for label in chosen):
         help_search = "The model writes so many instructions itself; each is tried on val, and the best one counts."
         searched = st.number_input("Instructions to try beside your own", 0, 16, 0, help=help_search)
     systems, ids = _systems(chosen, offers), {}
@@ -178,12 +199,13 @@ def _plan(dataset: Card) -> Plan:
     values = {
         "name": dataset.name,
         "dataset": dataset.name,
-        "splits": [s for s in TESTED if dataset.splits.get(s)],
+        "splits": [s for s in TESTED if dataset.splits.get(s) and (s == "test_real" or not learned_all)] or ["test"],
+        "folds": folds,
         "systems": systems,
         "small": ids[small_label] if small_label else "",
         "large": ids.get(large_label, "") if large_label != small_label else "",
         "margin": margin,
-        "max_rows": int(rows),
+        "max_rows": None if folds else int(rows),
         **money,
         "prompt_search": int(searched),
     }

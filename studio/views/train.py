@@ -19,6 +19,7 @@ from studio.presets.cards import card_for
 from studio.read.glance import dataset_cards
 from studio.read.history import tuned
 from studio.read.models import model_choices, model_facts
+from studio.views import train_folds
 from studio.views.preflight import show_preflight
 from studio.widgets import address, forms, ui
 from synth.dataset import Card
@@ -160,8 +161,9 @@ def _draft() -> str:
     return token
 
 
-def _start(recipe: Recipe) -> None:
+def _start(dataset: Card, recipe: Recipe) -> None:
     """Preflight and start; both concern the run that this draft stands for, so two clicks or tabs start one run."""
+    folds = train_folds.choose(dataset, recipe)
     run_id = f"{recipe.name}-{recipe_hash(recipe)[:6]}-{_draft()}"
     run = Run(ui.workspace().runs / run_id)
     line = st.container(horizontal=True)
@@ -170,6 +172,8 @@ def _start(recipe: Recipe) -> None:
     if line.button("Preflight", icon=":material/fact_check:", help=help_text):
         jobs.start_training(ui.workspace(), recipe, run_id, check_only=True)
     line.download_button("Download recipe", dump_recipe(recipe), f"{recipe.name}.yaml", icon=":material/download:")
+    if start and folds:
+        train_folds.start(dataset, recipe, f"{run_id}-cv", folds)
     if start:
         if not run.path.exists():
             jobs.start_training(ui.workspace(), recipe, run_id)
@@ -189,11 +193,11 @@ def _start(recipe: Recipe) -> None:
 st.title("Train")
 ui.steps("train")
 with ui.sentences():
-    picked = _pick_dataset()
+    picked = None if train_folds.going() else _pick_dataset()
     if picked is not None:
         draft, chosen = _pick_recipe(picked)
         identity = f"{chosen}.{draft['base_model']}.{picked.name}".replace(".", "-")
         start = st.container()  # above the settings: with its defaults a run is started without scrolling
         wanted = _settings(draft, picked, identity)
         with start:
-            _start(wanted)
+            _start(picked, wanted)

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from synth.errors import DataError
 from synth.example import SPLITS, Split
@@ -20,6 +20,10 @@ MAX_STRATA = 500
 """Different answers up to which each of them is shared out by itself."""
 MAX_GROUPS = 1000
 """Different values up to which a column is followed as one that could keep rows together."""
+
+
+Part = TypeVar("Part", bound=str)
+"""What rows are shared out to: splits, or folds."""
 
 
 class Grouping(NamedTuple):
@@ -64,8 +68,8 @@ def checked_shares(shares: Mapping[Split, float]) -> dict[Split, float]:
     return dict(shares)
 
 
-def share_out(keys: Sequence[str], labels: Sequence[str], shares: Mapping[Split, float]) -> list[Split]:
-    """The split of each row: exact counts, every label in its share, rows of one key together.
+def share_out(keys: Sequence[str], labels: Sequence[str], shares: Mapping[Part, float]) -> list[Part]:
+    """The split (or fold) of each row: exact counts, every label in its share, rows of one key together.
 
     Depends on what the rows are, not on their order. Where every key is its own, the counts are those of the shares
     rounded by largest remainders, each label is within a row or two of its share, and train has every label (while it
@@ -100,12 +104,27 @@ def _rounded(total: int, weights: Sequence[float]) -> list[int]:
     return counts
 
 
-class _Draw:
+def joined(keys: list[str], groups: Sequence[Sequence[int]]) -> list[str]:
+    """The keys, with those of each group's rows made one (and so all that share one of them)."""
+    leader: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while (above := leader.get(key, key)) != key:
+            key = above
+        return key
+
+    for group in groups:
+        first = min(find(keys[place]) for place in group)
+        leader |= {found: first for place in group if (found := find(keys[place])) != first}
+    return [find(key) for key in keys] if leader else keys
+
+
+class _Draw(Generic[Part]):
     """Rows on their way into splits: how many of each label every split should get, and has."""
 
-    def __init__(self, shares: Mapping[Split, float], labels: Sequence[str]) -> None:
+    def __init__(self, shares: Mapping[Part, float], labels: Sequence[str]) -> None:
         self.names, self.labels = list(shares), labels
-        self.splits: list[Split] = [self.names[0]] * len(labels)
+        self.splits: list[Part] = [self.names[0]] * len(labels)
         weights = list(shares.values())
         self.left = _rounded(len(labels), weights)
         whole = sum(weights)

@@ -14,7 +14,7 @@ from synth.curation.alike import alike, wording
 from synth.curation.runs import Text, read_text
 from synth.example import Example, Message, Split, TextPart, media_parts, text_of
 from synth.importing.paths import at
-from synth.importing.splits import hashed_sizes, share_out, split_of
+from synth.importing.splits import hashed_sizes, joined, share_out, split_of
 
 MAX_EXACT = 20_000
 """Rows without a split of their own up to which they are shared out exactly."""
@@ -218,7 +218,7 @@ class Waiting:
     def _drawn(self, keys: list[str]) -> list[Split]:
         """The split of each row; rows of one key, and near-duplicates with all that share their keys, together."""
         labels = [row.example.answer or row.example.target for row in self._rows]
-        return share_out(_joined(keys, [*self._near_groups(), *self._continued]), labels, self.shares) if keys else []
+        return share_out(joined(keys, [*self._near_groups(), *self._continued]), labels, self.shares) if keys else []
 
     def sizes(self, column: str, counts: Mapping[str, int]) -> dict[str, int]:
         """Rows that each split would get if the rows of one value of the column were kept together."""
@@ -235,18 +235,3 @@ class Waiting:
 
 def _placed(example: Example, split: Split, cause: str, text: Text | None = None) -> Placed:
     return Placed(example if example.split == split else example.model_copy(update={"split": split}), cause, text)
-
-
-def _joined(keys: list[str], groups: Sequence[Sequence[int]]) -> list[str]:
-    """The keys, with those of each group's rows made one (and so all that share one of them)."""
-    leader: dict[str, str] = {}
-
-    def find(key: str) -> str:
-        while (above := leader.get(key, key)) != key:
-            key = above
-        return key
-
-    for group in groups:
-        first = min(find(keys[place]) for place in group)
-        leader |= {found: first for place in group if (found := find(keys[place])) != first}
-    return [find(key) for key in keys] if leader else keys

@@ -98,11 +98,11 @@ def test_a_tuned_model_is_told_the_task_as_its_training_was(dataset: DatasetDir)
     made_of = Origin(model_kind="starter", recipe={"data": {"task": True}})
     asked = answering.as_asked(tuned, dataset, [], made_of)
     row = next(iter(dataset.examples("train")))
-    learned = next(iter(InstructedDataset(dataset.path).examples("train")))
+    learned = next(iter(InstructedDataset(dataset).examples("train")))
     assert Prompter(asked, [], 0, Path()).question(row).messages == learned.prompt
     assert learned.prompt[0].text == CARD.in_words()
     assert (learned.id, learned.target) == (row.id, row.target)
-    assert next(iter(InstructedDataset(dataset.path).draw("train", 3, 0))).prompt[0].role == "system"
+    assert next(iter(InstructedDataset(dataset).draw("train", 3, 0))).prompt[0].role == "system"
 
 
 def test_models_that_were_trained_on_bare_prompts_are_asked_so_unless_the_plan_says_otherwise(
