@@ -29,6 +29,11 @@ from synth.workspace import Workspace
 DEFAULT_URL = "https://api.openai.com/v1"
 
 
+def url_of(plan: SystemPlan) -> str:
+    """The address that an endpoint system is asked at."""
+    return plan.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
+
+
 class Context(NamedTuple):
     """What systems need from outside. `price`: USD of a usage for a model of the price sheet, None = unpriced."""
 
@@ -88,8 +93,7 @@ class EndpointSystem:
 
     def __init__(self, plan: SystemPlan, context: Context, spent_usd: float) -> None:
         self._plan = plan
-        url = plan.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
-        settings = Settings(url, plan.model, plan.api_key_env, plan.concurrency)
+        settings = Settings(url_of(plan), plan.model, plan.api_key_env, plan.concurrency)
         name = plan.price_model or plan.model
         self._endpoint = Endpoint(
             settings,

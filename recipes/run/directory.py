@@ -22,7 +22,7 @@ from recipes.recipe.schema import Recipe, dump_recipe, earlier, load_earlier
 from recipes.run import checkpoints
 from recipes.run.instructed import InstructedDataset
 from synth.build import check_name
-from synth.dataset import DatasetDir, open_dataset
+from synth.dataset import TASK, DatasetDir, open_dataset
 from synth.errors import DataError, RunError, UserError
 from synth.folds import POOL, FoldedDataset
 from synth.jobdir import JobDir
@@ -133,7 +133,7 @@ class Run(JobDir):
         return ""
 
     def fingerprint(self, model_sha256: str) -> JsonDict:
-        """What the training depends on: choices, data, base weights, libraries. JSON values."""
+        """What the training depends on: choices, task, data, base weights, libraries. JSON values."""
         recipe, dataset = self.recipe, self.dataset()
         splits = set(POOL) if recipe.data.folds else {recipe.data.train_split, recipe.data.val_split} - {""}
         files = [dataset.path / f"{split}.jsonl" for split in sorted(splits)]
@@ -141,6 +141,7 @@ class Run(JobDir):
         decides = recipe.eval_steps and (recipe.load_best_model_at_end or recipe.early_stopping_patience)
         free = set(FREE) - ({"eval_steps"} if decides else set())
         return {
+            **({TASK: dataset.task.sha256()} if recipe.data.task else {}),
             "recipe": recipe.model_dump(mode="json", exclude=free),
             "data": {f.name: sha256_file(f) for f in files if f.is_file()},
             "model": model_sha256,
@@ -154,6 +155,8 @@ class Run(JobDir):
 
     def refuse_changes(self, now: JsonDict, then: JsonDict) -> None:
         """Raise RunError that lists what differs between a checkpoint's fingerprint and today's."""
+        if TASK not in then:  # of a version that did not note what the rows were told
+            now = {name: value for name, value in now.items() if name != TASK}
         before, after = _flat(_as_now(then)), _flat(now)
         changed = [
             f"{key}: {_short(before.get(key))} -> {_short(after.get(key))}"

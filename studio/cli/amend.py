@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from studio.cli.options import JsonOption, WorkspaceOption, key_values, print_json, workspace_of
+
+if TYPE_CHECKING:
+    from synth.dataset import DatasetDir
+    from synth.workspace import Workspace
 
 
 def add(app: typer.Typer) -> None:
@@ -66,20 +70,49 @@ def task(
         list[str] | None, typer.Option("--label", help="label=what it means; once for each label, replacing all")
     ] = None,
     answer_format: Annotated[str | None, typer.Option(help="How the answer must look")] = None,
+    history: Annotated[bool, typer.Option("--history", help="List its versions, and who was given them")] = False,
+    restore: Annotated[int | None, typer.Option(help="Make this version the present one", min=1)] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what the dataset asks of a model; with options, change it."""
-    from synth.curation.amend import set_task
+    from synth.curation.amend import restore_task, set_task
     from synth.dataset import open_dataset
 
-    found = open_dataset(dataset, workspace_of(workspace).datasets)
+    place = workspace_of(workspace)
+    found = open_dataset(dataset, place.datasets)
+    if history:
+        _history(found, place, as_json)
+        return
     parts = [label.partition("=") for label in labels or []]
     meanings = {label.strip(): meaning.strip() for label, _, meaning in parts} or None
     card = found.task
     if any(value is not None for value in (instruction, kind, meanings, answer_format)):
         card = set_task(found, instruction=instruction, kind=kind, labels=meanings, answer_format=answer_format)
+    if restore is not None:
+        card = restore_task(found, restore)
     if as_json:
         print_json({"dataset": found.name, **card.model_dump()})
     else:
         print(card.markdown())
+
+
+def _history(dataset: DatasetDir, workspace: Workspace, as_json: bool) -> None:
+    from studio.read.task_uses import Uses, uses
+    from synth.curation.task_history import versions
+
+    known, used = versions(dataset), uses(workspace, dataset.name)
+    if as_json:
+        print_json(
+            [
+                {"version": one.number, "since": one.since, "task": one.task.model_dump(), "sha256": one.sha256}
+                | used.get(one.sha256, Uses())._asdict()
+                for one in known
+            ]
+        )
+        return
+    for one in known:
+        present = ", the present one" if one is known[-1] else ""
+        given = used.get(one.sha256, Uses()).sentence()
+        print(f"version {one.number}, since {one.since or 'an unknown time'}{present}; given to: {given}")
+        print("  " + one.task.markdown().replace("\n", "\n  "))

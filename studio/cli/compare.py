@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from studio.cli import consent
 from studio.cli.judge import judge
 from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
+
+if TYPE_CHECKING:
+    from evaluate.plan import Plan
+    from synth.workspace import Workspace
 
 prices_app = typer.Typer(no_args_is_help=True, help="The dated price sheet.")
 
@@ -30,6 +35,7 @@ def compare(
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the --fail-if outcome as a JUnit file")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what the endpoints would cost")] = False,
+    leave: consent.LeaveOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,7 +51,9 @@ def compare(
     from studio.read.results import headline
     from synth.storage import atomic_write_text
 
-    path = run_comparison(load_plan(plan), workspace_of(workspace), ProgressLine(), comparison_id=comparison_id or None)
+    asked, place = load_plan(plan), workspace_of(workspace)
+    _consent(asked, place, leave)
+    path = run_comparison(asked, place, ProgressLine(), comparison_id=comparison_id or None)
     found = read_report(path)
     print_json({"report": str(path)}) if as_json else print(headline(found, path))
     checks = gate.check(found, fail_if or [])
@@ -55,6 +63,17 @@ def compare(
         print(outcome.sentence, file=sys.stderr)
     if any(outcome.failed for outcome in checks):
         raise typer.Exit(1)
+
+
+def _consent(plan: Plan, workspace: Workspace, agreed: bool) -> None:
+    """Raise EndpointError where rows would be sent to an endpoint elsewhere and nobody agreed."""
+    from evaluate.predict.systems import url_of
+    from synth.dataset import open_dataset
+
+    urls = [url_of(one) for one in plan.systems if one.kind == "endpoint"]
+    if urls:
+        name = open_dataset(plan.dataset, workspace.datasets).name
+        consent.require(workspace, urls, name, f"Rows of {name}", agreed)
 
 
 def _estimate(plan: Path, workspace: Path | None, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from studio.cli import consent
 from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
 
 
@@ -18,6 +19,7 @@ def judge(
     api_key_env: Annotated[str, typer.Option(help="Environment variable that holds the key")] = "OPENAI_API_KEY",
     labels: Annotated[Path | None, typer.Option(help="JSONL with example_id and winner, judged by people")] = None,
     limit: Annotated[int, typer.Option(help="Most pairs to judge; each is asked twice", min=2)] = 500,
+    leave: consent.LeaveOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -27,6 +29,7 @@ def judge(
     from evaluate.judge import add
     from evaluate.predict.systems import DEFAULT_URL
     from evaluate.report import report_json
+    from evaluate.report.reading import read_report
     from studio.read.results import find_report
     from synth.endpoint import Endpoint, ReplyCache, Settings
     from synth.storage import atomic_write_text
@@ -34,6 +37,8 @@ def judge(
     place = workspace_of(workspace)
     path = find_report(place, comparison)
     settings = Settings(base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL, model, api_key_env)
+    name = read_report(path).dataset.name
+    consent.require(place, [settings.base_url], name, f"Rows of {name}, with their answers,", leave)
     sheet = prices.load(workspace=place.path)
     with Endpoint(settings, ReplyCache(place.path / "cache" / "replies")) as endpoint:
         found = add(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from studio.cli.consent import LeaveOption, require
 from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, print_json, readable, workspace_of
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def preview(
     rows: Rows = None,
     cap: Cap = None,
     show_rows: Annotated[int, typer.Option("--preview", help="Accepted rows of the preview", min=1)] = 20,
+    leave: LeaveOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,6 +123,7 @@ def preview(
     from synth.pipeline.forecast import preview as make
 
     plan = _plan(pipeline, given, model, base_url, api_key_env, concurrency, rows, cap)
+    _consent(plan, workspace, leave)
     with _stoppable(workspace) as outside:
         seen = make(plan, outside, show_rows)
     if as_json:
@@ -139,6 +142,7 @@ def bakeoff(
     concurrency: Concurrency = 8,
     cap: Cap = None,
     show_rows: Annotated[int, typer.Option("--preview", help="Accepted rows of each", min=1)] = 20,
+    leave: LeaveOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -147,6 +151,7 @@ def bakeoff(
     from synth.pipeline.forecast import bake_off
 
     plan = _plan(pipeline, given, model, base_url, api_key_env, concurrency, None, cap)
+    _consent(plan, workspace, leave)
     with _stoppable(workspace) as outside:
         seen = bake_off(plan, outside, show_rows)
     if as_json:
@@ -171,6 +176,7 @@ def run(
     concurrency: Concurrency = 8,
     rows: Rows = None,
     cap: Cap = None,
+    leave: LeaveOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -178,6 +184,7 @@ def run(
     from synth.pipeline import work
 
     plan = _plan(pipeline, given, model, base_url, api_key_env, concurrency, rows, cap)
+    _consent(plan, workspace, leave)
     with _stoppable(workspace) as outside:
         made = work.start(name or Path(pipeline).stem, plan, outside)
     describe_dataset(made, as_json)
@@ -188,6 +195,7 @@ def resume(
     name: Annotated[str, typer.Argument(help="Name of the run")],
     rows: Rows = None,
     cap: Cap = None,
+    leave: LeaveOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -195,6 +203,7 @@ def resume(
     from synth.pipeline import work
 
     changes = {key: value for key, value in {"rows": rows, "cap_usd": cap}.items() if value is not None}
+    _consent(work.read_run(name, workspace_of(workspace))[1], workspace, leave)
     with _stoppable(workspace) as outside:
         made = work.resume(name, outside, **changes)
     describe_dataset(made, as_json)
@@ -269,6 +278,15 @@ def _plan(
     path = pipeline if pipeline in shipped_pipelines() else str(Path(pipeline).expanduser().absolute())
     values = {"pipeline": path, "inputs": inputs, "rows": rows, "cap_usd": cap, "teachers": teachers}
     return validated(RunPlan, values, "run")
+
+
+def _consent(plan: RunPlan, workspace: Path | None, agreed: bool) -> None:
+    """Raise EndpointError where what the pipeline is given would be sent elsewhere and nobody agreed."""
+    from studio.state.endpoints import about_pipeline
+
+    name, urls = Path(plan.pipeline).stem, [one.base_url for one in plan.teachers.values()]
+    what = f"What the pipeline {name} is given (texts, examples, documents)"
+    require(workspace_of(workspace), urls, about_pipeline(name), what, agreed)
 
 
 class _stoppable:

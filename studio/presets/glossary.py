@@ -12,6 +12,8 @@ GLOSSARY: dict[str, str] = {
     "Confidence interval": "The range that would hold the true figure in 95 of 100 such comparisons. With few rows it "
     "is wide.",
     "Confusion matrix": "A table of right labels against given labels: what is taken for what.",
+    "Cross-validation": "Rows are shared out in folds, and each fold is tested by a model that learned the others, so "
+    "that every row is tested.",
     "DPO": "Direct Preference Optimisation: a second training on pairs of a better and a worse answer.",
     "Early stopping": "Training ends when the validation loss no longer falls, and the best step is kept.",
     "Endpoint": "A model behind an address that is asked over the network, often paid by the token.",
@@ -36,6 +38,7 @@ GLOSSARY: dict[str, str] = {
     "Real rows": "Rows of your own work that no program made. They are tested on and never trained on.",
     "Recall": "Of the rows that have a label, the share that were given it; the others were missed.",
     "Schema": "The form that an answer must have, such as a JSON object with given keys.",
+    "Out-of-fold": "An answer of the model that did not learn the row, in a cross-validation.",
     "SFT": "Supervised fine-tuning: training on questions with right answers.",
     "Stratified": "Shared out so that each split has its part of every class.",
     "Task card": "What the model should do, in a sentence or two, with the possible answers and their form.",

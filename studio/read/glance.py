@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from evaluate.report.reading import opened
 from evaluate.report.schema import VERSION
+from studio.state.endpoints import load_endpoints
 from synth.dataset import CARD, Card
 from synth.errors import UserError
 from synth.storage import read_json
@@ -67,6 +68,19 @@ def machine_line(workspace: Workspace) -> str:
 
     memory = psutil.virtual_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    endpoint = os.environ.get("OPENAI_BASE_URL") or ("OpenAI" if os.environ.get("OPENAI_API_KEY") else "none set")
     free, total = memory.available / 2**30, memory.total / 2**30
-    return f"{cores} cores · {free:.0f} of {total:.0f} GiB free · endpoint: {endpoint} · workspace: {workspace.path}"
+    memory_said = f"{cores} cores · {free:.0f} of {total:.0f} GiB free"
+    return f"{memory_said} · {_endpoints(workspace)} · workspace: {workspace.path}"
+
+
+def _endpoints(workspace: Workspace) -> str:
+    """How many endpoints are known: those of Settings, and what the environment names."""
+    try:
+        known = [one.name for one in load_endpoints(workspace)]
+    except UserError:  # Settings says what is wrong with the file
+        known = []
+    named = os.environ.get("OPENAI_BASE_URL") or ("OpenAI" if os.environ.get("OPENAI_API_KEY") else "")
+    known += [f"{named} (environment)"] if named else []
+    if not known:
+        return "no endpoint set"
+    return f"{len(known)} endpoint{'' if len(known) == 1 else 's'}: {', '.join(known)}"

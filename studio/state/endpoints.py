@@ -17,6 +17,8 @@ from synth.workspace import Workspace
 
 FILE = "endpoints.json"
 CONSENTS = "consents.json"
+TYPED = "typed questions"
+"""What stands for a dataset where a person types or uploads a question; datasets have no blanks in their names."""
 
 
 class Endpoint(BaseModel):
@@ -49,6 +51,11 @@ def is_here(base_url: str) -> bool:
 def place_of(base_url: str) -> str:
     """Host and port of an address: who gets the rows."""
     return urlsplit(base_url).netloc.rpartition("@")[2].lower()
+
+
+def about_pipeline(name: str) -> str:
+    """What stands for a dataset where a pipeline is given texts and documents."""
+    return f"pipeline {name}"
 
 
 def may_leave(workspace: Workspace, base_url: str, dataset: str) -> bool:

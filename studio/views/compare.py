@@ -16,9 +16,9 @@ from recipes.models.files import starters
 from studio.presets.cards import card_for
 from studio.read.glance import dataset_cards, report_heads
 from studio.read.history import tuned
-from studio.state.endpoints import agree, load_endpoints, may_leave, place_of
+from studio.state.endpoints import load_endpoints
 from studio.views import verdict
-from studio.widgets import address, following, manage, ui
+from studio.widgets import address, consent, following, manage, ui
 from synth.dataset import Card
 from synth.errors import RecipeError, UserError
 from synth.modality import modality
@@ -256,17 +256,8 @@ def _agreed(dataset: Card, plan: Plan) -> bool:
         capped = next((one.spend_cap_usd for one in asked if one.id == system), None)
         cap = f", stopped before {usd(capped)}" if capped else ""
         st.caption(ui.inert(f"{names[system]}: {requests:,} requests for these rows, {costs}{cap}."))
-    closed = [one for one in asked if not may_leave(ui.workspace(), one.base_url or "", dataset.name)]
-    agreed = True
-    for base_url in dict.fromkeys(one.base_url or "" for one in closed):
-        place = place_of(base_url)
-        said = (
-            f"Rows of **{ui.inert(dataset.name)}** leave this machine: they are sent to **{ui.inert(place)}**. I agree."
-        )
-        if st.checkbox(said, key=f"agree.{dataset.name}.{place}"):
-            agree(ui.workspace(), base_url, dataset.name)
-        else:
-            agreed = False
+    said = f"Rows of **{ui.inert(dataset.name)}** leave this machine: they are sent to {{place}}."
+    agreed = consent.agreed((one.base_url or "" for one in asked), dataset.name, said)
     if not agreed:
         st.caption("Without it the comparison cannot be started; it can without that endpoint.")
     return agreed

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from studio.read.task_uses import Uses, uses
 from studio.views.data_browse import pick_dataset
 from studio.widgets import ui
 from studio.widgets.task_form import task_form
-from synth.curation.amend import set_task
+from synth.curation.amend import restore_task, set_task
+from synth.curation.task_history import versions
+from synth.dataset import DatasetDir
 from synth.task import TaskCard
 
 CHANGES = (
@@ -36,6 +39,28 @@ def render() -> None:
             st.rerun()
         said = f"Changed: {', '.join(changed)}" if changed else "Nothing was changed."
         st.caption(said, width="content")
+    _versions(dataset)
+
+
+def _versions(dataset: DatasetDir) -> None:
+    """Earlier versions with their dates and who was given them; one can be made the present one."""
+    known = versions(dataset)
+    if len(known) < 2:
+        return
+    used = uses(ui.workspace(), dataset.name)
+    with st.expander(f"Versions ({len(known)})", icon=":material/history:"):
+        for one in reversed(known):
+            present = one is known[-1]
+            since = one.since[:16].replace("T", " ") if one.since else "time unknown"
+            given = used.get(one.sha256, Uses()).sentence()
+            st.markdown(f"**Version {one.number}**{' · the present one' if present else ''} · {ui.inert(since)}")
+            st.caption(f"Given to: {ui.inert(given)}")
+            st.code(one.task.in_words() or "Nothing is said before the question.", language=None, wrap_lines=True)
+            label = f"Restore version {one.number}"
+            if not present and st.button(label, key=f"restore.{dataset.name}.{one.number}", icon=":material/restore:"):
+                restore_task(dataset, one.number)
+                ui.flash(f"Version {one.number} of the task is the present one again.")
+                st.rerun()
 
 
 def _differs(before: TaskCard, after: TaskCard, name: str) -> bool:

@@ -11,9 +11,9 @@ import streamlit as st
 from evaluate.report.wording import usd
 from studio.read.glance import dataset_cards
 from studio.state import uploads
-from studio.state.endpoints import Endpoint, agree, load_endpoints, may_leave, place_of
+from studio.state.endpoints import Endpoint, about_pipeline, load_endpoints
 from studio.views.data_import import TABLES
-from studio.widgets import address, following, ui
+from studio.widgets import address, consent, following, ui
 from synth.errors import RecipeError
 from synth.pipeline.spec import Input, Pipeline, find_pipeline, shipped_pipelines
 from synth.pipeline.step import MAIN
@@ -82,14 +82,8 @@ def _teacher() -> Endpoint:
 
 def _agreed(teacher: Endpoint, pipeline: Pipeline) -> bool:
     """Whether what was given may be sent to the teacher's address."""
-    about, place = f"pipeline {pipeline.name}", place_of(teacher.base_url)
-    if may_leave(ui.workspace(), teacher.base_url, about):
-        return True
-    said = f"What I give here (text, examples, documents) is sent to **{ui.inert(place)}**. I agree."
-    if st.checkbox(said, key=f"agree.{about}.{place}"):
-        agree(ui.workspace(), teacher.base_url, about)
-        return True
-    return False
+    said = "What I give here (text, examples, documents) is sent to {place}."
+    return consent.agreed([teacher.base_url], about_pipeline(pipeline.name), said)
 
 
 def _plan(pipeline: Pipeline, values: dict[str, Any], teacher: Endpoint) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from studio.presets.cards import CARDS, card_for
 from studio.read.glance import dataset_cards
 from studio.read.history import tuned
 from studio.serving import asking
-from studio.state.endpoints import load_endpoints
-from studio.widgets import address, ui
+from studio.state.endpoints import TYPED, load_endpoints
+from studio.widgets import address, consent, ui
 from studio.widgets.media import show_content
 from synth.example import AudioPart
 from synth.modality import MODALITIES, Modality
@@ -75,13 +75,22 @@ def _media(kind: Modality) -> bytes | None:
     return kind.to_stored(given.getvalue()) if given else None
 
 
-def _lacking(kind: Modality, chosen: list[str], media: bytes | None, prompt: str) -> str:
+def _agreed(offers: dict[str, dict[str, Any]], chosen: list[str], task: str) -> bool:
+    """Whether what is asked may leave this machine, as far as one of the chosen is elsewhere."""
+    asked = [offers[label]["base_url"] for label in chosen if "base_url" in offers[label]]
+    told = f", with the task of **{ui.inert(task)}**," if task else ""
+    return consent.agreed(asked, task or TYPED, f"What I ask{told} leaves this machine: it is sent to {{place}}.")
+
+
+def _lacking(kind: Modality, chosen: list[str], media: bytes | None, prompt: str, agreed: bool) -> str:
     """What has to be given before anybody can be asked; empty when nothing is."""
     if not chosen:
         return "Choose a model first."
     if kind.part is not None and not media:
         return f"Upload a file under “{kind.title}” first."
-    return "Type a question first." if kind.asks and not prompt.strip() else ""
+    if kind.asks and not prompt.strip():
+        return "Type a question first."
+    return "" if agreed else "Agree above that it leaves this machine, or choose models of this machine only."
 
 
 def _answer(label: str, offer: dict[str, Any], asked: Question) -> None:
@@ -125,8 +134,12 @@ with ui.sentences():
     if tasks:
         options = ["", *tasks]
         task = st.selectbox("Task", options, of_run, format_func=lambda name: name or "none", help=help_task) or ""
+    agreed = _agreed(offers, chosen, task)
     # Never disabled: a field tells what was typed only when it is left, and a dead button beside a full one misleads.
-    asked, lacking = st.button("Ask", type="primary", icon=":material/send:"), _lacking(kind, chosen, media, prompt)
+    asked, lacking = (
+        st.button("Ask", type="primary", icon=":material/send:"),
+        _lacking(kind, chosen, media, prompt, agreed),
+    )
     if asked and lacking:
         st.info(ui.inert(lacking), icon=":material/info:")
     elif asked:

@@ -3,6 +3,7 @@
     add_real(dataset, rows, Origin(kind="real"), folder)     rows that no generator made, to be tested on and never more
     add_real_file(dataset, Path("may.csv"), "real")          the same from a user's file, read as an import
     set_task(dataset, instruction="…")                       what the dataset asks of a model
+    restore_task(dataset, 2)                                 the same from an earlier version of it
 
 Real rows are decontaminated the other way round: a real row that stands in training is refused, because models may
 have been trained on it already. How files are read is for `synth.importing`.
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from synth.curation import leakage
+from synth.curation import leakage, task_history
 from synth.dataset import CARD, MEDIA, REAL, REJECTED, TASK, Card, DatasetDir
 from synth.errors import DataError, did_you_mean
 from synth.example import (
@@ -238,9 +239,21 @@ def set_task(dataset: DatasetDir, **changes: Any) -> TaskCard:
             place = ".".join(map(str, first["loc"]))
             raise DataError(f"The task card cannot hold that: {first['msg']} at {place}.", "Give a text.") from error
         card = dataset.card
+        if task == card.task:
+            return task
         hashes = {**card.sha256, TASK: task.sha256()}
         write_card(dataset.path, card.model_copy(update={"task": task, "sha256": hashes}))
+        task_history.note(dataset, task)
     return task
+
+
+def restore_task(dataset: DatasetDir, number: int) -> TaskCard:
+    """Make an earlier version of the task card the present one. Raises DataError where there is none of that number."""
+    known = task_history.versions(dataset)
+    if not 1 <= number <= len(known):
+        message = f"{dataset.name} has no version {number} of its task card."
+        raise DataError(message, f"There are versions 1 to {len(known)}: `smolstudio data task NAME --history`.")
+    return set_task(dataset, **known[number - 1].task.model_dump())
 
 
 def write_card(folder: Path, card: Card) -> None:

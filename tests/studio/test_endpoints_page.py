@@ -7,6 +7,7 @@ import os
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from studio.read.glance import machine_line
 from studio.serving import probe
 from studio.state.endpoints import Endpoint, load_endpoints, save_endpoints
 from studio.stub.endpoint import StubSettings, serve_in_thread
@@ -76,3 +77,15 @@ def test_a_key_kept_in_memory_is_used_and_written_nowhere(
     finally:
         keys._remembered.discard("OPENAI_API_KEY")
         os.environ.pop("OPENAI_API_KEY", None)
+
+
+def test_endpoints_of_settings_are_counted_on_start(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert "no endpoint set" in machine_line(workspace)
+    save_endpoints(workspace, [Endpoint(name="mine", base_url="https://example.test/v1", model="m")])
+    assert "1 endpoint: mine" in machine_line(workspace)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    assert "2 endpoints: mine, OpenAI (environment)" in machine_line(workspace)
+    app = page("start")
+    assert any("2 endpoints: mine" in str(one.value) for one in app.caption)
