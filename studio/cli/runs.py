@@ -14,7 +14,9 @@ from synth.errors import RecipeError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from recipes.recipe.schema import Recipe
     from recipes.run.directory import Run
+    from synth.workspace import Workspace
 
 runs_app = typer.Typer(no_args_is_help=True, help="List, watch, stop and resume trainings.")
 
@@ -50,6 +52,7 @@ def train(
     chosen = load_recipe(recipe, overrides or [], notices)
     for notice in notices:
         print(notice, file=sys.stderr)
+    _hint_at_folds(chosen, place)
     run = jobs.start_training(place, chosen, run_id or None, check_only=preflight)
     if detach:
         print_json({"run": run.id}) if as_json else print(f"{run.id} started: smolstudio runs logs {run.id}")
@@ -58,6 +61,18 @@ def train(
         _show_preflight(run, as_json)
     else:
         _watch(run, as_json)
+
+
+def _hint_at_folds(recipe: Recipe, workspace: Workspace) -> None:
+    """Say where a person's own rows are too few for a test split."""
+    from studio.presets.bases import is_own
+    from synth.dataset import open_dataset
+    from synth.folds import is_small
+
+    card = open_dataset(recipe.data.dataset, workspace.datasets).card
+    if recipe.objective == "sft" and not recipe.data.folds and is_own(card) and is_small(card.splits):
+        tested = f"{card.splits.get('test', 0)} test rows tell hardly anything"
+        print(f"{card.name}: {tested}; `smolstudio crossval` with the same words tests all.", file=sys.stderr)
 
 
 def _train_seeds(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from studio.engines import jobs
 from synth.dataset import open_dataset
-from synth.errors import RunError
+from synth.errors import RecipeError, RunError
 from synth.folds import FoldCount, fold_count
 from synth.progress import Progress, ProgressFn
 from synth.workspace import Workspace
@@ -46,6 +46,7 @@ def cross_validate(
     """
     from recipes.run.folds import final_recipe, fold_recipe, fold_run, kept_epochs
 
+    _refuse_what_leaks(recipe)
     folds = fold_count(open_dataset(recipe.data.dataset, workspace.datasets), wanted)
     epochs, names = [], []
     for fold in range(1, folds.folds + 1):
@@ -57,6 +58,18 @@ def cross_validate(
         names.append(run.id)
     final = _finished(workspace, final_recipe(recipe, folds.folds, epochs), name, "all rows", on_progress, stop)
     return Trained(final.id, tuple(names), folds)
+
+
+def _refuse_what_leaks(recipe: Recipe) -> None:
+    """Raise RecipeError for what would let a fold know its rows, or the last model not all of them."""
+    if recipe.adapter:
+        message = "A cross-validation begins with a new adapter: an earlier one may have learned the rows it is asked."
+        raise RecipeError(message, "Leave `adapter` empty.")
+    if recipe.data.max_examples:
+        message = (
+            "The model that a cross-validation makes learns every row, and data.max_examples would leave some out."
+        )
+        raise RecipeError(message, "Leave data.max_examples empty.")
 
 
 def _finished(

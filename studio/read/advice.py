@@ -16,7 +16,7 @@ from studio.read import mistakes
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import UserError
 from synth.example import Split
-from synth.folds import POOL
+from synth.folds import POOL, is_small
 from synth.workspace import Workspace
 
 GOOD = 0.95
@@ -43,7 +43,13 @@ def advise(report: Report, workspace: Workspace, scores: Path) -> list[Advice]:
     if good and basis.bare(report.verdict.word) in ("BETTER", "NOT WORSE"):
         return []
     dataset = _dataset(report, workspace)
-    found = [*_longer(report, workspace), *_more_of(report, dataset), *_mislabelled(report, scores), *_form(report)]
+    found = [
+        *_every_row(report, dataset),
+        *_longer(report, workspace),
+        *_more_of(report, dataset),
+        *_mislabelled(report, scores),
+        *_form(report),
+    ]
     return [*found, *_instruction(report, dataset), *_real(report)]
 
 
@@ -52,6 +58,17 @@ def _dataset(report: Report, workspace: Workspace) -> DatasetDir | None:
         return open_dataset(report.dataset.name, workspace.datasets)
     except UserError:
         return None
+
+
+def _every_row(report: Report, dataset: DatasetDir | None) -> list[Advice]:
+    """A test split of so few rows tells hardly anything: test all of them."""
+    if dataset is None or report.dataset.folds or not report.small_system.adapter:
+        return []
+    if report.basis.kind != "imported" or not is_small(dataset.card.splits):
+        return []
+    rows = sum(dataset.count(split) for split in POOL)
+    text = f"Test every row: cross-validation tests all {rows}, of which {report.basis.rows} were tested."
+    return [Advice(text, "views/train.py", {"dataset": report.dataset.name})]
 
 
 def _longer(report: Report, workspace: Workspace) -> list[Advice]:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from recipes.recipe.schema import differences, dump_recipe
 from recipes.run.directory import Run
+from recipes.run.folds import fold_run
 from studio.cli.terminal import duration
 from studio.engines import jobs
 from studio.read.curves import CURVES, curve_frame, events, last_figures, phases
@@ -31,6 +32,7 @@ def detail(run: Run, others: Sequence[Run]) -> None:
         st.markdown(f"#### {ui.status_label(run)}")
         if ended and ended.sentence:
             st.markdown(ui.inert(ended.sentence))
+        _fold(run)
         if status == "lost":
             ui.show_error("The worker was lost: killed, possibly out of memory.", "Resume it from its last checkpoint.")
         _phases(run, status)
@@ -47,6 +49,19 @@ def detail(run: Run, others: Sequence[Run]) -> None:
     _settings(run, others)
     with st.expander("Log", icon=":material/terminal:", expanded=status == "failed"):
         st.code(jobs.log_tail(run) or "Nothing was logged yet.", language=None, wrap_lines=True)
+
+
+def _fold(run: Run) -> None:
+    """What a run of a cross-validation is there for."""
+    data = run.recipe.data
+    if data.fold:
+        home = ui.inert(run.id.removesuffix(fold_run("", data.fold)))
+        st.caption(
+            f"Fold {data.fold} of {data.folds}: it leaves out a part of the rows and is asked that part. The model to "
+            f"use is {home}, which learns all rows."
+        )
+    elif data.folds:
+        st.caption(f"Learns all rows; the {data.folds} models of its folds are asked in its place when it is compared.")
 
 
 def _phases(run: Run, status: Status) -> None:
@@ -76,9 +91,14 @@ def _buttons(run: Run, status: Status) -> None:
                 st.rerun()
         return
     dataset = {"dataset": run.recipe.data.dataset}
-    if status == "done" and line.button("Compare", type="primary", icon=":material/arrow_forward:", key="compare"):
+    whole = not run.recipe.data.fold  # of a cross-validation nobody uses the model of one fold
+    if (
+        status == "done"
+        and whole
+        and line.button("Compare", type="primary", icon=":material/arrow_forward:", key="compare")
+    ):
         st.switch_page("views/compare.py", query_params={**task, **dataset, "run": run.id})
-    if status == "done" and line.button("Use it", icon=":material/rocket_launch:", key="use"):
+    if status == "done" and whole and line.button("Use it", icon=":material/rocket_launch:", key="use"):
         st.switch_page("views/use.py", query_params={**task, "run": run.id})
     if status in ("stopped", "failed", "lost"):
         _resume(run, line)

@@ -16,7 +16,7 @@ from studio.engines.local import LocalEngine
 from studio.views import train_folds
 from synth.curation.amend import add_real
 from synth.dataset import Card, DatasetDir, DatasetWriter
-from synth.errors import RunError
+from synth.errors import RecipeError, RunError
 from synth.example import Example, Origin, Split, make_example, user
 from synth.jobdir import JobDir
 from synth.progress import silent
@@ -140,6 +140,42 @@ def test_the_terminal_trains_them_and_prints_what_a_plan_needs(
     assert "folds: 3" in said and "adapter: urgency}" in said
     cli([*arguments, "--json"], standalone_mode=False)
     assert json.loads(capsys.readouterr().out)["fold_runs"] == ["urgency-fold1", "urgency-fold2", "urgency-fold3"]
+
+
+@pytest.mark.parametrize("change", ["adapter=earlier", "data.max_examples=20"])
+def test_what_would_let_a_fold_know_its_rows_or_leave_some_out_is_refused(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    messages(workspace)
+    engine = Pretends()
+    monkeypatch.setattr(jobs, "ENGINE", engine)
+    chosen = load_recipe("starter-text-sft", ["data.dataset=messages", change])
+    with pytest.raises(RecipeError, match="cross-validation"):
+        crossval.cross_validate(workspace, chosen, "urgency", 3, silent)
+    assert not engine.trained
+
+
+@pytest.mark.parametrize(("rows", "hinted"), [(60, True), (150, False)])
+def test_an_ordinary_training_on_few_rows_names_the_better_way(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rows: int,
+    hinted: bool,
+) -> None:
+    messages(workspace, rows)
+    monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
+    cli(["train", "starter-text-sft", "data.dataset=messages", "--detach"], standalone_mode=False)
+    assert ("`smolstudio crossval` with the same words tests all" in capsys.readouterr().err) is hinted
+
+
+def test_the_run_of_a_fold_says_which_model_to_use(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    crossed(workspace, monkeypatch)
+    seen = text(page("runs", run="urgency-fold2")).replace("\\", "")
+    assert "Fold 2 of 3: it leaves out a part of the rows" in seen
+    assert "The model to use is urgency, which learns all rows" in seen
+    app = page("runs", run="urgency-fold2")
+    assert not {"Compare", "Use it"} & {button.label for button in app.button}
 
 
 @pytest.fixture

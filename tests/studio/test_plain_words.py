@@ -126,6 +126,17 @@ def test_advice_follows_from_figures_that_it_names(place: Workspace) -> None:
     assert good.small_system.splits["test"].value is not None
 
 
+def test_a_weak_result_on_few_own_rows_is_sent_to_cross_validation_once(place: Workspace) -> None:
+    folder = place.comparisons / "first"
+    report = write(folder, classified(0.8))
+    own = report.model_copy(update={"basis": report.basis.model_copy(update={"kind": "imported", "qualifier": ""})})
+    found = advice.advise(own, place, folder / "scores.jsonl")
+    assert found[0].text.startswith("Test every row: cross-validation tests all 104, of which")
+    assert (found[0].page, found[0].where) == ("views/train.py", {"dataset": "invoices"})
+    folded = own.model_copy(update={"dataset": own.dataset.model_copy(update={"folds": 5})})
+    assert not any("Test every row" in one.text for one in advice.advise(folded, place, folder / "scores.jsonl"))
+
+
 def test_rows_are_called_mislabelled_only_where_the_models_agree_and_are_sure(place: Workspace) -> None:
     folder = place.comparisons / "first"
     found = classified(0.8)
