@@ -100,7 +100,7 @@ def test_on_a_terminal_it_is_a_question(
 
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
     monkeypatch.setattr("sys.stderr", type("Terminal", (), {"isatty": lambda self: True, "write": len, "flush": int})())
-    monkeypatch.setattr(consent.typer, "confirm", confirm)
+    monkeypatch.setattr("typer.confirm", confirm)
     with pytest.raises(EndpointError):
         cli(["compare", plan(place)], standalone_mode=False)
     assert asked == ["Rows of invoices would leave this machine: example.test is asked about it. Do you agree?"]
