@@ -106,7 +106,7 @@ def _row(dataset: DatasetDir, original: Example, reviews: Reviews, key: str) -> 
     with frame, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(data_review.standing_line(trail), width="content")
         icon = ":material/rate_review:"
-        st.button("Review", key=key, icon=icon, on_click=ui.set_params, kwargs={"row": original.id})
+        st.button(f"Review {original.id[:8]}", key=key, icon=icon, on_click=ui.set_params, kwargs={"row": original.id})
 
 
 def render() -> None:

@@ -45,21 +45,21 @@ def render() -> None:
 
 
 def _line(endpoint: Endpoint, known: list[Endpoint]) -> None:
-    left, middle, right = st.columns([6, 1, 1], vertical_alignment="center")
+    left, middle, right = st.columns([4, 1, 1], vertical_alignment="center")
     scheme, _, rest = endpoint.base_url.partition("://")  # without its scheme it does not become a link
     facts = " · ".join(ui.inert(text) for text in (endpoint.model, rest, endpoint.api_key_env))
     if scheme == "http" and not is_here(endpoint.base_url):
         facts += " · :material/lock_open: not encrypted on its way"
     cap = f" · at most {ui.inert(usd(endpoint.spend_cap_usd))} a comparison" if endpoint.spend_cap_usd else ""
     left.markdown(f"**{ui.inert(endpoint.name)}** · {facts} · {_key_line(endpoint)}{cap}")
-    if middle.button("Test", key=f"test.{endpoint.name}", icon=":material/network_check:"):
+    if middle.button(f"Test {ui.inert(endpoint.name)}", key=f"test.{endpoint.name}", icon=":material/network_check:"):
         with ui.sentences():
             found = probe.models(endpoint.base_url, endpoint.api_key_env)
             if found and endpoint.model not in found:
                 said = f"{place_of(endpoint.base_url)} answers, but has no model “{endpoint.model}”."
                 raise EndpointError(said, f"Choose one that it has: {', '.join(found[:10])}.", probe.CODE)
             st.success(f"{ui.inert(place_of(endpoint.base_url))} answers.", icon=":material/check_circle:")
-    if right.button("Remove", key=f"remove.{endpoint.name}"):
+    if right.button(f"Remove {ui.inert(endpoint.name)}", key=f"remove.{endpoint.name}"):
         save_endpoints(ui.workspace(), [e for e in known if e.name != endpoint.name])
         st.rerun()
 

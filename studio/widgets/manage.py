@@ -35,13 +35,15 @@ def menu(kind: Kind, name: str) -> None:
         title = st.text_input("Name shown", found.title, key=f"title.{kind}.{name}", placeholder=name)
         words = st.text_area("What it is", found.about, key=f"about.{kind}.{name}", height=90)
         line = st.container(horizontal=True)
-        if line.button("Save", key=f"save.{kind}.{name}", icon=":material/save:"):
+        if line.button(f"Save {ui.inert(name)}", key=f"save.{kind}.{name}", icon=":material/save:"):
             with ui.sentences():
                 titles.set_title(ui.workspace(), kind, name, Title(title, words))
                 ui.flash("Saved")
                 st.rerun()
         help_text = "It goes to the trash of this workspace; you can undo that."
-        if line.button(f"Delete {noun}", key=f"delete.{kind}.{name}", icon=":material/delete:", help=help_text):
+        if line.button(
+            f"Delete {noun} {ui.inert(name)}", key=f"delete.{kind}.{name}", icon=":material/delete:", help=help_text
+        ):
             with ui.sentences():
                 gone = trash.delete(ui.workspace(), kind, name)
                 ui.set_params(**{PARAMS[kind]: None}, deleted=gone)

@@ -55,7 +55,7 @@ def test_a_model_that_a_server_no_longer_has_is_said(workspace: Workspace) -> No
     with serve_in_thread(StubSettings(models=("new",))) as stub:
         save_endpoints(workspace, [Endpoint(name="mine", base_url=stub.base_url, model="old")])
         app = page("settings")
-        button(app, "Test")
+        button(app, "Test mine")
         assert "has no model “old”" in said(app) and "Choose one that it has: new" in said(app)
 
 

@@ -65,13 +65,13 @@ def test_a_note_is_written_shown_and_kept_out_of_the_recipe(place: Workspace) ->
 
 @pytest.mark.slow
 def test_a_deleted_run_is_back_after_undo(place: Workspace) -> None:
-    app = press(page("runs", run="first"), "Delete run")
+    app = press(page("runs", run="first"), "Delete run first")
     assert not (place.runs / "first").exists()
     assert "first is in the trash" in said(app)
     press(app, "Undo")
     assert (place.runs / "first" / "exit.json").is_file()
     assert address(app, "run") == "first"
-    press(app, "Delete run")
+    press(app, "Delete run first")
     press(app, "Remove for good")
     assert not list((place.path / "trash").iterdir())
 
