@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from synth.dataset import DatasetDir
 from synth.example import Split
-from synth.importing import folders
+from synth.importing import folders, streams, tables
 from synth.importing.importer import Options, import_data
 from synth.importing.report import ImportReport
 from synth.importing.values import missing
@@ -57,9 +58,33 @@ class Preview(NamedTuple):
 
 
 def size_bytes(path: Path) -> int:
-    """Of a file, or of all files in a folder."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
+    """Of a file, or of the files in a folder, when unpacked; beyond MAX_BYTES it is no longer counted.
+
+    Raises DataError for a file that cannot be unpacked.
+    """
+    files = iter([path]) if path.is_file() else (file for file in path.rglob("*") if file.is_file())
+    size = 0
+    while size <= MAX_BYTES and (file := next(files, None)):
+        size += _unpacked_bytes(file)
+    return size
+
+
+def _unpacked_bytes(file: Path) -> int:
+    with streams.readable(file):
+        with file.open("rb") as opened:
+            head = opened.read(8)
+        if head.startswith(b"PAR1"):
+            return tables.unpacked_bytes(file)
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                return sum(entry.file_size for entry in archive.infolist())
+        if not streams.packed_as(head):
+            return file.stat().st_size
+        size, (unpacked, _) = 0, streams.unpack(file)
+        with unpacked:
+            while size <= MAX_BYTES and (chunk := unpacked.read(1 << 20)):
+                size += len(chunk)
+        return size
 
 
 def columns_of(path: Path) -> list[Column]:

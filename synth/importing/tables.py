@@ -145,6 +145,19 @@ def _batches(path: Path) -> Iterator[Any]:
                 yield batch.slice(start, BATCH_ROWS)
 
 
+def unpacked_bytes(path: Path) -> int:
+    """What the values of a Parquet file take, as its own figures say. Raises DataError for a torn one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_metadata(path)
+        return sum(found.row_group(place).total_byte_size for place in range(found.num_row_groups))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path.name} cannot be read: {reason}.", "Write it again.", "data.unreadable") from error
+
+
 def _parquet_batches(path: Path) -> Iterator[Any]:
     """Rows of a Parquet file; so few at once that their values, which may be packed to nothing, fit into memory.
 

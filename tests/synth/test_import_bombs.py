@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import subprocess
 import sys
 import zipfile
@@ -21,6 +24,7 @@ from synth.audio.files import decode
 from synth.errors import DataError
 from synth.importing import images, sheets, tables
 from synth.importing.images import decode_image
+from synth.importing.preview import MAX_BYTES, size_bytes
 from synth.importing.sheets import xlsx_rows
 from synth.importing.tables import arrow_rows
 
@@ -183,3 +187,20 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_head() -> None:
     with pytest.raises(DataError, match="too many") as caught:
         decode_image(out.getvalue(), "a.png")
     assert caught.value.code == "picture.too_large"
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "zst", "zip", "parquet"])
+def test_a_packed_file_is_previewed_by_the_size_that_it_unpacks_to(kind: str, tmp_path: Path) -> None:
+    data = b'{"question": "q", "answer": "a"}\n' * (2 * MAX_BYTES // 33)
+    file = tmp_path / f"rows.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("rows.jsonl", data)
+    elif kind == "parquet":
+        file = parquet(tmp_path, [f"{'x' * 1000}{n}" for n in range(2 * MAX_BYTES // 1000)], use_dictionary=False)
+    elif kind == "zst":
+        with pa.output_stream(str(file), compression="zstd") as out:
+            out.write(data)
+    else:
+        file.write_bytes({"gz": gzip, "bz2": bz2, "xz": lzma}[kind].compress(data))
+    assert file.stat().st_size < MAX_BYTES / 10 and size_bytes(file) > MAX_BYTES
