@@ -117,7 +117,9 @@ def _run(job: Job, margin_fixed: float) -> Path:
             *choosing.said(choice),
             *unused,
         ),
-        provenance=lineage.provenance(job.folder.name, job.plan, job.dataset, origins),
+        provenance=lineage.provenance(
+            job.folder.name, job.plan, job.dataset, origins | folds.origins(job.parts, job.plan, origins, job.workspace)
+        ),
     )
     _write_scores(results, job.folder / "scores.jsonl")
     return _write_report(report_json.build(results, job.sheet), job.folder, job.dataset.path)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evaluate.lineage import Origin, earlier_runs
+from evaluate.lineage import Origin, earlier_runs, origin
 from evaluate.plan import Plan, SystemPlan
 from recipes.run.directory import Run
 from recipes.run.folds import fold_run
@@ -67,12 +67,23 @@ def of_part(plan: SystemPlan, part: Part, made_of: Origin) -> SystemPlan:
     return plan.model_copy(update={"adapter": fold_run(name, part.fold)})
 
 
+def origins(parts: Sequence[Part], plan: Plan, known: Mapping[str, Origin], workspace: Workspace) -> dict[str, Origin]:
+    """What the models of the folds are made of, by system and fold; nothing without folds."""
+    found = {}
+    for one in plan.systems:
+        for part in parts:
+            asked = of_part(one, part, known[one.id])
+            if asked is not one:
+                found[f"{one.id}.fold{part.fold}"] = origin(asked, workspace)
+    return found
+
+
 def refuse_learned(
-    plan: Plan, dataset: DatasetDir, examples: Sequence[Example], origins: Mapping[str, Origin], workspace: Workspace
+    plan: Plan, dataset: DatasetDir, examples: Sequence[Example], known: Mapping[str, Origin], workspace: Workspace
 ) -> None:
     """Raise DataError where a system is asked rows that it has learned, as far as runs tell of what they learned."""
     for one in plan.systems:
-        made_of = origins[one.id]
+        made_of = known[one.id]
         if not one.adapter:
             continue
         before = earlier_runs(made_of.run, workspace) if made_of.run else []
@@ -103,10 +114,10 @@ def _refuse_in_folds(
         message = f"{one.name} was made elsewhere, and every row of {dataset.name} is tested: it may have learned them."
         raise DataError(message, "Leave it out of a plan with folds.", "data.learned")
     final = Run(made_of.run)
-    known = {example.id for example in examples}
+    asked = {example.id for example in examples}
     ours = _learns(final, dataset, workspace)
     for run in [*([] if ours else [final]), *before]:
-        if known & _learned_ids(run):
+        if asked & _learned_ids(run):
             message = f"{one.name} has learned rows that are tested, through {run.id}."
             raise DataError(message, "Leave it out of a plan with folds.", "data.learned")
     if not ours:

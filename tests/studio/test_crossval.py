@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from evaluate.compare import run_comparison
+from evaluate.plan import Plan
+from evaluate.report.reading import read_report
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from studio.cli import app as cli
@@ -280,3 +283,9 @@ def test_a_tiny_model_is_cross_validated_by_workers_as_any_training(workspace: W
         run = Run(workspace.runs / name)
         assert run.status() == "done" and losses(run)
     assert not Run(workspace.runs / "tiny").events("eval")
+    systems = [{"id": "tuned", "model": chosen.base_model, "adapter": "tiny"}]
+    plan = Plan.model_validate({"dataset": "messages", "folds": 2, "systems": systems, "speed_rounds": 0})
+    report = read_report(run_comparison(plan, workspace))
+    assert report.small_system.splits["test"].n == 40
+    assert not report.small_system.error_reasons
+    assert {"tuned.fold1/adapter", "tuned.fold2/adapter", "tuned/adapter"} <= set(report.provenance.hashes)
