@@ -187,7 +187,9 @@ def _plan(dataset: Card) -> Plan:
     large_label = second.selectbox("… good enough to replace", large) if large else ""
     help_text = "The largest loss of accuracy still called 'not worse', in points."
     margin = third.number_input("Margin (points)", 0.0, 20.0, 2.0, 0.5, help=help_text) / 100
-    rows = fourth.number_input("Rows per split", 10, 100_000, 200, 10, help="Drawn at random, of each tested split.")
+    rows = fourth.number_input(
+        "Rows per split", 10, 100_000, 200, 10, help="Drawn at random, of each tested split.", disabled=bool(folds)
+    )
     _unpriced([offers[label] for label in chosen])
     money = _money()
     searched = 0

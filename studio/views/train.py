@@ -49,7 +49,9 @@ def _recipes(modality: str) -> dict[str, Recipe]:
     """Recipes to begin with, by label: first that of the run to be cloned, when the address names one."""
     found: dict[str, Recipe] = {}
     if clone := ui.param("clone"):
-        found[f"as in {clone}"] = jobs.find_run(ui.workspace(), clone).recipe
+        recipe = jobs.find_run(ui.workspace(), clone).recipe
+        own_splits = recipe.data.model_copy(update={"folds": 0, "fold": 0})  # how it is tested is asked anew
+        found[f"as in {clone}"] = recipe.model_copy(update={"data": own_splits})
     found |= {name: load_recipe(name) for name in ready_recipes()}
     return {label: recipe for label, recipe in found.items() if recipe.method in methods_of(modality)}
 

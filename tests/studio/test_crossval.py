@@ -181,6 +181,17 @@ def test_the_run_of_a_fold_says_which_model_to_use(workspace: Workspace, monkeyp
     assert not {"Compare", "Use it"} & {button.label for button in app.button}
 
 
+def test_a_clone_is_tested_as_its_own_rows_ask_for(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, started: list[Work]
+) -> None:
+    crossed(workspace, monkeypatch)
+    app = page("train", dataset="messages", clone="urgency-fold2", draft="abc123")
+    assert next(b for b in app.segmented_control if b.label == "Tested by").value == train_folds.IN_FOLDS
+    press(app, "Start training")
+    asked = jobs.task_of(JobDir(started[-1].directory.path))["arguments"]
+    assert (asked["folds"], asked["recipe"]["data"]["folds"], asked["recipe"]["data"]["fold"]) == (5, 0, 0)
+
+
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
     found: list[Work] = []
