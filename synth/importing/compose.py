@@ -129,7 +129,10 @@ def short_answer(target: str) -> str:
 
 def _opening(parts: Mapping[str, Any], media: Media, unused: Unused) -> list[Message]:
     """The turns before the answer, or the whole chat where the row is one."""
-    first = [{"role": "system", "content": parts["system"]}] if "system" in parts else []
+    system = parts.get("system")
+    if isinstance(system, dict) and isinstance(system.get("parts"), list):  # Gemini's systemInstruction
+        system = system["parts"]
+    first = [{"role": "system", "content": system}] if "system" in parts else []
     raw: list[Any] = []
     for pair in strings(parts["history"]) if "history" in parts else []:
         if not isinstance(pair, list | tuple) or len(pair) != 2:

@@ -18,7 +18,13 @@ from synth.importing.values import missing
 MOST_NUMBERED = 16
 """The highest number of a column `image_N`."""
 COMMON: dict[str, Paths] = {
-    "system": ("system", "system_prompt", *(f"{place}.system" for place in REQUESTS)),
+    "system": (
+        "system",
+        "system_prompt",
+        "systemInstruction",
+        "system_instruction",
+        *(f"{place}.system" for place in REQUESTS),
+    ),
     "tools": ("tools", "functions"),
     "images": ("images", "image", "file_names"),
     "pictures": tuple(f"image_{number}" for number in range(MOST_NUMBERED + 1)),
@@ -29,7 +35,7 @@ COMMON: dict[str, Paths] = {
 }
 """Parts that rows of most layouts may have, and the keys under which they are found."""
 
-_TURNS: Paths = ("messages", "conversations", "conversation", "dialogue", "turns", "chat")
+_TURNS: Paths = ("messages", "conversations", "conversation", "dialogue", "turns", "chat", "contents")
 _ASKED: Paths = ("question", "prompt", "instruction", "query", "problem", "q")
 _GIVEN: Paths = ("input", "context", "passage", "premise")
 _GOLD: Paths = ("answerKey", "answer_idx", "answer_index", "answer", "label", "correct", "gold", "target")

@@ -30,7 +30,7 @@ _ROLES: dict[str, Role] = {
 REASONING = ("reasoning_content", "reasoning", "thinking")
 _LEARNED = ("weight", "train", "training", "trainable", "loss", "learn", "loss_weight")
 _KNOWN = {
-    *("role", "from", "content", "value", "tool_calls", "function_call", "tool_call_id", "name"),
+    *("role", "from", "content", "value", "parts", "tool_calls", "function_call", "tool_call_id", "name"),
     *REASONING,
     *_LEARNED,
 }
@@ -54,7 +54,25 @@ def turn_list(value: Any, role: str) -> list[Any]:
 
 def read(turns: Sequence[Any], media: Media, unused: Unused) -> list[Message]:
     """Turns as Messages, in order. Raises BadRow with the first fault."""
-    return [_turn(turn, media, unused) for turn in turns]
+    found: list[Message] = []
+    for turn in turns:
+        if type(turn) is dict and type(turn.get("content")) is list:
+            found += [_turn(each, media, unused) for each in _with_results(turn)]
+        else:
+            found.append(_turn(turn, media, unused))
+    return found
+
+
+def _with_results(turn: dict[str, Any]) -> list[dict[str, Any]]:
+    """A turn with parts; those that are results of tools, as Anthropic has them, as turns of the tool before it."""
+    results, rest = [], []
+    for part in turn["content"]:
+        if isinstance(part, dict) and part.get("type") == "tool_result":
+            own = {key: value for key, value in part.items() if key not in ("type", "tool_use_id")}
+            results.append({"role": "tool", "tool_call_id": part.get("tool_use_id"), **own})
+        else:
+            rest.append(part)
+    return [*results, *([{**turn, "content": rest}] if rest or not results else [])]
 
 
 def role_of(turn: Mapping[str, Any]) -> Role | None:
@@ -70,7 +88,9 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
     role = _ROLES.get(speaker.strip().lower()) if isinstance(speaker, str) else None
     if role is None:
         raise BadRow("wrong roles: not system, user, assistant or tool")
-    content = turn["content"] if not missing(turn.get("content")) else turn.get("value")
+    content = turn.get("content")
+    if missing(content):
+        content = turn.get("parts") if missing(turn.get("value")) else turn["value"]
     if len(turn) == 2 and isinstance(content, str) and content.strip() and speaker != "function_call":
         return plain_turn(role, str(content))
     if isinstance(content, list):
@@ -104,7 +124,7 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
 
 def _agreeing(turn: dict[str, Any]) -> None:
     """Raises BadRow for a turn that says the same thing in two ways which differ."""
-    for first, second in (("content", "value"), ("role", "from")):
+    for first, second in (("content", "value"), ("role", "from"), ("content", "parts")):
         one, other = turn.get(first), turn.get(second)
         if not missing(one) and not missing(other) and one != other:
             raise BadRow(f"a turn has both '{first}' and '{second}', and they differ")
@@ -205,11 +225,14 @@ def read_tools(value: Any) -> tuple[dict[str, Any], ...]:
         raise BadRow("the tools are no list of objects")
     plain = [numbers(tool) for tool in tools]
     return tuple(
-        {"type": "function", "function": {key: part for key, part in tool.items() if key != "type"}}
+        {"type": "function", "function": {_OF_TOOL.get(key, key): part for key, part in tool.items() if key != "type"}}
         if "name" in tool and "function" not in tool
         else tool
         for tool in plain
     )
+
+
+_OF_TOOL = {"input_schema": "parameters"}  # as Anthropic calls it
 
 
 def _parts(content: Any, role: str, media: Media, unused: Unused) -> tuple[Part, ...]:

@@ -149,6 +149,44 @@ def test_a_response_whose_turns_are_elsewhere_or_incomplete_is_set_aside(tmp_pat
     }
 
 
+# --- Anthropic and Gemini ----------------------------------------------------------------------------------------
+
+
+def test_results_of_tools_inside_a_users_turn_are_turns_of_the_tool(tmp_path: Path, workspace: Workspace) -> None:
+    use = {"type": "tool_use", "id": "t1", "name": "find", "input": {"tram": 1}}
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "depot"}]}
+    row = {
+        "request": {
+            "messages": [*asked(1), {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}],
+            "tools": [{"name": "find", "input_schema": {"type": "object"}}],
+        },
+        "response": {"role": "assistant", "content": [{"type": "text", "text": "There"}], "stop_reason": "end_turn"},
+    }
+    report, (example,) = bring(lines(tmp_path / "log.jsonl", [row]), workspace)
+    assert [(m.role, m.text) for m in example.prompt] == [
+        ("user", "Where is tram 1?"),
+        ("assistant", ""),
+        ("tool", "depot"),
+    ]
+    assert example.prompt[1].tool_calls[0].arguments == {"tram": 1} and example.prompt[2].tool_call_id == "t1"
+    assert example.tools[0]["function"]["parameters"] == {"type": "object"}
+    assert example.target == "There" and report.unused == ()
+
+
+@pytest.mark.parametrize("key", ["systemInstruction", "system_instruction"])
+def test_contents_with_parts_are_turns(key: str, tmp_path: Path, workspace: Workspace) -> None:
+    row = {
+        key: {"role": "system", "parts": [{"text": "Be brief"}]},
+        "contents": [
+            {"role": "user", "parts": [{"text": "Where is"}, {"text": "tram 1?"}]},
+            {"role": "model", "parts": [{"text": "At the depot"}]},
+        ],
+    }
+    report, (example,) = bring(lines(tmp_path / "tuning.jsonl", [row]), workspace)
+    assert [(m.role, m.text) for m in example.prompt] == [("system", "Be brief"), ("user", "Where is\ntram 1?")]
+    assert example.target == "At the depot" and report.unused == ()
+
+
 # --- judgements --------------------------------------------------------------------------------------------------
 
 
