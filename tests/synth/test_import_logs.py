@@ -119,6 +119,29 @@ def test_a_response_is_learned_as_its_text_after_its_instructions(
     assert example.target == "At the depot"
 
 
+def test_an_answer_as_text_before_it_does_not_make_a_response_a_record(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"input": "Where is it?", "output": "At the depot"}, {"input": "And tram 2?", "output": SAID}]
+    report, examples = bring(lines(tmp_path / "log.jsonl", rows), workspace)
+    assert [e.target for e in examples] == ["At the depot", "At the depot"]
+    assert report.layouts == {"question_answer": 1, "openai_responses": 1}
+
+
+@pytest.mark.parametrize("first", ["spam", None])
+def test_a_label_that_is_no_judgement_does_not_hide_those_that_are(
+    first: str | None, tmp_path: Path, workspace: Workspace
+) -> None:
+    rows = [
+        {"question": "Where is tram 0?", "answer": "x", "label": first},
+        *({"question": f"Where is tram {n}?", "answer": "x", "label": n % 2} for n in (1, 2, 3)),
+    ]
+    try:
+        _, examples = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    except DataError as error:
+        assert "not all of its values are a judgement" in error.message
+    else:
+        assert [e.label for e in examples if e.source["line"] > 1] == [True, False, True]
+
+
 def test_calls_of_a_response_and_their_results_are_turns(tmp_path: Path, workspace: Workspace) -> None:
     tools = [{"type": "function", "name": "find", "parameters": {"type": "object"}}]
     call = {"type": "function_call", "call_id": "c", "name": "find", "arguments": '{"tram": 1}'}
