@@ -78,9 +78,13 @@ def _others(items: Collection[Mapping[str, Any]], used: Collection[str], key: st
 def with_target(target: str, short: str, answers: list[str]) -> list[str]:
     """The accepted answers with the one that is learned among them, unless it is worked out and holds one of them."""
     said = target.casefold()
-    if any(answer.strip() == short.strip() or answer.strip().casefold() in said for answer in answers):
-        return answers
-    return [short, *answers]
+    known = any(a.strip() == short.strip() or _holds(said, a.strip().casefold()) for a in answers)
+    return answers if known else [short, *answers]
+
+
+def _holds(said: str, answer: str) -> bool:
+    """Whether a text holds an answer as words of its own."""
+    return re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", said) is not None
 
 
 def stands_for_nothing(value: str) -> bool:

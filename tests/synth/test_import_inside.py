@@ -117,11 +117,13 @@ def test_the_answer_that_is_learned_counts_as_right_beside_accepted_ones(tmp_pat
         {"question": "Capital of Italy?", "answer": "Rome", "accepted_answers": ["Roma"]},
         {"question": "Six times seven?", "answer": "6 * 7 is 42", "accepted_answers": ["42", "forty-two"]},
         {"question": "Capital of Norway?", "answer": "Oslo", "answers": ["Christiania"]},
+        {"question": "How many?", "answer": "12", "answers": ["2", "a dozen"]},
     ]
-    _, (first, second, third) = bring(lines(tmp_path / "a.jsonl", rows), workspace)
+    _, (first, second, third, fourth) = bring(lines(tmp_path / "a.jsonl", rows), workspace)
     assert first.source["answers"] == ["Rome", "Roma"]
     assert second.source["answers"] == ["42", "forty-two"]
     assert third.source["answers"] == ["Oslo", "Christiania"]
+    assert fourth.source["answers"] == ["12", "2", "a dozen"]
 
 
 def test_a_list_of_labels_of_which_one_is_learned_is_said(tmp_path: Path, workspace: Workspace) -> None:
