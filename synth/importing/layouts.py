@@ -360,7 +360,7 @@ _DECIDE = ("messages", "conversations", "input", "output", "response")
 
 def _kinds(row: Mapping[str, Any]) -> Any:
     """What `_fits` looks at besides the keys."""
-    kinds = [type(row[key]) for key in _DECIDE if key in row]
+    kinds: list[Any] = [type(row[key]) for key in _DECIDE if key in row]
     if "label" in row:
         kinds.append(str(row["label"]).strip().lower() in _JUDGEMENTS)
     return tuple(kinds)
