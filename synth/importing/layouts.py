@@ -359,11 +359,8 @@ _DECIDE = ("messages", "conversations", "input", "output", "response")
 
 
 def _kinds(row: Mapping[str, Any]) -> Any:
-    """What `_fits` looks at besides the keys."""
-    kinds: list[Any] = [type(row[key]) for key in _DECIDE if key in row]
-    if "label" in row:
-        kinds.append(str(row["label"]).strip().lower() in _JUDGEMENTS)
-    return tuple(kinds)
+    """What `_fits` looks at besides the keys; not labels, of which a column is of one kind (`judgements`)."""
+    return tuple([type(row[key]) for key in _DECIDE if key in row])
 
 
 def _refusal(layout: Layout, left: tuple[tuple[str, Paths], ...]) -> str:
