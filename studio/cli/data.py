@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli import amend
+from studio.cli import filter as filter_command
 from studio.cli.options import (
     JsonOption,
     WorkspaceOption,
@@ -25,6 +26,7 @@ EXPORT_FORMATS = ("messages", "trl", "sharegpt", "alpaca", "openai", "parquet", 
 data_app = typer.Typer(no_args_is_help=True, help="Check, show, import, review and clean datasets.")
 data_app.add_typer(review_app, name="review")
 amend.add(data_app)
+filter_command.add(data_app)
 
 
 def add(app: typer.Typer) -> None:
@@ -64,24 +66,37 @@ def _shown(prompt: str, target: str, label: str) -> str:
 @data_app.command()
 def check(
     dataset: Annotated[str, typer.Argument(help="Name or folder of a dataset")],
+    limits: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Limits for rows that models wrote: proxies=15 compression=4 self_bleu=0.6 repeated=0.3 real=0"
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check files, rows and leakage between splits; exit code 1 when something is wrong."""
+    """Check files, rows, leakage between splits, and variety of what models wrote; exit code 1 when one is wrong."""
+    from synth.curation import collapse
     from synth.curation.leakage import check_dataset, markdown
     from synth.dataset import open_dataset
+    from synth.strict import validated
+
+    allowed = validated(collapse.Limits, key_values(limits or []), "limits")
 
     found = open_dataset(dataset, workspace_of(workspace).datasets)
     faults = found.verify()
     counts = {split: sum(1 for _ in found.examples(split)) for split in found.splits()}
     leakage = check_dataset(found)
-    faults += leakage.faults
+    variety = collapse.check_collapse(found, allowed)
+    faults += [*leakage.faults, *variety.faults]
     if as_json:
         figures = {"leakage": leakage.model_dump(), "masked_overlap": leakage.masked_overlap}
+        figures["variety"] = variety.model_dump()
         print_json({"dataset": found.name, "rows": counts, "faults": faults, **figures})
     else:
         print(f"{found.name}: {', '.join(f'{n} {s}' for s, n in counts.items())} rows read")
         print(markdown(leakage))
+        print(collapse.markdown(variety), end="")
         for fault in faults:
             print(f"  fault: {fault}")
     if faults:

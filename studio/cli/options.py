@@ -80,4 +80,6 @@ def describe_dataset(dataset: DatasetDir, as_json: bool) -> None:
     print(f"{dataset.name}: {', '.join(f'{n} {s}' for s, n in card.splits.items())} rows in {card.seconds:.1f} s")
     for reason, count in card.rejected.items():
         print(f"  rejected {count}: {reason}")
+    for fault in card.notes.get("variety", {}).get("faults", ()):
+        print(f"  little variety: {fault}")
     print(f"  {dataset.path}")

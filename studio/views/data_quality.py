@@ -12,6 +12,7 @@ from studio.views.data_browse import pick_dataset
 from studio.views.data_review import reader
 from studio.widgets import following, forms, ui
 from studio.widgets.media import show_example
+from synth.curation.collapse import CollapseReport, check_collapse
 from synth.curation.curate import Rules
 from synth.curation.leakage import check_dataset
 from synth.curation.quality import by_source
@@ -33,7 +34,6 @@ def _diversity(path: str, sha256: str) -> list[dict[str, object]]:
     """One line of measures for each generator or teacher of the training rows."""
     dataset = DatasetDir(Path(path))
     rows = list(islice(dataset.examples(dataset.splits()[0]), MEASURED_ROWS))
-    key = "teacher" if any("teacher" in row.source for row in rows) else "generator"
     return [
         {
             "made by": name or "imported",
@@ -45,8 +45,13 @@ def _diversity(path: str, sha256: str) -> list[dict[str, object]]:
             "repeat 8 words": f"{quality.repeated:.0%}",
             "stock phrases per 10,000 words": f"{quality.proxy_rate:.1f}",
         }
-        for name, quality in by_source(rows, key).items()
+        for name, quality in by_source(rows).items()
     ]
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking for signs of collapse …")
+def _variety(path: str, sha256: str) -> CollapseReport:
+    return check_collapse(DatasetDir(Path(path)))
 
 
 def _show_diversity(dataset: DatasetDir) -> None:
@@ -56,6 +61,13 @@ def _show_diversity(dataset: DatasetDir) -> None:
         "Worked arithmetic repeats itself by nature. For texts by a language model, rising compression, Self-BLEU "
         "or stock phrases from one generation to the next are early signs of collapse."
     )
+    variety = _variety(str(dataset.path), str(sorted(dataset.card.sha256.items())))
+    for fault in variety.faults:
+        ui.show_error(fault, "Look at the rows; ask another teacher, or with more seeds, topics and styles.")
+    for note in variety.notes:
+        st.caption(ui.inert(note))
+    if variety.groups:
+        st.caption(f"{variety.real_share:.0%} of the training rows were not written by a model.")
 
 
 def _bars(bins: dict[int, int]) -> None:

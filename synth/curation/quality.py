@@ -74,11 +74,12 @@ def measure(texts: Sequence[str], seed: int = 0) -> Quality:
     )
 
 
-def by_source(examples: Iterable[Example], key: str = "generator") -> dict[str, Quality]:
-    """`measure` over the targets, apart for each value of `source[key]` (generator, teacher, generation …)."""
+def by_source(examples: Iterable[Example]) -> dict[str, Quality]:
+    """`measure` over the targets, apart for each teacher and generator; "" is for rows that were imported."""
     groups: dict[str, list[str]] = defaultdict(list)
     for example in examples:
-        groups[str(example.source.get(key, ""))].append(example.target)
+        taught = example.origin.kind == "teacher"
+        groups[example.origin.by if taught else str(example.source.get("generator", ""))].append(example.target)
     return {name: measure(texts) for name, texts in sorted(groups.items())}
 
 

@@ -18,6 +18,7 @@ from synth.pipeline.asking import Answer
 from synth.pipeline.candidate import Candidate, Rejected
 from synth.pipeline.spec import BoundStep
 from synth.pipeline.step import Env
+from synth.storage import JsonDict
 
 OnRejected = Callable[[str, Rejected], None]
 
@@ -26,7 +27,7 @@ class StepCount(BaseModel):
     """What happened in a step: `taken + made == kept + sum(rejected) + unfinished`.
 
     `answers` counts those that it used, `seconds` is the time that they took, one after the other, and `usd` what they
-    cost, whenever they were paid; None where one has no price.
+    cost, whenever they were paid; None where one has no price. `figures` are what a learned filter says of itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class StepCount(BaseModel):
     answers: int = 0
     seconds: float = 0.0
     usd: float | None = 0.0
+    figures: JsonDict = {}
 
 
 class Tally:
@@ -51,6 +53,7 @@ class Tally:
         self.reasons: Counter[str] = Counter()
         self.usd: float | None = 0.0
         self.seconds = 0.0
+        self.figures: JsonDict = {}
 
     @property
     def out(self) -> int:
@@ -77,6 +80,7 @@ class Tally:
             answers=self.answers,
             seconds=round(self.seconds, 3),
             usd=self.usd,
+            figures=self.figures,
         )
 
 
@@ -98,7 +102,13 @@ class Engine:
         stream: Iterator[Candidate] = iter(())
         for place, tally in enumerate(self.tallies):
             step = tally.step.name
-            env = dataclasses.replace(self._env, wanted=self._wanted(place), used=tally.used, step=step)
+            env = dataclasses.replace(
+                self._env,
+                wanted=self._wanted(place),
+                used=tally.used,
+                found=tally.figures.update,
+                step=step,
+            )
             stream = self._counted(tally, tally.step.kind.run(_entering(stream, tally), tally.step.settings, env))
         with contextlib.closing(stream):  # type: ignore[type-var]  # every step is a generator
             while self.target is None or self.accepted < self.target:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from synth.build import now_utc
 from synth.context import Ledger
-from synth.curation import leakage
+from synth.curation import collapse, leakage
 from synth.dataset import MEDIA, Card, DatasetDir, DatasetWriter
 from synth.errors import RunError
 from synth.example import AudioPart, Example, ImagePart, Split, media_parts
@@ -115,7 +115,8 @@ def write_dataset(folder: Path, plan: RunPlan, pipeline: Pipeline, workspace: Wo
         for step in read_json(folder / COUNTS)["steps"]:
             for record in _rejected(folder, step["step"]):
                 writer.reject(record, f"{step['step']}: {record.pop('reason')}")
-        writer.finish(_card(folder, plan, pipeline, rows, task))
+        variety = collapse.monitor((one.row for one in rows), collapse.Limits())
+        writer.finish(_card(folder, plan, pipeline, rows, task, variety))
         leakage.record(made)
     return DatasetDir(target)
 
@@ -144,7 +145,14 @@ def _rejected(folder: Path, step: str) -> Iterator[JsonDict]:
         yield from (line.value for line in read_jsonl(file) if line.value is not None)
 
 
-def _card(folder: Path, plan: RunPlan, pipeline: Pipeline, rows: Sequence[Accepted], task: TaskCard) -> Card:
+def _card(
+    folder: Path,
+    plan: RunPlan,
+    pipeline: Pipeline,
+    rows: Sequence[Accepted],
+    task: TaskCard,
+    variety: collapse.CollapseReport,
+) -> Card:
     counts = read_json(folder / COUNTS)
     coverage: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for one in rows:
@@ -160,6 +168,7 @@ def _card(folder: Path, plan: RunPlan, pipeline: Pipeline, rows: Sequence[Accept
         "steps": counts["steps"],
         "teachers": {name: _teacher(one.model_dump(), counts["ended"]) for name, one in plan.teachers.items()},
         "coverage": {name: dict(counter.most_common()) for name, counter in coverage.items()},
+        "variety": variety.model_dump(),
     }
     pictures = any(isinstance(part, ImagePart) for one in rows for part in media_parts(one.row))
     sounds = any(isinstance(part, AudioPart) for one in rows for part in media_parts(one.row))

@@ -1,7 +1,8 @@
 """The user's own rows as seeds and examples: any table that can be imported, as plain fields.
 
 Rows of a dataset of ours have `question` (the user's text), `target` and `answer`. Every row has also `text` and
-`label`, where a column looks like them. Nothing is checked or split here; `synth.importing` does that for datasets.
+`label`, where a column looks like them, and `whole`, the text with the target below it. Nothing is checked or split
+here; `synth.importing` does that for datasets.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from synth.curation.collapse import generation_of
 from synth.errors import DataError
 from synth.example import Example, text_of
 from synth.importing import json_rows, streams
@@ -64,10 +66,13 @@ def _fields(row: Mapping[str, Any]) -> JsonDict:
             pass
         else:
             fields = {"question": text_of(example), "target": example.target, "answer": example.answer}
-            fields |= {"scorer": example.scorer, "example_id": example.id}
+            fields |= {"scorer": example.scorer, "example_id": example.id, "_generation": generation_of(example)}
     text = next((fields[name] for name in TEXTS if isinstance(fields.get(name), str)), None)
     label = next((fields[name] for name in LABELS if fields.get(name) is not None), None)
-    return {**({"text": text} if text else {}), **({"label": str(label)} if label is not None else {}), **fields}
+    target = fields.get("target")
+    whole = f"{text}\n\n{target}" if text and isinstance(target, str) else text
+    found = {"text": text, "whole": whole} if text else {}
+    return {**found, **({"label": str(label)} if label is not None else {}), **fields}
 
 
 def distinct(path: Path, column: str) -> list[str]:

@@ -20,6 +20,7 @@ from synth.errors import RecipeError, did_you_mean
 from synth.pipeline.asking import Answer, Asked, Teacher, answers_in_order
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.prompts import Template, template
+from synth.storage import JsonDict
 
 MAIN = "teacher"
 """The teacher that is asked where no other is named."""
@@ -45,6 +46,7 @@ class Env:
         teachers: models to ask; `MAIN` is always there.
         wanted: how many candidates are still of use, as far as that can be told.
         used: told of each answer that a step used.
+        found: told of figures about the step itself, which go into its counts.
         step: the step's own name, for the lineage.
         media: the folder that the paths of pictures and recordings start from.
     """
@@ -55,6 +57,7 @@ class Env:
     teachers: Mapping[str, Teacher] = dataclasses.field(default_factory=dict)
     wanted: Callable[[], float] = lambda: math.inf
     used: Callable[[Answer], None] = lambda answer: None
+    found: Callable[[JsonDict], None] = lambda figures: None
     step: str = ""
     media: Path = Path()
 

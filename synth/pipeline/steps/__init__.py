@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from synth.pipeline.step import StepKind
-from synth.pipeline.steps import ask, checks, compare, dedup, medium, parse, row, sources, spread
+from synth.pipeline.steps import ask, checks, compare, dedup, filters, medium, parse, row, sources, spread
 
 KINDS: dict[str, StepKind] = {
     "once": StepKind(sources.Once, sources.once, "One candidate without fields.", fans_out=True),
@@ -14,6 +14,7 @@ KINDS: dict[str, StepKind] = {
     "documents": StepKind(sources.Documents, sources.documents, "Extracts of documents.", fans_out=True),
     "medium": StepKind(medium.Medium, medium.medium, "The picture or recording of a row."),
     "grid": StepKind(spread.Grid, spread.grid, "Combinations, drawn without repeats.", fans_out=True, gathers=True),
+    "shuffle": StepKind(spread.Shuffle, spread.shuffle, "All candidates in random order.", gathers=True),
     "times": StepKind(spread.Times, spread.times, "Each candidate once for each value of a list.", fans_out=True),
     "examples": StepKind(spread.Examples, spread.examples, "Some of the user's examples, for the prompt."),
     "given": StepKind(spread.Given, spread.given, "The user's examples themselves, as rows.", fans_out=True),
@@ -31,5 +32,9 @@ KINDS: dict[str, StepKind] = {
     "dedup": StepKind(dedup.Dedup, dedup.dedup, "Exact and near duplicates are out."),
     "best": StepKind(compare.Best, compare.best, "Chosen and rejected of several answers, by a verifier."),
     "judge": StepKind(compare.Judge, compare.judge, "A teacher compares two texts, in both orders.", asks=True),
+    "rated": StepKind(filters.Rated, filters.rated, "Two ratings of a text as one, for `rubric`."),
+    "rubric": StepKind(filters.Rubric, filters.rubric, "Points by a linear head on a teacher's ratings."),
+    "ngrams": StepKind(filters.Ngrams, filters.ngrams, "The best share by words, good against bad.", gathers=True),
+    "ensemble": StepKind(filters.Ensemble, filters.ensembled, "The best by the rank of several scores.", gathers=True),
     "row": StepKind(row.Row, row.row, "A dataset row from a candidate's fields."),
 }

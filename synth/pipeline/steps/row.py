@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -60,7 +61,9 @@ def _example(candidate: Candidate, parts: dict[str, Callable[[Candidate], str]],
         origin = Origin(kind="imported", by=candidate.text("origin"))
     else:
         origin = Origin(kind="teacher", by=env.teacher(settings.teacher).model)
-    source = {"seed": candidate.seed, "lineage": list(candidate.lineage)}
+    source: dict[str, Any] = {"seed": candidate.seed, "lineage": list(candidate.lineage)}
+    if not candidate.given:
+        source["generation"] = 1 + int(candidate.fields.get("_generation", 0))
     if "quote_start" in candidate.fields:
         source |= {name: candidate.fields[name] for name in ("document", "page", "quote_start", "quote_end")}
     return make_example(

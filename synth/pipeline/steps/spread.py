@@ -55,6 +55,16 @@ def _shuffled(size: int, chance: Random) -> Iterator[int]:
         place = (place + step) % size
 
 
+class Shuffle(Settings):
+    """Nothing to set."""
+
+
+def shuffle(stream: Iterator[Candidate], settings: Shuffle, env: Env) -> Iterator[Outcome]:
+    """All candidates in random order, so that the first ones are a sample of them."""
+    candidates = list(stream)
+    yield from env.context.random("shuffle").sample(candidates, len(candidates))
+
+
 class Times(Settings):
     """A list to repeat over."""
 

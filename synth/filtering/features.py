@@ -1,0 +1,66 @@
+"""Texts as numbers for linear models: token embeddings that come with a package, or hashed words and pairs of words.
+
+Nothing is downloaded. Embeddings are the mean of WordLlama's token vectors (256 dimensions; MIT, in its wheel): they
+know topic and tone, not the order of words. Hashed n-grams know the very words and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Literal
+
+FeatureKind = Literal["embeddings", "ngrams"]
+MAX_CHARS = 20_000
+"""Longer texts are judged by their beginning."""
+BATCH = 512
+"""Texts that are turned into numbers at once, so that memory does not grow with their number."""
+_BUCKETS = 1 << 20
+
+
+def features(texts: Sequence[str], kind: FeatureKind) -> Any:
+    """One row of numbers for each text: dense float32 `[texts, 256]`, or sparse `[texts, 2^20]`.
+
+    Raises ModuleNotFoundError where the embeddings' package is missing (the extra `documents`).
+    """
+    cut = [text[:MAX_CHARS] or " " for text in texts]
+    if kind == "ngrams":
+        return _vectorizer().transform(cut)
+    import numpy as np
+
+    order = sorted(range(len(cut)), key=lambda place: len(cut[place]))  # a batch is padded to its longest text
+    found = np.empty((len(cut), 256), np.float32)
+    found[order] = _embedder().embed([cut[place] for place in order])
+    norms = np.linalg.norm(found, axis=1, keepdims=True)
+    return found / np.maximum(norms, 1e-9)
+
+
+def in_batches(texts: Iterable[str], size: int = BATCH) -> Iterator[list[str]]:
+    """The texts, `size` at a time."""
+    source = iter(texts)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+@functools.cache
+def _vectorizer() -> Any:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    return HashingVectorizer(n_features=_BUCKETS, ngram_range=(1, 2), alternate_sign=False, token_pattern=r"\b\w+\b")
+
+
+@functools.cache
+def _embedder() -> Any:
+    from pathlib import Path
+
+    import wordllama
+    from safetensors import safe_open
+    from tokenizers import Tokenizer
+    from wordllama.inference import WordLlamaInference
+
+    folder = Path(wordllama.__file__).parent
+    with safe_open(folder / "weights" / "l2_supercat_256.safetensors", framework="np") as weights:
+        table = weights.get_tensor("embedding.weight")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+    return WordLlamaInference(table, tokenizer)
