@@ -67,7 +67,7 @@ def _print_figures(notes: dict[str, Any]) -> None:
         print(f"  note: {warning}")
 
 
-def _print_head(name: str, figures: dict[str, Any], kept: dict[int, float] | None) -> None:
+def _print_head(name: str, figures: dict[str, Any], kept: dict[str, float] | None) -> None:
     from studio.cli.terminal import table
 
     twice = "nothing was rated twice often enough"
@@ -76,7 +76,7 @@ def _print_head(name: str, figures: dict[str, Any], kept: dict[int, float] | Non
     print(f"{name}: {figures['rated']} rated, {twice}; the head is {figures['error']:.2f} points off on average")
     rows = []
     for one in figures["thresholds"]:
-        share = "–" if kept is None else f"{kept[one['at_least']]:.0%}"
+        share = "–" if kept is None else f"{kept[str(one['at_least'])]:.0%}"
         low, high = one["f1_range"]
         f1 = f"{one['f1']:.2f} [{low:.2f}, {high:.2f}]"
         rows.append([f">= {one['at_least']}", share, f"{one['rated_kept']:.0%}", f1, f"{one['f1_of_all']:.2f}"])

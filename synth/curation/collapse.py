@@ -46,11 +46,11 @@ class _Record(BaseModel):
 class Limits(_Record):
     """What a group may measure at most, and the least share of rows that no model wrote."""
 
-    proxies: float = Field(15, ge=0, description="Stock phrases per 10,000 words")
-    compression: float = Field(4, ge=1, description="Bytes ÷ compressed bytes")
-    self_bleu: float = Field(0.6, ge=0, le=1, description="Mean BLEU of a text against the others")
-    repeated: float = Field(0.3, ge=0, le=1, description="Share of texts that share eight words in a row with another")
-    real: float = Field(0, ge=0, le=1, description="Least share of training rows that no model wrote")
+    proxies: float = Field(default=15, ge=0, description="Stock phrases per 10,000 words")
+    compression: float = Field(default=4, ge=1, description="Bytes ÷ compressed bytes")
+    self_bleu: float = Field(default=0.6, ge=0, le=1, description="Mean BLEU of a text against the others")
+    repeated: float = Field(default=0.3, ge=0, le=1, description="Share of texts with eight words in a row of another")
+    real: float = Field(default=0, ge=0, le=1, description="Least share of training rows that no model wrote")
 
 
 class Group(_Record):

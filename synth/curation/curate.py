@@ -3,18 +3,25 @@
 Test splits come first and win: a row is dropped from training for their sake, never the other way round. Near
 duplicates are found by MinHash over runs of five words, and count only when their numbers are equal and in the same
 order. Meaning is not compared: a paraphrase in other words stays.
+
+Rows are read twice: once for their hashes, which say which of them can be duplicates at all, and once to be judged. Of
+a row that cannot, nothing is kept but some 150 bytes.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import islice
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from synth.curation.derive import Dropped, derive
-from synth.curation.leakage import near_duplicates
+from synth.curation.leakage import TESTS, Tests
+from synth.curation.minhash import Sketch, likeness, shared
 from synth.curation.runs import Text, read_text
 from synth.dataset import DatasetDir
 from synth.errors import RunError
@@ -22,10 +29,10 @@ from synth.example import Example, Split, media_parts, text_of
 from synth.progress import Meter, ProgressFn, silent
 from synth.workspace import Workspace
 
-SHINGLE = 5
-PERMUTATIONS = 64
-_TESTS: tuple[Split, ...] = ("test_real", "test", "test_ood")
-_ORDER: tuple[Split, ...] = (*_TESTS, "val", "train")
+BATCH = 4096
+BUCKET = 100
+"""Kept texts of one band key that a text is compared with: more share a phrase that says nothing."""
+_ORDER: tuple[Split, ...] = (*TESTS, "val", "train")
 
 
 class Rules(BaseModel):
@@ -59,19 +66,59 @@ class CurationPreview(NamedTuple):
 
 def curate(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Dropped]:
     """Every row once, kept or dropped; those of the test splits first. Holds all rows in memory."""
-    tests: list[Example] = []
-    rest: list[Example] = []
-    for example in examples:
-        (tests if example.split in _TESTS else rest).append(example)
+    return curate_ordered(sorted(examples, key=lambda example: _ORDER.index(example.split)), rules)
+
+
+def curate_ordered(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Dropped]:
+    """`curate` of rows whose test splits come first, and which are the same each time that one goes through them."""
+    survey = _survey(examples, rules)
     seen = SeenTexts(rules.near, rules.exact)
-    for example in tests:
-        yield _judged(example, rules, seen)
-    contaminated = _contaminated(tests, rest) if rules.decontaminate else set()
-    for example in rest:
-        if example.id in contaminated:
+    for place, example in enumerate(examples):
+        if survey.contaminated[place]:
             yield Dropped(example, "stands in a test split, or nearly")
+        elif reason := _unfit(example, rules):
+            yield Dropped(example, reason)
+        elif keys := survey.suspected(place):
+            reason = seen.duplicate(text_of(example), _media(example), keys)
+            yield Dropped(example, reason) if reason else example
         else:
-            yield _judged(example, rules, seen)
+            yield example
+
+
+class _Survey(NamedTuple):
+    """For each row: is it in a test split; do others have its text; its keys, 0 where no other row has them."""
+
+    contaminated: Any
+    repeated: Any
+    keys: Any
+
+    def suspected(self, place: int) -> list[int]:
+        """The keys by which a row may be a duplicate; none when it cannot be one."""
+        keys = [int(key) for key in self.keys[place] if key]
+        return keys or ([0] if self.repeated[place] else [])
+
+
+def _survey(examples: Iterable[Example], rules: Rules) -> _Survey:
+    import numpy as np
+
+    sketch = Sketch(rules.near) if rules.near < 1 else None
+    tests = Tests()
+    exact, contaminated, keys = array("Q"), array("B"), [np.empty((0, sketch.bands if sketch else 0), np.uint64)]
+    rows = iter(examples)
+    while batch := list(islice(rows, BATCH)):
+        texts = [read_text(text_of(example)) for example in batch]
+        for example, text in zip(batch, texts, strict=True):
+            said = "\0".join((" ".join(text.text.split()), *_media(example)))
+            exact.append(int.from_bytes(blake2b(said.encode("utf-8", "replace"), digest_size=8).digest()))
+        contaminated.extend(tests.take(batch, texts) if rules.decontaminate else bytes(len(batch)))
+        if sketch:
+            found = sketch.keys(texts)
+            found[[place for place, example in enumerate(batch) if media_parts(example)]] = 0
+            keys.append(found)
+    hashes = np.frombuffer(exact, np.uint64)
+    _, place, count = np.unique(hashes, return_inverse=True, return_counts=True)
+    known = shared(np.concatenate(keys)) if sketch else np.empty((len(hashes), 0), np.uint64)
+    return _Survey(contaminated, (count > 1)[place], known)
 
 
 def preview_curation(
@@ -86,7 +133,7 @@ def preview_curation(
     kept: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     shown: dict[str, list[Example]] = defaultdict(list)
-    for done, result in enumerate(curate(_rows(source), rules), start=1):
+    for done, result in enumerate(curate_ordered(_Ordered(source), rules), start=1):
         if stop():
             raise RunError("Looking was stopped.", "Start it again.", "run.stopped")
         if isinstance(result, Dropped):
@@ -112,76 +159,69 @@ def curate_dataset(
     Raises DataError when no training row is left, StorageError when the name is taken.
     """
     notes = {"curated_from": source.name, "rules": rules.model_dump()}
-    rows = curate(_rows(source), rules)
+    rows = curate_ordered(_Ordered(source), rules)
     return derive(source, name, workspace, rows, notes, on_progress=on_progress, stop=stop)
 
 
-def _rows(source: DatasetDir) -> Iterator[Example]:
-    return (example for split in _ORDER for example in source.examples(split))
-
-
-def _judged(example: Example, rules: Rules, seen: SeenTexts) -> Example | Dropped:
+def _unfit(example: Example, rules: Rules) -> str:
     question = text_of(example)
     if len(question) < rules.min_prompt_chars:
-        return Dropped(example, "the question is too short")
+        return "the question is too short"
     if len(question) > rules.max_prompt_chars:
-        return Dropped(example, "the question is too long")
-    if len(example.target) > rules.max_target_chars:
-        return Dropped(example, "the answer is too long")
-    reason = seen.duplicate(question, tuple(part.sha256 for part in media_parts(example)))
-    return Dropped(example, reason) if reason else example
+        return "the question is too long"
+    return "the answer is too long" if len(example.target) > rules.max_target_chars else ""
+
+
+def _media(example: Example) -> tuple[str, ...]:
+    return tuple(part.sha256 for part in media_parts(example))
 
 
 class SeenTexts:
     """Texts so far, by folded text and by MinHash."""
 
     def __init__(self, near: float = 0.8, exact: bool = True) -> None:
-        from datasketch import MinHashLSH
-
         self.near, self.exact = near, exact
         self.texts: set[tuple[str, ...]] = set()
-        self.kept: list[Text] = []
-        self.index = MinHashLSH(threshold=near, num_perm=PERMUTATIONS) if near < 1 else None
+        self._sketch = Sketch(near) if near < 1 else None
+        self._buckets: dict[int, list[Text]] = {}
 
-    def duplicate(self, said: str, media: tuple[str, ...] = ()) -> str:
-        """Why a text (with the hashes of its media) was seen before; "" when it is new, and remembered then."""
+    def duplicate(self, said: str, media: tuple[str, ...] = (), keys: Sequence[int] | None = None) -> str:
+        """Why a text (with the hashes of its media) was seen before; "" when it is new, and remembered then.
+
+        `keys` are those of `Sketch` that matter, where they are known; rows with media are only compared exactly.
+        """
         text = read_text(said)
         key = (" ".join(text.text.split()), *media)
         if self.exact and key in self.texts:
             return "exact duplicate"
-        if self.index is not None and len(key) == 1 and self._near(text, self.index):
-            return "near duplicate"  # rows with media are only compared exactly
+        if self._sketch is not None and not media:
+            found = self._sketch.keys([text])[0].tolist() if keys is None else [key for key in keys if key]
+            if self._near(text, found):
+                return "near duplicate"
+            for one in found:
+                bucket = self._buckets.setdefault(one, [])
+                if len(bucket) < BUCKET:
+                    bucket.append(text)
         self.texts.add(key)
         return ""
 
-    def _near(self, text: Text, index: Any) -> bool:
-        from datasketch import MinHash
-
-        shingles = _shingles(text)
-        sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
-        sketch.update_batch(list(shingles))
-        for place in index.query(sketch):
-            other = self.kept[place]
-            if other.numbers == text.numbers and _jaccard(shingles, _shingles(other)) >= self.near:
-                return True
-        index.insert(len(self.kept), sketch)
-        self.kept.append(text)
+    def _near(self, text: Text, keys: Sequence[int]) -> bool:
+        met: set[int] = set()
+        for key in keys:
+            for other in self._buckets.get(key, ()):
+                if id(other) in met:
+                    continue
+                met.add(id(other))
+                if other.numbers == text.numbers and likeness(text, other) >= self.near:
+                    return True
         return False
 
 
-def _shingles(text: Text) -> set[bytes]:
-    return {text.words[start : start + SHINGLE].tobytes() for start in range(max(1, len(text.words) - SHINGLE + 1))}
+class _Ordered:
+    """The rows of a dataset, tests first, read anew each time."""
 
+    def __init__(self, source: DatasetDir) -> None:
+        self._source = source
 
-def _jaccard(one: set[bytes], other: set[bytes]) -> float:
-    return len(one & other) / len(one | other)
-
-
-def _contaminated(tests: list[Example], rest: list[Example]) -> set[str]:
-    """Ids of rows whose prompt, text or media are in a test split."""
-    ids = {example.id for example in tests}
-    media = {part.sha256 for example in tests for part in media_parts(example)}
-    found = {e.id for e in rest if e.id in ids or any(part.sha256 in media for part in media_parts(e))}
-    plain = [example for example in rest if not media_parts(example)]
-    known = [text_of(example) for example in tests if not media_parts(example)]
-    return found | {plain[place].id for place, _ in near_duplicates(known, [text_of(example) for example in plain])}
+    def __iter__(self) -> Iterator[Example]:
+        return (example for split in _ORDER for example in self._source.examples(split))

@@ -8,7 +8,7 @@ the same numbers with another name is not. Paraphrases with other words are not 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from synth.dataset import CARD, Card, DatasetDir, readme
 from synth.example import SPLITS, Example, Split, media_parts, text_of
 from synth.storage import atomic_write_text, write_json
 
+TESTS: tuple[Split, ...] = ("test_real", "test", "test_ood")
 GRAM = 10
 """Words in a row that make two texts candidates (the length of GPT-3's and Llama's decontamination is 8 to 13)."""
 NEAR = 0.85
@@ -144,6 +145,29 @@ def _same(one: Text, other: Text) -> bool:
     from rapidfuzz import fuzz
 
     return one.numbers == other.numbers and fuzz.ratio(one.text, other.text) >= 100 * NEAR
+
+
+class Tests:
+    """Rows of test splits, and which of those that come after them stand there: by prompt, text or media."""
+
+    def __init__(self) -> None:
+        self._known = _Split()
+
+    def take(self, rows: Sequence[Example], texts: Sequence[Text]) -> bytes:
+        """1 for each row that stands in a test split, 0 for the others and for rows of tests, which become known."""
+        known, asked, places, found = self._known, _Split(), [], bytearray(len(rows))
+        for place, (row, text) in enumerate(zip(rows, texts, strict=True)):
+            if row.split in TESTS:
+                known.add(row, text)
+                continue
+            media = [part.sha256 for part in media_parts(row)]
+            found[place] = row.id in known.ids or not known.media.isdisjoint(media)
+            if not media:
+                asked.texts.append(text)
+                places.append(place)
+        for place, _ in _near(known, asked) if known.texts and asked.texts else ():
+            found[places[place]] = 1
+        return bytes(found)
 
 
 def near_duplicates(known: Iterable[str], texts: Iterable[str]) -> list[tuple[int, int]]:

@@ -87,16 +87,16 @@ class Runs:
             if len(text.words) < self.length:
                 flat_words.extend([0] * (self.length - len(text.words)))
         lengths = np.array([max(self.length, len(text.words)) for text in self._block])
-        flat = _mixed(np.frombuffer(flat_words, np.uint32))
+        flat = mixed(np.frombuffer(flat_words, np.uint32))
         runs = flat[: len(flat) - self.length + 1].copy()
         for place in range(1, self.length):
             runs = runs * np.uint64(_MIX) + flat[place : place + len(runs)]
         row = np.repeat(np.arange(len(lengths)), lengths)
         begun = np.repeat(np.cumsum(lengths) - lengths, lengths)
         inside = np.arange(len(flat)) - begun <= (lengths - self.length)[row]
-        row, keys = row[inside], _mixed(runs[inside[: len(runs)]])
+        row, keys = row[inside], mixed(runs[inside[: len(runs)]])
         said = np.array([zlib.crc32("|".join(text.numbers).encode()) for text in self._block], np.uint64)
-        numbers = _mixed(said + np.uint64(1 << 40))
+        numbers = mixed(said + np.uint64(1 << 40))
         if self.with_numbers:
             keys = keys ^ numbers[row]
         if self.most:
@@ -124,7 +124,7 @@ class Runs:
         return Shared(keys[order], places[order])
 
 
-def _mixed(values: Any) -> Any:
+def mixed(values: Any) -> Any:
     """64-bit integers, well mixed (the finaliser of SplitMix64)."""
     import numpy as np
 

@@ -147,10 +147,10 @@ def _judge(
     if not scores[0]:
         raise DataError(f"{source.name} has no training rows to filter.", "Choose another dataset.", "filter.no_rows")
     together, least, reason = _cut(chosen, scores)
-    notes = {member.name: member.figures.model_dump() for member in members}
+    notes: dict[str, Any] = {member.name: member.figures.model_dump() for member in members}
     notes["kept_share"] = round(sum(score >= least for score in together) / len(together), 4)
     if chosen.way == "rubric":
-        notes["kept_share_at"] = {n: _share(together, n - 0.5) for n in range(1, 6)}
+        notes["kept_share_at"] = {str(n): _share(together, n - 0.5) for n in range(1, 6)}
     notes["kept_share_by_answer"] = _by_answer(source, together, least)
     notes["warnings"] = _warnings(chosen, members, notes)
     return _Judged(together, least, reason, notes)

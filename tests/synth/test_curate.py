@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
 
-from synth.curation.curate import Dropped, Rules, curate, curate_dataset, preview_curation
+from synth.curation.curate import Dropped, Rules, SeenTexts, curate, curate_dataset, preview_curation
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RunError
 from synth.example import Example, ImagePart, Split, make_example, media_parts, user
@@ -111,3 +112,39 @@ def test_curation_that_is_stopped_leaves_nothing(source: DatasetDir, workspace: 
     with pytest.raises(RunError, match="nothing was kept"):
         curate_dataset(source, "clean", workspace, Rules(), stop=lambda: True)
     assert [p.name for p in workspace.datasets.iterdir()] == ["raw"]
+
+
+def planted(count: int, rng: Random) -> list[str]:
+    words = [a + b for a in "bdfgklmnprst" for b in ("ana", "eno", "ilu", "oma", "ute", "isk")]
+    return [" ".join([*rng.choices(words, k=40), str(rng.randrange(9999))]) for _ in range(count)]
+
+
+def test_planted_near_duplicates_and_leaks_are_found_and_nothing_else_is_dropped() -> None:
+    rng = Random(0)
+    texts, tests = planted(1500, rng), planted(60, rng)
+    near = {" ".join(["Well", "now", *text.split()[2:]]) for text in texts[:100]}
+    leaks = {" ".join(["Well", "now", *text.split()[2:]]) for text in tests}
+    numbers = {f"{text}1" for text in texts[:100]}  # another number is another row
+    rows = [row(text) for text in [*texts, *near, *leaks, *numbers]] + [row(text, "test") for text in tests]
+    rng.shuffle(rows)
+    gone = dropped(rows)
+    assert {text for text, reason in gone if "test split" in reason} == leaks
+    duplicates = [text for text, reason in gone if reason == "near duplicate"]
+    assert len(duplicates) >= 95
+    assert all(text in near or text in texts[:100] for text in duplicates)
+    assert len(gone) == len(leaks) + len(duplicates)
+
+
+def test_reading_twice_finds_the_same_as_comparing_each_row_with_all_before_it() -> None:
+    rng = Random(1)
+    texts = planted(60, rng)
+    for text in texts[:20]:
+        parts = text.split()
+        parts[rng.randrange(40)] = "changed"
+        texts += [" ".join(parts), text.upper()] if rng.random() < 0.5 else [text]
+    rng.shuffle(texts)
+    for near in (0.3, 0.5, 0.8, 1.0):
+        seen = SeenTexts(near)
+        expected = [(text, reason) for text in texts if (reason := seen.duplicate(text))]
+        assert dropped([row(text) for text in texts], near=near) == expected
+        assert len(expected) >= 10

@@ -1,0 +1,106 @@
+"""MinHash of runs of five words, in arrays (Broder 1997): which of many texts may be near-duplicates of each other.
+
+    keys = Sketch(near=0.8).keys(texts)      # [texts, bands]; two texts with an equal key in a band are candidates
+    shared(keys)                             # 0 where no other text has the key
+
+A key holds the text's numbers too, so that texts whose numbers differ are never candidates. Candidates are compared
+exactly by whoever asks. 64 permutations; the bands are chosen so that texts at the threshold meet in 99 of 100 cases.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from synth.curation.runs import Text, mixed
+
+SHINGLE = 5
+PERMUTATIONS = 64
+FOUND = 0.99
+"""Chance that two texts at the threshold share a band."""
+_MIX = 0x9E3779B97F4A7C15
+_BLOCK = 1 << 16  # shingles that are permuted at once: what a core's cache holds
+
+
+class Sketch:
+    """Band keys of texts for a threshold of likeness (Jaccard of runs of five words)."""
+
+    def __init__(self, near: float) -> None:
+        import numpy as np
+
+        self.rows = next(rows for rows in (8, 4, 2, 1) if rows == 1 or _meets(near, rows) >= FOUND)
+        self.bands = PERMUTATIONS // self.rows
+        seeds = mixed(np.arange(1, 2 * PERMUTATIONS + 1))
+        self._times, self._plus = seeds[:PERMUTATIONS] | np.uint64(1), seeds[PERMUTATIONS:]
+
+    def keys(self, texts: Sequence[Text]) -> Any:
+        """An array `[texts, bands]` of uint64, none of them 0."""
+        import numpy as np
+
+        found = np.empty((len(texts), self.bands), np.uint64)
+        start = size = 0
+        for place, text in enumerate(texts):
+            size += max(1, len(text.words) - SHINGLE + 1)
+            if size > _BLOCK or place == len(texts) - 1:
+                found[start : place + 1] = self._of_block(texts[start : place + 1])
+                start, size = place + 1, 0
+        return found
+
+    def _of_block(self, texts: Sequence[Text]) -> Any:
+        import numpy as np
+
+        words, lengths = array("I"), []
+        for text in texts:
+            words.extend(text.words)
+            missing = max(0, SHINGLE - len(text.words))
+            words.extend([0] * missing)
+            lengths.append(len(text.words) + missing)
+        flat, sizes = mixed(np.frombuffer(words, np.uint32)), np.array(lengths)
+        runs = np.zeros(len(flat), np.uint64)
+        runs[: len(flat) - SHINGLE + 1] = flat[: len(flat) - SHINGLE + 1]
+        for place in range(1, SHINGLE):
+            end = len(flat) - SHINGLE + 1
+            runs[:end] = runs[:end] * np.uint64(_MIX) + flat[place : place + end]
+        starts = np.cumsum(sizes) - sizes
+        inside = np.arange(len(flat)) - np.repeat(starts, sizes) <= np.repeat(sizes - SHINGLE, sizes)
+        runs, counts = mixed(runs[inside]), sizes - SHINGLE + 1
+        starts = np.cumsum(counts) - counts
+        keys = np.zeros((len(texts), self.bands), np.uint64)
+        for place in range(PERMUTATIONS):
+            least = np.minimum.reduceat(runs * self._times[place] + self._plus[place], starts)
+            band = place // self.rows
+            keys[:, band] = mixed(keys[:, band] ^ least) + np.uint64(place)
+        numbers = np.array([zlib.crc32("|".join(text.numbers).encode()) for text in texts], np.uint64)
+        return mixed(keys ^ mixed(numbers)[:, None]) | np.uint64(1)
+
+
+def shared(keys: Any) -> Any:
+    """The keys, in place, with 0 where no other text has the same one in its band."""
+    import numpy as np
+
+    for band in range(keys.shape[1]):
+        column = keys[:, band]
+        order = np.argsort(column)
+        ordered = column[order]
+        same = np.zeros(len(ordered), bool)
+        same[1:] = ordered[1:] == ordered[:-1]
+        same[:-1] |= same[1:]
+        column[order[~same]] = 0
+    return keys
+
+
+def shingles(text: Text) -> set[bytes]:
+    """The runs of five words of a text, for an exact comparison."""
+    return {text.words[start : start + SHINGLE].tobytes() for start in range(max(1, len(text.words) - SHINGLE + 1))}
+
+
+def likeness(one: Text, other: Text) -> float:
+    """Jaccard similarity of their runs of five words."""
+    first, second = shingles(one), shingles(other)
+    return len(first & second) / len(first | second)
+
+
+def _meets(near: float, rows: int) -> float:
+    return 1 - (1 - near**rows) ** (PERMUTATIONS // rows)
