@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 import zipfile
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from synth.documents.extracts import extracts, spans
 from synth.documents.readers import READERS, read_document, tidy
-from synth.documents.search import search
+from synth.documents.search import By, Index, search
+from synth.documents.topics import in_turn, topics
 from synth.errors import DataError
+from synth.pipeline.candidate import Candidate, Rejected
+from synth.pipeline.step import Env
+from synth.pipeline.steps.sources import Documents, Search, documents
+from synth.pipeline.steps.sources import search as search_step
 
 TEXT = "The dam holds back the lake and was finished in the year 1936, say the books that tell of it."
 
@@ -153,3 +159,62 @@ def test_a_folder_that_is_not_there_or_holds_no_extract_is_a_sentence(tmp_path: 
 
 def test_words_that_a_line_cut_are_joined() -> None:
     assert tidy("re-\nservoir of\r\nthe   dam") == "reservoir of\nthe dam"
+
+
+ABOUT = {
+    "dams": "The dam on the river holds back water for turbines. Engineers watch the reservoir and the spillway.",
+    "bread": "Knead the dough with flour and yeast and bake the loaf in a hot oven until its crust is brown.",
+    "tax": "The taxpayer files an income tax return with receipts, and the revenue office sends a refund.",
+}
+
+
+def shelf(place: Path, each: int = 8) -> Path:
+    place.mkdir()
+    for name, text in ABOUT.items():
+        for number in range(each):
+            (place / f"{name}{number}.txt").write_text(f"Note {number}. {text} That is all there is to say here.")
+    return place
+
+
+@pytest.mark.parametrize("by", ["words", "meaning", "both"])
+def test_each_way_of_searching_finds_what_a_query_is_about(by: By, tmp_path: Path) -> None:
+    index = Index(list(extracts(shelf(tmp_path / "shelf"))))
+    for query, name in (("dam and reservoir", "dams"), ("bake a loaf of bread", "bread"), ("tax refund", "tax")):
+        assert {one.document[: len(name)] for one in index.search(query, 8, by)} == {name}
+
+
+def test_meaning_finds_what_shares_no_word_and_nothing_for_what_is_not_there(tmp_path: Path) -> None:
+    index = Index(list(extracts(shelf(tmp_path / "shelf"))))
+    assert index.search("baking recipes", 3) == []
+    assert index.search("baking recipes", 3, "meaning")[0].document.startswith("bread")
+    assert index.search("football championship", 3, "both") == []
+
+
+def test_topics_are_the_clusters_that_a_person_sees_and_are_named_by_their_words(tmp_path: Path) -> None:
+    place = shelf(tmp_path / "shelf")
+    found = topics(list(extracts(place)), 3)
+    assert [len(topic.extracts) for topic in found] == [8, 8, 8]
+    for topic in found:
+        assert len({one.document.rstrip("0123456789.tx") for one in topic.extracts} | {"ta"}) <= 2
+    assert any("dam" in topic.name or "reservoir" in topic.name for topic in found)
+    assert [topic.name for topic, _ in in_turn(found)][:4] == [*(topic.name for topic in found), found[0].name]
+    assert topics(list(extracts(place)), 3) == found
+
+
+def test_seeds_come_from_every_topic_in_turn_and_know_theirs(tmp_path: Path) -> None:
+    env = Env(None, {}, tmp_path)  # type: ignore[arg-type]
+    settings = Documents(path=str(shelf(tmp_path / "shelf")), topics=3)
+    first = [one.fields for one in islice(documents(iter(()), settings, env), 3) if isinstance(one, Candidate)]
+    assert {str(fields["document"])[:3] for fields in first} == {"dam", "bre", "tax"}
+    assert len({fields["topic"] for fields in first}) == 3
+
+
+def test_a_candidate_gets_the_extract_that_fits_it_and_is_out_without_one(tmp_path: Path) -> None:
+    env = Env(None, {}, tmp_path, step="search")  # type: ignore[arg-type]
+    settings = Search(path=str(shelf(tmp_path / "shelf")), query="{{ subject }}", take=2)
+    seeds = iter([Candidate("a", {"subject": "tax refund"}), Candidate("b", {"subject": "football"})])
+    found = list(search_step(seeds, settings, env))
+    kept = [one for one in found if isinstance(one, Candidate)]
+    assert [str(one.fields["document"])[:3] for one in kept] == ["tax", "tax"]
+    assert len({one.seed for one in kept}) == 2
+    assert [one.reason for one in found if isinstance(one, Rejected)] == ["no extract is about it"]

@@ -12,6 +12,7 @@ KINDS: dict[str, StepKind] = {
     "once": StepKind(sources.Once, sources.once, "One candidate without fields.", fans_out=True),
     "records": StepKind(sources.Records, sources.records, "Rows of a table, one candidate each.", fans_out=True),
     "documents": StepKind(sources.Documents, sources.documents, "Extracts of documents.", fans_out=True),
+    "search": StepKind(sources.Search, sources.search, "Extracts of documents that fit a candidate.", fans_out=True),
     "medium": StepKind(medium.Medium, medium.medium, "The picture or recording of a row."),
     "grid": StepKind(spread.Grid, spread.grid, "Combinations, drawn without repeats.", fans_out=True, gathers=True),
     "shuffle": StepKind(spread.Shuffle, spread.shuffle, "All candidates in random order.", gathers=True),

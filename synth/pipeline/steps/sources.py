@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from synth.documents.search import By
 from synth.pipeline.candidate import Candidate, Outcome, seed_id
 from synth.pipeline.records import read_records
 from synth.pipeline.step import Env, Settings
@@ -45,20 +46,58 @@ class Documents(Settings):
     path: str = Field(min_length=1, description="A file or folder: text, Markdown, HTML, PDF, DOCX, CSV, JSONL")
     chars: int = Field(default=1000, ge=100, le=20_000, description="Characters of an extract, about")
     min_chars: int = Field(default=80, ge=1, description="Shorter extracts are left out")
-    about: str = Field(default="", description="Only extracts about this, the best first (BM25)")
+    about: str = Field(default="", description="Only extracts about this, the best first")
+    by: By = Field(default="words", description="Search by words (BM25), meaning (embeddings) or both")
     most: int = Field(default=1000, ge=1, description="How many of those")
+    topics: int = Field(
+        default=0, ge=0, le=200, description="Cluster them into so many topics and take them in turn; 0: in file order"
+    )
 
 
 def documents(stream: Iterator[Candidate], settings: Documents, env: Env) -> Iterator[Outcome]:
-    """A candidate for each extract: `text`, `document`, `page`, `start` and `end` (characters)."""
+    """A candidate for each extract: `text`, `topic`, `document`, `page`, `start` and `end` (characters)."""
     from synth.documents.extracts import extracts
     from synth.documents.search import search
+    from synth.documents.topics import in_turn, topics
 
     found = extracts(Path(settings.path), settings.chars, settings.min_chars)
     if settings.about:
-        found = iter(search(list(found), settings.about, settings.most))
-    seeds = (Candidate(seed_id(one.text), one._asdict()).noting("seed", **one._asdict()) for one in found)
+        found = iter(search(list(found), settings.about, settings.most, settings.by))
+    named = ((settings.about, one) for one in found)
+    if settings.topics:
+        named = ((topic.name, one) for topic, one in in_turn(topics([one for _, one in named], settings.topics)))
+    seeds = (
+        Candidate(seed_id(one.text), {**one._asdict(), "topic": topic}).noting("seed", topic=topic, **one._asdict())
+        for topic, one in named
+    )
     yield from _once_each(seeds)
+
+
+class Search(Settings):
+    """Documents, and what to look for in them."""
+
+    path: str = Field(min_length=1, description="A file or folder, as for `documents`")
+    query: str = Field(description="What to look for; a template, such as {{ topic }}")
+    by: By = Field(default="words", description="Search by words (BM25), meaning (embeddings) or both")
+    take: int = Field(default=1, ge=1, le=50, description="Extracts of each candidate, the best first")
+    chars: int = Field(default=1000, ge=100, le=20_000, description="Characters of an extract, about")
+
+
+def search(stream: Iterator[Candidate], settings: Search, env: Env) -> Iterator[Outcome]:
+    """Each candidate with the extracts that fit it best, in the fields of `documents`; without any it is out."""
+    from synth.documents.extracts import extracts
+    from synth.documents.search import Index
+
+    index = Index(list(extracts(Path(settings.path), settings.chars)))
+    asked = env.template(settings.query)
+    for candidate in stream:
+        query = asked(candidate)
+        found = index.search(query, settings.take, settings.by)
+        if not found:
+            yield candidate.rejected("no extract is about it", query[:200])
+        for rank, one in enumerate(found):
+            seed = seed_id(candidate.seed, one.text) if rank else candidate.seed
+            yield candidate._replace(seed=seed).having(**one._asdict()).noting(env.step, query=query, **one._asdict())
 
 
 def _once_each(seeds: Iterator[Candidate]) -> Iterator[Outcome]:
