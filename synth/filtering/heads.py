@@ -90,8 +90,11 @@ class RubricHead:
             raise DataError(message, "Rate more with `smolstudio pipeline run rate-rows`.", "filter.few_ratings")
         points = [rating.points for rating in ratings]
         if len({math.floor(value + 0.5) for value in points}) < 2:
-            message = "All ratings are the same, so nothing can be learned from them."
-            raise DataError(message, "Change the rubric, or ask another teacher.", "filter.same_ratings")
+            raise DataError(
+                "All ratings are the same, so nothing can be learned from them.",
+                "Change the rubric, or ask another teacher.",
+                "filter.same_ratings",
+            )
         numbers = features([rating.text for rating in ratings], kind)
         model = RidgeCV(alphas=(0.01, 0.03, 0.1, 0.3, 1, 3, 10)) if kind == "embeddings" else Ridge(alpha=1.0)
         folds = KFold(FOLDS, shuffle=True, random_state=0)

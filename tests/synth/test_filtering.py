@@ -216,3 +216,26 @@ def test_embeddings_do_not_depend_on_what_else_is_in_the_batch() -> None:
     together, alone = features(texts, "embeddings"), features([texts[3]], "embeddings")
     assert together.shape == (70, 256)
     assert abs(together[3] - alone[0]).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("code", "settings"),
+    [
+        ("filter.few_texts", {"way": "ngrams", "good": "few.jsonl"}),
+        ("filter.missing", {"way": "ngrams", "good": "nowhere.jsonl"}),
+        ("filter.no_ratings", {"way": "rubric", "ratings": "nowhere"}),
+        ("filter.not_written", {"way": "rubric", "ratings": "ratings.jsonl", "text": "written"}),
+        ("filter.rating", {"way": "rubric", "ratings": "high.jsonl"}),
+    ],
+)
+def test_what_teaches_nothing_or_is_not_there_is_refused_with_a_remedy(
+    code: str, settings: dict[str, Any], source: DatasetDir, workspace: Workspace, tmp_path: Path
+) -> None:
+    table(tmp_path / "few.jsonl", ratings(5))
+    table(tmp_path / "ratings.jsonl", ratings())
+    table(tmp_path / "high.jsonl", [Rating("text", 9)])
+    placed = {key: str(tmp_path / value) if value.endswith("jsonl") else value for key, value in settings.items()}
+    with pytest.raises(DataError) as raised:
+        preview_filter(source, Filter(**placed), workspace)
+    assert raised.value.code == code
+    assert raised.value.remedy
