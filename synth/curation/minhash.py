@@ -36,10 +36,10 @@ class Sketch:
         self._times, self._plus = seeds[:PERMUTATIONS] | np.uint64(1), seeds[PERMUTATIONS:]
 
     def keys(self, texts: Sequence[Text]) -> Any:
-        """An array `[texts, bands]` of uint64, none of them 0."""
+        """An array `[texts, bands]` of uint32, none of them 0. A key shared by chance costs a comparison, no row."""
         import numpy as np
 
-        found = np.empty((len(texts), self.bands), np.uint64)
+        found = np.empty((len(texts), self.bands), np.uint32)
         start = size = 0
         for place, text in enumerate(texts):
             size += max(1, len(text.words) - SHINGLE + 1)
@@ -73,7 +73,7 @@ class Sketch:
             band = place // self.rows
             keys[:, band] = mixed(keys[:, band] ^ least) + np.uint64(place)
         numbers = np.array([zlib.crc32("|".join(text.numbers).encode()) for text in texts], np.uint64)
-        return mixed(keys ^ mixed(numbers)[:, None]) | np.uint64(1)
+        return (mixed(keys ^ mixed(numbers)[:, None]) >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
 
 
 def shared(keys: Any) -> Any:
