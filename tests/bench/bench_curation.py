@@ -105,10 +105,11 @@ def write_dataset(folder: Path, rows: int) -> None:
 def peak_mib(folder: Path) -> tuple[float, float]:
     """Peak memory of a process that cleans the dataset and counts its rows, and its seconds."""
     code = (
-        "import sys, time; from pathlib import Path; from synth.curation.curate import Rules, preview_curation; "
+        "import re, sys, time; from pathlib import Path; from synth.curation.curate import Rules, preview_curation; "
         "from synth.dataset import DatasetDir; began = time.process_time(); "
-        "preview_curation(DatasetDir(Path(sys.argv[1])), Rules()); import resource; "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.process_time() - began)"
+        "preview_curation(DatasetDir(Path(sys.argv[1])), Rules()); "  # ru_maxrss would be that of who started it
+        "peak = int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]); "
+        "print(peak / 1024, time.process_time() - began)"
     )
     said = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
     peak, seconds = said.stdout.split()
