@@ -26,16 +26,19 @@ _VERB_AFTER = re.compile(
 )
 _NAMES_LETTER = re.compile(r"\b(?:option|choice|answer|letter|choose|chose|pick|select|is|with|be)\W*$", re.IGNORECASE)
 _DENIED_AFTER = re.compile(
+    r"(?:(?:,|,? (?:and|or|nor))\W{1,3}[A-Z]\b)*"
     r"\W{0,4}\s*(?:is|are|was|can be|cannot|can't|isn't|aren't|does|do|fails?)\s+(?:\w+\s+)?"
     r"(?:wrong|incorrect|not|false|n't|eliminated|ruled)"
 )
 _IS_RIGHT = re.compile(r"(?<![\w'])\(?([A-Z])(?:[).:][^.;,]{0,60}?)? is (?:the |most )?(?:right|correct|best)\b")
 _CONCLUDES = re.compile(
-    r"(?i:\b(?:leaves|left with|therefore|thus|hence|must be|go(?:ing)? with))(?! not\b)\W([^.;,]*)"
+    r"(?i:\b(?:leaves|left with|therefore|thus|hence|must be|go(?:ing)? with|so,? it(?:['’]s| is)))"
+    r"(?! not\b)\W([^.;,]*)"
 )
 _REASON = re.compile(r"[;\n]|\.\s|,?\s(?:because|since|as|while|whereas|given)\b", re.IGNORECASE)
 _DENIED_BEFORE = re.compile(
-    r"\b(?:not|isn't|rather than|instead of|eliminate|exclude|rule out|ruling out|than|neither|nor)\W*(?:option\W*)?$",
+    r"\b(?:not|isn't|rather than|instead of|eliminate|exclude|rule out|ruling out|than|neither|nor"
+    r"|except(?: for)?|(?:all|any\w*|every\w*|each) but)\W*(?:option\W*)?$",
     re.IGNORECASE,
 )
 

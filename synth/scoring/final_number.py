@@ -48,6 +48,7 @@ _QUALIFIES = re.compile(
     r"between|among|than|plus tax|left over)\b[^,;]*",
     re.IGNORECASE,
 )
+_AND = re.compile(r"\b(?:and|but|while)\b", re.IGNORECASE)
 _NO_VALUE = re.compile(
     r"\b(?:bigger|greater|more|less|smaller|larger|lower|higher|fewer|other) than\s*\S{0,2}$|\bat (?:least|most)\s*$"
     r"|\bnot\s*$|\b(?:step|question|part|case|option|section)\s*$",
@@ -64,6 +65,7 @@ _EXPLANATION = re.compile(
 _SUBORDINATE = re.compile(
     r"(?i)\s*(?:since|as|because|if|after|when|with|given|for|at|in|out of|of|from|while|although)\b"
 )
+_COUNTED = re.compile(r"(\d{1,2})[.)]\s+(?=\S)")
 _SPOKEN_WORDS = 8  # so few words that a number word in them is the answer, not the pronoun "one"
 
 
@@ -132,7 +134,7 @@ def _the_one(found: Sequence[Quantity], clause: str, european: bool) -> Quantity
     for at in [match.end() for match in reversed(list(_VERB.finditer(clause)))] + [0]:
         after = [one for one in found if one.start >= at]
         between = clause[at : after[0].start] if after else ""
-        if after and len(between.split()) <= 3 and not _QUALIFIES.match(between):
+        if after and len(between.split()) <= 3 and not (_QUALIFIES.match(between) or _AND.search(between)):
             rest = after[1:]
             if not rest or _QUALIFIES.fullmatch(clause[after[0].end : rest[0].start].rstrip(" $€£")):
                 return after[0]
@@ -144,8 +146,16 @@ def _alike(found: Sequence[Quantity]) -> bool:
     return len({one.value for one in found}) == 1 or len({one.in_base for one in found}) == 1
 
 
+def _steps(parts: list[str]) -> list[str]:
+    """Lines without the numbers that count them, where they are counted from 1."""
+    counted = [_COUNTED.match(line) for line in parts]
+    if {"1", "2"} <= {match[1] for match in counted if match}:
+        return [line[match.end() :] if match else line for line, match in zip(parts, counted, strict=True)]
+    return parts
+
+
 def _unmarked(reply: str, european: bool) -> FinalNumber:
-    parts = lines(reply)
+    parts = _steps(lines(reply))
     if not parts:
         return FinalNumber("", None)
     first, last = _standing_alone(_sentences(parts[0])[0], european), _standing_alone(parts[-1], european)

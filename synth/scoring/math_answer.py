@@ -24,7 +24,7 @@ from synth.scoring.numerals import (
     show,
 )
 from synth.scoring.rule import Metric, Score, ScoreRule, best, golds
-from synth.scoring.units import PERCENT, Unit, asked, mentioned
+from synth.scoring.units import PERCENT, Unit, asked, mentioned, speed
 from synth.scoring.verify import Verdict, quote
 
 HALF_DAY = 720  # minutes
@@ -67,6 +67,9 @@ def _grade_number(reply: str, gold: str, wanted: Quantity, question: str, tolera
         forgiven = float(wanted.value in numbers(found.text) and not re.search(r"\bor\b", found.text))
         return Score(0.0, found.text, why, forgiven, readable=False)
     verdict = same_quantity(found.quantity, wanted, question, tolerance)
+    given, asks = speed(found.text), speed(question) or speed(gold)
+    if verdict.ok and given is not None and asks is not None and given != asks:
+        verdict = Verdict(False, "another unit of speed")
     return Score(float(verdict.ok), found.text, verdict.reason, float(verdict.ok))
 
 

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from synth.example import Example
 from synth.languages import code
 
-WRITTEN_FORM = 1  # counts up whenever the rules below change a rate
+WRITTEN_FORM = 2  # counts up whenever the rules below change a rate
 UNSPACED = frozenset({"zh", "yue", "wuu", "ja", "th", "lo", "km", "my", "bo", "dz"})
 _UNSPACED_SCRIPTS = {
     "CJK": "zh", "HIRAGANA": "ja", "KATAKANA": "ja", "THAI": "th", "LAO": "lo", "KHMER": "km", "MYANMAR": "my",
@@ -85,6 +85,7 @@ _BEFORE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=\w)@(?=\w)"), " at "),
     (re.compile(r"(?i)\bno\.\s?(?=\d)|#(?=\d)"), "number "),
     (re.compile(r"(?i)\bvs\b\.?"), "versus"),
+    (re.compile(r"(?i)\bokay\b"), "ok"),
 )
 _UNITS = {
     "mg": "milligrams", "g": "grams", "kg": "kilograms", "mm": "millimeters", "cm": "centimeters", "m": "meters",
@@ -169,8 +170,17 @@ def _written(text: str, language: str) -> str:
     for sign, word in _SIGNS.get(language, {}).items():
         if sign in text:
             text = re.sub(rf"{re.escape(sign)}\s?(\d[\d.,]*)", rf"\1 {word} ", text)
-            text = re.sub(rf"(?<=\d)\s?{re.escape(sign)}(?!\w)", f" {word} ", text)
+            before = r"(?<!\w)" if len(sign) > 1 else r"(?!)"  # an abbreviation of two letters needs no figure before
+            text = re.sub(rf"(?:(?<=\d)\s?|{before}){re.escape(sign)}(?!\w)", f" {word} ", text)
+    money = "|".join(word for sign, word in _SIGNS.get(language, {}).items() if sign in "€$£")
+    if money:  # 12,50 euro is said, and often written, as 12 euro 50
+        text = re.sub(rf"(\d)[.,](\d\d)\s+({money})(?!\w)", _price, text)
     return _without_punctuation(_FIGURE.sub(lambda match: f" {_in_words(match.group(0), language)} ", text))
+
+
+def _price(match: re.Match[str]) -> str:
+    """'12 euro 50' of '12,50 euro'; no hundredths, none said."""
+    return f"{match[1]} {match[3]} {match[2].lstrip('0')}"
 
 
 def _in_words(figure: str, language: str) -> str:

@@ -82,6 +82,24 @@ def unit(word: str) -> Unit | None:
     return _WORDS.get(word.strip().rstrip(".").lower())
 
 
+_SPEED = re.compile(
+    r"(?<![a-z])(?:(km|kilomet(?:re|er)s?|m|met(?:re|er)s?|mi|miles?)\s?(?:/|per )\s?(hour|hr|h|second|sec|s)"
+    r"|(kmh|kph)|(mph))(?![a-z])",
+    re.IGNORECASE,
+)
+_METRES = {"k": Fraction(1000), "me": Fraction(1), "m": Fraction(1), "mi": Fraction("1609.344")}
+
+
+def speed(text: str) -> Fraction | None:
+    """The metres per second of the one unit of speed that a text names; None without one, or of several."""
+    found = set()
+    for match in _SPEED.finditer(text):
+        length, time = (match[1] or ("km" if match[3] else "mi")).lower(), (match[2] or "h").lower()
+        metres = _METRES["k" if length[0] == "k" else length[:2]]
+        found.add(metres / (3600 if time[0] == "h" else 1))
+    return found.pop() if len(found) == 1 else None
+
+
 _MENTION = re.compile(rf"(?<![a-z])(?:{AFTER})(?![a-z$])", re.IGNORECASE)
 _ASKED = re.compile(
     rf"\bhow many\s+({AFTER})(?![a-z])|\bin\s+({AFTER})(?![a-z])|\b(?:number of)\s+({AFTER})(?![a-z])"
