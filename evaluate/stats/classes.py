@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluate.stats.clusters import Floats, cluster_codes, counted, spread, t_quantile
+from evaluate.stats.clusters import Caution, Floats, cluster_codes, counted, spread, t_quantile
 from evaluate.stats.intervals import Interval, mean_score, wilson_bounds
 from evaluate.stats.paired import Difference
 
-PRIOR_CLASSES = 0.5
-"""As clusters.PRIOR_CLUSTERS, for macro-F1: a few mistakes say little of the mistakes in a rare class."""
+CLASSES = Caution(0.5, False, 1.0)
+"""A few mistakes say little of the mistakes in a rare class."""
 
 
 class ClassFacts(NamedTuple):
@@ -53,7 +53,7 @@ def classification(
     value = float(_f1(counts).mean())
     # The variance that a row's pull has when every class is mistaken alike: rare classes weigh more than their rows.
     uneven = float(len(gold) / counts[:, 1] @ np.ones(len(labels))) / len(labels) ** 2
-    found = spread(pulls, np.array(gold) != np.array(given), codes, value * (1 - value) * uneven, PRIOR_CLASSES)
+    found = spread(pulls, np.array(gold) != np.array(given), codes, value * (1 - value) * uneven, CLASSES)
     effective = found.effective / uneven
     bounds = wilson_bounds(value, effective, t_quantile(0.975, found.dof))
     method = f"linearised, Wilson, t({found.dof}), {counted(found.clusters, len(gold), unit)}"

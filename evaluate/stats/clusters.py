@@ -22,8 +22,24 @@ FEW_CLUSTERS = 20
 FEWEST_CLUSTERS = 3
 """Fewer carry no interval: with one degree of freedom t reaches over 13 standard errors, which says nothing."""
 NO_INTERVAL = "no interval"  # what the `method` of such a figure ends in
-PRIOR_CLUSTERS = 0.25
-"""Weight, in clusters, of the cautious belief that rows of one cluster always come out alike; see `spread`."""
+
+
+class Caution(NamedTuple):
+    """How far `spread` trusts the clusters; the values were chosen on the simulations of docs/evaluation.md.
+
+    prior: weight, in clusters, of the belief that rows of one cluster always come out alike. fades: whether that belief
+    goes where every cluster speaks. own: which variance of a row is taken: 1 = each row weighs alike, so that a giant
+    cluster widens the interval by its own deviation; 0 = each cluster weighs as much as it can tell; between, their
+    geometric mean.
+    """
+
+    prior: float
+    fades: bool
+    own: float
+
+
+MEAN = Caution(0.25, False, 1.0)
+"""Rates, mean scores, prices, word error rates."""
 
 
 class Spread(NamedTuple):
@@ -61,44 +77,72 @@ def cluster_sums(columns: Floats, codes: Codes) -> Floats:
 
 
 def spread(
-    deviations: Floats, speaks: NDArray[np.bool_], codes: Codes, most: float, prior: float = PRIOR_CLUSTERS
+    deviations: Floats,
+    speaks: NDArray[np.bool_],
+    codes: Codes,
+    most: float,
+    caution: Caution = MEAN,
 ) -> Spread:
     """Uncertainty of a mean from each row's deviation from it.
 
     deviations: (n,), summing to 0. speaks: (n,), rows that show variation at all (a wrong answer, a word error, systems
     that differ). most: the largest variance that a score can have at this mean (p(1-p) of a rate), 0 = unknown.
 
-    The correlation of rows within a cluster is the one-way ANOVA estimate, between 0 and 1 (Donald and Donner 1987).
-    Where few clusters speak it says little and is too small more often than not, so it is pulled towards 1 with the
-    weight of `prior` clusters; where none speaks, the clusters count and not the rows. The design effect is
-    1 + icc (sum n_c^2 / n - 1) (Kish 1965), which holds for clusters of unequal size.
+    The correlation of rows within a cluster is the share of the variance that lies between clusters. Where few clusters
+    speak it says little and is too small more often than not, so it is pulled towards 1 (`caution`); where none speaks,
+    the clusters count and not the rows. The design effect is 1 + icc (sum n_c^2 / n - 1) (Kish 1965), which holds for
+    clusters of unequal size.
     """
     n, sizes = len(deviations), np.bincount(codes)
     count = len(sizes)
-    squares = float(deviations @ deviations)
+    variance = float(deviations @ deviations) / n
     largest = float(sizes @ sizes) / n  # design effect of rows that always come out alike
     loud = int((np.bincount(codes, speaks, count) > 0).sum())
-    icc = 1.0
-    if loud and count > 1:
-        icc = (prior + loud * _anova_icc(deviations, squares, codes, sizes, largest)) / (prior + loud)
-    design = 1 + icc * (largest - 1)
-    variance, dispersion = squares / n, 1.0
-    if most > 0:
-        dispersion = (prior + loud * variance / most) / (prior + loud)
-    se = math.sqrt(squares / max(1, n - 1) / n * design)
+    icc, doubt = 1.0, caution.prior * ((1 - loud / count) if caution.fades else 1)
+    if loud and count > 1 and variance > 0:
+        between, within = _components(deviations, variance, codes, sizes)
+        icc = (doubt + loud * between / (between + within)) / (doubt + loud)
+        variance = variance**caution.own * (between + within) ** (1 - caution.own)
+    design, dispersion = 1 + icc * (largest - 1), 1.0
+    if most > 0 and doubt + loud > 0:
+        dispersion = (doubt + loud * variance / most) / (doubt + loud)
+    se = math.sqrt(variance / max(1, n - 1) * design)
     return Spread(se, n, count, icc, design, dispersion, n / (design * dispersion), n / largest, count - 1)
 
 
-def _anova_icc(deviations: Floats, squares: float, codes: Codes, sizes: Codes, largest: float) -> float:
+class _Components(NamedTuple):
+    between: float
+    within: float
+
+
+def _components(deviations: Floats, variance: float, codes: Codes, sizes: Codes) -> _Components:
+    """Variance of a row between clusters and within them; none between where they differ no more than by chance.
+
+    Within: the mean over clusters. Between: the value under which the clusters' means, each weighed by its own
+    precision, vary as much as they should (Paule and Mandel 1982; for shares Kleinman 1973). The one-way ANOVA weighs
+    clusters by their rows instead, so that a giant one mostly measures its own deviation.
+    """
     n, count = len(deviations), len(sizes)
-    if n == count or squares == 0:
-        return 0.0 if n == count else 1.0
-    sums = np.bincount(codes, deviations, count)
-    between = float((sums**2 / sizes).sum())
-    mean_between, mean_within = between / (count - 1), max(0.0, squares - between) / (n - count)
-    typical = (n - largest) / (count - 1)
-    total = mean_between + (typical - 1) * mean_within
-    return min(1.0, max(0.0, (mean_between - mean_within) / total)) if total > 0 else 1.0
+    if n == count:
+        return _Components(0.0, variance)
+    means = np.bincount(codes, deviations, count) / sizes
+    squares = np.bincount(codes, (deviations - means[codes]) ** 2, count)
+    within = float((squares / sizes).sum() / (1 - 1 / sizes).sum())
+    if within <= 1e-12 * variance:
+        return _Components(float(means.var(ddof=1)), 0.0)
+
+    def excess(between: float) -> float:
+        weight = 1 / (between + within / sizes)
+        away = means - float(weight @ means) / float(weight.sum())
+        return float(weight @ away**2) - (count - 1)
+
+    if excess(0.0) <= 0:
+        return _Components(0.0, variance)
+    low, high = 0.0, float(((means - means.mean()) ** 2).sum())  # at `high` no weighed square exceeds its share
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+    return _Components((low + high) / 2, within)
 
 
 def t_quantile(level: float, dof: int) -> float:

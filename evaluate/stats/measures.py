@@ -170,7 +170,7 @@ def split_summary(system: SystemResult, split: str, unit: str = "template") -> S
         metric=system.metric,
         value=interval.value if interval else None,
         ci95=(interval.low, interval.high) if interval else None,
-        method=interval.method if interval else "nothing to score",
+        method=interval.method if interval else "nothing is said in these rows" if scored else "nothing to score",
         templates=len({row.template for row in scored}),
         unit=unit,
         clusters=len(set(cluster_ids(scored, unit))),
@@ -310,9 +310,10 @@ def _by_family(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
 
 
 def _value_of(rows: Sequence[Row], metric: str) -> FamilyValue:
-    interval = value([row for row in rows if is_scored(row, metric)], metric, "template")
-    if interval is None:
-        return FamilyValue(value=None, ci95=None, n=0)
+    counted = [row for row in rows if is_scored(row, metric)]
+    interval = value(counted, metric, "template")
+    if interval is None:  # without rows, or with recordings in which nothing is said: they have no error rate
+        return FamilyValue(value=None, ci95=None, n=len(counted))
     return FamilyValue(value=interval.value, ci95=(interval.low, interval.high), n=interval.n)
 
 

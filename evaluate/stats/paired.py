@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from evaluate.stats.clusters import (
     FEWEST_CLUSTERS,
+    Caution,
     Codes,
     Floats,
     Spread,
@@ -27,8 +28,8 @@ from evaluate.stats.clusters import (
     too_few,
 )
 
-PRIOR_DIFFERENCE = 0.75
-"""As PRIOR_CLUSTERS, for differences: with a quarter, rare losses in 40 clusters pass for none in 8 % of samples."""
+DIFFERENCE = Caution(0.75, True, 0.0)
+"""With a prior of a quarter, rare losses in 40 clusters pass for none in 8 % of samples."""
 SUPPORT = 20_000  # steps that the exact distribution of a sum of fractional scores is kept in …
 MOST_FRACTIONS = 200  # … for at most so many clusters, a hundred steps to each
 MOST_WORK = 20_000_000  # additions; the sum of so many clusters is normal
@@ -127,7 +128,7 @@ def _discordant(small: ArrayLike, large: ArrayLike, clusters: Sequence[str] | No
         raise ValueError("scores must lie between 0 and 1")
     gains, losses = float(np.maximum(d, 0).mean()), float(np.maximum(-d, 0).mean())
     delta = gains - losses
-    found = spread(d - delta, d != 0, cluster_codes(n, clusters), gains + losses - delta**2, PRIOR_DIFFERENCE)
+    found = spread(d - delta, d != 0, cluster_codes(n, clusters), gains + losses - delta**2, DIFFERENCE)
     return Discordant(gains * found.effective, losses * found.effective, found.effective), found
 
 

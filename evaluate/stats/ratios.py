@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evaluate.stats.clusters import (
     FEWEST_CLUSTERS,
+    Caution,
     Floats,
     cluster_codes,
     cluster_sums,
@@ -30,6 +31,7 @@ from evaluate.stats.intervals import Interval, mean_score
 from evaluate.stats.paired import Difference
 
 RESAMPLES = 2000
+RATIO = Caution(0.25, True, 0.5)
 
 
 def error_rate_difference(
@@ -60,7 +62,7 @@ def linear_difference(
     Where no row pulls, at most 1 - 0.025^(1/C) of clusters do, each by at most 1.
     """
     n = len(pulls)
-    found = spread(pulls, speaks, cluster_codes(n, clusters), 0.0)
+    found = spread(pulls, speaks, cluster_codes(n, clusters), 0.0, RATIO)
     said = f"{counted(found.clusters, n, unit)}, design effect {found.design:.2g}"
     if found.clusters < FEWEST_CLUSTERS:
         far = max(1.0, abs(delta))  # more words than were spoken can be wrong
@@ -103,9 +105,11 @@ def cost_per_correct(
         return Interval(0.0, 0.0, 0.0, n, "free", share.effective)
     found = spread(money - mean, money != np.median(money), codes, 0.0)
     step = t_quantile(0.975, found.dof) * found.se / mean if found.se else 0.0
-    sums = cluster_sums(np.column_stack([money - mean, score - share.value]), codes)
-    scale = math.sqrt(float((sums[:, 0] ** 2).sum() * (sums[:, 1] ** 2).sum()))
-    together = float((sums[:, 0] * sums[:, 1]).sum()) / scale if scale > 0 else 0.0
+    # Means and not sums of clusters: of sums, one giant cluster is always in full agreement with itself.
+    means = cluster_sums(np.column_stack([money, score]), codes) / np.bincount(codes)[:, None]
+    away = means - means.mean(axis=0)
+    scale = math.sqrt(float((away[:, 0] ** 2).sum() * (away[:, 1] ** 2).sum()))
+    together = float((away[:, 0] * away[:, 1]).sum()) / scale if scale > 0 else 0.0
     up = math.log(share.high / share.value)
     down = math.log(share.value / share.low) if share.low > 0 else math.inf
     low = value * math.exp(-math.sqrt(max(0.0, step**2 + up**2 - 2 * together * step * up)))
@@ -133,7 +137,7 @@ def cost_ratio(
     value = float(means[0] / means[1] / (means[2] / means[3]))
     pulls = columns / means @ np.array([1.0, -1.0, -1.0, 1.0])
     n, codes = len(columns), cluster_codes(len(columns), clusters)
-    found = spread(pulls - pulls.mean(), np.abs(pulls) > 1e-12, codes, 0.0)
+    found = spread(pulls - pulls.mean(), np.abs(pulls) > 1e-12, codes, 0.0, RATIO)
     said = f"{counted(found.clusters, n, unit)}, design effect {found.design:.2g}"
     if found.se < 1e-12:
         kept = 1 - none_of(found.units, 0.025)

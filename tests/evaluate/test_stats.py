@@ -477,3 +477,16 @@ def test_the_upper_end_of_an_error_rate_solves_its_equation(rate: float, reach: 
     assert found - rate == pytest.approx(reach * (found / rate) ** 0.75)
     shift = reach**2 / rate
     assert found > rate + shift / 2 + (shift * rate + shift**2 / 4) ** 0.5
+
+
+def test_a_giant_cluster_is_not_measured_by_its_own_deviation_alone() -> None:
+    """Half of all rows in one cluster: weighed by rows, |difference|/SE could never reach the quantile of t."""
+    sizes = np.r_[300, np.full(30, 10)]
+    ids = [str(one) for one in np.repeat(np.arange(31), sizes)]
+    ahead = np.r_[np.repeat([1.0, 0.0], [180, 120]), np.tile(np.r_[1.0, -1.0, np.zeros(8)], 30)]
+    found = paired_difference(np.maximum(ahead, 0), np.maximum(-ahead, 0), ids)
+    assert found.delta == pytest.approx(0.3)
+    assert found.p < 0.01
+    even = paired_difference(np.maximum(ahead[300:], 0), np.maximum(-ahead[300:], 0), ids[300:])
+    assert even.p == pytest.approx(1.0), "where clusters agree, the correlation is 0"
+    assert even.design == 1.0
