@@ -10,6 +10,7 @@ prompt (`choosing`).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from evaluate import folds, lineage
 from evaluate.cost import formulas, prices
 from evaluate.plan import LONGEST_REPLY, Plan, SystemPlan
-from evaluate.predict.journal import Answers, Predictor, Session
+from evaluate.predict.journal import Answers, Predictor, Session, every_prediction
 from evaluate.predict.prediction import Facts, Prediction
 from evaluate.predict.prompts import Prompter
 from evaluate.predict.systems import Context, open_system
@@ -107,7 +108,7 @@ def answers_of(
     path = job.folder / "predictions" / f"{journal}.jsonl"
     predictor = Predictor(path, mark, plan.name, job.workspace, retry_errors=plan.kind == "endpoint")
     model = plan.price_model or plan.model
-    spent = spent_before + _bill(job, predictor.answers, model)
+    spent = spent_before + _bill(job, predictor.answers, model) + spent_on_search(job, plan, path)
     context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
     questions = [prompter.question(example) for example in examples]
     answers = predictor.run(questions, lambda: open_system(plan, context, spent), job.on_progress, job.stop)
@@ -145,6 +146,21 @@ def given(job: Job, plan: SystemPlan, made_of: lineage.Origin) -> Given:
         sessions |= {session.id: session for session in answers.sessions}
         shots = len(prompter.shots)
     return Given(Answers(predictions, list(sessions.values())), rows, shots)
+
+
+def search_root(system_id: str) -> str:
+    """What the names of all journals of a prompt search begin with: the searching system's id, cut to leave room."""
+    return re.sub(r"-own\d+$", "", system_id)[:50]
+
+
+def spent_on_search(job: Job, plan: SystemPlan, own: Path) -> float:
+    """USD that the prompt search of this system has paid so far outside the journal `own`: one cap holds for it all."""
+    root, folder = search_root(plan.id), job.folder / "predictions"
+    parts = re.compile(rf"{re.escape(root)}(?:-instructions|-own\d+)?")
+    files = [file for file in sorted(folder.glob("*.jsonl")) if parts.fullmatch(file.stem) and file != own]
+    model = plan.price_model or plan.model
+    found = (one for file in files for one in every_prediction(file))
+    return sum(priced(job, one.usage, model) or 0.0 for one in found)
 
 
 def priced(job: Job, usage: Usage, model: str) -> float | None:

@@ -13,9 +13,9 @@ from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from evaluate import lineage
-from evaluate.answering import Job, answers_of, given, priced, scored
+from evaluate.answering import Job, answers_of, given, priced, scored, search_root, spent_on_search
 from evaluate.plan import Plan, SystemPlan
-from evaluate.predict.journal import Answers, Predictor
+from evaluate.predict.journal import Answers, Predictor, every_prediction
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, open_system
 from evaluate.report.parts import PromptChoice
@@ -25,6 +25,7 @@ from synth.example import Example, text_of, user
 
 SHOWN = 4  # examples that the model sees when it writes instructions
 LONGEST_SHOWN = 800  # characters of one
+ROOM_TO_WRITE = 1024  # tokens of an instruction, however short the answers are to be
 ANGLES = (
     "short and exact",
     "as a numbered list of steps",
@@ -127,7 +128,7 @@ def _written(
     """Instructions that the large model wrote, each as a system of its own, and what writing them cost."""
     shown = "\n\n".join(
         f"Input: {text_of(one)[:LONGEST_SHOWN]}\nRight answer: {one.answer or one.target}"
-        for one in (job.train or val)[:SHOWN]
+        for one in (job.train or job.dataset.draw("train", SHOWN, job.plan.seed) or val)[:SHOWN]
     )
     asks = [
         Question(
@@ -144,23 +145,33 @@ def _written(
         for number in range(count)
     ]
     mark = lineage.fingerprint(large, made_of, [ask.messages[0].text for ask in asks], None)
-    file = job.folder / "predictions" / f"{large.id}-instructions.jsonl"
+    file, writer = job.folder / "predictions" / f"{search_root(large.id)}-instructions.jsonl", _writer(large)
     predictor = Predictor(file, mark, f"{large.name}: writing instructions", job.workspace, retry_errors=True)
     context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
-    answers = predictor.run(asks, lambda: open_system(large, context, 0.0), job.on_progress, job.stop)
-    texts = [answers.predictions[ask.example_id] for ask in asks if ask.example_id in answers.predictions]
-    kept = dict.fromkeys(_clean(one.text) for one in texts if not one.error and one.text.strip())
+    paid = sum(priced(job, one.usage, large.price_model or large.model) or 0.0 for one in every_prediction(file))
+    spent = paid + spent_on_search(job, large, file)
+    answers = predictor.run(asks, lambda: open_system(writer, context, spent), job.on_progress, job.stop)
+    kept: dict[str, int] = {}  # instruction -> the first request that brought it, by which its answers are found again
+    for number, ask in enumerate(asks, start=1):
+        one = answers.predictions[ask.example_id]
+        if text := "" if one.error or one.refused or one.truncated else _clean(one.text):
+            kept.setdefault(text, number)
     systems = [
         large.model_copy(
             update={
-                "id": f"{large.id[:50]}-own{at}",
-                "label": f"{large.name}, own instruction {at}",
+                "id": f"{search_root(large.id)}-own{number}",
+                "label": f"{large.name}, own instruction {number}",
                 "instruction": text,
             }
         )
-        for at, text in enumerate(kept, start=1)
+        for text, number in kept.items()
     ]
     return systems, (_spent(job, large, answers, "Writing instructions for the large model"),)
+
+
+def _writer(large: SystemPlan) -> SystemPlan:
+    """The model with room for an instruction."""
+    return large.model_copy(update={"max_new_tokens": max(large.token_limit, ROOM_TO_WRITE)})
 
 
 def _clean(text: str) -> str:

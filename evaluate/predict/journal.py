@@ -93,6 +93,15 @@ def read_answers(journal: Path, fingerprint: str) -> Answers:
     return Answers(predictions, list(sessions.values()))
 
 
+def every_prediction(journal: Path) -> Iterator[Prediction]:
+    """All answers that a journal holds, of whatever fingerprint and as often as they were paid."""
+    for line in read_jsonl(journal) if journal.is_file() else ():
+        try:
+            yield Prediction.model_validate((line.value or {})["prediction"])
+        except (ValidationError, KeyError):
+            continue
+
+
 def known_elsewhere(workspace: Workspace, fingerprint: str, own: Path) -> Answers:
     """The answers of the same system in the other comparison that holds the most of them."""
     best = Answers({}, [])

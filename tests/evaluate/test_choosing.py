@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from evaluate.predict import classical
 from evaluate.predict.prompts import Prompter
 from evaluate.report import basis
 from evaluate.report.reading import read_report
+from studio.read.results import headline as in_the_terminal
+from studio.stub.answers import Question
 from studio.stub.endpoint import StubSettings, serve_in_thread
 from synth.dataset import Card, DatasetDir, DatasetWriter
+from synth.errors import UserError
 from synth.example import Example, make_example, user
 from synth.task import TaskCard
 from synth.workspace import Workspace
@@ -180,6 +184,69 @@ def test_a_prompt_search_is_bounded_tried_on_val_and_paid_in_the_ledger(
     assert all(line.usd is not None and line.usd > 0 for line in spent)
 
 
+WRITING = "Write an instruction for a language model"
+
+
+def searching(url: str, **more: Any) -> Plan:
+    """A small endpoint against `big`, which may write three instructions of its own."""
+    systems = [endpoint(url, "small-one", model="stub-model"), endpoint(url, "big", **more)]
+    asked = {"small": "small-one", "large": "big", "choose_on_val": 5, "prompt_search": 3, "max_rows": 10}
+    return Plan.model_validate({"dataset": "messages", "systems": systems, **asked})
+
+
+def test_the_instruction_that_is_best_on_val_is_the_models_own_and_the_only_one_that_meets_test_rows(
+    workspace: Workspace, dataset: DatasetDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(question: Question, response_format: Any, sample: object) -> str:
+        asked.append(question.text)
+        if WRITING in question.text:
+            return "Look for the noun." if "numbered list" in question.text else "<think>hm</think>Do your best."
+        known = next(label for label, words in WORDS.items() if any(f"my {word} is" in question.text for word in words))
+        return known if "Look for the noun." in question.text else "bill"
+
+    with serve_in_thread() as stub:
+        monkeypatch.setattr(stub.book, "answer", answer)
+        path = run_comparison(searching(stub.base_url), workspace, comparison_id="c")
+    report, said = read_report(path), path.with_suffix(".md").read_text("utf-8")
+    choice = report.prompt_choice
+    assert choice is not None
+    assert "big, own instruction 2: of 3 ways of asking the large model the strongest on 5 rows of val, which" in said
+    assert (report.large, choice.chosen, choice.given) == ("big-own2", "big-own2", "big")
+    assert choice.searched == 2, "an instruction that comes twice is tried once"
+    assert choice.values == {"big": pytest.approx(0.4), "big-own1": pytest.approx(0.4), "big-own2": 1.0}
+    assert report.large_system is not None
+    assert report.large_system.splits["test"].value == 1.0
+    (stored,) = [one for one in report.provenance.plan["systems"] if one["id"] == "big-own2"]
+    assert stored["instruction"] == "Look for the noun."
+    own = [text for text in asked if "Do your best." in text]
+    assert own and all("(val)" in text for text in own), "test rows are not spent on those that lost"
+    writing = [text for text in asked if WRITING in text]
+    assert len(writing) == 3
+    assert all("(train)" in text and "(val)" not in text and "(test)" not in text for text in writing)
+
+
+def test_one_spend_cap_holds_for_a_model_and_all_its_prompt_search(workspace: Workspace, dataset: DatasetDir) -> None:
+    other = Workspace(workspace.path / "other")
+    other.datasets.mkdir(parents=True)
+    (other.datasets / "messages").symlink_to(dataset.path)
+    with serve_in_thread() as stub:
+        plan = searching(stub.base_url, max_new_tokens=16).model_copy(update={"choose_on_val": 30})
+        free = read_report(run_comparison(plan, workspace, comparison_id="c"))
+        spent = [line.usd or 0.0 for line in free.fixed_costs.items if "instruction" in line.label]
+        cap = 0.8 * sum(spent)
+        assert len(spent) == 4
+        assert all(one < cap for one in spent), "none of the parts would pass it alone"
+        capped = tuple(
+            one.model_copy(update={"spend_cap_usd": cap}) if one.id == "big" else one for one in plan.systems
+        )
+        with pytest.raises(UserError) as refused:
+            run_comparison(plan.model_copy(update={"systems": capped}), other, comparison_id="c")
+    assert refused.value.code == "endpoint.budget"
+    assert (other.comparisons / "c" / "predictions" / "big-own1.jsonl").is_file(), "it ended while prompts were tried"
+
+
 def test_word_errors_are_pooled_when_a_prompt_is_chosen() -> None:
     from plausible import results
 
@@ -192,8 +259,19 @@ def test_word_errors_are_pooled_when_a_prompt_is_chosen() -> None:
 
 def test_baselines_without_a_neural_network_stand_in_the_report(workspace: Workspace, dataset: DatasetDir) -> None:
     with serve_in_thread() as stub:
-        plan = Plan.model_validate({"dataset": "messages", "systems": [endpoint(stub.base_url, "big")]})
-        report = read_report(run_comparison(plan, workspace))
+        systems = [endpoint(stub.base_url, "big")]
+        plan = Plan.model_validate({"dataset": "messages", "systems": systems, "human_usd_per_answer": 0.4})
+        path = run_comparison(plan, workspace)
+    report = read_report(path)
+    views = {
+        "json": path.read_text("utf-8"),
+        "html": html.unescape(path.with_suffix(".html").read_text("utf-8")),
+        "markdown": path.with_suffix(".md").read_text("utf-8").replace("\\", ""),
+        "terminal": in_the_terminal(report, path),
+    }
+    for name, view in views.items():
+        for row in ("Majority answer", "TF-IDF", "human_usd_per_answer" if name == "json" else "A person"):
+            assert row in view, (name, row)
     by_id = {system.id: system for system in report.systems}
     assert by_id["baseline-majority"].splits["test"].value == pytest.approx(1 / 3)
     assert by_id["baseline-tfidf"].splits["test"].value == 1.0
