@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from evaluate.report.parts import BasisPart, RealityGap, SplitSummary
+from evaluate.report.parts import BasisPart, RealityGap, RowsNeeded, SplitSummary
 from evaluate.report.results import Results, Row
 from synth.errors import DataError
 from synth.example import ORIGINS
@@ -42,6 +42,7 @@ class Measured(NamedTuple):
     delta: float
     sd: float | None
     margin: float
+    undecided: RowsNeeded | None
 
 
 class Sliced(NamedTuple):
@@ -152,8 +153,11 @@ def part(kinds: Mapping[str, str], sizes: Mapping[str, int], dataset: str, main:
     )
 
 
-def _rows_that_decide(main: Measured | None) -> tuple[int, int]:
-    """How many real rows would settle it, if the difference on them is between the whole and half of that here."""
+def _rows_that_decide(main: Measured | None) -> tuple[int, int | None]:
+    """How many real rows would settle it: as many as of these where these do not decide; else as many as it takes if
+    the difference on real rows is between the whole and half of that here."""
+    if main is not None and main.undecided is not None:
+        return main.undecided.low, main.undecided.high
     if main is None or not main.sd or not math.isfinite(main.sd):
         return USUAL
     from evaluate.stats.power import rows_needed

@@ -225,7 +225,7 @@ def junit(report: Report, checks: Sequence[Check]) -> str:
         )
         if one.failed:
             failure = ElementTree.SubElement(case, "failure", message=_clean(one.sentence))
-            notes = (report.real_rows_note, report.margin_note)
+            notes = (report.real_rows_note, report.overlap_note, report.margin_note)
             failure.text = _clean("\n".join([report.headline, report.verdict.sentence, *(n for n in notes if n)]))
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"

@@ -18,8 +18,7 @@ AN = ("F1", "ANLS")  # metrics whose names are said with a vowel first
 
 def headline(report: Report) -> str:
     """Who answers how much of whose rows, and when tuning pays back."""
-    said = [accuracy(report), *elsewhere(report), *([pay_back(report)] if report.large else [])]
-    return " ".join(said)
+    return " ".join([accuracy(report), *elsewhere(report), *([pay_back(report)] if report.large else [])])
 
 
 def accuracy(report: Report) -> str:
@@ -174,12 +173,15 @@ def stand_in_note(report: Report) -> str | None:
 def real_rows_note(report: Report) -> str | None:
     """How many real rows would decide and how to add them; None where the verdict stands on real rows."""
     found = report.basis
-    if not found.qualifier or found.real_rows_low is None or found.real_rows_high is None:
-        return None
     low, high, kind = found.real_rows_low, found.real_rows_high, basis.KINDS[found.kind]
-    if (low, high) == basis.USUAL or report.verdict.withheld:  # what is withheld, no number of rows decides
-        low, high = basis.USUAL
-        needed = f"Between {low} and {high} real rows are usual."
+    if not found.qualifier or low is None:
+        return None
+    main = report.main(report.primary_split)
+    if main is not None and main.rows_to_decide_range is not None:  # one figure, here and in the verdict
+        more = wording.would_decide(main.rows_to_decide_range, main.unit)
+        needed = f"On real rows, too, {more}, if they come out as these did."
+    elif (low, high) == basis.USUAL or high is None or report.verdict.withheld:  # no number decides what is withheld
+        needed = "Between {} and {} real rows are usual.".format(*basis.USUAL)
     else:
         many = f"about {about(low)}" if low == high else f"about {about(low)} to {about(high)}"
         needed = (

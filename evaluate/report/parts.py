@@ -71,8 +71,8 @@ class BasisPart(Part):
     qualifier: str = Field(description="What statements on these rows begin with; empty on real and imported ones.")
     rows: int
     real_rows: int = Field(description="Real rows among all that were tested.")
-    real_rows_low: int | None = Field(description="Real rows that would decide if the difference on them is as here …")
-    real_rows_high: int | None = Field(description="… and if it is half of that.")
+    real_rows_low: int | None = Field(description="Real rows that would decide: `rows_to_decide_range`, else as here …")
+    real_rows_high: int | None = Field(description="… and if the difference is half of this; None: no end.")
     remedy: str = Field(description="The command that adds real rows; empty when they are there.")
 
 

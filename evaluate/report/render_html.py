@@ -105,8 +105,6 @@ def inert_json(report: Report) -> str:
 
 
 def _filters() -> dict[str, Any]:
-    from evaluate.stats.power import RowsNeeded, said
-
     return {
         "nb": _unbroken,
         "percent": lambda value, digits=1: _unbroken(wording.percent(value, digits)),
@@ -119,7 +117,8 @@ def _filters() -> dict[str, Any]:
         "usd_short": _usd_short,
         "count": wording.count,
         "months": wording.months,
-        "would_decide": lambda rows, unit: said(RowsNeeded(**rows.model_dump()), unit),
+        "would_decide": wording.would_decide,
+        "of_family": wording.of_family,
         "p_value": lambda p: "–" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}",
         "params_short": lambda value: wording.params(value).replace("-parameter ", " parameters"),
         "duration": _duration,

@@ -9,7 +9,7 @@ from evaluate.report.headline import pay_back
 from evaluate.report.parts import ByClass, Gallery, JudgePart, SplitSummary
 from evaluate.report.render_html import visible
 from evaluate.report.schema import Report
-from evaluate.report.wording import count, percent, points, scored, usd
+from evaluate.report.wording import count, of_family, percent, points, scored, usd
 from synth.scoring.scorers import metric as metric_facts
 
 SHOWN = 3  # cases per kind
@@ -30,9 +30,9 @@ def render(report: Report) -> str:
     """The whole report as Markdown."""
     lines = [f"# {plain(report.title)}: {report.verdict.word or 'no comparison'}", ""]
     lines += [plain(report.headline), "", plain(report.verdict.sentence), ""]
-    for note in (report.real_rows_note, report.margin_note, report.stand_in_note):
+    for note in (report.real_rows_note, report.overlap_note, report.margin_note, report.stand_in_note):
         lines += [f"> {plain(note)}", ""] if note else []
-    lines += ["## Systems", "", *systems_table(report), *_faults(report), *_gaps(report)]
+    lines += ["## Systems", "", *systems_table(report), *_prompt(report), *_faults(report), *_gaps(report)]
     if report.comparisons:
         lines += ["## How sure the difference is", "", *_comparisons(report)]
     if report.large:
@@ -76,6 +76,26 @@ def systems_table(report: Report) -> list[str]:
     label = metric_facts(metric).label
     named = [f"{split}: {basis.KINDS[report.basis.kinds[split]]} ({label})" for split in splits]
     return table(["System", *named, "USD per 1,000 answers", "answers/s"], rows)
+
+
+def _prompt(report: Report) -> list[str]:
+    """Which way of asking the large model the verdict is about, and how it was chosen."""
+    found = report.prompt_choice
+    if found is None:
+        return []
+    system = report.system(found.chosen)
+    chosen, ways = plain(system.label if system else found.chosen), count(len(found.values))
+    tested = "not tested" if found.on == "val" else "the tested ones"
+    own = f", among them {_instructions(found.searched)} that the model wrote itself" if found.searched else ""
+    return [
+        f"The verdict is about {chosen}: of {ways} ways of asking the large model the strongest on {count(found.rows)} "
+        f"rows of {found.on}, which are {tested}{own}.",
+        "",
+    ]
+
+
+def _instructions(number: int) -> str:
+    return "one instruction" if number == 1 else f"{count(number)} instructions"
 
 
 def _faults(report: Report) -> list[str]:
@@ -138,8 +158,8 @@ def _families(report: Report, large: str) -> list[str]:
                 plain(family.family),
                 family.split,
                 count(family.n),
-                percent(values[report.small].value, 0),
-                percent(values[large].value, 0),
+                of_family(values[report.small]),
+                of_family(values[large]),
                 points(family.delta),
                 "–" if family.p_holm is None else f"{family.p_holm:.2g}",
             ]

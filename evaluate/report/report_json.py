@@ -14,7 +14,7 @@ import numpy as np
 
 from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
-from evaluate.report import basis, by_class, decision, gallery
+from evaluate.report import basis, by_class, decision, gallery, overlap
 from evaluate.report.money import Cascade, Cost, Handover, LedgerLine, Price, WhatIf
 from evaluate.report.parts import Baseline, Comparison, ForgettingPart, Latency, OpenBounds, Seeds, Share, SplitSummary
 from evaluate.report.results import Forgetting, Remembered, Results, Row, SystemResult
@@ -65,6 +65,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "ledger": [LedgerLine(**dict(item)) for item in results.ledger],
         "monthly_volumes": list(plan.monthly_volumes),
         "notes": list(results.notes),
+        "overlap_note": overlap.note(results.dataset.card, splits),
         "provenance": _provenance(results),
     }
     report["family_counts"] = measures.family_counts(report["families"])

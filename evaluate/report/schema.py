@@ -147,6 +147,9 @@ class Report(Part):
     verdict: VerdictPart
     stand_in_note: str | None
     real_rows_note: str | None = Field(default=None, description="How many real rows would decide, how to add them.")
+    overlap_note: str | None = Field(
+        default=None, description="Tested rows that training shows or nearly shows, as far as the dataset's card knows."
+    )
     margin_note: str | None = Field(default=None, description="That the margin was moved after answers existed.")
     notes: tuple[str, ...]
     assumptions: tuple[str, ...]

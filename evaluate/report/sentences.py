@@ -73,7 +73,7 @@ def with_sentences(draft: Draft) -> Report:
 
 
 def _measured(main: Comparison | None) -> basis.Measured | None:
-    return None if main is None else basis.Measured(main.delta, main.sd, main.margin)
+    return None if main is None else basis.Measured(main.delta, main.sd, main.margin, main.rows_to_decide_range)
 
 
 def _decided(report: Report) -> Report:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
-from evaluate.report.parts import SplitSummary
+from evaluate.report.parts import FamilyValue, RowsNeeded, SplitSummary
 from evaluate.report.schema import Report
+from evaluate.stats import power
 from evaluate.stats.clusters import FEW_CLUSTERS, FEWEST_CLUSTERS, counted
 from evaluate.stats.verdict import MIN_ROWS
 from synth.scoring.scorers import metric
@@ -90,6 +91,16 @@ def months(value: float | None) -> str:
 
 def _times(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def would_decide(rows: RowsNeeded, unit: str) -> str:
+    """'between about 870 and 12,000 rows (44 to 600 templates) would decide'."""
+    return power.said(power.RowsNeeded(**rows.model_dump()), unit)
+
+
+def of_family(found: FamilyValue) -> str:
+    """One system's value on a family of rows; recordings in which nothing is said have no error rate."""
+    return "nothing is said" if found.value is None and found.n else percent(found.value, 0)
 
 
 def assumptions(report: Report) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evaluate.report import basis, headline
 from evaluate.report.schema import Report, SystemPart
-from evaluate.report.wording import percent
+from evaluate.report.wording import percent, would_decide
 from synth.scoring.scorers import metric
 
 USELESS = 0.10
@@ -36,8 +36,10 @@ def _verdict(report: Report) -> str:
         "INCONCLUSIVE": f"It is not decided yet. {figures}, and that few rows cannot tell a difference from chance.",
         "WITHHELD": f"No verdict is given: {'; '.join(report.verdict.withheld) or 'see the report'}.",
     }[word]
-    if word == "INCONCLUSIVE" and report.verdict.rows_to_decide:
-        said += f" About {report.verdict.rows_to_decide:,} rows would decide."
+    main = report.main(split)
+    if word == "INCONCLUSIVE" and main is not None and main.rows_to_decide_range is not None:
+        more = would_decide(main.rows_to_decide_range, main.unit)
+        said += f" {more[0].upper()}{more[1:]}."
     return said
 
 

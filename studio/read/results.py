@@ -51,6 +51,6 @@ def headline(report: Report, path: Path) -> str:
     ]
     if report.human_usd_per_answer is not None:
         rows.append(["A person", *["not asked"] * len(splits), "-", usd(1000 * report.human_usd_per_answer)])
-    notes = (report.real_rows_note, report.margin_note, report.stand_in_note)
+    notes = (report.real_rows_note, report.overlap_note, report.margin_note, report.stand_in_note)
     said = [report.headline, report.verdict.sentence, *(note for note in notes if note)]
     return "\n".join([table(header, rows), "", *said, "", f"Report: {path.with_suffix('.html')}", f"        {path}"])

@@ -1,7 +1,7 @@
 """The table of bills of docs/cost.md: what APIs report, and what our bill makes of it against the one worked by hand.
 
     python -m tests.bench.bench_bills            # prints the table; exit code 1 when a bill is more than 0.5 % off
-    python -m tests.bench.bench_bills --write    # puts it into docs/cost.md
+    python -m tests.bench.bench_bills --write    # puts it into docs/cost.md, and its summary into docs/evaluation.md
 
 The cases are in bills.yaml. Asks no endpoint.
 """
@@ -23,6 +23,7 @@ from synth.usage import Usage
 
 CASES = Path(__file__).with_name("bills.yaml")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cost.md"
+SUMMARY = DOCUMENT.with_name("evaluation.md")
 BEGIN, END = "<!-- bills: begin -->", "<!-- bills: end -->"
 TOLERANCE = 0.005
 
@@ -78,16 +79,27 @@ def table(found: list[Case]) -> str:
     return "\n".join([*lines, "", f"{len(found)} bills; the largest difference is {100 * worst:.2f} %."])
 
 
-def written(document: str, found: list[Case]) -> str:
-    """The document with the table between its marks."""
+def summary(found: list[Case]) -> str:
+    """How many bills of each shape, and the largest difference among them, as Markdown."""
+    lines = ["| shape | bills | largest difference |", "|---|---|---|"]
+    for shape in [*dict.fromkeys(case.shape for case in found), "all"]:
+        off = [case.off for case in found if shape in (case.shape, "all")]
+        worst = max(1.0 if one is None else abs(one) for one in off)
+        lines.append(f"| {shape} | {len(off)} | {100 * worst:.2f} % |")
+    return "\n".join(lines)
+
+
+def written(document: str, made: str) -> str:
+    """The document with what was made between its marks."""
     before, _, rest = document.partition(BEGIN)
-    return f"{before}{BEGIN}\n{table(found)}\n{END}{rest.partition(END)[2]}"
+    return f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":
     all_cases = cases()
     if "--write" in sys.argv[1:]:
-        DOCUMENT.write_text(written(DOCUMENT.read_text("utf-8"), all_cases), "utf-8")
+        for document, made in ((DOCUMENT, table(all_cases)), (SUMMARY, summary(all_cases))):
+            document.write_text(written(document.read_text("utf-8"), made), "utf-8")
     else:
         print(table(all_cases))
     sys.exit(any(case.off is None or abs(case.off) > TOLERANCE for case in all_cases))

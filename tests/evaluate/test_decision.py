@@ -1,6 +1,7 @@
 """Claims about whose rows a verdict stands on, when none is given, and what is promised on it: in every output."""
 
 import html
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ import pytest
 from plausible import results
 
 from evaluate.report import basis, decision, gate, headline, render_html, render_md, report_json
+from evaluate.report.overlap import note as overlap_note
 from evaluate.report.results import Results, Row
 from evaluate.report.schema import Report
 from evaluate.stats import power
-from studio.read import glance
+from studio.read import glance, plain
 from studio.read.results import headline as in_terminal
+from synth.dataset import DatasetDir
+from synth.importing.importer import Options, import_data
 from synth.workspace import Workspace
 
 ONLY = "On generated rows only"
@@ -419,3 +423,66 @@ def test_a_report_of_yesterday_is_listed_with_whose_rows_it_speaks_of(tmp_path: 
     (head,) = glance.report_heads(Workspace(tmp_path))
     assert head.verdict.startswith(f"{ONLY}: ")
     assert head.headline.startswith(f"{ONLY}: ")
+
+
+def test_an_undecided_report_names_one_number_of_rows_that_would_decide(tmp_path: Path) -> None:
+    """Not one number of these rows in the verdict and another of real rows in the box beside it."""
+    alike = both(results(("dpo", "large-few"), per_split=200), {"dpo": 0.8, "large-few": 0.8})
+    report = report_json.build(changed(alike, "large-few", lambda at, row: scored(row, (at * 91 + 17) % 200 < 160)))
+    main = report.main("test")
+    assert main is not None and main.rows_to_decide_range is not None
+    needed = main.rows_to_decide_range
+    assert (report.basis.real_rows_low, report.basis.real_rows_high) == (needed.low, needed.high)
+    said = power.said(power.RowsNeeded(**needed.model_dump()), main.unit)
+    assert report.real_rows_note is not None
+    assert f"On real rows, too, {said}, if they come out as these did." in report.real_rows_note
+    numbers = re.findall(r"[\d,]+", said)
+    everything = [*outputs(report, tmp_path).values(), plain.sentence(report)]
+    for sentence in re.findall(r"[^.\n<>]*would decide", "\n".join(everything)):
+        if "test_ood" not in sentence and "On real rows" in sentence:
+            assert re.findall(r"\d[\d,]*", sentence)[-len(numbers) :] == numbers
+    assert said[1:] in plain.sentence(report)
+
+
+def overlap(near: int, apart: int = 0, equal: int = 0) -> dict[str, Any]:
+    """A dataset's card as the import and the check for leakage leave it."""
+    one = {"shared_templates": 0, "shared_media": 0, "same_wording": 0, "size_distance": None}
+    pairs = [{"one": "train", "other": "test", "equal_prompts": equal, "near_duplicates": near, **one}]
+    leakage = {"pairs": pairs, "digits": {}, "faults": [], "notes": []}
+    near_duplicates = {"looked_for": "near", "groups": 2, "rows": 4, "apart": apart}
+    return {"name": "invoices", "notes": {"leakage": leakage, "near_duplicates": near_duplicates}}
+
+
+def test_tested_rows_that_training_nearly_shows_are_said_in_the_box_of_the_verdict(tmp_path: Path) -> None:
+    original = results(("dpo", "large-few"), per_split=200)
+
+    def told_by(card: dict[str, Any]) -> Report:
+        return report_json.build(
+            original.model_copy(update={"dataset": original.dataset.model_copy(update={"card": card})})
+        )
+
+    assert told_by({}).overlap_note is None
+    assert told_by(overlap(0)).overlap_note is None, "kept on one side: nothing to say"
+    report = told_by(overlap(3, apart=40))
+    note = report.overlap_note
+    assert note is not None
+    assert note.startswith("3 rows of test say the same as a row of train, or nearly. 40 imported rows differ from")
+    for name, output in outputs(report, tmp_path).items():
+        assert (note in output) is (name not in ("studio", "gate")), name
+    page = render_html.render(report)
+    assert page.index('data-from="overlap_note"') < page.index("</section>"), "in the verdict's box"
+    assert gate.junit(report, gate.check(report, ["small < 2"])).count("3 rows of test say the same") == 1
+
+
+def test_an_import_that_let_near_duplicates_part_says_so_in_the_report(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"What is the name of shop number {n // 2}{'!' * (n % 2)}", "answer": "yes"} for n in range(60)
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for parted in (False, True):
+        space = Workspace(tmp_path / str(parted))
+        import_data(file, "shops", space, Options(split_near_duplicates=parted))
+        said = overlap_note(DatasetDir(space.datasets / "shops").card.model_dump(), ["test"])
+        assert (said is not None) is parted, said
+        assert said is None or "could part; “smolstudio data check shops” counts them" in said

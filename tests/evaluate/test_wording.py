@@ -50,6 +50,26 @@ def transcripts(templates: int) -> Results:
     return original.model_copy(update={"systems": systems})
 
 
+def test_a_family_of_recordings_without_speech_counts_its_rows_and_is_not_called_unscored() -> None:
+    made = transcripts(8)
+    silent = {"edits": 0, "ref_units": 0, "score": 1.0}
+    systems = tuple(
+        one.model_copy(
+            update={
+                "rows": tuple(row.model_copy(update=silent) if row.family == "currency" else row for row in one.rows)
+            }
+        )
+        for one in made.systems
+    )
+    report = report_json.build(made.model_copy(update={"systems": systems}))
+    (family,) = [one for one in report.families if one.family == "currency"]
+    assert family.n == 15
+    assert {(one.value, one.n) for one in family.values.values()} == {(None, 15)}
+    (row,) = [line for line in render_md.render(report).splitlines() if line.startswith("| currency |")]
+    assert row.count("nothing is said") == 2
+    assert render_html.render(report).count('<span class="missing">nothing is said</span>') == 2
+
+
 def test_two_clusters_carry_no_interval_in_any_output() -> None:
     made = report_json.build(transcripts(2))
     summary = made.small_system.splits["test"]
