@@ -194,7 +194,7 @@ def _row(file: Path, number: int, raw: bytes) -> Example:
     except ValidationError as error:
         first = error.errors()[0]
         message = f"{file.name} line {number}: {first['msg']} at {'.'.join(map(str, first['loc'])) or 'the row'}."
-        raise DataError(message, "Run `smolstudio data check` and fix or re-import the file.") from error
+        raise DataError(message, "Fix or remove the line, or import the file again.") from error
 
 
 class DatasetWriter:
