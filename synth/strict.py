@@ -24,7 +24,10 @@ def parse_yaml(text: str) -> Any:
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    except UnicodeError as error:  # halves of surrogate pairs: bytes of a command line that are no text
+        raise yaml.YAMLError(" ".join(str(error).split())[:200]) from error
     try:
         return loader.get_single_data()
     except (ValueError, OverflowError, RecursionError, TypeError) as error:  # thousands of digits, no such date …

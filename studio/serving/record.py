@@ -14,6 +14,7 @@ from studio.serving.proxy import DEFAULT_LIMITS, Limits, Proxy
 from studio.serving.sockets import bind
 from studio.serving.traffic import Traffic
 from synth.endpoint.settings import Settings
+from synth.errors import StorageError
 from synth.workspace import Workspace
 
 RECORDINGS = "recordings"
@@ -57,6 +58,8 @@ def record(
     import uvicorn
 
     url = Settings(upstream, "").url
+    if journal.exists() and not journal.is_file():  # a pipe would be waited for, and a device keeps nothing
+        raise StorageError(f"{journal} is no plain file.", "Give another --journal.")
     sock = bind(host, port)
     traffic = Traffic(journal, workspace.path)
     port = sock.getsockname()[1]

@@ -81,7 +81,7 @@ def test_yaml_that_means_something_else_is_a_sentence(tmp_path: Path, what: str,
         read(file if read is load_plan else str(file))
 
 
-@pytest.mark.parametrize("value", [DIGITS, "2020-01-01", "[" * 20_000, ".inf"])
+@pytest.mark.parametrize("value", [DIGITS, "2020-01-01", "[" * 20_000, ".inf", "\udcff", "\ud83d"])
 def test_settings_on_the_command_line_are_sentences_too(value: str) -> None:
     with pytest.raises(UserError):
         load_recipe("starter-text-sft", [f"seed={value}"])

@@ -24,9 +24,11 @@ import openai
 import pytest
 
 from studio.serving.answers_heard import Events, Streamed
+from studio.serving.record import record
 from studio.serving.traffic import secrets_in, without
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth.dataset import open_dataset
+from synth.errors import StorageError
 from synth.importing.importer import Options, import_data
 from synth.storage import read_jsonl
 from synth.workspace import Workspace
@@ -456,6 +458,15 @@ def test_one_journal_has_one_recorder(journal: Path) -> None:
         argv = [sys.executable, "-m", "studio", "record", "--upstream", "http://127.0.0.1:1/v1", "--port", "0"]
         second = subprocess.run([*argv, "--journal", str(journal)], capture_output=True, text=True, timeout=60)
     assert second.returncode == 1 and "another recorder" in second.stderr
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_journal_that_keeps_nothing_is_refused(kind: str, tmp_path: Path, workspace: Workspace) -> None:
+    place = tmp_path / "pipe" if kind == "pipe" else Path("/dev/full")
+    if kind == "pipe":
+        os.mkfifo(place)
+    with pytest.raises(StorageError, match=r"no plain file.*--journal"):
+        record("http://127.0.0.1:9/v1", place, workspace, port=0)
 
 
 def test_a_compressed_answer_passes_and_is_said_to_be_unrecorded(journal: Path) -> None:
