@@ -239,3 +239,17 @@ def test_what_teaches_nothing_or_is_not_there_is_refused_with_a_remedy(
         preview_filter(source, Filter(**placed), workspace)
     assert raised.value.code == code
     assert raised.value.remedy
+
+
+def test_a_dataset_without_training_rows_is_not_filtered(workspace: Workspace, tmp_path: Path) -> None:
+    folder = workspace.datasets / "tests"
+    folder.mkdir(parents=True)
+    writer = DatasetWriter(folder)
+    writer.keep(row("a test row", "test"))
+    for number in range(40):
+        writer.reject(row(said(0.05, Random(number))), "spam")
+    writer.finish(Card(name="tests"))
+    good = table(tmp_path / "good.jsonl", [Rating(said(0.9, Random(n)), 5) for n in range(60)])
+    with pytest.raises(DataError, match="Choose another dataset") as raised:
+        preview_filter(DatasetDir(folder), Filter(way="ngrams", good=str(good), text="prompt"), workspace)
+    assert raised.value.code == "filter.no_rows"
