@@ -216,6 +216,19 @@ def test_embeddings_do_not_depend_on_what_else_is_in_the_batch() -> None:
     together, alone = features(texts, "embeddings"), features([texts[3]], "embeddings")
     assert together.shape == (70, 256)
     assert abs(together[3] - alone[0]).max() < 1e-5
+    assert features([""], "embeddings").shape == (1, 256)
+    assert features([], "embeddings").shape == (0, 256)
+
+
+def test_embeddings_are_those_of_the_package() -> None:
+    from wordllama.inference import WordLlamaInference
+
+    from synth.filtering.features import _embedder
+
+    texts = ["The dam holds back the lake.", "Ein kurzer Satz, 12 Wörter lang?"]
+    table, tokenizer = _embedder()
+    theirs = WordLlamaInference(table, type(tokenizer).from_str(tokenizer.to_str())).embed(texts, norm=True)
+    assert abs(features(texts, "embeddings") - theirs).max() < 1e-5
 
 
 @pytest.mark.parametrize(
