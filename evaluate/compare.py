@@ -33,6 +33,7 @@ from evaluate.report.results import Forgetting, LedgerItem, Results, SystemResul
 from evaluate.report.schema import Report
 from evaluate.report.speech_parts import NormalisersDisagree
 from evaluate.stats import audio_metrics
+from recipes.decode.answer_schema import record_schema
 from synth.errors import DataError, UserError
 from synth.example import Example
 from synth.jobdir import JobDir
@@ -104,6 +105,7 @@ def _run(job: Job, margin_fixed: float) -> Path:
         forgetting=forgot,
         speech=audio_metrics.speech_section(systems, job.examples, job.plan.splits),
         normalisers_disagree=_heard_otherwise(job, systems),
+        answer_schema=record_schema(job.train),
         ledger=(
             *lineage.ledger(job.plan, job.dataset, systems, origins, job.workspace),
             *spent_on_it,

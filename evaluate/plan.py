@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from synth.example import Split
 from synth.strict import read_yaml, validated
 
-Prompting = Literal["zero_shot", "few_shot", "schema", "few_shot_schema", "constrained"]
+Prompting = Literal["zero_shot", "few_shot", "schema", "few_shot_schema", "constrained", "few_shot_constrained"]
 UNTUNED = "untuned"  # id of the small system's model before tuning, where it is added to a plan
 LONGEST_REPLY = 4096  # tokens of a reply where the plan sets no limit and no right answer is longer
 SystemId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -40,7 +40,8 @@ class SystemPlan(_Frozen):
     prompting: Prompting = Field(
         default="zero_shot",
         description="The row's prompt alone, after worked examples, with a JSON schema of the answer, or with both; "
-        "constrained = alone, while the answer of a local text model is held to the schema (for tuned models).",
+        "constrained = alone, while the answer of a local text model is held to the schema that it is not shown (for "
+        "tuned models); few_shot_constrained = so after worked examples (for a short context).",
     )
     shots: int = Field(default=4, ge=1, le=64, description="Examples from the train split when prompting has any.")
     instruction: str = Field(
@@ -89,7 +90,7 @@ class SystemPlan(_Frozen):
     @property
     def with_shots(self) -> bool:
         """Whether worked examples are shown."""
-        return self.prompting in ("few_shot", "few_shot_schema")
+        return self.prompting in ("few_shot", "few_shot_schema", "few_shot_constrained")
 
     @property
     def with_schema(self) -> bool:
@@ -97,9 +98,14 @@ class SystemPlan(_Frozen):
         return self.prompting in ("schema", "few_shot_schema")
 
     @property
+    def decoding_held(self) -> bool:
+        """Whether decoding obeys a schema that the prompt does not show."""
+        return self.prompting in ("constrained", "few_shot_constrained")
+
+    @property
     def held_to_schema(self) -> bool:
         """Whether the answer has to obey the schema: by decoding where the model is local, by asking elsewhere."""
-        return self.with_schema or self.prompting == "constrained"
+        return self.with_schema or self.decoding_held
 
     @property
     def token_limit(self) -> int:
@@ -118,7 +124,7 @@ class SystemPlan(_Frozen):
             raise ValueError("a system of kind predictions needs `path`")
         if self.kind != "predictions" and not self.model:
             raise ValueError(f"a system of kind {self.kind} needs `model`")
-        if self.kind != "local" and self.prompting == "constrained":
+        if self.kind != "local" and self.decoding_held:
             raise ValueError("only a local system can be constrained; use prompting: schema for an endpoint")
         if self.kind != "local" and self.adapter:
             raise ValueError("only a local system can carry an `adapter`")

@@ -79,6 +79,7 @@ def _asked(large: SystemPart) -> str:
         "few_shot": f" with {large.shots} examples",
         "schema": " with a schema",
         "few_shot_schema": f" with {large.shots} examples and a schema",
+        "few_shot_constrained": f" with {large.shots} examples, held to a schema",
     }.get(large.prompting, "")
     if how.strip().removeprefix("with ") in large.label:
         how = ""

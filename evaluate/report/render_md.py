@@ -6,13 +6,15 @@ import re
 
 from evaluate.report import basis, prices_said
 from evaluate.report.headline import pay_back
-from evaluate.report.parts import ByClass, Gallery, JudgePart, SplitSummary
+from evaluate.report.parts import Bounds, ByClass, Gallery, JudgePart, SplitSummary
+from evaluate.report.record_parts import FieldFigures
 from evaluate.report.render_html import visible
 from evaluate.report.schema import Report
 from evaluate.report.wording import count, of_family, percent, points, scored, usd
 from synth.scoring.scorers import metric as metric_facts
 
 SHOWN = 3  # cases per kind
+FIELD_HEAD = ("right", "missed", "wrong", "invented")
 
 
 def plain(words: object) -> str:
@@ -41,6 +43,8 @@ def render(report: Report) -> str:
         lines += ["## By family", "", *_families(report, report.large)]
     if report.by_class:
         lines += ["## By class", "", *_by_class(report.by_class, report)]
+    if report.by_field:
+        lines += ["## By field", "", *_by_field(report)]
     if report.gallery:
         lines += ["## Where they disagree", "", *_gallery(report.gallery)]
     if report.judge:
@@ -186,6 +190,44 @@ def _by_class(part: ByClass, report: Report) -> list[str]:
         )
     said = f"The same answer to every row of {part.split} is right in {percent(part.majority)}."
     return [said, "", *table(["System", "macro-F1", "recall of its weakest class"], rows)]
+
+
+def _by_field(report: Report) -> list[str]:
+    """Per split: whole records of every system, then the fields of the small system beside the large one's."""
+    lines = []
+    for part in report.by_field:
+        whole = [
+            [
+                plain(found.label if (found := report.system(name)) else name),
+                _sure(one.exact, one.exact_ci95),
+                "not measured" if one.valid is None else _sure(one.valid, one.valid_ci95),
+            ]
+            for name, one in part.systems.items()
+        ]
+        lines += [f"On {part.split}:", "", *table(["System", "every field right", "obeys the schema"], whole)]
+        sides = [part.systems[name] for name in (report.small, report.large) if name in part.systems]
+        head = ["Field", *(f"{side}: {what}" for side in ("small", "large")[: len(sides)] for what in FIELD_HEAD)]
+        rows = [
+            [plain(one.field), *(cell for side in sides for cell in _field_cells(side.figures(one.field)))]
+            for one in sides[0].fields
+        ]
+        lines += table(head, rows)
+    return lines
+
+
+def _field_cells(one: FieldFigures | None) -> list[str]:
+    if one is None:
+        return ["unscored"] * len(FIELD_HEAD)
+    return [
+        _sure(one.accuracy, one.accuracy_ci95),
+        f"{one.missed} of {one.filled}",
+        f"{one.wrong} of {one.filled}",
+        f"{one.invented} of {one.empty}",
+    ]
+
+
+def _sure(value: float, bounds: Bounds | None) -> str:
+    return percent(value) if bounds is None else f"{percent(value)} [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]"
 
 
 def _judge(judge: JudgePart) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
-from evaluate.report import basis, by_class, decision, gallery, overlap
+from evaluate.report import basis, by_class, by_field, decision, gallery, overlap
 from evaluate.report.money import Cascade, Cost, Handover, LedgerLine, Price, WhatIf
 from evaluate.report.parts import Baseline, Comparison, ForgettingPart, Latency, OpenBounds, Seeds, Share, SplitSummary
 from evaluate.report.results import Forgetting, Remembered, Results, Row, SystemResult
@@ -59,6 +59,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "speech": results.speech,
         "normalisers_disagree": results.normalisers_disagree,
         "by_class": by_class.build(results.systems, small, large, primary, units[primary]),
+        "by_field": by_field.build(results.systems, small_id, units, results.answer_schema),
         "forgetting": [_forgetting(item) for item in results.forgetting],
         "human_usd_per_answer": plan.human_usd_per_answer,
         "machine": economics.machine_facts(results, prices),

@@ -183,6 +183,9 @@ class Results(Frozen):
     speech: dict[str, dict[str, SpeechErrors]] | None = Field(
         default=None, description="system id -> split -> errors behind the word error rate; see audio_metrics."
     )
+    answer_schema: dict[str, Any] | None = Field(
+        default=None, description="JSON schema of answers that are records, of those in train; None = no records there."
+    )
     normalisers_disagree: tuple[NormalisersDisagree, ...] = Field(
         default=(), description="Splits where the normaliser decides which of the two systems hears better."
     )

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from evaluate.report import money, parts, speech_parts
+from evaluate.report import money, parts, record_parts, speech_parts
 from evaluate.report.parts import Part
 
 VERSION = 2
@@ -132,6 +132,9 @@ class Report(Part):
     speech: dict[str, dict[str, speech_parts.SpeechErrors]] | None
     normalisers_disagree: tuple[speech_parts.NormalisersDisagree, ...] = ()
     by_class: parts.ByClass | None = Field(default=None, description="Where gold answers are a small set of labels.")
+    by_field: tuple[record_parts.ByField, ...] = Field(
+        default=(), description="Where gold answers are JSON objects: per split, every field of every system."
+    )
     forgetting: tuple[parts.ForgettingPart, ...]
     machine: money.MachinePart
     ledger: tuple[money.LedgerLine, ...]

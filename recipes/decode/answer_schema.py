@@ -26,8 +26,29 @@ def answer_schema(train: Sequence[Example]) -> JsonDict:
 
     Vendors' strict mode wants every key in every reply; one that some records lack, or hold as null, may be null.
     """
+    return record_schema(train) or ANSWER_SCHEMA
+
+
+def record_schema(train: Sequence[Example]) -> JsonDict | None:
+    """JSON schema of gold answers that are records; None where none is."""
     records = [record for e in train if known_scorer(e.scorer).shape == "record" and (record := _record(e.answer))]
-    return _schema_of(records) if records else ANSWER_SCHEMA
+    return _schema_of(records) if records else None
+
+
+def response_format(schema: JsonDict) -> JsonDict:
+    """The schema as a request to an OpenAI-compatible endpoint carries it."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+
+
+def obeys(schema: JsonDict, value: Any) -> bool:
+    """Whether a value is what a schema of this module describes."""
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if _kind(value) not in kinds:
+        return False
+    if isinstance(value, dict):
+        fields = schema["properties"]
+        return fields.keys() == value.keys() and all(obeys(fields[key], item) for key, item in value.items())
+    return not isinstance(value, list) or all(obeys(schema["items"], item) for item in value)
 
 
 def _record(answer: str | None) -> JsonDict | None:

@@ -16,6 +16,7 @@ def add(app: typer.Typer) -> None:
 
 def demo(
     modality: Annotated[str, typer.Option(help="text, vision or audio; text by default")] = "",
+    task: Annotated[str, typer.Option(help="math, issues, charts or dictation")] = "",
     base: Annotated[str, typer.Option(help="A published model instead of the starter, such as smollm2-135m")] = "",
     seed: Annotated[int, typer.Option(help="Seed of data and training")] = 0,
     seeds: Annotated[int, typer.Option(help="Train this many times, with seeds from --seed on")] = 1,
@@ -30,7 +31,7 @@ def demo(
 
     every = list(range(seed, seed + seeds))
     say = (lambda _: None) if as_json else print
-    result = run_demo(choose(modality, base), every, workspace_of(workspace), ProgressLine(), say)
+    result = run_demo(choose(modality, base, task), every, workspace_of(workspace), ProgressLine(), say)
     if as_json:
         print_json({"report": str(result.report), "seconds": round(result.seconds, 1)})
         return

@@ -75,7 +75,7 @@ CARDS: tuple[StartCard, ...] = (
         "Rows made here · how long it takes was not measured",
         "text",
         "extraction",
-        "starter-text-sft",
+        "starter-text-issues",
         "starter-text-dpo",
         "starter-text",
         "starter-text-large",

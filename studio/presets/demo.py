@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.models.adding import Say, add
-from recipes.models.files import resolve
+from recipes.models.files import resolve, starters
 from recipes.recipe.schema import Recipe, load_recipe, recipe_hash
 from studio.engines import jobs
 from studio.presets.demos import DEMOS, DemoSpec
@@ -51,16 +51,17 @@ def run_demo(name: str, seeds: list[int], workspace: Workspace, on_progress: Pro
     return DemoResult(report, time.monotonic() - start)
 
 
-def choose(modality: str, base: str) -> str:
-    """The name of the demo for a modality, and a base where one is asked for. Raises RecipeError."""
-    name = base or modality or "text"
-    demo = DEMOS.get(name)
-    if demo is None or modality not in ("", demo.modality):
-        bases = [key for key, other in DEMOS.items() if key != other.modality and modality in ("", other.modality)]
-        wanted = f"the base '{base}'" + (f" in {modality}" if modality else "") if base else f"'{modality}'"
-        remedy = f"Choose text, vision or audio, or one of the published bases: {', '.join(bases) or 'none here'}."
-        raise RecipeError(f"There is no demo for {wanted}.", remedy)
-    return name
+def choose(modality: str, base: str, task: str = "") -> str:
+    """The name of the first demo that is of this modality, task and base, where they are given. Raises RecipeError."""
+    wanted = {"modality": modality, "base": base, "task": task}
+    asked = {field: value for field, value in wanted.items() if value}
+    for name, demo in DEMOS.items():
+        default = bool(base) or demo.base in starters()
+        if default and all(getattr(demo, field) == value for field, value in asked.items()):
+            return name
+    there = "; ".join(f"--task {demo.task} ({demo.modality}) on {demo.base}" for demo in DEMOS.values())
+    said = " and ".join(f"the {field} '{value}'" for field, value in asked.items())
+    raise RecipeError(f"There is no demo for {said}.", f"Choose one of: {there}.")
 
 
 def _have(model: str, say: Say) -> None:
@@ -118,10 +119,12 @@ def _with_real(demo: DemoSpec, dataset: DatasetDir) -> DatasetDir:
 def _tune(
     demo: DemoSpec, base: str, dataset: DatasetDir, seed: int, workspace: Workspace, on_progress: ProgressFn
 ) -> tuple[str, str]:
-    """Run ids of the SFT and DPO adapters."""
+    """Run ids of the SFT and DPO adapters, "" for one that is left out."""
     common = [f"base_model={demo.base}", f"data.dataset={dataset.name}", f"seed={seed}"]
     sft = load_recipe(demo.sft, [*common, *demo.sft_overrides])
     _train(f"{base}-sft", sft, workspace, on_progress)
+    if not demo.dpo:
+        return f"{base}-sft", ""
     dpo = load_recipe(demo.dpo, [*common, f"adapter={base}-sft", *demo.dpo_overrides])
     _train(f"{base}-dpo", dpo, workspace, on_progress)
     return f"{base}-sft", f"{base}-dpo"

@@ -10,13 +10,14 @@ class DemoSpec(NamedTuple):
 
     base, large: starters, or ids of the catalogue; without a `large` that can be had, the base itself is the rival.
     titles: of base and large in tables.
-    prompting: how the untuned models are asked.
+    dpo: its recipe; "" where preference tuning is left out.
+    prompting: how the untuned models are asked; `tuned`: how the tuned ones are.
     real: module with `real_rows(add_media)` and SAID, the test rows that its generator did not make; "" for none.
-    task: whether models are told the task card; None as the plan decides. False where every row's own prompt says it.
     more: keys of the plan that are not the default.
     """
 
     modality: str
+    task: str
     generator: str
     settings: dict[str, Any]
     sft: str
@@ -29,14 +30,14 @@ class DemoSpec(NamedTuple):
     shots: int = 3
     sft_overrides: tuple[str, ...] = ()
     dpo_overrides: tuple[str, ...] = ()
+    tuned: str = "zero_shot"
     real: str = ""
-    task: bool | None = None
     more: dict[str, Any] = {}
 
     def plan(
         self, name: str, dataset: str, seeds: list[int], adapters: list[tuple[str, str]], large: str
     ) -> dict[str, Any]:
-        """The comparison plan: base and large prompted, each seed's SFT and DPO adapters; `large` is "" for none."""
+        """The comparison plan: base and large prompted, each seed's SFT and DPO adapters; "" for none."""
         systems = []
         for key, model, title in (("base", self.base, self.titles[0]), ("large", large, self.titles[1])):
             systems += [self._prompted(key, model, title, way) for way in self.prompting if model]
@@ -44,7 +45,9 @@ class DemoSpec(NamedTuple):
         for seed, (sft, dpo) in zip(seeds, adapters, strict=True):
             tag = "" if len(seeds) == 1 else f", seed {seed}"
             for kind, title, run in (("sft", "Tuned (SFT)", sft), ("dpo", "Tuned (SFT+DPO)", dpo)):
-                more = {"adapter": run, "train_seed": seed, "seed_group": kind}
+                if not run:
+                    continue
+                more = {"adapter": run, "prompting": self.tuned, "train_seed": seed, "seed_group": kind}
                 key = f"tuned-{kind}" if len(seeds) == 1 else f"tuned-{kind}-s{seed}"
                 systems.append(self._system(key, title + tag, self.base, **more))
         return {
@@ -63,7 +66,7 @@ class DemoSpec(NamedTuple):
         return self._system(f"{key}-{suffix}", f"{title}, {said.format(shots=self.shots)}", model, **more)
 
     def _system(self, key: str, label: str, model: str, **more: Any) -> dict[str, Any]:
-        common = {"model": model, "max_new_tokens": self.max_new_tokens, "task": self.task}
+        common = {"model": model, "max_new_tokens": self.max_new_tokens}
         return {"id": key, "label": label, **common, **more}
 
 
@@ -71,6 +74,7 @@ WAYS = {
     "zero_shot": ("zero", "zero-shot"),
     "few_shot": ("few", "{shots}-shot"),
     "few_shot_schema": ("few-schema", "{shots}-shot, held to the schema"),
+    "few_shot_constrained": ("few-held", "{shots}-shot, held to the schema"),
 }
 STARTERS = ("Starter", "Larger starter")
 FORGETTING = {"forgetting_rows": 100}
@@ -83,10 +87,11 @@ SHORT = (
 )
 QUICK = {"choose_on_val": 40, "speed_rounds": 3}
 
-# By modality the embedded starters, by id of the catalogue the published models.
+# By modality or task the embedded starters, by id of the catalogue the published models.
 DEMOS: dict[str, DemoSpec] = {
     "text": DemoSpec(
         modality="text",
+        task="math",
         generator="math",
         settings={"train": 10_000, "val": 200, "test": 200, "test_ood": 100},
         sft="starter-text-sft",
@@ -102,6 +107,7 @@ DEMOS: dict[str, DemoSpec] = {
     ),
     "vision": DemoSpec(
         modality="vision",
+        task="charts",
         generator="vision",
         settings={
             "train": 4000,
@@ -125,6 +131,7 @@ DEMOS: dict[str, DemoSpec] = {
     ),
     "audio": DemoSpec(
         modality="audio",
+        task="dictation",
         generator="audio",
         settings={"train": 2000, "val": 120, "test": 300, "test_ood": 150, "domains": ["medical"]},
         sft="starter-audio-sft",
@@ -136,8 +143,26 @@ DEMOS: dict[str, DemoSpec] = {
         real="synth.audio.stand_in",
         more=FORGETTING,
     ),
+    "issues": DemoSpec(
+        modality="text",
+        task="issues",
+        generator="extraction",
+        settings={"train": 3600, "val": 60, "test": 150, "test_ood": 75},
+        sft="starter-text-issues",
+        dpo="",
+        base="starter-text",
+        large="starter-text-large",
+        titles=STARTERS,
+        max_new_tokens=256,
+        prompting=("few_shot_constrained",),
+        shots=2,  # more do not fit into the context of the starters
+        tuned="constrained",
+        real="synth.extraction.written",
+        more={"speed_rounds": 3},
+    ),
     "smollm2-135m": DemoSpec(
         modality="text",
+        task="issues",
         generator="extraction",
         settings={"train": 480, "val": 40, "test": 80, "test_ood": 40},
         sft="smollm2-135m-instruct",
@@ -146,16 +171,17 @@ DEMOS: dict[str, DemoSpec] = {
         large="",
         titles=("SmolLM2-135M", ""),
         max_new_tokens=320,
-        prompting=("zero_shot", "few_shot_schema"),
+        prompting=("few_shot_schema",),
         shots=2,
-        sft_overrides=("data.task=false", *SHORT, "optim.num_train_epochs=2"),
-        dpo_overrides=("data.task=false", "dpo.max_pairs=24"),
+        tuned="constrained",
+        sft_overrides=(*SHORT, "optim.num_train_epochs=2", "optim.max_length=768"),
+        dpo_overrides=("dpo.max_pairs=24", "optim.max_length=768"),
         real="synth.extraction.written",
-        task=False,
         more=QUICK,
     ),
     "whisper-tiny.en": DemoSpec(
         modality="audio",
+        task="dictation",
         generator="audio",
         settings={"train": 480, "val": 60, "test": 150, "test_ood": 75, "domains": ["medical"]},
         sft="whisper-tiny-en",

@@ -15,18 +15,19 @@ from recipes.models.files import starters
 from recipes.recipe.schema import load_recipe
 from synth.dataset import open_dataset
 from synth.endpoint import Ask, Endpoint, Piece, Settings
-from synth.errors import EndpointError
+from synth.errors import DataError, EndpointError
 from synth.example import AudioPart, Message, Part, system, user
 from synth.modality import Modality
-from synth.storage import sha256_bytes
+from synth.storage import JsonDict, sha256_bytes
 from synth.usage import Usage
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
     from recipes.models.loaded import Loaded
 
-MAX_NEW_TOKENS = 256
+MAX_NEW_TOKENS = 384
 KEPT_MODELS = 4
+SCHEMA_ROWS = 1000  # train rows whose answers say which keys and kinds there are
 
 
 class Facts(NamedTuple):
@@ -68,15 +69,28 @@ def question(text: str, folder: Path, media: bytes | None, kind: Modality) -> Qu
 def told(workspace: Workspace, offer: dict[str, Any], asked: Question, dataset: str) -> Question:
     """The question with the task in words before it, as a comparison on `dataset` would ask this system.
 
-    A tuned model is told the task of its own data, if it was tuned with it; an embedded starter is told nothing.
+    A tuned model is told the task of its own data, if it was tuned with it, and held to the schema of its answers where
+    these are records; an embedded starter is told nothing.
     """
     if offer.get("adapter"):
         data = load_recipe(workspace.runs / offer["adapter"] / "recipe.yaml").data
+        asked = asked._replace(response_format=_form(workspace, data.dataset))
         dataset = data.dataset if data.task else ""
     elif not dataset or (offer.get("kind") != "endpoint" and offer["model"] in starters()):
         return asked
     said = open_dataset(dataset, workspace.datasets).task.in_words() if dataset else ""
     return asked._replace(messages=(system(said), *asked.messages)) if said else asked
+
+
+def _form(workspace: Workspace, dataset: str) -> JsonDict | None:
+    """The schema of a dataset's answers; None where they are no records, or the dataset is gone."""
+    from recipes.decode.answer_schema import record_schema, response_format
+
+    try:
+        schema = record_schema(open_dataset(dataset, workspace.datasets).draw("train", SCHEMA_ROWS, seed=0))
+    except DataError:
+        return None
+    return response_format(schema) if schema else None
 
 
 def answer(workspace: Workspace, offer: dict[str, Any], asked: Question) -> Iterator[str | Facts]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import streamlit as st
@@ -104,6 +105,26 @@ def _answer(label: str, offer: dict[str, Any], asked: Question) -> None:
             else:
                 text += piece
                 box.text(text)
+        if record := _record(text):
+            box.table(record, border="horizontal")
+
+
+def _record(text: str) -> dict[str, str]:
+    """The fields of an answer that is a JSON object, as a form would show them; empty for any other answer."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {ui.inert(str(key)): _shown(value) for key, value in found.items()}
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == []:
+        return "–"
+    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return ui.inert("; ".join(map(str, value)) if isinstance(value, list) else said)
 
 
 def _facts(facts: asking.Facts) -> None:

@@ -11,18 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synth.context import Context
 from synth.errors import DataError
-from synth.example import GENERATED_SPLITS, Origin, Split, make_example, system, user
+from synth.example import GENERATED_SPLITS, Origin, Split, make_example, user
 from synth.extraction.case import draw
 from synth.extraction.message import FORMS, HELD_OUT_FORMS, compose
-from synth.extraction.schema import INSTRUCTION, KEYS
+from synth.extraction.schema import INSTRUCTION
 from synth.generators import Candidate, Offers, kept, rejected, was_kept
 from synth.scoring.names import FIELDS
 from synth.task import TaskCard
 
-VERSION = 1
-TASK = TaskCard(
-    instruction=INSTRUCTION, kind="extraction", answer_format=f"a JSON object with the keys {', '.join(KEYS)}"
-)
+VERSION = 2  # 1: every row opened with the instruction, which now the task card alone holds
+TASK = TaskCard(instruction=INSTRUCTION, kind="extraction")
 MAX_MISSES = 500
 _UNSEEN = ("language", "domain", "form")
 _SEEN_FORMS = tuple(form for form in FORMS if form not in HELD_OUT_FORMS)
@@ -70,7 +68,7 @@ def _candidate(rng: Random, split: Split, unseen: str, form: str, taken: dict[st
     family = f"{case.language}/{case.domain}" if unseen in ("language", "domain") else f"{case.issue.type}/{form}"
     template = f"{case.language}/{case.issue.type}/{form}/{case.problem.title}"
     example = make_example(
-        (system(INSTRUCTION), user(message.text)),
+        (user(message.text),),
         answer,
         answer=answer,
         split=split,

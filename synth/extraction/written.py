@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from synth.example import Example, Origin, make_example, system, user
-from synth.extraction.schema import INSTRUCTION, Issue
+from synth.example import Example, Origin, make_example, user
+from synth.extraction.schema import Issue
 from synth.media import AddMedia
 from synth.scoring.names import FIELDS
 
@@ -25,7 +25,7 @@ def real_rows(_add_media: AddMedia) -> list[Example]:
         answer = Issue.model_validate(found["answer"]).as_json()
         rows.append(
             make_example(
-                (system(INSTRUCTION), user(found["text"])),
+                (user(found["text"]),),
                 answer,
                 answer=answer,
                 split="test_real",

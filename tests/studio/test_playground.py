@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import filled
@@ -153,3 +154,26 @@ def test_prompted_models_are_told_the_task_of_the_dataset_and_tuned_ones_as_they
     recipe = workspace.runs / "bare" / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("task: false", "task: true"))
     assert asking.told(workspace, tuned, asked, "").messages[0].text == said
+
+
+def test_a_tuned_model_whose_answers_are_records_is_held_to_their_schema_in_the_playground(
+    workspace: Workspace,
+) -> None:
+    from synth.build import build_dataset
+
+    filled.dataset(workspace)
+    filled.run(workspace, "bare")
+    build_dataset("extraction", {"train": 20, "val": 2, "test": 2, "test_ood": 2}, "issues", workspace)
+    recipe = workspace.runs / "bare" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("dataset: invoices", "dataset: issues"))
+    asked = Question("q", (user("The app closes on my Pixel 8."),), workspace.path)
+    told = asking.told(workspace, {"model": "starter-text", "adapter": "bare"}, asked, "")
+    assert told.response_format is not None
+    free, held = (
+        "".join(piece.text for piece in stream(load_for_inference("starter-text"), question, 24))
+        for question in (asked, told)
+    )
+    assert held.startswith('{"title": "')
+    assert not free.startswith("{"), "the untuned starter writes no record by itself"
+    recipe.write_text(recipe.read_text().replace("dataset: issues", "dataset: gone"))
+    assert asking.told(workspace, {"model": "starter-text", "adapter": "bare"}, asked, "").response_format is None

@@ -16,7 +16,7 @@ from synth.errors import ModelError, RecipeError
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
 
-PUBLISHED = [name for name, spec in DEMOS.items() if name != spec.modality]
+PUBLISHED = [name for name, spec in DEMOS.items() if spec.base == name]
 ADAPTERS = [("sft", "dpo")]
 
 
@@ -26,6 +26,44 @@ def test_a_demo_is_named_by_its_modality_or_by_its_base() -> None:
     for modality, base in (("text", "whisper-tiny.en"), ("", "smolm2"), ("sound", "")):
         with pytest.raises(RecipeError, match="There is no demo for"):
             demo.choose(modality, base)
+
+
+def test_a_task_names_its_demo_on_the_starter_or_with_a_base_on_that_one() -> None:
+    assert demo.choose("", "", "issues") == demo.choose("text", "", "issues") == "issues"
+    assert demo.choose("", "smollm2-135m", "issues") == demo.choose("", "smollm2-135m") == "smollm2-135m"
+    assert demo.choose("", "", "math") == demo.choose("text", "") == "text"
+    with pytest.raises(RecipeError, match="the modality 'audio' and the task 'issues'") as refused:
+        demo.choose("audio", "", "issues")
+    assert "--task issues (text) on smollm2-135m" in refused.value.remedy
+
+
+def test_the_demo_of_issues_holds_every_system_to_the_schema_and_its_prompts_fit_the_starters(
+    workspace: Workspace,
+) -> None:
+    from evaluate.predict.prompts import Prompter
+    from recipes.models.files import resolve
+    from recipes.text import chat
+    from synth.build import build_dataset
+
+    spec = DEMOS["issues"]
+    plan = Plan.model_validate(spec.plan("issues", "data", [0], [("sft", "dpo" if spec.dpo else "")], spec.large))
+    assert all(system.held_to_schema for system in plan.systems)
+    assert {plan.system(name).model for name in plan.roles() if name} == {"starter-text", "starter-text-large"}
+    settings = {**spec.settings, "train": 60, "val": 5, "test": 30, "test_ood": 15}
+    dataset = demo._with_real(spec, build_dataset("extraction", settings, "data", workspace))
+    rows = [row for split in plan.splits for row in dataset.examples(split)]
+    train = list(dataset.examples("train"))
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(resolve(spec.large).path)
+    for system in plan.systems:
+        prompter = Prompter(system, train, 0, dataset.path)
+        texts = [
+            chat.prompt_text([chat.message_dict(m, tokenizer) for m in prompter.question(row).messages], tokenizer)
+            for row in rows
+        ]
+        longest = max(len(ids) for ids in tokenizer(texts)["input_ids"])
+        assert longest + 150 < 1024, f"{system.id} asks in up to {longest} tokens"
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -108,7 +108,7 @@ def test_other_voices_say_their_transcripts_for_as_long_as_that_takes() -> None:
         assert abs(samples).max() > 0.1
 
 
-@pytest.mark.parametrize("modality", ["text", "vision", "audio", "smollm2-135m"])
+@pytest.mark.parametrize("modality", ["text", "vision", "audio", "issues", "smollm2-135m"])
 def test_a_demos_dataset_is_tested_on_rows_that_its_generator_did_not_make(
     workspace: Workspace, modality: str, tmp_path: Path
 ) -> None:
