@@ -104,7 +104,7 @@ def answers_of(
 ) -> tuple[Answers, Prompter]:
     """Predictions of one system, from its journal or made now. spent_before: USD that its cap counts already."""
     prompter = Prompter(plan, job.train, job.plan.seed, media)
-    mark = lineage.fingerprint(plan, made_of, [shot.id for shot in prompter.shots], prompter.schema)
+    mark = lineage.fingerprint(plan, made_of, [shot.id for shot in prompter.shots], prompter.obeyed)
     path = job.folder / "predictions" / f"{journal}.jsonl"
     predictor = Predictor(path, mark, plan.name, job.workspace, retry_errors=plan.kind == "endpoint")
     model = plan.price_model or plan.model

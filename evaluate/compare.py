@@ -224,7 +224,7 @@ def _with_speeds(
         if plan.kind == "local":
             prompter = Prompter(plan, job.train, job.plan.seed, job.dataset.path)
             shots = [shot.id for shot in prompter.shots]
-            mark = lineage.fingerprint(plan, origins[plan.id], shots, prompter.schema)
+            mark = lineage.fingerprint(plan, origins[plan.id], shots, prompter.obeyed)
             questions = [prompter.question(example) for example in sample]
             probed.append(probe.Probed(plan, mark, questions, system.params))
     found = probe.measure(probed, job.plan.speed_rounds, job.workspace.runs, job.folder, job.on_progress, job.stop)

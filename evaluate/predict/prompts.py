@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evaluate.plan import SystemPlan
-from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema, response_format
+from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema, record_schema, response_format
 from synth.errors import RecipeError
 from synth.example import Example, Message, assistant, system
 from synth.languages import code
@@ -56,6 +56,9 @@ class Prompter:
         self._root = media_root
         self.shots = pick_shots(train, plan.shots, seed) if plan.with_shots else []
         self.schema = answer_schema(train) if plan.held_to_schema else None
+        bounds = record_schema(train, bounded=True) if plan.held_to_schema and plan.kind == "local" else None
+        self.obeyed = bounds or self.schema
+        self._form = response_format(self.obeyed) if self.obeyed is not None else None
         if plan.decoding_held and self.schema is ANSWER_SCHEMA:
             message = f"The answers of this dataset are no records, so that {plan.name} cannot be held to a schema."
             raise RecipeError(message, "Choose another prompting.", "plan.schema")
@@ -71,8 +74,7 @@ class Prompter:
         shown = [message for shot in self.shots for message in (*_turns(shot), assistant(shot.target))]
         head = [system("\n\n".join(instructions))] if instructions else []
         messages, spoken = (*head, *shown, *_turns(example)), code(example.source.get("language"))
-        form = response_format(self.schema) if self.schema is not None else None
-        return Question(example.id, messages, self._root, form, example.tools, spoken)
+        return Question(example.id, messages, self._root, self._form, example.tools, spoken)
 
     def reply(self, text: str, scorer: str) -> str:
         """What the scorer reads: the answer field of a schema reply, as `Answer: …`; anything else as it is.

@@ -5,7 +5,7 @@ Everything here is plain, frozen data: no statistics, no prices, no files. `None
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -20,6 +20,8 @@ ANSWER_SCHEMA: JsonDict = {
     "additionalProperties": False,
 }
 
+LEAST_ROOM = {"maxLength": 32, "maxItems": 2}  # beside twice the longest
+
 
 def answer_schema(train: Sequence[Example]) -> JsonDict:
     """JSON schema of the answer: keys and types of the gold records, or working and answer.
@@ -29,10 +31,14 @@ def answer_schema(train: Sequence[Example]) -> JsonDict:
     return record_schema(train) or ANSWER_SCHEMA
 
 
-def record_schema(train: Sequence[Example]) -> JsonDict | None:
-    """JSON schema of gold answers that are records; None where none is."""
+def record_schema(train: Sequence[Example], bounded: bool = False) -> JsonDict | None:
+    """JSON schema of gold answers that are records; None where none is.
+
+    `bounded`: texts and lists end at twice the longest of their field, for decoding: a model that repeats itself inside
+    a text would fill it until its token limit, and the record would stay open. Vendors' strict mode takes no lengths.
+    """
     records = [record for e in train if known_scorer(e.scorer).shape == "record" and (record := _record(e.answer))]
-    return _schema_of(records) if records else None
+    return _schema_of(records, bounded) if records else None
 
 
 def response_format(schema: JsonDict) -> JsonDict:
@@ -59,19 +65,22 @@ def _record(answer: str | None) -> JsonDict | None:
     return value if isinstance(value, dict) else None
 
 
-def _schema_of(values: Sequence[Any]) -> JsonDict:
-    """The narrowest schema that all these values fit."""
+def _schema_of(values: Sequence[Any], bounded: bool = False) -> JsonDict:
+    """The narrowest schema that all these values fit, `bounded` in length."""
     found = {_kind(value) for value in values}
     kinds = [kind for kind in ("object", "array", "string", "number", "boolean", "null") if kind in found]
     schema: JsonDict = {"type": kinds[0] if len(kinds) == 1 else kinds}
     records = [value for value in values if isinstance(value, dict)]
     if records:
         keys = dict.fromkeys(key for record in records for key in record)
-        fields = {key: _schema_of([record.get(key) for record in records]) for key in keys}
+        fields = {key: _schema_of([record.get(key) for record in records], bounded) for key in keys}
         schema |= {"properties": fields, "required": list(fields), "additionalProperties": False}
     if "array" in found:
         items = [item for value in values if isinstance(value, list) for item in value]
-        schema["items"] = _schema_of(items or [""])
+        schema["items"] = _schema_of(items or [""], bounded)
+    for kind, word in ((str, "maxLength"), (list, "maxItems")) if bounded else ():
+        if lengths := [len(value) for value in values if isinstance(value, kind)]:
+            schema[word] = 2 * max(lengths) + LEAST_ROOM[word]
     return schema
 
 

@@ -87,7 +87,9 @@ def _form(workspace: Workspace, dataset: str) -> JsonDict | None:
     from recipes.decode.answer_schema import record_schema, response_format
 
     try:
-        schema = record_schema(open_dataset(dataset, workspace.datasets).draw("train", SCHEMA_ROWS, seed=0))
+        schema = record_schema(
+            open_dataset(dataset, workspace.datasets).draw("train", SCHEMA_ROWS, seed=0), bounded=True
+        )
     except DataError:
         return None
     return response_format(schema) if schema else None

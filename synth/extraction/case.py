@@ -6,7 +6,7 @@ mentioned, and distractors (a version that works, a platform that is fine) are m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from random import Random
 from typing import NamedTuple, TypeVar
 
@@ -21,7 +21,8 @@ _TYPE_WEIGHTS: dict[IssueType, int] = {
     "performance": 3,
     "security": 3,
 }
-_LANGUAGE_WEIGHTS = {"en": 8, "de": 2, "es": 2, "fr": 2}
+LANGUAGE_WEIGHTS = {"en": 8, "de": 2, "es": 2, "fr": 2}
+"""Languages of what training shows, and how often each is drawn."""
 Drawn = TypeVar("Drawn", bound=str)
 _HOURS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 30, 40, 1.5, 2.5)
 
@@ -39,9 +40,10 @@ class Case(NamedTuple):
     other_platform: str | None
 
 
-def draw(rng: Random, unseen: str = "") -> Case:
+def draw(rng: Random, unseen: str = "", languages: Collection[str] = tuple(LANGUAGE_WEIGHTS)) -> Case:
     """A case; `unseen` is "" for what training shows, else "language" or "domain" for what it never does."""
-    language = HELD_OUT_LANGUAGE if unseen == "language" else _weighted(rng, _LANGUAGE_WEIGHTS)
+    weights = {name: weight for name, weight in LANGUAGE_WEIGHTS.items() if name in languages}
+    language = HELD_OUT_LANGUAGE if unseen == "language" else _weighted(rng, weights)
     words = bank(language)
     domain = rng.choice([d for d in words.domains if (d in words.held_out_domains) == (unseen == "domain")])
     unnamed = rng.random() < 0.15  # many people say "the app" and leave the part to whoever reads
@@ -118,4 +120,4 @@ def _apart(one: str, other: str | None) -> bool:
     return other is None or (one not in other and other not in one)
 
 
-assert set(_TYPE_WEIGHTS) == set(TYPES) and {*_LANGUAGE_WEIGHTS, HELD_OUT_LANGUAGE} == set(LANGUAGES)
+assert set(_TYPE_WEIGHTS) == set(TYPES) and {*LANGUAGE_WEIGHTS, HELD_OUT_LANGUAGE} == set(LANGUAGES)

@@ -6,6 +6,7 @@ test_ood holds what training never shows: a language, domains of components, and
 from __future__ import annotations
 
 from random import Random
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +23,7 @@ from synth.task import TaskCard
 VERSION = 2  # 1: every row opened with the instruction, which now the task card alone holds
 TASK = TaskCard(instruction=INSTRUCTION, kind="extraction")
 MAX_MISSES = 500
+Language = Literal["en", "de", "es", "fr"]
 _UNSEEN = ("language", "domain", "form")
 _SEEN_FORMS = tuple(form for form in FORMS if form not in HELD_OUT_FORMS)
 
@@ -42,6 +44,12 @@ class Spec(BaseModel):
         ge=0,
         le=100_000,
     )
+    languages: tuple[Language, ...] = Field(
+        ("en", "de", "es", "fr"),
+        title="Languages",
+        description="Of the messages to tune on; Portuguese is kept for the unseen families.",
+        min_length=1,
+    )
 
 
 def generate(spec: Spec, context: Context) -> Offers:
@@ -53,7 +61,7 @@ def generate(spec: Spec, context: Context) -> Offers:
             unseen = _UNSEEN[number % len(_UNSEEN)] if split == "test_ood" else ""
             for _ in range(MAX_MISSES):
                 form = rng.choice(HELD_OUT_FORMS if unseen == "form" else _SEEN_FORMS)
-                candidate = _candidate(rng, split, unseen, form, taken, spec.seed)
+                candidate = _candidate(rng, split, unseen, form, taken, spec)
                 verdict = yield candidate
                 if was_kept(candidate, verdict):
                     break
@@ -61,8 +69,8 @@ def generate(spec: Spec, context: Context) -> Offers:
                 raise DataError(f"No new message could be found for {split}.", "Ask for fewer rows.", "data.exhausted")
 
 
-def _candidate(rng: Random, split: Split, unseen: str, form: str, taken: dict[str, Split], seed: int) -> Candidate:
-    case = draw(rng, unseen if unseen != "form" else "")
+def _candidate(rng: Random, split: Split, unseen: str, form: str, taken: dict[str, Split], spec: Spec) -> Candidate:
+    case = draw(rng, unseen if unseen != "form" else "", spec.languages)
     message = compose(case, form, rng)
     answer = message.issue.as_json()
     family = f"{case.language}/{case.domain}" if unseen in ("language", "domain") else f"{case.issue.type}/{form}"
@@ -79,7 +87,7 @@ def _candidate(rng: Random, split: Split, unseen: str, form: str, taken: dict[st
         source={
             "generator": "extraction",
             "generator_version": VERSION,
-            "seed": seed,
+            "seed": spec.seed,
             "language": case.language,
             "component": case.component,
             "distractors": [item for item in (case.other_version, case.other_platform) if item is not None],

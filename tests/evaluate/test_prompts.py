@@ -8,7 +8,7 @@ from typing import Any
 
 from evaluate.plan import SystemPlan
 from evaluate.predict.prompts import Prompter, pick_shots
-from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema
+from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema, record_schema
 from synth.example import Example, make_example, system, user
 
 
@@ -64,6 +64,21 @@ def test_the_schema_of_records_has_their_keys_and_types() -> None:
     kinds = {key: value["type"] for key, value in schema["properties"].items()}
     assert kinds["hours"] == "number"
     assert (kinds["open"], kinds["tags"], kinds["who"]) == ("boolean", "array", "object")
+
+
+def test_a_local_model_is_held_to_texts_and_lists_of_at_most_twice_the_length_in_train_and_an_endpoint_is_not() -> None:
+    golds = [{"note": "a" * 50, "tags": ["x", "y"]}, {"note": None, "tags": []}]
+    rows = [row(i, answer=json.dumps(gold), scorer="json") for i, gold in enumerate(golds)]
+    schema = record_schema(rows, bounded=True)
+    assert schema is not None
+    fields = schema["properties"]
+    assert (fields["note"]["maxLength"], fields["tags"]["maxItems"]) == (132, 6)
+    assert fields["note"]["type"] == ["string", "null"] and fields["tags"]["items"]["maxLength"] == 34
+    local = Prompter(SystemPlan(id="a", model="m", prompting="constrained"), rows, 0, Path())
+    remote = Prompter(SystemPlan(id="a", model="m", kind="endpoint", prompting="schema"), rows, 0, Path())
+    forms = [json.dumps(asker.question(rows[0]).response_format) for asker in (local, remote)]
+    assert ["maxLength" in form for form in forms] == [True, False]
+    assert "maxLength" not in json.dumps(local.schema)
 
 
 def test_what_some_records_lack_or_hold_in_another_type_stays_sayable() -> None:

@@ -106,3 +106,28 @@ def test_a_larger_model_that_cannot_be_had_is_said_and_left_out(monkeypatch: pyt
     assert demo._rival(DEMOS["whisper-tiny.en"], said.append) == ""
     assert said == ["whisper-base is not prompted beside it: whisper-base could not be fetched."]
     assert demo._rival(DEMOS["smollm2-135m"], said.append) == "" and "no package holds one" in said[-1]
+
+
+@pytest.mark.slow
+def test_the_demo_of_issues_goes_from_rows_to_a_report_with_every_field(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evaluate.report.reading import read_report
+
+    tiny = DEMOS["issues"]._replace(
+        settings={"train": 24, "val": 3, "test": 4, "test_ood": 3, "languages": ["en"]},
+        sft_overrides=("optim.max_steps=2",),
+        max_new_tokens=8,
+        more={"speed_rounds": 0, "max_rows": 3},
+    )
+    monkeypatch.setitem(DEMOS, "issues", tiny)
+    said: list[str] = []
+    result = demo.run_demo("issues", [0], workspace, lambda _: None, said.append)
+    report = read_report(result.report)
+    assert said == []
+    assert [part.split for part in report.by_field] == ["test", "test_ood", "test_real"]
+    assert {"base-few-held", "large-few-held", "tuned-sft"} <= set(report.by_field[0].systems)
+    fields = [one.field for one in report.by_field[2].systems["tuned-sft"].fields]
+    assert fields[:3] == ["title", "type", "priority"] and "estimated_hours" in fields
+    again = demo.run_demo("issues", [0], workspace, lambda _: None, said.append)
+    assert again.report == result.report, "what is there is taken up"
