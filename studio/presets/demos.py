@@ -177,7 +177,7 @@ DEMOS: dict[str, DemoSpec] = {
         sft_overrides=(*SHORT, "optim.num_train_epochs=2", "optim.max_length=768"),
         dpo_overrides=("dpo.max_pairs=24", "optim.max_length=768"),
         real="synth.extraction.written",
-        more=QUICK,
+        more={"speed_rounds": 0},
     ),
     "whisper-tiny.en": DemoSpec(
         modality="audio",
