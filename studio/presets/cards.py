@@ -72,7 +72,7 @@ CARDS: tuple[StartCard, ...] = (
         "Complaints as issues",
         ":material/assignment_late:",
         "Complaints, reviews and bug reports in five languages, each as a structured issue with urgency and product.",
-        "Rows made here · how long it takes was not measured",
+        "Rows made here · on the starter it shows the way only: take a published model",
         "text",
         "extraction",
         "starter-text-issues",
