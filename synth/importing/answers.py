@@ -15,6 +15,7 @@ Unused = Callable[[str, Any], None]
 
 _PLACE = "answer_start"
 _RANKS = ("rank", "ranking", "rating", "score", "overall_score", "reward", "votes", "upvotes", "likes", "is_correct")
+LONGEST_WORD = 12
 _WORDS_FOR_NOTHING = frozenset(("nan", "none", "null", "n/a", "na", "<na>", "#n/a", "\\n", "undefined", "nat"))
 
 
@@ -89,4 +90,4 @@ def _holds(said: str, answer: str) -> bool:
 
 def stands_for_nothing(value: str) -> bool:
     """Whether a text is a word that programs write where there is no value, and people sometimes as an answer."""
-    return len(value) <= 12 and value.strip().casefold() in _WORDS_FOR_NOTHING
+    return len(value) <= LONGEST_WORD and value.strip().casefold() in _WORDS_FOR_NOTHING

@@ -241,7 +241,7 @@ class Plan(NamedTuple):
 
 
 class Planner:
-    """Finds the layout of each row, once for all rows with the same keys (and kinds of values where these decide).
+    """Finds the layout of each row, once for all rows with the same keys (and lists under the same ones).
 
     Args:
         modality: text, vision or audio.
@@ -257,7 +257,7 @@ class Planner:
 
     def plan(self, row: Mapping[str, Any]) -> Plan:
         """The layout of a row."""
-        known = (signature(row), _kinds(row))
+        known = signature(row)
         plan = self._plans.get(known)
         if plan is None:
             if len(self._plans) > 4096:  # rows that have hardly a key in common
@@ -353,14 +353,6 @@ def _fits(layout: Layout, row: Mapping[str, Any], found: Mapping[str, Paths]) ->
     if layout.name == "litellm":
         return isinstance(at(row, found["response"]), dict | str)
     return True
-
-
-_DECIDE = ("messages", "conversations", "input", "output", "response")
-
-
-def _kinds(row: Mapping[str, Any]) -> Any:
-    """What `_fits` looks at besides the keys; not labels, of which a column is of one kind (`judgements`)."""
-    return tuple([type(row[key]) for key in _DECIDE if key in row])
 
 
 def _refusal(layout: Layout, left: tuple[tuple[str, Paths], ...]) -> str:

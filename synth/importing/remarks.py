@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from synth.errors import DataError
 from synth.example import Example
-from synth.importing.answers import stands_for_nothing
+from synth.importing.answers import LONGEST_WORD, stands_for_nothing
 from synth.importing.compose import Fields
 from synth.importing.values import BEYOND
 from synth.scoring import names
@@ -29,12 +29,13 @@ class Remarks:
         """A row that was put together."""
         if fields.place is not None:
             self.places.add(fields.place)
-        if fields.answers and stands_for_nothing(fields.answers[0]):
-            self.words[fields.answers[0].strip()[:12]] += 1
-        if fields.answers and fields.answers[0].endswith(".0") and fields.answers[0][:-2].isdecimal():
-            self.whole += 1
+        answer = fields.answers[0] if fields.answers else ""
+        if len(answer) <= LONGEST_WORD:
+            if stands_for_nothing(answer):
+                self.words[answer.strip()] += 1
+            self.whole += answer.endswith(".0") and answer[:-2].isdecimal()
         if fields.given and stands_for_nothing(fields.given):
-            self.given[fields.given.strip()[:12]] += 1
+            self.given[fields.given.strip()] += 1
         self.several += fields.several
         self.marked += fields.marked
 
