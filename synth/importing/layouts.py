@@ -241,7 +241,7 @@ class Plan(NamedTuple):
 
 
 class Planner:
-    """Finds the layout of each row, once for all rows with the same keys (and lists under the same ones).
+    """Finds the layout of each row, once for all rows with the same keys.
 
     Args:
         modality: text, vision or audio.
@@ -258,6 +258,8 @@ class Planner:
     def plan(self, row: Mapping[str, Any]) -> Plan:
         """The layout of a row."""
         known = signature(row)
+        if "output" in row or "response" in row:  # text, or the items of an endpoint's answer
+            known = (known, type(row.get("output")), type(row.get("response")))
         plan = self._plans.get(known)
         if plan is None:
             if len(self._plans) > 4096:  # rows that have hardly a key in common

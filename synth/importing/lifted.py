@@ -27,7 +27,6 @@ _ASKED = ("request", "body", "request_body", "proxy_server_request")
 _EITHER = ("input", "output")  # of a log, or of an instruction, whose text may be JSON
 _QUESTIONS = frozenset(("instruction", "question", "prompt"))
 _CHATS = ("messages", "conversations", "conversation", "input", "request")
-_KEYS = _PACKED | {*_CHATS, "scores"}
 LAST_TURN = "messages[]."
 """What the names of keys begin with that were inside the last turn."""
 
@@ -37,20 +36,18 @@ def lifted(row: dict[str, Any], packed: bool = True) -> dict[str, Any]:
 
     `packed` is False where columns were mapped: a text is then what it is.
     """
-    if _KEYS.isdisjoint(row):
-        return row
-    if packed:
-        for key, value in row.items():
-            kind = type(value)
-            if kind is str and value[:1] == "{" and key in _PACKED:
-                plain = key in _EITHER and not _QUESTIONS.isdisjoint(row)
-                if not plain and (found := _of_log(key, value)) is not None:
-                    row = {**row, key: found}
-            elif kind is list and key in _CHATS and value and type(value[-1]) is dict and len(value[-1]) > 2:
+    for key, value in row.items():  # of the row that came: what is put in its place below is not looked at again
+        kind = type(value)
+        if kind is list and value and type(value[-1]) is dict:
+            last = value[-1]
+            if len(last) > 2 and packed and key in _CHATS:
                 row = _with_feedback(row, key, value)
-    scores = row.get("scores")
-    if isinstance(scores, list) and scores and all(isinstance(score, dict) and "name" in score for score in scores):
-        row = {**row, "scores": _by_name(scores)}
+            if key == "scores" and all(isinstance(score, dict) and "name" in score for score in value):
+                row = {**row, "scores": _by_name(value)}
+        elif kind is str and value[:1] == "{" and packed and key in _PACKED:
+            plain = key in _EITHER and not _QUESTIONS.isdisjoint(row)
+            if not plain and (found := _of_log(key, value)) is not None:
+                row = {**row, key: found}
     return row
 
 

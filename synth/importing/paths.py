@@ -18,14 +18,10 @@ def at(row: Any, path: Paths) -> Any:
 
 
 def signature(row: Mapping[str, Any], depth: int = 3) -> Any:
-    """What two rows with the same keys, also inside objects, and with lists under the same ones have in common."""
+    """What two rows with the same keys, also inside objects, have in common."""
     return tuple(
         [
-            (key,)
-            if (kind := type(value)) is list
-            else (key, signature(value, depth - 1))
-            if kind is dict and depth
-            else key
+            (key, signature(value, depth - 1)) if type(value) is dict and depth else key
             for key, value in row.items()
             if not missing(value)
         ]
