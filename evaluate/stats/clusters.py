@@ -105,7 +105,8 @@ def spread(
         variance = variance**caution.own * (between + within) ** (1 - caution.own)
     design, dispersion = 1 + icc * (largest - 1), 1.0
     if most > 0 and doubt + loud > 0:
-        dispersion = (doubt + loud * variance / most) / (doubt + loud)
+        # Graded scores that are all equal have no variance at all; n rows do not make that certain.
+        dispersion = max((doubt + loud * variance / most) / (doubt + loud), 1 / n)
     se = math.sqrt(variance / max(1, n - 1) * design)
     return Spread(se, n, count, icc, design, dispersion, n / (design * dispersion), n / largest, count - 1)
 

@@ -490,3 +490,8 @@ def test_a_giant_cluster_is_not_measured_by_its_own_deviation_alone() -> None:
     even = paired_difference(np.maximum(ahead[300:], 0), np.maximum(-ahead[300:], 0), ids[300:])
     assert even.p == pytest.approx(1.0), "where clusters agree, the correlation is 0"
     assert even.design == 1.0
+
+
+def test_graded_scores_that_differ_by_the_same_in_every_row_are_compared_and_not_certain() -> None:
+    found = paired_difference([0.5] * 4, [0.0] * 4)
+    assert found.low < found.delta == 0.5 < found.high and found.high - found.low > 0.05
