@@ -43,7 +43,13 @@ def openai(example: Example) -> Row:
     if example.rejected is not None:
         asked = {"messages": [_openai_turn(m) for m in example.prompt], **_tools(example)}
         answers = [[{"role": "assistant", "content": text}] for text in (example.target, example.rejected)]
-        return {"input": asked, "preferred_output": answers[0], "non_preferred_output": answers[1], **_answers(example)}
+        return {
+            "input": asked,
+            "preferred_output": answers[0],
+            "non_preferred_output": answers[1],
+            **_heard(example),
+            **_answers(example),
+        }
     turns = [_openai_turn(message) for message in (*example.prompt, example.target_message)]
     return {"messages": turns, **_rest(example)}
 
@@ -132,8 +138,7 @@ def audiofolder(example: Example) -> Row:
     row = _one_file(example, recordings[0].path, "question", "transcription")
     if row["question"] == INSTRUCTION:
         del row["question"]
-    facts: Row = {name: example.source[name] for name in ("speaker", "language") if name in example.source}
-    return {**row, **facts}
+    return {**row, **_heard(example)}
 
 
 FORMATS: dict[str, Format] = {
@@ -227,7 +232,14 @@ def _plain(*texts: str) -> None:
 
 
 def _rest(example: Example) -> Row:
-    return {**_tools(example), **_answers(example)}
+    return {**_tools(example), **_heard(example), **_answers(example)}
+
+
+def _heard(example: Example) -> Row:
+    """Who speaks in a recording, and in which language: without it a model of several languages has to guess."""
+    if not _has(example, AudioPart):
+        return {}
+    return {name: example.source[name] for name in ("speaker", "language") if name in example.source}
 
 
 def _tools(example: Example) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -155,17 +156,78 @@ def nothing_left(
             sentence,
             "Plain text says neither what is asked nor what is answered: give questions with answers, or chats.",
         )
-    if mapping or not source.named or len(columns) < 2 or not _is_about_columns(reason):
+    if mapping or not source.named or not _is_about_columns(reason):
         return sentence, "Fix the rows."
+    return sentence, _offer(rows, columns, modality) or "Fix the rows."
+
+
+_ONE_OF_TWO = re.compile(
+    r"(.*(?:response|answer|output|completion|conversation|generation|reply|ref))[_ -]?[ab012]", re.I
+)
+
+
+def _offer(rows: list[dict[str, Any]], columns: list[str], modality: str) -> str:
+    """The mapping that would read these columns; "" where there are too few."""
+    stems = [found[1] for column in columns if (found := _ONE_OF_TWO.fullmatch(column))]
+    if len(stems) > len(set(stems)):
+        two = ", ".join(column for column in columns if _ONE_OF_TWO.fullmatch(column))
+        return (
+            f"Its columns are {', '.join(columns[:20])}: {two} are answers to one question. Write the better one as "
+            "'chosen' and the other as 'rejected', beside 'prompt'."
+        )
     guessed = guess_mapping(columns, modality)
+    if {"_task_hash", "_input_hash"} & set(columns) and guessed.get("answer") == "answer":
+        columns.remove("answer")  # Prodigy's accept and reject
+        del guessed["answer"]
+    objects = {column for column in columns if isinstance(rows[0].get(column), dict)}
+    guessed = {role: column for role, column in guessed.items() if role == "path" or column not in objects}
+    likely = _likely([{key: row.get(key) for key in columns} for row in rows], guessed)
+    if len(columns) < 2 and len(likely) < 2:
+        return ""
     roles = {"text": ("question", "answer"), "vision": ("path", "question", "answer"), "audio": ("path", "transcript")}
-    free = [column for column in columns if column not in guessed.values()]
-    chosen = {role: guessed.get(role) or (free.pop(0) if free else "COLUMN") for role in roles[modality]}
+    chosen = {role: guessed.get(role) or likely.get(role, "COLUMN") for role in roles[modality]}
     options = " ".join(f"--map {role}='{column}'" for role, column in chosen.items())
-    return sentence, (
+    return (
         f"Its columns are {', '.join(columns[:20])}: map the columns, for instance {options}; or import it as another "
         f"modality (--modality {' or '.join(kind for kind in ROLES if kind != modality)})."
     )
+
+
+_NO_CONTENT = re.compile(
+    r"(?i)(.*[_ ])?(ids?|idx|index|hash|uuid|url|uri|path|file|date|time|timestamp|at|source|license|split|lang"
+    r"|language|model|version|annotator|author|user|project|status|method|type|role|domain)|\w+Id|model_\w"
+)
+"""Names of columns that hold facts about a row, and nothing that is asked or answered."""
+_ASKS = ("text", "sentence", "article", "document", "body", "content", "title", "description", "comment", "review")
+_SAYS = (
+    *("label", "sentiment", "category", "class", "intent", "summary", "highlights", "answer", "output", "response"),
+    *("code", "translation", "best_answer", "correct", "gold", "canonical_solution"),
+)
+
+
+def _likely(rows: list[dict[str, Any]], guessed: Mapping[str, str]) -> dict[str, str]:
+    """Columns, also inside objects, that may hold the question and the answer: by their names, else the first texts."""
+    texts, numbers = dict[str, None](), dict[str, None]()
+    for row in rows:
+        for key, value in row.items():
+            inside = value.items() if isinstance(value, dict) else ()
+            for path, name, item in ((key, key, value), *((f"{key}.{inner}", inner, item) for inner, item in inside)):
+                if path not in guessed.values() and not _NO_CONTENT.fullmatch(name):
+                    if isinstance(item, str):
+                        texts[path] = None
+                    elif isinstance(item, int) and name in _SAYS:
+                        numbers[path] = None
+    found: dict[str, str] = {}
+    for role, names in (("question", _ASKS), ("answer", _SAYS)):
+        if role in guessed:
+            continue
+        free = [
+            path for path in (*texts, *numbers) if path not in found.values() and (role == "answer" or path in texts)
+        ]
+        named = (path for name in names for path in free if path.split(".")[-1].casefold() == name)
+        if path := next(named, "") or next(iter(free), ""):
+            found[role] = path
+    return found
 
 
 def _is_about_columns(reason: str) -> bool:

@@ -21,6 +21,7 @@ from synth.errors import DataError
 from synth.example import SPLITS
 from synth.importing import excerpts, sheets, streams, tables
 from synth.importing.files import DATA_SUFFIXES, read_rows
+from synth.importing.json_rows import parse
 from synth.importing.layouts import MOST_NUMBERED
 from synth.importing.media import PICTURE_SUFFIXES, SOUND_SUFFIXES
 from synth.importing.raw import SPLIT_NAMES, RawRow
@@ -302,6 +303,9 @@ def _media_in(value: object, key: str = "", depth: int = 6) -> str:
     if depth == 0:
         return ""
     if isinstance(value, str):
+        if key in _CHAT_KEYS and value.lstrip()[:2] == "[{" and '"type"' in value:
+            turns, _ = parse(value)  # chats in a table are often JSON texts
+            return _media_in(turns, key, depth - 1)
         last = value[-8:].lower()
         if "\n" in value or len(value) > 4000 or not (value.startswith("data:") or "." in last):
             return ""
@@ -322,6 +326,7 @@ def _media_in(value: object, key: str = "", depth: int = 6) -> str:
     return next((found for name, item in items if (found := _media_in(item, name, depth - 1))), "")
 
 
+_CHAT_KEYS = {"messages", "conversations", "prompt", "chosen"}
 _PICTURE_KEYS = {
     *("file_name", "file_names", "image", "images", "path", "image_path", "file", "url"),
     *(f"image_{number}" for number in range(MOST_NUMBERED + 1)),

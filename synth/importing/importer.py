@@ -28,7 +28,7 @@ from synth.importing.examples import asked, identity, own_example, to_example
 from synth.importing.excerpts import excerpts
 from synth.importing.folders import Source, Table
 from synth.importing.joined import JSON_ANSWER, with_json_answer
-from synth.importing.judgements import Judgements
+from synth.importing.judgements import Judgements, no_example
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import Plan, Planner
 from synth.importing.lifted import lifted
@@ -270,8 +270,8 @@ class _Import:
             raise BadRow("the label is missing")
         if plan.layout in _LOGS and (failed := logs.failure(row)):
             raise BadRow(failed)
-        if plan.refusal:
-            raise BadRow(plan.refusal)
+        if refused := plan.refusal or (plan.verdicts and no_example(row, plan.verdicts)):
+            raise BadRow(refused)
         if not plan.complete:
             raise BadRow(detect.lacking(parts, row, self.modality))
         if "label" in parts:

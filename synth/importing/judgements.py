@@ -47,6 +47,38 @@ def says_bad(name: Any, value: Any) -> bool:
         return False
 
 
+CUT_OFF = "the answer was cut off"
+ENDS = ("finish_reason", "finishReason", "done_reason", "stop_reason", "native_finish_reason")
+"""Keys that say why an answer ended."""
+_TOO_EARLY = ("length", "max_tokens", "max_output_tokens", "content_filter", "safety")
+
+
+def ended_too_early(key: str, value: Any) -> bool:
+    """Whether a key beside an answer says that it is not whole."""
+    return key in ENDS and str(value).strip().casefold() in _TOO_EARLY
+
+
+def verdicts(row: Mapping[str, Any], left: Iterable[tuple[str, Paths]]) -> tuple[Paths, ...]:
+    """Paths among the keys that play no part by which whoever wrote the row may say that it is no example."""
+    by_prodigy = not {"_task_hash", "_input_hash"}.isdisjoint(row)
+    return tuple(
+        path for _, path in left if path[-1] in ENDS or path == ("status",) or (by_prodigy and path == ("answer",))
+    )
+
+
+def no_example(row: Mapping[str, Any], paths: Iterable[Paths]) -> str:
+    """Why a row is no example by the word of its annotator or endpoint; "" if it is one."""
+    for path in paths:
+        value = at(row, path)
+        if ended_too_early(path[-1], value):
+            return CUT_OFF
+        if path == ("answer",) and value in ("reject", "ignore"):
+            return f"its annotator answered '{value}' in Prodigy"
+        if path == ("status",) and str(value).strip().casefold() == "discarded":  # Argilla's
+            return "its status is 'discarded'"
+    return ""
+
+
 Use = Literal["judge", "leave_out_bad", "ignore"]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from synth.importing.judgements import paths_of
+from synth.importing.judgements import paths_of, verdicts
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.logs import LOGS, REQUESTS
 from synth.importing.paths import Paths, at, signature, unused
@@ -46,6 +46,11 @@ _REJECTED: Paths = (
     *("rejected_answer", "rejected_output", "rejected_completion"),
 )
 _PICTURE: Paths = ("file_name", "file_names", "images", "image", "path", "image_path", "file")
+_HEARD: dict[str, Paths] = {
+    "speaker": ("client_id", "speaker", "speaker_id"),
+    "language": ("locale", "language", "lang"),
+}
+"""What a row of any layout may say about its recording."""
 _SOUND: Paths = ("file_name", "audio", "audio_filepath", "audio_path", "path", "wav", "file")
 
 
@@ -191,8 +196,7 @@ LAYOUTS: tuple[Layout, ...] = (
             "excerpt": ("_excerpt",),
             "answer": ("transcription", "transcript", "sentence", "text", "normalized_text", "answer"),
             "question": ("question", "prompt"),
-            "speaker": ("client_id", "speaker", "speaker_id"),
-            "language": ("locale", "language", "lang"),
+            **_HEARD,
         },
         modality="audio",
     ),
@@ -229,7 +233,7 @@ ANSWERS = {"answer", "answers", "target", "response", "choice_answer", "correct"
 
 class Plan(NamedTuple):
     """How rows with certain keys are read: (part, path) of what is used, (name, path) of what is not; `feedback` are
-    paths of what is not and may judge the answer."""
+    paths of what is not and may judge the answer, `verdicts` of what may say that the row is no example."""
 
     layout: str
     takes: tuple[tuple[str, Paths], ...]
@@ -238,6 +242,7 @@ class Plan(NamedTuple):
     groups: tuple[Paths, ...] = ()
     refusal: str = ""
     feedback: tuple[Paths, ...] = ()
+    verdicts: tuple[Paths, ...] = ()
 
 
 class Planner:
@@ -253,13 +258,15 @@ class Planner:
     def __init__(self, modality: str, mapping: Mapping[str, str] | None = None, group_by: str = "") -> None:
         self.modality, self.group_by = modality, group_by
         self._layouts = layouts_for(modality, mapping)
-        self._plans: dict[Any, Plan] = {}
+        self._medium, self._plans = bool(ROW_KINDS[modality].medium), dict[Any, Plan]()
 
     def plan(self, row: Mapping[str, Any]) -> Plan:
         """The layout of a row."""
         known = signature(row)
         if "output" in row or "response" in row:  # text, or the items of an endpoint's answer
             known = (known, type(row.get("output")), type(row.get("response")))
+        if self._medium:  # turns may hold what else has to stand beside them
+            known = (known, type(row.get("prompt")))
         plan = self._plans.get(known)
         if plan is None:
             if len(self._plans) > 4096:  # rows that have hardly a key in common
@@ -276,17 +283,18 @@ class Planner:
                 left = tuple(unused(row, [path for _, path in found]))
                 shared = ("speaker", "conversation", *(["audio"] if "excerpt" in dict(found) else []))
                 groups = tuple(path for part, path in found if part in shared)
-                complete = self._complete({part for part, _ in found})
+                complete = self._complete(row, dict(found))
                 judged = not ROW_KINDS[self.modality].asks or {"label", "rejected"} & dict(found).keys()
+                told = verdicts(row, left)
                 feedback = () if judged else paths_of(row, left)
-                return Plan(layout.name, tuple(found), left, complete, groups, _refusal(layout, left), feedback)
+                return Plan(layout.name, tuple(found), left, complete, groups, _refusal(layout, left), feedback, told)
         return Plan("", (), tuple(unused(row, [])))
 
-    def _complete(self, parts: set[str]) -> bool:
+    def _complete(self, row: Mapping[str, Any], found: Mapping[str, Paths]) -> bool:
         """Whether there is something to ask and something to say; if not, `detect.lacking` says what is missing."""
-        kind = ROW_KINDS[self.modality]
+        kind, parts = ROW_KINDS[self.modality], set(found)
         if kind.medium and kind.medium not in parts and "pictures" not in parts:
-            return "messages" in parts
+            return "messages" in parts or isinstance(at(row, found.get("question", ("",))), list)
         if not kind.asks:
             return True
         if {"dialogue", "messages", "request"} & parts or {"chosen", "rejected"} <= parts:
@@ -303,6 +311,8 @@ def layouts_for(modality: str, mapping: Mapping[str, str] | None) -> tuple[Layou
             parts[ANSWERS_COLUMN] = parts.pop("answer")
         return (Layout("columns", (), parts, common=False),)
     known = tuple(layout for layout in LAYOUTS if layout.modality in ("", "dialogue", modality))
+    if kind.medium == "audio":
+        known = tuple(layout._replace(parts={**_HEARD, **layout.parts}) for layout in known)
     if not mapping:
         return known
     chosen = {kind.renames.get(part, part): ((key,) if key else ()) for part, key in mapping.items()}

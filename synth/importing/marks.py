@@ -13,6 +13,10 @@ from synth.example import AudioPart, ImagePart, Message, Part, TextPart
 from synth.importing.values import BadRow
 
 _MARK = re.compile(r"\n?<(image|audio|video)>\n?")
+_FOREIGN = re.compile(
+    r"<img>[^<>\n]{1,300}</img>|<ImageHere>|<\|image(?:_\d{1,2}|_pad)?\|>|<image_placeholder>|\[IMG\]|\A<(?:image|audio|video)>"
+)
+"""Marks of other programs, which are read as words; in text, also ours where a turn begins with it."""
 _NUMBERED = re.compile(r"<image[ _]?(\d{1,2})>")
 
 
@@ -41,12 +45,24 @@ def _plain(message: Message) -> Message:
     return message.model_copy(update={"content": parts})
 
 
+def foreign(prompt: Sequence[Message]) -> str:
+    """The first mark of a picture, recording or video that is read as words; "" where there is none."""
+    for message in prompt:
+        for part in message.content:
+            text = part.text if isinstance(part, TextPart) else ""
+            if ("<" in text or "[IMG]" in text) and (found := _FOREIGN.search(text)):
+                return found[0]
+    return ""
+
+
 def check_none(prompt: Sequence[Message]) -> None:
     """Raises BadRow for a mark in a row whose turns hold no medium and which names none."""
     if all(isinstance(part, TextPart) for message in prompt for part in message.content):
         found = next((match for message in prompt if (match := _MARK.search(message.text))), None)
         if found:
             raise BadRow(f"an <{found[1]}> mark, and nothing that stands there")
+        if other := foreign(prompt):
+            raise BadRow(f"a mark {other[:40]}, and no picture in `images`")
 
 
 def place_media(messages: list[Message], pictures: list[ImagePart], recordings: list[AudioPart]) -> list[Message]:

@@ -12,6 +12,7 @@ from synth.errors import DataError
 from synth.example import Example
 from synth.importing.answers import LONGEST_WORD, stands_for_nothing
 from synth.importing.compose import Fields
+from synth.importing.marks import foreign
 from synth.importing.values import BEYOND
 from synth.scoring import names
 
@@ -24,6 +25,7 @@ class Remarks:
         self.places: set[int] = set()  # of right choices, where a number told them
         self.words: Counter[str] = Counter()
         self.given: Counter[str] = Counter()
+        self.foreign: Counter[str] = Counter()
 
     def read(self, fields: Fields) -> None:
         """A row that was put together."""
@@ -36,6 +38,8 @@ class Remarks:
             self.whole += answer.endswith(".0") and answer[:-2].isdecimal()
         if fields.given and stands_for_nothing(fields.given):
             self.given[fields.given.strip()] += 1
+        if mark := foreign(fields.prompt):
+            self.foreign[mark[:40]] += 1
         self.several += fields.several
         self.marked += fields.marked
 
@@ -66,6 +70,12 @@ class Remarks:
             yield (
                 f"the texts of {self.marked:,} rows hold marks of who speaks (Human:, ### Assistant:, <|user|>, "
                 "<|im_start|>user …), and were taken apart into turns by them"
+            )
+        if self.foreign:
+            said = ", ".join(f"'{mark}' ({rows:,})" for mark, rows in self.foreign.most_common(3))
+            yield (
+                f"{self.foreign.total():,} rows hold marks of pictures, recordings or videos that are read as words: "
+                f"{said}; name the files in `images` or `audio`, and write <image> or <audio> where each stands"
             )
         if self.whole:
             yield (

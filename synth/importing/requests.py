@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth.importing import turns
+from synth.importing.judgements import CUT_OFF
 from synth.importing.logs import price
 from synth.importing.turns import Unused
 from synth.importing.values import BadRow, missing, numbers, text
 
 FACTS = frozenset(("usage", "usd", "time", "conversation", "model", "speaker", "language"))
-CUT_OFF = "the answer was cut off"
 _TURN = ("role", "content", "refusal", "tool_calls", "function_call", "name", *turns.REASONING)
 _TOLD = ("usage", "model", "created", "type", "object")  # of a response: facts that have paths of their own, and kinds
 

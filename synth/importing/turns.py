@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from synth.example import Message, Part, Role, TextPart, ToolCall, plain_turn
-from synth.importing.judgements import says_bad
+from synth.importing.judgements import CUT_OFF, ended_too_early, says_bad
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.media import Media
 from synth.importing.values import BadRow, judged, missing, numbers, text
@@ -96,12 +96,16 @@ def _turn(turn: Any, media: Media, unused: Unused) -> Message:
     if isinstance(content, list):
         turn, content = _unfolded(turn, content)
     _agreeing(turn)
+    if not missing(turn.get("train_detail")):  # Axolotl's
+        raise BadRow("a turn of which only parts are to be learned (train_detail)")
     calls = _calls(turn, speaker, content, unused)
     parts = () if speaker == "function_call" else _parts(content, role, media, unused)
     if not calls and not any(p.text.strip() if isinstance(p, TextPart) else True for p in parts):
         raise BadRow("an empty turn")
     for key in turn:
         if key not in _KNOWN and not missing(turn[key]) and not says_bad(key, turn[key]):
+            if ended_too_early(key, turn[key]):
+                raise BadRow(CUT_OFF)
             unused(f"messages[].{key}", turn[key])
     reasons = [turn[key] for key in REASONING if not missing(turn.get(key))]
     if len(reasons) > 1 and any(reason != reasons[0] for reason in reasons):
@@ -241,7 +245,9 @@ def _parts(content: Any, role: str, media: Media, unused: Unused) -> tuple[Part,
     if isinstance(content, list):
         parts = [_part(part, media, unused) for part in content if not missing(part)]
         if all(isinstance(part, TextPart) for part in parts):
-            joined = "\n".join(part.text for part in parts if isinstance(part, TextPart))
+            # An answer comes in pieces (citations), which follow each other; what is asked, in paragraphs.
+            between = "" if role == "assistant" else "\n"
+            joined = between.join(part.text for part in parts if isinstance(part, TextPart))
             return (TextPart(text=joined),) if joined else ()
         return tuple(parts)
     if isinstance(content, dict) and role == "tool":

@@ -1,0 +1,196 @@
+"""Files as annotation tools, endpoints and other programs write them: nothing is learned that nobody meant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from synth.dataset import DatasetDir
+from synth.errors import DataError
+from synth.example import Example
+from synth.exporting.folder import export_dataset
+from synth.importing.importer import Options, import_data
+from synth.importing.report import ImportReport
+from synth.workspace import Workspace
+
+
+def bring(place: Path, workspace: Workspace, name: str = "d", **options: Any) -> tuple[ImportReport, list[Example]]:
+    report = import_data(place, name, workspace, Options(**{"modality": "text", **options}))
+    dataset = DatasetDir(workspace.datasets / name)
+    assert dataset.card.rows_in == report.kept + report.rejected_rows
+    return report, [e for split in dataset.splits() for e in dataset.examples(split)]
+
+
+def lines(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def chat(asked: Any, said: Any = "ok", **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": said}], **more}
+
+
+MAPPED = {"question": "text", "answer": "label"}
+
+
+@pytest.mark.parametrize("key", ["_task_hash", "_input_hash"])
+@pytest.mark.parametrize("word", ["reject", "ignore"])
+def test_what_a_prodigy_annotator_did_not_accept_is_not_learned(
+    word: str, key: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    rows = [{"text": f"t {a}", "label": "BILLING", "answer": a, key: n} for n, a in enumerate(("accept", word))]
+    report, examples = bring(lines(tmp_path / "a.jsonl", *rows), workspace, mapping=MAPPED)
+    assert [e.prompt[0].text for e in examples] == ["t accept"]
+    assert report.reasons == {f"its annotator answered '{word}' in Prodigy": 1}
+
+
+def test_a_discarded_row_is_not_learned_and_other_states_are(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"prompt": f"p {s}", "response": "r", "status": s} for s in ("pending", "discarded", "completed")]
+    report, examples = bring(lines(tmp_path / "a.jsonl", *rows), workspace)
+    assert {e.prompt[0].text for e in examples} == {"p pending", "p completed"}
+    assert report.reasons == {"its status is 'discarded'": 1}
+
+
+def test_a_column_that_was_chosen_as_the_answer_judges_nothing(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"text": f"t {a}", "answer": a, "_task_hash": 1} for a in ("accept", "reject")]
+    mapping = {"question": "text", "answer": "answer"}
+    _, examples = bring(lines(tmp_path / "a.jsonl", *rows), workspace, mapping=mapping)
+    assert {e.target for e in examples} == {"accept", "reject"}
+
+
+@pytest.mark.parametrize("kind", ["text", "output_text"])
+def test_an_answer_in_pieces_is_one_text_without_breaks(kind: str, tmp_path: Path, workspace: Workspace) -> None:
+    said = [{"type": kind, "text": piece} for piece in ("The capital is ", "Paris", ".")]
+    _, examples = bring(lines(tmp_path / "a.jsonl", chat("q?", said)), workspace)
+    assert examples[0].target == "The capital is Paris."
+
+
+def test_a_turn_of_which_parts_are_to_be_learned_is_set_aside(tmp_path: Path, workspace: Workspace) -> None:
+    row = chat("q?")
+    row["messages"][1]["train_detail"] = [{"begin_offset": 0, "end_offset": 1, "train": False}]
+    report, _ = bring(lines(tmp_path / "a.jsonl", row, chat("r?")), workspace)
+    assert list(report.reasons) == ["a turn of which only parts are to be learned (train_detail)"]
+
+
+@pytest.mark.parametrize(
+    "mark", ["<img>p.png</img>", "<ImageHere>", "<|image_1|>", "<|image_pad|>", "<image_placeholder>", "<image>\n"]
+)
+def test_marks_that_are_read_as_words_are_reported_and_never_stand_for_a_picture(
+    mark: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "p.png")
+    place = lines(tmp_path / "a.jsonl", chat(f"{mark} what?"), chat("plain < text"))
+    report, examples = bring(place, workspace)
+    assert len(examples) == 2
+    assert any("marks of pictures" in note and note.startswith("1 rows") for note in report.notes)
+    place = lines(tmp_path / "a.jsonl", chat(f"{mark} what?"), chat("see", images=["p.png"]))
+    report, examples = bring(place, workspace, "v", modality="vision")
+    assert [e.prompt[0].text for e in examples] == ["see"]
+
+
+@pytest.mark.parametrize(
+    ("row", "asked", "said"),
+    [
+        ({"id": 7, "text": "t", "sentiment": "s", "created_at": "2026"}, "text", "sentiment"),
+        ({"id": 7, "fields": {"prompt": "p", "response": "r"}}, "fields.prompt", "fields.response"),
+        ({"task_id": "x/1", "text": "t", "code": "c"}, "text", "code"),
+        ({"translation": {"en": "e", "de": "d"}}, "translation.en", "translation.de"),
+        ({"text": "t", "label": "BILLING", "answer": "accept", "_task_hash": 3}, "text", "label"),
+        ({"Frage": "kurz", "Antwort": "eine lange"}, "Frage", "Antwort"),
+    ],
+)
+def test_the_mapping_that_is_offered_reads_the_file_as_it_is_meant(
+    row: dict[str, Any], asked: str, said: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    place = lines(tmp_path / "a.jsonl", row)
+    with pytest.raises(DataError) as caught:
+        bring(place, workspace)
+    assert f"--map question='{asked}' --map answer='{said}'" in caught.value.remedy
+    _, examples = bring(place, workspace, mapping={"question": asked, "answer": said})
+    assert len(examples) == 1
+
+
+@pytest.mark.parametrize("row", [{"custom_id": "a", "response": {"status_code": 200}}, {"id": 1, "user_id": 2}])
+def test_no_mapping_is_made_up_from_columns_of_facts(row: dict[str, Any], tmp_path: Path, workspace: Workspace) -> None:
+    with pytest.raises(DataError) as caught:
+        bring(lines(tmp_path / "a.jsonl", row), workspace)
+    assert "question='COLUMN'" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "a", "response_a": "x", "response_b": "y", "preferred": "b"},
+        {"prompt": "a", "response_0": "x", "response_1": "y", "better_response_id": 1},
+        {"context": "a", "response1": "x", "response2": "y", "overall_preference": -2},
+        {"question": {"full_text": "q"}, "answer_0": "x", "answer_1": "y", "score_0": 0.1},
+    ],
+)
+def test_one_of_two_answers_is_never_offered_as_the_answer(
+    row: dict[str, Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    with pytest.raises(DataError) as caught:
+        bring(lines(tmp_path / "a.jsonl", row), workspace)
+    assert "--map" not in caught.value.remedy
+    assert "'chosen'" in caught.value.remedy
+
+
+ASKED = {"messages": [{"role": "user", "content": "long?"}]}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"request": ASKED, "response": {"message": {"role": "assistant", "content": "c"}, "done_reason": "length"}},
+        {"request": ASKED, "response": "c", "finish_reason": "length"},
+        {"prompt": "long?", "completion": "c", "finish_reason": "max_tokens"},
+        {"prompt": "long?", "response": "c", "stop_reason": "MAX_TOKENS"},
+        {"messages": [*ASKED["messages"], {"role": "assistant", "content": "c", "finish_reason": "length"}]},
+    ],
+)
+def test_an_answer_that_ended_too_early_is_not_learned_wherever_the_row_says_so(
+    row: dict[str, Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    whole = {"prompt": "short?", "completion": "c", "finish_reason": "stop"}
+    report, examples = bring(lines(tmp_path / "a.jsonl", row, whole), workspace)
+    assert [e.prompt[0].text for e in examples] == ["short?"]
+    assert report.reasons == {"the answer was cut off": 1}
+
+
+FORMS = ("messages", "trl", "sharegpt", "openai", "parquet")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_language_and_speaker_of_a_recording_come_back_from_every_form(
+    form: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    for n in range(2):
+        soundfile.write(place / f"{n}.wav", np.random.default_rng(n).normal(0, 0.1, 8000), 16000)
+    rows = [{"file_name": f"{n}.wav", "sentence": f"Satz {n}", "locale": "de", "client_id": f"s{n}"} for n in range(2)]
+    lines(place / "metadata.jsonl", *rows)
+    _, before = bring(place, workspace, modality="audio")
+    export_dataset(DatasetDir(workspace.datasets / "d"), form, tmp_path / "out")
+    _, after = bring(tmp_path / "out", workspace, "e", modality="")
+    said = [sorted((e.id, e.source["language"], e.source["speaker"]) for e in rows) for rows in (before, after)]
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_with_and_without_a_picture_come_back_together(form: str, tmp_path: Path, workspace: Workspace) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    Image.new("RGB", (9, 9), "red").save(place / "p.png")
+    lines(place / "a.jsonl", chat("<image>\nwhat?", images=["p.png"]), chat("no picture?"))
+    _, before = bring(place, workspace, modality="vision")
+    export_dataset(DatasetDir(workspace.datasets / "d"), form, tmp_path / "out")
+    _, after = bring(tmp_path / "out", workspace, "e", modality="")
+    assert sorted(e.id for e in after) == sorted(e.id for e in before)
+    assert len(after) == 2
