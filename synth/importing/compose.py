@@ -15,7 +15,7 @@ from synth.example import Message, ToolCall, plain_turn
 from synth.importing import dialogues, marks, requests, turns
 from synth.importing.answers import accepted, listed, with_target
 from synth.importing.judgements import verdict
-from synth.importing.kinds import ROW_KINDS
+from synth.importing.kinds import CLASS_QUESTION, ROW_KINDS
 from synth.importing.media import Media
 from synth.importing.raw import SPLIT_NAMES
 from synth.importing.turns import Unused
@@ -57,6 +57,8 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     parts = {part: value for part, value in parts.items() if not missing(value)}
     if "videos" in parts:
         raise BadRow("has a video")
+    if "class" in parts:
+        parts |= {"question": CLASS_QUESTION, "answer": parts["class"]}
     if "previous" in parts:
         raise BadRow("the turns before it are in another request (previous_response_id)")
     if isinstance(parts.get("request"), dict):

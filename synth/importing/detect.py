@@ -156,11 +156,19 @@ def nothing_left(
             sentence,
             "Plain text says neither what is asked nor what is answered: give questions with answers, or chats.",
         )
+    if other := _OTHER_MODALITY.search(reason):
+        return sentence, f"Import it with --modality {other[1]}."
+    if "custom_id" in columns and "response" in columns and "body" not in columns and not mapping:
+        return sentence, (
+            "What a batch answers does not say what was asked: put the `body` of the line with the same custom_id in "
+            "the batch's input file into each line."
+        )
     if mapping or not source.named or not _is_about_columns(reason):
         return sentence, "Fix the rows."
     return sentence, _offer(rows, columns, modality) or "Fix the rows."
 
 
+_OTHER_MODALITY = re.compile(r"import it as (text|vision|audio)")
 _ONE_OF_TWO = re.compile(
     r"(.*(?:response|answer|output|completion|conversation|generation|reply|ref))[_ -]?[ab012]", re.I
 )

@@ -22,12 +22,12 @@ from synth.example import SPLITS
 from synth.importing import excerpts, sheets, streams, tables
 from synth.importing.files import DATA_SUFFIXES, read_rows
 from synth.importing.json_rows import parse
+from synth.importing.kinds import CLASS_QUESTION
 from synth.importing.layouts import MOST_NUMBERED
 from synth.importing.media import PICTURE_SUFFIXES, SOUND_SUFFIXES
 from synth.importing.raw import SPLIT_NAMES, RawRow
 
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-CLASS_QUESTION = "What does the picture show?"
 COMMON_VOICE = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}
 _OF_COMMON_VOICE = ("train", "dev", "test", "validated", "other", "invalidated")
 MAX_UNPACKED = 8 * 2**30

@@ -10,6 +10,9 @@ from synth.audio.grammar import text_id
 from synth.example import ImagePart, Message
 from synth.scoring import names
 
+CLASS_QUESTION = "What does the picture show?"
+"""What is asked where a picture comes with the name of its class and no question."""
+
 
 def _nothing(prompt: Sequence[Message], target: str) -> str:
     return ""

@@ -173,6 +173,12 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("dialogue_text", ("dialogue",), {"dialogue": ("text",)}, modality="dialogue"),
     # Pictures and recordings, a path in each row.
     Layout(
+        "pictures_by_class",
+        ("images", "class"),
+        {"images": _PICTURE, "class": ("label", "labels", "class", "category")},
+        modality="vision",
+    ),
+    Layout(
         "pictures",
         ("images",),
         {
@@ -215,6 +221,8 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
 )
 
+_OF_PICTURES = frozenset(("id", "image_id", "image_file_path", "filename", "width", "height", "index", "source"))
+"""Columns beside a picture and its class that ask nothing."""
 ROLES: dict[str, Paths] = {
     "text": (
         *("question", "answer", "target", "system", "input", "history", "messages", "choices", "choice_answer"),
@@ -266,7 +274,7 @@ class Planner:
         if "output" in row or "response" in row:  # text, or the items of an endpoint's answer
             known = (known, type(row.get("output")), type(row.get("response")))
         if self._medium:  # turns may hold what else has to stand beside them
-            known = (known, type(row.get("prompt")))
+            known = (known, *(type(row.get(key)) for key in ("prompt", "label", "labels")))
         plan = self._plans.get(known)
         if plan is None:
             if len(self._plans) > 4096:  # rows that have hardly a key in common
@@ -297,7 +305,7 @@ class Planner:
             return "messages" in parts or isinstance(at(row, found.get("question", ("",))), list)
         if not kind.asks:
             return True
-        if {"dialogue", "messages", "request"} & parts or {"chosen", "rejected"} <= parts:
+        if {"dialogue", "messages", "request", "class"} & parts or {"chosen", "rejected"} <= parts:
             return True
         return bool({"question", "caption"} & parts) and bool(ANSWERS & parts)
 
@@ -316,7 +324,7 @@ def layouts_for(modality: str, mapping: Mapping[str, str] | None) -> tuple[Layou
     if not mapping:
         return known
     chosen = {kind.renames.get(part, part): ((key,) if key else ()) for part, key in mapping.items()}
-    base = next(layout for layout in LAYOUTS if layout.modality == modality)
+    base = next(layout for layout in LAYOUTS if layout.name == kind.layout)
     if chosen.get("messages"):
         base = base._replace(parts={"images": base.parts["images"]})
     return (Layout("columns", (), {**COMMON, **base.parts, **chosen}, modality, common=False),)
@@ -362,6 +370,10 @@ def _fits(layout: Layout, row: Mapping[str, Any], found: Mapping[str, Paths]) ->
     if layout.name == "openai_responses":
         items = at(row, found["response"])
         return isinstance(items, list) and all(isinstance(item, dict) and "type" in item for item in items)
+    if layout.name == "pictures_by_class":  # numbers are no names, and any other column may be the question
+        used = {path[0] for path in found.values()}
+        others = {str(key).strip().casefold() for key, value in row.items() if key not in used and not missing(value)}
+        return isinstance(at(row, found["class"]), str) and others <= _OF_PICTURES
     if layout.name == "litellm":
         return isinstance(at(row, found["response"]), dict | str)
     return True

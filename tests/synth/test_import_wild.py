@@ -116,7 +116,7 @@ def test_the_mapping_that_is_offered_reads_the_file_as_it_is_meant(
     assert len(examples) == 1
 
 
-@pytest.mark.parametrize("row", [{"custom_id": "a", "response": {"status_code": 200}}, {"id": 1, "user_id": 2}])
+@pytest.mark.parametrize("row", [{"job_id": "a", "response": {"status_code": 200}}, {"id": 1, "user_id": 2}])
 def test_no_mapping_is_made_up_from_columns_of_facts(row: dict[str, Any], tmp_path: Path, workspace: Workspace) -> None:
     with pytest.raises(DataError) as caught:
         bring(lines(tmp_path / "a.jsonl", row), workspace)
@@ -161,6 +161,45 @@ def test_an_answer_that_ended_too_early_is_not_learned_wherever_the_row_says_so(
     report, examples = bring(lines(tmp_path / "a.jsonl", row, whole), workspace)
     assert [e.prompt[0].text for e in examples] == ["short?"]
     assert report.reasons == {"the answer was cut off": 1}
+
+
+@pytest.mark.parametrize(("key", "name"), [("label", "dog"), ("labels", "a cat"), ("category", "7b")])
+def test_a_picture_with_the_name_of_its_class_is_asked_as_in_folders_of_classes(
+    key: str, name: str, tmp_path: Path, workspace: Workspace
+) -> None:
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "p.png")
+    report, examples = bring(
+        lines(tmp_path / "a.jsonl", {"image": "p.png", key: name, "id": "4"}), workspace, modality=""
+    )
+    assert (examples[0].prompt[0].text, examples[0].target) == ("What does the picture show?", name)
+    assert report.layouts == {"pictures_by_class": 1}
+
+
+@pytest.mark.parametrize("row", [{"label": 3}, {"label": "yes", "text": "Is it red?"}, {"label": "rot", "frage": "?"}])
+def test_a_number_or_a_label_of_a_text_is_no_name_of_a_class(
+    row: dict[str, Any], tmp_path: Path, workspace: Workspace
+) -> None:
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "p.png")
+    with pytest.raises(DataError, match="no question"):
+        bring(lines(tmp_path / "a.jsonl", {"image": "p.png", **row}), workspace, modality="")
+
+
+def test_what_a_batch_answered_is_read_when_the_remedy_is_followed(tmp_path: Path, workspace: Workspace) -> None:
+    choice = {"message": {"role": "assistant", "content": "Paris"}, "finish_reason": "stop"}
+    row = {"custom_id": "r1", "response": {"status_code": 200, "body": {"choices": [choice]}}}
+    with pytest.raises(DataError) as caught:
+        bring(lines(tmp_path / "a.jsonl", row), workspace)
+    assert "`body`" in caught.value.remedy
+    body = {"messages": [{"role": "user", "content": "Capital of France?"}]}
+    _, examples = bring(lines(tmp_path / "a.jsonl", {**row, "body": body}), workspace)
+    assert (examples[0].prompt[0].text, examples[0].target) == ("Capital of France?", "Paris")
+
+
+def test_pictures_among_rows_that_were_taken_for_text_name_the_option(tmp_path: Path, workspace: Workspace) -> None:
+    place = lines(tmp_path / "a.jsonl", chat([{"type": "image_url", "image_url": {"url": "p.png"}}]))
+    with pytest.raises(DataError) as caught:
+        bring(place, workspace)
+    assert caught.value.remedy == "Import it with --modality vision."
 
 
 FORMS = ("messages", "trl", "sharegpt", "openai", "parquet")
