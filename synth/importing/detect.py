@@ -93,6 +93,14 @@ def check_options(source: Source, modality: str, mapping: Mapping[str, str] | No
             raise DataError(f"There is no role '{role}'{hint}.", f"Choose one of {', '.join(ROLES[modality])}.")
         _check_column(source, rows, columns, column)
     _check_column(source, rows, columns, key)
+    roles = set(mapping or ())
+    if "messages" in roles and roles & (
+        {"answer", "target"} if "chosen" in roles else {"question", "answer", "target"}
+    ):
+        raise DataError(
+            "The turns of messages are question and answer: one of the columns would not be read.",
+            "Map messages alone; or, where the turns only ask, --map question=COLUMN --map answer=COLUMN.",
+        )
     if mapping and ROW_KINDS[modality].names_all_columns:
         asked = {"question", "messages"} & set(mapping)
         said = {"answer", "target", "messages", "chosen", "choice_answer"} & set(mapping)
@@ -187,6 +195,10 @@ def _offer(rows: list[dict[str, Any]], columns: list[str], modality: str) -> str
     if {"_task_hash", "_input_hash"} & set(columns) and guessed.get("answer") == "answer":
         columns.remove("answer")  # Prodigy's accept and reject
         del guessed["answer"]
+    if turns := next((column for column in columns if isinstance(rows[0].get(column), list)), ""):
+        first = (rows[0][turns] or [None])[0]
+        if isinstance(first, dict) and {"role", "from"} & set(first) and ROW_KINDS[modality].names_all_columns:
+            guessed["question"] = turns  # turns that lack their answer
     objects = {column for column in columns if isinstance(rows[0].get(column), dict)}
     guessed = {role: column for role, column in guessed.items() if role == "path" or column not in objects}
     likely = _likely([{key: row.get(key) for key in columns} for row in rows], guessed)

@@ -53,6 +53,9 @@ ENDS = ("finish_reason", "finishReason", "done_reason", "stop_reason", "native_f
 _TOO_EARLY = ("length", "max_tokens", "max_output_tokens", "content_filter", "safety")
 
 
+_NOT_LEARNED = (("weight",), ("train",), ("trainable",), ("learn",))
+
+
 def ended_too_early(key: str, value: Any) -> bool:
     """Whether a key beside an answer says that it is not whole."""
     return key in ENDS and str(value).strip().casefold() in _TOO_EARLY
@@ -62,7 +65,9 @@ def verdicts(row: Mapping[str, Any], left: Iterable[tuple[str, Paths]]) -> tuple
     """Paths among the keys that play no part by which whoever wrote the row may say that it is no example."""
     by_prodigy = not {"_task_hash", "_input_hash"}.isdisjoint(row)
     return tuple(
-        path for _, path in left if path[-1] in ENDS or path == ("status",) or (by_prodigy and path == ("answer",))
+        path
+        for _, path in left
+        if path[-1] in ENDS or path in _NOT_LEARNED or path == ("status",) or (by_prodigy and path == ("answer",))
     )
 
 
@@ -72,6 +77,8 @@ def no_example(row: Mapping[str, Any], paths: Iterable[Paths]) -> str:
         value = at(row, path)
         if ended_too_early(path[-1], value):
             return CUT_OFF
+        if path in _NOT_LEARNED and str(value).strip().casefold() in ("0", "0.0", "false"):
+            return f"its '{path[0]}' says that it is not to be learned"
         if path == ("answer",) and value in ("reject", "ignore"):
             return f"its annotator answered '{value}' in Prodigy"
         if path == ("status",) and str(value).strip().casefold() == "discarded":  # Argilla's

@@ -202,6 +202,33 @@ def test_pictures_among_rows_that_were_taken_for_text_name_the_option(tmp_path: 
     assert caught.value.remedy == "Import it with --modality vision."
 
 
+@pytest.mark.parametrize(("key", "no", "yes"), [("weight", 0, 1), ("weight", 0.0, 1.0), ("train", False, True)])
+@pytest.mark.parametrize("shape", [{"prompt": "p", "completion": "c"}, chat("p")])
+def test_a_row_that_is_not_to_be_learned_is_set_aside(
+    shape: dict[str, Any], key: str, no: Any, yes: Any, tmp_path: Path, workspace: Workspace
+) -> None:
+    place = lines(tmp_path / "a.jsonl", {**shape, key: no}, {**shape, key: yes})
+    report, examples = bring(place, workspace)
+    assert [e.source["line"] for e in examples] == [2]
+    assert report.reasons == {f"its '{key}' says that it is not to be learned": 1}
+
+
+@pytest.mark.parametrize("role", ["question", "answer", "target"])
+def test_a_column_beside_mapped_messages_is_never_dropped(role: str, tmp_path: Path, workspace: Workspace) -> None:
+    place = lines(tmp_path / "a.jsonl", {**chat("q"), "gold": "g"})
+    with pytest.raises(DataError, match="would not be read"):
+        bring(place, workspace, mapping={"messages": "messages", role: "gold"})
+
+
+def test_turns_without_their_answer_are_offered_as_the_question(tmp_path: Path, workspace: Workspace) -> None:
+    place = lines(tmp_path / "a.jsonl", {"messages": [{"role": "user", "content": "q"}], "reference_answer": "g"})
+    with pytest.raises(DataError) as caught:
+        bring(place, workspace)
+    assert "--map question='messages' --map answer='reference_answer'" in caught.value.remedy
+    _, examples = bring(place, workspace, mapping={"question": "messages", "answer": "reference_answer"})
+    assert (examples[0].prompt[0].text, examples[0].target) == ("q", "g")
+
+
 FORMS = ("messages", "trl", "sharegpt", "openai", "parquet")
 
 
