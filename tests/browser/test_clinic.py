@@ -148,7 +148,7 @@ def elsewhere(folder: Path, key: str, rows: int) -> list[Path]:
     return [table, *dict.fromkeys(files)]
 
 
-@pytest.mark.parametrize(("key", "rows"), [("vision", 150), ("audio", 150)])
+@pytest.mark.parametrize(("key", "rows"), [("vision", 160), ("audio", 160)])
 def test_receipts_and_recordings_end_in_a_verdict_on_the_defaults(
     studio: Studio, page: Any, tmp_path: Path, key: str, rows: int
 ) -> None:

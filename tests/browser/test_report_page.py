@@ -50,7 +50,7 @@ def test_sliders_start_at_the_figures_of_the_report(browser: Any, made: Report, 
 
 @pytest.mark.parametrize("hourly", [0.0625, 0.0])
 def test_figures_between_the_steps_of_a_slider_are_not_rounded(browser: Any, tmp_path: Path, hourly: float) -> None:
-    original = results(("sft", "dpo", "mini"), large="mini", per_split=60)
+    original = results(("sft", "dpo", "mini"), large="mini", per_split=400)  # enough for a verdict and its pay-back
     machine = Machine(name="own", usd_per_hour=hourly, utilisation=0.333)
     odd = report_json.build(original.model_copy(update={"plan": original.plan.model_copy(update={"machine": machine})}))
     page = show(browser, tmp_path, render_html.render(odd))

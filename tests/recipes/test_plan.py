@@ -62,7 +62,7 @@ def test_recipes_of_real_models_fit_their_length_to_the_data_and_starters_keep_t
     recipes = [load_recipe(name) for name in ready_recipes()]
     starters = [recipe for recipe in recipes if recipe.base_model.startswith("starter-")]
     real = [recipe for recipe in recipes if recipe not in starters and recipe.objective == "sft"]
-    assert (len(starters), len(real)) == (6, 14)
+    assert (len(starters), len(real)) == (7, 14)
     for recipe in real:
         assert (recipe.optim.num_train_epochs, recipe.eval_steps, recipe.data.val_split) == ("auto", "auto", "val")
         assert recipe.load_best_model_at_end and recipe.early_stopping_patience == 3

@@ -224,7 +224,7 @@ def test_what_cannot_be_recorded_is_a_sentence(dataset: DatasetDir) -> None:
         record(dataset, ROWS[0].id, "edit", "Ada", values={"question": " "})
     with pytest.raises(DataError, match="Another row of the dataset asks that already"):
         record(dataset, ROWS[0].id, "edit", "Ada", values={"question": "What is 10 plus one?"})
-    with pytest.raises(DataError, match="nothing to take back"):
+    with pytest.raises(DataError, match="Nobody decided about this row yet"):
         record(dataset, ROWS[0].id, "reset", "Ada")
     assert not (dataset.path / REVIEWS).exists()
 
