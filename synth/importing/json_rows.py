@@ -73,6 +73,8 @@ def _line(raw: bytes) -> tuple[dict[str, Any] | None, str]:
     except UnicodeDecodeError:
         return None, "not UTF-8"
     value, fault = parse(text.removeprefix("\ufeff"))
+    if isinstance(value, dict) and raw.count(b"{") + raw.count(b"[") < MAX_DEPTH:
+        return value, ""  # each level has a bracket of its own
     return (None, fault) if fault else as_row(value, len(raw))
 
 
