@@ -22,6 +22,8 @@ from synth.pipeline import work
 from synth.pipeline.plan import Outside
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 TASK = ["describe-a-domain", "task=Sort messages: by urgency", "labels=urgent,soon,routine"]
 

@@ -15,6 +15,8 @@ from tests.studio.test_data_page import at_once, button, choose, write
 from tests.studio.test_views import page, text
 from tests.synth.test_shares import clinic
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["at_once"]
 PATH = "… or a file or folder on this machine"
 

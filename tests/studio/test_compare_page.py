@@ -17,6 +17,8 @@ from synth.workspace import Workspace
 from tests.studio.test_runs_page import address, press, said
 from tests.studio.test_views import page
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(workspace: Workspace) -> Workspace:

@@ -29,6 +29,8 @@ from tests.studio.test_views import page, press, text
 from tests.tiny import tiny_llama
 from tests.workers import losses
 
+pytestmark = pytest.mark.slow
+
 KEPT = {1: 2, 2: 4, 3: 3}  # the step with the lowest validation loss, of ten in two epochs
 
 

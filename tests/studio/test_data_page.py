@@ -22,6 +22,8 @@ from synth.jobdir import JobDir
 from synth.workspace import Workspace
 from tests.studio.test_views import page, text
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def made(workspace: Workspace) -> DatasetDir:

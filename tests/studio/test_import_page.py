@@ -17,6 +17,8 @@ from synth.workspace import Workspace
 from tests.studio.test_data_page import button, write
 from tests.studio.test_views import page, text
 
+pytestmark = pytest.mark.slow
+
 COUNTS: list[dict[str, Any]] = [{"question": f"How many in box {n}?", "answer": str(n * 7)} for n in range(38)]
 CASES: dict[str, list[dict[str, Any]]] = {
     "several answers": [
