@@ -8,9 +8,8 @@
 # make torture kill real work 500 times and see whether anything is lost (SEED=n for other kills)
 PYTHON ?= python3
 BIN := .venv/bin
-# Two processes, a file of tests in one of them, in the order of the folders: the long ones of the browser come first, so
-# that neither process waits for the other at the end. What a test times is allowed for.
-TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+# Two processes, a file of tests in one of them; what a test times is allowed for.
+TOGETHER := -n 2 --dist loadfile --max-worker-restart 0
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: demo test real check sbom audit fresh torture bench lint ui wheels clean

@@ -93,7 +93,7 @@ def check_options(source: Source, modality: str, mapping: Mapping[str, str] | No
             raise DataError(f"There is no role '{role}'{hint}.", f"Choose one of {', '.join(ROLES[modality])}.")
         _check_column(source, rows, columns, column)
     _check_column(source, rows, columns, key)
-    roles = set(mapping or ())
+    roles = {role for role, column in (mapping or {}).items() if column}
     if "messages" in roles and roles & (
         {"answer", "target"} if "chosen" in roles else {"question", "answer", "target"}
     ):
