@@ -135,7 +135,7 @@ _seconds = threading.local()
 
 
 class _Elsewhere:
-    """What transformers takes for a compiled template."""
+    """What transformers takes for a compiled template while it renders for a limited processor."""
 
     environment = BoundedEnvironment()  # only parses, to see which names are used
 
@@ -145,7 +145,7 @@ class _Elsewhere:
         self._template = template
 
     def render(self, **values: Any) -> str:
-        return _renderer.render(self._template, values, getattr(_seconds, "limit", LIMIT_SEC))
+        return _renderer.render(self._template, values, _seconds.limit)
 
 
 def limit(processor: Any, name: str, seconds: float = LIMIT_SEC) -> None:
@@ -161,13 +161,15 @@ def limit(processor: Any, name: str, seconds: float = LIMIT_SEC) -> None:
 
     @functools.wraps(render)
     def limited(*args: Any, **kwargs: Any) -> Any:
-        _seconds.limit = seconds
+        before, _seconds.limit = getattr(_seconds, "limit", None), seconds
         try:
             return render(*args, **kwargs)
         except _Fault as fault:
             reason = str(fault)
         except (jinja2.TemplateError, TypeError, KeyError, RecursionError) as error:  # what transformers does itself
             reason = f"refuses these turns: {' '.join(str(error).split())[:200].rstrip('.')}."
+        finally:
+            _seconds.limit = before  # a processor asks its tokenizer, which may have a limit of its own
         remedy = "Choose a model from a source that you trust."
         if reason.startswith("refuses"):
             remedy = "Leave out that role or key (a system text can stand in the user's turn), or choose another model."
@@ -176,9 +178,14 @@ def limit(processor: Any, name: str, seconds: float = LIMIT_SEC) -> None:
     processor.apply_chat_template = limited
 
 
+@functools.cache
 def _install() -> None:
-    """Let transformers render chat templates here."""
+    """Let transformers render the chat templates of limited processors here, and all others as it does."""
     from transformers.utils import chat_template_utils
 
-    if chat_template_utils._compile_jinja_template is not _Elsewhere:
-        chat_template_utils._compile_jinja_template = _Elsewhere
+    own = chat_template_utils._compile_jinja_template
+
+    def compiled(template: str) -> Any:
+        return own(template) if getattr(_seconds, "limit", None) is None else _Elsewhere(template)
+
+    chat_template_utils._compile_jinja_template = compiled

@@ -15,7 +15,6 @@ from typing import IO, Any, NamedTuple
 
 from synth.errors import DataError
 
-SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _CHUNK = 1 << 20
 _PACKED = {
     b"\x1f\x8b": ".gz",
@@ -117,7 +116,7 @@ class readable:
 
         if isinstance(error, FileNotFoundError):
             raise DataError(f"There is no file {self.path}.", "Check the path.", "data.missing") from error
-        torn = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+        torn = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
         if isinstance(error, (OSError, *torn)):
             reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
             message = f"{self.path} cannot be read: {reason or type(error).__name__}."

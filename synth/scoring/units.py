@@ -24,7 +24,6 @@ def _units(kind: str, factor: Fraction | int | str, words: str, currency: str = 
 
 
 PERCENT = Unit("percent", Fraction(1, 100))
-MINUTE = Unit("time", Fraction(60))
 _WORDS: dict[str, Unit] = {
     **dict.fromkeys(("%", "percent", "pct", "％"), PERCENT),
     **_units("time", 1, "s sec secs second seconds"),

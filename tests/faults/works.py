@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from synth.workspace import Workspace
+from tests.short_pipeline import SHORT
 
 Facts = dict[str, Any]
 
@@ -162,22 +163,9 @@ def compare_faults(folder: Path) -> list[str]:
 
 # --- pipelines
 
-STEPS = """
-version: 1
-title: Short
-about: One question for each row of a table.
-inputs: {seeds: {title: Seeds, kind: path}}
-steps:
-  - {step: records, path: $seeds}
-  - {step: ask, prompt: "Answer {{ question }}", max_tokens: 60, temperature: 0}
-  - {step: parse, form: text, into: said}
-  - {step: dedup, field: question, near: 1}
-  - {step: row, prompt: "{{ question }}", target: "{{ said }}"}
-"""
-
 
 def pipeline_file(folder: Path) -> None:
-    (folder / "short.yaml").write_text(STEPS)
+    (folder / "short.yaml").write_text(SHORT)
     (folder / "seeds.jsonl").write_text("".join(json.dumps({"question": f"question {n}"}) + "\n" for n in range(40)))
 
 

@@ -178,6 +178,17 @@ def test_the_child_renders_what_transformers_renders(tokenizer: Any) -> None:
     assert compared >= 20
 
 
+def test_processors_without_the_limit_render_as_transformers_does_it(tokenizer: Any, tmp_path: Path) -> None:
+    """Beside limited ones in the same process: for instance with the marks of what a trainer is to learn."""
+    said = [*ASK, {"role": "assistant", "content": "Two."}]
+    marked = "{% for m in messages %}{% generation %}{{ m['content'] }}{% endgeneration %}{% endfor %}"
+    limited, other = tokenizer, type(tokenizer).from_pretrained(tmp_path)
+    templates.limit(limited, "model")
+    limited.apply_chat_template(ASK, tokenize=False)
+    found = other.apply_chat_template(said, chat_template=marked, return_assistant_tokens_mask=True, return_dict=True)
+    assert 1 in found["assistant_masks"]
+
+
 def test_a_limited_template_renders_and_saves_as_before(tokenizer: Any, tmp_path: Path) -> None:
     expected = tokenizer.apply_chat_template(ASK, tokenize=False)
     templates.limit(tokenizer, "model")

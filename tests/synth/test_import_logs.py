@@ -10,23 +10,9 @@ import pytest
 
 from synth.dataset import DatasetDir
 from synth.errors import DataError
-from synth.example import Example
-from synth.importing.importer import Options, import_data
-from synth.importing.report import ImportReport
 from synth.importing.waiting import beginning
 from synth.workspace import Workspace
-
-
-def bring(path: Path, workspace: Workspace, **options: Any) -> tuple[ImportReport, list[Example]]:
-    report = import_data(path, "d", workspace, Options(**options))
-    dataset = DatasetDir(workspace.datasets / "d")
-    rows = [e for split in dataset.splits() for e in dataset.examples(split)]
-    return report, sorted(rows, key=lambda e: e.source["line"])
-
-
-def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return path
+from tests.imports import bring, lines
 
 
 def asked(number: int) -> list[dict[str, str]]:

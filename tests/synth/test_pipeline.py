@@ -27,20 +27,9 @@ from synth.pipeline.steps.ask import fault
 from synth.pipeline.steps.spread import shown_and_held_out
 from synth.usage import Usage
 from synth.workspace import Workspace
+from tests.short_pipeline import SHORT
 
 ROOT = Path(__file__).resolve().parents[2]
-SHORT = """
-version: 1
-title: Short
-about: One question for each row of a table.
-inputs: {seeds: {title: Seeds, kind: path}}
-steps:
-  - {step: records, path: $seeds}
-  - {step: ask, prompt: "Answer {{ question }}", max_tokens: 60, temperature: 0}
-  - {step: parse, form: text, into: said}
-  - {step: dedup, field: question, near: 1}
-  - {step: row, prompt: "{{ question }}", target: "{{ said }}"}
-"""
 PATIENTS = [
     {"text": f"{symptom} since {when}, what should I do?", "label": label}
     for symptom, label in (("My chest hurts", "urgent"), ("My knee is sore", "soon"), ("I need a form", "routine"))

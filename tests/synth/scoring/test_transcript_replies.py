@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synth.scoring.normalise import normalised
 from synth.scoring.scorers import score_reply
 from tests.synth.scoring.replies import row
 
@@ -155,3 +156,14 @@ LOOPS = ("144," + "000," * 5000, "9" * 50_000, "million " * 3000, "one " * 20_00
 def test_a_model_that_loops_is_scored_and_not_a_crash(looped: str) -> None:
     score = score_reply(looped, row("wer", "one hundred and forty four"))
     assert score.edits is not None and score.ref_units == 1
+
+
+def test_numbers_are_read_in_every_language_without_end_or_fault() -> None:
+    """Amharic's converter of num2words fails at 9,999 and does not end at 9,999,999: its figures stay figures."""
+    from num2words import CONVERTER_CLASSES
+
+    figures = [0, 1, 13, 21, 99, 100, 101, 999, 1000, 1001, 9999, 10**5, 10**6 - 1, 10**7 - 1, 123456789, 10**9 - 1]
+    for language in (*CONVERTER_CLASSES, "hi", "bn", "ta", "te", "kn", "ml", "mr", "gu", "pa", "or"):
+        said = [normalised(str(figure), language) for figure in figures]
+        assert len(set(said)) == len(figures), language
+    assert normalised("9999999", "am") == "9999999"
