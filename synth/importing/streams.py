@@ -124,26 +124,30 @@ class readable:
 
 
 def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The files in a zip file that a person put there."""
-    return [
+    """The files in a zip file that a person put there. Raises DataError where one is locked."""
+    files = [
         entry
         for entry in archive.infolist()
         if entry.filename  # a torn directory of the archive may lack names
         and not entry.is_dir()
         and not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(entry.filename).parts)
     ]
+    if any(entry.flag_bits & 1 for entry in files):
+        name = PurePosixPath(archive.filename or "").name
+        raise DataError(f"{name} is locked with a password.", "Unpack it first.", "data.format")
+    return files
 
 
 def _only_member(path: Path) -> tuple[IO[bytes], str]:
     archive = zipfile.ZipFile(path)
-    files = members(archive)
-    if len(files) != 1:
+    try:
+        files = members(archive)
+        if len(files) != 1:
+            message = f"{path.name} holds {len(files)} files."
+            raise DataError(message, "Unpack it and import the folder, or the file that has the rows.", "data.format")
+    except DataError:
         archive.close()
-        message = f"{path.name} holds {len(files)} files."
-        raise DataError(message, "Unpack it and import the folder, or the file that has the rows.", "data.format")
-    if files[0].flag_bits & 1:
-        archive.close()
-        raise DataError(f"{path.name} is locked with a password.", "Unpack it first.", "data.format")
+        raise
     return archive.open(files[0]), PurePosixPath(files[0].filename).name
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +246,17 @@ def test_rows_with_and_without_a_picture_come_back_together(form: str, tmp_path:
     _, after = bring(tmp_path / "out", workspace, "e")
     assert sorted(e.id for e in after) == sorted(e.id for e in before)
     assert len(after) == 2
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_locked_zip_file_says_that_it_is_locked(files: int, tmp_path: Path, workspace: Workspace) -> None:
+    place = tmp_path / "rows.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        for number in range(files):
+            archive.writestr(f"{number}.jsonl", json.dumps(chat(f"q{number}")))
+    data = bytearray(place.read_bytes())
+    for head in re.finditer(rb"PK(\x03\x04..|\x01\x02....)", bytes(data), re.DOTALL):
+        data[head.end()] |= 1  # the flag of a locked member, in both of its heads
+    place.write_bytes(data)
+    with pytest.raises(DataError, match=r"rows\.zip is locked with a password"):
+        bring(place, workspace)
