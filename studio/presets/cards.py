@@ -20,7 +20,6 @@ class StartCard(NamedTuple):
     modality: str
     generator: str
     recipe: str
-    dpo_recipe: str
     starter: str
     large: str
     settings: Mapping[str, Any] = {}
@@ -36,7 +35,6 @@ CARDS: tuple[StartCard, ...] = (
         "text",
         "math",
         "starter-text-sft",
-        "starter-text-dpo",
         "starter-text",
         "starter-text-large",
     ),
@@ -49,7 +47,6 @@ CARDS: tuple[StartCard, ...] = (
         "vision",
         "vision",
         "starter-vision-sft",
-        "starter-vision-dpo",
         "starter-vision",
         "starter-vision-large",
         {"difficulty": 1, "size": 128, "model_size": 128},  # the starter sees no more
@@ -63,7 +60,6 @@ CARDS: tuple[StartCard, ...] = (
         "audio",
         "audio",
         "starter-audio-sft",
-        "starter-audio-dpo",
         "starter-audio",
         "starter-audio-large",
     ),
@@ -76,7 +72,6 @@ CARDS: tuple[StartCard, ...] = (
         "text",
         "extraction",
         "starter-text-issues",
-        "starter-text-dpo",
         "starter-text",
         "starter-text-large",
     ),
