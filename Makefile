@@ -11,6 +11,8 @@ BIN := .venv/bin
 # Two processes, a file of tests in one of them; what a test times is allowed for.
 TOGETHER := -n 2 --dist loadfile --max-worker-restart 0
 export HF_HUB_OFFLINE ?= 1
+# Bytecode is kept: without it every run rewrites all assertions of the tests (10 s), and every worker compiles its modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test real check sbom audit fresh torture bench lint ui wheels clean
 

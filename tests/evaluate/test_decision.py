@@ -20,6 +20,7 @@ from synth.dataset import DatasetDir
 from synth.importing.importer import Options, import_data
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
 ONLY = "On generated rows only"
 
 

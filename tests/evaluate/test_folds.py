@@ -29,6 +29,7 @@ from synth.strict import validated
 from synth.task import TaskCard
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
 FOLDS = 3
 WORDS = {"bill": ("invoice", "charged"), "login": ("password", "locked"), "ship": ("parcel", "courier")}
 

@@ -25,6 +25,7 @@ from synth.pipeline import work
 from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
 CAREFUL = re.findall(
     r"\w+", "the invoice total was checked against every line before tax and shipping were added to it"
 )

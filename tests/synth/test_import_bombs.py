@@ -191,6 +191,7 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_head() -> None:
     assert caught.value.code == "picture.too_large"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "zst", "zip", "parquet"])
 def test_a_packed_file_is_previewed_by_the_size_that_it_unpacks_to(kind: str, tmp_path: Path) -> None:
     data = b'{"question": "q", "answer": "a"}\n' * (2 * MAX_BYTES // 33)

@@ -29,6 +29,7 @@ from synth.usage import Usage
 from synth.workspace import Workspace
 from tests.short_pipeline import SHORT
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 PATIENTS = [
     {"text": f"{symptom} since {when}, what should I do?", "label": label}

@@ -18,6 +18,7 @@ from synth.pipeline.spec import shipped_pipelines
 from synth.usage import Usage
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
 DAMS = """# Dams
 
 The Hoover Dam was finished in 1936 after 5 years of work. It is 221 metres high and holds back Lake Mead.
