@@ -22,10 +22,12 @@ from evaluate.report.parts import PromptChoice
 from evaluate.report.results import LedgerItem, Row
 from synth.dataset import DatasetDir
 from synth.example import Example, text_of, user
+from synth.modality import modality
 
 SHOWN = 4  # examples that the model sees when it writes instructions
 LONGEST_SHOWN = 800  # characters of one
 ROOM_TO_WRITE = 1024  # tokens of an instruction, however short the answers are to be
+WRITTEN_TOKENS = 200  # of one, in a forecast: a paragraph or a list of ten steps; never measured on vendors' models
 ANGLES = (
     "short and exact",
     "as a numbered list of steps",
@@ -58,7 +60,8 @@ def contest(plan: Plan, dataset: DatasetDir, large: SystemPlan) -> Contest:
     """The ways of asking the large model that are tried; none without val rows or a second way."""
     same = tuple(one for one in plan.systems if _model(one) == _model(large))
     val = dataset.draw("val", plan.choose_on_val, plan.seed) if plan.choose_on_val and not plan.folds else []
-    searching = plan.prompt_search if large.kind == "endpoint" or not large.adapter else 0
+    asked = not large.adapter and modality(dataset.card.modality).asks if large.kind == "local" else not large.transcribes
+    searching = plan.prompt_search if asked else 0
     if not val or large.kind == "predictions" or (len(same) < 2 and not searching):
         return Contest((), [], 0)
     return Contest(same, val, searching)
@@ -122,15 +125,20 @@ def value_of(rows: Sequence[Row]) -> float:
     return sum(row.score or 0.0 for row in rows) / len(rows) if rows else 0.0
 
 
-def _written(
-    job: Job, large: SystemPlan, made_of: lineage.Origin, count: int, val: Sequence[Example]
-) -> tuple[list[SystemPlan], tuple[LedgerItem, ...]]:
-    """Instructions that the large model wrote, each as a system of its own, and what writing them cost."""
+def writing(
+    plan: Plan,
+    dataset: DatasetDir,
+    large: SystemPlan,
+    train: Sequence[Example],
+    val: Sequence[Example],
+    count: int,
+) -> list[Question]:
+    """The requests in which the large model writes `count` instructions, shown examples of train, or else of val."""
     shown = "\n\n".join(
         f"Input: {text_of(one)[:LONGEST_SHOWN]}\nRight answer: {one.answer or one.target}"
-        for one in (job.train or job.dataset.draw("train", SHOWN, job.plan.seed) or val)[:SHOWN]
+        for one in (train or dataset.draw("train", SHOWN, plan.seed) or val)[:SHOWN]
     )
-    asks = [
+    return [
         Question(
             f"instruction-{number}",
             (
@@ -140,17 +148,24 @@ def _written(
                     "Reply with the instruction alone."
                 ),
             ),
-            job.dataset.path,
+            dataset.path,
         )
         for number in range(count)
     ]
+
+
+def _written(
+    job: Job, large: SystemPlan, made_of: lineage.Origin, count: int, val: Sequence[Example]
+) -> tuple[list[SystemPlan], tuple[LedgerItem, ...]]:
+    """Instructions that the large model wrote, each as a system of its own, and what writing them cost."""
+    asks = writing(job.plan, job.dataset, large, job.train, val, count)
     mark = lineage.fingerprint(large, made_of, [ask.messages[0].text for ask in asks], None)
-    file, writer = job.folder / "predictions" / f"{search_root(large.id)}-instructions.jsonl", _writer(large)
+    file = job.folder / "predictions" / f"{search_root(large.id)}-instructions.jsonl"
     predictor = Predictor(file, mark, f"{large.name}: writing instructions", job.workspace, retry_errors=True)
     context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
     paid = sum(priced(job, one.usage, large.price_model or large.model) or 0.0 for one in every_prediction(file))
     spent = paid + spent_on_search(job, large, file)
-    answers = predictor.run(asks, lambda: open_system(writer, context, spent), job.on_progress, job.stop)
+    answers = predictor.run(asks, lambda: open_system(writer(large), context, spent), job.on_progress, job.stop)
     kept: dict[str, int] = {}  # instruction -> the first request that brought it, by which its answers are found again
     for number, ask in enumerate(asks, start=1):
         one = answers.predictions[ask.example_id]
@@ -169,7 +184,7 @@ def _written(
     return systems, (_spent(job, large, answers, "Writing instructions for the large model"),)
 
 
-def _writer(large: SystemPlan) -> SystemPlan:
+def writer(large: SystemPlan) -> SystemPlan:
     """The model with room for an instruction."""
     return large.model_copy(update={"max_new_tokens": max(large.token_limit, ROOM_TO_WRITE)})
 

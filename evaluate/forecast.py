@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from evaluate import folds
 from evaluate.answering import as_asked
-from evaluate.choosing import Contest, contest
+from evaluate.choosing import WRITTEN_TOKENS, Contest, contest, writer, writing
 from evaluate.cost import formulas, prices
 from evaluate.lineage import Origin
 from evaluate.plan import Plan, SystemPlan
@@ -57,13 +57,22 @@ def estimate(plan: Plan, workspace: Workspace) -> list[Estimate]:
         if one.id == large and trial.written:  # val under each written instruction; the best may answer all rows
             rows += [*trial.val * trial.written, *examples]
         asked = as_asked(one, dataset, [*examples, *train], Origin())
-        found.append(_of_system(asked, Prompter(asked, train, plan.seed, dataset.path), rows, sheet))
+        asks = writing(plan, dataset, asked, train, trial.val, trial.written) if one.id == large else []
+        found.append(_of_system(asked, Prompter(asked, train, plan.seed, dataset.path), rows, asks, sheet))
     return found
 
 
-def _of_system(plan: SystemPlan, prompter: Prompter, examples: Sequence[Example], sheet: prices.PriceSheet) -> Estimate:
+def _of_system(
+    plan: SystemPlan,
+    prompter: Prompter,
+    examples: Sequence[Example],
+    asks: Sequence[Question],
+    sheet: prices.PriceSheet,
+) -> Estimate:
+    """asks: requests in which the model writes instructions, beside its rows."""
     model = plan.price_model or plan.model
-    usages = [_of_row(prompter.question(row), row.target, plan, model) for row in examples]
+    usages = [_of_row(prompter.question(row), _tokens(row.target) + 1, plan, model) for row in examples]
+    usages += [_of_row(ask, WRITTEN_TOKENS, writer(plan), model) for ask in asks]
     known = [usage for usage in usages if usage is not None]
     if len(known) < len(usages):
         return Estimate(plan.id, len(usages), Usage(), None, f"no token formula for the media that {model} would get")
@@ -73,7 +82,7 @@ def _of_system(plan: SystemPlan, prompter: Prompter, examples: Sequence[Example]
     return Estimate(plan.id, len(usages), usage, bill.usd, ", ".join(bill.missing) and f"unpriced: {bill.missing[0]}")
 
 
-def _of_row(question: Question, target: str, plan: SystemPlan, model: str) -> Usage | None:
+def _of_row(question: Question, reply_tokens: int, plan: SystemPlan, model: str) -> Usage | None:
     """Expected usage of one question; None where its media have no formula, or cannot be read."""
     if plan.transcribes:
         transcripts = audio_seconds(question, last_only=True)
@@ -84,7 +93,7 @@ def _of_row(question: Question, target: str, plan: SystemPlan, model: str) -> Us
         text += MESSAGE_TOKENS
         for part in message.content:
             if isinstance(part, TextPart):
-                text += math.ceil(len(part.text) / CHARACTERS_PER_TOKEN)
+                text += _tokens(part.text)
             elif isinstance(part, ImagePart):
                 tokens = _image_tokens(resolve_inside(question.media_root, part.path, "picture"), model)
                 if tokens is None:
@@ -93,14 +102,17 @@ def _of_row(question: Question, target: str, plan: SystemPlan, model: str) -> Us
     sound = formulas.audio_tokens(model, seconds) or 0
     if seconds and not sound:  # sold by the minute, or not at all: the price sheet decides
         return Usage(audio_sec=seconds)
-    reply = min(plan.token_limit, math.ceil(len(target) / CHARACTERS_PER_TOKEN) + 1)
     return Usage(
         input_tokens=text + images + sound,
-        output_tokens=reply,
+        output_tokens=min(plan.token_limit, reply_tokens),
         image_tokens=images,
         audio_tokens=sound,
         audio_sec=seconds,
     )
+
+
+def _tokens(text: str) -> int:
+    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 
 def _image_tokens(file: Path, model: str) -> int | None:

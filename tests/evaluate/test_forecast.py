@@ -8,6 +8,7 @@ import soundfile
 from PIL import Image
 
 from evaluate import forecast
+from evaluate.choosing import WRITTEN_TOKENS
 from evaluate.compare import run_comparison
 from evaluate.plan import Plan, SystemPlan
 from evaluate.predict.prompts import Prompter, Question
@@ -151,8 +152,10 @@ def test_rows_on_which_the_strongest_prompt_is_chosen_are_in_the_forecast(
     both = one.model_copy(update={"systems": (*one.systems, again), "small": "own", "large": "big", **options})
     big, few = forecast.estimate(both, workspace)
     assert few.requests == asked
-    searched = 2 * 4 + 10 if options.get("prompt_search") else 0
-    assert big.requests == asked + searched, "each instruction on val, the best on all rows"
+    searched = 2 + 2 * 4 + 10 if options.get("prompt_search") else 0
+    assert big.requests == asked + searched, "two instructions written, each on val, the best on all rows"
+    if searched:
+        assert (big.usage.output_tokens or 0) > 2 * WRITTEN_TOKENS, "an instruction is longer than an answer"
 
 
 def test_the_instruction_of_the_task_card_is_in_the_forecast(workspace: Workspace) -> None:
