@@ -60,11 +60,17 @@ def contest(plan: Plan, dataset: DatasetDir, large: SystemPlan) -> Contest:
     """The ways of asking the large model that are tried; none without val rows or a second way."""
     same = tuple(one for one in plan.systems if _model(one) == _model(large))
     val = dataset.draw("val", plan.choose_on_val, plan.seed) if plan.choose_on_val and not plan.folds else []
-    asked = not large.adapter and modality(dataset.card.modality).asks if large.kind == "local" else not large.transcribes
-    searching = plan.prompt_search if asked else 0
+    searching = plan.prompt_search if _writes(large, dataset) else 0
     if not val or large.kind == "predictions" or (len(same) < 2 and not searching):
         return Contest((), [], 0)
     return Contest(same, val, searching)
+
+
+def _writes(large: SystemPlan, dataset: DatasetDir) -> bool:
+    """Whether it can be asked for an instruction: an endpoint that chats, an untuned model that is asked in words."""
+    if large.kind == "local":
+        return modality(dataset.card.modality).asks and not large.adapter
+    return not large.transcribes
 
 
 def strongest(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:

@@ -23,11 +23,12 @@ from studio.read import plain
 from synth.curation.amend import add_real
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RecipeError, UserError
-from synth.example import Example, Origin, Split, make_example, user
+from synth.example import Example, Origin, Split
 from synth.folds import FoldedDataset
 from synth.strict import validated
 from synth.task import TaskCard
 from synth.workspace import Workspace
+from tests.labelled import imported, labelled_row
 
 pytestmark = pytest.mark.slow
 FOLDS = 3
@@ -36,29 +37,16 @@ WORDS = {"bill": ("invoice", "charged"), "login": ("password", "locked"), "ship"
 
 def message(number: int, split: Split) -> Example:
     label = list(WORDS)[number % 3]
-    return make_example(
-        [user(f"{number} {WORDS[label][number // 3 % 2]} {number * 7} help {number * 13}")],
-        label,
-        answer=label,
-        family="own",
-        template=f"t{number}",
-        scorer="label",
-        split=split,
-        origin={"kind": "imported"},  # type: ignore[arg-type]
+    return labelled_row(
+        f"{number} {WORDS[label][number // 3 % 2]} {number * 7} help {number * 13}", label, split, f"t{number}"
     )
 
 
 @pytest.fixture
 def dataset(workspace: Workspace) -> DatasetDir:
-    folder = workspace.datasets / "messages"
-    folder.mkdir(parents=True)
-    writer = DatasetWriter(folder)
     splits: tuple[Split, ...] = ("train", "train", "train", "train", "val", "test")
-    for number in range(60):
-        writer.keep(message(number, splits[number // 3 % 6]))
     task = TaskCard(kind="classification", instruction="Say what it is about.", labels=dict.fromkeys(WORDS, ""))
-    writer.finish(Card(name="messages", generator="import", task=task))
-    return DatasetDir(folder)
+    return imported(workspace, [message(number, splits[number // 3 % 6]) for number in range(60)], task)
 
 
 def trained(workspace: Workspace, run_id: str, recipe: Recipe) -> Run:

@@ -20,11 +20,12 @@ from studio.views import train_folds
 from synth.curation.amend import add_real
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import RecipeError, RunError
-from synth.example import Example, Origin, Split, make_example, user
+from synth.example import Example, Origin, Split
 from synth.jobdir import JobDir
 from synth.progress import silent
 from synth.task import TaskCard
 from synth.workspace import Workspace
+from tests.labelled import imported, labelled_row
 from tests.studio.test_views import page, press, text
 from tests.tiny import tiny_llama
 from tests.workers import losses
@@ -36,27 +37,13 @@ KEPT = {1: 2, 2: 4, 3: 3}  # the step with the lowest validation loss, of ten in
 
 def row(number: int, split: Split) -> Example:
     label = ("high", "low")[number % 2]
-    return make_example(
-        [user(f"{number} message {number * 7} {label}")],
-        label,
-        answer=label,
-        family="own",
-        template=f"t{number}",
-        scorer="label",
-        split=split,
-        origin={"kind": "imported"},  # type: ignore[arg-type]
-    )
+    return labelled_row(f"{number} message {number * 7} {label}", label, split, f"t{number}")
 
 
 def messages(workspace: Workspace, rows: int = 60) -> DatasetDir:
-    folder = workspace.datasets / "messages"
-    folder.mkdir(parents=True)
-    writer = DatasetWriter(folder)
-    for number in range(rows):
-        writer.keep(row(number, ("val", "test")[number % 2] if number >= rows - 12 else "train"))
     task = TaskCard(kind="classification", instruction="How urgent?", labels={"high": "", "low": ""})
-    writer.finish(Card(name="messages", generator="import", task=task))
-    return DatasetDir(folder)
+    drawn = (row(number, ("val", "test")[number % 2] if number >= rows - 12 else "train") for number in range(rows))
+    return imported(workspace, drawn, task)
 
 
 class Pretends(LocalEngine):

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from recipes.run.instructed import InstructedDataset
-from synth.dataset import Card, DatasetDir, DatasetWriter
+from synth.dataset import DatasetDir
 from synth.errors import DataError
-from synth.example import Example, Split, make_example, user
+from synth.example import Example, Split
 from synth.folds import FoldedDataset, fold_count, is_small
 from synth.task import TaskCard
 from synth.workspace import Workspace
+from tests.labelled import imported, labelled_row
 
 LABELS = {"high": 20, "medium": 40, "low": 60}
 WORDS = ("breath", "fever", "bill", "knee", "visit", "rash", "cough", "letter", "tablet", "sleep", "walk")
@@ -21,27 +22,12 @@ WORDS = ("breath", "fever", "bill", "knee", "visit", "rash", "cough", "letter", 
 
 def row(number: int, label: str, split: Split = "train", template: str = "", text: str = "") -> Example:
     said = text or " ".join(WORDS[(number * step) % len(WORDS)] + str(number * step) for step in (1, 3, 7))
-    return make_example(
-        [user(said)],
-        label,
-        answer=label,
-        family="own",
-        template=template or f"t{number}",
-        scorer="label",
-        split=split,
-        origin={"kind": "imported"},  # type: ignore[arg-type]
-    )
+    return labelled_row(said, label, split, template or f"t{number}")
 
 
 def made(workspace: Workspace, rows: list[Example], name: str = "messages", kind: str = "classification") -> DatasetDir:
-    folder = workspace.datasets / name
-    folder.mkdir(parents=True)
-    writer = DatasetWriter(folder)
-    for one in rows:
-        writer.keep(one)
     task = TaskCard(kind=kind, instruction="Say how urgent it is.")  # type: ignore[arg-type]
-    writer.finish(Card(name=name, generator="import", task=task))
-    return DatasetDir(folder)
+    return imported(workspace, rows, task, name)
 
 
 def messages() -> list[Example]:
