@@ -91,6 +91,19 @@ def test_load_that_slows_the_clock_tenfold_leaves_the_speed_within_the_interval(
     assert busy.holds
 
 
+def test_the_speed_one_at_a_time_is_withheld_where_others_left_no_core_for_it() -> None:
+    beside = probed(turns(QUIET, others=0.91))
+    assert throughput.rate(beside).holds
+    alone = throughput.single_stream(beside)
+    assert alone is not None
+    assert not alone.holds, "rounds that agree are all slowed alike"
+    assert "91 %" in alone.reason
+    assert throughput.facts(beside).single_stream_per_s is None
+    quieter = throughput.single_stream(probed(turns(QUIET, others=0.4)))
+    assert quieter is not None
+    assert quieter.holds
+
+
 def test_a_speed_that_jumps_from_round_to_round_carries_no_price() -> None:
     found = throughput.rate(probed(turns([20.0, 90, 30, 80, 25, 85, 40, 70, 50])))
     assert not found.holds
