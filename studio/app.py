@@ -19,6 +19,7 @@ st.html(
     "<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 4vw, 4rem) 3rem}"
     ' [data-testid="stCaptionContainer"] {color: inherit; opacity: 0.8}'
     ' [data-testid="stCaptionContainer"] p {color: inherit}'
+    ' [data-testid="stPageLink-NavLink"]:not(:hover) {background: none}'
     ' [data-variant="segmented_control"][data-selected="true"] {color: inherit !important}</style>'
 )
 

@@ -236,6 +236,11 @@ def _optimizer(left: Values, made: Translation) -> None:
         left["revision"] = left.pop("revision_of_model")
 
 
+# Apart, because every key of every recipe is looked up: a list of 1,000 runs took twice as long to read.
+_NAMES = frozenset(name for name in keys.NO_EFFECT if not name.endswith("*"))
+_BEGINNINGS = tuple(name[:-1] for name in keys.NO_EFFECT if name.endswith("*"))
+
+
 def _other(key: str, value: Any, made: Translation) -> None:
     if key in keys.NEAREST:
         if not _off(value):
@@ -247,9 +252,7 @@ def _other(key: str, value: Any, made: Translation) -> None:
         return
     elif key == "resume_from_checkpoint":
         made.notices.append("resume_from_checkpoint: a run continues by itself (smolstudio runs resume)")
-    elif any(key == name or (name.endswith("*") and key.startswith(name[:-1])) for name in keys.NO_EFFECT) or _kernel(
-        key
-    ):
+    elif key in _NAMES or key.startswith(_BEGINNINGS) or _kernel(key):
         made.notices.append(f"{key}: changes nothing here")
     else:
         made.values[key] = value

@@ -240,13 +240,13 @@ def unused_sections(recipe: Recipe) -> list[str]:
     defaults = {name: info.get_default(call_default_factory=True) for name, info in Recipe.model_fields.items()}
     return [
         f"{section}.{name} is set to {value}, but the method {recipe.method} does not use the section {section}"
-        for section in _unused(recipe.objective)
+        for section in other_objectives(recipe.objective)
         for name, value in getattr(recipe, section)
         if value != getattr(defaults[section], name)
     ]
 
 
-def _unused(objective: str) -> list[str]:
+def other_objectives(objective: str) -> list[str]:
     """Sections that belong to other objectives."""
     return [section for section in ("dpo", "kto") if section != objective]
 
@@ -296,7 +296,7 @@ def load_earlier(path: Path) -> Recipe:
 def earlier(raw: Mapping[str, Any]) -> Recipe:
     """As `load_earlier`, from the recipe's values."""
     flat = dict(_flatten(raw))
-    unused = _unused(str(flat.get("method", "")).rpartition("_")[2])
+    unused = other_objectives(str(flat.get("method", "")).rpartition("_")[2])
     return load_recipe({**{k: v for k, v in EARLIER.items() if k.partition(".")[0] not in unused}, **flat})
 
 
@@ -305,7 +305,7 @@ def recipe_hash(recipe: Recipe) -> str:
 
     Options of `EARLIER` count where they differ from what was done before, so that older runs keep their hash.
     """
-    flat, unused = dict(_flatten(recipe.model_dump(mode="json", exclude={"name"}))), _unused(recipe.objective)
+    flat, unused = dict(_flatten(recipe.model_dump(mode="json", exclude={"name"}))), other_objectives(recipe.objective)
     as_before = {k for k, v in EARLIER.items() if flat.get(k) == v or k.partition(".")[0] in unused}
     values = _nest({key: value for key, value in flat.items() if key not in as_before})
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

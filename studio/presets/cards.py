@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
+class Sample(NamedTuple):
+    """The first row that a generator makes with a card's settings: question, right answer, picture (a file beside)."""
+
+    question: str
+    answer: str
+    picture: str = ""
+
+
 class StartCard(NamedTuple):
     """A ready task on Start: what it is for, and what the pages after it begin with; `settings` are the generator's.
 
@@ -22,6 +30,7 @@ class StartCard(NamedTuple):
     recipe: str
     starter: str
     large: str
+    sample: Sample
     settings: Mapping[str, Any] = {}
 
 
@@ -37,6 +46,10 @@ CARDS: tuple[StartCard, ...] = (
         "starter-text-sft",
         "starter-text",
         "starter-text-large",
+        Sample(
+            "Rosa orders 5 plates for $10 apiece. A delivery fee of $13 is added. How much is the order in dollars?",
+            "5 * 10 = 50\n50 + 13 = 63\nAnswer: 63",
+        ),
     ),
     StartCard(
         "vision",
@@ -49,6 +62,11 @@ CARDS: tuple[StartCard, ...] = (
         "starter-vision-sft",
         "starter-vision",
         "starter-vision-large",
+        Sample(
+            "What is the difference between the blue point and the orange point?",
+            "orange 3, blue 7, purple 10, red 8\n7 - 3 = 4\nAnswer: 4",
+            "vision.png",
+        ),
         {"difficulty": 1, "size": 128, "model_size": 128},  # the starter sees no more
     ),
     StartCard(
@@ -62,6 +80,7 @@ CARDS: tuple[StartCard, ...] = (
         "starter-audio-sft",
         "starter-audio",
         "starter-audio-large",
+        Sample("Transcribe the recording.", "Temperature 37.4°C, pulse 103."),
     ),
     StartCard(
         "extraction",
@@ -74,6 +93,14 @@ CARDS: tuple[StartCard, ...] = (
         "starter-text-issues",
         "starter-text",
         "starter-text-large",
+        Sample(
+            "i noticed that the screenshots of the waiting list are from three versions ago. i expected something "
+            "else: the screenshots should be current. cheers",
+            '{"title": "Outdated screenshots of the waiting list", "type": "docs", "priority": "low", "component": '
+            '"waiting list", "version": null, "platform": null, "steps": [], "expected": "the screenshots should be '
+            'current", "actual": "the screenshots of the waiting list are from three versions ago", '
+            '"estimated_hours": null}',
+        ),
     ),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +51,21 @@ def rows_of(path: Path, query: str = "", answer: str = "") -> Rows:
         return Rows((), ())
     state = path.stat()
     return _rows(str(path), state.st_size, state.st_mtime_ns, query, answer)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _answers(path: str, size: int, changed_ns: int) -> dict[str, int]:
+    with Path(path).open("rb") as file:
+        found = Counter(given.group(1) for line in file if (given := _ANSWER.search(line)))
+    return {str(json.loads(answer)): count for answer, count in found.items()}
+
+
+def answers_of(path: Path) -> dict[str, int]:
+    """How many rows have each answer."""
+    if not path.is_file():
+        return {}
+    state = path.stat()
+    return dict(_answers(str(path), state.st_size, state.st_mtime_ns))
 
 
 def read_at(path: Path, offsets: Sequence[int]) -> list[dict[str, Any]]:

@@ -1,7 +1,12 @@
-"""Tells Streamlit's page in the browser where its server is, so that it does not ask around.
+"""Two things that Streamlit's page in the browser is told, as scripts that are put into it on its way out.
 
-On `/data` it would first try `/data/_stcore/…`, which is nowhere, and every page would leave errors in the console.
-Its page reads `window.__streamlit` for that; here a line that sets it is put into the page on its way out.
+Where its server is, so that it does not ask around: on `/data` it would first try `/data/_stcore/…`, which is nowhere,
+and every page would leave errors in the console. Its page reads `window.__streamlit` for that.
+
+And that one press is one visit: Streamlit pushes an address for every change of it, also for those that its own
+scripts make, and twice where a button leads to another page (the old page with the new choices, then the new page).
+Back would show addresses where nobody was, some of which lead forward again. So an address that comes without a press
+since the last one takes its place.
 """
 
 from __future__ import annotations
@@ -10,7 +15,15 @@ from pathlib import PurePosixPath
 
 from studio.serving.gate import Asgi, Message, Receive, Scope, Send
 
-SCRIPT = b'<script>window.__streamlit={BACKEND_BASE_URL:location.origin+"/"}</script>'
+SERVER = b'<script>window.__streamlit={BACKEND_BASE_URL:location.origin+"/"}</script>'
+ONE_VISIT = b"""<script>{
+  let pressed = false;
+  for (const kind of ["pointerdown", "keydown", "click", "change", "drop"])
+    addEventListener(kind, () => { pressed = true; }, true);
+  const push = history.pushState.bind(history), replace = history.replaceState.bind(history);
+  history.pushState = (...address) => { (pressed ? push : replace)(...address); pressed = false; };
+}</script>"""
+SCRIPT = SERVER + ONE_VISIT
 AFTER = b"<head>"
 
 

@@ -32,6 +32,7 @@ class Endpoint(BaseModel):
     api_key_env: str = Field(default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
     spend_cap_usd: float | None = Field(default=None, gt=0)
+    about: str = Field(default="", max_length=500)
 
     def system(self) -> dict[str, Any]:
         """The fields of a plan's system."""

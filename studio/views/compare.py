@@ -45,7 +45,6 @@ def _dataset() -> Card | None:
     if wanted and wanted not in cards:
         ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
     chosen = address.menu("Dataset", list(cards), "dataset")
-    ui.set_params(dataset=chosen)
     return cards[chosen]
 
 
@@ -281,15 +280,14 @@ def _earlier() -> None:
 st.title("Compare")
 ui.steps("compare")
 with ui.sentences():
-    if made := following.outcome("job"):
-        ui.set_params(job=None, comparison=str(made["comparison"]))
-    going, comparison = ui.param("job"), ui.param("comparison")
-    if going or comparison:
+    made = following.outcome("job")
+    comparison = str(made["comparison"]) if made else ui.param("comparison")
+    if ui.param("job") or comparison:
         line = st.container(horizontal=True)
         if line.button("New comparison", icon=":material/add:"):
             ui.set_params(job=None, **dict.fromkeys(verdict.PARAMS))
             st.rerun()
-        if comparison and not going:
+        if comparison and (made or not ui.param("job")):
             verdict.show(comparison, line)
     else:
         _ask()

@@ -36,7 +36,6 @@ def pick_dataset() -> DatasetDir | None:
     if wanted and wanted not in names:
         ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
     chosen = address.menu("Dataset", names, "dataset", forget=(*ROW_PARAMS, "split", "q", "label", "standing", "made"))
-    ui.set_params(dataset=chosen)
     return open_dataset(chosen, ui.workspace().datasets)
 
 
@@ -153,4 +152,5 @@ def render() -> None:
 
 def _download(file: Path) -> None:
     if file.is_file() and file.stat().st_size < 64 * 2**20:
-        st.download_button(f"Download {file.name}", file.read_bytes(), file.name, icon=":material/download:")
+        # Read when it is pressed: else tens of megabytes would be read and hashed in every run of the page.
+        st.download_button(f"Download {file.name}", file.read_bytes, file.name, icon=":material/download:")

@@ -95,6 +95,18 @@ def _start(kind: Modality, source: Path, name: str, plan: Plan) -> None:
     following.start("imported", "import", arguments, name)
 
 
+def _offer(kind: Modality, source: Path, plan: Plan) -> None:
+    """The name and the button, with the reasons for which it cannot be pressed."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    name = left.text_input("Name of the dataset", "my-data", help="In any script.")
+    refused = bool(plan.refusals)
+    pressed = right.button("Import", type="primary", icon=":material/upload:", disabled=refused, width="stretch")
+    for sentence in plan.refusals:
+        st.error(ui.inert(sentence), icon=":material/error:")
+    if pressed:
+        _start(kind, source, name, plan)
+
+
 def render() -> None:
     """The tab."""
     if made := following.outcome("imported"):
@@ -115,8 +127,7 @@ def render() -> None:
         if source is None:
             ui.empty("What it can read", kind.import_help)
         else:
+            top = st.container()  # what starts it, and what forbids it, stand above the plan
             plan = data_plan.render(kind, source)
-            left, right = st.columns([3, 1], vertical_alignment="bottom")
-            name = left.text_input("Name of the dataset", "my-data", help="In any script.")
-            if right.button("Import", type="primary", icon=":material/upload:", disabled=plan.refused, width="stretch"):
-                _start(kind, source, name, plan)
+            with top, ui.sentences():
+                _offer(kind, source, plan)

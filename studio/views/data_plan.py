@@ -46,7 +46,7 @@ SPLIT_TITLES: dict[str, str] = {
 
 
 class Plan(NamedTuple):
-    """How to import. `task` is the card as edited, None where the rows were not looked at."""
+    """How to import. `task` is the card as edited, None where the rows were not looked at; `refusals` forbid it."""
 
     mapping: dict[str, str]
     answer_columns: tuple[str, ...]
@@ -54,7 +54,7 @@ class Plan(NamedTuple):
     shares: dict[Split, float]
     split_near_duplicates: bool
     task: TaskCard | None
-    refused: bool
+    refusals: tuple[str, ...]
 
 
 def _state(source: Path) -> tuple[int, int]:
@@ -172,8 +172,6 @@ def _splits(found: Preview) -> None:
 
 
 def _remarks(found: Preview) -> None:
-    for sentence in found.refusals:
-        st.error(ui.inert(sentence), icon=":material/error:")
     for sentence in found.warnings:
         st.warning(ui.inert(sentence), icon=":material/warning:")
     for sentence in (
@@ -257,7 +255,7 @@ def render(kind: Modality, source: Path) -> Plan:
         guessed = found.task.model_copy(update={"instruction": said}) if said else found.task
         key = f"task.{source}.{guessed.sha256()[:8]}"
         task = task_form(guessed, key, found.classes if found.task.kind == "classification" else ())
-    return Plan(mapping, several, group_by, shares, alike, task, bool(found and found.refusals))
+    return Plan(mapping, several, group_by, shares, alike, task, tuple(found.refusals) if found else ())
 
 
 def _quietly(source: Path, state: tuple[int, int], options: Options) -> Preview | None:

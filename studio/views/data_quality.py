@@ -56,11 +56,14 @@ def _variety(path: str, sha256: str) -> CollapseReport:
 
 def _show_diversity(dataset: DatasetDir) -> None:
     st.markdown("##### How varied are the answers?")
-    st.dataframe(_diversity(str(dataset.path), str(sorted(dataset.card.sha256.items()))), hide_index=True)
-    st.caption(
-        "Worked arithmetic repeats itself by nature. For texts by a language model, rising compression, Self-BLEU "
-        "or stock phrases from one generation to the next are early signs of collapse."
-    )
+    if dataset.task.kind == "classification":
+        st.caption(f"They are {len(dataset.task.labels)} labels. Browse filters by them; Train counts them.")
+    else:
+        st.dataframe(_diversity(str(dataset.path), str(sorted(dataset.card.sha256.items()))), hide_index=True)
+        st.caption(
+            "Worked arithmetic repeats itself by nature. For texts by a language model, rising compression, Self-BLEU "
+            "or stock phrases from one generation to the next are early signs of collapse."
+        )
     variety = _variety(str(dataset.path), str(sorted(dataset.card.sha256.items())))
     for fault in variety.faults:
         ui.show_error(fault, "Look at the rows; ask another teacher, or with more seeds, topics and styles.")

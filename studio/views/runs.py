@@ -47,7 +47,6 @@ def page() -> None:
         with right:
             rest = [i for i in listed if i != chosen]
             others = address.several("Overlay", rest, "over", MOST_OVERLAID) if rest else []
-        ui.set_params(run=chosen)
         _show(Run(ui.workspace().runs / chosen), others, tags_of(runs))
     manage.bin_of("runs")
 

@@ -21,7 +21,24 @@ def price_sheet() -> None:
     """Prices with their dates, and forms to set one for this workspace."""
     place = ui.workspace()
     sheet = prices.load(workspace=place.path)
-    st.dataframe([row.model_dump(mode="json", exclude_none=True) for row in sheet.rows], hide_index=True, height=320)
+    st.dataframe(
+        [
+            {
+                "Model": row.model,
+                "Unit": row.unit,
+                "USD": row.price,
+                "Up to input tokens": row.up_to_input_tokens,
+                "From": sheet.source_of(row),
+                "Checked": row.checked,
+                "Also in": sheet.sources.get(row.second, row.second),
+                "Checked there": row.second_checked,
+                "Note": row.note,
+            }
+            for row in sheet.rows
+        ],
+        hide_index=True,
+        height=320,
+    )
     left, right = st.columns(2)
     with left.form("machine"):
         st.markdown("**A machine's hour**")

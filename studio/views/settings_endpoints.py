@@ -19,6 +19,8 @@ FOUND = {
     None: ":material/key_off: no key found",
 }
 DEFAULT_KEY = "OPENAI_API_KEY"
+REMOVED = "endpoint.removed"
+"""Of the session: what was removed last."""
 
 
 def _key_line(endpoint: Endpoint) -> str:
@@ -37,6 +39,7 @@ def render() -> None:
             "No endpoint yet",
             "Add the large model that you prompt today, to compare with it. Its key is never written into a file.",
         )
+    _undo(known)
     for endpoint in known:
         _line(endpoint, known)
     with st.container(border=True):
@@ -59,8 +62,44 @@ def _line(endpoint: Endpoint, known: list[Endpoint]) -> None:
                 said = f"{place_of(endpoint.base_url)} answers, but has no model “{endpoint.model}”."
                 raise EndpointError(said, f"Choose one that it has: {', '.join(found[:10])}.", probe.CODE)
             st.success(f"{ui.inert(place_of(endpoint.base_url))} answers.", icon=":material/check_circle:")
-    if right.button(f"Remove {ui.inert(endpoint.name)}", key=f"remove.{endpoint.name}"):
-        save_endpoints(ui.workspace(), [e for e in known if e.name != endpoint.name])
+    with right:
+        _manage(endpoint, known)
+    if endpoint.about:
+        st.text(endpoint.about)
+
+
+def _manage(endpoint: Endpoint, known: list[Endpoint]) -> None:
+    """A menu to rename, describe, cap and remove it."""
+    name = endpoint.name
+    with st.popover(f"Manage {ui.inert(name)}", icon=":material/more_horiz:"):
+        called = st.text_input("Name shown", name, key=f"called.{name}")
+        about = st.text_area("What it is", endpoint.about, key=f"said.{name}", height=90, max_chars=500)
+        cap = st.number_input(f"Spend cap of {name}, USD", 0.0, None, endpoint.spend_cap_usd, 1.0, key=f"capped.{name}")
+        line = st.container(horizontal=True)
+        if line.button(f"Save {ui.inert(name)}", key=f"save.{name}", icon=":material/save:"):
+            with ui.sentences():
+                values = {"name": called.strip(), "about": about.strip(), "spend_cap_usd": cap or None}
+                changed = validated(Endpoint, {**endpoint.model_dump(), **values}, "endpoint")
+                if changed.name != name and any(other.name == changed.name for other in known):
+                    raise EndpointError(f"There is already an endpoint '{changed.name}'.", "Choose another name.")
+                save_endpoints(ui.workspace(), [changed if e.name == name else e for e in known])
+                ui.flash("Saved")
+                st.rerun()
+        if line.button(f"Remove {ui.inert(name)}", key=f"remove.{name}", icon=":material/delete:"):
+            save_endpoints(ui.workspace(), [e for e in known if e.name != name])
+            st.session_state[REMOVED] = endpoint
+            st.rerun()
+
+
+def _undo(known: list[Endpoint]) -> None:
+    """The way back right after a removal."""
+    gone = st.session_state.get(REMOVED)
+    if gone is None or any(endpoint.name == gone.name for endpoint in known):
+        return
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    left.info(f"{ui.inert(gone.name)} was removed. Its key is still where it was.", icon=":material/delete:")
+    if right.button("Undo", icon=":material/undo:", key="undo.endpoint"):
+        save_endpoints(ui.workspace(), [*known, st.session_state.pop(REMOVED)])
         st.rerun()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import streamlit as st
 
 from studio.engines import jobs
-from studio.presets.cards import CARDS, StartCard
+from studio.presets import cards
+from studio.presets.cards import CARDS, Sample, StartCard
 from studio.read.glance import dataset_cards, machine_line, report_heads
 from studio.state import tour, uploads
 from studio.views.data_import import TABLES
@@ -19,6 +21,9 @@ from synth.modality import MODALITIES
 PAGE = {"title": "Start", "icon": ":material/home:", "order": 10}
 
 A_LINE = 4
+PICTURES = Path(cards.__file__).parent
+PICTURE_PX = 128
+SAMPLE_CHARACTERS = 110
 COMMAND = """smolstudio pipeline preview describe-a-domain task="{said}" labels=… --model MODEL"""
 STEPS = (
     ("1 · Data", "Drop your rows here, or let a ready task make some. You see the splits before anything is made."),
@@ -87,9 +92,19 @@ def start_card(card: StartCard) -> None:
         with st.container():
             st.markdown(f"#### {card.icon} {card.title}")
             st.markdown(card.about)
+            _sample(card.sample)
             st.caption(card.takes)
         if st.button(f"Begin: {card.title}", key=f"begin.{card.key}"):
             st.switch_page("views/data.py", query_params={"task": card.key, "tab": "generate"})
+
+
+def _sample(sample: Sample) -> None:
+    """A row of a task: what is asked, and the answer that is learned."""
+    if sample.picture:
+        st.image(str(PICTURES / sample.picture), width=PICTURE_PX)
+    st.caption(ui.inert(sample.question, SAMPLE_CHARACTERS))
+    short = textwrap.shorten(sample.answer, SAMPLE_CHARACTERS, placeholder=" …") if "{" in sample.answer else ""
+    st.code(short or sample.answer, language=None, wrap_lines=True)
 
 
 def show_tour() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import secrets
+import contextlib
 from typing import Any
 
 import streamlit as st
@@ -11,7 +10,15 @@ import streamlit as st
 from recipes.methods import methods_of
 from recipes.recipe.options import Optim
 from recipes.recipe.plan import plan
-from recipes.recipe.schema import Recipe, differences, dump_recipe, load_recipe, ready_recipes, recipe_hash
+from recipes.recipe.schema import (
+    Recipe,
+    differences,
+    dump_recipe,
+    load_recipe,
+    other_objectives,
+    ready_recipes,
+    recipe_hash,
+)
 from recipes.run.directory import Run
 from studio.engines import jobs
 from studio.presets import bases
@@ -19,15 +26,15 @@ from studio.presets.cards import card_for
 from studio.read.glance import dataset_cards
 from studio.read.history import tuned
 from studio.read.models import model_choices, model_facts
-from studio.views import train_folds
+from studio.state import drafts
+from studio.views import train_balance, train_folds
 from studio.views.preflight import show_preflight
 from studio.widgets import address, forms, ui
 from synth.dataset import Card
-from synth.errors import DataError, RunError
+from synth.errors import DataError, RunError, UserError
 
 PAGE = {"title": "Train", "icon": ":material/model_training:", "order": 30}
 
-DRAFT = re.compile("[0-9a-f]{6}")
 SKIP = frozenset({"version", "name", "method", "base_model", "revision", "adapter"})
 
 
@@ -41,7 +48,6 @@ def _pick_dataset() -> Card | None:
     if wanted and wanted not in cards:
         ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
     chosen = address.menu("Dataset", list(cards), "dataset")
-    ui.set_params(dataset=chosen)
     return cards[chosen]
 
 
@@ -111,8 +117,8 @@ def _about_model(base: str, modality: str, own: bool) -> None:
         st.rerun()
 
 
-def _epochs(values: dict[str, Any], dataset: Card, key: str) -> Any:
-    """The field of the epochs, with what `auto` is for these rows; returns what was chosen."""
+def _epochs(values: dict[str, Any], dataset: Card, key: str, folds: int) -> Any:
+    """The field of the epochs, with what `auto` is for the rows that are learned; returns what was chosen."""
     name = "num_train_epochs"
     info = Optim.model_fields[name]
     left, right = st.columns([1, 2], vertical_alignment="bottom")
@@ -120,30 +126,35 @@ def _epochs(values: dict[str, Any], dataset: Card, key: str) -> Any:
         chosen = forms.field(name, info, values["optim"][name], f"epochs.{key}")
     with right:
         recipe = load_recipe({**values, "optim": {**values["optim"], name: chosen}})
-        rows = dataset.splits.get(recipe.data.train_split, 0)
-        rows = min(rows, recipe.data.max_examples or rows)
+        own = train_folds.learned(dataset, folds) if folds else dataset.splits.get(recipe.data.train_split, 0)
+        rows = min(own, recipe.data.max_examples or own)
         if recipe.objective == "sft" and rows:
             told = plan(recipe, rows)
             auto = "auto: " if chosen == "auto" else ""
             looks = f", validated every {told.eval_steps}" if told.eval_steps else ", not validated"
-            st.caption(f"{auto}{told.epochs:g} epochs for these {rows:,} rows, {told.steps:,} steps{looks}")
+            which = f"the about {rows:,} rows that each fold learns" if folds else f"these {rows:,} rows"
+            last = ". The model of all rows is then trained for as many as the folds needed" if folds else ""
+            st.caption(f"{auto}{told.epochs:g} epochs for {which}, {told.steps:,} steps{looks}{last}")
     return chosen
 
 
-def _settings(values: dict[str, Any], dataset: Card, key: str) -> Recipe:
-    """The recipe by form or as YAML; both show the same draft."""
-    preset = load_recipe(values)
-    values = {**st.session_state.get(f"draft.{key}", values), **{name: values[name] for name in SKIP}}
+def _settings(values: dict[str, Any], dataset: Card, key: str, folds: int) -> Recipe:
+    """The recipe by form or as YAML; both show the same draft, which a refresh keeps until it is started or reset."""
+    preset, form = load_recipe(values), key
+    key = f"{form}.{st.session_state.get(f'resets.{form}', 0)}"  # other widgets after a reset
+    values = {**_draft(form, key, values), **{name: values[name] for name in SKIP}}
     how = st.segmented_control("Settings as", ["Form", "YAML"], default="Form", key=f"how.{key}")
     if how == "YAML":
         text = st.text_area("Recipe", dump_recipe(load_recipe(values), comments=False), height=420, key=f"yaml.{key}")
         recipe = load_recipe(forms.read_yaml(text, "The text"))
     else:
-        epochs = _epochs(values, dataset, key)
-        chosen = {**values, **forms.form(Recipe, values, f"recipe.{key}", SKIP | {"optim.num_train_epochs"})}
+        epochs = _epochs(values, dataset, key, folds)
+        skipped = SKIP | {"optim.num_train_epochs", *other_objectives(preset.objective)}
+        chosen = {**values, **forms.form(Recipe, values, f"recipe.{key}", skipped)}
         recipe = load_recipe({**chosen, "optim": {**chosen["optim"], "num_train_epochs": epochs}})
     st.session_state[f"draft.{key}"] = recipe.model_dump(mode="json")
     differing = differences([preset, recipe])
+    drafts.keep_recipe(ui.workspace(), form, recipe.model_dump(mode="json") if differing else None)
     optim = recipe.optim
     batch = optim.per_device_train_batch_size * optim.gradient_accumulation_steps
     listed = f": {ui.inert(', '.join(differing))}" if differing else ""
@@ -152,21 +163,26 @@ def _settings(values: dict[str, Any], dataset: Card, key: str) -> Recipe:
         f"effective batch {optim.per_device_train_batch_size} x {optim.gradient_accumulation_steps} = {batch} rows  ·  "
         f"recipe {recipe_hash(recipe)[:12]}"
     )
+    if differing and st.button("Reset the settings", icon=":material/restart_alt:"):
+        drafts.keep_recipe(ui.workspace(), form, None)
+        st.session_state[f"resets.{form}"] = st.session_state.get(f"resets.{form}", 0) + 1
+        st.rerun()
     return recipe
 
 
-def _draft() -> str:
-    """What tells this draft from others of the same recipe; in the address, so that a copy of the tab is the same."""
-    given = ui.param("draft") or ""
-    token = given if DRAFT.fullmatch(given) else secrets.token_hex(3)
-    ui.set_params(draft=token)
-    return token
+def _draft(form: str, key: str, preset: dict[str, Any]) -> dict[str, Any]:
+    """The settings as this session left them, else as they were before a refresh, else the preset."""
+    if f"draft.{key}" not in st.session_state:
+        kept = drafts.recipe_of(ui.workspace(), form)
+        with contextlib.suppress(UserError):  # of another version
+            st.session_state[f"draft.{key}"] = load_recipe(kept).model_dump(mode="json") if kept else preset
+    return dict(st.session_state.get(f"draft.{key}", preset))
 
 
-def _start(dataset: Card, recipe: Recipe) -> None:
+def _start(dataset: Card, recipe: Recipe, folds: int, form: str) -> None:
     """Preflight and start; both concern the run that this draft stands for, so two clicks or tabs start one run."""
-    folds = train_folds.choose(dataset, recipe)
-    run_id = f"{recipe.name}-{recipe_hash(recipe)[:6]}-{_draft()}"
+    made_of = recipe_hash(recipe)
+    run_id = drafts.next_run(ui.workspace(), made_of, f"{recipe.name}-{made_of[:6]}")
     run = Run(ui.workspace().runs / run_id)
     line = st.container(horizontal=True)
     start = line.button("Start training", type="primary", icon=":material/play_arrow:")
@@ -174,8 +190,10 @@ def _start(dataset: Card, recipe: Recipe) -> None:
     if line.button("Preflight", icon=":material/fact_check:", help=help_text):
         jobs.start_training(ui.workspace(), recipe, run_id, check_only=True)
     line.download_button("Download recipe", dump_recipe(recipe), f"{recipe.name}.yaml", icon=":material/download:")
+    if start:
+        drafts.keep_recipe(ui.workspace(), form, None)
     if start and folds:
-        train_folds.start(dataset, recipe, f"{run_id}-cv", folds)
+        train_folds.start(dataset, recipe, run_id + drafts.CROSSED, folds)
     if start:
         if not run.path.exists():
             jobs.start_training(ui.workspace(), recipe, run_id)
@@ -184,8 +202,9 @@ def _start(dataset: Card, recipe: Recipe) -> None:
                 "views/runs.py", label=f"See {run_id}", icon=":material/monitoring:", query_params={"run": run_id}
             )
             raise RunError(f"{run_id} goes on already.", "Wait for its preflight to end, or see it on the Runs page.")
-        elif run.status() != "done":
+        else:
             jobs.resume_training(run)
+        drafts.note_start(ui.workspace(), made_of, run_id)
         ui.flash(f"{run_id} started")
         st.switch_page("views/runs.py", query_params={"run": run_id, **ui.task_param()})
     if run.path.exists():
@@ -197,9 +216,12 @@ ui.steps("train")
 with ui.sentences():
     picked = None if train_folds.going() else _pick_dataset()
     if picked is not None:
+        train_balance.show(picked)
         draft, chosen = _pick_recipe(picked)
         identity = f"{chosen}.{draft['base_model']}.{picked.name}".replace(".", "-")
         start = st.container()  # above the settings: with its defaults a run is started without scrolling
-        wanted = _settings(draft, picked, identity)
         with start:
-            _start(picked, wanted)
+            in_folds = train_folds.choose(picked, load_recipe(draft))
+        wanted = _settings(draft, picked, identity, in_folds)
+        with start:
+            _start(picked, wanted, in_folds, identity)

@@ -10,7 +10,7 @@ from studio.presets import bases
 from studio.widgets import following, ui
 from synth.dataset import Card, open_dataset
 from synth.errors import DataError
-from synth.folds import FOLDS, MOST_FOLDS, POOL, FoldCount, fold_count, is_small
+from synth.folds import FOLDS, MOST_FOLDS, POOL, VAL_SHARE, FoldCount, fold_count, is_small
 
 IN_FOLDS, OWN_SPLIT = "Cross-validation", "The test split"
 HELP = (
@@ -56,6 +56,12 @@ def choose(dataset: Card, recipe: Recipe) -> int:
         "then one on all rows, which is the one to use."
     )
     return found.folds
+
+
+def learned(dataset: Card, folds: int) -> int:
+    """About how many rows the model of a fold learns: neither those that it is asked nor those it is validated on."""
+    rows = sum(dataset.splits.get(split, 0) for split in POOL)
+    return round(rows * (1 - 1 / folds) * (1 - VAL_SHARE))
 
 
 def start(dataset: Card, recipe: Recipe, name: str, folds: int) -> None:

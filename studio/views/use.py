@@ -37,7 +37,6 @@ def page() -> None:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
         chosen = runs[address.menu("Tuned model", list(runs), "run", FORGET)]
-    ui.set_params(run=chosen.id)
     if right.button("Try it", icon=":material/chat:", width="stretch"):
         where = {"run": chosen.id, "modality": chosen.recipe.modality}
         st.switch_page("views/playground.py", query_params=where)

@@ -140,6 +140,9 @@ def _rows(folder: Path) -> None:
     found = _filtered(disagreements.cases(scores, small, large))
     pages = max(1, -(-len(found) // PAGE))
     page = address.number("Page", 1, pages, "row") if pages > 1 else 1
+    if not found:
+        ui.empty("No such row", "Choose another outcome above, or any split and family.")
+        return
     st.caption(f"{len(found):,} rows · page {page} of {pages}")
     root = ui.workspace().path / report.dataset.path
 
@@ -155,7 +158,11 @@ def _filtered(cases: list[Case]) -> list[Case]:
     first, second, third = st.columns(3)
     with first:
         kind = address.menu(
-            "Outcome", list(counts), "kind", ("row",), lambda kind: f"{KIND_TITLES[kind]} ({counts[kind]:,})"
+            "Outcome",
+            sorted(counts, key=lambda kind: not counts[kind]),  # one that has rows first
+            "kind",
+            ("row",),
+            lambda kind: f"{KIND_TITLES[kind]} ({counts[kind]:,})",
         )
     with second:
         splits = sorted({case.split for case in cases})

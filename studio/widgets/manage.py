@@ -46,7 +46,7 @@ def menu(kind: Kind, name: str) -> None:
         ):
             with ui.sentences():
                 gone = trash.delete(ui.workspace(), kind, name)
-                ui.set_params(**{PARAMS[kind]: None}, deleted=gone)
+                ui.set_params(**{PARAMS[kind]: None}, job=None, deleted=gone)  # the job that made it leads to it too
                 st.rerun()
         if kind == "datasets" and st.toggle("Erase it for good …", key=f"erase.{name}"):
             _erase(name)

@@ -46,12 +46,14 @@ def task_param() -> dict[str, str]:
 
 
 def set_params(**values: str | None) -> None:
-    """Put values into the page's address; None removes one."""
-    for name, value in values.items():
-        if value is None:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != value:
-            st.query_params[name] = value
+    """Put values into the page's address; None removes one.
+
+    All at once, and only what somebody did: each change of an address is a press of the browser's Back.
+    """
+    now = st.query_params.to_dict()
+    wanted = {name: value for name, value in {**now, **values}.items() if value is not None}
+    if wanted != now:
+        st.query_params.from_dict(wanted)
 
 
 def inert(text: object, limit: int = 2000) -> str:

@@ -3,12 +3,16 @@
     PYTHONPATH=tests python tests/bench/bench_small_data.py                       # five sets, three seeds, starter-text
     PYTHONPATH=tests python tests/bench/bench_small_data.py --sets urgency --seeds 0 --base smollm2-135m
     PYTHONPATH=tests python tests/bench/bench_small_data.py --results FILE        # go on where FILE ends
+    PYTHONPATH=tests python tests/bench/bench_small_data.py --whole     # the grid also where it decides nothing
 
 Five made classification sets. The default is what the Train page presets for a person's own rows: epochs, validation,
 early stopping and best step by `auto`; the rivals are fixed epochs without validation. Accuracy is of 300 test rows,
 asked greedily; the mean recall of the labels is printed beside it, since of one set one row in eight is spam. Goal: the
 default reaches 95 % of the best of the grid, the mean over the seeds. Exit code 1 when not. The best of six is picked
-by its test accuracy, so chance favours the grid.
+by its test accuracy, so chance favours the grid. No number of epochs gets more than every row right: where the default
+gets 95 % of all rows right, the goal is reached whatever the grid would, and it is trained with `--whole` only. Each
+number of epochs is a training of its own, because the learning rate falls to zero at the end of its own schedule: one
+long training looked at after each number would be another, weaker rival.
 """
 
 from __future__ import annotations
@@ -141,12 +145,18 @@ def trained(workspace: Workspace, name: str, base: str, seed: int, epochs: int |
 
 
 def measure(
-    workspace: Workspace, name: str, base: str, seeds: list[int], grid: list[int], results: Path | None
+    workspace: Workspace, name: str, base: str, seeds: list[int], grid: list[int], results: Path | None, whole: bool
 ) -> float:
-    """Print what was reached with each number of epochs; returns default / best, means over the seeds."""
+    """Print what was reached with each number of epochs; returns default / best, means over the seeds.
+
+    The best is 1 where the grid was left out, so the share is what it is at least.
+    """
     make(TASKS[name], workspace.datasets / name)
     means: dict[int | None, float] = {}
     for epochs in (None, *grid):
+        if epochs is not None and means[None] >= GOAL and not whole:
+            grid = []
+            break
         found = [trained(workspace, name, base, seed, epochs, results) for seed in seeds]
         means[epochs] = sum(t.accuracy for t in found) / len(found)
         recall = sum(t.recall for t in found) / len(found)
@@ -154,9 +164,10 @@ def measure(
         seconds = sum(t.seconds for t in found) / len(found)
         said = f"  {epochs or 'default':>8} epochs: {means[epochs]:6.1%} right, recall {recall:6.1%}"
         print(f"{said}; {steps} steps; {seconds:.0f} s", flush=True)
-    best = max(means[epochs] for epochs in grid)
+    best = max((means[epochs] for epochs in grid), default=1.0)
     reached = means[None] / best if best else 1.0
-    print(f"{name} ({TASKS[name].rows} rows, {base}, seeds {seeds}): {means[None]:.1%} of {best:.1%} = {reached:.1%}")
+    said = f"{means[None]:.1%} of {best:.1%} = {reached:.1%}" if grid else f"{means[None]:.1%} of at most 100%"
+    print(f"{name} ({TASKS[name].rows} rows, {base}, seeds {seeds}): {said}")
     return reached
 
 
@@ -165,15 +176,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=[*TASKS], default=[*TASKS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--grid", nargs="+", type=int, default=[*GRID])
+    parser.add_argument("--grid", nargs="*", type=int, default=[*GRID])
+    parser.add_argument("--whole", action="store_true", help="train the grid also where the default reaches 95 % alone")
     parser.add_argument("--base", choices=[*RECIPES], default="starter-text")
     parser.add_argument("--results", type=Path, help="JSONL of trainings done; those in it are not done again")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
-        reached = [
-            measure(workspace, name, chosen.base, chosen.seeds, chosen.grid, chosen.results) for name in chosen.sets
-        ]
+        how = (chosen.base, chosen.seeds, chosen.grid, chosen.results, chosen.whole)
+        reached = [measure(workspace, name, *how) for name in chosen.sets]
     print(f"Goal {GOAL:.0%}: {sum(share >= GOAL for share in reached)} of {len(reached)} sets.")
     return int(min(reached) < GOAL)
 

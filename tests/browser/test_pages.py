@@ -118,3 +118,29 @@ def test_the_first_button_of_each_step_is_above_the_fold(studio: Studio, watched
         settled(watched)
         box = watched.get_by_role("button", name=button, exact=True).last.bounding_box()
         assert box is not None and box["y"] + box["height"] <= 720, (address, box)
+
+
+def test_what_the_keyboard_is_on_can_be_seen(studio: Studio, watched: Any) -> None:
+    fill(studio.workspace)
+    looks = """() => {
+      const at = document.activeElement, style = getComputedStyle(at);
+      const around = at.closest('[data-baseweb]') ?? at, frame = getComputedStyle(around);
+      const look = ({outlineStyle, outlineColor, boxShadow, borderColor, color}) =>
+        [outlineStyle, outlineColor, boxShadow, borderColor, color].join();
+      const focused = look(style) + look(frame);
+      const name = (at.getAttribute('aria-label') || at.innerText || at.tagName).slice(0, 40);
+      at.blur();
+      const plain = look(getComputedStyle(at)) + look(getComputedStyle(around));
+      at.focus({focusVisible: true});
+      return [at === document.body ? '' : name, focused !== plain];
+    }"""
+    unseen = {}
+    for name in ("start", "browse", "train", "compare", "settings"):
+        watched.goto(f"{studio.url}/{PAGES[name]}")
+        settled(watched)
+        for _ in range(30):
+            watched.keyboard.press("Tab")
+            at, seen = watched.evaluate(looks)
+            if at and not seen:
+                unseen.setdefault(name, []).append(at)
+    assert unseen == {}

@@ -15,6 +15,7 @@ from studio.presets import bases
 from synth.dataset import Card, DatasetWriter
 from synth.example import make_example, user
 from synth.storage import atomic_dir
+from synth.task import TaskCard
 from synth.workspace import Workspace
 from tests.studio.test_views import page, press, text
 from tests.tiny import tiny_llama
@@ -57,7 +58,7 @@ def test_a_real_model_that_is_here_is_taken_and_its_length_fits_the_rows(
     messages: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.keep(store.Added(name="smollm2-135m", path=tiny_llama(tmp_path / "llama"), source="a package"))
-    app = page("train", dataset="messages", draft="abc123")
+    app = page("train", dataset="messages")
     assert selected(app, "Model") == "smollm2-135m"
     assert "not on this machine" not in text(app)
     recipe = started(app, messages, monkeypatch)
@@ -67,7 +68,7 @@ def test_a_real_model_that_is_here_is_taken_and_its_length_fits_the_rows(
 def test_a_starter_for_own_rows_shows_what_was_measured_and_trains_long_enough(
     messages: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = page("train", dataset="messages", draft="abc123")
+    app = page("train", dataset="messages")
     next(box for box in app.selectbox if box.label == "Recipe").set_value("starter-text-sft").run()
     (said,) = [warning.value for warning in app.warning]
     assert "2 readable objects and SmolLM2" in said and "without a network" in said
@@ -78,7 +79,7 @@ def test_a_starter_for_own_rows_shows_what_was_measured_and_trains_long_enough(
 
 @pytest.mark.usefixtures("messages")
 def test_epochs_and_steps_follow_what_is_typed() -> None:
-    app = page("train", dataset="messages", draft="abc123")
+    app = page("train", dataset="messages")
     next(box for box in app.text_input if box.label == "Epochs").set_value("3").run()
     assert "3 epochs for these 299 rows, 57 steps" in text(app)
     assert "1 setting changed: optim.num_train_epochs" in text(app).replace("\\", "")
@@ -88,3 +89,42 @@ def test_generated_rows_begin_with_a_starter() -> None:
     assert not bases.is_own(Card(name="a", generator="math")) and bases.is_own(Card(name="a", generator="import"))
     assert bases.starter_warning("smollm2-135m", "text") == ""
     assert "106 %" in bases.starter_warning("starter-audio", "audio")
+
+
+def test_rows_of_each_answer_are_counted_before_training(workspace: Workspace) -> None:
+    counts = {"spam": 3, "ham": 40}
+    with atomic_dir(workspace.datasets / "mails") as folder:
+        writer = DatasetWriter(folder)
+        for label, count in counts.items():
+            for number in range(count):
+                said = [user(f"{label} {number}")]
+                writer.keep(
+                    make_example(
+                        said,
+                        label,
+                        answer=label,
+                        split="train",
+                        scorer="label",
+                        family="imported",
+                        template=said[0].text,
+                    )
+                )
+        writer.finish(Card(name="mails", generator="import", task=TaskCard(kind="classification")))
+    said_of = text(page("train", dataset="mails")).replace("\\", "")
+    assert "Training rows by answer: ham 40 · spam 3" in said_of
+    assert "“ham” is the answer of 93% of the training rows" in said_of
+    assert "Fewer than 10 rows of “spam”" in said_of
+
+
+@pytest.mark.usefixtures("messages")
+def test_a_refresh_keeps_changed_settings_until_they_are_reset() -> None:
+    app = page("train", dataset="messages")
+    next(box for box in app.text_input if box.label == "Epochs").set_value("3").run()
+    for _ in range(2):
+        app = page("train", dataset="messages")
+        assert "1 setting changed: optim.num_train_epochs" in text(app).replace("\\", "")
+        assert "3 epochs for these 299 rows" in text(app)
+    press(app, "Reset the settings")
+    for refreshed in (app, page("train", dataset="messages")):
+        assert "0 settings changed" in text(refreshed)
+        assert "auto: 16 epochs for these 299 rows" in text(refreshed)

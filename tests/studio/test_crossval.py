@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -174,7 +175,7 @@ def test_a_clone_is_tested_as_its_own_rows_ask_for(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, started: list[Work]
 ) -> None:
     crossed(workspace, monkeypatch)
-    app = page("train", dataset="messages", clone="urgency-fold2", draft="abc123")
+    app = page("train", dataset="messages", clone="urgency-fold2")
     assert next(b for b in app.segmented_control if b.label == "Tested by").value == train_folds.IN_FOLDS
     press(app, "Start training")
     asked = jobs.task_of(JobDir(started[-1].directory.path))["arguments"]
@@ -190,27 +191,28 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
 
 def test_below_150_own_rows_the_train_page_begins_with_folds(workspace: Workspace, started: list[Work]) -> None:
     messages(workspace, 120)
-    app = page("train", dataset="messages", draft="abc123")
+    app = page("train", dataset="messages")
     assert not app.exception, app.exception
     assert next(b for b in app.segmented_control if b.label == "Tested by").value == train_folds.IN_FOLDS
     assert "6 trainings: 5 that each leave out a part of the 120 rows" in text(app).replace("\\", "")
+    assert "auto: 30 epochs for the about 84 rows that each fold learns, 180 steps" in text(app)
     press(app, "Start training")
     (work,) = started
     asked = jobs.task_of(JobDir(work.directory.path))
     assert (asked["kind"], asked["arguments"]["folds"]) == ("crossval", 5)
-    assert asked["arguments"]["name"].endswith("abc123-cv")
+    assert re.fullmatch(r".+-[0-9a-f]{6}-[0-9a-f]{6}-cv", asked["arguments"]["name"])
 
 
 def test_from_150_rows_on_the_test_split_tests_and_folds_can_be_chosen(
     workspace: Workspace, started: list[Work]
 ) -> None:
     messages(workspace, 150)
-    app = page("train", dataset="messages", draft="abc123")
+    app = page("train", dataset="messages")
     how = next(b for b in app.segmented_control if b.label == "Tested by")
     assert how.value == train_folds.OWN_SPLIT
     press(app, "Start training")
     assert [work.module for work in started] == [jobs.TRAINING]
-    app = page("train", dataset="messages", draft="abc124")
+    app = page("train", dataset="messages")
     next(b for b in app.segmented_control if b.label == "Tested by").set_value(train_folds.IN_FOLDS).run()
     press(app, "Start training")
     assert started[-1].module == jobs.TASK

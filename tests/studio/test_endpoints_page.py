@@ -89,3 +89,24 @@ def test_endpoints_of_settings_are_counted_on_start(workspace: Workspace, monkey
     assert "2 endpoints: mine, OpenAI (environment)" in machine_line(workspace)
     app = page("start")
     assert any("2 endpoints: mine" in str(one.value).replace("\\", "") for one in app.caption)
+
+
+def test_an_endpoint_is_renamed_described_and_removed_with_a_way_back(workspace: Workspace) -> None:
+    save_endpoints(
+        workspace, [Endpoint(name=name, base_url="https://example.test/v1", model="m") for name in ("mine", "other")]
+    )
+    app = page("settings")
+    next(i for i in app.text_input if i.key == "called.mine").set_value("other")
+    button(app, "Save mine")
+    assert "There is already an endpoint 'other'" in said(app).replace("\\", "")
+    next(i for i in app.text_input if i.key == "called.mine").set_value("the clinic's")
+    next(i for i in app.text_area if i.key == "said.mine").set_value("Paid by the ward.")
+    button(app, "Save mine")
+    changed, other = load_endpoints(workspace)
+    assert (changed.name, changed.about, other.name) == ("the clinic's", "Paid by the ward.", "other")
+    button(app, "Remove the clinic's")
+    assert load_endpoints(workspace) == [other] and "was removed" in said(app)
+    button(app, "Undo")
+    assert load_endpoints(workspace) == [other, changed]
+    button(app, "Remove other")
+    assert "other was removed" in said(app)

@@ -15,7 +15,10 @@ from recipes.run.directory import Run
 from studio import views
 from studio.engines import jobs
 from studio.engines.engine import Work
+from studio.presets import cards
 from studio.presets.cards import CARDS, settings_for
+from studio.state import drafts
+from synth.build import preview_rows
 from synth.dataset import Card, DatasetWriter
 from synth.example import make_example, user
 from synth.generators import generator, parse_spec
@@ -282,13 +285,30 @@ def test_yaml_that_cannot_be_read_is_a_sentence(name: str, label: str, written: 
 
 def test_a_copy_of_the_tab_starts_no_second_run(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
-    first, second = (page("train", dataset="invoices", draft="abc123") for _ in range(2))
+    first, second = (page("train", dataset="invoices") for _ in range(2))
     before = {run.name for run in made.runs.iterdir()}
     press(first, "Start training")
     press(second, "Start training")
     assert len({run.name for run in made.runs.iterdir()} - before) == 1
     assert "goes on already" in text(second)
     assert any(str(link.proto.label).startswith("See ") for link in second.get("page_link"))
+
+
+def test_the_next_run_keeps_its_id_until_it_was_trained_and_no_other_gets_the_id_of_one_that_was_deleted(
+    made: Workspace,
+) -> None:
+    def next_run() -> str:
+        return drafts.next_run(made, "abcdef" * 9, "first")
+
+    checked = next_run()
+    assert next_run() == checked
+    filled.run(made, checked, verdict=None)
+    assert next_run() == checked  # killed: it goes on
+    Run(made.runs / checked).finish("done")
+    trained = next_run()
+    assert trained != checked
+    drafts.note_start(made, "abcdef" * 9, trained)
+    assert next_run() != trained  # started, and gone
 
 
 @pytest.mark.usefixtures("made")
@@ -312,10 +332,10 @@ def test_the_recipe_of_the_page_and_its_file_are_the_same_run(
     made: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
-    app = page("train", dataset="invoices", draft="abc123")
+    app = page("train", dataset="invoices")
     next(n for n in app.number_input if n.label == "Seed").set_value(7).run()
     press(app, "Start training")
-    (run,) = made.runs.glob("*abc123")
+    (run,) = (run for run in made.runs.iterdir() if run.name != "first")
     file = tmp_path / "recipe.yaml"
     file.write_text(dump_recipe(Run(run).recipe), "utf-8")
     again = load_recipe(file)
@@ -347,3 +367,17 @@ def test_a_page_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     app = AppTest.from_file(APP, default_timeout=120).run()
     assert not app.exception, app.exception
     assert "A toy" in text(app)
+
+
+def test_the_samples_on_start_are_rows_that_the_generators_make() -> None:
+    for card in CARDS:
+        media: list[bytes] = []
+
+        def keep(data: bytes, suffix: str, media: list[bytes] = media) -> str:
+            media.append(data)
+            return f"media/{len(media)}{suffix}"
+
+        settings = {**card.settings, "train": 1, "val": 0, "test": 0, "test_ood": 0}
+        (row,) = preview_rows(card.generator, settings, 1, keep)
+        assert (card.sample.question, card.sample.answer) == (row.prompt[-1].text, row.target)
+        assert not card.sample.picture or (Path(cards.__file__).parent / card.sample.picture).read_bytes() == media[0]
