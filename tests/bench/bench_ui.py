@@ -224,8 +224,13 @@ def in_browser(place: Workspace, repeats: int) -> int:
     try:
         with sync_playwright() as play:
             chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-            opened = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-            page = opened.new_page(viewport={"width": 1280, "height": 720})
+            opened = play.chromium.launch_persistent_context(  # with its cache on disk, as a person's
+                place.path.parent / "browser",
+                executable_path=chromium,
+                args=["--no-sandbox", "--disable-gpu"],
+                viewport={"width": 1280, "height": 720},
+            )
+            page = opened.pages[0]
             page.set_default_timeout(120_000)
             for name, params in PAGES.items():
                 query = "?" + "&".join(f"{key}={value}" for key, value in params.items()) if params else ""
