@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -143,8 +143,14 @@ class DatasetDir:
             count = sum(1 for _ in lines)
         order = random.Random(f"{seed}/{split}").sample(range(count), count)
         chosen = set(order[:most])
-        with file.open("rb") as lines:
-            return self.labelled(_row(file, n + 1, raw) for n, raw in enumerate(lines) if n in chosen)
+        return self.labelled(self.rows_at(split, chosen))
+
+    def rows_at(self, split: Split, places: Container[int]) -> Iterator[Example]:
+        """Rows of a split at some places, counted from 0, in file order; the others are not parsed."""
+        file = self.path / f"{split}.jsonl"
+        if file.is_file():
+            with file.open("rb") as lines:
+                yield from (_row(file, n + 1, raw) for n, raw in enumerate(lines) if n in places)
 
     def labelled(self, rows: Iterable[Example]) -> list[Example]:
         """Rows as those who measure want them: with the task's label set, where it has one that they belong to."""

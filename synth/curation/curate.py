@@ -4,13 +4,14 @@ Test splits come first and win: a row is dropped from training for their sake, n
 duplicates are found by MinHash over runs of five words, and count only when their numbers are equal and in the same
 order. Meaning is not compared: a paraphrase in other words stays.
 
-Rows are read twice: once for their hashes, which say which of them can be duplicates at all, and once to be judged. Of
-a row that cannot, nothing is kept but some 75 bytes.
+Rows are read twice: once for their hashes, which say which of them can be duplicates at all, and once to be judged. The
+hashes lie on disk; of a row that cannot be one, two bytes stay in memory.
 """
 
 from __future__ import annotations
 
-from array import array
+import contextlib
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synth.curation.derive import Dropped, derive
 from synth.curation.leakage import TESTS, Tests
-from synth.curation.minhash import Sketch, likeness, shared
+from synth.curation.minhash import Bands, Shared, Sketch, likeness, repeated
 from synth.curation.runs import Text, read_text
 from synth.dataset import DatasetDir
 from synth.errors import RunError
@@ -86,48 +87,39 @@ def curate_ordered(examples: Iterable[Example], rules: Rules) -> Iterator[Exampl
 
 
 class _Survey(NamedTuple):
-    """For each row: is it in a test split; do others have its text; its keys, 0 where no other row has them."""
+    """For each row: is it in a test split; do others have its text; the keys that others have too."""
 
-    contaminated: Any
+    contaminated: bytearray
     repeated: Any
-    keys: Any
+    shared: Shared
 
     def suspected(self, place: int) -> list[int]:
         """The keys by which a row may be a duplicate; none when it cannot be one."""
-        keys = [int(key) for key in self.keys[place] if key]
-        return keys or ([0] if self.repeated[place] else [])
+        return self.shared.at(place) or ([0] if self.repeated[place] else [])
 
 
 def _survey(examples: Iterable[Example], rules: Rules) -> _Survey:
+    """A first pass. What it learns of each row is on disk until it is known what several rows share."""
     import numpy as np
 
     sketch = Sketch(rules.near) if rules.near < 1 else None
     tests = Tests()
-    exact, contaminated, keys = array("Q"), bytearray(), array("I")
+    contaminated = bytearray()
     rows = iter(examples)
-    while batch := list(islice(rows, BATCH)):
-        texts = [read_text(text_of(example)) for example in batch]
-        for example, text in zip(batch, texts, strict=True):
-            said = "\0".join((" ".join(text.text.split()), *_media(example)))
-            exact.append(int.from_bytes(blake2b(said.encode("utf-8", "replace"), digest_size=8).digest()))
-        contaminated += tests.take(batch, texts) if rules.decontaminate else bytes(len(batch))
-        if sketch:
-            found = sketch.keys(texts)
-            found[[place for place, example in enumerate(batch) if media_parts(example)]] = 0
-            keys.frombytes(found.tobytes())
-    known = np.frombuffer(keys, np.uint32).reshape(len(exact), sketch.bands if sketch else 0)
-    return _Survey(contaminated, _repeated(np.frombuffer(exact, np.uint64)), shared(known))
-
-
-def _repeated(hashes: Any) -> Any:
-    """Which hashes occur more than once."""
-    import numpy as np
-
-    ordered = np.sort(hashes)
-    several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(several):
-        return np.zeros(len(hashes), bool)
-    return several[np.searchsorted(several, hashes).clip(max=len(several) - 1)] == hashes
+    bands = Bands(sketch.bands if sketch else 0)
+    with contextlib.closing(bands), tempfile.TemporaryFile() as exact:
+        while batch := list(islice(rows, BATCH)):
+            texts = [read_text(text_of(example)) for example in batch]
+            for example, text in zip(batch, texts, strict=True):
+                said = "\0".join((" ".join(text.text.split()), *_media(example)))
+                exact.write(blake2b(said.encode("utf-8", "replace"), digest_size=8).digest())
+            contaminated += tests.take(batch, texts) if rules.decontaminate else bytes(len(batch))
+            if sketch:
+                found = sketch.keys(texts)
+                found[[place for place, example in enumerate(batch) if media_parts(example)]] = 0
+                bands.take(found)
+        exact.seek(0)
+        return _Survey(contaminated, repeated(np.fromfile(exact, np.uint64)), bands.shared())
 
 
 def preview_curation(

@@ -1,7 +1,9 @@
 """MinHash of runs of five words, in arrays (Broder 1997): which of many texts may be near-duplicates of each other.
 
     keys = Sketch(near=0.8).keys(texts)      # [texts, bands]; two texts with an equal key in a band are candidates
-    shared(keys)                             # 0 where no other text has the key
+    met = Bands(keys.shape[1])               # of any number of texts, on disk
+    met.take(keys)
+    met.shared()                             # the keys that several texts have, by the place of the text
 
 A key holds the text's numbers too, so that texts whose numbers differ are never candidates. Candidates are compared
 exactly by whoever asks. 64 permutations; the bands are chosen so that texts at the threshold meet in 99 of 100 cases.
@@ -9,10 +11,11 @@ exactly by whoever asks. 64 permutations; the bands are chosen so that texts at 
 
 from __future__ import annotations
 
+import tempfile
 import zlib
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from synth.curation.runs import Text, mixed
 
@@ -76,19 +79,66 @@ class Sketch:
         return (mixed(keys ^ mixed(numbers)[:, None]) >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
 
 
-def shared(keys: Any) -> Any:
-    """The keys, in place, with 0 where no other text has the same one in its band."""
+class Shared(NamedTuple):
+    """Keys that more texts than one have in a band, ordered by the place of the text."""
+
+    places: Any
+    keys: Any
+
+    def at(self, place: int) -> list[int]:
+        """The keys of the text at a place; none where no other text meets it."""
+        start, end = self.places.searchsorted((place, place + 1))
+        return [int(key) for key in self.keys[start:end]]
+
+
+class Bands:
+    """Band keys of many texts, in unnamed temporary files; 0 is no key. Close it."""
+
+    def __init__(self, bands: int) -> None:
+        self._columns = [tempfile.TemporaryFile() for _ in range(bands)]  # noqa: SIM115
+
+    def take(self, keys: Any) -> None:
+        """Keys `[texts, bands]` (uint32) of the next texts."""
+        for column, file in zip(keys.T, self._columns, strict=True):
+            file.write(column.tobytes())
+
+    def shared(self) -> Shared:
+        """Those that several texts have. One band is in memory at a time."""
+        import numpy as np
+
+        places, found = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
+        for file in self._columns:
+            file.seek(0)
+            column = np.fromfile(file, np.uint32)
+            several = repeated(column)
+            several &= column != 0
+            here = np.flatnonzero(several).astype(np.uint32)
+            places.append(here)
+            found.append(column[here])
+        joined = np.concatenate(places)
+        order = np.argsort(joined, kind="stable")
+        return Shared(joined[order], np.concatenate(found)[order])
+
+    def close(self) -> None:
+        """Give the files up."""
+        for file in self._columns:
+            file.close()
+
+
+def repeated(values: Any) -> Any:
+    """Which values of an array occur more than once: an array of bool."""
     import numpy as np
 
-    for band in range(keys.shape[1]):
-        column = keys[:, band]
-        order = np.argsort(column)
-        ordered = column[order]
-        same = np.zeros(len(ordered), bool)
-        same[1:] = ordered[1:] == ordered[:-1]
-        same[:-1] |= same[1:]
-        column[order[~same]] = 0
-    return keys
+    ordered = np.sort(values)
+    several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    if not len(several):
+        return np.zeros(len(values), bool)
+    found = np.empty(len(values), bool)
+    for start in range(0, len(values), _BLOCK):
+        part = values[start : start + _BLOCK]
+        found[start : start + _BLOCK] = several[several.searchsorted(part).clip(max=len(several) - 1)] == part
+    return found
 
 
 def shingles(text: Text) -> set[bytes]:

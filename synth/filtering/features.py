@@ -1,7 +1,8 @@
 """Texts as numbers for linear models: token embeddings that come with a package, or hashed words and pairs of words.
 
-Nothing is downloaded. Embeddings are the mean of WordLlama's token vectors (256 dimensions; MIT, in its wheel): they
-know topic and tone, not the order of words. Hashed n-grams know the very words and nothing else.
+Nothing is downloaded. Embeddings are the mean of WordLlama's token vectors (256 dimensions, in its wheel; their licence
+is in docs/synthesis.md): they know topic and tone, not the order of words. Hashed n-grams know the very words and
+nothing else.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@
     filter_dataset(dataset, "best", workspace, Filter(way="ngrams", good="orders", percent=10))
 
 Rows of the tests stay, because a test of only those rows that a filter likes would be another test. Rows are read
-twice, once for their scores and once to be written; only scores are held.
+once for their scores, and once more to be written; only scores and answers are held.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -76,8 +77,12 @@ class FilterPreview(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """A pass over the rows to be filtered: the score of each in their order, and the lowest that stays."""
+    """A pass over the rows to be filtered: the score of each in their order, and the lowest that stays.
 
+    `rows` counts them by split, in the order of the passes.
+    """
+
+    rows: dict[Split, int]
     scores: list[float]
     least: float
     reason: str
@@ -90,13 +95,19 @@ def preview_filter(
     """What `filter_dataset` would keep; writes nothing. Raises as it does."""
     judged = _judge(source, chosen, workspace, on_progress)
     worst = sorted(range(len(judged.scores)), key=lambda place: judged.scores[place])[:samples]
-    shown = {place: judged.scores[place] for place in worst if judged.scores[place] < judged.least}
-    rows = [(shown[place], row) for place, row in enumerate(_filtered(source)) if place in shown]
-    kept: Counter[str] = Counter()
-    for row in _outcomes(source, judged):
-        kept["dropped" if isinstance(row, Dropped) else row.split] += 1
-    dropped = {judged.reason: kept.pop("dropped")} if kept["dropped"] else {}
-    return FilterPreview(judged.notes, {s: kept[s] for s in source.splits()}, dropped, sorted(rows, key=lambda r: r[0]))
+    shown = {place for place in worst if judged.scores[place] < judged.least}
+    rows: list[tuple[float, Example]] = []
+    kept: dict[str, int] = {split: source.count(split) for split in source.splits()}
+    start = 0
+    for split, count in judged.rows.items():
+        here = {place - start for place in shown if start <= place < start + count}
+        found = zip(sorted(here), source.rows_at(split, here), strict=True)
+        rows += [(judged.scores[start + place], row) for place, row in found]
+        kept[split] = sum(score >= judged.least for score in judged.scores[start : start + count])
+        start += count
+    lost = start - sum(kept[split] for split in judged.rows)
+    dropped = {judged.reason: lost} if lost else {}
+    return FilterPreview(judged.notes, kept, dropped, sorted(rows, key=lambda row: row[0]))
 
 
 def filter_dataset(
@@ -138,7 +149,17 @@ def _judge(
     members = _members(source, chosen, workspace, reading)
     meter = Meter(f"score {source.name}", sum(source.count(split) for split in FILTERED), "rows", on_progress)
     scores: list[list[float]] = [[] for _ in members]
-    for batch in in_batches(map(reading.text, _filtered(source))):
+    seen: Counter[Split] = Counter()
+    answers: list[str] | None = [] if source.task.labels else None
+
+    def texts() -> Iterator[str]:
+        for row in _filtered(source):
+            seen[row.split] += 1
+            if answers is not None:
+                answers.append(sys.intern(row.answer or ""))
+            yield reading.text(row)
+
+    for batch in in_batches(texts()):
         if stop():
             raise RunError("It was stopped; nothing was kept.", "Start it again.", "run.stopped")
         for member, found in zip(members, scores, strict=True):
@@ -151,9 +172,9 @@ def _judge(
     notes["kept_share"] = round(sum(score >= least for score in together) / len(together), 4)
     if chosen.way == "rubric":
         notes["kept_share_at"] = {str(n): _share(together, n - 0.5) for n in range(1, 6)}
-    notes["kept_share_by_answer"] = _by_answer(source, together, least)
+    notes["kept_share_by_answer"] = _by_answer(answers or [], together, least)
     notes["warnings"] = _warnings(chosen, members, notes)
-    return _Judged(together, least, reason, notes)
+    return _Judged(dict(seen), together, least, reason, notes)
 
 
 def _members(source: DatasetDir, chosen: Filter, workspace: Workspace, reading: Reading) -> list[Member]:
@@ -197,13 +218,11 @@ def _share(scores: Sequence[float], least: float) -> float:
     return round(sum(score >= least for score in scores) / len(scores), 4)
 
 
-def _by_answer(source: DatasetDir, scores: Sequence[float], least: float) -> dict[str, float]:
-    """Share kept of each label of a closed set: a filter can quietly drop a class."""
-    if not source.task.labels:
-        return {}
+def _by_answer(answers: Sequence[str], scores: Sequence[float], least: float) -> dict[str, float]:
+    """Share kept of each label of a closed set: a filter can quietly drop a class. Without labels, nothing."""
     kept: defaultdict[str, list[bool]] = defaultdict(list)
-    for row, score in zip(_filtered(source), scores, strict=True):
-        kept[row.answer or ""].append(score >= least)
+    for answer, score in zip(answers, scores, strict=False):
+        kept[answer].append(score >= least)
     return {answer: round(sum(found) / len(found), 4) for answer, found in sorted(kept.items())}
 
 

@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from synth.curation.alike import alike
@@ -138,3 +139,22 @@ def test_long_texts_with_one_change_are_found() -> None:
     assert alike([read_text(long), read_text(long.replace(" ", "  ", 1) + " more"), read_text(sentence(8, 3000))]) == [
         [0, 1]
     ]
+
+
+def test_keys_that_several_texts_share_are_found_on_disk_as_in_memory() -> None:
+    from synth.curation.minhash import Bands
+
+    chance = np.random.default_rng(0)
+    keys = chance.integers(1, 1 << 32, (3000, 16), dtype=np.uint32)
+    keys[500:510] = keys[3]
+    keys[700, 4], keys[7:9, 0] = keys[3, 4], 0  # 0 is no key
+    met = Bands(16)
+    for start in range(0, 3000, 700):
+        met.take(keys[start : start + 700])
+    found = met.shared()
+    met.close()
+    several = [
+        {key for key, n in zip(*np.unique(column, return_counts=True), strict=True) if n > 1} for column in keys.T
+    ]
+    for place, row in enumerate(keys):
+        assert found.at(place) == [key for key, many in zip(row, several, strict=True) if key and key in many]
