@@ -106,6 +106,21 @@ def _curate(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
     return {**arguments, "kept": seen.kept, "dropped": seen.dropped, "samples": samples}
 
 
+def _filter(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    """Make the filtered dataset; without a name, only say what would be dropped, and how good the filter is."""
+    from synth.dataset import open_dataset
+    from synth.filtering.filtering import Filter, filter_dataset, preview_filter
+
+    source = open_dataset(arguments["dataset"], workspace.datasets)
+    chosen, say = Filter.model_validate(arguments["filter"]), emit_progress(job)
+    if arguments["name"]:
+        made = filter_dataset(source, arguments["name"], workspace, chosen, say, job.stop_requested)
+        return {"dataset": made.name}
+    seen = preview_filter(source, chosen, workspace, on_progress=say)
+    samples = [[score, row.model_dump(mode="json")] for score, row in seen.samples]
+    return {**arguments, "kept": seen.kept, "dropped": seen.dropped, "notes": seen.notes, "samples": samples}
+
+
 def _review(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
     from synth.curation.review import apply_reviews
     from synth.dataset import open_dataset
@@ -173,6 +188,7 @@ KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {
     "import": _import,
     "crossval": _crossval,
     "curate": _curate,
+    "filter": _filter,
     "pipeline": _pipeline,
     "pipeline_preview": _pipeline_preview,
     "review": _review,

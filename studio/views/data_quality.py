@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from studio.views import data_filter
 from studio.views.data_browse import pick_dataset
 from studio.views.data_review import reader
 from studio.widgets import following, forms, ui
@@ -116,6 +117,8 @@ def render() -> None:
         st.dataframe([{"reason": r, "rows": n} for r, n in dataset.card.rejected.items()], hide_index=True)
     with ui.sentences():
         _clean(dataset)
+    with ui.sentences():
+        data_filter.render(dataset)
     with leaks:
         _show_leakage(dataset)
 

@@ -14,14 +14,24 @@ from studio.state import uploads
 from studio.state.endpoints import Endpoint, about_pipeline, load_endpoints
 from studio.views.data_import import TABLES
 from studio.widgets import address, consent, following, ui
+from studio.widgets.media import show_lineage
 from synth.errors import RecipeError
-from synth.pipeline.spec import Input, Pipeline, find_pipeline, shipped_pipelines
+from synth.pipeline.prompts import template
+from synth.pipeline.spec import OWN, Input, Pipeline, find_pipeline, own_pipelines, shipped_pipelines
 from synth.pipeline.step import MAIN
 
 PAGE = {"title": "Write rows", "icon": ":material/edit_note:", "order": 25}
 
 FIRST = "describe-a-domain"
+MINE = "-mine"
 SHOWN_ROWS, SHOWN_CHARS = 20, 700
+
+
+def _methods() -> dict[str, Pipeline]:
+    """Methods by name: the first, the other shipped ones, and those that were made one's own."""
+    names = [FIRST, *(name for name in shipped_pipelines() if name != FIRST)]
+    own = own_pipelines(ui.workspace())
+    return {name: find_pipeline(name) for name in names} | {name: find_pipeline(str(at)) for name, at in own.items()}
 
 
 def _input(name: str, one: Input, key: str) -> Any:
@@ -70,6 +80,33 @@ def _inputs(pipeline: Pipeline) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _prompts(pipeline: Pipeline) -> None:
+    """The prompts, to be changed; a changed one makes the method one's own, with what was typed so far."""
+    prompts = pipeline.prompts()
+    with st.expander("Prompts", icon=":material/description:"):
+        st.caption("`{{ name }}` is an input or a field of the candidate. A change asks only what it touches anew.")
+        said = {
+            name: st.text_area(name, text, key=f"prompt.{pipeline.name}.{name}", height=160)
+            for name, text in prompts.items()
+        }
+        changed = any(text.strip() != prompts[name].strip() for name, text in said.items())
+        if st.button("Keep my prompts", icon=":material/save:", disabled=not changed):
+            _keep(pipeline, said)
+
+
+def _keep(pipeline: Pipeline, prompts: dict[str, str]) -> None:
+    """Write the method as one's own, and go on with it. Raises RecipeError for a prompt that is no template."""
+    own = pipeline.name.removesuffix(MINE) + MINE
+    for text in prompts.values():
+        template(text, pipeline.path.parent)
+    pipeline.write(ui.workspace().path / OWN / own, prompts, own)
+    for key in [key for key in st.session_state if str(key).startswith(f"pipeline.{pipeline.name}.")]:
+        if not str(key).endswith(".file"):  # Streamlit sets uploads itself
+            st.session_state[str(key).replace(pipeline.name, own, 1)] = st.session_state[key]
+    ui.set_params(pipeline=own, previewed=None)
+    st.rerun()
+
+
 def _teacher() -> Endpoint:
     """The endpoint that writes. Raises RecipeError when there is none."""
     known = load_endpoints(ui.workspace())
@@ -93,7 +130,7 @@ def _plan(pipeline: Pipeline, values: dict[str, Any], teacher: Endpoint) -> dict
     concurrency = right.number_input("Requests at once", 1, 256, 8, key="pipeline.concurrency")
     main = {"model": teacher.model, "base_url": teacher.base_url, "api_key_env": teacher.api_key_env}
     return {
-        "pipeline": pipeline.name,
+        "pipeline": pipeline.name if pipeline.name in shipped_pipelines() else str(pipeline.path),
         "inputs": values,
         "rows": int(rows),
         "cap_usd": cap or None,
@@ -135,11 +172,13 @@ def _seen(made: dict[str, Any]) -> None:
         with st.container(border=True):
             st.text(row["prompt"][-1]["content"][:SHOWN_CHARS])
             st.markdown(f":material/arrow_forward: {ui.inert(row['target'], SHOWN_CHARS)}")
-            with st.expander("How it came to be"):
-                st.json(row["source"].get("lineage", []), expanded=1)
+            show_lineage(row["source"].get("lineage"), row["id"])
     if made["rejected"]:
         with st.expander(f"Rejected ({len(made['rejected'])})"):
-            st.json(made["rejected"], expanded=False)
+            for place, one in enumerate(made["rejected"][:SHOWN_ROWS]):
+                st.markdown(f":material/block: {ui.inert(one['step'])}: **{ui.inert(one['reason'])}**")
+                st.caption(ui.inert(one["detail"], SHOWN_CHARS))
+                show_lineage(one["lineage"], f"rejected.{place}")
 
 
 def render() -> None:
@@ -147,14 +186,14 @@ def render() -> None:
     if made := following.outcome("written"):
         following.ready(str(made["dataset"]))
         return
-    names = list(shipped_pipelines())
-    ordered = [FIRST, *(name for name in names if name != FIRST)]
-    titles = {name: find_pipeline(name).file.title for name in ordered}
-    pipeline = find_pipeline(address.menu("Method", ordered, "pipeline", ("previewed",), titles.__getitem__))
+    found = _methods()
+    titles = {name: one.file.title + (" (yours)" if name.endswith(MINE) else "") for name, one in found.items()}
+    pipeline = found[address.menu("Method", list(found), "pipeline", ("previewed",), titles.__getitem__)]
     st.caption(ui.inert(pipeline.file.about))
     left, right = st.columns(2, gap="large")
     with left, ui.sentences():
         values = _inputs(pipeline)
+        _prompts(pipeline)
         teacher = _teacher()
         _buttons(pipeline, _plan(pipeline, values, teacher), _agreed(teacher, pipeline))
     with right:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -53,5 +54,31 @@ def show_example(example: Example, read: ReadMedia, details: bool = False) -> De
             st.code(example.rejected, language=None, wrap_lines=True)
         if details:
             with st.expander("Where it comes from", icon=":material/account_tree:"):
-                st.json({"id": example.id, "scorer": example.scorer, "answer": example.answer, **example.source})
+                rest = dict(example.source)
+                show_lineage(rest.pop("lineage", []), example.id)
+                st.json({"id": example.id, "scorer": example.scorer, "answer": example.answer, **rest})
     return frame
+
+
+def show_lineage(lineage: Any, key: str) -> None:
+    """The steps that a row came through, one click each: what was asked, what was answered, what a check found."""
+    steps = [entry for entry in lineage if isinstance(entry, dict)] if isinstance(lineage, list) else []
+    if not steps:
+        return
+    names = [f"{place}. {entry.get('step', '')}" for place, entry in enumerate(steps, start=1)]
+    chosen = st.pills("How it came to be", names, key=f"lineage.{key}")
+    if chosen is None:
+        return
+    rest = dict(steps[names.index(chosen)])
+    if model := rest.pop("model", ""):
+        st.caption(f"Asked: {ui.inert(str(model))}")
+    for text in (rest.pop("prompt", None), *_texts(rest.pop("answers", None))):
+        if isinstance(text, str):
+            st.code(text, language=None, wrap_lines=True)
+    rest.pop("step", None)
+    if rest:
+        st.json(rest, expanded=1)
+
+
+def _texts(answers: Any) -> list[Any]:
+    return answers if isinstance(answers, list) else []

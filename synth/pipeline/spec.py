@@ -9,6 +9,7 @@ A setting of a step that reads `$name` is the input of that name. Unknown keys a
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,15 +17,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synth.errors import RecipeError, did_you_mean
 from synth.example import Split
-from synth.pipeline.prompts import is_file, read_prompt
+from synth.pipeline.prompts import PROMPTS, is_file, read_prompt
 from synth.pipeline.records import distinct
 from synth.pipeline.step import Settings, StepKind
 from synth.pipeline.steps import KINDS
-from synth.storage import sha256_bytes
+from synth.storage import atomic_write_text, sha256_bytes
 from synth.strict import fault_lines, read_yaml, validated
 from synth.task import TaskKind
+from synth.workspace import Workspace
 
 SHIPPED = Path(__file__).with_name("shipped")
+OWN = "methods"
+"""Folder of a workspace with pipelines that were made one's own."""
 REFERENCE = re.compile(r"\$([a-z_]\w*)")
 InputKind = Literal["text", "long_text", "path", "paths", "list", "integer", "number"]
 """`path` is a file (a table, with what it names beside it), `paths` a file or a folder."""
@@ -112,6 +116,14 @@ class Pipeline(NamedTuple):
         values = [value for step in self.file.steps for value in step.values() if isinstance(value, str)]
         return {value: read_prompt(value, self.path.parent) for value in values if is_file(value)}
 
+    def write(self, folder: Path, prompts: Mapping[str, str], name: str = "") -> Path:
+        """Write it and these prompts into a folder, over what is there; returns the file, by a name of its own."""
+        for prompt, text in prompts.items():
+            atomic_write_text(folder / PROMPTS / prompt, text.rstrip() + "\n")
+        target = folder / f"{name or self.name}.yaml"
+        atomic_write_text(target, self.path.read_text("utf-8"))
+        return target
+
     def sha256(self) -> str:
         """Hex digest of the file and its prompts."""
         parts = [self.path.read_text("utf-8"), *(f"{name}\n{text}" for name, text in sorted(self.prompts().items()))]
@@ -193,6 +205,11 @@ def _unique(name: str, taken: list[str]) -> str:
 def shipped_pipelines() -> dict[str, Path]:
     """Pipelines that come with smolstudio, by name."""
     return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
+
+
+def own_pipelines(workspace: Workspace) -> dict[str, Path]:
+    """Pipelines that somebody made their own in the studio, by name."""
+    return {path.stem: path for path in sorted((workspace.path / OWN).glob("*/*.yaml"))}
 
 
 def find_pipeline(name_or_path: str) -> Pipeline:

@@ -58,3 +58,32 @@ def test_what_is_missing_is_told_before_anything_is_asked(stub: Stub) -> None:
 
 def test_without_an_endpoint_the_page_says_where_to_add_one() -> None:
     assert any("Settings" in error.value for error in page("pipelines").error)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_changed_prompt_makes_the_method_ones_own_and_only_what_it_touches_is_asked_anew(
+    stub: Stub, workspace: Workspace
+) -> None:
+    app = button(described(), "Preview 20 rows").run()
+    asked = len(stub.requests)
+    prompt = next(area for area in app.text_area if area.label == "label-text.md")
+    prompt.set_value(str(prompt.value) + "\nThink of who reads it.").run()
+    app = button(app, "Keep my prompts").run()
+    assert not app.exception
+    assert "describe-a-domain-mine" in app.query_params["pipeline"]
+    assert next(area.value for area in app.text_area if area.label == "Your task") == "Messages of patients, by urgency"
+    app = button(app, "Preview 20 rows").run()
+    assert not app.exception and "candidates were accepted" in text(app)
+    # The second look was asked anew, the topics and texts were not, but for those of candidates that now passed.
+    assert 20 <= len(stub.requests) - asked <= 40
+    own = workspace.path / "methods" / "describe-a-domain-mine"
+    assert "Think of who reads it." in (own / "prompts" / "label-text.md").read_text()
+
+
+@pytest.mark.usefixtures("at_once", "stub")
+def test_a_prompt_that_is_no_template_is_not_kept(workspace: Workspace) -> None:
+    app = described()
+    next(area for area in app.text_area if area.label == "label-text.md").set_value("{% if %}").run()
+    app = button(app, "Keep my prompts")
+    assert any("no template" in error.value for error in app.error)
+    assert not (workspace.path / "methods").exists()
