@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from synth.pipeline.forecast import Preview
     from synth.pipeline.plan import Outside, RunPlan
 
+ALL = "all"
 TWICE_SEC = 1.0
 """Signals nearer than this are one: some programs send theirs to the process and to its group."""
 pipeline_app = typer.Typer(no_args_is_help=True, help="Rows written by models: verified, budgeted, resumable.")
@@ -62,11 +63,16 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print a pipeline's inputs, steps and prompts; --copy makes it your own."""
+    from synth.errors import StorageError
+    from synth.pipeline.prompts import PROMPTS
     from synth.pipeline.spec import find_pipeline
 
     found = find_pipeline(pipeline)
     if copy is not None:
-        print(f"{_copied(found.path, found.prompts(), copy)} and its prompts are yours to change.")
+        for place in (copy / found.path.name, *(copy / PROMPTS / name for name in found.prompts())):
+            if place.exists():
+                raise StorageError(f"{place} exists already.", "Choose another folder.")
+        print(f"{found.write(copy, found.prompts())} and its prompts are yours to change.")
         return
     if as_json:
         print_json({**found.file.model_dump(mode="json"), "name": found.name, "prompts": found.prompts()})
@@ -78,18 +84,6 @@ def show(
     print(f"\n{found.path}:\n{found.path.read_text('utf-8')}")
     for name, text in found.prompts().items():
         print(f"--- {name}\n{text}\n")
-
-
-def _copied(path: Path, prompts: dict[str, str], folder: Path) -> Path:
-    from synth.errors import StorageError
-    from synth.storage import atomic_write_text
-
-    for target, text in {path.name: path.read_text("utf-8"), **prompts}.items():
-        place = folder / ("" if target == path.name else "prompts") / target
-        if place.exists():
-            raise StorageError(f"{place} exists already.", "Choose another folder.")
-        atomic_write_text(place, text + ("" if text.endswith("\n") else "\n"))
-    return folder / path.name
 
 
 @pipeline_app.command()
@@ -176,18 +170,42 @@ def run(
     concurrency: Concurrency = 8,
     rows: Rows = None,
     cap: Cap = None,
+    route: Annotated[
+        str, typer.Option(help="Try each teacher (teachers.NAME.model=…), then give each value of this field to one")
+    ] = "",
+    trial: Annotated[int, typer.Option(help="Candidates of each teacher and value in that trial", min=5)] = 20,
     leave: LeaveOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a dataset. Ctrl-C keeps what was paid; `resume` goes on."""
+    """Make a dataset. Ctrl-C keeps what was paid; `resume` goes on. `--route all`: one teacher for all rows."""
     from synth.pipeline import work
+    from synth.pipeline.plan import RouteRule
 
     plan = _plan(pipeline, given, model, base_url, api_key_env, concurrency, rows, cap)
+    if route:
+        plan = plan.model_copy(update={"route": RouteRule(by="" if route == ALL else route, trial=trial)})
     _consent(plan, workspace, leave)
     with _stoppable(workspace) as outside:
         made = work.start(name or Path(pipeline).stem, plan, outside)
+    if not as_json:
+        _print_routes(made.card.notes.get("routes"))
     describe_dataset(made, as_json)
+
+
+def _print_routes(routes: dict[str, Any] | None) -> None:
+    """Who wrote which rows, and what the trial found of each teacher."""
+    from studio.cli.terminal import table
+
+    if not routes:
+        return
+    rows = []
+    for value, choice in [*routes["choices"].items(), (ALL if not routes["by"] else "others", routes["others"])]:
+        for name, one in choice["tried"].items():
+            price = "unpriced" if one["usd_per_row"] is None else f"{one['usd_per_row']:.5f}"
+            why = choice["why"] if name == choice["teacher"] else ""
+            rows.append([value, name, str(one["accepted"]), str(one["rejected"]), price, why])
+    print(table([routes["by"] or "rows", "teacher", "accepted", "rejected", "usd a row", "writes, because"], rows))
 
 
 @pipeline_app.command()

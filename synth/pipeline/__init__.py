@@ -7,6 +7,7 @@ asking      a teacher's answers, many at once, in the order of the questions
 engine      the steps as one stream, with counts and rejected files
 steps/      the kinds of steps
 plan        what a run was asked for
+routing     which of several teachers writes which rows
 work        the folder of one run, and the dataset that it ends in
 forecast    the first rows, and what the whole would cost
 shipped/    pipelines that come with smolstudio

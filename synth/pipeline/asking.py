@@ -119,30 +119,27 @@ Questions = Callable[[Candidate], Sequence[Ask]]
 
 def answers_in_order(
     stream: Iterator[Candidate],
-    teacher: Teacher,
+    teacher: Callable[[Candidate], Teacher],
     questions: Questions,
     wanted: Callable[[], float] = lambda: math.inf,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Asked]:
-    """Each candidate of the stream with its answers, asked ahead.
+    """Each candidate of the stream with its answers, asked ahead. `teacher` says who is asked about a candidate.
 
-    At most twice the teacher's concurrency is asked ahead, and no more than `wanted()` candidates, so that the last
+    At most twice the concurrency of a teacher is asked ahead, and no more than `wanted()` candidates, so that the last
     rows of a run do not pay for answers that nobody needs. Raises RunError once `stop` says so.
     """
     ahead: deque[_Open] = deque()
-    exhausted = False
+    exhausted, most = False, 1
     while True:
-        while (
-            not exhausted
-            and sum(len(one.asks) for one in ahead) < 2 * teacher.concurrency
-            and len(ahead) < max(1.0, wanted())
-        ):
+        while not exhausted and sum(len(one.asks) for one in ahead) < most and len(ahead) < max(1.0, wanted()):
             candidate = next(stream, None)
             if candidate is None:
                 exhausted = True
             else:
-                asks = questions(candidate)
-                ahead.append(_Open(candidate, asks, [teacher.submit(ask) for ask in asks]))
+                asks, asked = questions(candidate), teacher(candidate)
+                most = max(most, 2 * asked.concurrency)
+                ahead.append(_Open(candidate, asks, [asked.submit(ask) for ask in asks]))
         if not ahead:
             return
         first = ahead.popleft()

@@ -100,6 +100,7 @@ class Engine:
     def rows(self) -> Iterator[Candidate]:
         """Accepted candidates. Ends at the target, or `exhausted` when there are no seeds left."""
         stream: Iterator[Candidate] = iter(())
+        gathered = self.gathered()
         for place, tally in enumerate(self.tallies):
             step = tally.step.name
             env = dataclasses.replace(
@@ -108,6 +109,7 @@ class Engine:
                 used=tally.used,
                 found=tally.figures.update,
                 step=step,
+                route=self._env.route if place > gathered else None,
             )
             stream = self._counted(tally, tally.step.kind.run(_entering(stream, tally), tally.step.settings, env))
         with contextlib.closing(stream):  # type: ignore[type-var]  # every step is a generator
@@ -118,6 +120,16 @@ class Engine:
                     return
                 self.accepted += not candidate.given
                 yield candidate
+
+    def gathered(self) -> int:
+        """Place of the last step that takes the whole stream, -1 without one: what comes before is asked once."""
+        return max((place for place, one in enumerate(self.tallies) if one.step.kind.gathers), default=-1)
+
+    def usd_after_gathering(self) -> float | None:
+        """What the answers cost that grow in number with the rows; None where a price is unknown."""
+        costs = [one.usd for one in self.tallies[self.gathered() + 1 :] if one.step.kind.asks]
+        known = [usd for usd in costs if usd is not None]
+        return sum(known) if len(known) == len(costs) else None
 
     def _counted(self, tally: Tally, outcomes: Iterator[Candidate | Rejected]) -> Iterator[Candidate]:
         for outcome in outcomes:

@@ -9,18 +9,18 @@ The answers of a preview are kept: the run that follows does not pay for them ag
 from __future__ import annotations
 
 import contextlib
-import math
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from synth.context import Ledger
-from synth.errors import RecipeError, RunError
+from synth.errors import RunError
 from synth.example import Example
 from synth.pipeline.asking import Spending, Teacher
 from synth.pipeline.candidate import Rejected
 from synth.pipeline.engine import Engine, StepCount, Tally
 from synth.pipeline.plan import Outside, RunPlan
+from synth.pipeline.routing import contestants, roles, wilson
 from synth.pipeline.spec import find_pipeline
 from synth.pipeline.step import MAIN
 from synth.pipeline.steps.row import ROW
@@ -99,21 +99,17 @@ def bake_off(plan: RunPlan, outside: Outside, rows: int = 20) -> dict[str, Previ
     """
     pipeline = find_pipeline(plan.pipeline)
     steps = pipeline.bind(pipeline.read_inputs(plan.inputs))
-    roles = {getattr(step.settings, "teacher", MAIN) for step in steps if step.kind.asks} - {MAIN}
-    contestants = {name: one for name, one in plan.teachers.items() if name not in roles}
-    if len(contestants) < 2:
-        message = "A bake-off needs two teachers that could write."
-        raise RecipeError(message, "Add one: teachers.other.model=…", "pipeline.bakeoff")
-    judges = {name: one for name, one in plan.teachers.items() if name in roles}
+    names = contestants(plan, steps)
+    judges = {name: one for name, one in plan.teachers.items() if name not in names}
     # Whoever judges is the same for all, or each would judge itself.
-    judges |= {role: next(iter(contestants.values())) for role in roles - judges.keys()}
-    plans = {name: plan.model_copy(update={"teachers": {MAIN: one, **judges}}) for name, one in contestants.items()}
+    judges |= dict.fromkeys(roles(steps) - judges.keys(), plan.teachers[names[0]])
+    plans = {name: plan.model_copy(update={"teachers": {MAIN: plan.teachers[name], **judges}}) for name in names}
     return {name: preview(one, outside, rows) for name, one in plans.items()}
 
 
 def forecast(engine: Engine, rows: int | None, teachers: dict[str, Teacher]) -> Forecast:
     """What `rows` accepted rows would cost, from those of the engine so far."""
-    gathered = max((place for place, one in enumerate(engine.tallies) if one.step.kind.gathers), default=-1)
+    gathered = engine.gathered()
     once, repeated = engine.tallies[: gathered + 1], engine.tallies[gathered + 1 :]
     accepted, lost = engine.accepted, sum(one.reasons.total() for one in repeated)
     fixed, variable = _usd(once), _usd(repeated)
@@ -123,7 +119,7 @@ def forecast(engine: Engine, rows: int | None, teachers: dict[str, Teacher]) -> 
     usd = None if per_row is None or fixed is None or rows is None else fixed + per_row * rows
     bounds = None
     if usd is not None and variable is not None and fixed is not None and rows is not None:
-        low, high = _wilson(accepted, accepted + lost)
+        low, high = wilson(accepted, accepted + lost)
         per_candidate = variable / (accepted + lost)
         bounds = (min(usd, fixed + per_candidate * rows / high), fixed + per_candidate * rows / low)
     seconds = None if rows is None else _seconds(once, teachers) + _seconds(repeated, teachers) * rows / accepted
@@ -145,10 +141,3 @@ def _seconds(tallies: list[Tally], teachers: dict[str, Teacher]) -> float:
             name = name if name in teachers else next(iter(teachers), "")
             by_teacher[name] = by_teacher.get(name, 0.0) + one.seconds / teachers[name].concurrency
     return max(by_teacher.values(), default=0.0)
-
-
-def _wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    share, extra = hits / of, z * z / of
-    half = z * math.sqrt(share * (1 - share) / of + extra / (4 * of))
-    return (share + extra / 2 - half) / (1 + extra), (share + extra / 2 + half) / (1 + extra)

@@ -169,6 +169,7 @@ def _card(
         "teachers": {name: _teacher(one.model_dump(), counts["ended"]) for name, one in plan.teachers.items()},
         "coverage": {name: dict(counter.most_common()) for name, counter in coverage.items()},
         "variety": variety.model_dump(),
+        **({"routes": counts["routes"]} if "routes" in counts else {}),
     }
     pictures = any(isinstance(part, ImagePart) for one in rows for part in media_parts(one.row))
     sounds = any(isinstance(part, AudioPart) for one in rows for part in media_parts(one.row))

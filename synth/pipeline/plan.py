@@ -24,7 +24,19 @@ class TeacherPlan(BaseModel):
     base_url: str
     api_key_env: str = "OPENAI_API_KEY"
     concurrency: int = Field(default=8, ge=1, le=256)
+    timeout_sec: float = Field(
+        default=120.0, gt=0, le=3600, description="Longest wait for an answer; local models are slow"
+    )
     price_model: str = Field(default="", description="Name in the price sheet, where it differs from the model's")
+
+
+class RouteRule(BaseModel):
+    """Several teachers share the writing: each is tried, then every value of a field goes to one of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str = Field(default="", description="Field whose values are told apart, such as topic; one choice without it")
+    trial: int = Field(default=20, ge=5, le=1000, description="Candidates of each teacher for each value")
 
 
 class RunPlan(BaseModel):
@@ -38,6 +50,7 @@ class RunPlan(BaseModel):
     rows: int | None = Field(default=None, ge=1)
     cap_usd: float | None = Field(default=None, gt=0)
     teachers: dict[str, TeacherPlan] = {}
+    route: RouteRule | None = None
     seed: int = 0
 
 

@@ -49,6 +49,7 @@ class Env:
         found: told of figures about the step itself, which go into its counts.
         step: the step's own name, for the lineage.
         media: the folder that the paths of pictures and recordings start from.
+        route: which teacher does the main one's work for a candidate, where several share it.
     """
 
     context: Context
@@ -60,23 +61,31 @@ class Env:
     found: Callable[[JsonDict], None] = lambda figures: None
     step: str = ""
     media: Path = Path()
+    route: Callable[[Candidate], str] | None = None
 
     def template(self, text: str) -> Callable[[Candidate], str]:
         """A prompt that is filled from a candidate's fields and the inputs; `fields["a name"]` is any of the fields."""
         fill: Template = template(text, self.folder)
         return lambda candidate: fill({**self.inputs, **candidate.fields, "fields": candidate.fields})
 
-    def teacher(self, name: str) -> Teacher:
+    def teacher(self, name: str, candidate: Candidate | None = None) -> Teacher:
         """The teacher of that name; without one of its own, the main one does its work."""
+        if name == MAIN and self.route is not None and candidate is not None:
+            name = self.route(candidate)
         found = self.teachers.get(name) or self.teachers.get(MAIN)
         if found is None:
             raise RecipeError(f"There is no teacher '{name}'.", "Name its model with --model.", "pipeline.teacher")
         return found
 
     def ask(
-        self, stream: Iterator[Candidate], teacher: Teacher, questions: Callable[[Candidate], list[Ask]]
+        self, stream: Iterator[Candidate], name: str, questions: Callable[[Candidate], list[Ask]]
     ) -> Iterator[Asked]:
-        """Candidates with the answers to their questions, in order; each answer's cost is counted."""
+        """Candidates with the answers of the teacher of that name, in order; each answer's cost is counted."""
+        self.teacher(name)  # a missing one is told before anything is asked
+
+        def teacher(candidate: Candidate) -> Teacher:
+            return self.teacher(name, candidate)
+
         for asked in answers_in_order(stream, teacher, questions, self.wanted, self.context.stop):
             for answer in asked.answers:
                 self.used(answer)

@@ -27,8 +27,9 @@ from synth.pipeline.asking import Spending, Teacher
 from synth.pipeline.candidate import Candidate, Rejected
 from synth.pipeline.engine import Engine
 from synth.pipeline.plan import Outside, PriceOf, RunPlan
+from synth.pipeline.routing import Route, Routes, contestants, decide
 from synth.pipeline.spec import Pipeline, find_pipeline
-from synth.pipeline.step import Env
+from synth.pipeline.step import MAIN, Env
 from synth.progress import Meter
 from synth.storage import Journal, read_json, write_json
 from synth.strict import validated
@@ -36,6 +37,8 @@ from synth.usage import Usage
 from synth.workspace import Workspace
 
 RUN = "run.json"
+DEADLINE_ATTEMPTS = 2.5
+"""A question with all its retries may take so many times as long as one answer."""
 GIVE_UP_AFTER = 200
 """Candidates in a row of which none was accepted, after which a run ends before it spends more."""
 
@@ -49,6 +52,8 @@ def opened(plan: RunPlan, outside: Outside, spending: Spending) -> Iterator[dict
         teachers = {}
         for name, one in plan.teachers.items():
             settings = Settings(one.base_url, one.model, one.api_key_env, one.concurrency)
+            deadline_sec = DEADLINE_ATTEMPTS * one.timeout_sec
+            settings = settings._replace(attempt_sec=one.timeout_sec, deadline_sec=deadline_sec)
             price = _price(outside.price, one.price_model or one.model)
             teachers[name] = Teacher(name, Endpoint(settings, cache, price, purse), price, spending)
             stack.callback(teachers[name].close)
@@ -66,11 +71,12 @@ def engine_of(
     outside: Outside,
     on_rejected: Callable[[str, Rejected], None],
     media: Path,
+    route: Route | None = None,
 ) -> Engine:
     """The engine of a run; pictures are kept in `media`. Raises RecipeError for faults of pipeline or inputs."""
     inputs = pipeline.read_inputs(plan.inputs)
     context = Context(output.media_in(media), lambda name: Random(f"{plan.seed}/{name}"), outside.stop)
-    env = Env(context, inputs, pipeline.path.parent, teachers, media=media)
+    env = Env(context, inputs, pipeline.path.parent, teachers, media=media, route=route)
     return Engine(pipeline.bind(inputs), env, plan.rows, on_rejected)
 
 
@@ -81,7 +87,9 @@ def start(name: str, plan: RunPlan, outside: Outside) -> DatasetDir:
         remedy = f"Go on with it (`smolstudio pipeline resume {name}`), or choose another name."
         raise StorageError(f"There is a run of a pipeline named '{name}' already.", remedy, "pipeline.exists")
     pipeline = find_pipeline(plan.pipeline)
-    pipeline.bind(pipeline.read_inputs(plan.inputs))  # every fault is told before anything is made
+    steps = pipeline.bind(pipeline.read_inputs(plan.inputs))  # every fault is told before anything is made
+    if plan.route is not None:
+        contestants(plan, steps)
     _refuse_taken(name, outside.workspace)
     return _work(job, plan, outside)
 
@@ -141,7 +149,9 @@ def _collect(job: JobDir, plan: RunPlan, outside: Outside, spending: Spending) -
     with contextlib.ExitStack() as stack:
         files = stack.enter_context(contextlib.closing(_Files(job.path)))
         teachers = stack.enter_context(opened(plan, outside, spending))
-        engine = engine_of(pipeline, plan, teachers, outside, files.reject, job.path)
+        routes = _routes(pipeline, plan, teachers, outside, job.path)
+        route = routes.teacher if routes else None
+        engine = engine_of(pipeline, plan, teachers, outside, files.reject, job.path, route)
         meter = Meter(f"pipeline {job.id}", plan.rows, "rows", outside.on_progress)
         watch = _Watch(engine, meter, spending)
         files.on_rejected = watch.rejected
@@ -155,11 +165,29 @@ def _collect(job: JobDir, plan: RunPlan, outside: Outside, spending: Spending) -
             counts = [count.model_dump() for count in engine.counts()]
             seconds = round(time.monotonic() - started, 3)
             record = {"steps": counts, "seconds": seconds, "asked": spending.asked, "ended": now_utc()}
+            record |= {"routes": routes.model_dump()} if routes else {}
             write_json(job.path / output.COUNTS, record)
     if engine.exhausted and plan.rows is not None and engine.accepted < plan.rows:
         raise _ended(
             job.id, RunError("The seeds ran out.", "Give more of them.", "pipeline.exhausted"), engine, spending
         )
+
+
+def _routes(
+    pipeline: Pipeline, plan: RunPlan, teachers: dict[str, Teacher], outside: Outside, media: Path
+) -> Routes | None:
+    """Who writes what, by a trial of each teacher; None where one writes all. Its answers are kept for the run."""
+    if plan.route is None:
+        return None
+    names = contestants(plan, pipeline.bind(pipeline.read_inputs(plan.inputs)))
+    teachers.setdefault(MAIN, teachers[names[0]])
+    endless = plan.model_copy(update={"rows": None})
+
+    def make(route: Route, on_rejected: Callable[[str, Rejected], None]) -> Engine:
+        return engine_of(pipeline, endless, teachers, outside, on_rejected, media, route)
+
+    purpose = output.task_card(pipeline, plan).instruction or pipeline.file.about
+    return decide(plan.route, names, teachers, make, purpose, outside.stop)
 
 
 class _Watch:

@@ -29,7 +29,7 @@ from synth.usage import Usage
 from synth.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-REQUESTS = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+REQUESTS = int(sys.argv[1]) if sys.argv[1:] and sys.argv[1].isdigit() else 1000
 OPEN = 64
 PIPELINE = """
 version: 1

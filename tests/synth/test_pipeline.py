@@ -204,6 +204,18 @@ def test_a_passing_fault_costs_no_row(name: str, workspace: Workspace, tmp_path:
     assert len(rows_of(dataset)) == 6
 
 
+def test_an_answer_that_drips_is_given_up_after_the_time_that_was_set_and_costs_no_row(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    with serve_in_thread(StubSettings(script=("ok", "drip"), drip_sec=60)) as stub:
+        plan = short_plan(tmp_path / "p", stub, 6)
+        patient = {name: one.model_copy(update={"timeout_sec": 1.0}) for name, one in plan.teachers.items()}
+        began = time.monotonic()
+        dataset = work.start("short", plan.model_copy(update={"teachers": patient}), Outside(workspace, price))
+    assert len(rows_of(dataset)) == 6 and len(stub.requests) == 7
+    assert time.monotonic() - began < 30
+
+
 def test_a_full_disk_stops_the_run_and_the_answers_before_it_are_kept(
     stub: Stub, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

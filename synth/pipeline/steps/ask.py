@@ -44,7 +44,6 @@ class Ask(Settings):
 
 def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcome]:
     """Candidates with their answer, or several; rejected where no answer is of use."""
-    teacher = env.teacher(settings.teacher)
     prompt = env.template(settings.prompt)
     instruction = env.template(settings.system) if settings.system else None
     form = _response_format(settings.json_schema)
@@ -59,12 +58,12 @@ def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcom
         asked_before[text] += settings.samples
         return [one._replace(sample=first + number) for number in range(settings.samples)]
 
-    for candidate, asks, answers in env.ask(stream, teacher, questions):
+    for candidate, asks, answers in env.ask(stream, settings.teacher, questions):
         replies = [answer.reply for answer in answers]
         texts = [reply.text.strip() for reply in replies if not fault(reply)]
         noted = candidate.noting(
             env.step,
-            model=teacher.model,
+            model=env.teacher(settings.teacher, candidate).model,
             prompt=asks[0].messages[-1].text,
             answers=[reply.text for reply in replies],
         )

@@ -80,19 +80,20 @@ class Judge(Settings):
 
 def judge(stream: Iterator[Candidate], settings: Judge, env: Env) -> Iterator[Outcome]:
     """Candidates on which both orders agree, with the winner."""
-    teacher, purpose = env.teacher(settings.teacher), env.template(settings.purpose)
+    purpose = env.template(settings.purpose)
 
     def questions(candidate: Candidate) -> list[Ask]:
         one, other = str(field_of(candidate, settings.first)), str(field_of(candidate, settings.second))
-        return [_question(purpose(candidate), *pair) for pair in ((one, other), (other, one))]
+        return [comparison(purpose(candidate), *pair) for pair in ((one, other), (other, one))]
 
-    for candidate, _, (forward, backward) in env.ask(stream, teacher, questions):
+    for candidate, _, (forward, backward) in env.ask(stream, settings.teacher, questions):
         replies = forward.reply, backward.reply
-        noted = candidate.noting(env.step, model=teacher.model, answers=[reply.text for reply in replies])
+        model = env.teacher(settings.teacher, candidate).model
+        noted = candidate.noting(env.step, model=model, answers=[reply.text for reply in replies])
         if failed := next(filter(None, map(fault, replies)), ""):
             yield noted.rejected(failed)
             continue
-        won, again = _winner(forward.reply.text, "AB"), _winner(backward.reply.text, "BA")
+        won, again = winner_of(forward.reply.text, "AB"), winner_of(backward.reply.text, "BA")
         if not won or not again:
             yield noted.rejected("the judge's reply cannot be read")
         elif won != again:
@@ -105,12 +106,13 @@ def judge(stream: Iterator[Candidate], settings: Judge, env: Env) -> Iterator[Ou
             yield noted.having(**{settings.into: winner}, chosen=noted.text(winner), rejected=noted.text(loser))
 
 
-def _question(purpose: str, one: str, other: str) -> Ask:
+def comparison(purpose: str, one: str, other: str) -> Ask:
+    """Which of two texts is better for a purpose, as a question to a judge."""
     content = json.dumps({"purpose": purpose, "text_A": one, "text_B": other}, ensure_ascii=False)
     return Ask((system(INSTRUCTION), user(content)), max_tokens=60, temperature=0.0)
 
 
-def _winner(text: str, order: str) -> str:
+def winner_of(text: str, order: str) -> str:
     """first, second or tie; "" for what cannot be read. `order`: the letters that first and second had."""
     named = {name.upper() for name in WINNER.findall(text)}
     if len(named) != 1:

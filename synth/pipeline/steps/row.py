@@ -60,7 +60,7 @@ def _example(candidate: Candidate, parts: dict[str, Callable[[Candidate], str]],
     if candidate.given:
         origin = Origin(kind="imported", by=candidate.text("origin"))
     else:
-        origin = Origin(kind="teacher", by=env.teacher(settings.teacher).model)
+        origin = Origin(kind="teacher", by=env.teacher(settings.teacher, candidate).model)
     source: dict[str, Any] = {"seed": candidate.seed, "lineage": list(candidate.lineage)}
     if not candidate.given:
         source["generation"] = 1 + int(candidate.fields.get("_generation", 0))

@@ -1,0 +1,176 @@
+"""Every shipped pipeline with a real small teacher: SmolLM2-135M-Instruct, served on this machine over HTTP.
+
+    smolstudio models add smollm2-135m
+    PYTHONPATH=. python tests/bench/bench_teacher.py RESULTS METHOD[,METHOD…] [SECONDS]   # serves the model
+    PYTHONPATH=. python tests/bench/bench_teacher.py RESULTS --page         # table and rows, as in docs
+
+A method runs on the files of `examples/pipelines` until it has ten accepted rows, its seeds end, or SECONDS (300) are
+over. Answers stay in RESULTS, so a method that is run again goes on where it was and asks nothing twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from synth.errors import UserError
+from synth.example import Example, text_of
+from synth.pipeline import output, work
+from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
+from synth.pipeline.spec import shipped_pipelines
+from synth.storage import read_json
+from synth.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples" / "pipelines"
+MODEL = "smollm2-135m"
+PORT = 8793  # answers on disk belong to an address
+ROWS, SECONDS, OPEN = 10, 300.0, 16
+SHOWN_CHARS = 240
+CLINIC = "Messages that patients send to a practice, sorted by urgency"
+HANDBOOK = {"documents": str(EXAMPLES / "handbook"), "extract_chars": 500}
+PATIENTS = str(EXAMPLES / "patients.csv")
+QUESTIONS = str(EXAMPLES / "questions.csv")
+INPUTS: dict[str, dict[str, Any]] = {
+    "describe-a-domain": {"task": CLINIC, "examples": PATIENTS},
+    "multilingual": {"task": CLINIC, "labels": "urgent,soon,routine", "languages": "en,de,fr"},
+    "documents-to-questions": HANDBOOK,
+    "rephrase": HANDBOOK,
+    "cosmopedia-grid": HANDBOOK,
+    "agent-instruct": HANDBOOK,
+    "rate-documents": HANDBOOK,
+    "relabel-logs": {"logs": PATIENTS, "task": CLINIC},
+    "best-of-n": {"questions": QUESTIONS},
+    "personas": {"task": "Questions to the help desk of a library", "related": 2},
+    "rate-rows": {"rows": PATIENTS},
+    "evolve": {"questions": QUESTIONS},
+}
+
+
+@contextlib.contextmanager
+def served(results: Path) -> Iterator[str]:
+    """The address of the model, served by `smolstudio serve` in a process of its own."""
+    argv = [sys.executable, "-m", "studio", "serve", MODEL, "--port", str(PORT), "--workspace", str(results)]
+    process = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(1200):
+            with contextlib.suppress(httpx.HTTPError):
+                httpx.get(f"http://127.0.0.1:{PORT}/health")
+                break
+            time.sleep(0.25)
+        yield f"http://127.0.0.1:{PORT}/v1"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def inputs_of(results: Path, method: str) -> dict[str, Any]:
+    """What a method is given; pictures are drawn."""
+    if method != "picture-questions":
+        return INPUTS[method]
+    from PIL import Image, ImageDraw
+
+    lines = ["path,caption"]
+    for number, (colour, shape) in enumerate((("red", "ellipse"), ("blue", "rectangle"), ("green", "ellipse"))):
+        picture = Image.new("RGB", (128, 128), "white")
+        getattr(ImageDraw.Draw(picture), shape)((24, 24, 104, 104), fill=colour)
+        picture.save(results / f"{number}.png")
+        lines.append(f"{number}.png,one {colour} {'circle' if shape == 'ellipse' else 'square'} on a white ground")
+    (results / "pictures.csv").write_text("\n".join(lines) + "\n")
+    return {"pictures": str(results / "pictures.csv")}
+
+
+def run(results: Path, url: str, method: str, seconds: float) -> None:
+    """Run a method for so long; what it made lies in its run's folder."""
+    place, end = Workspace(results), time.monotonic() + seconds
+    teacher = TeacherPlan(model=MODEL, base_url=url, concurrency=OPEN, timeout_sec=900)
+    plan = RunPlan(pipeline=method, inputs=inputs_of(results, method), rows=ROWS, teachers={"teacher": teacher})
+    outside = Outside(place, stop=lambda: time.monotonic() > end)
+    try:
+        if (place.pipelines / method / work.RUN).exists():
+            work.resume(method, outside)
+        else:
+            work.start(method, plan, outside)
+    except UserError as error:
+        print(error)
+    print(f"load {os.getloadavg()[0]:.1f}")
+    print(table([method], results), flush=True)
+
+
+class Told(NamedTuple):
+    """What came of a method. `out` counts candidates that were accepted or lost to a reason."""
+
+    answers: int
+    out: int
+    reasons: Counter[str]
+    rows: list[Example]
+
+
+def told(results: Path, method: str) -> Told:
+    """What a run's folder says; rows that were given are left out."""
+    folder = Workspace(results).pipelines / method
+    steps = read_json(folder / output.COUNTS)["steps"]
+    reasons: Counter[str] = Counter()
+    for step in steps:
+        reasons.update({f"{step['step']}: {reason}": number for reason, number in step["rejected"].items()})
+    rows = [one.row for one in output.read_accepted(folder) if one.row.origin and one.row.origin.kind == "teacher"]
+    return Told(sum(step["answers"] for step in steps), len(rows) + reasons.total(), reasons, rows)
+
+
+def table(methods: list[str], results: Path) -> str:
+    """Markdown: a line for each method."""
+    lines = [
+        "| method | answers | candidates that ended | accepted | why the others were not |",
+        "|---|---|---|---|---|",
+    ]
+    for method in methods:
+        found = told(results, method)
+        share = f"{len(found.rows)} ({len(found.rows) / found.out:.0%})" if found.out else "0"
+        why = "; ".join(f"{reason} {number}" for reason, number in found.reasons.most_common(3))
+        lines.append(f"| `{method}` | {found.answers} | {found.out} | {share} | {why} |")
+    return "\n".join(lines)
+
+
+def short(text: str) -> str:
+    """One line of a text, cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS].rstrip() + " […]"
+
+
+def page(results: Path) -> str:
+    """The table of every method that ran, and their first rows."""
+    ran = [name for name in shipped_pipelines() if (Workspace(results).pipelines / name / output.COUNTS).exists()]
+    parts = [table(ran, results)]
+    for method in ran:
+        rows = told(results, method).rows[:ROWS]
+        parts.append(f"### `{method}`: {len(rows)} row{'' if len(rows) == 1 else 's'}")
+        for row in rows:
+            lines = [short(text_of(row)), f"→ {short(row.target)}"]
+            lines += [f"✗ {short(row.rejected)}"] if row.rejected else []
+            parts.append("```text\n" + "\n".join(lines) + "\n```")
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Some methods, or the page of those that ran."""
+    results, asked = Path(sys.argv[1]).absolute(), sys.argv[2]
+    results.mkdir(parents=True, exist_ok=True)
+    if asked == "--page":
+        print(page(results))
+        return
+    with served(results) as url:
+        for method in asked.split(","):
+            run(results, url, method, float(sys.argv[3]) if len(sys.argv) > 3 else SECONDS)
+
+
+if __name__ == "__main__":
+    main()
