@@ -8,8 +8,8 @@
 # make torture kill real work 500 times and see whether anything is lost (SEED=n for other kills)
 PYTHON ?= python3
 BIN := .venv/bin
-# Two processes, a file of tests in one of them; what a test times is allowed for.
-TOGETHER := -n 2 --dist loadfile --max-worker-restart 0
+# Two processes, a file of tests in one of them, the browser's long ones first; what a test times is allowed for.
+TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 export HF_HUB_OFFLINE ?= 1
 # Bytecode is kept: without it every run rewrites all assertions of the tests (10 s), and every worker compiles its modules.
 unexport PYTHONDONTWRITEBYTECODE
