@@ -8,6 +8,7 @@ nothing else.
 from __future__ import annotations
 
 import functools
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -41,9 +42,12 @@ def _embedded(texts: list[str]) -> Any:
     from scipy.sparse import csr_matrix
 
     table, tokenizer = _embedder()
-    tokens = [encoded.ids for encoded in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-    lengths = np.array([len(ids) for ids in tokens])
-    flat = np.fromiter((one for ids in tokens for one in ids), np.int32, int(lengths.sum()))
+    tokens, counts = array("i"), []
+    for encoded in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+        ids = encoded.ids
+        tokens.extend(ids)
+        counts.append(len(ids))
+    flat, lengths = np.frombuffer(tokens, np.int32), np.array(counts)
     weights = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(np.float32)
     starts = np.concatenate(([0], np.cumsum(lengths)))
     found = csr_matrix((weights, flat, starts), shape=(len(texts), len(table))) @ table
