@@ -56,7 +56,8 @@ class Spec(BaseModel):
     sentences_file: str = Field(
         "",
         title="Own sentences",
-        description="A text file with one sentence per line, said instead of the domains' sentences; empty for none.",
+        description="A text file with one sentence per line, or a dataset's .jsonl whose targets are sentences, said "
+        "instead of the domains' sentences; empty for none.",
     )
     noise_share: float = Field(0.5, ge=0, le=1, title="Noisy share", description="Share of rows with background noise.")
     snr_low_db: float = Field(5.0, ge=-5, le=40, title="Loudest noise (dB SNR)", description="Lower means noisier.")

@@ -1,5 +1,7 @@
 """Users' (or a teacher's) own sentences as utterances: a text file with one sentence per line, in written form.
 
+A `.jsonl` file is a split of a dataset, such as the pipeline `sentences-to-speak` makes: its targets are said.
+
 `say` makes the spoken form: numbers, prices, percentages, units, codes. Where that is not how the words should be
 said, a line may give both, separated by a tab: written, then spoken. No grammar is involved.
 """
@@ -9,10 +11,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from synth.audio import forms
 from synth.audio.grammar import Entity, Utterance
 from synth.errors import DataError
+from synth.storage import read_jsonl
 
 FAMILY = "own_sentences"
 SAID_AS_GIVEN = "own, with its spoken form"
@@ -49,14 +53,22 @@ def _said(match: re.Match[str]) -> str:
     return f"{said}{tail}{' ' + forms.UNITS[unit] if unit else ''}"
 
 
+def _rows(file: Path) -> list[dict[str, Any]]:
+    return [line.value for line in read_jsonl(file) if isinstance(line.value, dict)]
+
+
 @lru_cache(maxsize=4)
 def read_sentences(path: str) -> tuple[Utterance, ...]:
     """The file's sentences, each once, in order; empty lines are skipped.
 
     Raises DataError: no such file, no text, no sentence, or a line that is longer than LONGEST characters.
     """
+    file = Path(path).expanduser()
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        if file.suffix == ".jsonl":
+            lines = [" ".join(str(row.get("target", "")).split()) for row in _rows(file)]
+        else:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as fault:
         raise DataError(f"{path} cannot be read as text.", "Give a UTF-8 file with one sentence per line.") from fault
     found: dict[str, Utterance] = {}

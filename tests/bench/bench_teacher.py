@@ -53,6 +53,7 @@ INPUTS: dict[str, dict[str, Any]] = {
     "personas": {"task": "Questions to the help desk of a library", "related": 2},
     "rate-rows": {"rows": PATIENTS},
     "evolve": {"questions": QUESTIONS},
+    "sentences-to-speak": {"task": "What nurses dictate at the end of a shift"},
 }
 
 

@@ -197,6 +197,15 @@ def test_a_picture_goes_to_the_teacher_and_into_the_row(stub: Stub, workspace: W
     assert all(len(splits) == 1 for splits in by_picture.values())
 
 
+def test_sentences_of_a_teacher_are_what_the_voices_say(stub: Stub, workspace: Workspace) -> None:
+    from synth.audio.sentences import read_sentences
+
+    dataset = made(stub, workspace, "sentences-to-speak", 20, task="What nurses dictate")
+    said = read_sentences(str(dataset.path / "train.jsonl"))
+    assert [one.written for one in said] == [" ".join(row.target.split()) for row in dataset.examples("train")]
+    assert len(said) == 20 and len(dataset.card.notes["coverage"]["style"]) == 3
+
+
 def test_each_shipped_method_has_a_test_here_or_beside() -> None:
     beside = (Path(__file__).with_name(name) for name in ("test_pipeline.py", "test_filtering.py"))
     text = Path(__file__).read_text() + "".join(path.read_text() for path in beside)
