@@ -20,6 +20,7 @@ from evaluate.plan import Costs, Plan, SystemPlan
 from evaluate.predict.runners import decoding
 from evaluate.report.results import DatasetFacts, LedgerItem, Provenance, SystemResult
 from recipes.run.directory import Run, cpu_name
+from recipes.run.sweeps import swept_with
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import UserError
 from synth.storage import read_json, sha256_bytes, sha256_file
@@ -122,6 +123,9 @@ def ledger(
     users = {made.run.name: system for system, made in origins.items() if made.run is not None}
     elsewhere = {made.adapter_name: system for system, made in origins.items() if made.adapter_name and not made.run}
     before = _ancestors(runs, workspace)
+    swept = swept_with({*runs, *before.runs}, workspace)
+    runs |= {name: folder for name in swept if (folder := workspace.runs / name).is_dir()}
+    before.missing.extend(sorted(swept - {*runs}))
     names = [name for name in (_dataset_of(run) for run in (*runs.values(), *before.runs.values())) if name]
     items = _generating(dataset, names, workspace)
     items += [_training(run, users.get(name)) for name, run in sorted((runs | before.runs).items())]

@@ -1,4 +1,4 @@
-"""Where a user's datasets, runs, comparisons and tasks lie: one folder with five others."""
+"""Where a user's datasets, runs, comparisons and tasks lie: one folder with six others."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ class Workspace(NamedTuple):
     def pipelines(self) -> Path:
         """Folder of pipeline runs: what each asked, accepted and rejected."""
         return self.path / "pipelines"
+
+    @property
+    def sweeps(self) -> Path:
+        """Folder of sweeps: what each searched, and which runs it made."""
+        return self.path / "sweeps"
 
 
 def resolve_workspace(argument: str | Path | None = None) -> Workspace:

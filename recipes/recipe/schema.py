@@ -92,6 +92,9 @@ class Recipe(Section):
         ge=0,
     )
     sample_rows: int = option(3, "Rows answered", "Validation rows that are answered each time.", ge=1, advanced=True)
+    score_rows: int = option(
+        0, "Rows scored", "Rows that the task's metric scores at each validation; 0: none.", ge=0, advanced=True
+    )
     threads: int | None = option(
         None, "Threads", "Processor threads; empty uses every core given to the process.", ge=1, advanced=True
     )

@@ -32,7 +32,8 @@ from synth.workspace import Workspace
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "tokenizers")
 # Choices that change what is watched or kept, not what is learned: a resumed run may have others.
 FREE = (
-    "name", "save_steps", "save_total_limit", "eval_steps", "logging_steps", "sample_steps", "sample_rows", "threads",
+    "name", "save_steps", "save_total_limit", "eval_steps", "logging_steps", "sample_steps", "sample_rows",
+    "score_rows", "threads",
 )  # fmt: skip
 DISCARDED = "run.discarded"  # code of the end of a run that was stopped without saving
 

@@ -10,6 +10,7 @@ The events of a run, in its events.jsonl, each with `at` and `kind`. This module
                 eta_sec, and for DPO rewards/… and logps/…
     eval        step, loss
     samples     step, rows: see `recipes.train.samples`
+    score       step, metric, value, rows, lower_is_better, final: see `recipes.train.scores`
     plan        rows, epochs, steps, eval_steps: see `recipes.recipe.plan`
     validation  best_step, last_step, falling, sentence: see `recipes.train.validation`
     checkpoint  step, path
@@ -29,6 +30,7 @@ from transformers import TrainerCallback
 from recipes.models.device import device, on_gpu
 from recipes.run.directory import Run
 from recipes.train.samples import Samples
+from recipes.train.scores import Scores
 from synth.progress import Progress
 
 
@@ -39,6 +41,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self.run = run
         self.trainer = trainer
         self.samples: Samples | None = None
+        self.scores: Scores | None = None
         self.stopped = False
         self._begin = (0.0, 0, 0)  # time, step and tokens when this session began
 
@@ -81,6 +84,8 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
         more = {k.removeprefix("eval_"): v for k, v in metrics.items() if "rewards/" in k}
         self.run.emit("eval", step=state.global_step, loss=metrics.get("eval_loss"), **more)
+        if self.scores:
+            self.scores.look(state.global_step)
 
 
 def memory_mb() -> int:

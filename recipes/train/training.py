@@ -11,6 +11,7 @@ from recipes.models.lora import save_adapter
 from recipes.run.directory import Stopped, TrainResult
 from recipes.train import compiling, samples
 from recipes.train.report import read_report
+from recipes.train.scores import Scores
 from recipes.train.work import Work
 
 
@@ -22,6 +23,7 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
     work: Work = trainer.work
     run, found = work.run, work.checkpoint
     trainer.reporter.samples = samples.Samples(work, generator) if generator else None
+    trainer.reporter.scores = Scores(work, generator) if generator else None
     if run.stop_requested():
         raise Stopped(found.step if found else 0)
     probe = report.probe if (report := read_report(run.path)) else None
@@ -36,6 +38,9 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
     if trainer.reporter.stopped and not trainer.validation.exhausted:
         raise Stopped(trainer.state.global_step)
     _keep_best(trainer)
+    if trainer.reporter.scores:
+        kept = trainer.validation.best_step if trainer.validation.best else None
+        trainer.reporter.scores.look(kept or trainer.state.global_step, final=True)
     run.emit("phase", name="saving")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     result = TrainResult(trainer.state.global_step, trainer.seconds, trainer.tokens, losses[-1] if losses else 0.0)

@@ -9,7 +9,7 @@ import warnings
 
 import typer
 
-from studio.cli import compare, crossval, data, demo, documents, machine, models, pipeline, runs
+from studio.cli import compare, crossval, data, demo, documents, machine, models, pipeline, runs, sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,7 @@ data.add(app)
 models.add(app)
 runs.add(app)
 crossval.add(app)
+sweep.add(app)
 compare.add(app)
 documents.add(app)
 pipeline.add(app)

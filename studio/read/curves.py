@@ -21,6 +21,7 @@ MAX_POINTS = 1500
 CURVES = {
     "loss": "Loss",
     "eval_loss": "Validation loss",
+    "score": "Task's metric on validation rows",
     "learning_rate": "Learning rate",
     "tokens_per_s": "Tokens per second",
     "memory_mb": "Memory (MiB)",
@@ -36,6 +37,7 @@ NUMBER = (int, float)
 SHOWN: dict[str, dict[str, tuple[type, ...]]] = {
     "step": {"step": (int,), "total_steps": (int,), "seconds": NUMBER},
     "eval": {"step": (int,)},
+    "score": {"step": (int,), "value": NUMBER, "final": (bool,)},
     "phase": {"name": (str,)},
     "warning": {"sentence": (str,)},
     "samples": {"step": (int,), "rows": (list,)},
@@ -117,6 +119,8 @@ def _figures(path: Path, inode: int, size: int) -> pd.DataFrame:
             rows.setdefault(event["step"], {}).update(known)
         elif event["kind"] == "eval" and isinstance(event.get("loss"), NUMBER):
             rows.setdefault(event["step"], {})["eval_loss"] = event["loss"]
+        elif event["kind"] == "score" and not event["final"]:
+            rows.setdefault(event["step"], {})["score"] = event["value"]
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float).sort_index()
 
 

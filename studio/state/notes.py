@@ -14,7 +14,8 @@ from synth.storage import read_json, write_json
 
 FILE = "notes.json"
 LONGEST_NOTE = 20_000
-TAG = re.compile(r"[\w][\w .+-]{0,39}")
+LONGEST_TAG = 40
+TAG = re.compile(rf"[\w][\w .+-]{{0,{LONGEST_TAG - 1}}}")
 
 
 class Notes(NamedTuple):

@@ -9,6 +9,7 @@ import streamlit as st
 from recipes.run.directory import Run
 from studio.cli.terminal import duration
 from studio.read.history import RunFacts, history, matching, tags_of
+from studio.views import run_sweeps
 from studio.views.run_detail import detail, notes
 from studio.widgets import address, manage, ui
 
@@ -35,6 +36,7 @@ def page() -> None:
     if wanted and wanted not in ids:
         ui.show_error(f"There is no run '{wanted}' in this workspace.", "Choose another one below.")
     _table(shown)
+    run_sweeps.show()
     if any(run.status in ui.ACTIVE for run in runs):
         _watch({run.id: run.status for run in runs})
     listed = [run.id for run in shown]

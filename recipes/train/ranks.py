@@ -1,0 +1,162 @@
+"""Data-parallel training: which process of how many this is, and what they say to each other.
+
+    join()              at the start of a process that `accelerate launch` made; alone it is rank 0 of 1
+    ranks().sum(t)      the sum over all processes, in place
+    ranks().first()     rank 0 does the block before the others do
+
+Every process holds the whole model, takes its own rows of each batch, and adds up the adapter's gradients before the
+optimiser's step: with LoRA those are few, and whatever the loss of a method does is the same with one process and
+many. So transformers and TRL are not told that there are others; nothing of theirs gathers, wraps or shards.
+Rank 0 alone writes. It starts no processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from synth.errors import RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WAIT = timedelta(hours=3)  # rank 0 may mine pairs or answer validation rows while the others wait
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket Timeout", "gloo/transport")
+# What transformers and accelerate read to find other processes.
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+class Ranks(NamedTuple):
+    """This process's number, how many there are, and how many of them are on this machine."""
+
+    rank: int = 0
+    world: int = 1
+    local_world: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes."""
+        return self.rank == 0
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum of all processes' tensors, in place."""
+        if self.world > 1:
+            import torch.distributed as dist
+
+            dist.all_reduce(tensor)
+        return tensor
+
+    def agree(self, flag: bool) -> bool:
+        """What rank 0 says, so that all do the same after the same step."""
+        if self.world == 1:
+            return flag
+        import torch
+        import torch.distributed as dist
+
+        told = torch.tensor([float(flag)])
+        dist.broadcast(told, src=0)
+        return bool(told.item())
+
+    @contextlib.contextmanager
+    def first(self) -> Iterator[None]:
+        """Rank 0 does the block first, the others after it."""
+        if self.world == 1:
+            yield
+            return
+        import torch.distributed as dist
+
+        if not self.leads:
+            dist.barrier()
+        yield
+        if self.leads:
+            dist.barrier()
+
+    def all_of(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors of all processes, in the order of their ranks."""
+        if self.world == 1:
+            return [tensor]
+        import torch
+        import torch.distributed as dist
+
+        found = [torch.empty_like(tensor) for _ in range(self.world)]
+        dist.all_gather(found, tensor)
+        return found
+
+    def mine(self, rows: Sequence[int]) -> list[int]:
+        """This process's rows of a batch; where there are fewer rows than processes, some are taken twice."""
+        if self.world == 1:
+            return list(rows)
+        enough = [rows[i % len(rows)] for i in range(max(len(rows), self.world))]
+        return enough[self.rank :: self.world]
+
+
+_joined = Ranks()
+
+
+def ranks() -> Ranks:
+    """This process among the others."""
+    return _joined
+
+
+def join() -> Ranks:
+    """Meet the other processes that `accelerate launch` made; afterwards libraries take this one to be alone."""
+    global _joined
+    world = int(os.environ.get("WORLD_SIZE") or 1)
+    if world == 1:
+        return _joined
+    import torch
+    import torch.distributed as dist
+
+    local = int(os.environ.get("LOCAL_RANK") or 0)
+    backend = "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local % torch.cuda.device_count())
+        # Two processes on one GPU are refused by NCCL.
+        several = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE") or world)
+        backend = "cpu:gloo,cuda:nccl" if several else "gloo"
+    dist.init_process_group(backend, timeout=WAIT)
+    _joined = Ranks(dist.get_rank(), world, int(os.environ.get("LOCAL_WORLD_SIZE") or world))
+    for name in [*VARIABLES, *(n for n in os.environ if n.startswith(("ACCELERATE_", "TORCHELASTIC_")))]:
+        os.environ.pop(name, None)
+    return _joined
+
+
+def leave() -> None:
+    """Part from the others at the end."""
+    if _joined.world > 1:
+        import torch.distributed as dist
+
+        dist.destroy_process_group()
+
+
+def as_lost(error: BaseException) -> RunError | None:
+    """The sentence for a failure that says another process is gone; None for any other."""
+    if _joined.world > 1 and isinstance(error, RuntimeError) and any(sign in str(error) for sign in LOST):
+        return lost_one(_joined.world)
+    return None
+
+
+def lost_one(world: int, which: str = "") -> RunError:
+    """Another process of the training has ended."""
+    what = f" ({which})" if which else ""
+    return RunError(
+        f"One of the {world} processes of this training ended before the others{what}; its checkpoints are kept.",
+        "Resume it with as many processes; see worker.log for why it ended, such as memory that ran out.",
+        "run.rank",
+    )
+
+
+def sum_gradients(parameters: Sequence[Any]) -> None:
+    """Add up the gradients of all processes, as one tensor; a parameter without one counts as zero."""
+    if _joined.world == 1:
+        return
+    import torch
+
+    with torch.no_grad():
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1).float() for p in parameters])
+        _joined.sum(flat)
+        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            parameter.grad = part.view_as(parameter).to(parameter.dtype)
