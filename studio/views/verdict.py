@@ -31,6 +31,14 @@ KIND_TITLES = {
     "both_right": "both are right",
     "unscored": "unscored",
 }
+PLACES = {
+    "views/train.py": "To Train",
+    "views/compare.py": "To Mistakes",
+    "import": "To Import",
+    "task": "To its task",
+    "real": "To its real rows",
+}
+"""Where advice leads, by page or tab."""
 REPORT_PX = 1600
 PAGE = 10
 
@@ -77,7 +85,8 @@ def _in_plain_words(report: Report, folder: Path) -> None:
         left.markdown(f"{number + 1}. {ui.inert(one.text)}")
         if one.page:
             with right:
-                st.page_link(one.page, label="Go there", icon=":material/arrow_forward:", query_params=one.where)
+                label = PLACES[one.where.get("tab", one.page)]
+                st.page_link(one.page, label=label, icon=":material/arrow_forward:", query_params=one.where)
 
 
 def _next(report: Report) -> None:
