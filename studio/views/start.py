@@ -101,7 +101,7 @@ def start_card(card: StartCard) -> None:
 def _sample(sample: Sample) -> None:
     """A row of a task: what is asked, and the answer that is learned."""
     if sample.picture:
-        st.image(str(PICTURES / sample.picture), width=PICTURE_PX)
+        st.image(str(PICTURES / sample.picture), width=PICTURE_PX, alt="The picture that is asked about")
     st.caption(ui.inert(sample.question, SAMPLE_CHARACTERS))
     short = textwrap.shorten(sample.answer, SAMPLE_CHARACTERS, placeholder=" …") if "{" in sample.answer else ""
     st.code(short or sample.answer, language=None, wrap_lines=True)

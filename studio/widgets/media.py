@@ -35,7 +35,7 @@ def show_content(content: bytes, suffix: str) -> None:
         return
     with Image.open(io.BytesIO(content)) as picture:
         width = picture.width
-    st.image(content, width=2 * width if width < SMALL_PX else "content")
+    st.image(content, width=2 * width if width < SMALL_PX else "content", alt="Picture")
 
 
 def show_example(example: Example, read: ReadMedia, details: bool = False) -> DeltaGenerator:
