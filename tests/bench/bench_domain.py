@@ -29,6 +29,7 @@ from tests.bench.bench_teacher import CLINIC, EXAMPLES, MODEL, OPEN, served
 ROOT = Path(__file__).resolve().parents[2]
 ROWS, SKILL = 300, 0.9
 EXAMPLES_ONLY = "examples"
+COLUMNS = ("--map", "question=text", "--map", "answer=label")
 SECONDS = 900.0
 
 
@@ -76,12 +77,12 @@ def main() -> None:
     results, teacher = Path(sys.argv[1]).absolute(), sys.argv[2]
     results.mkdir(parents=True, exist_ok=True)
     if not (results / "datasets" / EXAMPLES_ONLY).exists():
-        command(
-            results, "data", "import", str(EXAMPLES / "patients.csv"), "--name", EXAMPLES_ONLY, "--shares", "100,0,0"
-        )
+        given = ["--name", EXAMPLES_ONLY, "--shares", "100,0,0", *COLUMNS]
+        command(results, "data", "import", str(EXAMPLES / "patients.csv"), *given)
         tuned(results, EXAMPLES_ONLY)
     dataset = written(results, teacher, float(sys.argv[3]) if len(sys.argv) > 3 else SECONDS)
-    command(results, "data", "real", dataset, str(EXAMPLES / "patients-test.csv"), "--origin", "hand")
+    test = str(EXAMPLES / "patients-test.csv")
+    command(results, "data", "real", dataset, test, "--origin", "hand", *COLUMNS)
     tuned(results, dataset)
     systems = [
         {"id": "examples-only", "model": "starter-text", "adapter": f"on-{EXAMPLES_ONLY}"},
