@@ -2,7 +2,8 @@
 exit.json. With --check it ends after the preflight, and --resume then trains.
 
 Every failure becomes one sentence in exit.json and on standard error; tracebacks go to worker.log only. It never
-starts other processes.
+starts other processes. Started by `accelerate launch`, it is one of several that train together: the first of them
+does all that is said here, the others follow it and write nothing.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ import logging
 import os
 import signal
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from recipes.methods import METHODS
-from recipes.run.directory import DISCARDED, Run, Stopped, TrainResult
-from recipes.train import dpo_eval, validation
+from recipes.run.directory import DISCARDED, Follower, Run, Stopped, TrainResult
+from recipes.train import dpo_eval, ranks, validation
 from synth.errors import RunError, StorageError, UserError
 from synth.extras import missing_extra
 
 CODES = {"done": 0, "failed": 1, "stopped": 3}
+LAST_WORDS_SEC = 10.0
 
 
 Turn = Callable[[Run], contextlib.AbstractContextManager[None]]
@@ -52,7 +56,10 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
     logging.basicConfig(
         filename=chosen.run / "worker.log" if chosen.run.is_dir() else None, format="%(asctime)s %(name)s %(message)s"
     )
-    run = Run(chosen.run.absolute())
+    run, team = Run(chosen.run.absolute()), ranks.join()
+    if not team.leads:
+        with tempfile.TemporaryDirectory(prefix="smolstudio-rank-") as scratch:
+            return follow(Follower(run.path, Path(scratch)))
     try:
         check_start(run, chosen.resume)
         with turn(run):
@@ -65,6 +72,24 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
         # Another worker has the run, or there is nothing to do: its directory is left as it is.
         print(error, file=sys.stderr)
         return 2
+
+
+def follow(run: Follower) -> int:
+    """Train beside rank 0, which says how it ended."""
+    try:
+        recipe = run.recipe
+        importlib.import_module(METHODS[recipe.method].module).train(run, recipe)
+    except Stopped:
+        pass
+    except BaseException as error:
+        logging.exception("rank %d failed", ranks.ranks().rank)
+        if ranks.as_lost(error) is None:
+            # Rank 0 meets the same fault and says so, unless it is killed first because this process ended.
+            until = time.monotonic() + LAST_WORDS_SEC
+            while run.exit() is None and time.monotonic() < until:
+                time.sleep(0.1)
+        return CODES["failed"]
+    return 0
 
 
 def check_start(run: Run, resume: bool) -> None:
@@ -82,8 +107,9 @@ def check_start(run: Run, resume: bool) -> None:
 
 def work(run: Run, check_only: bool = False) -> int:
     """Train, and write how it ended. The caller holds the run's lock."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: run.request_stop())
+    if ranks.ranks().world == 1:  # among others SIGTERM means that one of them is gone
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: run.request_stop())
     if check_only:
         run.request_stop()  # trainings look for it after their preflight, before their first step
     try:
@@ -111,7 +137,8 @@ def work(run: Run, check_only: bool = False) -> int:
 def _end(run: Run, verdict: Any, sentence: str, code: str, **more: Any) -> int:
     run.finish(verdict, sentence, code, **more)
     print(sentence, file=sys.stderr)
-    return CODES[verdict]
+    # `accelerate launch` takes any other code for a fault, and ends the processes that are still at work.
+    return 0 if ranks.ranks().world > 1 and verdict == "stopped" else CODES[verdict]
 
 
 def as_user_error(error: BaseException) -> UserError:
@@ -120,6 +147,8 @@ def as_user_error(error: BaseException) -> UserError:
         return error
     if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
         return missing
+    if lost := ranks.as_lost(error):
+        return lost
     text = str(error)
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
         return RunError(

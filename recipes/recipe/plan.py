@@ -26,10 +26,10 @@ class Plan(NamedTuple):
     eval_steps: int
 
 
-def plan(recipe: Recipe, rows: int) -> Plan:
-    """The plan of a recipe for so many training rows, replay included."""
+def plan(recipe: Recipe, rows: int, processes: int = 1) -> Plan:
+    """The plan of a recipe for so many training rows, replay included; each process takes a batch of its own."""
     optim = recipe.optim
-    batches = math.ceil(rows / optim.per_device_train_batch_size)
+    batches = math.ceil(rows / (optim.per_device_train_batch_size * processes))
     per_epoch = max(1, math.ceil(batches / optim.gradient_accumulation_steps))
     epochs = optim.num_train_epochs
     if epochs == "auto":

@@ -287,6 +287,7 @@ EARLIER: dict[str, Any] = {
     "kto.undesirable_weight": 1.0,
     "early_stopping_patience": 0,
     "load_best_model_at_end": False,
+    "score_rows": 0,
 }
 """Options that came after the first version, with the value that trains as it was done before there was a choice."""
 

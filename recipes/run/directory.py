@@ -8,6 +8,7 @@ process that does it is `python -m recipes RUN_DIR` (`recipes.__main__`).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -15,6 +16,7 @@ import platform
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -183,6 +185,35 @@ def _as_now(then: JsonDict) -> JsonDict:
         return then
     free = {name for name in FREE if name not in kept}
     return {**then, "recipe": earlier(kept).model_dump(mode="json", exclude=free)}
+
+
+class Follower(Run):
+    """The run as all processes of a training but the first see it: they read it, and write to a `scratch` folder."""
+
+    def __init__(self, path: Path, scratch: Path) -> None:
+        super().__init__(path)
+        self._scratch = scratch
+
+    @property
+    def adapter(self) -> Path:
+        """Where what rank 0 saves too is put, to be forgotten."""
+        return self._scratch / "adapter"
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        yield
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Nothing: rank 0 says it."""
+
+    def finish(self, *_: Any, **__: Any) -> None:
+        """Nothing: rank 0 says it."""
+
+    def note_environment(self, fingerprint: JsonDict, threads: int) -> None:
+        """Nothing: rank 0 says it."""
+
+    def request_stop(self, discard: bool = False) -> None:
+        """Nothing: only what rank 0 sees counts."""
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ The events of a run, in its events.jsonl, each with `at` and `kind`. This module
     pairs       pairs, without, answers: what mining gave (`recipes.train.preference`)
     accuracy    when, right, sentence: validation rows before and after preference tuning (`recipes.train.dpo_eval`)
     step        step, total_steps, epoch, loss, learning_rate, grad_norm, tokens, tokens_per_s, memory_mb, seconds,
-                eta_sec, and for DPO rewards/… and logps/…
+                eta_sec, and for DPO rewards/… and logps/… (of rank 0); rank_memory_mb where there are several ranks
     eval        step, loss
     samples     step, rows: see `recipes.train.samples`
     score       step, metric, value, rows, lower_is_better, final: see `recipes.train.scores`
@@ -29,6 +29,7 @@ from transformers import TrainerCallback
 
 from recipes.models.device import device, on_gpu
 from recipes.run.directory import Run
+from recipes.train.ranks import ranks
 from recipes.train.samples import Samples
 from recipes.train.scores import Scores
 from synth.progress import Progress
@@ -52,9 +53,9 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         step, last = state.global_step, state.max_steps
         if step == last:
             control.should_log = True  # the end is told even where it falls between two logged steps
-        elif self.run.stop_requested():
+        elif ranks().agree(self.run.stop_requested()):
             self.stopped = control.should_training_stop = True
-            control.should_save = not self.run.discard_requested()
+            control.should_save = not ranks().agree(self.run.discard_requested())
             return
         if self.samples and self.samples.due(step, last):
             self.samples.show(step)
@@ -63,6 +64,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         if "loss" not in logs:
             return
         begin, first_step, first_token = self._begin
+        memory = rank_memory_mb()
         done, total = state.global_step - first_step, state.max_steps - first_step
         progress = Progress("training", done, total, "steps", time.monotonic() - begin)
         self.run.emit(
@@ -75,7 +77,8 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
             grad_norm=logs.get("grad_norm"),
             tokens=self.trainer.tokens,
             tokens_per_s=round((self.trainer.tokens - first_token) / max(progress.seconds, 1e-9), 1),
-            memory_mb=memory_mb(),
+            memory_mb=max(memory),
+            **({"rank_memory_mb": memory} if len(memory) > 1 else {}),
             seconds=round(self.trainer.seconds, 2),
             eta_sec=None if progress.eta_sec is None else round(progress.eta_sec, 1),
             **{k: v for k, v in logs.items() if k.startswith(("rewards/", "logps/"))},
@@ -86,6 +89,13 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self.run.emit("eval", step=state.global_step, loss=metrics.get("eval_loss"), **more)
         if self.scores:
             self.scores.look(state.global_step)
+
+
+def rank_memory_mb() -> list[int]:
+    """MiB in use by each process of the training."""
+    import torch
+
+    return [int(one.item()) for one in ranks().all_of(torch.tensor([memory_mb()]))]
 
 
 def memory_mb() -> int:

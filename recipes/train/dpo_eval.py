@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from recipes.run.directory import Run
 from recipes.train import preference, samples
+from recipes.train.ranks import ranks
 from recipes.train.rows import with_training_target
 from recipes.train.work import Work, drawn
 from synth.example import Example
@@ -83,6 +84,8 @@ def _first_look(run: Run) -> list[int]:
 
 def _look(work: Work, generator: samples.Generator, rows: list[Example], when: str) -> None:
     run = work.run
+    if not ranks().leads:
+        return
     run.emit("phase", name="checking")
     try:
         rows = [with_training_target(row, work.recipe.data.target) for row in rows]

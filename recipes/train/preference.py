@@ -18,6 +18,7 @@ from typing import NamedTuple
 from recipes.decode.sampling import Answer, Generate
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run
+from recipes.train.ranks import ranks
 from recipes.train.rows import with_training_target
 from recipes.train.work import drawn
 from synth.dataset import Card, DatasetDir, DatasetWriter
@@ -90,6 +91,13 @@ def pair_dataset(run: Run, recipe: Recipe, generator: Callable[[Sequence[Example
     dataset, split = run.dataset(), recipe.data.train_split
     if any(example.rejected is not None for example in islice(dataset.examples(split), LOOKED_AT)):
         return dataset
+    with ranks().first():
+        return _mined_once(run, recipe, dataset, generator)
+
+
+def _mined_once(
+    run: Run, recipe: Recipe, dataset: DatasetDir, generator: Callable[[Sequence[Example]], Generate]
+) -> DatasetDir:
     folder = run.path / PAIRS
     if folder.is_dir():
         mined = DatasetDir(folder)

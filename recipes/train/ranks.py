@@ -93,7 +93,8 @@ class Ranks(NamedTuple):
         return enough[self.rank :: self.world]
 
 
-_joined = Ranks()
+ALONE = Ranks()
+_joined = ALONE
 
 
 def ranks() -> Ranks:
@@ -147,6 +148,14 @@ def lost_one(world: int, which: str = "") -> RunError:
         "Resume it with as many processes; see worker.log for why it ended, such as memory that ran out.",
         "run.rank",
     )
+
+
+def own_randomness(seed: int) -> None:
+    """Dropout of its own for each process but the first, which draws as if it were alone."""
+    if not _joined.leads:
+        import torch
+
+        torch.manual_seed(seed + _joined.rank)
 
 
 def sum_gradients(parameters: Sequence[Any]) -> None:

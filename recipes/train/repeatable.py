@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from recipes.models.device import on_gpu
+from recipes.train.ranks import ALONE, Ranks
 
 # Rows are sorted by length inside windows of this many batches: padding shrinks, chance stays.
 WINDOW = 50
@@ -19,14 +20,16 @@ WINDOW = 50
 class Batches:
     """Batch sampler: lists of row numbers, an order for each `epoch` that follows from seed and epoch alone.
 
-    With `group`, the rows of a batch have similar `lengths`; the order of the batches is random again.
+    With `group`, the rows of a batch have similar `lengths`; the order of the batches is random again. Several
+    processes share out each batch of `batch_size` rows, so that together they read what one would.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, group: bool) -> None:
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, group: bool, team: Ranks = ALONE) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
         self.group = group
+        self.team = team
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -43,7 +46,7 @@ class Batches:
         batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         if self.group:
             chance.shuffle(batches)
-        return iter(batches)
+        return (self.team.mine(batch) for batch in batches)
 
 
 def seed_all(seed: int) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from recipes.train.ranks import ranks
 from synth.errors import RunError
 from synth.storage import atomic_write_bytes, read_json, write_json
 
@@ -83,8 +84,9 @@ class PreflightReport(Frozen):
 
 
 def save_report(report: PreflightReport, run_path: Path) -> None:
-    """Write the report into the run folder."""
-    write_json(run_path / FILE, report.model_dump())
+    """Write the report into the run folder; of several processes, one does."""
+    if ranks().leads:
+        write_json(run_path / FILE, report.model_dump())
 
 
 def read_report(run_path: Path) -> PreflightReport | None:
@@ -95,6 +97,8 @@ def read_report(run_path: Path) -> PreflightReport | None:
 
 def keep_picture(image: Image, run_path: Path) -> str:
     """Save a PIL image of what the model gets in the run folder; returns its file name."""
+    if not ranks().leads:
+        return PICTURE
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     atomic_write_bytes(run_path / PICTURE, buffer.getvalue())

@@ -22,6 +22,7 @@ from recipes.recipe.plan import Plan, plan
 from recipes.run import checkpoints
 from recipes.run.checkpoints import Checkpoint
 from recipes.train.callbacks import RunCallback
+from recipes.train.ranks import ranks, sum_gradients
 from recipes.train.repeatable import Batches, random_state, restore_random_state, untouched_randomness
 from recipes.train.validation import Validation
 from recipes.train.work import Work
@@ -80,6 +81,7 @@ class RunTrainer:
     _tr_loss: Any
     _total_loss_scalar: float
     _globalstep_last_logged: int
+    current_gradient_accumulation_steps: Any
 
     def __init__(self, *args: Any, work: Work, lengths: Sequence[int], **kwargs: Any) -> None:
         from transformers.trainer_callback import PrinterCallback
@@ -93,7 +95,9 @@ class RunTrainer:
         self.plan = _plan(work, len(lengths))
         self.validation = Validation(recipe.early_stopping_patience, recipe.load_best_model_at_end)
         self._follow_plan(kwargs)
-        self.batches = Batches(lengths, optim.per_device_train_batch_size, work.recipe.seed, optim.group_by_length)
+        self.team = ranks()
+        together = optim.per_device_train_batch_size * self.team.world
+        self.batches = Batches(lengths, together, work.recipe.seed, optim.group_by_length, self.team)
         # TRL casts the adapters of a 4-bit base to bf16, too coarse for AdamW's second moment: they are put back.
         exact = {name: p.data for name, p in work.loaded.model.named_parameters() if p.requires_grad}
         super().__init__(*args, **kwargs)
@@ -146,10 +150,29 @@ class RunTrainer:
         self.batches.epoch = kwargs["epoch"]
         super()._run_epoch(*args, **kwargs)  # type: ignore[misc]
 
-    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        """One pass; the loss and the tokens are those of all processes. Gradients are added up before the step."""
+        import torch
+
+        passes = self.current_gradient_accumulation_steps
         mask = inputs.get("attention_mask") if "input_ids" in inputs else None  # of sound, it is no count of tokens
-        self.tokens += int(mask.sum()) if mask is not None else int((inputs["labels"] != -100).sum())
-        return super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        tokens = int(mask.sum()) if mask is not None else int((inputs["labels"] != -100).sum())
+        if self.team.world > 1:
+            if num_items_in_batch is not None:
+                num_items_in_batch = self.team.sum(torch.as_tensor(num_items_in_batch).clone())
+            if num_items_in_batch is None or not self.model_accepts_loss_kwargs:  # type: ignore[attr-defined]
+                # A mean over rows, which transformers divides by this number: each process has its share of them.
+                rows = len(inputs["labels"] if "labels" in inputs else inputs["input_ids"])
+                share = rows / int(self.team.sum(torch.tensor(rows)))
+                self.current_gradient_accumulation_steps = passes / share
+        loss = super().training_step(model, inputs, num_items_in_batch)  # type: ignore[misc]
+        self.current_gradient_accumulation_steps = passes
+        self.tokens += int(self.team.sum(torch.tensor(tokens)))
+        return self.team.sum(loss)
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        sum_gradients([*self.trainable().values()])
+        return super()._clip_grad_norm(model)  # type: ignore[misc]
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         with untouched_randomness():
@@ -191,6 +214,13 @@ class RunTrainer:
 
         if not all(bool(torch.isfinite(p).all()) for p in self.trainable().values()):
             self._halt("The adapter")
+        generators, self._plain_random = random_state()
+        if self.team.world > 1:
+            own = self.team.all_of(generators["cpu"])
+            generators |= {f"cpu.rank{rank}": state for rank, state in enumerate(own) if rank}
+        self._generators = generators
+        if not self.team.leads:
+            return
         run, step = self.work.run, self.state.global_step  # type: ignore[attr-defined]
         keep = self.work.recipe.save_total_limit
         saved = checkpoints.write(run.path / "checkpoints", step, self._fill, self.work.fingerprint, keep)
@@ -205,15 +235,15 @@ class RunTrainer:
         save_file(_whole(moments), folder / "optimizer.safetensors")
         if self.validation.best:
             save_file(_whole(self.validation.best), folder / BEST)
-        generators, plain = random_state()
-        save_file(generators, folder / "random.safetensors")
+        save_file(self._generators, folder / "random.safetensors")
         self.state.save_to_json(str(folder / "trainer_state.json"))  # type: ignore[attr-defined]
         write_json(
             folder / "state.json",
             {
                 "param_groups": optimizer["param_groups"],
                 "schedule": self.lr_scheduler.state_dict(),  # type: ignore[attr-defined]
-                "random": plain,
+                "random": self._plain_random,
+                "processes": self.team.world,
                 "half_summed": [float(self._tr_loss), self._total_loss_scalar, self._globalstep_last_logged],
                 "tokens": self.tokens,
                 "seconds": self.seconds,
@@ -233,9 +263,21 @@ class RunTrainer:
             for name, parameter in self.trainable().items():
                 parameter.copy_(saved[name])
         self._restored = read_json(Path(resume_from_checkpoint) / "state.json")
+        self._refuse_another_number()
         if "validation" in self._restored:
             best = Path(resume_from_checkpoint) / BEST
             self.validation.restore(self._restored["validation"], load_file(best) if best.is_file() else {})
+
+    def _refuse_another_number(self) -> None:
+        """Raise RunError unless as many processes go on as began: they share out the rows of each batch."""
+        then, now = self._restored.get("processes", 1), self.team.world
+        if then != now:
+            raise RunError(
+                f"{self.work.run.id} was trained by {then} processes and cannot be resumed by {now}: rows would be "
+                "read in another order.",
+                f"Resume it with {then}, or start a new run. Its checkpoints are kept.",
+                "run.changed",
+            )
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
@@ -254,7 +296,10 @@ class RunTrainer:
         if checkpoint is not None:
             from safetensors.torch import load_file
 
-            restore_random_state(load_file(Path(checkpoint) / "random.safetensors"), self._restored["random"])
+            found = load_file(Path(checkpoint) / "random.safetensors")
+            own = found.get(f"cpu.rank{self.team.rank}", found["cpu"])
+            kept = {name: state for name, state in found.items() if ".rank" not in name}
+            restore_random_state({**kept, "cpu": own}, self._restored["random"])
 
     def _load_scaler(self, checkpoint: str | None) -> None:
         """bf16 and fp32 need no loss scaler."""
@@ -284,7 +329,7 @@ class RunTrainer:
 def _plan(work: Work, rows: int) -> Plan:
     """The plan of a training: that of its checkpoint, if it has one, whatever a later version would choose."""
     kept = read_json(work.checkpoint.path / "state.json").get("plan") if work.checkpoint else None
-    return Plan(**kept) if kept else plan(work.recipe, rows)
+    return Plan(**kept) if kept else plan(work.recipe, rows, ranks().world)
 
 
 class _Restore(TrainerCallback):  # type: ignore[misc]

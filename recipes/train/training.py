@@ -10,6 +10,7 @@ from typing import Any
 from recipes.models.lora import save_adapter
 from recipes.run.directory import Stopped, TrainResult
 from recipes.train import compiling, samples
+from recipes.train.ranks import own_randomness, ranks
 from recipes.train.report import read_report
 from recipes.train.scores import Scores
 from recipes.train.work import Work
@@ -21,16 +22,17 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
     `generator` lets the model answer validation rows meanwhile, where the recipe asks for it.
     """
     work: Work = trainer.work
-    run, found = work.run, work.checkpoint
-    trainer.reporter.samples = samples.Samples(work, generator) if generator else None
-    trainer.reporter.scores = Scores(work, generator) if generator else None
-    if run.stop_requested():
+    run, found, team = work.run, work.checkpoint, ranks()
+    trainer.reporter.samples = samples.Samples(work, generator) if generator and team.leads else None
+    trainer.reporter.scores = Scores(work, generator) if generator and team.leads else None
+    if team.agree(run.stop_requested()):
         raise Stopped(found.step if found else 0)
     probe = report.probe if (report := read_report(run.path)) else None
-    if compiling.wanted(work.recipe.optim.torch_compile, probe.projected_sec if probe else None):
+    if team.agree(compiling.wanted(work.recipe.optim.torch_compile, probe.projected_sec if probe else None)):
         run.emit("phase", name="compiling")
         compiling.compile_layers(work.loaded.model)
     run.emit("phase", name="training")
+    own_randomness(work.recipe.seed)
     if found and trainer.ended(found):
         trainer.reopen(found.path)
     else:

@@ -16,6 +16,7 @@ from recipes.recipe.schema import Recipe
 from recipes.run import checkpoints
 from recipes.run.directory import Run
 from recipes.train import replay
+from recipes.train.ranks import ranks
 from recipes.train.repeatable import seed_all
 from synth.dataset import DatasetDir
 from synth.example import Example, Split
@@ -45,7 +46,7 @@ def prepare(run: Run, recipe: Recipe) -> Work:
     import torch
 
     run.emit("phase", name="loading")
-    threads = recipe.threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or cores()
+    threads = recipe.threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or max(1, cores() // ranks().local_world)
     torch.set_num_threads(threads)
     seed_all(recipe.seed)
     dataset = run.dataset()

@@ -9,7 +9,7 @@ import warnings
 
 import typer
 
-from studio.cli import compare, crossval, data, demo, documents, machine, models, pipeline, runs, sweep
+from studio.cli import compare, crossval, data, demo, documents, launch_script, machine, models, pipeline, runs, sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +24,7 @@ models.add(app)
 runs.add(app)
 crossval.add(app)
 sweep.add(app)
+launch_script.add(app)
 compare.add(app)
 documents.add(app)
 pipeline.add(app)

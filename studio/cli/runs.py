@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from recipes.recipe.schema import Recipe
     from recipes.run.directory import Run
+    from studio.engines.launched import Launch
     from synth.workspace import Workspace
 
 runs_app = typer.Typer(no_args_is_help=True, help="List, watch, stop and resume trainings.")
@@ -34,12 +35,19 @@ def train(
     run_id: Annotated[str, typer.Option("--id", help="Name of the run; made up when empty")] = "",
     detach: Annotated[bool, typer.Option(help="Start it and return at once")] = False,
     preflight: Annotated[bool, typer.Option("--preflight", help="Only check: memory, time, masks, gradients")] = False,
+    engine: Annotated[str, typer.Option(help="local, or accelerate for several processes")] = "local",
+    num_processes: Annotated[int, typer.Option("--num-processes", help="Processes that train together", min=1)] = 1,
+    config_file: Annotated[str, typer.Option("--config-file", help="accelerate's own, for --engine accelerate")] = "",
+    create_only: Annotated[bool, typer.Option("--create-only", help="Only make the run, for a job file")] = False,
     seeds: Annotated[int, typer.Option(help="Train this many times, with seeds from the recipe's on", min=1)] = 1,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a model. It runs in its own process; Ctrl-C asks it to save and stop."""
+    launch = _launch(engine, num_processes, config_file)
     if seeds > 1:
+        if launch:
+            raise RecipeError("Several seeds are trained by one process each.", "Leave out --engine, or --seeds.")
         if detach or preflight:
             raise RecipeError("Several seeds are trained in turn and watched.", "Leave out --detach and --preflight.")
         _train_seeds(recipe, overrides or [], run_id, seeds, workspace, as_json)
@@ -52,8 +60,13 @@ def train(
     chosen = load_recipe(recipe, overrides or [], notices)
     for notice in notices:
         print(notice, file=sys.stderr)
+    if create_only:
+        from recipes.run.directory import Run
+
+        print(Run.create(place, chosen, run_id or None).path)
+        return
     _hint_at_folds(chosen, place)
-    run = jobs.start_training(place, chosen, run_id or None, check_only=preflight)
+    run = jobs.start_training(place, chosen, run_id or None, check_only=preflight, launch=launch)
     if detach:
         print_json({"run": run.id}) if as_json else print(f"{run.id} started: smolstudio runs logs {run.id}")
         return
@@ -61,6 +74,20 @@ def train(
         _show_preflight(run, as_json)
     else:
         _watch(run, as_json)
+
+
+def _launch(engine: str, num_processes: int, config_file: str) -> Launch | None:
+    """What --engine and its options say; None for one process. Raises RecipeError where they contradict each other."""
+    if engine not in ("local", "accelerate"):
+        raise RecipeError(f"There is no engine '{engine}'.", "Choose local or accelerate.", "recipe.launch")
+    if engine == "accelerate" and num_processes > 1:
+        from studio.engines.launched import Launch
+
+        return Launch(num_processes=num_processes, config_file=config_file)
+    if engine == "accelerate" or num_processes > 1 or config_file:
+        message = "Several processes need both --engine accelerate and --num-processes of two or more."
+        raise RecipeError(message, "Give both, or neither.", "recipe.launch")
+    return None
 
 
 def _hint_at_folds(recipe: Recipe, workspace: Workspace) -> None:

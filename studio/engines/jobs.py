@@ -26,6 +26,7 @@ from synth.workspace import Workspace
 if TYPE_CHECKING:
     from recipes.recipe.schema import Recipe
     from recipes.run.directory import Run
+    from studio.engines.launched import Launch
 
 ENGINE: Engine = LocalEngine()
 TRAINING = "studio.engines.training"
@@ -34,13 +35,24 @@ TASK_FILE = "task.json"
 POLL_SEC = 0.2
 
 
-def start_training(workspace: Workspace, recipe: Recipe, run_id: str | None = None, check_only: bool = False) -> Run:
+def start_training(
+    workspace: Workspace,
+    recipe: Recipe,
+    run_id: str | None = None,
+    check_only: bool = False,
+    launch: Launch | None = None,
+) -> Run:
     """Create a run and set a worker to it; if `run_id` exists already, that run is returned instead of a second one.
 
-    With `check_only` the worker ends after the preflight; `resume_training` then trains.
+    With `check_only` the worker ends after the preflight; `resume_training` then trains. `launch` has several processes
+    train it, and it resumes so.
     """
     from recipes.run.directory import Run
 
+    if launch:
+        from studio.engines import launched
+
+        launched.check(recipe, launch)
     if run_id and (workspace.runs / run_id).exists():
         return Run(workspace.runs / run_id)
     temporary.sweep(workspace)
@@ -50,6 +62,8 @@ def start_training(workspace: Workspace, recipe: Recipe, run_id: str | None = No
         if run_id and (workspace.runs / run_id).exists():  # another tab was quicker
             return Run(workspace.runs / run_id)
         raise
+    if launch:
+        launched.choose(run, launch)
     ENGINE.submit(Work(run, TRAINING, ("--check",) if check_only else ()))
     return run
 

@@ -138,6 +138,9 @@ def last_figures(run: Run) -> list[tuple[str, str]]:
     ):
         if isinstance(last.get(key), int | float):
             figures.append((label, form.format(last[key])))
+    several = last.get("rank_memory_mb")
+    if isinstance(several, list) and all(isinstance(one, int) for one in several):
+        figures.append((f"Memory of {len(several)} processes", " · ".join(f"{one:,}" for one in several) + " MiB"))
     figures.append(("Time", duration(last["seconds"])))
     return figures
 

@@ -1,0 +1,151 @@
+"""A training by several processes: `accelerate launch` starts them, and this worker waits for them and tells the end.
+
+    choose(run, Launch(num_processes=2))    before the run is submitted: it keeps that, and resumes so
+    main(RUN_DIR, options)                  the worker of such a run, instead of `recipes.__main__`
+
+What the processes say to each other is in `recipes.train.ranks`. Machines are not started here: see
+`studio.engines.job_file`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recipes.__main__ import CODES, check_start
+from recipes.recipe.schema import Recipe
+from recipes.run.directory import Run, Stopped
+from recipes.train.ranks import lost_one
+from recipes.train.work import cores
+from studio.engines.local import PYTHON, SAFE_PATH
+from studio.engines.turns import turn
+from synth.errors import RecipeError, RunError
+from synth.jobdir import EXIT, LOG
+from synth.storage import read_json, write_json
+from synth.strict import parse_yaml
+
+FILE = "engine.json"
+LOST = "run.rank"
+OBJECTIVES = ("sft", "dpo")
+PARALLEL = ("NO", "MULTI_GPU", "MULTI_CPU", "MULTI_XPU")
+
+
+class Launch(BaseModel):
+    """How many processes train one run together, and accelerate's own configuration file for more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engine: str = "accelerate"
+    num_processes: int = Field(ge=2, le=1024)
+    config_file: str = ""
+
+
+def launch_of(run: Run) -> Launch | None:
+    """What was chosen for a run; None for one process. Raises RunError when it cannot be read."""
+    file = run.path / FILE
+    if not file.is_file():
+        return None
+    try:
+        return Launch.model_validate(read_json(file))
+    except ValidationError as error:
+        raise RunError(f"{file} does not say how many processes train.", "Start a new run.", "run.launch") from error
+
+
+def choose(run: Run, launch: Launch) -> None:
+    """Keep the choice with the run."""
+    write_json(run.path / FILE, launch.model_dump())
+
+
+def check(recipe: Recipe, launch: Launch) -> None:
+    """Raise RecipeError for what several processes cannot do together."""
+    if recipe.objective not in OBJECTIVES:
+        message = f"{recipe.method} compares the rows of a batch with each other, which several processes share out."
+        raise RecipeError(message, "Train it with one process, or with *_sft or *_dpo.", "recipe.launch")
+    if not launch.config_file:
+        return
+    file = Path(launch.config_file)
+    if not file.is_file():
+        raise RecipeError(f"There is no file {file}.", "Make one with `accelerate config`.", "recipe.launch")
+    said = parse_yaml(file.read_text("utf-8"))
+    kind = str(said.get("distributed_type", "NO")) if isinstance(said, dict) else ""
+    if kind not in PARALLEL:
+        message = f"{file.name} says distributed_type {kind or 'nothing'}, and trainings here are data-parallel only."
+        raise RecipeError(message, f"Use one of {', '.join(PARALLEL)}.", "recipe.launch")
+    if int(said.get("num_machines", 1)) > 1:
+        message = f"{file.name} is for several machines, and this command starts processes on one."
+        raise RecipeError(message, "Print a job file with `smolstudio launch-script`.", "recipe.launch")
+
+
+def command(run: Path, launch: Launch, options: Sequence[str]) -> list[str]:
+    """The argument list that starts the processes."""
+    more = ["--config_file", launch.config_file] if launch.config_file else []
+    return [
+        *PYTHON,
+        "-m",
+        "accelerate.commands.launch",
+        *more,
+        "--multi_gpu",  # accelerate's word for torchrun on one machine, which needs no GPU
+        *("--num_processes", str(launch.num_processes), "--num_machines", "1", "--main_process_port", "0"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no"),  # the recipe decides
+        *("-m", "recipes", str(run), *options),
+    ]
+
+
+def main(arguments: Sequence[str], launch: Launch) -> int:
+    """Wait for the turn, train, and write how it ended where the processes could not; returns the exit code."""
+    run = Run(Path(arguments[0]).absolute())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: run.request_stop())
+    try:
+        check_start(run, "--resume" in arguments)
+        with turn(run):
+            check_start(run, "--resume" in arguments)
+            return _supervise(run, launch, arguments[1:])
+    except Stopped:
+        run.finish("stopped", "Taken out of the queue before it began.", "run.stopped", step=0)
+        return CODES["stopped"]
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _supervise(run: Run, launch: Launch, options: Sequence[str]) -> int:
+    (run.path / EXIT).unlink(missing_ok=True)
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // launch.num_processes))
+    log = run.path / LOG
+    begin = log.stat().st_size if log.is_file() else 0
+    processes = subprocess.Popen(
+        command(run.path, launch, options),
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **SAFE_PATH, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"},
+    )
+    processes.wait()
+    ended = run.exit()
+    if ended is None or ended.code == LOST:  # rank 0 saw that another is gone, but not which
+        error = lost_one(launch.num_processes, _which(log, begin))
+        run.finish("failed", str(error), error.code)
+        print(error, file=sys.stderr)
+        return CODES["failed"]
+    return CODES[ended.verdict]
+
+
+def _which(log: Path, begin: int) -> str:
+    """The process that ended first, as torchrun's report in the log says it; "" where it says nothing."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        file.seek(begin)
+        text = file.read().decode("utf-8", "replace")
+    found = re.search(r"exitcode: (-?\d+)\) local_rank: (\d+)", text)
+    if found is None:
+        return ""
+    code = int(found[1])
+    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    return f"rank {found[2]}, {how}"

@@ -1,0 +1,276 @@
+"""Several processes that train one run: they equal one at the same global batch, one writes, a killed one is told.
+
+What differs between two processes and one is the order in which fp32 numbers are added: padding to another longest
+row, two partial sums instead of one. That is some 1e-7 of a loss or gradient at each step. AdamW divides each gradient
+by its own size, so that where a gradient is next to nothing its rounding decides the update's sign: a tensor may differ
+by a small share of the distance that it travelled. Hence losses to 1e-5, tensors to a hundredth of the mean distance.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from recipes.recipe.schema import load_recipe
+from recipes.run.directory import Run
+from recipes.train import ranks
+from recipes.train.ranks import Ranks
+from recipes.train.repeatable import Batches
+from studio.engines import jobs, launched
+from studio.engines.launched import Launch
+from synth.errors import RecipeError, RunError
+from synth.workspace import Workspace
+from tests import workers
+from tests.tiny import sums_dataset, tiny_llama
+from tests.tiny_audio import tiny_whisper, tones_dataset
+from tests.tiny_vision import picture_dataset, tiny_vlm
+from tests.workers import losses
+
+STEPS = 6
+
+
+def _rank(rank: int, world: int, port: int, arguments: list[str], kill_at: int) -> None:
+    """One process as `accelerate launch` would start it, but forked from one that has imported torch already."""
+    from recipes import __main__ as worker
+    from recipes.train import trainer
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(null, stream)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
+    os.environ |= {"LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    step = trainer.RunTrainer.training_step
+
+    def dying(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if rank == 1 and self.state.global_step == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self, *args, **kwargs)
+
+    if kill_at:
+        trainer.RunTrainer.training_step = dying  # type: ignore[method-assign]
+    os._exit(worker.main(arguments))
+
+
+def together(run: Run, *options: str, world: int = 2, kill_at: int = 0) -> list[int | None]:
+    """Exit codes of `world` processes that train a run."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["recipes.train.training", "datasets", "trl.trainer.sft_trainer", "bitsandbytes"])
+    made = [
+        server.Process(target=_rank, args=(rank, world, port, [str(run.path), *options], kill_at))
+        for rank in range(world)
+    ]
+    for process in made:
+        process.start()
+    for process in made:
+        process.join(240)
+    return [process.exitcode for process in made]
+
+
+Making = Callable[[Workspace, Path], dict[str, Any]]
+
+
+def of_text(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    sums_dataset(workspace.datasets / "rows", train=44, val=4)
+    return {"method": "text_sft", "base_model": str(tiny_llama(folder))}
+
+
+def of_pairs(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    return {**of_text(workspace, folder), "method": "text_dpo", "lora_alpha": 64}
+
+
+def of_pictures(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    picture_dataset(workspace, "rows", rows=44)
+    return {"method": "vision_sft", "base_model": str(tiny_vlm(folder, "SmolVLM")), "max_length": None}
+
+
+def of_speech(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    tones_dataset(workspace.datasets / "rows", train=44)
+    return {"method": "audio_sft", "base_model": str(tiny_whisper(folder))}
+
+
+def made_run(workspace: Workspace, name: str, options: dict[str, Any], processes: int, **more: Any) -> Run:
+    """Six steps of eight rows together, the last of four, in fp32 and without dropout."""
+    common = {
+        "dataset": "rows",
+        "max_steps": STEPS,
+        "learning_rate": 1e-3,
+        "bf16": False,
+        "torch_compile": "off",
+        "lora_r": 4,
+        "save_steps": 3,
+        "logging_steps": 1,
+        "eval_steps": 3,
+        "per_device_train_batch_size": 8 // processes,
+    }
+    return Run.create(workspace, load_recipe({**common, **options, **more}), name)
+
+
+def test_processes_share_out_each_batch_that_one_would_read() -> None:
+    lengths = [7 * n % 31 for n in range(45)]
+    for group in (True, False):
+        whole = list(Batches(lengths, 8, 3, group))
+        parts = [list(Batches(lengths, 8, 3, group, Ranks(rank, 2, 2))) for rank in range(2)]
+        for batch, first, second in zip(whole, *parts, strict=True):
+            assert sorted({*first, *second}) == sorted(batch)
+            assert abs(len(first) - len(second)) <= 1 and first and second
+            longest = [max(lengths[i] for i in part) for part in (first, second)]
+            assert not group or max(longest) == max(lengths[i] for i in batch)
+
+
+def test_a_batch_with_fewer_rows_than_processes_leaves_none_idle_and_means_the_same() -> None:
+    assert [Ranks(rank, 4, 4).mine([9]) for rank in range(4)] == [[9]] * 4
+    assert [Ranks(rank, 4, 4).mine([7, 9]) for rank in range(4)] == [[7], [9], [7], [9]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("making", [of_text, of_pairs, of_pictures, of_speech])
+def test_two_processes_equal_one_at_the_same_global_batch(workspace: Workspace, tmp_path: Path, making: Making) -> None:
+    options = making(workspace, tmp_path / "model")
+    alone, shared = (made_run(workspace, f"by{n}", options, n) for n in (1, 2))
+    workers.finish(alone)
+    assert together(shared) == [0, 0], (shared.path / "worker.log").read_text()[-2000:]
+    assert alone.exit() and shared.exit(), "done"
+    assert [*losses(alone)] == [*losses(shared)] == [*range(1, STEPS + 1)]
+    assert losses(shared) == pytest.approx(losses(alone), rel=1e-5)
+    validated = [[event["loss"] for event in run.events("eval")] for run in (alone, shared)]
+    assert validated[1] == pytest.approx(validated[0], rel=1e-5)
+    tokens = [[event["tokens"] for event in run.events("step")] for run in (alone, shared)]
+    assert tokens[0] == tokens[1]
+    first, second = (load_file(run.adapter / "adapter_model.safetensors") for run in (alone, shared))
+    travelled = 1e-3 * STEPS / 2  # learning rate × steps, halved by the schedule
+    apart = {name: float((first[name] - second[name]).abs().mean()) for name in first}
+    assert first.keys() == second.keys() and max(apart.values()) < travelled / 100, apart
+
+
+@pytest.mark.slow
+def test_one_writes_the_others_leave_no_trace_and_memory_of_each_is_told(workspace: Workspace, tmp_path: Path) -> None:
+    run = made_run(workspace, "shared", of_text(workspace, tmp_path / "model"), 2)
+    assert together(run) == [0, 0]
+    for kind, count in (("step", STEPS), ("plan", 1), ("eval", 2), ("checkpoint", 2)):
+        assert len(run.events(kind)) == count, kind
+    assert all(len(event["rank_memory_mb"]) == 2 and min(event["rank_memory_mb"]) > 50 for event in run.events("step"))
+    kept = {path.name for path in run.path.iterdir()}
+    assert kept <= {
+        *("recipe.yaml", "env.json", "events.jsonl", "worker.log", "lock", "checkpoints", "adapter", "exit.json"),
+        "preflight.json",
+    }
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_run_at_once_and_it_resumes_exactly(workspace: Workspace, tmp_path: Path) -> None:
+    options = {**of_text(workspace, tmp_path / "model"), "lora_dropout": 0.1}
+    whole, killed = (made_run(workspace, name, options, 2) for name in ("whole", "killed"))
+    assert together(whole) == [0, 0]
+    started = time.monotonic()
+    codes = together(killed, kill_at=4)
+    assert codes[1] == -signal.SIGKILL and codes[0] == 1 and time.monotonic() - started < 60
+    ended = killed.exit()
+    assert ended and (ended.verdict, ended.code) == ("failed", "run.rank")
+    assert "One of the 2 processes of this training ended before the others" in ended.sentence
+    assert workers.finish(killed, "--resume").exit() != ended
+    refused = killed.exit()
+    assert refused and "was trained by 2 processes and cannot be resumed by 1" in refused.sentence
+    assert together(killed, "--resume") == [0, 0]
+    assert losses(killed) == losses(whole)
+    first, second = (load_file(run.adapter / "adapter_model.safetensors") for run in (whole, killed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+def test_accelerate_launches_a_run_and_a_killed_rank_is_named_within_30_s(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way: `train --engine accelerate`, a rank killed from outside, resumed as it was begun."""
+    import psutil
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    options = of_text(workspace, tmp_path / "model")
+    recipe = made_run(workspace, "unused", options, 2, max_steps=400, save_steps=5).recipe
+    run = jobs.start_training(workspace, recipe, "launched", launch=Launch(num_processes=2))
+    deadline = time.monotonic() + 150
+    while len(run.events("checkpoint")) < 1 and time.monotonic() < deadline:
+        assert run.status() in ("queued", "running"), (run.path / "worker.log").read_text()[-3000:]
+        time.sleep(0.1)
+    tail = ["-m", "recipes", str(run.path)]
+    found = [p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-3:] == tail]
+    found = [p for p in found if "accelerate.commands.launch" not in p.info["cmdline"]]
+    victim = next(p for p in found if p.environ().get("RANK") == "1")
+    victim.kill()
+    began = time.monotonic()
+    while not (ended := run.exit()) or "rank 1, killed by signal 9" not in ended.sentence:
+        assert time.monotonic() - began < 30, (ended, (run.path / "worker.log").read_text()[-3000:])
+        time.sleep(0.1)
+    assert ended.code == "run.rank"
+    assert not psutil.wait_procs(found, timeout=30)[1], "no process is left behind"
+    done = len(run.events("step"))
+    jobs.resume_training(run)
+    deadline = time.monotonic() + 150
+    while len(run.events("step")) == done and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run.request_stop()
+    while run.status() in ("queued", "running"):
+        time.sleep(0.1)
+    stopped = run.exit()
+    assert stopped and stopped.verdict == "stopped", stopped
+
+
+@pytest.mark.parametrize(
+    ("changes", "config", "said"),
+    [
+        (["method=text_kto"], "", "text_kto compares the rows of a batch"),
+        ([], "absent.yaml", "There is no file absent.yaml"),
+        ([], "distributed_type: FSDP", "distributed_type FSDP, and trainings here are data-parallel only"),
+        ([], "{distributed_type: MULTI_GPU, num_machines: 2}", "for several machines"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused_before_a_run_is_made(
+    workspace: Workspace, tmp_path: Path, changes: list[str], config: str, said: str
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(config)
+    where = config if config.endswith(".yaml") else str(file) if config else ""
+    sums_dataset(workspace.datasets / "rows")
+    recipe = load_recipe({"base_model": "starter-text", "method": "text_sft", "dataset": "rows"}, changes)
+    with pytest.raises(RecipeError) as refused:
+        jobs.start_training(workspace, recipe, "never", launch=Launch(num_processes=2, config_file=where))
+    assert said in str(refused.value) and refused.value.code == "recipe.launch"
+    assert not workspace.runs.exists()
+
+
+def test_what_gloo_says_of_a_lost_process_becomes_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:31203")
+    assert ranks.as_lost(closed) is None, "alone there is nobody to lose"
+    monkeypatch.setattr(ranks, "_joined", Ranks(0, 2, 2))
+    lost = ranks.as_lost(closed)
+    assert lost and lost.code == "run.rank" and "One of the 2 processes" in lost.message
+    assert ranks.as_lost(RuntimeError("shapes do not match")) is None
+
+
+def test_a_choice_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / launched.FILE).write_text('{"num_processes": 1}')
+    with pytest.raises(RunError, match="does not say how many processes train") as refused:
+        launched.launch_of(Run(tmp_path))
+    assert refused.value.code == "run.launch"
+
+
+def test_the_command_is_accelerates_and_the_choice_stays_with_the_run(workspace: Workspace, tmp_path: Path) -> None:
+    launch = Launch(num_processes=3, config_file="c.yaml")
+    words = launched.command(tmp_path, launch, ("--resume",))
+    assert words[:2] == [sys.executable, "-P"] and words[-3:] == ["recipes", str(tmp_path), "--resume"]
+    assert words[words.index("--num_processes") + 1] == "3" and words[words.index("--config_file") + 1] == "c.yaml"
+    launched.choose(Run(tmp_path), launch)
+    assert launched.launch_of(Run(tmp_path)) == launch
