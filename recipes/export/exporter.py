@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.models.files import ModelRef, adapter_stamp, weights_sha256
-from synth.errors import StorageError
+from synth.errors import StorageError, UserError
 from synth.storage import JsonDict, atomic_dir, atomic_write_text, read_json, sha256_file, write_json
 
 if TYPE_CHECKING:
     from recipes.models.loaded import Loaded
+    from synth.dataset import DatasetDir
+    from synth.example import Example
 
 MANIFEST = "manifest.json"
 SPARE_BYTES = 64 << 20  # left free beside the weights: tokenizer, card, and the file system's own needs
@@ -154,6 +156,19 @@ def verify(path: Path) -> list[str]:
         elif file.stat().st_size != facts["bytes"] or sha256_file(file) != facts["sha256"]:
             faults.append(f"{name} changed since the export.")
     return faults + [f"{name} was added after the export." for name, _ in _files(path) if name not in files]
+
+
+def learned_rows(tuned: Tuned, most: int = 500) -> tuple[list[Example], str]:
+    """Rows that the run was trained on, and the task of their dataset; nothing where it is gone."""
+    from recipes.run.directory import Run
+
+    try:
+        if tuned.runs is None:
+            return [], ""
+        dataset: DatasetDir = Run(tuned.runs / tuned.run).dataset()
+        return dataset.draw("train", most, seed=0), dataset.task.instruction
+    except UserError:
+        return [], ""
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:

@@ -1,115 +1,50 @@
-"""A tuned text model as a static web page that answers without a server: GGUF in wllama (llama.cpp as WebAssembly).
+"""A tuned model as a static web page that answers without a server: text in llama.cpp, Whisper in onnxruntime.
 
     smolstudio export RUN --to web -o page && python -m http.server -d page
 
-The folder holds the page, the model as q8_0, the WebAssembly runtime with its licence, and `task.json`: the task in
-words, what every row's system message said, and the JSON schema of the answers, which decoding is held to. The page
-asks for nothing outside its folder (its content security policy forbids it) and needs no special headers.
+The page asks for nothing outside its folder (its content security policy forbids it) and needs no special headers.
+What it holds is made by `recipes.export.web_text` and `web_speech`.
 """
 
 from __future__ import annotations
 
-import functools
-import shutil
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema
-from recipes.export import gguf_model, llama_cpp, npm
+from recipes.export import onnx_model, web_speech, web_text
 from recipes.export.exporter import Artefact, Exporter, Tuned
-from recipes.models import loading
-from synth.dataset import DatasetDir
-from synth.errors import UserError
-from synth.example import Example
-from synth.storage import read_json, write_json
+from recipes.models.files import ModelRef
+from synth.storage import JsonDict
 
-PAGE = Path(__file__).parent / "page"
-MODEL, TASK = "model.gguf", "task.json"
-KIND = "q8_0"
-RUNTIME = npm.Package(
-    "@wllama/wllama",
-    "3.13.0",
-    "66fa11750027f84fb5f04bd0f6a4b4dfa82e76223dadb651049806fea34808f3"
-    "f0ac0d18e9230c75bce2cff8fb2bfd16c5c6c9961691ada54862c9c4cbbdf634",
-)
-RUNTIME_FILES = ("esm/index.min.js", "esm/wasm/wllama.wasm", "LICENCE")
-RUNTIME_BYTES = 12 << 20
-SAMPLED, SPARE_TOKENS = 500, 64
-LONGEST_CONTEXT = 4096  # tokens: a phone's memory
+
+def _maker(ref: ModelRef) -> ModuleType:
+    return web_speech if onnx_model.is_speech(ref) else web_text
+
+
+def supports(ref: ModelRef) -> str:
+    """Why a base cannot be in a page; nothing when it can."""
+    return str(_maker(ref).supports(ref))
 
 
 def size(tuned: Tuned) -> int:
-    """Bytes of the model and the runtime."""
-    from recipes.export.merged import stored_weights
-
-    numbers = stored_weights(tuned.ref.path)[1]
-    return numbers + (numbers >> 3) + RUNTIME_BYTES
+    """Bytes of the page, the model and the runtime."""
+    return int(_maker(tuned.ref).size(tuned))
 
 
 def write(tuned: Tuned, folder: Path, name: str) -> str:
-    """Write page, model, runtime and task. Raises ModelError, also when the runtime cannot be fetched."""
-    import torch
-
-    runtime = folder / "wllama"
-    runtime.mkdir()
-    npm.take_out(RUNTIME, RUNTIME_FILES, runtime)
-    words = gguf_model.vocabulary(tuned.ref.path)
-    loaded = loading.load_for_inference(tuned.ref, tuned.adapter, torch.float32)
-    gguf_model.write(loaded.model, loaded.tokenizer, words, folder / MODEL, KIND)
-    for file in ("index.html", "app.js", "style.css"):
-        shutil.copyfile(PAGE / file, folder / file)
-    context = int(read_json(tuned.ref.path / "config.json")["max_position_embeddings"])
-    told = {"name": name, "context": min(context, LONGEST_CONTEXT), "bytes": (folder / MODEL).stat().st_size}
-    write_json(folder / TASK, {**told, **task_of(tuned, loaded.tokenizer)})
-    return KIND
-
-
-def task_of(tuned: Tuned, tokenizer: Any) -> dict[str, Any]:
-    """What the page asks, and how: `instruction` in words, `system`, `schema` (None for plain text), `tokens`."""
-    rows, instruction = _rows(tuned)
-    systems = {"\n\n".join(m.text for m in row.prompt if m.role == "system") for row in rows}
-    schema = answer_schema(rows)
-    longest = max((len(ids) for ids in tokenizer([row.target for row in rows] or ["-"])["input_ids"]), default=0)
-    return {
-        "instruction": instruction,
-        "system": systems.pop() if len(systems) == 1 else "",
-        "schema": None if schema is ANSWER_SCHEMA else schema,
-        "tokens": int(longest * 1.5) + SPARE_TOKENS,
-    }
-
-
-def _rows(tuned: Tuned) -> tuple[list[Example], str]:
-    """Rows that the run was trained on, and the task of their dataset; nothing where it is gone."""
-    from recipes.run.directory import Run
-
-    try:
-        if tuned.runs is None:
-            return [], ""
-        dataset: DatasetDir = Run(tuned.runs / tuned.run).dataset()
-        return dataset.draw("train", SAMPLED, seed=0), dataset.task.instruction
-    except UserError:
-        return [], ""
+    """Write the page. Raises ModelError, also when its runtime cannot be fetched."""
+    return str(_maker(tuned.ref).write(tuned, folder, name))
 
 
 def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
-    """The page's model as llama.cpp answers with it outside a browser."""
-    if not llama_cpp.installed():
-        return []
-    ask = functools.partial(llama_cpp.answers, folder / MODEL, int(read_json(folder / TASK)["context"]))
-    return [Artefact(KIND, False, llama_cpp.version(), answers=ask)]
+    """The page's model as its runtime answers with it outside a browser."""
+    return list(_maker(tuned.ref).artefacts(tuned, folder))
 
 
-def card(name: str, facts: dict[str, Any]) -> str:
+def card(name: str, facts: JsonDict) -> str:
     """The card as Markdown."""
-    return (
-        f"# {name}\n\n{facts['base_model']}, tuned by run `{facts['run'] or 'unknown'}`, as a web page, written on "
-        f"{facts['created']} by smolstudio. Serve the folder from any static server and open it:\n\n"
-        f"```\npython -m http.server -d {name}\n```\n\n"
-        "The model answers inside the page; what is typed there leaves it nowhere. One thread is used unless the "
-        "server sends `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`. "
-        f"The runtime is {RUNTIME.name} {RUNTIME.version} (MIT, `wllama/LICENCE`).\n"
-    )
+    maker = web_speech if facts["dtype"] == web_speech.KIND else web_text
+    return maker.card(name, facts)
 
 
-ABOUT = "a static page that answers offline in the browser"
-EXPORTER = Exporter("web", ABOUT, gguf_model.supports, size, write, card, artefacts)
+EXPORTER = Exporter("web", "a static page that answers offline in the browser", supports, size, write, card, artefacts)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recipes.export import npm, targets
-from recipes.export.web import RUNTIME
+from recipes.export.web_text import RUNTIME
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from recipes.text import text_sft
@@ -23,6 +20,7 @@ from synth.errors import ModelError
 from synth.example import make_example, user
 from synth.scoring.names import JSON, MATH
 from synth.workspace import Workspace
+from tests.browser.static import opened, served
 from tests.tiny_runs import nudged
 
 pytestmark = [
@@ -67,30 +65,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if error.code == npm.CODE:
             pytest.skip(str(error))
         raise
-    handler = functools.partial(Silent, directory=str(place.path / "pages"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class Silent(SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-def opened(browser: Any, url: str) -> Any:
-    """The page once its model is loaded; from then on it has no network."""
-    context = browser.new_context(viewport={"width": 390, "height": 800})
-    page = context.new_page()
-    page.complaints, page.fetched = [], []
-    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("request", lambda request: page.fetched.append(request.url))
-    page.goto(url)
-    page.wait_for_selector("#go:not([disabled])", timeout=120_000)
-    context.set_offline(True)
-    return page
+    with served(place.path / "pages") as url:
+        yield url
 
 
 def answered(page: Any, text: str) -> None:
@@ -100,7 +76,7 @@ def answered(page: Any, text: str) -> None:
 
 
 def test_the_page_answers_without_a_network_and_asks_nothing_of_others(browser: Any, pages: str) -> None:
-    page = opened(browser, f"{pages}/sums/index.html")
+    page = opened(browser, f"{pages}/sums/index.html", "#go")
     answered(page, "What is 15 + 30?")
     assert page.text_content("#plain") == "15 + 30 = 45\nAnswer: 45"
     assert not page.is_visible("#issue")
@@ -111,7 +87,7 @@ def test_the_page_answers_without_a_network_and_asks_nothing_of_others(browser: 
 
 
 def test_records_are_within_the_schema_and_become_an_issue_that_is_not_sent(browser: Any, pages: str) -> None:
-    page = opened(browser, f"{pages}/issues/index.html")
+    page = opened(browser, f"{pages}/issues/index.html", "#go")
     answered(page, "It crashes, case 2.")
     assert page.eval_on_selector_all("#fields textarea", "all => all.map(one => one.dataset.key)") == [
         "title", "type", "steps", "version",

@@ -54,7 +54,7 @@ def manifest(out: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("to", "artefacts"), [("merged", 1), ("adapter", 1), ("gguf", 3)])
+@pytest.mark.parametrize(("to", "artefacts"), [("merged", 1), ("adapter", 1), ("gguf", 3), ("onnx", 2)])
 def test_every_export_of_a_text_model_answers_as_the_run_did(
     place: Workspace, tmp_path: Path, to: str, artefacts: int
 ) -> None:
@@ -64,7 +64,7 @@ def test_every_export_of_a_text_model_answers_as_the_run_did(
     for one in found:
         assert one["rows"] == ROWS and one["split"] == "test"
         assert one["score_exported"] >= one["score_low"]
-        if one["artefact"] in ("f16", "adapter", "bfloat16"):
+        if one["artefact"] in ("f16", "adapter", "bfloat16", "float32"):
             assert one["equal"] >= 0.95 * ROWS
     assert manifest(out)["said"][0] in (out / "README.md").read_text()
     assert exporter.verify(out) == []
@@ -138,15 +138,21 @@ def test_rows_that_the_tuned_model_cannot_read_or_gets_wrong_do_not_vouch_for_an
     assert "answered none of the rows" in manifest(tmp_path / "mute")["said"][0]
 
 
-def test_a_tuned_whisper_answers_in_ctranslate2_as_it_did_here(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("to", "kinds"), [("ctranslate2", ["float16", "int8"]), ("onnx", ["float32", "int8"])])
+def test_a_tuned_whisper_answers_in_other_runtimes_as_it_did_here(tmp_path: Path, to: str, kinds: list[str]) -> None:
     place = Workspace(tmp_path)
     build_dataset("audio", {"train": 8, "val": 0, "test": 8, "test_ood": 0, "silence_share": 0}, "ward", place)
     recipe = {"method": "audio_sft", "base_model": "starter-audio-large", "data": {"dataset": "ward"}}
     nudged(recipe, Run.create(place, load_recipe(recipe), "run-1"))
-    out = targets.export_run("run-1", place.runs, tmp_path / "out", "ctranslate2", parity_gate(place))
+    out = targets.export_run("run-1", place.runs, tmp_path / "out", to, parity_gate(place))
     exact, rounded = manifest(out)["artefacts"]
-    assert (exact["artefact"], rounded["artefact"]) == ("float16", "int8")
+    assert [exact["artefact"], rounded["artefact"]] == kinds
     assert exact["equal"] == exact["rows"] == 8
-    assert {"model.bin", "config.json", "tokenizer.json", "preprocessor_config.json"} <= {
-        file.name for file in (out / "int8").iterdir()
+    files = {file.relative_to(out).as_posix() for file in out.rglob("*")}
+    graphs = [f"onnx/{part}{kind}.onnx" for part in ("encoder_model", "decoder_model_merged") for kind in ("", "_int8")]
+    inside = ["model.bin", "config.json", "tokenizer.json", "preprocessor_config.json"]
+    expected = {
+        "ctranslate2": [f"int8/{name}" for name in inside],
+        "onnx": [*graphs, "preprocessor_config.json", "generation_config.json", "tokenizer.json"],
     }
+    assert files >= set(expected[to])

@@ -1,0 +1,128 @@
+"""ONNX graphs with a cache, as `recipes.export.onnx_graphs` writes them, answered greedily through onnxruntime.
+
+    text_answers(file, rules, tokenizer, prompts, 64)            # token ids -> texts
+    speech_answers(encoder, decoder, rules, tokenizer, recordings, 64)
+
+One prompt at a time, on one thread: it shows what the files answer, not how fast they can. The packages are optional
+(extra `export`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recipes.export.onnx_graphs import CACHE, HEARD
+
+if TYPE_CHECKING:
+    from recipes.audio.backend import Sound
+
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+THREADS = 1  # as for llama.cpp: threads that wait by spinning cost a busy machine tenfold
+
+
+class Rules(NamedTuple):
+    """What ends an answer, what is never written in it, what does not begin it, and positions of the model."""
+
+    ends: frozenset[int]
+    limit: int
+    never: tuple[int, ...] = ()
+    not_first: tuple[int, ...] = ()
+
+
+def lacking() -> list[str]:
+    """The packages that are not installed."""
+    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+
+
+def version() -> str:
+    """The runtime in words."""
+    return f"onnxruntime {metadata.version('onnxruntime')}"
+
+
+def session(file: Path) -> Any:
+    """A graph on the processor."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = THREADS
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def text_answers(file: Path, rules: Rules, tokenizer: Any, prompts: Sequence[list[int]], most: int) -> list[str]:
+    """Texts of at most `most` tokens after the prompts, special tokens left out."""
+    graph = _Cached(session(file))
+
+    def feeds(ids: list[int], total: int) -> dict[str, NDArray[Any]]:
+        return {
+            "input_ids": np.array([ids]),
+            "attention_mask": np.ones((1, total), np.int64),
+            "position_ids": np.arange(total - len(ids), total)[None],
+        }
+
+    return [_decoded(tokenizer, graph.greedy(prompt, feeds, rules, most)) for prompt in prompts]
+
+
+def speech_answers(
+    encoder: Path, decoder: Path, rules: Rules, tokenizer: Any, recordings: Sequence[list[Sound]], most: int
+) -> list[str]:
+    """Transcripts of recordings, each in pieces of at most `most` tokens that are joined by spaces."""
+    hear, graph = session(encoder), _Cached(session(decoder))
+    texts = []
+    for pieces in recordings:
+        said = []
+        for sound in pieces:
+            features = sound.features.astype(np.float32)[None]
+            heard = hear.run(None, {"input_features": features})[0]
+
+            def feeds(ids: list[int], total: int, heard: NDArray[Any] = heard) -> dict[str, NDArray[Any]]:
+                return {"input_ids": np.array([ids]), HEARD: heard}
+
+            said.append(_decoded(tokenizer, graph.greedy(list(sound.head), feeds, rules, most)))
+        texts.append(" ".join(said))
+    return texts
+
+
+def _decoded(tokenizer: Any, tokens: list[int]) -> str:
+    return str(tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+
+
+class _Cached:
+    """A decoder whose cache goes from one step into the next without a copy."""
+
+    def __init__(self, opened: Any) -> None:
+        self._session = opened
+        self._empty = {
+            port.name: (1, port.shape[1], 0, port.shape[3])
+            for port in opened.get_inputs()
+            if port.name.startswith(f"{CACHE}.")
+        }
+        self._outputs = ["logits", *(name.replace(CACHE, "present") for name in self._empty)]
+
+    def greedy(self, prompt: list[int], feeds: Any, rules: Rules, most: int) -> list[int]:
+        """The likeliest tokens after the prompt, without what ends them; `feeds(new ids, all tokens)` are the rest."""
+        from onnxruntime import OrtValue
+
+        value = OrtValue.ortvalue_from_numpy
+        cache = {name: value(np.zeros(shape, np.float32)) for name, shape in self._empty.items()}
+        found: list[int] = []
+        ids = prompt
+        while len(found) < most and len(prompt) + len(found) < rules.limit:
+            given = {name: value(array) for name, array in feeds(ids, len(prompt) + len(found)).items()}
+            logits, *present = self._session.run_with_ort_values(self._outputs, {**given, **cache})
+            cache = dict(zip(self._empty, present, strict=True))
+            scores = logits.numpy()[0, -1]
+            scores[[*rules.never, *(() if found else rules.not_first)]] = -np.inf
+            token = int(scores.argmax())
+            if token in rules.ends:
+                break
+            found.append(token)
+            ids = [token]
+        return found
