@@ -198,7 +198,12 @@ def _write_vocabulary(writer: Any, tokenizer: Any, words: Vocabulary, size: int)
         if token is not None:
             add(token)
     if tokenizer.chat_template:
-        writer.add_chat_template(_GENERATION.sub("", tokenizer.chat_template))
+        writer.add_chat_template(plain_template(tokenizer.chat_template))
+
+
+def plain_template(template: str) -> str:
+    """A chat template without the marks of what is learned, which only transformers knows."""
+    return _GENERATION.sub("", template)
 
 
 def tensors(model: Any) -> list[tuple[str, Any]]:

@@ -20,7 +20,8 @@ import numpy as np
 
 OPSET, IR_VERSION = 18, 10  # what runtimes of 2024 and later read
 CACHE = "past_key_values"
-BATCH, TOKENS, PAST, TOTAL = "batch", "tokens", "past", "past + tokens"
+# Names of free axes; transformers.js fills an empty cache by the name of the first.
+BATCH, TOKENS, PAST, TOTAL = "batch_size", "sequence_length", "past_sequence_length", "total_sequence_length"
 HEARD = "encoder_hidden_states"
 
 
@@ -117,7 +118,7 @@ def speech_graphs(model: Any) -> tuple[Graph, Graph]:
     names = [f"{n}.{side}.{kind}" for n in layers for side in ("decoder", "encoder") for kind in ("key", "value")]
     lengths = [past if ".decoder." in name else known for name in names]
     cache = [torch.zeros(batch, heads, length, width // heads) for length in lengths]
-    axes = [PAST if ".decoder." in name else "heard before" for name in names]
+    axes = [PAST if ".decoder." in name else "heard_before" for name in names]
     after = [TOTAL if ".decoder." in name else "heard" for name in names]
     decoder = Graph(
         model,

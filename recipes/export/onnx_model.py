@@ -15,7 +15,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.export import merged, onnx_graphs, onnx_runtime
+from recipes.export import gguf_model, merged, onnx_graphs, onnx_runtime
 from recipes.export.exporter import Artefact, Exporter, Tuned
 from recipes.models import loading
 from recipes.models.files import ModelRef
@@ -77,6 +77,10 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
         # transformers keeps them inside processor_config.json; transformers.js reads them from a file of their own.
         features = read_json(folder / "processor_config.json")["feature_extractor"]
         write_json(folder / "preprocessor_config.json", features)
+    elif template := loaded.tokenizer.chat_template:
+        # transformers keeps it in a file of its own; transformers.js reads it from here.
+        settings = folder / "tokenizer_config.json"
+        write_json(settings, {**read_json(settings), "chat_template": gguf_model.plain_template(template)})
     write_json(folder / "generation_config.json", generation(loaded))
     return "+".join(KINDS)
 
