@@ -183,7 +183,7 @@ def write_features(extractor: Any, file: Path) -> None:
         "range": np.array(8, np.float32),
         "four": np.array(4, np.float32),
     }
-    steps = [
+    steps: list[tuple[str, list[str], list[str], dict[str, Any]]] = [
         ("Unsqueeze", ["waveform", "one"], ["channel"], {}),
         ("Pad", ["channel", "edges"], ["padded"], {"mode": "reflect"}),
         ("Conv", ["padded", "waves"], ["whole"], {"strides": [hop]}),  # a Fourier transform of each frame
@@ -219,7 +219,7 @@ def write(graph: Graph, file: Path) -> None:
     import onnx
     import torch
 
-    class Whole(torch.nn.Module):
+    class Whole(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.network = graph.network

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TEXT = ("granite", "llama", "qwen3", "smollm3")  # plain attention in every layer
 SPEECH = ("whisper",)
 KINDS = {"float32": "", "int8": "_int8"}  # -> what is added to a file's name
-GRAPHS = "onnx"
+GRAPHS, ENCODER, DECODER = "onnx", "encoder_model", "decoder_model_merged"
 LARGEST_BYTES = 1_900_000_000  # of a graph: protobuf ends at 2 GB
 PIPELINES = {"audio": "automatic-speech-recognition"}  # of transformers.js, by modality
 MOVING = ("dynamic", "longrope")  # positions whose scale depends on the length of the text
@@ -105,7 +105,7 @@ def graphs(loaded: Loaded) -> dict[str, onnx_graphs.Graph]:
     """Name of its file -> graph."""
     if is_speech(loaded.info.ref):
         encoder, decoder = onnx_graphs.speech_graphs(loaded.model)
-        return {"encoder_model": encoder, "decoder_model_merged": decoder}
+        return {ENCODER: encoder, DECODER: decoder}
     return {"model": onnx_graphs.text_graph(loaded.model)}
 
 
@@ -140,8 +140,8 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     found = []
     for kind, ending in KINDS.items():
         if is_speech(tuned.ref):
-            files = [folder / GRAPHS / f"{part}{ending}.onnx" for part in ("encoder_model", "decoder_model_merged")]
-            ask = functools.partial(onnx_runtime.speech_answers, *files, rules(folder), tokenizer)
+            encoder, decoder = (folder / GRAPHS / f"{part}{ending}.onnx" for part in (ENCODER, DECODER))
+            ask = functools.partial(onnx_runtime.speech_answers, encoder, decoder, rules(folder), tokenizer)
         else:
             file = folder / GRAPHS / f"model{ending}.onnx"
             ask = functools.partial(onnx_runtime.text_answers, file, rules(folder), tokenizer)

@@ -43,8 +43,8 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
 
 def card(name: str, facts: JsonDict) -> str:
     """The card as Markdown."""
-    maker = web_speech if facts["dtype"] == web_speech.KIND else web_text
-    return maker.card(name, facts)
+    speech = facts["dtype"] == web_speech.KIND
+    return web_speech.card(name, facts) if speech else web_text.card(name, facts)
 
 
 EXPORTER = Exporter("web", "a static page that answers offline in the browser", supports, size, write, card, artefacts)

@@ -78,7 +78,7 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
     loaded = loading.load_for_inference(tuned.ref, tuned.adapter, torch.float32)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as made:
         onnx_model.write_graphs(loaded, Path(made) / "graphs")
-        for part, graph in (("encoder", "encoder_model"), ("decoder", "decoder_model_merged")):
+        for part, graph in (("encoder", onnx_model.ENCODER), ("decoder", onnx_model.DECODER)):
             (Path(made) / "graphs" / f"{graph}{onnx_model.KINDS[KIND]}.onnx").replace(model / f"{part}.onnx")
     backend = Whisper(loaded)
     write_features(backend.processor.feature_extractor, model / "features.onnx")
@@ -164,9 +164,9 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     rules = onnx_runtime.Rules(
         frozenset(task["ends"]), int(task["positions"]), tuple(task["never"]), tuple(task["not_first"])
     )
-    files = [folder / MODEL / f"{part}.onnx" for part in ("encoder", "decoder")]
+    encoder, decoder = (folder / MODEL / f"{part}.onnx" for part in ("encoder", "decoder"))
     tokenizer = loading.load_processor(tuned.ref).tokenizer
-    ask = functools.partial(onnx_runtime.speech_answers, *files, rules, tokenizer)
+    ask = functools.partial(onnx_runtime.speech_answers, encoder, decoder, rules, tokenizer)
     return [Artefact(KIND, False, onnx_runtime.version(), answers=ask)]
 
 
