@@ -55,7 +55,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Page:
     rows = list(data.examples("test"))
     waves = [read_audio(data.path / media_parts(row)[0].path) for row in rows]
     gap = np.zeros(HZ // 2, np.float32)
-    waves.append(np.concatenate([part for wave in waves for part in (wave, gap)]))
+    waves.append(np.concatenate([waves[0], gap, waves[1], gap, waves[2]]))
     files = [place.path / f"{number}.wav" for number in range(len(waves))]
     for file, wave in zip(files, waves, strict=True):
         soundfile.write(file, wave, HZ, subtype="PCM_16")
@@ -108,21 +108,17 @@ def test_the_page_may_ask_no_other_server_and_names_a_file_that_is_no_sound(
         page.context.close()
 
 
-def test_what_is_dictated_is_transcribed(spoken: Page) -> None:
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
+def test_what_is_dictated_is_transcribed(browser: Any, spoken: Page) -> None:
     heard = f"--use-file-for-fake-audio-capture={spoken.recordings[0]}"
     fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", heard]
-    with sync_playwright() as play, served(spoken.folder) as url:
-        browser = play.chromium.launch(executable_path=chromium, args=[*FLAGS, *fake])
-        page = opened(browser, f"{url}/index.html", "#record")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    listening = browser.browser_type.launch(executable_path=chromium, args=[*FLAGS, *fake])
+    with served(spoken.folder) as url:
+        page = opened(listening, f"{url}/index.html", "#record")
         page.click("#record")
         page.wait_for_selector("#state:text-is('Listening …')")
         page.wait_for_timeout(3000)
         page.click("#stop")
         assert transcribed(page)
         assert page.is_visible("#record") and page.complaints == []
-        browser.close()
+    listening.close()
