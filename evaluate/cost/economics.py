@@ -331,10 +331,9 @@ def cascade(results: Results, small: SystemResult, large: SystemResult, start: W
         return None
     chosen = None
     if val is not None and split != "val":
-        on_val = [formulas.cascade(*val[:3], *costs, at) for at in formulas.cascade_thresholds(val.confidence)]
-        best = formulas.choose_threshold(on_val, max(point.score for point in on_val) - results.plan.margin / 2)
-        measured = formulas.cascade(*here[:3], *costs, best.threshold)
-        outcomes = np.where(here.confidence < best.threshold, here.large, here.small)
+        threshold = formulas.threshold_on(*val[:3], results.plan.margin)
+        measured = formulas.cascade(*here[:3], *costs, threshold)
+        outcomes = np.where(here.confidence < threshold, here.large, here.small)
         interval = mean_score(outcomes, here.templates)
         chosen = Handover(**measured._asdict(), ci95=(interval.low, interval.high))
     curve = [formulas.cascade(*here[:3], *costs, at) for at in formulas.cascade_thresholds(here.confidence)]

@@ -321,6 +321,14 @@ def choose_threshold(points: Sequence[CascadePoint], target: float) -> CascadePo
     return max(points, key=lambda point: (point.score, -point.escalated))
 
 
+def threshold_on(
+    confidence: NDArray[np.float64], small: NDArray[np.float64], large: NDArray[np.float64], margin: float
+) -> float:
+    """The threshold that sends the fewest of these rows on and stays within half the margin of their best score."""
+    points = [cascade(confidence, small, large, None, None, at) for at in cascade_thresholds(confidence)]
+    return choose_threshold(points, max(point.score for point in points) - margin / 2).threshold
+
+
 def energy_wh(watts: float | None, requests_per_s: float | None) -> float | None:
     """Watt hours of one request on a machine that draws `watts` while it serves."""
     return None if watts is None or not requests_per_s else watts / requests_per_s / 3600

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
-from recipes.decode.constrained import Grammar
+from recipes.decode.constrained import Grammar, schema_of
 from recipes.decode.decoder import Generated, decode, end_ids, rows_in_memory
 from recipes.text import chat
 from synth.errors import ModelError
@@ -48,7 +48,7 @@ def answer(
 
 def grammar_of(loaded: Loaded, questions: Sequence[Question]) -> Grammar | None:
     """The grammar of the schema that the questions ask for, all alike; None where they ask for none."""
-    schema = next((q.response_format["json_schema"]["schema"] for q in questions if q.response_format), None)
+    schema = next((schema_of(q.response_format) for q in questions if q.response_format), None)
     return Grammar(loaded, schema, end_ids(loaded)) if schema else None
 
 

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 from evaluate.plan import SystemPlan
-from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema, record_schema, response_format
+from recipes.decode.answer_schema import answer_schema, bare_labels, has_working, record_schema, response_format
 from synth.errors import RecipeError
 from synth.example import Example, Message, assistant, system
 from synth.languages import code
@@ -48,52 +50,73 @@ def pick_shots(train: Iterable[Example], count: int, seed: int) -> list[Example]
     return chosen[:count]
 
 
+class Framing(BaseModel):
+    """What a system is sent besides a row's own turns, and what its reply is held to.
+
+    `shown`: a JSON schema that the instructions spell out. `form`: the `response_format`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instruction: str = ""
+    shown: JsonDict | None = None
+    shots: tuple[Message, ...] = ()
+    form: JsonDict | None = None
+
+    def around(self, own: Sequence[Message]) -> tuple[Message, ...]:
+        """A row's turns with it: instructions, worked examples, then the row's own turns."""
+        instructions = [m.text for m in own if m.role == "system"]
+        if self.instruction and self.instruction not in instructions:
+            instructions.append(self.instruction)
+        if self.shown is not None:
+            instructions.append(f"Reply only with a JSON object of this schema:\n{json.dumps(self.shown)}")
+        head = [system("\n\n".join(instructions))] if instructions else []
+        return (*head, *self.shots, *(m for m in own if m.role != "system"))
+
+    def reply(self, text: str, bare: bool = False) -> str:
+        """The answer in a reply to the schema of working and answer, as `Answer: …` or bare; any other as it is."""
+        if not has_working((self.form or {}).get("json_schema", {}).get("schema", {})):
+            return text
+        start, end = text.find("{"), text.rfind("}")
+        try:
+            record = json.loads(text[start : end + 1])
+            answer = str(record["answer"])
+            return answer if bare else f"{record.get('working', '')}\nAnswer: {answer}"
+        except (ValueError, KeyError, AttributeError, RecursionError):
+            return text
+
+
 class Prompter:
     """Turns examples into questions the way one system plan says."""
 
     def __init__(self, plan: SystemPlan, train: Sequence[Example], seed: int, media_root: Path) -> None:
-        self._plan = plan
         self._root = media_root
         self.shots = pick_shots(train, plan.shots, seed) if plan.with_shots else []
         self.schema = answer_schema(train) if plan.held_to_schema else None
         bounds = record_schema(train, bounded=True) if plan.held_to_schema and plan.kind == "local" else None
+        bounds = bounds or (bare_labels(train) if plan.decoding_held else None)
         self.obeyed = bounds or self.schema
-        self._form = response_format(self.obeyed) if self.obeyed is not None else None
-        if plan.decoding_held and self.schema is ANSWER_SCHEMA:
-            message = f"The answers of this dataset are no records, so that {plan.name} cannot be held to a schema."
+        if plan.decoding_held and bounds is None:
+            message = f"The answers of this dataset are neither records nor labels, to which {plan.name} could be held."
             raise RecipeError(message, "Choose another prompting.", "plan.schema")
+        self.framing = Framing(
+            instruction=plan.instruction,
+            shown=self.schema if plan.with_schema else None,
+            shots=tuple(message for shot in self.shots for message in (*_turns(shot), assistant(shot.target))),
+            form=response_format(self.obeyed) if self.obeyed is not None else None,
+        )
 
     def question(self, example: Example) -> Question:
         """The messages for one example: instructions, worked examples, then the row's own turns."""
-        own = list(example.prompt)
-        instructions = [m.text for m in own if m.role == "system"]
-        if self._plan.instruction and self._plan.instruction not in instructions:
-            instructions.append(self._plan.instruction)
-        if self._plan.with_schema:
-            instructions.append(f"Reply only with a JSON object of this schema:\n{json.dumps(self.schema)}")
-        shown = [message for shot in self.shots for message in (*_turns(shot), assistant(shot.target))]
-        head = [system("\n\n".join(instructions))] if instructions else []
-        messages, spoken = (*head, *shown, *_turns(example)), code(example.source.get("language"))
-        return Question(example.id, messages, self._root, self._form, example.tools, spoken)
+        messages, spoken = self.framing.around(example.prompt), code(example.source.get("language"))
+        return Question(example.id, messages, self._root, self.framing.form, example.tools, spoken)
 
     def reply(self, text: str, scorer: str) -> str:
         """What the scorer reads: the answer field of a schema reply, as `Answer: …`; anything else as it is.
 
         A transcript is compared word by word, so that of a schema reply the answer alone is read.
         """
-        if self.schema is not ANSWER_SCHEMA:
-            return text
-        start, end = text.find("{"), text.rfind("}")
-        try:
-            record = json.loads(text[start : end + 1])
-            answer = str(record["answer"])
-            return (
-                answer
-                if known_scorer(scorer).shape == "transcript"
-                else f"{record.get('working', '')}\nAnswer: {answer}"
-            )
-        except (ValueError, KeyError, AttributeError, RecursionError):
-            return text
+        return self.framing.reply(text, bare=known_scorer(scorer).shape == "transcript")
 
 
 def _turns(example: Example) -> list[Message]:

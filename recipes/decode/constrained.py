@@ -1,4 +1,5 @@
-"""Answers that obey a JSON schema: at each step only tokens that can still lead to a valid object may be chosen.
+"""Answers that obey a JSON schema, or are one of a few texts: at each step only tokens that can still lead to a valid
+answer may be chosen.
 
 llguidance keeps the state of each row; its masks are bits over the vocabulary. Greedy and sampled decoding alike. It
 cannot make an answer true, only readable; and an answer cut at the token limit is still cut.
@@ -21,7 +22,10 @@ _WRITTEN: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_sepa
 
 
 class Grammar:
-    """A JSON schema over a model's vocabulary. Raises RecipeError for a schema that cannot be enforced."""
+    """A JSON schema over a model's vocabulary, or `{"choice": [texts]}`: one of these and nothing else.
+
+    Raises RecipeError for a schema that cannot be enforced.
+    """
 
     def __init__(self, loaded: Loaded, schema: dict[str, Any], end_ids: set[int]) -> None:
         from llguidance import LLMatcher
@@ -29,7 +33,11 @@ class Grammar:
 
         self.vocabulary = int(loaded.model.get_output_embeddings().weight.shape[0])
         self._tokenizer = from_tokenizer(loaded.tokenizer, n_vocab=self.vocabulary, eos_token=sorted(end_ids))
-        self._grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_WRITTEN)
+        if "choice" in schema:
+            texts = " | ".join(json.dumps(text, ensure_ascii=False) for text in schema["choice"])
+            self._grammar = LLMatcher.grammar_from_lark(f"start: {texts}")
+        else:
+            self._grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_WRITTEN)
         fault = LLMatcher.validate_grammar(self._grammar, self._tokenizer)
         if fault:
             raise RecipeError(f"The JSON schema cannot be enforced: {fault[:300]}.", "Simplify it.", "schema.invalid")
@@ -59,3 +67,9 @@ class State:
     def take(self, token: int) -> None:
         """Go on with a token that was allowed."""
         self._matcher.consume_token(token)
+
+
+def schema_of(form: dict[str, Any]) -> dict[str, Any]:
+    """The schema in a `response_format`, as `Grammar` takes it."""
+    found: dict[str, Any] = {"choice": form["choice"]} if form["type"] == "choice" else form["json_schema"]["schema"]
+    return found

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from recipes.export.licence import licence_of, with_licence
 from recipes.models.files import ModelRef, adapter_stamp, weights_sha256
 from synth.errors import StorageError, UserError
 from synth.storage import JsonDict, atomic_dir, atomic_write_text, read_json, sha256_file, write_json
@@ -92,7 +93,7 @@ def export(target: Exporter, tuned: Tuned, out: Path, gate: Gate | None = None) 
         facts["parity"] = gate(tuned, target.artefacts(tuned, folder)) if gate else {"said": [], "artefacts": []}
         said = "".join(f"- {sentence}\n" for sentence in facts["parity"]["said"])
         card = target.card(out.name, facts) + (f"\nAsked before it was handed over:\n\n{said}" if said else "")
-        atomic_write_text(folder / "README.md", card)
+        atomic_write_text(folder / "README.md", with_licence(card, licence_of(tuned.ref)))
         write_manifest(folder, facts)
     return out
 
@@ -126,6 +127,7 @@ def describe(ref: ModelRef, adapter: Path, target: str, dtype: str) -> dict[str,
         "base_model": public_name(ref),
         "base_revision": ref.revision,
         "base_sha256": weights_sha256(ref.path),
+        "licence": licence_of(ref)._asdict(),
         "adapter_sha256": sha256_file(adapter / "adapter_model.safetensors"),
         "run": stamp.get("run"),
         "recipe": stamp.get("recipe"),

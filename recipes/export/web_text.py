@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema
+from recipes.decode.answer_schema import answer_schema, has_working
 from recipes.export import gguf_model, llama_cpp, npm
 from recipes.export.exporter import Artefact, Tuned, learned_rows
 from recipes.models import loading
@@ -74,7 +74,7 @@ def task_of(tuned: Tuned, tokenizer: Any) -> dict[str, Any]:
     return {
         "instruction": instruction,
         "system": systems.pop() if len(systems) == 1 else "",
-        "schema": None if schema is ANSWER_SCHEMA else schema,
+        "schema": None if has_working(schema) else schema,
         "tokens": int(longest * 1.5) + SPARE_TOKENS,
     }
 

@@ -9,7 +9,21 @@ import warnings
 
 import typer
 
-from studio.cli import compare, crossval, data, demo, documents, launch_script, machine, models, pipeline, runs, sweep
+from studio.cli import (
+    cascade,
+    compare,
+    crossval,
+    data,
+    demo,
+    documents,
+    launch_script,
+    machine,
+    models,
+    pipeline,
+    push,
+    runs,
+    sweep,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,10 +36,12 @@ demo.add(app)
 data.add(app)
 models.add(app)
 runs.add(app)
+push.add(app)
 crossval.add(app)
 sweep.add(app)
 launch_script.add(app)
 compare.add(app)
+cascade.add(app)
 documents.add(app)
 pipeline.add(app)
 machine.add(app)

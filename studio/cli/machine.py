@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from studio.cli import consent
 from studio.cli.options import JsonOption, WorkspaceOption, key_values, print_json, workspace_of
 
+SERVED = "served questions"
+"""What stands for a dataset in the agreement about a cascade's questions; names of datasets have no blanks."""
 NameOption = Annotated[
     list[str] | None,
     typer.Option(help="Host name by which others reach it, such as one of a reverse proxy; may be repeated"),
@@ -42,18 +45,40 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     engine: Annotated[str, typer.Option(help="transformers, or vllm on a machine with a GPU")] = "transformers",
+    cascade: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="from=COMPARISON, or large=ENDPOINT threshold=…: ask that endpoint where the model is unsure"
+        ),
+    ] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Further settings of --cascade")] = None,
     name: NameOption = None,
+    leave: consent.LeaveOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Serve a base or tuned model behind an OpenAI-compatible HTTP endpoint."""
     from studio.serving.serve import ENGINES
     from studio.serving.serve import serve as serve_model
-    from synth.errors import ModelError
+    from synth.errors import ModelError, RecipeError
 
     if engine not in ENGINES:
         raise ModelError(f"There is no engine '{engine}'.", f"Choose one of {', '.join(ENGINES)}.", "model.engine")
-    place = workspace_of(workspace)
-    serve_model(model, adapter or None, place, host=host, port=port, names=name or (), engine=engine)
+    place, wanted = workspace_of(workspace), [*(cascade or ()), *(more or ())]
+    if more and not cascade:
+        raise RecipeError(
+            f"'{more[0]}' belongs to no option.", "Put --cascade before its settings.", "cascade.settings"
+        )
+    if wanted and engine != "transformers":
+        message = f"The engine {engine} tells no confidences, by which a cascade decides."
+        raise ModelError(message, "Serve the cascade without --engine.", "cascade.model")
+    found = None
+    if wanted:
+        from studio.serving.cascade.settings import resolved
+
+        found = resolved(key_values(wanted), model, adapter or None, place)
+        what = f"What the clients of {adapter or model} ask, where it is unsure,"
+        consent.require(place, [found.large.base_url], SERVED, what, leave)
+    serve_model(model, adapter or None, place, host=host, port=port, names=name or (), engine=engine, cascade=found)
 
 
 def record(

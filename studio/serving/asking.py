@@ -83,15 +83,14 @@ def told(workspace: Workspace, offer: dict[str, Any], asked: Question, dataset: 
 
 
 def _form(workspace: Workspace, dataset: str) -> JsonDict | None:
-    """The schema of a dataset's answers; None where they are no records, or the dataset is gone."""
-    from recipes.decode.answer_schema import record_schema, response_format
+    """The schema of a dataset's answers, or its labels; None where they are neither, or the dataset is gone."""
+    from recipes.decode.answer_schema import bare_labels, record_schema, response_format
 
     try:
-        schema = record_schema(
-            open_dataset(dataset, workspace.datasets).draw("train", SCHEMA_ROWS, seed=0), bounded=True
-        )
+        rows = open_dataset(dataset, workspace.datasets).draw("train", SCHEMA_ROWS, seed=0)
     except DataError:
         return None
+    schema = record_schema(rows, bounded=True) or bare_labels(rows)
     return response_format(schema) if schema else None
 
 

@@ -92,13 +92,21 @@ class ChatRequest(_Strict):
         return () if self.tool_choice == "none" else tuple(self.tools or ())
 
     def schema_(self) -> JsonDict | None:
-        """The JSON schema that the answer must obey; None where it is free. Raises BadRequest."""
+        """The JSON schema that the answer must obey; None where it is free. Raises BadRequest.
+
+        `{"type": "choice", "choice": [texts]}` is our own: the answer is one of these texts and nothing else.
+        """
         given = self.response_format
         kind = (given or {}).get("type")
         if given is None or kind == "text":
             return None
         if kind == "json_object":
             return {"type": "object"}
+        if kind == "choice":
+            texts = given.get("choice")
+            if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
+                raise BadRequest("response_format of type choice has no list `choice` of texts.", "response_format")
+            return {"choice": texts}
         if kind != "json_schema":
             raise BadRequest(f"response_format of type {kind!r} is not known.", "response_format")
         wrapped = given.get("json_schema")

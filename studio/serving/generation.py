@@ -40,12 +40,16 @@ class TokenChance(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What is new of an answer; `finish` with the last: stop or length. `tokens` counts the end token too."""
+    """What is new of an answer; `finish` with the last: stop or length. `tokens` counts the end token too.
+
+    `confidence`, with the last: exp(mean log-probability) of these tokens, as `recipes.decode.decoder` has it.
+    """
 
     text: str
     chances: tuple[TokenChance, ...] = ()
     finish: str = ""
     tokens: int = 0
+    confidence: float = 0.0
 
 
 class Row:
@@ -59,6 +63,7 @@ class Row:
         self.state: State | None = wish.grammar.start() if wish.grammar else None
         self._generator = torch.Generator().manual_seed(wish.seed % (1 << 63))
         self._chances: list[tuple[int, TokenChance]] = []  # with the characters that were written before each
+        self._logprob = 0.0
         self._shown = 0
         self._text = ""
 
@@ -77,6 +82,7 @@ class Row:
                 ordered[ordered.cumsum(-1) - ordered >= self.wish.top_p] = 0.0
                 chances = torch.zeros_like(chances).scatter(0, places, ordered)
             token = int(torch.multinomial(chances, 1, generator=self._generator))
+        self._logprob += float(logits[token] - logits.logsumexp(-1))
         if self.wish.top is not None:
             logprobs = logits.log_softmax(-1)
             values, ids = logprobs.topk(self.wish.top) if self.wish.top else ((), ())
@@ -129,7 +135,8 @@ class Row:
 
     def _finish(self, why: str, tokens: int) -> None:
         chances = tuple(chance for _, chance in self._chances)
-        self.give(Piece(self._text[self._shown :], chances, why, tokens))
+        confidence = math.exp(self._logprob / max(1, tokens))
+        self.give(Piece(self._text[self._shown :], chances, why, tokens, confidence))
 
 
 def padded(prompts: Sequence[Sequence[int]], pad: int, device: Any) -> dict[str, Tensor]:

@@ -32,6 +32,7 @@ from studio.serving.tool_calls import Said, taken_apart
 from studio.serving.transcription import transcribe
 from studio.serving.worker import Full, Job, Worker
 from synth.errors import UserError
+from synth.example import Message
 from synth.modality import modality
 from synth.storage import JsonDict
 
@@ -164,16 +165,19 @@ class ModelApp:
 
     def _prompt(self, asked: ChatRequest) -> Prompt:
         with tempfile.TemporaryDirectory(prefix="smolstudio-") as folder:
-            messages = read_messages(asked, self.modality.key, Path(folder))
-            try:
-                if self.modality.part is not None:
-                    return self._picture_prompt(asked, messages, Path(folder))
-                tokenizer = self.loaded.tokenizer
-                turns = [chat.message_dict(message, tokenizer) for message in messages]
-                text = chat.checked_prompt(turns, tokenizer, asked.offered_tools)
-                return Prompt(tuple(chat.tokenise(text, tokenizer).ids))
-            except UserError as fault:
-                raise BadRequest(str(fault), "messages", fault.code) from fault
+            return self.prompt_of(asked, read_messages(asked, self.modality.key, Path(folder)), Path(folder))
+
+    def prompt_of(self, asked: ChatRequest, messages: tuple[Message, ...], folder: Path) -> Prompt:
+        """The prompt of these turns, whose media lie in `folder`. Raises BadRequest."""
+        try:
+            if self.modality.part is not None:
+                return self._picture_prompt(asked, messages, folder)
+            tokenizer = self.loaded.tokenizer
+            turns = [chat.message_dict(message, tokenizer) for message in messages]
+            text = chat.checked_prompt(turns, tokenizer, asked.offered_tools)
+            return Prompt(tuple(chat.tokenise(text, tokenizer).ids))
+        except UserError as fault:
+            raise BadRequest(str(fault), "messages", fault.code) from fault
 
     def _picture_prompt(self, asked: ChatRequest, messages: Any, folder: Path) -> Prompt:
         from evaluate.predict.local_vision import first_inputs

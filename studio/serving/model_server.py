@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import threading
+from pathlib import Path
 
 from synth.errors import UserError
 
@@ -24,9 +25,10 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--called", action="append", default=[])
     parser.add_argument("--name", action="append", default=[])
+    parser.add_argument("--cascade", default="")
     given = parser.parse_args()
     try:
-        serve(given.folder, given.host, given.port, tuple(given.called) or (given.folder,), given.name)
+        serve(given.folder, given.host, given.port, tuple(given.called) or (given.folder,), given.name, given.cascade)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -34,8 +36,10 @@ def main() -> None:
         sys.exit(130)
 
 
-def serve(folder: str, host: str, port: int, called: tuple[str, ...], names_given: list[str]) -> None:
-    """Serve the model in `folder` under its names. Raises ModelError, EndpointError."""
+def serve(
+    folder: str, host: str, port: int, called: tuple[str, ...], names_given: list[str], cascade: str = ""
+) -> None:
+    """Serve the model in `folder` under its names, before a cascade's endpoint. Raises ModelError, EndpointError."""
     import uvicorn
 
     from recipes.models.loading import load_for_inference
@@ -43,10 +47,16 @@ def serve(folder: str, host: str, port: int, called: tuple[str, ...], names_give
     from studio.serving.model_app import ModelApp
     from studio.serving.sockets import bind
 
-    app = ModelApp(load_for_inference(folder), called).routes()
+    if cascade:
+        from studio.serving.cascade.app import CascadeApp
+        from studio.serving.cascade.settings import opened
+
+        app: ModelApp = CascadeApp(load_for_inference(folder), called, opened(Path(cascade)))
+    else:
+        app = ModelApp(load_for_inference(folder), called)
     sock = bind(host, port)
     config = uvicorn.Config(
-        Gate(app, names(host, names_given)),
+        Gate(app.routes(), names(host, names_given)),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -11,7 +11,7 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from studio.engines.local import PYTHON, SAFE_PATH
 from studio.serving import vllm
@@ -19,6 +19,9 @@ from studio.serving.servable import Command, servable
 from studio.serving.sockets import bind
 from synth.errors import ModelError
 from synth.workspace import Workspace
+
+if TYPE_CHECKING:
+    from studio.serving.cascade.settings import Cascade
 
 ENGINES = ("transformers", "vllm")
 
@@ -32,6 +35,7 @@ def serve(
     port: int = 8000,
     names: Sequence[str] = (),
     engine: str = "transformers",
+    cascade: Cascade | None = None,
 ) -> NoReturn:
     """Become the server (this process is replaced). Raises ModelError, EndpointError, StorageError before that."""
     (vllm.refuse_without_vllm if engine == "vllm" else refuse_without_parts)()
@@ -41,6 +45,10 @@ def serve(
     else:
         folder = servable(model, adapter, workspace)
         start = command(folder, host, port, names, (adapter or model,))
+        if cascade is not None:
+            from studio.serving.cascade.settings import kept
+
+            start.argv.extend(("--cascade", str(kept(cascade, workspace).absolute())))
     print(f"Serving {start.called} on http://{host}:{port}/v1 (Ctrl+C ends it).", flush=True)
     os.chdir(start.cwd)
     os.execve(start.argv[0], start.argv, start.env)

@@ -118,8 +118,13 @@ class Traffic:
         seconds: float,
         secrets: Sequence[str] = (),
         conversation: str = "",
+        usd: float | None = None,
+        more: JsonDict | None = None,
     ) -> None:
-        """Append one exchange; on disk when this returns. Raises StorageError, and counts what was lost."""
+        """Append one exchange; on disk when this returns. Raises StorageError, and counts what was lost.
+
+        usd: what it cost, where the price sheet is not to be asked. more: further keys of the line.
+        """
         failed = status >= 400 or bool(response.get("error")) or any(map(_unfinished, response.get("choices") or []))
         row: JsonDict = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -130,8 +135,8 @@ class Traffic:
             "seconds": round(seconds, 4),
             "stream": bool(request.get("stream")),
         }
-        if (usd := self._usd(request, response)) is not None:
-            row["usd"] = usd
+        usd = usd if usd is not None else self._usd(request, response)
+        row |= ({"usd": usd} if usd is not None else {}) | (more or {})
         try:
             self._journal.append(without(row, secrets))
         except StorageError:

@@ -15,7 +15,7 @@ from studio.read.glance import dataset_cards
 from studio.read.history import tuned
 from studio.serving import asking
 from studio.state.endpoints import TYPED, load_endpoints
-from studio.widgets import address, consent, ui
+from studio.widgets import address, consent, issue_form, ui
 from studio.widgets.media import show_content
 from synth.example import AudioPart
 from synth.modality import MODALITIES, Modality
@@ -106,18 +106,17 @@ def _answer(label: str, offer: dict[str, Any], asked: Question) -> None:
                 text += piece
                 box.text(text)
         if record := _record(text):
-            box.table(record, border="horizontal")
+            box.table({ui.inert(str(key)): _shown(value) for key, value in record.items()}, border="horizontal")
+            issue_form.take(record)
 
 
-def _record(text: str) -> dict[str, str]:
-    """The fields of an answer that is a JSON object, as a form would show them; empty for any other answer."""
+def _record(text: str) -> dict[str, Any]:
+    """An answer that is a JSON object; empty for any other answer."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(found, dict):
-        return {}
-    return {ui.inert(str(key)): _shown(value) for key, value in found.items()}
+    return found if isinstance(found, dict) else {}
 
 
 def _shown(value: Any) -> str:
@@ -169,3 +168,4 @@ with ui.sentences():
         for column, label in zip(st.columns(len(chosen)), chosen, strict=True):
             with column, st.container(border=True):
                 _answer(label, offers[label], asking.told(ui.workspace(), offers[label], question, task))
+    issue_form.show()

@@ -128,7 +128,7 @@ def test_a_constrained_system_answers_in_records_only(loaded: Loaded, tmp_path: 
 
 def test_answers_that_are_no_records_cannot_be_constrained(tmp_path: Path) -> None:
     plan = SystemPlan(id="a", model="tiny", prompting="constrained")
-    with pytest.raises(RecipeError, match="are no records"):
+    with pytest.raises(RecipeError, match="are neither records nor labels"):
         Prompter(
             plan,
             [make_example([user("1 + 1")], "Answer: 2", answer="2", scorer="math", family="f", template="t")],

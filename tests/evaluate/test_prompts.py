@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from evaluate.plan import SystemPlan
 from evaluate.predict.prompts import Prompter, pick_shots
-from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema, record_schema
+from recipes.decode.answer_schema import ANSWER_SCHEMA, answer_schema, obeys, record_schema
+from synth.errors import RecipeError
 from synth.example import Example, make_example, system, user
 
 
@@ -97,3 +100,60 @@ def test_what_some_records_lack_or_hold_in_another_type_stays_sayable() -> None:
     assert fields["items"]["items"]["properties"] == {"n": {"type": ["string", "number"]}}
     assert fields["who"]["type"] == ["object", "null"]
     assert fields["who"]["properties"]["age"] == {"type": ["number", "null"]}
+
+
+def record_row(text: str, gold: str) -> Example:
+    return make_example([user(text)], gold, answer=gold, scorer="fields", family="f", template="t")
+
+
+def issues(count: int) -> list[Example]:
+    """Records with a closed field that the text does not spell out, one that it does, and one of many values."""
+    made = []
+    for n in range(count):
+        kind, platform = ("bug", "question", None)[n % 3], ("Android", "Windows")[n % 2]
+        gold = json.dumps({"type": kind, "platform": platform, "title": f"Case {n}", "hours": n % 3})
+        made.append(record_row(f"{n} goes wrong on {platform.upper()}.", gold))
+    return made
+
+
+def test_a_field_that_sorts_the_text_is_an_enum_and_one_that_is_copied_from_it_stays_open() -> None:
+    for bounded in (True, False):
+        schema = record_schema(issues(90), bounded)
+        assert schema is not None
+        fields = schema["properties"]
+        assert fields["type"] == {"type": ["string", "null"], "enum": ["bug", "question", None]}
+        assert "enum" not in fields["platform"], "a complaint about another platform must be sayable"
+        assert "enum" not in fields["title"] and "enum" not in fields["hours"]
+        assert obeys(schema, {"type": None, "platform": "BeOS", "title": "x", "hours": 1})
+        assert not obeys(schema, {"type": "rant", "platform": "BeOS", "title": "x", "hours": 1})
+
+
+def test_few_rows_close_no_field() -> None:
+    schema = record_schema(issues(29))
+    assert schema is not None and "enum" not in json.dumps(schema)
+    rare = json.dumps({"type": "security", "platform": None, "title": "x", "hours": 1})
+    schema = record_schema([*issues(90), record_row("?", rare)])
+    assert schema is not None and "enum" not in json.dumps(schema), "a value that was seen once has unseen brothers"
+
+
+def labelled(target: str = "{}") -> list[Example]:
+    """Rows of a classification, as those who measure draw them."""
+    common = {"family": "f", "template": "t", "scorer": "label", "source": {"labels": ["ham", "spam"]}}
+    return [
+        make_example([user(f"Message {n}")], target.format(label), answer=label, **common)  # type: ignore[arg-type]
+        for n, label in enumerate(("ham", "spam", "ham"))
+    ]
+
+
+def test_an_endpoint_is_held_to_the_labels_and_its_reply_is_read_back() -> None:
+    asked = Prompter(SystemPlan(id="a", model="m", kind="endpoint", prompting="schema"), labelled(), 0, Path())
+    form = asked.question(labelled()[0]).response_format
+    assert form is not None and form["json_schema"]["schema"]["properties"]["answer"]["enum"] == ["ham", "spam"]
+    assert asked.reply('{"working": "it sells", "answer": "spam"}', "label") == "it sells\nAnswer: spam"
+
+
+def test_a_tuned_classifier_may_be_held_to_its_bare_labels_only_where_it_learned_them_bare() -> None:
+    plan = SystemPlan(id="a", model="m", prompting="constrained")
+    assert Prompter(plan, labelled(), 0, Path()).obeyed == {"choice": ["ham", "spam"]}
+    with pytest.raises(RecipeError, match="neither records nor labels"):
+        Prompter(plan, labelled("It is {}."), 0, Path())

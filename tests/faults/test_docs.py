@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -35,5 +38,34 @@ def test_containers_are_pinned_watched_and_not_run_by_root() -> None:
     assert [line for line in lines if line.startswith("USER")] == ["USER studio"]
     assert "HEALTHCHECK" in steps and "ADD" not in steps
     services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
-    assert all(port.startswith("127.0.0.1:") for port in services["studio"]["ports"])
+    assert all(port.startswith("127.0.0.1:") for one in services.values() for port in one.get("ports", ()))
     assert services["worker"]["profiles"] == ["worker"]
+    targets = {line.split()[-1] for line in lines if line.startswith("FROM base AS")}
+    assert {one["build"]["target"] for one in services.values()} <= targets
+
+
+def test_the_service_units_say_what_the_command_takes_and_run_without_rights(tmp_path: Path) -> None:
+    text = (ROOT / "docker/smolstudio@.service").read_text()
+    unit = configparser.ConfigParser(strict=True, interpolation=None, delimiters=("=",), comment_prefixes=("#",))
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(text)
+    service = unit["Service"]
+    assert service["ExecStart"].startswith("/opt/smolstudio/bin/smolstudio serve %i ")
+    assert service["User"] == "smolstudio" and service["NoNewPrivileges"] == service["PrivateTmp"] == "yes"
+    assert "MemoryDenyWriteExecute" not in service, "torch compiles at run time"
+    named = set(re.findall(r"(?<=\s)--[a-z-]+", re.search(r"SERVE_OPTIONS=(.*)", text)[0]))  # type: ignore[index]
+    compose = (ROOT / "docker/compose.yaml").read_text()
+    named |= set(re.findall(r"(?<=[\s\"])--(?:rows|casc)[a-z-]+", compose))
+    offered = (ROOT / "docs/cli.md").read_text().partition("`smolstudio serve ")[2].partition("\n## ")[0]
+    assert named and all(f"`{option}" in offered for option in named), named
+    if analyze := shutil.which("systemd-analyze"):
+        program = tmp_path / "smolstudio"
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        here = tmp_path / "smolstudio@.service"
+        here.write_text(
+            text.replace("/opt/smolstudio/bin/smolstudio", str(program)).replace("User=smolstudio", "User=root")
+        )
+        found = subprocess.run([analyze, "verify", "--man=no", str(here)], capture_output=True, text=True, check=False)
+        said = [line for line in found.stderr.splitlines() if here.name in line or "smolstudio@" in line]
+        assert said == []

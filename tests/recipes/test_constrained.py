@@ -53,6 +53,19 @@ def test_a_random_model_writes_only_valid_objects(loaded: Any) -> None:
         json.loads(texts(loaded, None)[0])
 
 
+def test_a_random_model_gives_one_of_the_texts_and_ends(loaded: Any) -> None:
+    choice = ['he said "no"', "spam", "größer | kleiner"]
+    found = texts(loaded, Grammar(loaded, {"choice": choice}, end_ids(loaded)), sampling=Sampling(1.0, 7))
+    assert set(found) <= set(choice) and len(set(found)) > 1
+
+
+def test_a_nullable_enum_is_one_of_its_values_or_null(loaded: Any) -> None:
+    fields = {"type": {"type": ["string", "null"], "enum": ["bug", "question", None]}}
+    schema = {"type": "object", "properties": fields, "required": ["type"], "additionalProperties": False}
+    found = texts(loaded, Grammar(loaded, schema, end_ids(loaded)), 30, sampling=Sampling(1.0, 7))
+    assert {json.loads(text)["type"] for text in found} == {"bug", "question", None}
+
+
 def test_separators_are_those_of_the_targets(loaded: Any) -> None:
     text = texts(loaded, Grammar(loaded, SCHEMA, end_ids(loaded)))[0]
     assert text == json.dumps(json.loads(text), ensure_ascii=False)

@@ -179,6 +179,8 @@ def test_answers_obey_a_schema_or_are_any_json_object(client: openai.OpenAI) -> 
         assert reply.choices[0].finish_reason == "stop"
         value = json.loads(reply.choices[0].message.content)
         assert value["kind"] in ("bill", "card") and isinstance(value["urgent"], bool)
+    choice: Any = {"type": "choice", "choice": ["a bill", "a card"]}
+    assert ask(client, extra_body={"response_format": choice}).choices[0].message.content in choice["choice"]
     reply = ask(client, response_format={"type": "json_object"}, max_tokens=40)
     assert reply.choices[0].message.content.startswith("{")
 
@@ -211,6 +213,7 @@ REFUSED: list[tuple[Any, str]] = [
     ({"messages": ASK, "best_of": 3}, "best_of"),
     ({"messages": ASK, "response_format": {"type": "xml"}}, "'xml' is not known"),
     ({"messages": ASK, "response_format": {"type": "json_schema"}}, "json_schema.schema"),
+    ({"messages": ASK, "response_format": {"type": "choice", "choice": []}}, "no list `choice` of texts"),
     (
         {"messages": ASK, "response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "wrong"}}}},
         "cannot be enforced",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import filled
 import pytest
@@ -16,6 +18,7 @@ from studio.serving import asking
 from studio.state.endpoints import Endpoint as Known
 from studio.state.endpoints import save_endpoints
 from studio.stub.endpoint import StubSettings, serve_in_thread
+from studio.widgets import issue_form
 from synth.endpoint import Ask, Endpoint, Settings
 from synth.endpoint.wire import streamed_piece
 from synth.errors import EndpointError
@@ -176,3 +179,27 @@ def test_a_tuned_model_whose_answers_are_records_is_held_to_their_schema_in_the_
     assert not free.startswith("{"), "the untuned starter writes no record by itself"
     recipe.write_text(recipe.read_text().replace("dataset: issues", "dataset: gone"))
     assert asking.told(workspace, {"model": "starter-text", "adapter": "bare"}, asked, "").response_format is None
+
+
+def test_a_record_with_a_title_is_a_form_and_a_link_to_a_filled_in_issue_that_nobody_sends(
+    workspace: Workspace,
+) -> None:
+    answer = '{"title": "Crash on save", "type": "bug", "version": null, "steps": ["open", "save & close"]}'
+    known = workspace.path / "answers.jsonl"
+    known.parent.mkdir(parents=True, exist_ok=True)
+    known.write_text(json.dumps({"prompt": "It crashes when I save.", "answer": answer}))
+    with serve_in_thread(StubSettings(answers=known)) as stub:
+        save_endpoints(workspace, [Known(name="near", base_url=stub.base_url, model="stub-model")])
+        app = page("playground")
+        app.multiselect[0].set_value(["Endpoint: near"])
+        app.text_area[0].set_value("It crashes when I save.")
+        press(app, "Ask")
+    fields = {area.label: area for area in app.text_area[1:]}
+    assert [area.value for area in fields.values()] == ["Crash on save", "bug", "", "1. open\n2. save & close"]
+    fields["type"].set_value("question")
+    next(one for one in app.text_input if one.label == "Repository").set_value("me/mine").run()
+    (found,) = [one for one in app.get("link_button") if one.proto.label == "Open as a new issue"]
+    query = parse_qs(urlsplit(found.proto.url).query)
+    assert found.proto.url.startswith("https://github.com/me/mine/issues/new?")
+    assert query == {"title": ["Crash on save"], "body": ["**type**\nquestion\n\n**steps**\n1. open\n2. save & close"]}
+    assert issue_form.link("not a repository", {"title": "x"}) == ""
