@@ -21,7 +21,8 @@ class ModelSide(NamedTuple):
     """How models of a modality are loaded, tuned and asked.
 
     Attributes:
-        auto_class, processor_class: names in transformers.
+        auto_class, processor_class: names in transformers; other_classes: the auto class of model types that have
+            another.
         task_type: PEFT's, None for its plain wrapper.
         model_types, config_keys: of the config.json files that belong to the modality.
         replay: module with `examples(seed, n)`, the rows that a starter was trained on.
@@ -37,6 +38,11 @@ class ModelSide(NamedTuple):
     model_types: tuple[str, ...] = ()
     config_keys: tuple[str, ...] = ()
     with_adapter: str = ""
+    other_classes: Mapping[str, str] = {}
+
+    def auto_class_of(self, model_type: str) -> str:
+        """The auto class that reads models of this type."""
+        return self.other_classes.get(model_type, self.auto_class)
 
     def claims(self, config: Mapping[str, Any]) -> bool:
         """Whether a model with this config.json is one of the modality's."""

@@ -147,9 +147,41 @@ def tiny_qwen3_asr(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def tiny_parakeet(folder: Path, seed: int = 0) -> Path:
+    """A random ParakeetForCTC whose vocabulary, as the published one's, has small letters only, and no digits."""
+    import torch
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import (
+        ParakeetCTCConfig,
+        ParakeetFeatureExtractor,
+        ParakeetForCTC,
+        ParakeetProcessor,
+        ParakeetTokenizer,
+    )
+
+    torch.manual_seed(seed)
+    letters = ["<unk>", "\u2581", *map(chr, range(ord("a"), ord("z") + 1)), "'", "<pad>"]
+    core = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(letters)}, merges=[], unk_token="<unk>"))
+    core.add_special_tokens([AddedToken(token, special=True) for token in ("<unk>", "<pad>")])
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core.decoder = decoders.Metaspace()
+    tokenizer = ParakeetTokenizer(tokenizer_object=core, unk_token="<unk>", pad_token="<pad>")
+    config = ParakeetCTCConfig(
+        vocab_size=len(letters), pad_token_id=len(letters) - 1,
+        encoder_config={
+            "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128,
+            "subsampling_conv_channels": 16, "subsampling_factor": 2, "dropout": 0.0, "attention_dropout": 0.0,
+            "activation_dropout": 0.0,
+        },
+    )  # fmt: skip
+    ParakeetForCTC(config).save_pretrained(folder)
+    ParakeetProcessor(ParakeetFeatureExtractor(), tokenizer, decoder_type="ctc").save_pretrained(folder)
+    return folder
+
+
 def tiny_speech_model(kind: str, folder: Path) -> Path:
-    """The tiny model named `kind`: multilingual, english_only (both Whispers), moonshine or qwen3_asr."""
-    makers = {"moonshine": tiny_moonshine, "qwen3_asr": tiny_qwen3_asr}
+    """The tiny model named `kind`: multilingual, english_only (both Whispers), moonshine, qwen3_asr or parakeet_ctc."""
+    makers = {"moonshine": tiny_moonshine, "qwen3_asr": tiny_qwen3_asr, "parakeet_ctc": tiny_parakeet}
     return makers[kind](folder) if kind in makers else tiny_whisper(folder, english_only=kind == "english_only")
 
 
@@ -158,8 +190,12 @@ def tone(hertz: float, seconds: float) -> np.ndarray:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * 16_000)) / 16_000)).astype(np.float32)
 
 
-def tones_dataset(folder: Path, train: int = 24, val: int = 4, longest: float = 1.8, wrong: bool = False) -> Path:
-    """A dataset of tones whose transcripts name their pitch; with `wrong`, rows carry a rejected transcript."""
+def tones_dataset(
+    folder: Path, train: int = 24, val: int = 4, longest: float = 1.8, wrong: bool = False, letters: bool = False
+) -> Path:
+    """A dataset of tones whose transcripts name their pitch, as a number or in letters; with `wrong`, rows carry a
+    rejected transcript.
+    """
     from synth.audio.files import encode_flac
     from synth.dataset import Card, DatasetWriter
     from synth.example import AudioPart, make_example, user
@@ -171,7 +207,8 @@ def tones_dataset(folder: Path, train: int = 24, val: int = 4, longest: float = 
         pitch = 200 + 37 * number
         content = encode_flac(tone(pitch, 0.6 + (longest - 0.6) * (number % 5) / 4))
         part = AudioPart(path=writer.add_media(content, ".flac"), sha256=sha256_bytes(content))
-        text = f"Pitch {pitch}" + " up" * (number % 4)
+        named = chr(ord("a") + number % 26) * 2 if letters else pitch
+        text = f"Pitch {named}" + " up" * (number % 4)
         writer.keep(
             make_example(
                 [user(part)], text, answer=text, rejected=f"Pitch {pitch + 1}" if wrong else None, family="tones",

@@ -138,12 +138,10 @@ def _chatml(picture: str) -> str:
 TURNS = ["<|pad|>", "<|im_start|>", "<|im_end|>"]
 
 
-def tiny_qwen3_vl(folder: Path) -> Path:
-    """A random Qwen3VLForConditionalGeneration: dynamic resolution, M-RoPE, features of several tower layers."""
-    import torch
+def _qwen_pictures(folder: Path) -> dict[str, Any]:
+    """Write the processor that Qwen3-VL and Qwen3.5 have in common; returns what their configurations share."""
     import transformers
 
-    torch.manual_seed(0)
     special = [*TURNS, "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
     tokenizer = _byte_tokenizer(special)
     place = {name: tokenizer.convert_tokens_to_ids(name) for name in special}
@@ -153,27 +151,89 @@ def tiny_qwen3_vl(folder: Path) -> Path:
     videos = transformers.Qwen3VLVideoProcessor(**how)
     template = _chatml("<|vision_start|><|image_pad|><|vision_end|>")
     transformers.Qwen3VLProcessor(images, tokenizer, videos, chat_template=template).save_pretrained(folder)
-    config = transformers.Qwen3VLConfig(
-        text_config={
+    return {
+        "image_token_id": place["<|image_pad|>"], "video_token_id": place["<|video_pad|>"],
+        "vision_start_token_id": place["<|vision_start|>"], "vision_end_token_id": place["<|vision_end|>"],
+        "tie_word_embeddings": True,
+        "text_config": {
             "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
             "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32, "pad_token_id": 0,
+            "eos_token_id": place["<|im_end|>"],
             "rope_parameters": {
                 "rope_type": "default", "rope_theta": 1e4, "mrope_section": [6, 5, 5], "mrope_interleaved": True,
             },
         },
-        vision_config={
+        "vision_config": {
             "depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 2, "patch_size": 8,
             "spatial_merge_size": 2, "out_hidden_size": 64, "num_position_embeddings": 64,
-            "deepstack_visual_indexes": [0],
         },
-        image_token_id=place["<|image_pad|>"], video_token_id=place["<|video_pad|>"],
-        vision_start_token_id=place["<|vision_start|>"], vision_end_token_id=place["<|vision_end|>"],
-        tie_word_embeddings=True,
-    )  # fmt: skip
-    model = transformers.Qwen3VLForConditionalGeneration(config)
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    }  # fmt: skip
+
+
+def _save(model: Any, end: int, folder: Path) -> Path:
+    model.generation_config.eos_token_id = end
     model.save_pretrained(folder)
     return folder
+
+
+def tiny_qwen3_vl(folder: Path) -> Path:
+    """A random Qwen3VLForConditionalGeneration: dynamic resolution, M-RoPE, features of several tower layers."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    values = _qwen_pictures(folder)
+    values["vision_config"]["deepstack_visual_indexes"] = [0]
+    model = transformers.Qwen3VLForConditionalGeneration(transformers.Qwen3VLConfig(**values))
+    return _save(model, values["text_config"]["eos_token_id"], folder)
+
+
+def tiny_qwen3_5(folder: Path) -> Path:
+    """A random Qwen3_5ForConditionalGeneration: as Qwen3-VL, with a gated delta net before each full attention."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    values = _qwen_pictures(folder)
+    values["text_config"] |= {
+        "layer_types": ["linear_attention", "full_attention"], "linear_key_head_dim": 16, "linear_value_head_dim": 16,
+        "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+    }  # fmt: skip
+    values["text_config"]["rope_parameters"] |= {"mrope_section": [2, 1, 1], "partial_rotary_factor": 0.25}
+    model = transformers.Qwen3_5ForConditionalGeneration(transformers.Qwen3_5Config(**values))
+    return _save(model, values["text_config"]["eos_token_id"], folder)
+
+
+def tiny_internvl(folder: Path) -> Path:
+    """A random InternVLForConditionalGeneration as InternVL3's: pictures cut into tiles, a Qwen2 language model."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    named = {
+        "start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>",
+        "video_token": "<video>",
+    }  # fmt: skip
+    tokenizer = _byte_tokenizer([*TURNS, *named.values()], **named)
+    size = {"height": 32, "width": 32}
+    images = transformers.GotOcr2ImageProcessor(size=size, crop_to_patches=True, min_patches=1, max_patches=4)
+    videos = transformers.InternVLVideoProcessor(size=size)
+    transformers.InternVLProcessor(
+        images, tokenizer, videos, image_seq_length=4, chat_template=_chatml("<IMG_CONTEXT>")
+    ).save_pretrained(folder)
+    config = transformers.InternVLConfig(
+        text_config={
+            "model_type": "qwen2", "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 128,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0,
+            "eos_token_id": tokenizer.eos_token_id, "tie_word_embeddings": True,
+        },
+        vision_config={
+            "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "image_size": 32, "patch_size": 8,
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"), image_seq_length=4,
+    )  # fmt: skip
+    return _save(transformers.InternVLForConditionalGeneration(config), tokenizer.eos_token_id, folder)
 
 
 def tiny_lfm2_vl(folder: Path) -> Path:
@@ -205,10 +265,7 @@ def tiny_lfm2_vl(folder: Path) -> Path:
         },
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"), projector_hidden_size=64, downsample_factor=2,
     )  # fmt: skip
-    model = transformers.Lfm2VlForConditionalGeneration(config)
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.save_pretrained(folder)
-    return folder
+    return _save(transformers.Lfm2VlForConditionalGeneration(config), tokenizer.eos_token_id, folder)
 
 
-DYNAMIC = {"Qwen3VL": tiny_qwen3_vl, "Lfm2Vl": tiny_lfm2_vl}
+DYNAMIC = {"Qwen3VL": tiny_qwen3_vl, "Qwen3_5": tiny_qwen3_5, "Lfm2Vl": tiny_lfm2_vl, "InternVL": tiny_internvl}

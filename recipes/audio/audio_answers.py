@@ -32,8 +32,8 @@ NO_SPEECH = 0.6  # probability from which an unlikely transcript is taken for si
 
 
 class Transcript(NamedTuple):
-    """A transcript, its tokens (the end included), whether the model ended it, exp(mean log-probability), and the
-    temperature of the attempt that it is from.
+    """A transcript, its tokens (the end included), whether the model ended it, exp(mean log-probability of its steps),
+    and the temperature of the attempt that it is from.
     """
 
     text: str
@@ -97,8 +97,8 @@ class _Batch:
         steps = Steps([sound.features for sound in sounds], temperature, numbers)
         with torch.inference_mode():
             ids = self.backend.generate(sounds, heard, self.most, steps)
-        both = zip(ids.tolist(), steps.logps(), strict=True)
-        return [self._transcript(tokens, logps, temperature) for tokens, logps in both]
+        rows_found = zip(sounds, ids.tolist(), steps.logps(), strict=True)
+        return [self._transcript(*found, temperature) for found in rows_found]
 
     def silent(self, rows: Sequence[int]) -> list[bool]:
         """Whether nobody seems to speak in some rows."""
@@ -107,12 +107,11 @@ class _Batch:
         with torch.inference_mode():
             return [chance > NO_SPEECH for chance in self.backend.silence(rows_of(self.heard, rows))]
 
-    def _transcript(self, ids: list[int], logps: list[float], temperature: float) -> Transcript:
-        ended = next((place for place, token in enumerate(ids) if token in self.backend.ends), None)
-        count = len(ids) if ended is None else ended + 1
-        confidence = math.exp(sum(logps[:count]) / max(1, count))
-        text = self.backend.tokenizer.decode(ids[:count], skip_special_tokens=True).strip()
-        return Transcript(text, count, ended is not None, confidence, temperature)
+    def _transcript(self, sound: Sound, ids: list[int], logps: list[float], temperature: float) -> Transcript:
+        read = self.backend.reading(sound, ids)
+        confidence = math.exp(sum(logps[: read.steps]) / max(1, read.steps))
+        text = self.backend.spell(read.tokens, special=False).strip()
+        return Transcript(text, len(read.tokens), read.finished, confidence, temperature)
 
 
 def _used(batch: _Batch) -> list[Transcript]:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
 from recipes.audio.backend import AudioBackend, Sound
-from recipes.audio.backends import audio_backend, save_window, saved_window
+from recipes.audio.backends import CLASSES, audio_backend, save_window, saved_window
 from recipes.decode import sampling
 from recipes.models.attention import short_attention
 from recipes.models.files import find_adapter, resolve
 from recipes.models.loaded import Loaded
 from recipes.models.loading import load_for_inference
+from recipes.models.soundness import read_object
 from recipes.recipe.options import Dpo
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
@@ -30,6 +31,7 @@ from recipes.train.rows import IGNORED, TokenRow
 from recipes.train.trainer import RunTrainer, training_args
 from recipes.train.work import Work, prepare
 from synth.dataset import DatasetDir
+from synth.errors import ModelError
 from synth.example import Example
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Logps(NamedTuple):
 
 def train(run: Run, recipe: Recipe) -> TrainResult:
     """Train the recipe in `run`, from its newest checkpoint if it has one, and write `run.adapter`."""
+    refuse_without_preferences(recipe)
     pairs = preference.pair_dataset(run, recipe, lambda prompts: generator(run, recipe, prompts))
     work = prepare(run, recipe)
     run.emit("phase", name="encoding")
@@ -71,6 +74,18 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
         result = training.fit(trainer, answering)
     save_window(run.adapter, seconds)
     return result
+
+
+def refuse_without_preferences(recipe: Recipe) -> None:
+    """Raise ModelError for a base that no preference can be taught, before it is loaded or asked for wrong answers."""
+    ref = resolve(recipe.base_model, recipe.revision)
+    backend = CLASSES.get(read_object(ref.path / "config.json")["model_type"])
+    if backend and (why := backend.no_preferences):
+        raise ModelError(
+            f"{recipe.base_model} cannot be tuned on preferences: {why}.",
+            "Train it longer or on more rows with audio_sft, or choose a Whisper, a Moonshine or a Qwen3-ASR.",
+            "model.no_preferences",
+        )
 
 
 def generator(run: Run, recipe: Recipe, prompts: Sequence[Example]) -> sampling.Generate:

@@ -75,32 +75,20 @@ def languages(examples: Sequence[Example], backend: AudioBackend) -> list[str]:
 
 
 def encode(examples: Sequence[Example], sounds: Sequence[Sound], backend: AudioBackend, data: Data) -> list[TokenRow]:
-    """Transcripts as decoder tokens after the sound's own: transcript, end; the loss is on these two.
+    """Transcripts as tokens after the sound's own: transcript, and the end where there is one; the loss is on these.
 
     Raises DataError when there are no rows, or when a transcript is longer than the decoder: it is never cut, because a
     model that learned the first half of a recording's words would stop there.
     """
     check_examples(examples)
     texts = [target_text(example, data.target) for example in examples]
-    bodies = backend.tokenizer(texts, add_special_tokens=False)["input_ids"]
-    _refuse_long(examples, [len(sound.head) + len(ids) for sound, ids in zip(sounds, bodies, strict=True)], backend)
+    bodies = backend.tokens_of(texts)
+    backend.refuse_long([example.id for example in examples], sounds, bodies)
+    learned = [[*ids, *backend.closing] for ids in bodies]
     return [
-        TokenRow([*sound.head, *ids, backend.end], [IGNORED] * len(sound.head) + [*ids, backend.end])
-        for sound, ids in zip(sounds, bodies, strict=True)
+        TokenRow([*sound.head, *ids], [IGNORED] * len(sound.head) + ids)
+        for sound, ids in zip(sounds, learned, strict=True)
     ]
-
-
-def _refuse_long(examples: Sequence[Example], lengths: Sequence[int], backend: AudioBackend) -> None:
-    limit = getattr(backend.network.config, "max_target_positions", None)
-    over = [(length, example) for length, example in zip(lengths, examples, strict=True) if limit and length > limit]
-    if over:
-        length, example = max(over, key=lambda pair: pair[0])
-        message = (
-            f"{len(over)} of {len(examples)} transcripts are longer than the decoder, which takes {limit} tokens; the "
-            f"longest, of row {example.id}, has {length} tokens and {len(example.target)} characters."
-        )
-        remedy = "Cut those recordings at pauses, or leave them out: smolstudio data curate NAME max_target_chars=…."
-        raise DataError(message, remedy, "data.long_transcript")
 
 
 def show(sounds: Sequence[Sound], folder: Path) -> str | None:

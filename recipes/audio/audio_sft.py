@@ -40,7 +40,7 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     eval_encoded = encode(eval_rows, recordings[len(train_rows) :], backend, recipe.data) if eval_rows else None
     trainer = build_trainer(work, encoded, eval_encoded)
     picture = audio_rows.show([row.sound for row in encoded[:1]], run.path)
-    preflight.check(trainer, [row.tokens for row in encoded], picture=picture)
+    preflight.check(trainer, [row.tokens for row in encoded], picture=picture, decode=backend.spell)
     result = training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
     save_window(run.adapter, seconds)
     return result
@@ -74,9 +74,12 @@ def build_trainer(work: Work, train_rows: list[AudioRow], eval_encoded: list[Aud
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
+            backend = self.data_collator.backend
             with torch.autocast(inputs["labels"].device.type, torch.bfloat16, enabled=self.args.bf16):
-                inputs = self.data_collator.backend.ready(inputs)
-            loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+                loss = backend.loss(inputs, num_items_in_batch)
+                inputs = backend.ready(inputs)
+            if loss is None:
+                loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
             return (loss, {}) if return_outputs else loss
 
     trainer = Trainer(

@@ -1,8 +1,8 @@
-"""A class of speech models, as trainings and answers use it: how it takes a recording, what its decoder reads before a
-transcript, how it answers.
+"""A class of speech models, as trainings and answers use it: how it takes a recording, what its decoder reads before
+a transcript, how it answers.
 
-The classes are in `recipes.audio.whisper`, `moonshine` and `qwen3_asr`; `recipes.audio.backends` finds the one of a
-loaded model. All of them transcribe and read no other prompt. Rows, batches, masks and losses are the same for all and
+The classes are in `recipes.audio.whisper`, `moonshine`, `qwen3_asr` and `ctc`; `recipes.audio.backends` finds the one
+of a loaded model. All of them transcribe and read no other prompt. Rows, batches and masks are the same for all and
 live elsewhere (`recipes.audio.audio_rows`, `audio_sft`, `audio_dpo`).
 """
 
@@ -44,16 +44,26 @@ class Sound(NamedTuple):
     head: tuple[int, ...]
 
 
+class Reading(NamedTuple):
+    """What the steps of a decoder mean: the transcript's tokens, how many steps belong to it, whether it was ended."""
+
+    tokens: list[int]
+    steps: int
+    finished: bool
+
+
 class AudioBackend(ABC):
     """What belongs to one class of speech models.
 
     `limit_sec` is the longest recording that it takes; `end` closes a transcript, any of `ends` stops an answer;
-    `falls_back` says that its makers decode failed transcripts anew (`recipes.audio.audio_answers`).
+    `falls_back` says that its makers decode failed transcripts anew (`recipes.audio.audio_answers`);
+    `no_preferences` why no preference between transcripts can be taught to it, "" where one can.
     """
 
     token_input: ClassVar[str] = "decoder_input_ids"
     maskable: ClassVar[bool] = True  # whether its features are a picture that SpecAugment can mask
     falls_back = False
+    no_preferences: ClassVar[str] = ""
     limit_sec: float
     end: int
     ends: frozenset[int]
@@ -109,6 +119,45 @@ class AudioBackend(ABC):
     def ready(self, inputs: dict[str, Tensor]) -> dict[str, Any]:
         """A batch as the network is called with it, for its ordinary loss."""
         return inputs
+
+    @property
+    def closing(self) -> tuple[int, ...]:
+        """What stands behind a transcript that is learned."""
+        return (self.end,)
+
+    def tokens_of(self, texts: Sequence[str]) -> list[list[int]]:
+        """Transcripts as tokens, nothing before or behind them. Raises DataError for what it cannot spell."""
+        ids: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return ids
+
+    def refuse_long(self, names: Sequence[str], sounds: Sequence[Sound], bodies: Sequence[Sequence[int]]) -> None:
+        """Raise DataError where transcripts are longer than the decoder; `names` are those of their rows."""
+        limit = getattr(self.network.config, "max_target_positions", None)
+        lengths = [len(sound.head) + len(ids) for sound, ids in zip(sounds, bodies, strict=True)]
+        over = [(length, name) for length, name in zip(lengths, names, strict=True) if limit and length > limit]
+        if over:
+            length, name = max(over)
+            raise DataError(
+                f"{len(over)} of {len(names)} transcripts are longer than the decoder, which takes {limit} tokens; the "
+                f"longest, of row {name}, has {length} tokens.",
+                "Cut those recordings at pauses, or leave them out: smolstudio data curate NAME max_target_chars=….",
+                "data.long_transcript",
+            )
+
+    def spell(self, ids: Sequence[int], special: bool = True) -> str:
+        """Tokens as text, with or without special ones."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=not special)
+        return text
+
+    def reading(self, sound: Sound, ids: Sequence[int]) -> Reading:
+        """What the tokens that were generated for a sound mean: everything up to the first end, which counts too."""
+        ended = next((place for place, token in enumerate(ids) if token in self.ends), None)
+        count = len(ids) if ended is None else ended + 1
+        return Reading(list(ids[:count]), count, ended is not None)
+
+    def loss(self, inputs: dict[str, Tensor], count: Any = None) -> Tensor | None:
+        """The loss of a batch as a mean over `count` learned tokens; None where it is a language model's."""
+        return None
 
     @abstractmethod
     def most_tokens(self, sounds: Sequence[Sound]) -> int:

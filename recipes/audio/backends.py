@@ -1,7 +1,8 @@
 """The backend of a loaded speech model, and the window that an adapter was trained with.
 
 `audio_backend(loaded)` gives the class of `recipes.audio.backend`: Whisper takes mel windows of one length; Moonshine
-bare waveforms; Qwen3-ASR is a language model whose chat template has a place for the recording.
+bare waveforms; Qwen3-ASR is a language model whose chat template has a place for the recording; Parakeet CTC has no
+decoder at all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes.audio.backend import AudioBackend
+from recipes.audio.ctc import Ctc
 from recipes.audio.moonshine import Moonshine
 from recipes.audio.qwen3_asr import Qwen3Asr
 from recipes.audio.whisper import Whisper
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
 
 WINDOW_FILE = "window.json"
 
-CLASSES: dict[str, type[AudioBackend]] = {"whisper": Whisper, "moonshine": Moonshine, "qwen3_asr": Qwen3Asr}
+CLASSES: dict[str, type[AudioBackend]] = {
+    "whisper": Whisper,
+    "moonshine": Moonshine,
+    "qwen3_asr": Qwen3Asr,
+    "parakeet_ctc": Ctc,
+}
 
 
 def audio_backend(loaded: Loaded) -> AudioBackend:

@@ -10,6 +10,7 @@ MODEL = ModelSide(
     replay="recipes.starters.audio_data",
     runner="evaluate.predict.local_audio",
     task_type=None,  # PEFT's wrapper for sequence-to-sequence passes input_ids, which Whisper refuses
-    model_types=("whisper", "moonshine", "qwen3_asr"),  # `recipes.audio.backends.CLASSES`
+    model_types=("whisper", "moonshine", "qwen3_asr", "parakeet_ctc"),  # `recipes.audio.backends.CLASSES`
+    other_classes={"parakeet_ctc": "AutoModelForCTC"},
     with_adapter="recipes.audio.backends:restore_window",
 )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.export.licence import licence_of, with_licence
 from recipes.models.files import ModelRef, adapter_stamp, weights_sha256
+from recipes.models.soundness import read_object
 from synth.errors import StorageError, UserError
 from synth.storage import JsonDict, atomic_dir, atomic_write_text, read_json, sha256_file, write_json
 
@@ -132,6 +133,7 @@ def describe(ref: ModelRef, adapter: Path, target: str, dtype: str) -> dict[str,
         "run": stamp.get("run"),
         "recipe": stamp.get("recipe"),
         "modality": ref.modality,
+        "model_type": read_object(ref.path / "config.json").get("model_type", ""),
         "quant": stamp.get("quant"),
         "dtype": dtype,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -81,7 +81,7 @@ def stored_weights(path: Path) -> tuple[str, int]:
 def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
     rounded = " rounded to NF4 as in training" if facts["quant"] else ""
-    auto_class = side(facts["modality"]).auto_class
+    auto_class = side(facts["modality"]).auto_class_of(facts["model_type"])
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: transformers\n---\n\n# {name}\n\n"
         f"{facts['base_model']}{rounded}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, "

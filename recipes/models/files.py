@@ -21,7 +21,14 @@ BASE_STAMP = "base.json"
 RESERVED = "starter-"
 # The larger starters are a distribution of their own (recipes/starters/references).
 REFERENCES = ("starter-text-large", "starter-vision-large", "starter-audio-large")
-CTC = ("parakeet_ctc", "wav2vec2", "hubert", "wavlm", "lasr_ctc")
+# Speech models of classes that are not read here, and why.
+_CTC, _TRANSDUCER = "a CTC model of another class", "a transducer, whose loss is not here"
+OTHER_SPEECH = {
+    **dict.fromkeys(("wav2vec2", "wav2vec2-bert", "hubert", "wavlm", "lasr_ctc", "granite_speech5_ctc"), _CTC),
+    **dict.fromkeys(("parakeet_tdt", "parakeet_rnnt", "nemotron_asr_streaming", "nemotron3_5_asr"), _TRANSDUCER),
+    **dict.fromkeys(("granite_speech", "granite_speech_plus"), "one that holds an adapter of its own for speech"),
+    **dict.fromkeys(("moonshine_streaming", "voxtral", "voxtral_realtime", "cohere_asr"), "of a class not tried here"),
+}
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
@@ -118,11 +125,11 @@ def modality_of(path: Path) -> str:
             "Take the one that is published for transformers: its name ends in -hf.",
             "model.layout",
         )
-    if str(config.get("model_type", "")) in CTC:
+    kind = str(config.get("model_type", ""))
+    if why := OTHER_SPEECH.get(kind):
         raise ModelError(
-            "This speech model spells out frames (CTC): it has no decoder that could be tuned here, and no preference "
-            "between two transcripts can be taught to it.",
-            "Choose a Whisper, a Moonshine or a Qwen3-ASR: smolstudio models list --modality audio.",
+            f"This speech model ({kind}) is {why}.",
+            "Choose a Whisper, a Moonshine, a Qwen3-ASR or a Parakeet CTC: smolstudio models list --modality audio.",
             "model.layout",
         )
     return claimed_by(config)

@@ -22,8 +22,8 @@ from recipes.models import nf4, templates
 from recipes.models.device import device
 from recipes.models.files import ModelRef, adapter_stamp, fastest_dtype, find_adapter, resolve, weights_sha256
 from recipes.models.loaded import Held, Loaded, ModelInfo
-from recipes.models.lora import lean_lora, with_adapter, with_lora
-from recipes.models.soundness import refuse_unsound_model
+from recipes.models.lora import hold_statistics, lean_lora, with_adapter, with_lora
+from recipes.models.soundness import read_object, refuse_unsound_model
 from recipes.recipe.options import Quant
 from recipes.recipe.schema import Recipe
 from synth.errors import ModelError, first_line
@@ -59,6 +59,7 @@ def load_trainable(recipe: Recipe, runs: Path | None = None) -> Loaded:
     config = model.config.get_text_config()
     if getattr(config, "num_local_experts", None) == 0:
         config.router_aux_loss_coef = 0.0  # TRL would balance the experts of a Granite 4.0 that has none
+    hold_statistics(model)
     model.train()
     return Loaded(model, load_processor(ref), _info(model, ref, weights, dtype, recipe.quant))
 
@@ -123,8 +124,9 @@ def load_processor(ref: ModelRef) -> Any:
 def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
     import transformers
 
-    auto_class = getattr(transformers, side(ref.modality).auto_class)
     refuse_unsound_model(ref.path, ref.name)
+    model_type = str(read_object(ref.path / "config.json").get("model_type", ""))
+    auto_class = getattr(transformers, side(ref.modality).auto_class_of(model_type))
     weights_sha256(ref.path)  # refuses a folder without safetensors before transformers looks for other formats
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, **SAFELY}
     if weights == "packed":

@@ -109,6 +109,20 @@ def save_adapter(loaded: Loaded, folder: Path, **more: Any) -> None:
         )
 
 
+def hold_statistics(model: Any) -> None:
+    """Keep batch normalisation at the base's own statistics, also while training.
+
+    Otherwise each step would change them, and an adapter carries none: the tuned model would answer with the base's
+    statistics after learning with others. It would also make a row depend on those beside it.
+    """
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()
+            module.train = lambda _mode=True, module=module: module  # type: ignore[method-assign,assignment,misc]
+
+
 def lean_lora(model: Any) -> None:
     """Give the plain LoRA layers of `model` a forward with fewer passes over memory; the function is PEFT's.
 

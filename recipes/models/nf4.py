@@ -49,7 +49,12 @@ def round_to_nf4(model: Any, quant: Quant) -> None:
     import torch
     from bitsandbytes import functional
 
-    heads = {id(getattr(m, "weight", None)) for m in (model.get_output_embeddings(), model.get_input_embeddings())}
+    ends: tuple[Any, ...]
+    try:
+        ends = (model.get_output_embeddings(), model.get_input_embeddings())
+    except NotImplementedError:  # a CTC model reads no tokens
+        ends = ()
+    heads = {id(getattr(m, "weight", None)) for m in ends}
     for module in model.modules():
         if not isinstance(module, torch.nn.Linear) or id(module.weight) in heads:
             continue

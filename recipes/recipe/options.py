@@ -96,6 +96,23 @@ class Data(Section):
         advanced=True,
     )
 
+    def fold_faults(self, objective: str, eval_steps: str | int) -> list[str]:
+        """What cannot be in a recipe of a cross-validation."""
+        if not self.folds:
+            return ["data.fold has no meaning without data.folds"] if self.fold else []
+        faults = []
+        if self.folds == 1 or self.fold > self.folds:
+            faults.append(
+                f"data.folds is {self.folds} and data.fold {self.fold}: give two folds or more, and one of them"
+            )
+        if objective != "sft":
+            faults.append(f"data.folds is for methods *_sft; {objective} needs a dataset's own splits")
+        if self.train_split != "train":
+            faults.append("data.folds needs data.train_split to be train")
+        if not self.fold and eval_steps:
+            faults.append("with data.fold 0 every row is learned and none is left to validate on: set eval_steps to 0")
+        return faults
+
 
 class Lora(Section):
     r: int = option(32, "LoRA rank", "Width of the adapter: higher learns more and costs more memory.", ge=1, le=1024)

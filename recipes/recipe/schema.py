@@ -83,6 +83,13 @@ class Recipe(Section):
         "Keep the adapter of the step with the lowest validation loss, not that of the last step.",
         advanced=True,
     )
+    metric_for_best_model: Literal["loss", "task"] = option(
+        "loss",
+        "Best step by",
+        "What says which step is the best, and ends a training early: the validation loss, or task: the task's metric "
+        "on score_rows validation rows.",
+        advanced=True,
+    )
     logging_steps: int = option(5, "Log every", "Optimiser steps between logged losses.", ge=1, advanced=True)
     sample_steps: int = option(
         0,
@@ -121,28 +128,14 @@ class Recipe(Section):
             faults.append("optim.max_steps is 0, so nothing would be trained: give a positive number, or -1 for epochs")
         if not self.quant.load_in_4bit and self.quant.weights != "auto":
             faults.append(f"quant.weights is {self.quant.weights}, but quant.load_in_4bit is off")
-        faults += _fold_faults(self.data, self.objective, self.eval_steps)
+        if self.metric_for_best_model == "task" and not self.score_rows:
+            faults.append("metric_for_best_model is task, but score_rows is 0: give it the rows to score, such as 40")
+        faults += self.data.fold_faults(self.objective, self.eval_steps)
         if self.dpo.label_smoothing and self.dpo.loss_type != "sigmoid":
             faults.append(f"dpo.label_smoothing has no meaning with the {self.dpo.loss_type} loss, only with sigmoid")
         if faults:
             raise ValueError("; ".join(faults))
         return self
-
-
-def _fold_faults(data: Data, objective: str, eval_steps: str | int) -> list[str]:
-    """What cannot be in a recipe of a cross-validation."""
-    if not data.folds:
-        return ["data.fold has no meaning without data.folds"] if data.fold else []
-    faults = []
-    if data.folds == 1 or data.fold > data.folds:
-        faults.append(f"data.folds is {data.folds} and data.fold {data.fold}: give two folds or more, and one of them")
-    if objective != "sft":
-        faults.append(f"data.folds is for methods *_sft; {objective} needs a dataset's own splits")
-    if data.train_split != "train":
-        faults.append("data.folds needs data.train_split to be train")
-    if not data.fold and eval_steps:
-        faults.append("with data.fold 0 every row is learned and none is left to validate on: set eval_steps to 0")
-    return faults
 
 
 # Names that people bring along -> our dotted name. LLaMA-Factory's and Axolotl's documented options.
@@ -288,6 +281,7 @@ EARLIER: dict[str, Any] = {
     "early_stopping_patience": 0,
     "load_best_model_at_end": False,
     "score_rows": 0,
+    "metric_for_best_model": "loss",
 }
 """Options that came after the first version, with the value that trains as it was done before there was a choice."""
 

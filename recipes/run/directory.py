@@ -142,7 +142,8 @@ class Run(JobDir):
         files = [dataset.path / f"{split}.jsonl" for split in sorted(splits)]
         # Where validation decides what is kept, it is no longer free when to look.
         decides = recipe.eval_steps and (recipe.load_best_model_at_end or recipe.early_stopping_patience)
-        free = set(FREE) - ({"eval_steps"} if decides else set())
+        scored = decides and recipe.metric_for_best_model == "task"
+        free = set(FREE) - ({"eval_steps"} if decides else set()) - ({"score_rows"} if scored else set())
         return {
             **({TASK: dataset.task.sha256()} if recipe.data.task else {}),
             "recipe": recipe.model_dump(mode="json", exclude=free),

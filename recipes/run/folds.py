@@ -52,5 +52,8 @@ def kept_epochs(run: Run) -> float:
     planned = Plan(**{name: told[-1][name] for name in Plan._fields})
     losses = {event["step"]: event["loss"] for event in run.events("eval") if isinstance(event.get("loss"), float)}
     last = int(read_json(run.path / EXIT).get("steps") or planned.steps)
-    kept = min(losses, key=losses.__getitem__) if losses and run.recipe.load_best_model_at_end else last
-    return planned.epochs * kept / planned.steps
+    if losses and run.recipe.load_best_model_at_end:
+        found = run.events("validation")
+        best = found[-1]["best_step"] if found else min(losses, key=losses.__getitem__)
+        return float(planned.epochs * best / planned.steps)
+    return planned.epochs * last / planned.steps

@@ -44,9 +44,12 @@ class Scores:
         self._generator = generator
         self._failed = False
         self._rows: list[Example] | None = None
+        self.last: Scored | None = None
 
     def look(self, step: int, final: bool = False) -> None:
-        """Answer the rows with the model as it is after `step`, and tell the metric; a failure is told once."""
+        """Answer the rows with the model as it is after `step`, and tell the metric; a failure is told once, and ends
+        a training whose best step the metric decides.
+        """
         if not self._work.recipe.score_rows or self._failed:
             return
         try:
@@ -54,10 +57,13 @@ class Scores:
             pairs = zip(self.rows, found, strict=True)
             scored = pooled(self.rows, [scorers.score_reply(given[0].text, row) for row, given in pairs])
         except Exception as error:  # whatever goes wrong here, the training is worth more
+            if self._work.recipe.metric_for_best_model == "task":
+                raise
             logging.exception("validation rows could not be scored")
             self._failed = True
             self._work.run.emit("warning", sentence=f"The task's metric on validation rows is not measured: {error}")
             return
+        self.last = scored
         self._work.run.emit(EVENT, step=step, final=final, **scored._asdict())
 
     @property

@@ -12,7 +12,7 @@ from recipes.run.directory import Stopped, TrainResult
 from recipes.train import compiling, samples
 from recipes.train.ranks import own_randomness, ranks
 from recipes.train.report import read_report
-from recipes.train.scores import Scores
+from recipes.train.scores import Scores, metric_of, scored_rows
 from recipes.train.work import Work
 
 
@@ -25,6 +25,8 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
     run, found, team = work.run, work.checkpoint, ranks()
     trainer.reporter.samples = samples.Samples(work, generator) if generator and team.leads else None
     trainer.reporter.scores = Scores(work, generator) if generator and team.leads else None
+    if trainer.plan.eval_steps and work.recipe.metric_for_best_model == "task":
+        trainer.validation.metric = metric_of(scored_rows(work.recipe, work.dataset), work.dataset.name)
     if team.agree(run.stop_requested()):
         raise Stopped(found.step if found else 0)
     probe = report.probe if (report := read_report(run.path)) else None

@@ -8,6 +8,7 @@ collators (a test compares them). Nothing here trains or scores.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 32
 NOT_FOR_THE_MODEL = ("rows", "cols", "row_col_info", "image_rows", "image_cols", "image_sizes", "num_patches")
+# What some templates (Qwen3.5) open an answer with, and leave out of earlier turns.
+NO_THOUGHT = re.compile(r"<think>\s*</think>\s*\Z")
 MOST_PATCHES_A_TOKEN = 4  # classes of dynamic resolution merge 2 x 2 patches into a token
 
 
@@ -155,11 +158,15 @@ def _labels(example: Example, head: list[int], pictures: tuple[str, ...], proces
         if message.role != "assistant" or message.learn is False:
             continue
         before, said = prompt_text(turns[:place], processor), message.text.strip()
+        if not text.startswith(before):
+            before = NO_THOUGHT.sub("", before)
         begin = text.find(said, len(before)) if text.startswith(before) else -1
         stop = text.find(end, begin + len(said)) + len(end) if begin >= 0 else 0
         shown = sum(isinstance(part, ImagePart) for turn in example.prompt[:place] for part in turn.content)
         parts = [text[: len(before)], text[:stop]]
-        start_ids, stop_ids = encode_prompts(parts, [pictures[:shown]] * 2, processor) if stop > begin else ([], [])
+        start_ids, stop_ids = (
+            encode_prompts(parts, [pictures[:shown]] * 2, processor) if 0 <= begin < stop else ([], [])
+        )
         if not stop_ids or head[: len(stop_ids)] != stop_ids or stop_ids[: len(start_ids)] != start_ids:
             fault = f"The chat template does not show where the answers of earlier turns are (row {example.id})."
             raise ModelError(fault, "Set data.loss_turns to last.", "model.template")

@@ -277,15 +277,21 @@ def test_a_text_model_under_a_vision_method_is_refused(base: Path) -> None:
         trainable(base, method="vision_sft")
 
 
-def test_a_speech_model_that_transcribes_by_ctc_is_refused_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "parakeet_ctc"}')
-    with pytest.raises(ModelError, match=r"spells out frames \(CTC\).*no preference") as caught:
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("wav2vec2", "CTC model of another"), ("parakeet_tdt", "transducer"), ("granite_speech", "adapter of its own")],
+)
+def test_speech_models_of_classes_that_are_not_here_are_refused_with_the_reason(
+    tmp_path: Path, kind: str, said: str
+) -> None:
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{kind}"}}')
+    with pytest.raises(ModelError, match=said) as caught:
         resolve(str(tmp_path))
-    assert "Whisper" in caught.value.remedy
+    assert "Whisper" in caught.value.remedy and "Parakeet" in caught.value.remedy
 
 
 def test_each_class_of_the_catalogue_that_is_called_tested_is_made_in_the_tests() -> None:
     made = {f"{kind}ForCausalLM" for kind in tiny_text.CLASSES}
     made |= {f"{kind}ForConditionalGeneration" for kind in (*tiny_vision.CLASSES, *tiny_vision.DYNAMIC)}
-    made |= {f"{kind}ForConditionalGeneration" for kind in ("Whisper", "Moonshine", "Qwen3ASR")}
+    made |= {f"{kind}ForConditionalGeneration" for kind in ("Whisper", "Moonshine", "Qwen3ASR")} | {"ParakeetForCTC"}
     assert {entry.model_class for entry in catalogue.entries().values() if entry.tested != "not at all"} <= made

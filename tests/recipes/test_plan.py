@@ -19,6 +19,10 @@ from recipes.run.directory import Run
 from recipes.text import text_sft
 from recipes.train.validation import Validation
 from recipes.train.work import load_rows, prepare
+from synth.dataset import Card, DatasetWriter
+from synth.errors import DataError, RecipeError
+from synth.example import make_example, user
+from synth.scoring.scorers import SCORERS
 from synth.workspace import Workspace
 
 AUTO = {"base_model": "b", "num_train_epochs": "auto", "eval_steps": "auto", "per_device_train_batch_size": 16}
@@ -62,7 +66,7 @@ def test_recipes_of_real_models_fit_their_length_to_the_data_and_starters_keep_t
     recipes = [load_recipe(name) for name in ready_recipes()]
     starters = [recipe for recipe in recipes if recipe.base_model.startswith("starter-")]
     real = [recipe for recipe in recipes if recipe not in starters and recipe.objective == "sft"]
-    assert (len(starters), len(real)) == (7, 14)
+    assert (len(starters), len(real)) == (7, 15)
     for recipe in real:
         assert (recipe.optim.num_train_epochs, recipe.eval_steps, recipe.data.val_split) == ("auto", "auto", "val")
         assert recipe.load_best_model_at_end and recipe.early_stopping_patience == 3
@@ -179,3 +183,96 @@ def test_rows_at_most_are_drawn_by_the_seed(workspace: Workspace, model: Path, d
     first, other = learned(0, 8), learned(1, 8)
     assert first == learned(0, 8) != other
     assert first != every[:8] and [row for row in every if row in first] == first
+
+
+SCORED = {
+    **OVERFITS,
+    "learning_rate": 0.02,
+    "max_steps": 24,
+    "save_steps": 3,
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "task",
+    "score_rows": 4,
+}
+
+
+def worded(folder: Path) -> Path:
+    """Rows whose answers are several words, graded by how many characters are wrong."""
+    folder.mkdir(parents=True)
+    writer = DatasetWriter(folder)
+    for number in range(14):
+        words = " ".join(("up", "down", "left", "right")[(number * turn) % 4] for turn in range(1, 5))
+        split = "train" if number < 8 else "val"
+        row = make_example(
+            [user(f"Way {number}?")], words, answer=words, scorer="cer", family="w", template="w", split=split
+        )
+        writer.keep(row)
+    writer.finish(Card(name=folder.name))
+    return folder
+
+
+@pytest.mark.slow
+def test_the_step_whose_answers_score_best_is_kept_and_a_killed_run_keeps_the_same(
+    workspace: Workspace, model: Path, tmp_path: Path
+) -> None:
+    dataset = worded(tmp_path / "worded")
+    whole = finish(tiny_run(workspace, model, dataset, **SCORED, save_total_limit=100))
+    rates = {event["step"]: event["value"] for event in whole.events("score") if not event["final"]}
+    losses_seen = {event["step"]: event["loss"] for event in whole.events("eval")}
+    assert list(rates) == list(losses_seen) == list(range(2, 25, 2))
+    assert len(set(rates.values())) > 1
+    best = min(rates, key=lambda step: (rates[step], losses_seen[step]))
+    (found,) = whole.events("validation")
+    assert found["best_step"] == best
+    shown = f"{100 * rates[best]:.1f} %"
+    assert (
+        f"whose answers to validation rows scored best (character error rate {shown}" in found["sentence"] or best == 24
+    )
+    kept = load_file(whole.adapter / "adapter_model.safetensors")
+    held = load_file(whole.path / "checkpoints" / "step-000024" / "best.safetensors")
+    assert all(torch.equal(kept[name.replace(".default", "")], value) for name, value in held.items())
+
+    run = tiny_run(workspace, model, dataset, **SCORED)
+    process = start(run)
+    wait_for_step(run, 14, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    finish(Run(run.path), "--resume")
+    assert run.events("validation")[-1]["best_step"] == best
+    assert losses(run) == losses(whole)
+    assert (run.adapter / "adapter_model.safetensors").read_bytes() == (
+        whole.adapter / "adapter_model.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.slow
+def test_looking_at_the_tasks_score_changes_nothing_that_is_learned(
+    workspace: Workspace, model: Path, tmp_path: Path
+) -> None:
+    dataset = worded(tmp_path / "worded")
+    plain = finish(tiny_run(workspace, model, dataset, **{**SCORED, "metric_for_best_model": "loss", "score_rows": 0}))
+    assert losses(plain) == losses(finish(tiny_run(workspace, model, dataset, **SCORED)))
+
+
+@pytest.mark.slow
+def test_a_task_metric_without_rows_that_a_rule_can_score_is_refused(
+    workspace: Workspace, model: Path, tmp_path: Path
+) -> None:
+    run = tiny_run(workspace, model, sums_dataset(tmp_path / "d", train=8, val=0), **SCORED)
+    with pytest.raises(DataError, match="has no validation rows"):
+        text_sft.train(run, run.recipe)
+    with pytest.raises(RecipeError, match="score_rows is 0"):
+        load_recipe({**AUTO, "metric_for_best_model": "task"})
+
+
+def test_with_a_metric_the_highest_score_wins_and_patience_counts_scores() -> None:
+    watch = Validation(patience=2, keep_best=False)
+    watch.metric = SCORERS["exact"].metric
+    for step, (loss, score) in enumerate([(3.0, 0.2), (2.0, 0.6), (1.0, 0.5), (0.9, 0.6)], start=1):
+        watch.add(step, loss, {}, score)
+    assert watch.best_step == 4, "of equals, the lower loss"
+    assert watch.exhausted
+    anew = Validation(patience=2, keep_best=False)
+    anew.restore(watch.state(), {})
+    anew.metric = watch.metric
+    assert (anew.best_step, anew.exhausted) == (4, True)
