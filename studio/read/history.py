@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,9 +104,10 @@ def _facts(path: str, changed: float) -> RunFacts | None:
 
 def _time(file: Path) -> int | None:
     try:
-        return file.stat().st_mtime_ns
+        found = file.stat()
     except OSError:
         return None
+    return found.st_mtime_ns if stat.S_ISREG(found.st_mode) else None
 
 
 @functools.lru_cache(REMEMBERED)

@@ -5,6 +5,7 @@ Reads what the runs wrote (recipe.yaml, env.json, exit.json, events); judges not
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.recipe.schema import differences
@@ -44,20 +45,26 @@ def _unlike(first: dict[tuple[str, str], Any], second: dict[tuple[str, str], Any
 
 def _environment(run: Run) -> dict[tuple[str, str], Any]:
     """(part, name) -> value of env.json; empty for a run that never came so far."""
-    file = run.path / "env.json"
-    known = read_json(file) if file.is_file() else {}
-    found: dict[tuple[str, str], Any] = {("data", name): digest for name, digest in known.get("data", {}).items()}
+    known = _object(run.path / "env.json")
+    found: dict[tuple[str, str], Any] = {}
     if "model" in known:
         found["base", "weights"] = known["model"]
-    for part, key in (("library", "libraries"), ("machine", "machine")):
-        found |= {(part, name): value for name, value in known.get(key, {}).items()}
+    for part, key in (("data", "data"), ("library", "libraries"), ("machine", "machine")):
+        values = known.get(key)
+        found |= {(part, str(name)): value for name, value in (values if isinstance(values, dict) else {}).items()}
     return found
+
+
+def _object(file: Path) -> dict[str, Any]:
+    """The object in a file; empty where there is none. Raises StorageError for a torn file."""
+    value = read_json(file) if file.is_file() else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _figures(run: Run) -> dict[tuple[str, str], Any]:
     """How it stands and its last figures."""
     found: dict[tuple[str, str], Any] = {("figure", "status"): run.status()}
-    ended = read_json(run.path / EXIT) if (run.path / EXIT).is_file() else {}
+    ended = _object(run.path / EXIT)
     found |= {("figure", name): ended.get(name) for name in FIGURES}
     losses = [event["loss"] for event in run.events("eval") if "loss" in event]
     return {**found, ("figure", "last eval loss"): losses[-1] if losses else None}
