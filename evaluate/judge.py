@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from pydantic import ValidationError
 
 from evaluate.report import decision
 from evaluate.report.parts import Agreement, JudgePart
@@ -28,7 +29,7 @@ from evaluate.stats.intervals import wilson
 from evaluate.stats.paired import Difference, paired_difference
 from evaluate.stats.verdict import verdict
 from synth.endpoint import Ask, Reply
-from synth.errors import DataError
+from synth.errors import DataError, StorageError
 from synth.example import system, user
 from synth.storage import read_jsonl
 from synth.usage import Usage
@@ -210,8 +211,12 @@ def read_answers(scores: Path, split: str) -> Answers:
     for line in read_jsonl(scores):
         if line.value is None:
             continue
-        system_id = line.value.pop("system")
-        row = Row.model_validate(line.value)
+        try:
+            system_id = str(line.value.pop("system"))
+            row = Row.model_validate(line.value)
+        except (KeyError, ValidationError) as error:
+            message = f"{scores} holds something else than an answer in line {line.number}."
+            raise StorageError(message, "Run the comparison again under its name.", "storage.row") from error
         if row.split == split and not row.error:
             rows.setdefault(row.example_id, {})[system_id] = row
     return rows
