@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recipes.models.device import device
 from recipes.models.lora import save_adapter
 from recipes.run.directory import Stopped, TrainResult
 from recipes.train import compiling, samples
@@ -29,8 +30,9 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
         trainer.validation.metric = metric_of(scored_rows(work.recipe, work.dataset), work.dataset.name)
     if team.agree(run.stop_requested()):
         raise Stopped(found.step if found else 0)
-    probe = report.probe if (report := read_report(run.path)) else None
-    if team.agree(compiling.wanted(work.recipe.optim.torch_compile, probe.projected_sec if probe else None)):
+    optim = work.recipe.optim
+    flop = compiling.arithmetic(read_report(run.path), optim)
+    if team.agree(compiling.wanted(optim.torch_compile, flop, device().type)):
         run.emit("phase", name="compiling")
         compiling.compile_layers(work.loaded.model)
     run.emit("phase", name="training")
