@@ -48,7 +48,7 @@ def to_verdict(newcomer: Newcomer, place: Workspace, recipe: str, folds: bool = 
     newcomer.press("Train on it")
     newcomer.click(at.get_by_label("Recipe", exact=True).first)
     newcomer.click(at.get_by_role("option", name=recipe, exact=True))
-    at.get_by_text("effective batch").wait_for()
+    at.get_by_text("effective batch").first.wait_for()
     at.wait_for_timeout(1500)
     newcomer.press("Start training")
     if folds:

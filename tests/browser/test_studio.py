@@ -121,7 +121,7 @@ class Newcomer:
 
     def train(self, steps: int) -> str:
         """Start a training of so many steps; returns the run's id."""
-        self.page.get_by_text("effective batch").wait_for()
+        self.page.get_by_text("effective batch").first.wait_for()
         self.click(self.page.get_by_text("Optimisation", exact=True))
         self.fill("Steps at most", str(steps))
         self.press("Start training")

@@ -88,8 +88,9 @@ DATASET = [
     ["data", "real", "invoices", "rows.jsonl"], ["train", "recipe.yaml", "--id", "new", "--detach"],
     ["compare", "plan.yaml", "--estimate"], ["runs", "resume", "stopped", "--detach"], ["runs", "show", "good"],
 ]  # fmt: skip
+REPORT = [["report", "first"], ["report", "first", "--reprice"]]
 COMPARISON = [
-    ["report", "first"], ["report", "first", "--reprice"],
+    *REPORT,
     ["judge", "first", "--model", "m", "--base-url", "http://127.0.0.1:9/v1", "--rows-leave-this-machine"],
 ]  # fmt: skip
 RUNS, DATA, FIRST = "ws/runs/good", "ws/datasets/invoices", "ws/comparisons/first"
@@ -97,7 +98,8 @@ PARTS = {
     **{f"{RUNS}/{name}": RUN for name in ("recipe.yaml", "exit.json", "events.jsonl", "env.json", "notes.json")},
     **{f"{DATA}/{name}": DATASET for name in ("dataset.json", "train.jsonl", "test.jsonl", "rejected.jsonl")},
     f"{DATA}/reviews.jsonl": DATASET,
-    **{f"{FIRST}/{name}": COMPARISON for name in ("report.json", "scores.jsonl", "exit.json")},
+    **{f"{FIRST}/{name}": COMPARISON for name in ("report.json", "scores.jsonl")},
+    f"{FIRST}/exit.json": REPORT,  # a judge does not read it, and would wait for the dead endpoint
     "ws/prices.yaml": [["prices", "list"], ["prices", "check"], ["prices", "set", "m", "input", "1"]],
     "ws/endpoints.json": [["compare", "plan.yaml", "--estimate"]],
     "plan.yaml": [["compare", "plan.yaml", "--estimate"]],
