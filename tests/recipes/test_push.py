@@ -19,6 +19,8 @@ from studio.cli import app
 from synth.errors import EndpointError, ModelError
 from synth.storage import read_json, write_json
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "hf_0123456789abcdef"
 
 

@@ -20,6 +20,8 @@ from synth.workspace import Workspace
 from tests.studio.test_views import page, press, text
 from tests.tiny import tiny_llama
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def messages(workspace: Workspace) -> Workspace:

@@ -30,6 +30,8 @@ from tests.studio.test_views import page
 from tests.tiny import tiny_llama
 from tests.tiny_vision import picture_dataset, tiny_vlm
 
+pytestmark = pytest.mark.slow
+
 ASKED = Ask((user("What is 2 + 2?"),))
 
 

@@ -30,6 +30,8 @@ from synth.workspace import Workspace
 from tests.studio.test_views import page, text
 from tests.tiny import sums_dataset
 
+pytestmark = pytest.mark.slow
+
 LOOKS = 5
 SPACE = ["optim.learning_rate=1e-4:5e-3:log", "lora.r=8,16,32"]
 

@@ -19,6 +19,8 @@ from synth.pipeline.plan import Outside, RouteRule, RunPlan, TeacherPlan
 from synth.usage import Usage
 from synth.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 QUIZ = """
 version: 1
 title: Quiz
