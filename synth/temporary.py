@@ -25,7 +25,7 @@ from synth.workspace import Workspace
 FORMAT = re.compile(r"\.(?P<name>.+)\.(?:(?P<host>[0-9a-f]{4})-(?P<pid>\d+)-)?[0-9a-f]{8}\.tmp")
 UNKNOWN_MAKER_SEC = 24 * 3600.0
 CLOCK_SET_SEC = 3600.0  # a maker that only seems to have begun later must not lose its work
-PLACES = (".", "*", "runs/*", "runs/*/checkpoints", "datasets/*", "comparisons/*", "comparisons/*/*", "tasks/*")
+DEEPEST = 4  # folders below the workspace in which something is made: runs/<id>/checkpoints/<step>
 
 
 class Leftover(NamedTuple):
@@ -77,11 +77,15 @@ def alive(pid: int, since: float, slack_sec: float) -> bool:
 
 def leftovers(workspace: Workspace) -> Iterator[Leftover]:
     """Everything that dead makers left in a workspace."""
-    for place in PLACES:
-        for folder in [workspace.path] if place == "." else workspace.path.glob(place):
-            if folder.is_dir() and not folder.is_symlink():
-                for path in _dead_in(folder):
-                    yield Leftover(path, _size(path))
+    above = len(workspace.path.parts)
+    for folder, below, files in os.walk(workspace.path):
+        place = Path(folder)
+        made = [name for name in (*below, *files) if name.startswith(".") and name.endswith(".tmp")]
+        # What is being made, by whomever, belongs to its maker, with all that is in it.
+        below[:] = [] if len(place.parts) - above >= DEEPEST else [name for name in below if name not in made]
+        for path in (place / name for name in made):
+            if is_dead(path):
+                yield Leftover(path, _size(path))
 
 
 def sweep(workspace: Workspace) -> list[Leftover]:

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synth.errors import DataError
+from synth.importing import archives
 from synth.storage import storage_faults
 from synth.workspace import Workspace
 
 KEPT_SEC = 24 * 3600
 MAX_NAME_BYTES = 200
+MAX_UNPACKED = 2 << 30
+"""Bytes that an uploaded archive may unpack to; whoever may upload need not be who owns the disk."""
 
 
 def _folder(workspace: Workspace) -> Path:
@@ -25,7 +28,7 @@ def keep(workspace: Workspace, files: Sequence[tuple[str, bytes]]) -> Path:
     """Write (name, content) into a new folder of their own; folders that were left behind go.
 
     Names stay, because tables refer to their pictures and recordings by them. Raises DataError for a name that is none
-    and for two of a name, of which one would be lost; StorageError.
+    for two of a name, of which one would be lost, and for an archive that unpacks to too much; StorageError.
     """
     for name, count in Counter(name.casefold() for name, _ in files).items():
         if count > 1:
@@ -43,6 +46,12 @@ def keep(workspace: Workspace, files: Sequence[tuple[str, bytes]]) -> Path:
         folder = Path(tempfile.mkdtemp(dir=root))
         for name, content in files:
             (folder / name).write_bytes(content)
+    try:
+        for name, _ in files:
+            archives.refuse_large(folder / name, MAX_UNPACKED)
+    except DataError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from synth.errors import DataError, did_you_mean
-from synth.importing import folders
+from synth.importing import archives, folders
 from synth.importing.folders import Source
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import ANSWERS_COLUMN, LAYOUTS, ROLES, Planner
@@ -32,7 +32,7 @@ class Guess(NamedTuple):
 
 def detect(path: Path, modality: str = "") -> Guess:
     """Layout and columns of a file or folder, from its first rows. Raises DataError when none can be read."""
-    with folders.unpacked(path) as place:
+    with archives.unpacked(path) as place:
         source = folders.recognise(place)
         chosen = modality or folders.modality_of(source)
         rows = _sample(source)
@@ -54,7 +54,7 @@ def detect(path: Path, modality: str = "") -> Guess:
 
 def modality_of(path: Path) -> str:
     """text, vision or audio: what a file or folder holds. Raises DataError."""
-    with folders.unpacked(path) as place:
+    with archives.unpacked(path) as place:
         return folders.modality_of(folders.recognise(place))
 
 

@@ -7,19 +7,15 @@ their subtitles; data files, of which the names may tell the split.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
-import tarfile
-import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from synth.errors import DataError
 from synth.example import SPLITS
-from synth.importing import excerpts, sheets, streams, tables
+from synth.importing import excerpts, streams, tables
 from synth.importing.files import DATA_SUFFIXES, read_rows
 from synth.importing.json_rows import parse
 from synth.importing.kinds import CLASS_QUESTION
@@ -30,8 +26,6 @@ from synth.importing.raw import SPLIT_NAMES, RawRow
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 COMMON_VOICE = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}
 _OF_COMMON_VOICE = ("train", "dev", "test", "validated", "other", "invalidated")
-MAX_UNPACKED = 8 * 2**30
-MAX_MEMBERS = 1_000_000
 _IN_NAMES = [name for name in SPLIT_NAMES if name != "tr"]  # in a file's name that is Turkish
 _SPLIT_IN_NAME = re.compile(rf"(?:^|[-_.])({'|'.join(_IN_NAMES)})(?:[-_.]|$)", re.IGNORECASE)
 
@@ -75,71 +69,6 @@ def recognise(path: Path) -> Source:
     raise DataError(
         f"{path.name} has no layout that is known here.", f"{remedy}file_name, transcription) in.", "data.metadata"
     )
-
-
-@contextlib.contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
-    """The path itself; of a tar file, or a zip file of several files, a temporary folder. Raises DataError."""
-    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for, a device has no end
-        raise DataError(f"{path} is no plain file.", "Copy what it holds into one.", "data.unreadable")
-    if path.is_file() and (".tar" in path.suffixes[-2:] or path.suffix == ".tgz"):
-        with _untarred(path) as folder:
-            yield folder
-        return
-    if path.is_dir() or not path.exists() or not zipfile.is_zipfile(path) or sheets.is_xlsx(path):
-        yield path
-        return
-    with streams.readable(path), zipfile.ZipFile(path) as archive:
-        files = streams.members(archive)
-        if len(files) == 1:
-            several = False
-        elif len(files) > MAX_MEMBERS or sum(entry.file_size for entry in files) > MAX_UNPACKED:
-            raise DataError(f"{path.name} unpacks to more than {MAX_UNPACKED >> 30} GiB.", "Unpack it yourself.")
-        else:
-            several = True
-    if not several:
-        yield path
-        return
-    with _beside(path) as folder:
-        with streams.readable(path), zipfile.ZipFile(path) as archive:
-            for entry in files:
-                archive.extract(entry, folder)  # zipfile keeps names inside the folder
-        yield _inner(folder)
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A temporary folder that is called as the archive, as sentences about it will be."""
-    with tempfile.TemporaryDirectory(prefix="smolstudio-import-") as made:
-        folder = Path(made) / (path.name.split(".")[0] or "archive")
-        folder.mkdir()
-        yield folder
-
-
-def _inner(folder: Path) -> Path:
-    """What was unpacked, without a folder around all of it."""
-    inner = [item for item in folder.iterdir() if not item.name.startswith((".", "__MACOSX"))]
-    alone = len(inner) == 1 and inner[0].name not in SPLIT_NAMES
-    return inner[0] if alone and (inner[0].is_dir() or inner[0].suffix in DATA_SUFFIXES) else folder
-
-
-@contextlib.contextmanager
-def _untarred(path: Path) -> Iterator[Path]:
-    with _beside(path) as folder:
-        try:
-            with streams.readable(path), tarfile.open(path) as archive:
-                files, size = 0, 0
-                for entry in archive:
-                    files, size = files + 1, size + entry.size
-                    if files > MAX_MEMBERS or size > MAX_UNPACKED:
-                        message = f"{path.name} unpacks to more than {MAX_UNPACKED >> 30} GiB."
-                        raise DataError(message, "Unpack it yourself.")
-                    if entry.isfile() or entry.isdir():
-                        archive.extract(entry, folder, filter="data")  # nothing outside the folder
-        except tarfile.TarError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{path} cannot be read: {reason}.", "Pack the file again.", "data.unreadable") from error
-        yield _inner(folder)
 
 
 def _table(path: Path, split: str = "", root: Path | None = None, name: str = "") -> Table:

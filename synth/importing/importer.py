@@ -22,7 +22,7 @@ from synth.curation import leakage
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError
 from synth.example import Example, Split, prompt_id
-from synth.importing import compose, detect, folders, garbage, logs, unread
+from synth.importing import archives, compose, detect, folders, garbage, logs, unread
 from synth.importing.compose import Fields
 from synth.importing.examples import asked, identity, own_example, to_example
 from synth.importing.excerpts import excerpts
@@ -104,7 +104,7 @@ def import_data(
     if options.group_by and options.split_by_time:
         raise DataError("Rows cannot be split by group and by time at once.", "Choose one of the two.")
     options = options._replace(shares=checked_shares(options.shares))
-    with folders.unpacked(Path(source)) as place:
+    with archives.unpacked(Path(source)) as place:
         found = folders.recognise(place)
         if options.answer_columns:
             found = with_json_answer(found, options.answer_columns)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from synth.dataset import DatasetDir
 from synth.example import Split
-from synth.importing import folders, streams, tables
+from synth.importing import archives, folders, streams, tables
 from synth.importing.importer import Options, import_data
 from synth.importing.report import ImportReport
 from synth.importing.values import missing
@@ -90,7 +90,7 @@ def _unpacked_bytes(file: Path) -> int:
 def columns_of(path: Path) -> list[Column]:
     """The columns of the first table, from its first rows. Raises DataError."""
     values: dict[str, Counter[str]] = {}
-    with folders.unpacked(path) as place:
+    with archives.unpacked(path) as place:
         for raw in islice(folders.recognise(place).tables[0].rows([]), _LOOKED_AT):
             for key, value in (raw.value or {}).items():
                 if not missing(value):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from synth.errors import DataError, StorageError
+from synth.importing import arrow_sizes
 from synth.importing.raw import Digits, RawRow
 from synth.media import resolve_inside
 from synth.storage import read_json
@@ -25,6 +26,9 @@ MAX_VALUE = 64 << 20
 MAX_COLUMN = 1 << 30
 """Bytes that a column may unpack to between two marks of a Parquet file, where it is packed unusually well."""
 USUAL_PACKING = 50
+MAX_BATCH = 512 << 20
+"""Bytes that a batch of an Arrow file may unpack to where it is packed well: pyarrow unpacks a batch as a whole."""
+USUAL_BATCH = 2
 
 
 def arrow_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
@@ -133,8 +137,12 @@ def _batches(path: Path) -> Iterator[Any]:
     if head[:4] == b"PAR1":
         yield from _parquet_batches(path)
         return
+    for size in arrow_sizes.sizes(path):
+        if size.unpacked > max(MAX_BATCH, USUAL_BATCH * size.packed):
+            message = f"{path.name} holds a batch that unpacks to {size.unpacked / 2**30:.3g} GiB."
+            raise DataError(message, "Write it again as Parquet, or in batches of fewer rows.", "data.size")
     with pa.OSFile(str(path)) as source:  # a map would end the process where the file is cut meanwhile
-        if head == b"ARROW1":
+        if head == arrow_sizes.MAGIC:
             reader = pa.ipc.open_file(source)
             batches = (reader.get_batch(place) for place in range(reader.num_record_batches))
         else:
@@ -142,7 +150,52 @@ def _batches(path: Path) -> Iterator[Any]:
         for batch in batches:
             batch.validate(full=True)  # offsets that lead outside their buffers would end the process
             for start in range(0, batch.num_rows, BATCH_ROWS):
-                yield batch.slice(start, BATCH_ROWS)
+                part = batch.slice(start, BATCH_ROWS)
+                for name, column in zip(part.schema.names, part.columns, strict=True):
+                    _refuse_repeated(path, name, column)
+                yield from _decoded(part, path)
+
+
+def _refuse_repeated(path: Path, name: str, column: Any) -> None:
+    """Raise DataError for values that stand once in a file and many times in its rows, where these would be large."""
+    import pyarrow as pa
+
+    kinds = list(_kinds(column.type))
+    never = (pa.types.is_run_end_encoded, pa.types.is_union, pa.types.is_list_view, pa.types.is_large_list_view)
+    if any(test(kind) for kind in kinds for test in never):
+        message = f"The column {name} of {path.name} is of the kind {column.type}, which is not read here."
+        raise DataError(message, "Write the file again as Parquet.", "data.format")
+    inner = (pa.types.is_dictionary, pa.types.is_string_view, pa.types.is_binary_view)
+    if any(test(kind) for kind in kinds for test in inner) and not pa.types.is_dictionary(column.type):
+        size = _repeated_bytes(column)
+        if size > MAX_BATCH:
+            message = f"{path.name} has rows of {size / 2**30:.3g} GiB in the column {name}."
+            raise DataError(message, "Write it again with shorter values.", "data.size")
+
+
+def _kinds(kind: Any) -> Iterator[Any]:
+    yield kind
+    for place in range(kind.num_fields):
+        yield from _kinds(kind.field(place).type)
+
+
+def _repeated_bytes(column: Any) -> int:
+    """At most so many bytes are in the texts of a column that point to what is stored once."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        longest = pc.max(pc.binary_length(column.dictionary)).as_py() if _has_lengths(kind.value_type) else 0
+        return len(column) * int(longest or 0)
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        lengths = np.frombuffer(column.buffers()[1], np.int32)[::4]
+        return int(lengths[column.offset : column.offset + len(column)].astype(np.int64).sum())
+    if pa.types.is_map(kind):
+        column = pa.ListArray.from_arrays(column.offsets, pa.StructArray.from_arrays([column.keys, column.items], "ki"))
+    parts = column.flatten() if kind.num_fields else []
+    return sum(_repeated_bytes(part) for part in (parts if isinstance(parts, list) else [parts]))
 
 
 def unpacked_bytes(path: Path) -> int:

@@ -307,6 +307,13 @@ def test_leftovers_of_killed_work_are_shown_and_removed_and_nothing_else_is(work
     assert (workspace.datasets / "live").is_dir()
 
 
+@pytest.mark.parametrize("place", ["", "pipelines/p", "pipelines/p/media", "drafts", "exports", "served", "trash/runs"])
+def test_wherever_work_was_killed_its_leftovers_go(workspace: Workspace, place: str) -> None:
+    killed_while(MAKE, workspace.path / place / "mine")
+    (left,) = temporary.sweep(workspace)
+    assert left.bytes == 1000 and left.path.parent == workspace.path / place and not left.path.exists()
+
+
 def test_the_same_name_made_again_takes_the_place_of_what_was_killed(tmp_path: Path) -> None:
     for fail in ("dir.made:1:KILL", "dir.filled:1:KILL", "dir.synced:1:KILL"):
         killed_while(MAKE, tmp_path / "export", fail)

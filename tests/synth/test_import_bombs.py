@@ -8,6 +8,7 @@ import io
 import lzma
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,17 @@ import pytest
 import soundfile
 from PIL import Image
 
+from studio.state import uploads
 from synth.audio.files import decode
 from synth.errors import DataError
-from synth.importing import images, sheets, tables
+from synth.importing import archives, images, sheets, tables
+from synth.importing.detect import detect
 from synth.importing.images import decode_image
-from synth.importing.preview import MAX_BYTES, size_bytes
+from synth.importing.importer import import_data
+from synth.importing.preview import MAX_BYTES, columns_of, size_bytes
 from synth.importing.sheets import xlsx_rows
 from synth.importing.tables import arrow_rows
+from synth.workspace import Workspace
 
 
 def workbook(folder: Path, **parts: Any) -> Path:
@@ -113,6 +118,87 @@ def test_values_packed_as_one_are_unpacked_few_at_a_time(tmp_path: Path, monkeyp
     rows = list(arrow_rows(parquet(tmp_path, values)))
     assert [row.value["question"] for row in rows if row.value] == values
     assert max(sizes) < 30_000 and len(rows) == 120
+
+
+def arrow(folder: Path, table: Any, packing: str | None, file_format: bool) -> Path:
+    file, how = folder / "rows.arrow", pa.ipc.IpcWriteOptions(compression=packing)
+    make = pa.ipc.new_file if file_format else pa.ipc.new_stream
+    with pa.OSFile(str(file), "wb") as out, make(out, table.schema, options=how) as writer:
+        writer.write_table(table)
+    return file
+
+
+@pytest.mark.parametrize("file_format", [True, False])
+@pytest.mark.parametrize("packing", ["zstd", "lz4"])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_an_arrow_batch_that_unpacks_to_too_much_is_refused_before_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str, file_format: bool, dictionary: bool
+) -> None:
+    texts = pa.array(["x" * 1_000_000 + str(n) for n in range(8)])
+    table = pa.table({"question": texts.dictionary_encode() if dictionary else texts})
+    file = arrow(tmp_path, table, packing, file_format)
+    assert file.stat().st_size < 200_000
+    opened: list[int] = []
+    monkeypatch.setattr(tables, "MAX_BATCH", 4_000_000)
+    for opening in ("open_file", "open_stream"):
+        monkeypatch.setattr(pa.ipc, opening, lambda *_: opened.append(1))
+    with pytest.raises(DataError, match=r"a batch that unpacks to 0\.00745 GiB") as caught:
+        list(arrow_rows(file))
+    assert caught.value.code == "data.size" and not opened
+
+
+@pytest.mark.parametrize("file_format", [True, False])
+@pytest.mark.parametrize("packing", ["zstd", "lz4", None])
+def test_arrow_files_are_read_however_they_are_packed(tmp_path: Path, packing: str | None, file_format: bool) -> None:
+    texts = ["x" * 1000 + str(n % 7) for n in range(600)]
+    columns = {"question": pa.array(texts).dictionary_encode(), "answer": pa.array(texts), "n": list(range(600))}
+    views = {"view": pa.array(texts, pa.string_view()), "deep": pa.array([{"a": [t]} for t in texts])}
+    named = pa.array([[("k", t)] for t in texts], pa.map_(pa.string(), pa.string_view()))
+    rows = list(arrow_rows(arrow(tmp_path, pa.table({**columns, **views, "map": named}), packing, file_format)))
+    assert [row.value for row in rows] == [
+        {"question": t, "answer": t, "n": n, "view": t, "deep": {"a": [t]}, "map": {"k": t}}
+        for n, t in enumerate(texts)
+    ]
+
+
+LONG = "x" * 100_000
+REPEATED = {
+    "a dictionary in a list": pa.ListArray.from_arrays([0, 100], pa.array([LONG] * 100).dictionary_encode()),
+    "a dictionary in an object": pa.StructArray.from_arrays([pa.array([LONG] * 100).dictionary_encode()], ["a"]),
+    "views of one text": pa.array([LONG] * 100, pa.string_view()),
+    "views in a map": pa.array([[("k", LONG)] * 100], pa.map_(pa.string(), pa.string_view())),
+    "a list of what was seen before": pa.array([["a"]], pa.list_view(pa.string())),
+    "runs": pa.RunEndEncodedArray.from_arrays([100], [LONG]),
+    "a union": pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([LONG])]),
+}
+
+
+@pytest.mark.parametrize("what", REPEATED)
+def test_a_value_that_stands_once_and_is_meant_often_is_a_sentence(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MAX_BATCH", 5_000_000)
+    monkeypatch.setattr(tables, "USUAL_BATCH", 1000)
+    file = arrow(tmp_path, pa.table({"question": REPEATED[what]}), None, True)
+    with pytest.raises(DataError, match="question") as caught:
+        list(arrow_rows(file))
+    assert caught.value.code in ("data.size", "data.format") and "again" in caught.value.remedy
+
+
+@pytest.mark.parametrize("file_format", [True, False])
+def test_a_torn_head_of_an_arrow_file_is_a_sentence(tmp_path: Path, file_format: bool) -> None:
+    whole = arrow(tmp_path, pa.table({"question": ["a" * 50] * 20}), "zstd", file_format).read_bytes()
+    refused = 0
+    for place in range(len(whole)):
+        file = tmp_path / "torn.arrow"
+        for torn in (whole[:place], whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]):
+            file.write_bytes(torn)
+            try:
+                list(arrow_rows(file))
+            except DataError as error:
+                refused += 1
+                assert error.remedy
+    assert refused > len(whole) / 2
 
 
 def noted(sizes: list[int], batch: Any) -> Any:
@@ -207,3 +293,59 @@ def test_a_packed_file_is_previewed_by_the_size_that_it_unpacks_to(kind: str, tm
     else:
         file.write_bytes({"gz": gzip, "bz2": bz2, "xz": lzma}[kind].compress(data))
     assert file.stat().st_size < MAX_BYTES / 10 and size_bytes(file) > MAX_BYTES
+
+
+def archive(file: Path, sizes: list[int]) -> Path:
+    """An archive of files of so many zeros, which a zip file only claims to hold."""
+    if file.suffix == ".zip":
+        with zipfile.ZipFile(file, "w") as made:
+            for number, size in enumerate(sizes):
+                made.writestr(f"{number}.csv", b"question,answer\nq,a\n")
+                made.infolist()[-1].file_size = size
+    else:
+        with tarfile.open(file, "w:gz") as packed:
+            for number, size in enumerate(sizes):
+                entry = tarfile.TarInfo(f"{number}.csv")
+                entry.size = size
+                packed.addfile(entry, io.BytesIO(bytes(size)))
+    return file
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tgz"])
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_does(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Workspace
+) -> None:
+    file = archive(tmp_path / name, [100_000] * 30)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "made"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "made"))
+    (tmp_path / "made").mkdir()
+    for what, value, said in (
+        ("MAX_SWOLLEN", 1_000_000, "unpacks to more than"), ("MAX_UNPACKED", 1_000_000, "unpacks to more than"),
+        ("MAX_MEMBERS", 20, "more than 20 files"), ("SPARE", 1 << 62, "has"),
+    ):  # fmt: skip
+        with monkeypatch.context() as context:
+            context.setattr(archives, what, value)
+            for read in (detect, lambda path: import_data(path, "mine", workspace), columns_of):
+                with pytest.raises(DataError, match=said) as caught:
+                    read(file)
+                assert caught.value.code == "data.size" and caught.value.remedy
+    assert list((tmp_path / "made").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_an_uploaded_archive_may_unpack_to_less(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Workspace
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_UNPACKED", 1_000_000)
+    file = archive(tmp_path / name, [100_000] * 30)
+    with pytest.raises(DataError, match="unpacks to more than") as caught:
+        uploads.keep(workspace, [("b.csv", b"question,answer\n"), (name, file.read_bytes())])
+    assert caught.value.code == "data.size" and "by its path" in caught.value.remedy
+    assert list((workspace.path / "uploads").iterdir()) == []
+    assert uploads.keep(workspace, [(name, archive(tmp_path / name, [10, 10]).read_bytes())]).is_dir()
+
+
+def test_what_is_only_called_an_archive_is_kept_as_it_is(workspace: Workspace) -> None:
+    assert uploads.keep(workspace, [("a.zip", b"question,answer\n"), ("b.xlsx", b"PK\x03\x04")]).is_dir()
+    with pytest.raises(DataError, match="cannot be read"):
+        uploads.keep(workspace, [("a.tar", b"no archive")])
