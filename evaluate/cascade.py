@@ -9,22 +9,22 @@ scores.jsonl. Serves nothing (`studio.serving.cascade`) and asks nobody.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from evaluate.cost import economics, formulas, prices
+from evaluate.cost import economics, formulas, payback, prices
 from evaluate.cost.prices import PriceSheet
-from evaluate.cost.spread import Spread
+from evaluate.cost.spread import Spread, total
 from evaluate.folds import SHOT_POOL
 from evaluate.plan import Plan, SystemPlan
 from evaluate.predict.prompts import Framing, Prompter
 from evaluate.report.reading import read_report
 from evaluate.report.results import Row
 from evaluate.report.schema import Report
+from evaluate.report.scored_rows import scored_rows
 from evaluate.stats import measures
 from evaluate.stats.clusters import Floats
 from evaluate.stats.intervals import mean_score
@@ -33,7 +33,7 @@ from synth.errors import DataError
 from synth.example import TextPart
 from synth.generators import sampling_unit
 from synth.scoring.scorers import metric as metric_facts
-from synth.storage import read_jsonl, sha256_file
+from synth.storage import sha256_file
 from synth.workspace import Workspace
 
 STEPS = 11  # thresholds: none handed on, a tenth of val, … all
@@ -141,7 +141,7 @@ def forecast(workspace: Workspace, comparison: str, threshold: float | None = No
     steps = formulas.cascade_thresholds((val or here).confidence, STEPS)
     if threshold is None and val is not None:
         threshold = formulas.threshold_on(val.confidence, val.small, val.large, plan.margin)
-    spread = _small_spread(report, small_usd)
+    spread = payback.per_request(report.small_system)
     return Forecast(
         comparison=comparison,
         small=report.small,
@@ -166,10 +166,8 @@ def _point(rows: _Rows, threshold: float, small_usd: Spread | None) -> Point:
         large_usd = _mean(handed * rows.bills / top, rows, top)
     usd = None
     if large_usd is not None and small_usd is not None:
-        value = small_usd.value + large_usd.value
-        down = math.hypot(small_usd.value - small_usd.low, large_usd.value - large_usd.low)
-        up = math.hypot(small_usd.high - small_usd.value, large_usd.high - large_usd.value)
-        usd = Estimate(value=value, low=value - down, high=value + up)
+        both = total(small_usd, Spread(large_usd.value, large_usd.low, large_usd.high))
+        usd = Estimate(**both._asdict())
     score = _mean(handed * rows.large + (1 - handed) * rows.small, rows)
     return Point(threshold=threshold, handed_on=_mean(handed, rows), score=score, large_usd=large_usd, usd=usd)
 
@@ -179,26 +177,16 @@ def _mean(values: Floats, rows: _Rows, factor: float = 1.0) -> Estimate:
     return Estimate(value=found.value * factor, low=found.low * factor, high=found.high * factor)
 
 
-def _small_spread(report: Report, usd: float | None) -> Spread | None:
-    if usd is None:
-        return None
-    low, high = report.small_system.cost.usd_per_1k_ci95 or (None, None)
-    return Spread(usd, low / 1000 if low else usd, high / 1000 if high else usd)
-
-
 def _report(workspace: Workspace, comparison: str) -> Report:
     return read_report(workspace.comparisons / comparison / "report.json")
 
 
 def _rows(file: Path, report: Report, split: str, sheet: PriceSheet) -> _Rows | None:
     """The rows of a split in scores.jsonl, or of one kind of its rows; None without confidences."""
-    base, _, kind = split.partition(".")
     both: dict[str, dict[str, Row]] = {report.small: {}, report.large or "": {}}
-    for line in read_jsonl(file):
-        found = line.value or {}
-        if found.get("system") in both and found.get("split") == base and (not kind or found.get("origin") == kind):
-            row = _row(found)
-            both[str(found["system"])][row.example_id] = row
+    for system, row in scored_rows(file, report, split):
+        if system in both:
+            both[system][row.example_id] = row
     metric = report.small_system.metric
     pairs = [
         (row, other)
@@ -212,7 +200,7 @@ def _rows(file: Path, report: Report, split: str, sheet: PriceSheet) -> _Rows | 
         return None
     ours, theirs = [one for one, _ in pairs], [other for _, other in pairs]
     large = report.large_system
-    unit = sampling_unit(report.dataset.generator, base)
+    unit = sampling_unit(report.dataset.generator, split.partition(".")[0])
     unit = unit if unit != "family" or len({row.family for row in ours}) > 1 else "template"
     return _Rows(
         np.array([row.confidence for row in ours], dtype=np.float64),
@@ -222,14 +210,6 @@ def _rows(file: Path, report: Report, split: str, sheet: PriceSheet) -> _Rows | 
         measures.cluster_ids(ours, unit),
         unit,
     )
-
-
-def _row(found: dict[str, object]) -> Row:
-    try:
-        return Row.model_validate({key: value for key, value in found.items() if key != "system"})
-    except ValidationError as error:
-        message = "scores.jsonl of this comparison is of another version."
-        raise DataError(message, "Run the comparison again: answers are kept.", "cascade.comparison") from error
 
 
 def sides(workspace: Workspace, comparison: str) -> Sides:

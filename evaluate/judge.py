@@ -13,23 +13,24 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from pydantic import ValidationError
 
 from evaluate.report import decision
 from evaluate.report.parts import Agreement, JudgePart
 from evaluate.report.reading import read_report
 from evaluate.report.results import Row
 from evaluate.report.schema import Report
+from evaluate.report.scored_rows import scored_rows
 from evaluate.stats.intervals import wilson
 from evaluate.stats.paired import Difference, paired_difference
 from evaluate.stats.verdict import verdict
 from synth.endpoint import Ask, Reply
-from synth.errors import DataError, StorageError
+from synth.errors import DataError
 from synth.example import system, user
 from synth.storage import read_jsonl
 from synth.usage import Usage
@@ -205,20 +206,12 @@ def _pair(small: Row, large: Row) -> Pair:
     return Pair(small.example_id, small.template, small.prompt_text, small.gold, small.answer_text, large.answer_text)
 
 
-def read_answers(scores: Path, split: str) -> Answers:
-    """Answers of one split from a comparison's scores.jsonl; rows with an error are left out."""
-    rows: Answers = {}
-    for line in read_jsonl(scores):
-        if line.value is None:
-            continue
-        try:
-            system_id = str(line.value.pop("system"))
-            row = Row.model_validate(line.value)
-        except (KeyError, ValidationError) as error:
-            message = f"{scores} holds something else than an answer in line {line.number}."
-            raise StorageError(message, "Run the comparison again under its name.", "storage.row") from error
-        if row.split == split and not row.error:
-            rows.setdefault(row.example_id, {})[system_id] = row
+def answers(scores: Path, report: Report) -> Answers:
+    """Answers to the rows that the verdict is about; rows with an error are left out. Raises StorageError."""
+    rows: Answers = defaultdict(dict)
+    for system_id, row in scored_rows(scores, report, report.primary_split):
+        if not row.error:
+            rows[row.example_id][system_id] = row
     return rows
 
 
@@ -241,8 +234,7 @@ def add(
         raise DataError(
             "This comparison has one system only.", "Compare two systems, and judge that comparison.", "judge.alone"
         )
-    rows = read_answers(path.with_name("scores.jsonl"), found.primary_split)
-    every = pairs_of(rows, found.small, found.large)
+    every = pairs_of(answers(path.with_name("scores.jsonl"), found), found.small, found.large)
     known = read_labels(labels) if labels else None
     bills: list[float | None] = []
     judgements = judge(every[:limit], asker, lambda used: bills.append(price(used)))

@@ -33,6 +33,16 @@ def of_speed(usd: float, requests_per_s: float, low: float, high: float) -> Spre
     return Spread(usd, usd * requests_per_s / high, usd * requests_per_s / low)
 
 
+def total(a: Spread, b: Spread) -> Spread:
+    """a + b."""
+    value = a.value + b.value
+    return Spread(
+        value,
+        value - math.hypot(a.value - a.low, b.value - b.low),
+        value + math.hypot(a.high - a.value, b.high - b.value),
+    )
+
+
 def difference(a: Spread, b: Spread) -> Spread:
     """a − b."""
     value = a.value - b.value

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evaluate.report.schema import Report
+from evaluate.report.scored_rows import is_in
 from studio.read.scored import rows_of_scores
 
 MOST_SUSPECTS = 12
@@ -25,11 +26,14 @@ class Answer(NamedTuple):
     given: str
     confidence: float | None
     text: str
+    split: str
+    origin: str
 
 
-def answers(scores: Path, system: str, split: str) -> list[Answer]:
-    """Every scored row of a system on a split, in the order of the dataset."""
-    return _read(scores, scores.stat().st_mtime_ns).get((system, split), [])
+def answers(scores: Path, report: Report, system: str) -> list[Answer]:
+    """Every scored row of a system on the report's primary split, in the order of the file."""
+    found = _read(scores, scores.stat().st_mtime_ns).get(system, [])
+    return [row for row in found if is_in(report, report.primary_split, row.split, row.origin)]
 
 
 def missed(rows: list[Answer], label: str = "") -> list[Answer]:
@@ -51,10 +55,10 @@ def suspects(scores: Path, report: Report) -> list[Answer]:
     others: dict[str, Counter[str]] = defaultdict(Counter)
     for system in able:
         if system != report.small:
-            for row in answers(scores, system, split):
+            for row in answers(scores, report, system):
                 others[row.example_id][row.given] += 1
     found = []
-    for row in missed(answers(scores, report.small, split)):
+    for row in missed(answers(scores, report, report.small)):
         votes = others[row.example_id]
         agreed = not votes or votes.most_common(1)[0][0] == row.given
         if row.given and agreed and (row.confidence or 0.0) >= SURE:
@@ -63,11 +67,13 @@ def suspects(scores: Path, report: Report) -> list[Answer]:
 
 
 @functools.lru_cache(maxsize=4)
-def _read(scores: Path, changed_ns: int) -> dict[tuple[str, str], list[Answer]]:
-    found: dict[tuple[str, str], list[Answer]] = defaultdict(list)
+def _read(scores: Path, changed_ns: int) -> dict[str, list[Answer]]:
+    found: dict[str, list[Answer]] = defaultdict(list)
     for _, row in rows_of_scores(scores):
         if row["score"] is not None:
-            given, sure, text = str(row.get("answer") or ""), row.get("confidence"), str(row.get("prompt_text") or "")
-            answer = Answer(row["example_id"], str(row.get("gold")), given, sure, text)
-            found[row["system"], row["split"]].append(answer)
+            given, text, origin = (str(row.get(key) or "") for key in ("answer", "prompt_text", "origin"))
+            answer = Answer(
+                row["example_id"], str(row.get("gold")), given, row.get("confidence"), text, row["split"], origin
+            )
+            found[row["system"]].append(answer)
     return dict(found)

@@ -40,7 +40,7 @@ def render(folder: Path, report: Report) -> None:
     left, right = st.columns(2)
     with left:
         system = address.menu("Model", list(systems), "first", ("row", "label"), systems.__getitem__)
-    rows = mistakes.answers(scores, system, report.primary_split)
+    rows = mistakes.answers(scores, report, system)
     labels = _labels(report, rows)
     with right:
         counts = Counter(row.gold for row in mistakes.missed(rows))
