@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluate.stats.clusters import Caution, Floats, cluster_codes, counted, spread, t_quantile
-from evaluate.stats.intervals import Interval, mean_score, wilson_bounds
+from evaluate.stats.intervals import Interval, mean_score
 from evaluate.stats.paired import Difference
+from synth.wilson import wilson_bounds
 
 CLASSES = Caution(0.5, False, 1.0)
 """A few mistakes say little of the mistakes in a rare class."""

@@ -23,6 +23,7 @@ from evaluate.stats.clusters import (
     t_quantile,
     too_few,
 )
+from synth.wilson import wilson_bounds
 
 
 class Interval(NamedTuple):
@@ -46,23 +47,6 @@ class SeedSpread(NamedTuple):
     largest: float
     low: float | None
     high: float | None
-
-
-class Bounds(NamedTuple):
-    low: float
-    high: float
-
-
-def wilson_bounds(share: float, n: float, quantile: float) -> Bounds:
-    """Values p with |share - p| <= quantile sqrt(p(1-p)/n) (Wilson 1927); n may be an effective number of rows."""
-    if math.isinf(quantile):
-        return Bounds(0.0, 1.0)
-    shift = quantile**2 / n
-    middle, half = (
-        (share + shift / 2) / (1 + shift),
-        math.sqrt(shift * share * (1 - share) + shift**2 / 4) / (1 + shift),
-    )
-    return Bounds(max(0.0, middle - half), min(1.0, middle + half))
 
 
 def wilson(correct: float, n: int, confidence: float = 0.95) -> Interval:

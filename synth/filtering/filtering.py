@@ -172,7 +172,7 @@ def _judge(
     notes["kept_share"] = round(sum(score >= least for score in together) / len(together), 4)
     if chosen.way == "rubric":
         notes["kept_share_at"] = {str(n): _share(together, n - 0.5) for n in range(1, 6)}
-    notes["kept_share_by_answer"] = _by_answer(answers or [], together, least)
+    notes["kept_share_by_answer"] = {} if answers is None else _by_answer(answers, together, least)
     notes["warnings"] = _warnings(chosen, members, notes)
     return _Judged(dict(seen), together, least, reason, notes)
 
@@ -219,9 +219,9 @@ def _share(scores: Sequence[float], least: float) -> float:
 
 
 def _by_answer(answers: Sequence[str], scores: Sequence[float], least: float) -> dict[str, float]:
-    """Share kept of each label of a closed set: a filter can quietly drop a class. Without labels, nothing."""
+    """Share kept of each label of a closed set: a filter can quietly drop a class."""
     kept: defaultdict[str, list[bool]] = defaultdict(list)
-    for answer, score in zip(answers, scores, strict=False):
+    for answer, score in zip(answers, scores, strict=True):
         kept[answer].append(score >= least)
     return {answer: round(sum(found) / len(found), 4) for answer, found in sorted(kept.items())}
 

@@ -84,6 +84,13 @@ class Tally:
         )
 
 
+def usd_of(tallies: Sequence[Tally]) -> float | None:
+    """What the answers of some steps cost; None where a price is unknown."""
+    costs = [one.usd for one in tallies if one.step.kind.asks]
+    known = [usd for usd in costs if usd is not None]
+    return sum(known) if len(known) == len(costs) else None
+
+
 class Engine:
     """One pass through a pipeline. `rows()` gives the accepted candidates in their order, up to `target`."""
 
@@ -127,9 +134,7 @@ class Engine:
 
     def usd_after_gathering(self) -> float | None:
         """What the answers cost that grow in number with the rows; None where a price is unknown."""
-        costs = [one.usd for one in self.tallies[self.gathered() + 1 :] if one.step.kind.asks]
-        known = [usd for usd in costs if usd is not None]
-        return sum(known) if len(known) == len(costs) else None
+        return usd_of(self.tallies[self.gathered() + 1 :])
 
     def _counted(self, tally: Tally, outcomes: Iterator[Candidate | Rejected]) -> Iterator[Candidate]:
         for outcome in outcomes:

@@ -18,14 +18,15 @@ from synth.errors import RunError
 from synth.example import Example
 from synth.pipeline.asking import Spending, Teacher
 from synth.pipeline.candidate import Rejected
-from synth.pipeline.engine import Engine, StepCount, Tally
+from synth.pipeline.engine import Engine, StepCount, Tally, usd_of
 from synth.pipeline.plan import Outside, RunPlan
-from synth.pipeline.routing import contestants, roles, wilson
+from synth.pipeline.routing import contestants, roles
 from synth.pipeline.spec import find_pipeline
 from synth.pipeline.step import MAIN
 from synth.pipeline.steps.row import ROW
 from synth.pipeline.work import engine_of, note_of, opened
 from synth.progress import Meter
+from synth.wilson import wilson_bounds
 
 PATIENCE = 10
 """Rejected candidates for each row of a preview, after which it ends with the rows that it has."""
@@ -112,24 +113,18 @@ def forecast(engine: Engine, rows: int | None, teachers: dict[str, Teacher]) -> 
     gathered = engine.gathered()
     once, repeated = engine.tallies[: gathered + 1], engine.tallies[gathered + 1 :]
     accepted, lost = engine.accepted, sum(one.reasons.total() for one in repeated)
-    fixed, variable = _usd(once), _usd(repeated)
+    fixed, variable = usd_of(once), usd_of(repeated)
     if not accepted:
         return Forecast(rows, None, None, None, None, 0, lost)
     per_row = None if variable is None else variable / accepted
     usd = None if per_row is None or fixed is None or rows is None else fixed + per_row * rows
     bounds = None
     if usd is not None and variable is not None and fixed is not None and rows is not None:
-        low, high = wilson(accepted, accepted + lost)
+        low, high = wilson_bounds(accepted / (accepted + lost), accepted + lost)
         per_candidate = variable / (accepted + lost)
         bounds = (min(usd, fixed + per_candidate * rows / high), fixed + per_candidate * rows / low)
     seconds = None if rows is None else _seconds(once, teachers) + _seconds(repeated, teachers) * rows / accepted
     return Forecast(rows, usd, bounds, per_row, seconds, accepted, lost)
-
-
-def _usd(tallies: list[Tally]) -> float | None:
-    costs = [one.usd for one in tallies if one.step.kind.asks]
-    known = [usd for usd in costs if usd is not None]
-    return sum(known) if len(known) == len(costs) else None
 
 
 def _seconds(tallies: list[Tally], teachers: dict[str, Teacher]) -> float:

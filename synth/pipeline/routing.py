@@ -30,6 +30,7 @@ from synth.pipeline.step import MAIN
 from synth.pipeline.steps.ask import fault
 from synth.pipeline.steps.compare import comparison, winner_of
 from synth.pipeline.steps.row import ROW
+from synth.wilson import wilson_bounds
 
 JUDGE = "judge"
 PATIENCE = 3
@@ -191,13 +192,13 @@ def _shown_higher(one: Tried, other: Tried) -> bool:
     """Whether the 95 % interval of the difference of both shares lies above 0 (Newcombe 1998, method 10)."""
     if not (one.accepted + one.rejected and other.accepted + other.rejected):
         return False
-    (low, _), (_, high) = (wilson(n.accepted, n.accepted + n.rejected) for n in (one, other))
+    (low, _), (_, high) = (wilson_bounds(_share(n), n.accepted + n.rejected) for n in (one, other))
     gap = _share(one) - _share(other)
     return gap - math.hypot(_share(one) - low, high - _share(other)) > 0
 
 
 def _beats(won: int, lost: int) -> bool:
-    return won + lost > 0 and wilson(won, won + lost)[0] > 0.5
+    return won + lost > 0 and wilson_bounds(won / (won + lost), won + lost).low > 0.5
 
 
 def _wins(
@@ -232,10 +233,3 @@ def _both_orders(purpose: str) -> Callable[[Candidate], list[Ask]]:
         return [comparison(purpose, one, other), comparison(purpose, other, one)]
 
     return questions
-
-
-def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    share, extra = hits / of, z * z / of
-    half = z * math.sqrt(share * (1 - share) / of + extra / (4 * of))
-    return (share + extra / 2 - half) / (1 + extra), (share + extra / 2 + half) / (1 + extra)

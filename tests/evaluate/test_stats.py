@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from evaluate.stats import clusters, intervals, paired, power, ratios, verdict
 from evaluate.stats.paired import Difference, paired_difference
+from synth.wilson import wilson_bounds
 
 
 def names(counts: list[int]) -> list[str]:
@@ -44,7 +45,7 @@ def test_rows_of_one_template_widen_the_interval_of_a_rate_as_kish_says() -> Non
     found = intervals.mean_score(right, names([25] * 40))
     alone = intervals.mean_score(right)
     assert found.effective == pytest.approx(40, rel=0.01)
-    assert (found.low, found.high) == pytest.approx(tuple(intervals.wilson_bounds(0.75, 40, 2.0227)), abs=0.002)
+    assert (found.low, found.high) == pytest.approx(tuple(wilson_bounds(0.75, 40, 2.0227)), abs=0.002)
     assert found.high - found.low > 4 * (alone.high - alone.low)
 
 
