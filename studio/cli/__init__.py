@@ -79,7 +79,8 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        print(f"Error: The disk or system refused{where}: {error.strerror or error}.", file=sys.stderr)
+        remedy = "Look at that path, its permissions and the room on its disk, and start again."
+        print(f"Error: The disk or system refused{where}: {error.strerror or error}. {remedy}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
