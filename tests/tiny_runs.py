@@ -67,10 +67,16 @@ def assert_same_adapter(one: Run, other: Run) -> None:
 
 def nudged(recipe: dict[str, Any], run: Run) -> None:
     """An adapter that changes the base a little, as a training would."""
+    write_adapter(recipe, run.adapter, run.id, 0.002)
+
+
+def write_adapter(recipe: dict[str, Any], folder: Path, run: str = "run-1", change: float = 0.05) -> Path:
+    """An adapter of a recipe's base in `folder` whose B is no longer zero but of this standard deviation."""
     loaded = load_trainable(load_recipe({**recipe, "lora": {"r": 4}}))
     torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in loaded.model.named_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=0.002)
-    save_adapter(loaded, run.adapter, run=run.id, recipe="nudged")
+                parameter.normal_(std=change)
+    save_adapter(loaded, folder, run=run, recipe="tiny")
+    return folder

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes.export import merged
-from recipes.export.exporter import Artefact, Exporter, Tuned
+from recipes.export.exporter import Artefact, Exporter, Tuned, merged_from
 from recipes.models.files import ModelRef
 from synth.errors import ModelError, first_line
 from synth.storage import read_json, write_json
@@ -97,9 +97,8 @@ def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: ctranslate2\n---\n\n# {name}\n\n"
-        f"{facts['base_model']}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, for CTranslate2, "
-        f"written on {facts['created']} by smolstudio. `float16` answers as it was trained, `int8` has half its "
-        "size.\n\n"
+        f"{merged_from(facts)}, for CTranslate2, written on {facts['created']} by smolstudio. `float16` answers as it "
+        "was trained, `int8` has half its size.\n\n"
         "```python\nfrom faster_whisper import WhisperModel\n\n"
         f'segments, _ = WhisperModel("{name}/int8").transcribe("note.wav", beam_size=1, without_timestamps=True)\n```\n'
     )

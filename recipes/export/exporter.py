@@ -141,6 +141,12 @@ def describe(ref: ModelRef, adapter: Path, target: str, dtype: str) -> dict[str,
     }
 
 
+def merged_from(facts: JsonDict) -> str:
+    """What a merged model was made of, for its card."""
+    rounded = " rounded to NF4 as in training" if facts["quant"] else ""
+    return f"{facts['base_model']}{rounded}, with the adapter of run `{facts['run'] or 'unknown'}` merged in"
+
+
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     """Write the manifest: `facts`, and size and SHA-256 of every other file in the folder and below it."""
     hashes = {name: {"bytes": f.stat().st_size, "sha256": sha256_file(f)} for name, f in _files(folder)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.export import llama_cpp
-from recipes.export.exporter import Artefact, Exporter, Tuned
+from recipes.export.exporter import Artefact, Exporter, Tuned, merged_from
 from recipes.models import loading
 from recipes.models.files import ModelRef
 from synth.errors import ModelError
@@ -250,11 +250,9 @@ def modelfile(weights: str) -> str:
 
 def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
-    rounded = " rounded to NF4 as in training" if facts["quant"] else ""
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: gguf\n---\n\n# {name}\n\n"
-        f"{facts['base_model']}{rounded}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, as GGUF, "
-        f"written on {facts['created']} by smolstudio.\n\n"
+        f"{merged_from(facts)}, as GGUF, written on {facts['created']} by smolstudio.\n\n"
         f"```\nllama-server -m {name}-q8_0.gguf\nollama create {name} -f Modelfile\n```\n\n"
         "Ask it with the chat template inside, at temperature 0: that is how the report asked.\n"
     )

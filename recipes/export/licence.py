@@ -22,11 +22,13 @@ class Licence(NamedTuple):
 
 def licence_of(ref: ModelRef) -> Licence:
     """The licence of a base."""
-    if named := _front_matter(ref).get("license"):
-        return Licence(str(named), "the base's card")
-    if entry := find(ref.name):
-        return Licence(entry.licence, "the catalogue", entry.accept)
-    return Licence()
+    entry, head = find(ref.name), _front_matter(ref)
+    named = head.get("license")
+    if named == "other":  # a hub's word for a licence that it has no name for, which then stands beside it
+        named = head.get("license_name")
+    if isinstance(named, str) and named:
+        return Licence(named, "the base's card", bool(entry and entry.accept))
+    return Licence(entry.licence, "the catalogue", entry.accept) if entry else Licence()
 
 
 def with_licence(card: str, licence: Licence) -> str:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from recipes.export.exporter import MANIFEST, Artefact, Exporter, Tuned
+from recipes.export.exporter import MANIFEST, Artefact, Exporter, Tuned, merged_from
 from recipes.modality import side
 from recipes.models.files import ModelRef
 from recipes.models.loading import load_for_inference
@@ -80,12 +80,10 @@ def stored_weights(path: Path) -> tuple[str, int]:
 
 def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
-    rounded = " rounded to NF4 as in training" if facts["quant"] else ""
     auto_class = side(facts["modality"]).auto_class_of(facts["model_type"])
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: transformers\n---\n\n# {name}\n\n"
-        f"{facts['base_model']}{rounded}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, "
-        f"stored as {facts['dtype']} on {facts['created']} by smolstudio.\n\n"
+        f"{merged_from(facts)}, stored as {facts['dtype']} on {facts['created']} by smolstudio.\n\n"
         f"```python\nfrom transformers import {auto_class}\n\n"
         f'model = {auto_class}.from_pretrained("{name}")\n```\n\n'
         f"Serve it: `smolstudio serve {name}`. `{MANIFEST}` holds the SHA-256 of every file.\n"

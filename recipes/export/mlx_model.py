@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.export import merged
-from recipes.export.exporter import Artefact, Exporter, Tuned
+from recipes.export.exporter import Artefact, Exporter, Tuned, merged_from
 from recipes.models.files import ModelRef
 from synth.errors import ModelError
 from synth.storage import JsonDict, read_json, write_json
@@ -100,8 +100,8 @@ def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: mlx\npipeline_tag: text-generation\n---\n\n"
-        f"# {name}\n\n{facts['base_model']}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, as "
-        f"{facts['dtype']} for mlx-lm, written on {facts['created']} by smolstudio.\n\n"
+        f"# {name}\n\n{merged_from(facts)}, as {facts['dtype']} for mlx-lm, written on {facts['created']} by "
+        "smolstudio.\n\n"
         f'```sh\npip install mlx-lm\nmlx_lm.generate --model {name} --prompt "…"\n'
         f"mlx_lm.convert --hf-path {name} --mlx-path {name}-4bit -q    # a quarter of the size\n```\n"
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes.export import gguf_model, merged, onnx_graphs, onnx_runtime
-from recipes.export.exporter import Artefact, Exporter, Tuned
+from recipes.export.exporter import Artefact, Exporter, Tuned, merged_from
 from recipes.models import loading
 from recipes.models.files import ModelRef
 from synth.errors import ModelError, StorageError, first_line
@@ -151,13 +151,11 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
 
 def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
-    rounded = " rounded to NF4 as in training" if facts["quant"] else ""
     task = PIPELINES.get(facts["modality"], "text-generation")
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: transformers.js\n---\n\n# {name}\n\n"
-        f"{facts['base_model']}{rounded}, with the adapter of run `{facts['run'] or 'unknown'}` merged in, as ONNX, "
-        f"written on {facts['created']} by smolstudio. `{GRAPHS}/*.onnx` are float32, `*_int8.onnx` have their matrix "
-        "products in eight bits.\n\n"
+        f"{merged_from(facts)}, as ONNX, written on {facts['created']} by smolstudio. `{GRAPHS}/*.onnx` are float32, "
+        "`*_int8.onnx` have their matrix products in eight bits.\n\n"
         f'```js\nimport {{ pipeline }} from "@huggingface/transformers";\n\n'
         f'const model = await pipeline("{task}", "{name}", {{ dtype: "int8" }});\n```\n\n'
         "Answers are to be greedy, as the report measured them; `generation_config.json` names what ends one.\n"

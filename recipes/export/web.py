@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from recipes.export import onnx_model, web_speech, web_text
-from recipes.export.exporter import Artefact, Exporter, Tuned
+from recipes.export.exporter import Artefact, Exporter, Tuned, merged_from
 from recipes.models.files import ModelRef
 from synth.storage import JsonDict
 
@@ -43,8 +43,14 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
 
 def card(name: str, facts: JsonDict) -> str:
     """The card as Markdown."""
-    speech = facts["dtype"] == web_speech.KIND
-    return web_speech.card(name, facts) if speech else web_text.card(name, facts)
+    page: ModuleType = web_speech if facts["dtype"] == web_speech.KIND else web_text
+    return (
+        f"# {name}\n\n{merged_from(facts)}, as a web page, written on {facts['created']} by smolstudio. Serve the "
+        f"folder from any static server and open it:\n\n```\npython -m http.server -d {name}\n```\n\n"
+        f"{page.DOES} One thread is used unless the server sends `Cross-Origin-Opener-Policy: same-origin` and "
+        f"`Cross-Origin-Embedder-Policy: require-corp`. The runtime is {page.RUNTIME.name} {page.RUNTIME.version} "
+        f"(MIT, `{page.LICENCE}`).\n"
+    )
 
 
 EXPORTER = Exporter("web", "a static page that answers offline in the browser", supports, size, write, card, artefacts)

@@ -46,7 +46,12 @@ RUNTIME_FILES = (
     "dist/ort-wasm-simd-threaded.wasm",
 )
 LICENCES = ("LICENSE", "ThirdPartyNotices.txt")  # of the Python package: npm's holds neither
+LICENCE = f"{RUNTIME_FOLDER}/LICENSE"
 RUNTIME_BYTES = 15 << 20
+DOES = (
+    "Dictate, or drop a recording into it: the model transcribes inside the page, and nothing leaves it. Browsers give "
+    "pages a microphone only over https and on `localhost`."
+)
 SPARE_TOKENS = 16
 CLOSE = 1e-2  # of features between about -1 and 1.5, which models take in float16
 
@@ -168,16 +173,3 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     tokenizer = loading.load_processor(tuned.ref).tokenizer
     ask = functools.partial(onnx_runtime.speech_answers, encoder, decoder, rules, tokenizer)
     return [Artefact(KIND, False, onnx_runtime.version(), answers=ask)]
-
-
-def card(name: str, facts: dict[str, Any]) -> str:
-    """The card as Markdown."""
-    return (
-        f"# {name}\n\n{facts['base_model']}, tuned by run `{facts['run'] or 'unknown'}`, as a web page, written on "
-        f"{facts['created']} by smolstudio. Serve the folder from any static server and open it:\n\n"
-        f"```\npython -m http.server -d {name}\n```\n\n"
-        "Dictate, or drop a recording into it: the model transcribes inside the page, and nothing leaves it. Browsers "
-        "give pages a microphone only over https and on `localhost`. One thread is used unless the server sends "
-        "`Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`. The runtime is "
-        f"{RUNTIME.name} {RUNTIME.version} (MIT, `{RUNTIME_FOLDER}/LICENSE`).\n"
-    )

@@ -29,7 +29,9 @@ RUNTIME = npm.Package(
     "f0ac0d18e9230c75bce2cff8fb2bfd16c5c6c9961691ada54862c9c4cbbdf634",
 )
 RUNTIME_FILES = ("esm/index.min.js", "esm/wasm/wllama.wasm", "LICENCE")
+LICENCE = "wllama/LICENCE"
 RUNTIME_BYTES = 12 << 20
+DOES = "The model answers inside the page; what is typed there leaves it nowhere."
 SPARE_TOKENS = 64
 LONGEST_CONTEXT = 4096  # tokens: a phone's memory
 
@@ -85,15 +87,3 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
         return []
     ask = functools.partial(llama_cpp.answers, folder / MODEL, int(read_json(folder / TASK)["context"]))
     return [Artefact(KIND, False, llama_cpp.version(), answers=ask)]
-
-
-def card(name: str, facts: dict[str, Any]) -> str:
-    """The card as Markdown."""
-    return (
-        f"# {name}\n\n{facts['base_model']}, tuned by run `{facts['run'] or 'unknown'}`, as a web page, written on "
-        f"{facts['created']} by smolstudio. Serve the folder from any static server and open it:\n\n"
-        f"```\npython -m http.server -d {name}\n```\n\n"
-        "The model answers inside the page; what is typed there leaves it nowhere. One thread is used unless the "
-        "server sends `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`. "
-        f"The runtime is {RUNTIME.name} {RUNTIME.version} (MIT, `wllama/LICENCE`).\n"
-    )

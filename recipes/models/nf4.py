@@ -5,6 +5,7 @@ This is the only module that imports bitsandbytes.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,10 @@ def round_to_nf4(model: Any, quant: Quant) -> None:
     import torch
     from bitsandbytes import functional
 
-    ends: tuple[Any, ...]
-    try:
-        ends = (model.get_output_embeddings(), model.get_input_embeddings())
-    except NotImplementedError:  # a CTC model reads no tokens
-        ends = ()
-    heads = {id(getattr(m, "weight", None)) for m in ends}
+    ends = [model.get_output_embeddings()]
+    with contextlib.suppress(NotImplementedError):  # a CTC model reads no tokens
+        ends.append(model.get_input_embeddings())
+    heads = {id(getattr(end, "weight", None)) for end in ends}
     for module in model.modules():
         if not isinstance(module, torch.nn.Linear) or id(module.weight) in heads:
             continue

@@ -19,11 +19,10 @@ import torch
 import recipes.export
 from recipes.export import exporter, merged, targets
 from recipes.models.files import resolve
-from recipes.models.loading import load_for_inference, load_trainable
-from recipes.models.lora import save_adapter
-from recipes.recipe.schema import load_recipe
+from recipes.models.loading import load_for_inference
 from synth.errors import ModelError, StorageError
 from tests.tiny import tiny_llama
+from tests.tiny_runs import write_adapter
 
 pytestmark = pytest.mark.slow
 
@@ -37,14 +36,7 @@ class Tuned(NamedTuple):
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     folder = tmp_path_factory.mktemp("export")
     base = tiny_llama(folder / "base")
-    loaded = load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in loaded.model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.05)
-    save_adapter(loaded, folder / "adapter", run="run-1", recipe="tiny")
-    return Tuned(base, folder / "adapter")
+    return Tuned(base, write_adapter({"base_model": str(base)}, folder / "adapter"))
 
 
 def merge(base: Path, adapter: Path, out: Path, dtype: Any = None) -> Path:

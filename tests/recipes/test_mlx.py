@@ -10,10 +10,9 @@ import torch
 
 from recipes.export import exporter, mlx_model
 from recipes.models.files import resolve
-from recipes.models.loading import load_for_inference, load_trainable
-from recipes.models.lora import save_adapter
-from recipes.recipe.schema import load_recipe
+from recipes.models.loading import load_for_inference
 from synth.storage import read_json, write_json
+from tests.tiny_runs import write_adapter
 from tests.tiny_text import tiny_text
 
 pytestmark = pytest.mark.slow
@@ -30,14 +29,8 @@ def tuned(kind: str, folder: Path) -> exporter.Tuned:
     config = read_json(base / "config.json")
     config["rope_parameters"] = _rotated(config["rope_parameters"])
     write_json(base / "config.json", config)
-    loaded = load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in loaded.model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.05)
-    save_adapter(loaded, folder / "adapter", run="run-1", recipe="tiny")
-    return exporter.Tuned("run-1", resolve(str(base)), folder / "adapter")
+    adapter = write_adapter({"base_model": str(base)}, folder / "adapter")
+    return exporter.Tuned("run-1", resolve(str(base)), adapter)
 
 
 def _rotated(found: dict[str, object]) -> dict[str, object]:

@@ -17,14 +17,13 @@ import torch
 
 from recipes.export import exporter, onnx_graphs, onnx_model, onnx_runtime, targets, web_speech
 from recipes.models.files import resolve
-from recipes.models.loading import load_for_inference, load_trainable
-from recipes.models.lora import save_adapter
-from recipes.recipe.schema import load_recipe
+from recipes.models.loading import load_for_inference
 from synth.errors import ModelError, StorageError
 from synth.storage import read_json, write_json
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
 from tests.tiny_audio import tiny_whisper
+from tests.tiny_runs import write_adapter
 from tests.tiny_text import tiny_text
 
 pytestmark = pytest.mark.slow
@@ -53,13 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with a run of a tiny Llama."""
     place = Workspace(tmp_path_factory.mktemp("onnx"))
     base = tiny_llama(place.path / "base")
-    loaded = load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in loaded.model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.05)
-    save_adapter(loaded, place.runs / "run-1/adapter", run="run-1", recipe="tiny")
+    write_adapter({"base_model": str(base)}, place.runs / "run-1/adapter")
     return place
 
 

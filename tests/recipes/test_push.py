@@ -205,6 +205,10 @@ def test_the_licence_is_that_of_the_base_and_heads_the_card(tmp_path: Path) -> N
     llama = licence_of(ModelRef("meta-llama/Llama-3.2-1B-Instruct", "hub", tmp_path, None, "text"))
     assert llama == Licence("Llama 3.2 Community Licence", "the catalogue", True)
     assert licence_of(ModelRef("mine", "path", tmp_path, None, "text")) == Licence()
+    (tmp_path / "README.md").write_text("---\nlicense: other\nlicense_name: lfm1.0\n---\n")
+    assert licence_of(ModelRef("mine", "path", tmp_path, None, "text")) == Licence("lfm1.0", "the base's card")
+    (tmp_path / "README.md").write_text("---\nlicense: other\n---\n")
+    assert licence_of(ModelRef("mine", "path", tmp_path, None, "text")) == Licence(), "other names none"
     card = with_licence("---\nbase_model: x\n---\n# y\n", llama)
     assert card.startswith("---\nlicense: other\nlicense_name: llama-3.2-community-licence\nbase_model: x\n---\n")
     assert card.endswith("Licence of the base: Llama 3.2 Community Licence (by the catalogue).\n")
