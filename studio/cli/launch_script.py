@@ -28,7 +28,7 @@ def launch_script(
     memory_gb_per_process: Annotated[int, typer.Option(help="GiB of memory for each process", min=1)] = 32,
     time: Annotated[str, typer.Option(help="Slurm's time limit; five minutes before it the run saves")] = "24:00:00",
     partition: Annotated[str, typer.Option(help="Slurm's partition; its default when empty")] = "",
-    image: Annotated[str, typer.Option(help="Image of the container (k8s)")] = "smolstudio:0.2.0",
+    image: Annotated[str, typer.Option(help="Image (k8s); by default what docker/Dockerfile builds")] = "",
     claim: Annotated[str, typer.Option(help="Claim of the volume that holds the workspace (k8s)")] = (
         "smolstudio-workspace"
     ),

@@ -40,7 +40,7 @@ class JobFile(BaseModel):
     memory_gb_per_process: int = Field(default=32, ge=1)
     time: str = "24:00:00"
     partition: str = ""
-    image: str = "smolstudio:0.2.0"
+    image: str = ""
     claim: str = "smolstudio-workspace"
 
     @model_validator(mode="after")
@@ -58,7 +58,7 @@ class JobFile(BaseModel):
             )
         for word in (self.partition, self.image, self.claim):
             if not PLAIN.fullmatch(word):
-                message = f"'{word!r}' cannot stand in a job file."
+                message = f"{word!r} cannot stand in a job file."
                 raise RecipeError(message, "Use letters, digits and any of . _ - / : @ ,.", "recipe.job")
         return self
 
@@ -129,7 +129,7 @@ def kubernetes(job: JobFile) -> str:
     }
     container = {
         "name": "train",
-        "image": job.image,
+        "image": job.image or ("smolstudio:cuda" if job.gpus else "smolstudio"),  # as docker/Dockerfile names them
         "command": ["/bin/sh", "-c", script],
         "env": [{"name": "SMOLSTUDIO_HOME", "value": job.workspace}],
         "resources": {"requests": amounts, "limits": amounts},
