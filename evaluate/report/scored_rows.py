@@ -32,7 +32,7 @@ def scored_rows(scores: Path, report: Report, split: str) -> Iterator[tuple[str,
             system = str(line.value.pop("system"))
             row = Row.model_validate(line.value)
         except (KeyError, ValidationError) as error:
-            message = f"{scores} holds something else than an answer in line {line.number}."
+            message = f"{scores} holds in line {line.number} something else than an answer of this version."
             raise StorageError(message, "Run the comparison again under its name.", "storage.row") from error
         if is_in(report, split, row.split, row.origin):
             yield system, row

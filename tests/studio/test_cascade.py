@@ -39,7 +39,7 @@ from studio.state.endpoints import Endpoint, save_endpoints
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth.dataset import Card, DatasetDir, DatasetWriter, open_dataset
 from synth.endpoint import Ask
-from synth.errors import DataError, EndpointError, ModelError, RecipeError
+from synth.errors import DataError, EndpointError, ModelError, RecipeError, StorageError
 from synth.example import Example, Split, make_example, user
 from synth.importing.importer import import_data
 from synth.scoring.scorers import score_reply
@@ -439,7 +439,7 @@ def test_comparisons_that_cannot_tell_are_refused_with_what_to_do(compared: tupl
         forecast(workspace, changed(workspace, "speech", speech))
     torn = changed(workspace, "torn", lambda report: None)
     (workspace.comparisons / torn / "scores.jsonl").write_text('{"system": "small", "split": "test"}\n')
-    with pytest.raises(DataError, match="of another version"):
+    with pytest.raises(StorageError, match="of this version"):
         forecast(workspace, torn)
 
 
