@@ -166,6 +166,22 @@ GENERATORS: dict[str, GeneratorInfo] = {
             "Complaints, reviews and bug reports in five languages, each with the structured issue that it is.",
             unseen_unit="family",
         ),
+        GeneratorInfo(
+            "urgency",
+            "Message urgency",
+            "text",
+            "synth.urgency",
+            "Messages to a doctor's practice, each with how urgent it is.",
+            unseen_unit="family",
+        ),
+        GeneratorInfo(
+            "attributes",
+            "Product attributes",
+            "text",
+            "synth.attributes",
+            "Product titles and descriptions, each with its brand, colour, material, size and quantity.",
+            unseen_unit="family",
+        ),
     )
 }
 

@@ -16,7 +16,7 @@ def add(app: typer.Typer) -> None:
 
 def demo(
     modality: Annotated[str, typer.Option(help="text, vision or audio; text by default")] = "",
-    task: Annotated[str, typer.Option(help="math, issues, charts or dictation")] = "",
+    task: Annotated[str, typer.Option(help="math, issues, urgency, attributes, charts or dictation")] = "",
     base: Annotated[str, typer.Option(help="A published model instead of the starter, such as smollm2-135m")] = "",
     seed: Annotated[int, typer.Option(help="Seed of data and training")] = 0,
     seeds: Annotated[int, typer.Option(help="Train this many times, with seeds from --seed on")] = 1,

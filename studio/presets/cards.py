@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Sample(NamedTuple):
-    """The first row that a generator makes with a card's settings: question, right answer, picture (a file beside)."""
+    """The first row that a generator makes with a card's settings: question, right answer, picture (in `pictures`)."""
 
     question: str
     answer: str
@@ -18,6 +18,7 @@ class StartCard(NamedTuple):
     """A ready task on Start: what it is for, and what the pages after it begin with; `settings` are the generator's.
 
     `takes`: how long the demo of this task took on two quiet cores, or that it was not measured.
+    `picture`: a drawing of the task, in `pictures`; "" where the sample has a picture of its own.
     """
 
     key: str
@@ -31,6 +32,7 @@ class StartCard(NamedTuple):
     starter: str
     large: str
     sample: Sample
+    picture: str = ""
     settings: Mapping[str, Any] = {}
 
 
@@ -50,6 +52,7 @@ CARDS: tuple[StartCard, ...] = (
             "Rosa orders 5 plates for $10 apiece. A delivery fee of $13 is added. How much is the order in dollars?",
             "5 * 10 = 50\n50 + 13 = 63\nAnswer: 63",
         ),
+        "math.svg",
     ),
     StartCard(
         "vision",
@@ -67,7 +70,7 @@ CARDS: tuple[StartCard, ...] = (
             "orange 3, blue 7, purple 10, red 8\n7 - 3 = 4\nAnswer: 4",
             "vision.png",
         ),
-        {"difficulty": 1, "size": 128, "model_size": 128},  # the starter sees no more
+        settings={"difficulty": 1, "size": 128, "model_size": 128},  # the starter sees no more
     ),
     StartCard(
         "audio",
@@ -81,6 +84,7 @@ CARDS: tuple[StartCard, ...] = (
         "starter-audio",
         "starter-audio-large",
         Sample("Transcribe the recording.", "Temperature 37.4°C, pulse 103."),
+        "audio.svg",
     ),
     StartCard(
         "extraction",
@@ -101,6 +105,42 @@ CARDS: tuple[StartCard, ...] = (
             'current", "actual": "the screenshots of the waiting list are from three versions ago", '
             '"estimated_hours": null}',
         ),
+        "extraction.svg",
+    ),
+    StartCard(
+        "urgency",
+        "Message urgency",
+        ":material/priority_high:",
+        "Messages of patients to a practice: which of them cannot wait, which can, and which are paperwork.",
+        "1,200 messages made here · its time was not measured",
+        "text",
+        "urgency",
+        "starter-text-sft",
+        "starter-text",
+        "starter-text-large",
+        Sample(
+            "Hi, it is me again. Blood runs from the nose and does not stop. Kind regards, Ada",
+            "high",
+        ),
+        "urgency.svg",
+    ),
+    StartCard(
+        "attributes",
+        "Product attributes",
+        ":material/sell:",
+        "Product titles and descriptions as a record: brand, colour, material, size, and how many are in the pack.",
+        "3,000 texts made here · its time was not measured",
+        "text",
+        "attributes",
+        "starter-text-issues",
+        "starter-text",
+        "starter-text-large",
+        Sample(
+            "You have been asking for this apron. Made of linen. Now 15 % off. By Velto. The size is XXL.",
+            '{"product": "apron", "brand": "Velto", "colour": null, "material": "linen", "size": "XXL", '
+            '"quantity": null}',
+        ),
+        "attributes.svg",
     ),
 )
 

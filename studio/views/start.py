@@ -20,9 +20,10 @@ from synth.modality import MODALITIES
 
 PAGE = {"title": "Start", "icon": ":material/home:", "order": 10}
 
-A_LINE = 4
-PICTURES = Path(cards.__file__).parent
+A_LINE = 3
+PICTURES = Path(cards.__file__).with_name("pictures")
 PICTURE_PX = 128
+DRAWING_PX = 200
 SAMPLE_CHARACTERS = 110
 COMMAND = """smolstudio pipeline preview describe-a-domain task="{said}" labels=… --model MODEL"""
 STEPS = (
@@ -91,6 +92,8 @@ def start_card(card: StartCard) -> None:
     with st.container(border=True, height="stretch", vertical_alignment="distribute"):
         with st.container():
             st.markdown(f"#### {card.icon} {card.title}")
+            if card.picture:
+                st.image(str(PICTURES / card.picture), width=DRAWING_PX, alt="")
             st.markdown(card.about)
             _sample(card.sample)
             st.caption(card.takes)
