@@ -36,7 +36,7 @@ def add(app: typer.Typer) -> None:
 
 
 def synth(
-    generator: Annotated[str, typer.Argument(help="math, extraction, vision or audio")],
+    generator: Annotated[str, typer.Argument(help="math, extraction, urgency, attributes, vision or audio")],
     settings: Annotated[list[str] | None, typer.Argument(help="key=value settings of the generator")] = None,
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the dataset")] = "",
     spec: Annotated[Path | None, typer.Option(help="YAML file of settings; key=value wins over it")] = None,
@@ -208,10 +208,15 @@ def import_(
 ) -> None:
     """Import your own rows; faulty ones are set aside with their line numbers, keys that play no part are listed."""
     from synth.importing.detect import modality_of
+    from synth.importing.preview import only_reading
     from synth.importing.splits import shares_of
 
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
-    report = modality_named(modality or modality_of(source)).import_rows()(
+    several = [column.strip() for column in answer_columns.split(",") if column.strip()]
+    kind, guessed = modality or modality_of(source), dict[str, str]()
+    if kind == "text" and not mapping:
+        mapping = guessed = only_reading(source, [*several, group_by, split_by_time], bool(several))
+    report = modality_named(kind).import_rows()(
         source,
         name,
         workspace_of(workspace),
@@ -219,17 +224,25 @@ def import_(
         group_by=group_by,
         split_by_time=split_by_time,
         shares=shares_of(shares),
-        answer_columns=[column.strip() for column in answer_columns.split(",") if column.strip()],
+        answer_columns=several,
         split_near_duplicates=split_near_duplicates,
     )
     if as_json:
         kept = {"dataset": name, "modality": report.modality, "kept": report.kept, "splits": report.splits}
         print_json(
-            {**kept, **report.record(), "reasons": report.reasons, "rejected": [list(r) for r in report.rejected]}
+            {
+                **({**kept, "guessed": guessed} if guessed else kept),
+                **report.record(),
+                "reasons": report.reasons,
+                "rejected": [list(r) for r in report.rejected],
+            }
         )
         return
     first, *more = report.lines()
     print(f"{name}: {first}")
+    if guessed:
+        said = ", ".join(f"{role} = {column}" for role, column in guessed.items())
+        print(f"  guessed from the columns: {said}; for others, give --map {next(iter(guessed))}=COLUMN …")
     for line in more:
         print(f"  {line}")
     for number, reason in report.rejected[:20]:

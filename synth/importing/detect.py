@@ -213,13 +213,13 @@ def _offer(rows: list[dict[str, Any]], columns: list[str], modality: str) -> str
     )
 
 
-_NO_CONTENT = re.compile(
+NO_CONTENT = re.compile(
     r"(?i)(.*[_ ])?(ids?|idx|index|hash|uuid|url|uri|path|file|date|time|timestamp|at|source|license|split|lang"
     r"|language|model|version|annotator|author|user|project|status|method|type|role|domain)|\w+Id|model_\w"
 )
 """Names of columns that hold facts about a row, and nothing that is asked or answered."""
 _ASKS = ("text", "sentence", "article", "document", "body", "content", "title", "description", "comment", "review")
-_SAYS = (
+SAYS = (
     *("label", "sentiment", "category", "class", "intent", "summary", "highlights", "answer", "output", "response"),
     *("code", "translation", "best_answer", "correct", "gold", "canonical_solution"),
 )
@@ -232,13 +232,13 @@ def _likely(rows: list[dict[str, Any]], guessed: Mapping[str, str]) -> dict[str,
         for key, value in row.items():
             inside = value.items() if isinstance(value, dict) else ()
             for path, name, item in ((key, key, value), *((f"{key}.{inner}", inner, item) for inner, item in inside)):
-                if path not in guessed.values() and not _NO_CONTENT.fullmatch(name):
+                if path not in guessed.values() and not NO_CONTENT.fullmatch(name):
                     if isinstance(item, str):
                         texts[path] = None
-                    elif isinstance(item, int) and name in _SAYS:
+                    elif isinstance(item, int) and name in SAYS:
                         numbers[path] = None
     found: dict[str, str] = {}
-    for role, names in (("question", _ASKS), ("answer", _SAYS)):
+    for role, names in (("question", _ASKS), ("answer", SAYS)):
         if role in guessed:
             continue
         free = [

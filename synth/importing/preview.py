@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from synth.dataset import DatasetDir
 from synth.example import Split
-from synth.importing import archives, folders, streams, tables
+from synth.importing import archives, detect, folders, streams, tables
 from synth.importing.importer import Options, import_data
 from synth.importing.report import ImportReport
 from synth.importing.values import missing
@@ -34,12 +34,16 @@ _SHORT_CHARS, _REPEATS = 60, 4
 
 
 class Column(NamedTuple):
-    """A column by its values: how long they are on average, how many differ; `short` ones repeat a few short texts."""
+    """A column by its values: how long they are on average, how many differ.
+
+    `short` ones repeat a few short texts; `words`: whether most values are more than a number.
+    """
 
     name: str
     mean_chars: float
     different: int
     short: bool
+    words: bool = True
 
 
 class Preview(NamedTuple):
@@ -103,7 +107,8 @@ def _column(name: str, counts: Counter[str]) -> Column:
     few = 1 < len(counts) <= min(MAX_CLASSES, rows / _REPEATS)
     numbers = sum(any(c.isdigit() for c in value) for value in counts)
     short = few and all(len(value) <= _SHORT_CHARS for value in counts) and numbers <= len(counts) / 2
-    return Column(name, sum(len(value) * n for value, n in counts.items()) / rows, len(counts), short)
+    words = sum(any(c.isalpha() for c in value) for value in counts) > len(counts) / 2
+    return Column(name, sum(len(value) * n for value, n in counts.items()) / rows, len(counts), short, words)
 
 
 def guess_roles(columns: Sequence[Column], known: Mapping[str, str]) -> dict[str, str]:
@@ -119,6 +124,27 @@ def guess_roles(columns: Sequence[Column], known: Mapping[str, str]) -> dict[str
     if "answer" not in found and first is not None:
         found["answer"] = first.name
     return found
+
+
+def only_reading(path: Path, aside: Sequence[str] = (), answered: bool = False) -> dict[str, str]:
+    """Role → column of a table of texts whose columns no layout knows, where there is one way to read it; else {}.
+
+    `aside`: columns that have another use; `answered`: whether the answer is known, so that a question is enough.
+    """
+    guess = detect.detect(path)
+    if guess.modality != "text" or guess.format != "columns":
+        return {}
+    plain = {key for row in guess.sample for key, value in row.items() if not isinstance(value, dict | list)}
+    taken = {*aside, *(column for role, column in guess.mapping.items() if role not in ("question", "answer"))}
+    names = [name for name in guess.columns if name in plain - taken and not detect.NO_CONTENT.fullmatch(name)]
+    columns = [column for column in columns_of(path) if column.name in names and column.words]
+    answers = {c.name for c in columns if c.short or c.name.casefold() in detect.SAYS} | {guess.mapping.get("answer")}
+    answers -= {None, *aside}
+    questions = {c.name for c in columns} - answers
+    if len(questions) != 1 or (len(answers) != 1 and not answered):
+        return {}
+    found = {**guess.mapping, "question": str(questions.pop())}
+    return found if answered else {**found, "answer": str(answers.pop())}
 
 
 def shares_for(rows: int) -> dict[Split, float]:

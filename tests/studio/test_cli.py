@@ -172,6 +172,78 @@ def test_columns_of_pictures_are_mapped_headless(
     assert DatasetDir(workspace.datasets / "mine").card.spec["mapping"]["split"] == ""
 
 
+@pytest.mark.parametrize("rows", [3, 40])
+@pytest.mark.parametrize(
+    ("header", "asked", "answered"),
+    [
+        ("text,label", "text", "label"),
+        ("message,category", "message", "category"),
+        ("id,review,sentiment", "review", "sentiment"),
+        ("question,answer", "", ""),
+        ("prompt,completion", "", ""),
+        ("text,label,split", "text", "label"),
+        ("ticket_id,body,intent,created_at", "body", "intent"),
+        ("article,summary", "article", "summary"),
+    ],
+)
+def test_columns_that_can_be_read_in_one_way_need_no_map(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    workspace: Workspace,
+    header: str,
+    asked: str,
+    answered: str,
+    rows: int,
+) -> None:
+    question, answer = asked or header.split(",")[0], answered or header.split(",")[1]
+    values = {"split": "train", "id": "7", "ticket_id": "7", "created_at": "2026-01-02"}
+    lines = []
+    for n in range(rows):
+        row = {**values, question: f"what is said in message {n * 37}", answer: ("billing", "visits")[n % 2]}
+        lines.append(",".join(row[name] for name in header.split(",")))
+    (tmp_path / "rows.csv").write_text("\n".join([header, *lines]))
+    arguments = ["import", str(tmp_path / "rows.csv"), "-n", "mine"]
+    made = json.loads(said(capsys, *arguments, "--json"))
+    assert made["kept"] == rows
+    assert made.get("guessed", {}).get("question", "") == asked
+    examples = list(DatasetDir(workspace.datasets / "mine").examples("train"))
+    assert {example.target for example in examples} <= {"billing", "visits"}
+    assert examples[0].prompt[-1].text.startswith("what is said in message")
+    if asked:
+        told = said(capsys, *arguments[:2], "-n", "again")
+        assert f"question = {asked}" in told and f"answer = {answered}" in told and "--map question=COLUMN" in told
+
+
+@pytest.mark.parametrize("rows", [3, 40])
+@pytest.mark.parametrize(
+    "header",
+    ["message,category,urgency", "subject,body,label", "first,second", "prompt_id,rating", "text,summary,label"],
+)
+def test_columns_that_can_be_read_in_several_ways_are_asked_for(
+    tmp_path: Path, workspace: Workspace, header: str, rows: int
+) -> None:
+    classes = ("category", "urgency", "label")
+    lines = [
+        ",".join(("high", "low")[n % 2] if name in classes else f"some words {n * 37}" for name in header.split(","))
+        for n in range(rows)
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join([header, *lines]))
+    with pytest.raises(DataError):
+        app(["data", "import", str(tmp_path / "rows.csv"), "-n", "mine"], standalone_mode=False)
+    assert list(workspace.datasets.iterdir()) == []
+
+
+def test_with_the_columns_of_the_answer_named_the_question_is_guessed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, workspace: Workspace
+) -> None:
+    lines = [f"words of message {n},{('billing', 'visits')[n % 2]},{('high', 'low')[n % 2]}" for n in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join(["message,category,urgency", *lines]))
+    arguments = ["import", str(tmp_path / "rows.csv"), "--answer-columns", "category,urgency", "-n", "mine"]
+    assert "question = message" in said(capsys, *arguments)
+    example = next(DatasetDir(workspace.datasets / "mine").examples("train"))
+    assert set(json.loads(example.target)) == {"category", "urgency"}
+
+
 def test_shares_and_an_answer_of_several_columns_are_named_headless(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, workspace: Workspace
 ) -> None:
