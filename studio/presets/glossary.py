@@ -31,20 +31,25 @@ GLOSSARY: dict[str, str] = {
     "NOT WORSE": "The comparison rules out that the small model loses more than the margin.",
     "INCONCLUSIVE": "Too few rows to tell a difference from chance. It does not mean that the models are equal.",
     "WITHHELD": "Something makes the comparison unfair or unreadable, so no verdict is given; the report says what.",
-    "Out of fold": "Measured on rows that had no part in the choice that is measured.",
+    "Out of fold": "Answered, in a cross-validation, by the model that did not learn the row; of a choice, measured on "
+    "rows that had no part in it.",
     "Pay-back": "After how many requests tuning has earned what it cost.",
+    "Preflight": "Two real steps before a training: whether it fits into memory, how long it takes, what the model "
+    "gets to see.",
     "Precision": "Of the rows that were given a label, the share that really have it.",
     "Prompting": "Asking a model as it is, with an instruction, instead of tuning it.",
+    "Quantisation": "Storing a model in fewer bits, so that it needs less memory.",
     "Real rows": "Rows of your own work that no program made. They are tested on and never trained on.",
     "Recall": "Of the rows that have a label, the share that were given it; the others were missed.",
     "Schema": "The form that an answer must have, such as a JSON object with given keys.",
-    "Out-of-fold": "An answer of the model that did not learn the row, in a cross-validation.",
     "SFT": "Supervised fine-tuning: training on questions with right answers.",
     "Stratified": "Shared out so that each split has its part of every class.",
     "Task card": "What the model should do, in a sentence or two, with the possible answers and their form.",
     "Test rows": "Rows that are kept away from training, to see what was really learned.",
     "TF-IDF": "An old way of telling texts apart by their words, with no neural network. A tuned model should beat it.",
     "Threshold": "The confidence from which on a model answers by itself; rows below it go to somebody else.",
+    "Unseen families": "Test rows of kinds that training never shows, to see whether the model can do more than it "
+    "was shown.",
     "Validation rows": "Rows that training looks at to know when to stop, but does not learn from.",
     "WER": "Word error rate: wrong, missing and added words, per word that was said. Lower is better.",
     "Zero-shot": "A prompt with the instruction and the question, and no examples.",
@@ -52,7 +57,11 @@ GLOSSARY: dict[str, str] = {
 
 
 def terms_in(text: str) -> list[str]:
-    """The words of the glossary that a text uses, in the glossary's order."""
+    """The words of the glossary that a text uses, with hyphens or without, in the glossary's order."""
     import re
 
-    return [term for term in GLOSSARY if re.search(rf"(?<!\w){re.escape(term)}(?!\w)", text, re.IGNORECASE)]
+    def used(term: str) -> bool:
+        spelt = "[ -]".join(map(re.escape, re.split("[ -]", term)))
+        return re.search(rf"(?<!\w){spelt}(?!\w)", text, re.IGNORECASE) is not None
+
+    return [term for term in GLOSSARY if used(term)]

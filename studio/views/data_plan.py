@@ -34,8 +34,13 @@ ROLES_A_LINE = 4
 FEW_KEYS = 5
 NAMED = "question_answer"
 """The layout of columns under their usual names."""
-FIRST_ROLES = ("path", "question", "answer", "transcript")
-"""Those that nearly every file has; the others are behind a fold."""
+FIRST_ROLES = {
+    "path": "The file of the picture or recording",
+    "question": "What is asked, or the text",
+    "answer": "The right answer",
+    "transcript": "What is said",
+}
+"""Those that nearly every file has, as a person calls them; the others are behind a fold."""
 SPLIT_TITLES: dict[str, str] = {
     "train": "Training",
     "val": "Validation",
@@ -82,7 +87,9 @@ def _roles(kind: Modality, source: Path, guess: Guess, columns: Sequence[Column]
         preset = options.index(known[role]) if known.get(role) in options else 0
         key = f"map.{kind.key}.{source}.{role}"
         mapping[role] = str(
-            place.selectbox(role, options, preset, format_func=lambda column: column or "no column", key=key)
+            place.selectbox(
+                FIRST_ROLES.get(role, role), options, preset, format_func=lambda column: column or "no column", key=key
+            )
         )
 
     for place, role in zip(st.columns(len(first)), first, strict=True):

@@ -23,6 +23,7 @@ from synth.strict import validated
 
 MEASURED_ROWS = 2000
 CHART_PX = 240
+FEW_FAMILIES = 6
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing the splits …")
@@ -109,12 +110,13 @@ def render() -> None:
         st.markdown("##### Rows by family")
         families = dataset.card.families.get(dataset.splits()[0], {})
         bar = st.column_config.ProgressColumn(format="%d", max_value=max(families.values(), default=1))
-        rows = [{"family": family, "rows": count} for family, count in families.items()]
-        st.dataframe(rows, hide_index=True, height=CHART_PX, column_config={"rows": bar})
+        rows = [{"Family": family, "Rows": count} for family, count in families.items()]
+        height = "content" if len(rows) <= FEW_FAMILIES else CHART_PX
+        st.dataframe(rows, hide_index=True, height=height, column_config={"Rows": bar})
     _show_diversity(dataset)
     if dataset.card.rejected:
         st.markdown("##### Why rows were rejected")
-        st.dataframe([{"reason": r, "rows": n} for r, n in dataset.card.rejected.items()], hide_index=True)
+        st.dataframe([{"Reason": r, "Rows": n} for r, n in dataset.card.rejected.items()], hide_index=True)
     with ui.sentences():
         _clean(dataset)
     with ui.sentences():

@@ -11,6 +11,7 @@ import streamlit as st
 from studio.state import uploads
 from studio.views import data_label
 from studio.views.data_browse import pick_dataset
+from studio.views.data_plan import FIRST_ROLES
 from studio.widgets import address, ui
 from synth.curation.amend import RealImport, add_real_file
 from synth.dataset import DatasetDir
@@ -133,7 +134,7 @@ def _show_outcome(dataset: DatasetDir) -> None:
 def _paste(dataset: DatasetDir) -> None:
     text = st.text_area(
         "Rows, one a line: “text → answer”, JSON lines, or a table with its header",
-        height=200,
+        height=100,
         placeholder=PASTE_HINT,
         key=f"paste.{dataset.name}",
     )
@@ -163,7 +164,11 @@ def _upload(dataset: DatasetDir) -> None:
                 preset = columns.index(mapping[role]) if mapping.get(role) in columns else 0
                 mapping[role] = str(
                     place.selectbox(
-                        role, columns, preset, format_func=lambda c: c or "no column", key=f"real.{source}.{role}"
+                        FIRST_ROLES[role],
+                        columns,
+                        preset,
+                        format_func=lambda c: c or "no column",
+                        key=f"real.{source}.{role}",
                     )
                 )
             mapping = {role: column for role, column in mapping.items() if column}

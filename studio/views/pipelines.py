@@ -147,7 +147,7 @@ def _buttons(pipeline: Pipeline, plan: dict[str, Any], agreed: bool) -> None:
     if line.button("Preview 20 rows", icon=":material/visibility:", disabled=not agreed):
         pipeline.bind(pipeline.read_inputs(plan["inputs"]))
         following.start("previewed", "pipeline_preview", {"plan": plan}, name)
-    if line.button("Run", type="primary", icon=":material/play_arrow:", disabled=not agreed):
+    if line.button("Write the rows", type="primary", icon=":material/play_arrow:", disabled=not agreed):
         pipeline.bind(pipeline.read_inputs(plan["inputs"]))
         following.start("written", "pipeline", {"plan": plan, "name": ui.free_name(name)}, name)
     st.caption("A preview is paid once: its answers are kept for the run. Stop keeps what was paid.")
@@ -191,11 +191,15 @@ def render() -> None:
     pipeline = found[address.menu("Method", list(found), "pipeline", ("previewed",), titles.__getitem__)]
     st.caption(ui.inert(pipeline.file.about))
     left, right = st.columns(2, gap="large")
+    with right:
+        start = st.container()  # beside what it needs, so that it stands above the fold
     with left, ui.sentences():
         values = _inputs(pipeline)
         _prompts(pipeline)
         teacher = _teacher()
-        _buttons(pipeline, _plan(pipeline, values, teacher), _agreed(teacher, pipeline))
+        plan, agreed = _plan(pipeline, values, teacher), _agreed(teacher, pipeline)
+        with start:
+            _buttons(pipeline, plan, agreed)
     with right:
         st.markdown("##### Preview")
         with ui.sentences():

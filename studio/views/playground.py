@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -17,6 +18,8 @@ from studio.serving import asking
 from studio.state.endpoints import TYPED, load_endpoints
 from studio.widgets import address, consent, issue_form, ui
 from studio.widgets.media import show_content
+from synth.dataset import DatasetDir
+from synth.errors import UserError
 from synth.example import AudioPart
 from synth.modality import MODALITIES, Modality
 
@@ -53,9 +56,20 @@ def _preset(labels: list[str]) -> list[str]:
 
 
 def _learned(modality: str) -> str:
-    """The dataset of the run in the address."""
-    run = next((one for one in tuned(ui.workspace(), modality) if one.id == ui.param("run")), None)
+    """The dataset of the run in the address, else of the newest."""
+    runs = tuned(ui.workspace(), modality)
+    run = next((one for one in runs if one.id == ui.param("run")), next(iter(runs), None))
     return run.recipe.data.dataset if run else ""
+
+
+def _like(dataset: str) -> str:
+    """A question of the dataset, to show what may be asked; empty without one."""
+    folder = ui.workspace().datasets / dataset
+    with contextlib.suppress(UserError):
+        found = DatasetDir(folder) if dataset else None
+        row = next(iter(found.examples(found.splits()[-1])), None) if found and found.splits() else None
+        return row.prompt[-1].text[:300] if row else ""
+    return ""
 
 
 def _media(kind: Modality) -> bytes | None:
@@ -146,10 +160,11 @@ with ui.sentences():
     media = _media(kind)
     if media:
         show_content(media, kind.suffix)
-    prompt = st.text_area("Question", placeholder=kind.hint) if kind.asks else ""
+    learned = _learned(kind.key)
+    prompt = st.text_area("Question", placeholder=_like(learned) or kind.hint) if kind.asks else ""
     tasks = [card.name for card in dataset_cards(ui.workspace()) if card.modality == kind.key]
     help_task = "Prompted models are told this dataset's task first, as in a comparison; tuned ones as they were tuned."
-    of_run = tasks.index(learned) + 1 if (learned := _learned(kind.key)) in tasks else 0
+    of_run = tasks.index(learned) + 1 if learned in tasks else 0
     task = ""
     if tasks:
         options = ["", *tasks]

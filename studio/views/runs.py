@@ -16,7 +16,7 @@ from studio.widgets import address, manage, ui
 PAGE = {"title": "Runs", "icon": ":material/monitoring:", "order": 40}
 
 MOST_OVERLAID = 7
-ROW_PX, HEAD_PX, MOST_ROWS = 35, 38, 7
+ROW_PX, HEAD_PX, MOST_ROWS, FEW_ROWS = 35, 38, 7, 3
 
 
 def page() -> None:
@@ -35,7 +35,7 @@ def page() -> None:
     ids = [run.id for run in runs]
     if wanted and wanted not in ids:
         ui.show_error(f"There is no run '{wanted}' in this workspace.", "Choose another one below.")
-    _table(shown)
+    _table(shown, FEW_ROWS if wanted in ids else MOST_ROWS)  # the buttons of a chosen run stay above the fold
     run_sweeps.show()
     if any(run.status in ui.ACTIVE for run in runs):
         _watch({run.id: run.status for run in runs})
@@ -48,7 +48,7 @@ def page() -> None:
             chosen = address.menu("Run", listed, "run", show=lambda name: manage.shown("runs", name))
         with right:
             rest = [i for i in listed if i != chosen]
-            others = address.several("Overlay", rest, "over", MOST_OVERLAID) if rest else []
+            others = address.several("Show with the curves of", rest, "over", MOST_OVERLAID) if rest else []
         _show(Run(ui.workspace().runs / chosen), others, tags_of(runs))
     manage.bin_of("runs")
 
@@ -78,8 +78,8 @@ def _filtered(runs: list[RunFacts]) -> list[RunFacts]:
     return found
 
 
-def _table(runs: list[RunFacts]) -> None:
-    """The runs as a table; a click on a row opens it."""
+def _table(runs: list[RunFacts], most_rows: int) -> None:
+    """The runs as a table that shows so many at once; a click on a row opens it."""
     import pandas as pd
 
     if not runs:
@@ -113,8 +113,9 @@ def _table(runs: list[RunFacts]) -> None:
     st.dataframe(
         frame,
         hide_index=True,
-        height=HEAD_PX + ROW_PX * min(len(runs), MOST_ROWS),
+        height=HEAD_PX + ROW_PX * min(len(runs), most_rows),
         column_config=columns,
+        placeholder="",
         selection_mode="single-row",
         on_select=open_row,
         key="runs.table",
@@ -128,11 +129,11 @@ def _took(run: RunFacts) -> str:
 
 def _show(run: Run, others: list[str], tags: list[str]) -> None:
     overlaid = [Run(ui.workspace().runs / name) for name in others]
-    notes(run, tags)
     if run.status() in ui.ACTIVE:
         _live(run.id, overlaid)
     else:
         detail(run, overlaid)
+    notes(run, tags)
 
 
 @st.fragment(run_every=1.0)

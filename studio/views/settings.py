@@ -15,6 +15,23 @@ from studio.widgets import ui
 PAGE = {"title": "Settings", "icon": ":material/settings:", "order": 70}
 
 OWN_MACHINE = "this machine"
+UNITS: dict[str, str] = {
+    "input_mtok": "million tokens of input",
+    "cached_mtok": "million tokens of input, cached",
+    "cached_audio_mtok": "million tokens of audio input, cached",
+    "cache_write_mtok": "million tokens, written to a cache",
+    "cache_write_1h_mtok": "million tokens, written to a cache for an hour",
+    "output_mtok": "million tokens of output",
+    "audio_input_mtok": "million tokens of audio input",
+    "audio_output_mtok": "million tokens of audio output",
+    "audio_minute": "minute of audio",
+    "batch_factor": "in batches, times",
+    "batch_cache_factor": "in batches and cached, times",
+    "hour": "hour of the machine",
+    "kwh": "kilowatt hour",
+    "watts": "watts that it draws",
+}
+"""What each unit of a price is."""
 
 
 def price_sheet() -> None:
@@ -25,7 +42,7 @@ def price_sheet() -> None:
         [
             {
                 "Model": row.model,
-                "Unit": row.unit,
+                "Per": UNITS[row.unit],
                 "USD": row.price,
                 "Up to input tokens": row.up_to_input_tokens,
                 "From": sheet.source_of(row),
@@ -38,6 +55,7 @@ def price_sheet() -> None:
         ],
         hide_index=True,
         height=320,
+        placeholder="",
     )
     left, right = st.columns(2)
     with left.form("machine"):
@@ -45,14 +63,14 @@ def price_sheet() -> None:
         machines = list(dict.fromkeys([OWN_MACHINE, *(row.model for row in sheet.rows if row.unit == "hour")]))
         machine = st.selectbox("Machine", machines, accept_new_options=True)
         hourly = st.number_input("USD per hour", 0.0, value=sheet.price(OWN_MACHINE, "hour") or 0.0, format="%g")
-        if st.form_submit_button("Set hour", icon=":material/save:"):
+        if st.form_submit_button("Set price of an hour", icon=":material/save:"):
             _set_price(machine, "hour", hourly)
     with right.form("price"):
         st.markdown("**A model's price**")
         models = sorted({row.model for row in sheet.rows} | {e.model for e in load_endpoints(place)})
         model = st.selectbox("Model, as its endpoint calls it", models, accept_new_options=True)
         first, second = st.columns(2)
-        unit = first.selectbox("Unit", get_args(prices.Unit), help="mtok: a million tokens.")
+        unit = first.selectbox("Per", get_args(prices.Unit), format_func=UNITS.__getitem__)
         price = second.number_input("USD", 0.0, format="%g")
         if st.form_submit_button("Set price", icon=":material/save:"):
             _set_price(model, unit, price)
@@ -61,7 +79,7 @@ def price_sheet() -> None:
 def _set_price(model: str, unit: str, price: float) -> None:
     with ui.sentences():
         prices.set_price(ui.workspace().path, model, unit, price)
-        ui.flash(f"{model}: {price:g} USD ({unit})")
+        ui.flash(f"{model}: {price:g} USD ({UNITS[unit]})")
         st.rerun()
 
 

@@ -184,6 +184,9 @@ def _start(dataset: Card, recipe: Recipe, folds: int, form: str) -> None:
     made_of = recipe_hash(recipe)
     run_id = drafts.next_run(ui.workspace(), made_of, f"{recipe.name}-{made_of[:6]}")
     run = Run(ui.workspace().runs / run_id)
+    st.caption(
+        "The settings below are meant for such rows; leave them where you are unsure. Preflight says how long it takes."
+    )
     line = st.container(horizontal=True)
     start = line.button("Start training", type="primary", icon=":material/play_arrow:")
     help_text = "Loads the model and takes two real steps: memory, time, masks, gradients. Nothing is kept of them."

@@ -49,9 +49,10 @@ def export(run: RunFacts) -> None:
     except UserError as error:
         ui.show_error(error.message, error.remedy)
         return
-    for key, target in exporters().items():
+    obstacles = {key: target.supports(base) for key, target in exporters().items()}
+    for key, why in sorted(obstacles.items(), key=lambda one: bool(one[1])):  # what can be done comes first
         left, right = st.columns([4, 1], vertical_alignment="center")
-        why = target.supports(base)
+        target = exporters()[key]
         left.markdown(
             f"**{ui.inert(key)}** · {ui.inert(target.label)}{f' · not for this base: {ui.inert(why)}' if why else ''}"
         )

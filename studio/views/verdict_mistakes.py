@@ -24,6 +24,7 @@ FILE = "error_costs.json"
 PAGE = 20
 HANDED = 1.0
 MISTAKE = 10.0
+RIGHT = "Right answer"
 """Prices to begin with: looking at a row once, and a mistake, in the user's own unit."""
 
 
@@ -75,13 +76,14 @@ def _confusion(rows: list[Answer], labels: list[str]) -> None:
     columns = [*labels, *(["no label"] if any(given == "no label" for _, given in counts) else [])]
     table = [
         {
-            "Right": gold,
+            RIGHT: gold,
             **{given: counts[gold, given] for given in columns},
             "Rows": sum(counts[gold, c] for c in columns),
         }
         for gold in labels
     ]
     st.markdown("##### What is taken for what")
+    st.caption("A line for each right answer; the columns count what the model said to those rows.")
     st.dataframe(table, hide_index=True, height="content" if len(labels) <= 12 else 420)
 
 
@@ -100,14 +102,15 @@ def _table(rows: list[Answer]) -> None:
         [
             {
                 "Question": row.text[:500],
-                "Right": row.gold,
-                "Given": row.given or "nothing readable",
+                RIGHT: row.gold,
+                "The model's": row.given or "nothing readable",
                 "Confidence": row.confidence,
             }
             for row in rows
         ],
         hide_index=True,
         column_config={"Confidence": st.column_config.NumberColumn(format="%.2f")},
+        placeholder="none",
     )
 
 
@@ -126,16 +129,16 @@ def _costs(folder: Path, rows: list[Answer], labels: list[str]) -> None:
         for gold in labels
     }
     edited: list[dict[str, Any]] = st.data_editor(
-        [{"Right": gold, **table[gold]} for gold in labels],
+        [{RIGHT: gold, **table[gold]} for gold in labels],
         hide_index=True,
-        disabled=["Right"],
+        disabled=[RIGHT],
         key=f"costs.{folder.name}",
         column_config={label: st.column_config.NumberColumn(min_value=0.0) for label in labels},
     )
     handed = st.number_input(
         "A person's look at one row costs", 0.0, None, float(kept.get("", HANDED)), key=f"handed.{folder.name}"
     )
-    costs = {(str(row["Right"]), given): float(row[given] or 0) for row in edited for given in labels}
+    costs = {(str(row[RIGHT]), given): float(row[given] or 0) for row in edited for given in labels}
     keep = {f"{gold}\t{given}": value for (gold, given), value in costs.items() if gold != given} | {"": float(handed)}
     if keep != kept and (kept or keep != _usual(labels)):
         write_json(folder / FILE, keep)
@@ -165,19 +168,23 @@ def _threshold(found: Threshold) -> None:
             "a person looks at the others."
         )
     person = error_costs.Cost(found.all_handed, found.all_handed, found.all_handed)
-    whose = {"With that threshold": found.cost, "The model, every row": found.all_alone, "A person, every row": person}
+    whose = {"The model, every row": found.all_alone, "A person, every row": person}
+    shared = found.at != error_costs.NEVER and found.alone < 1
+    if shared:
+        whose = {"Both, by that confidence": found.cost, **whose}
     st.dataframe(
         [
             {
                 "Who answers": who,
-                "Cost per 1,000 rows": round(1000 * cost.mean, 1),
-                "95 % interval": f"{1000 * cost.low:,.0f} to {1000 * cost.high:,.0f}",
+                "Cost per 1,000 rows": f"{1000 * cost.mean:,.0f}",
+                "95 % interval": f"{1000 * cost.low:,.0f} to {1000 * cost.high:,.0f}" if cost is not person else "",
             }
             for who, cost in whose.items()
         ],
         hide_index=True,
     )
-    st.caption("The first line is of rows that had no part in choosing the threshold; a person is taken to be right.")
+    first = "The first line is of rows that had no part in choosing the confidence. " if shared else ""
+    st.caption(f"{first}A person is taken to be right.")
 
 
 def _usual(labels: list[str]) -> dict[str, float]:

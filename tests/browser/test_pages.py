@@ -109,12 +109,18 @@ def test_axe_finds_nothing_serious(studio: Studio, browser: Any, scheme: str) ->
 
 def test_the_first_button_of_each_step_is_above_the_fold(studio: Studio, watched: Any) -> None:
     fill(studio.workspace)
+    for number in range(6):  # as many runs as somebody has after a week
+        filled.run(studio.workspace, f"another-{number}")
     for address, button in {
         "": "Got it",
         "data?tab=generate&task=math": "Generate",
         "compare?dataset=invoices": "Compare",
         "train?dataset=invoices": "Start training",
         "use?run=first&way=serve": "Start serving",
+        "runs?run=first": "Compare",
+        "pipelines": "Write the rows",
+        "data?tab=real&dataset=invoices": "Add the rows",
+        "playground": "Ask",
     }.items():
         watched.goto(f"{studio.url}/{address}")
         settled(watched)

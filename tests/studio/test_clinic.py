@@ -45,7 +45,11 @@ def imported(tmp_path: Path, workspace: Workspace) -> DatasetDir:
 def test_a_clinics_file_on_the_defaults_gets_a_sound_split_and_a_task(tmp_path: Path, workspace: Workspace) -> None:
     app = opened(clinic(tmp_path))
     menus = {s.label: s.value for s in app.selectbox}
-    assert (menus["question"], menus["answer"], menus["Keep rows together by"]) == ("message", "category", "")
+    assert (menus["What is asked, or the text"], menus["The right answer"], menus["Keep rows together by"]) == (
+        "message",
+        "category",
+        "",
+    )
     seen = shown(app)
     assert "**239** training · **30** validation · **30** test" in seen
     (classes,) = [d.value for d in app.dataframe if "Answer" in d.value.columns]

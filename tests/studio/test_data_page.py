@@ -243,9 +243,10 @@ def test_a_table_of_pictures_is_mapped_and_its_faults_listed(tmp_path: Path, wor
     write(app, "… or a file or folder on this machine", str(tmp_path / "rows.csv"))
     app.run()
     menus = {s.label: s for s in app.selectbox}
-    assert (menus["path"].value, menus["question"].value, menus["answer"].value) == ("", "", "label")
-    menus["path"].set_value("bild")
-    menus["question"].set_value("frage")
+    file, asked, answer = "The file of the picture or recording", "What is asked, or the text", "The right answer"
+    assert (menus[file].value, menus[asked].value, menus[answer].value) == ("", "", "label")
+    menus[file].set_value("bild")
+    menus[asked].set_value("frage")
     button(app, "Import")
     assert not app.exception
     assert "1 rows kept, 1 set aside" in text(app)

@@ -112,7 +112,7 @@ def test_prices_of_machines_and_models_are_set_on_the_page(workspace: Workspace)
 
     app = page("settings")
     next(n for n in app.number_input if n.label == "USD per hour").set_value(0.42)
-    next(b for b in app.button if b.label == "Set hour").click().run()
+    next(b for b in app.button if b.label == "Set price of an hour").click().run()
     assert prices.load(workspace=Path(workspace.path)).price("this machine", "hour") == 0.42
     next(s for s in app.selectbox if s.label.startswith("Model")).set_value("gpt-4o")
     next(n for n in app.number_input if n.label == "USD").set_value(3.5)

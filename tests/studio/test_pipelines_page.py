@@ -42,7 +42,7 @@ def test_a_task_is_described_previewed_and_run_by_clicks(stub: Stub, workspace: 
     assert not app.exception
     assert "candidates were accepted" in text(app) and "30 rows: about" in text(app)
     asked = len(stub.requests)
-    app = button(app, "Run").run()
+    app = button(app, "Write the rows").run()
     assert not app.exception and "is ready" in text(app)
     made = DatasetDir(workspace.datasets / "describe-a-domain-1")
     assert sum(made.card.splits.values()) == 30 and set(made.task.labels) == {"urgent", "soon", "routine"}
@@ -51,7 +51,7 @@ def test_a_task_is_described_previewed_and_run_by_clicks(stub: Stub, workspace: 
 
 @pytest.mark.usefixtures("at_once", "stub")
 def test_what_is_missing_is_told_before_anything_is_asked(stub: Stub) -> None:
-    app = button(page("pipelines"), "Run")
+    app = button(page("pipelines"), "Write the rows")
     assert "task: is missing" in "\n".join(e.value for e in app.error).replace("\\", "")
     assert stub.requests == []
 

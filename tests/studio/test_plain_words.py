@@ -165,16 +165,19 @@ def test_the_verdict_comes_first_in_plain_words_with_advice(place: Workspace) ->
 @pytest.mark.slow
 def test_missed_rows_are_listed_by_class_and_priced_and_prices_are_kept(place: Workspace) -> None:
     app = page("compare", comparison="first", part="mistakes", label="rare")
-    missed = next(d.value for d in app.dataframe if "Given" in d.value.columns)
-    assert list(missed["Right"]) == ["rare"] * 5
+    missed = next(d.value for d in app.dataframe if "The model's" in d.value.columns)
+    assert list(missed["Right answer"]) == ["rare"] * 5
     confusion = next(d.value for d in app.dataframe if "Rows" in d.value.columns)
-    assert dict(zip(confusion["Right"], confusion["Rows"], strict=True))["rare"] == 5
+    assert dict(zip(confusion["Right answer"], confusion["Rows"], strict=True))["rare"] == 5
     costs = next(d.value for d in app.dataframe if "Cost per 1,000 rows" in d.value.columns)
-    assert next(iter(costs["Who answers"])) == "With that threshold"
+    shared = "a person looks at the others" in text(app)
+    assert ("Both, by that confidence" in list(costs["Who answers"])) == shared
     assert "person looks at" in text(app) or "answer every row" in text(app) or "look at every row" in text(app)
     field = next(n for n in app.number_input if n.label.startswith("A person's look"))
     field.set_value(0.01).run()
     assert "Let a person look at every row" in text(app)
+    costs = next(d.value for d in app.dataframe if "Cost per 1,000 rows" in d.value.columns)
+    assert list(costs["Who answers"]) == ["The model, every row", "A person, every row"]
     assert json.loads((place.comparisons / "first" / "error_costs.json").read_text())[""] == 0.01
 
 
@@ -190,4 +193,7 @@ def test_the_words_of_a_report_lead_to_what_they_mean(place: Workspace) -> None:
 
 def test_every_word_of_the_glossary_says_something() -> None:
     assert len(GLOSSARY) >= 30
+    spelt = [term.casefold().replace("-", " ") for term in GLOSSARY]
+    assert len(set(spelt)) == len(spelt)  # no word twice, with a hyphen and without
+    assert terms_in("the verdict rests on out-of-fold answers") == ["Out of fold"]
     assert all(len(meaning) > 20 and meaning.endswith(".") for meaning in GLOSSARY.values())
