@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Sequence
 
 from synth.attributes.generator import KEYS, bank
 from synth.example import Example
@@ -33,7 +34,7 @@ def check(row: Example) -> Verdict:
     return Verdict(True, "every value stands in the text")
 
 
-def _read(key: str, text: str) -> list[str | int]:
+def _read(key: str, text: str) -> Sequence[str | int]:
     """All different values of an attribute in a text."""
     if key == "quantity":
         return list(dict.fromkeys(int(one or other) for one, other in _PACK.findall(text)))
