@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +22,9 @@ from studio.cli.options import (
 from studio.cli.review import review_app
 from synth.modality import MODALITIES
 from synth.modality import modality as modality_named
+
+if TYPE_CHECKING:
+    from synth.importing.report import ImportReport
 
 EXPORT_FORMATS = ("messages", "trl", "sharegpt", "alpaca", "openai", "parquet", "imagefolder", "audiofolder")
 data_app = typer.Typer(no_args_is_help=True, help="Check, show, import, review and clean datasets.")
@@ -214,9 +218,10 @@ def import_(
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
     several = [column.strip() for column in answer_columns.split(",") if column.strip()]
     kind, guessed = modality or modality_of(source), dict[str, str]()
-    if kind == "text" and not mapping:
-        mapping = guessed = only_reading(source, [*several, group_by, split_by_time], bool(several))
-    report = modality_named(kind).import_rows()(
+    import_rows = modality_named(kind).import_rows()
+    if not mapping:
+        mapping = guessed = only_reading(source, kind, [*several, group_by, split_by_time], bool(several))
+    report = import_rows(
         source,
         name,
         workspace_of(workspace),
@@ -227,6 +232,11 @@ def import_(
         answer_columns=several,
         split_near_duplicates=split_near_duplicates,
     )
+    _say_import(name, report, guessed, as_json)
+
+
+def _say_import(name: str, report: ImportReport, guessed: Mapping[str, str], as_json: bool) -> None:
+    """What an import did, and which columns were taken for what."""
     if as_json:
         kept = {"dataset": name, "modality": report.modality, "kept": report.kept, "splits": report.splits}
         print_json(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -111,7 +111,7 @@ def render() -> None:
         families = dataset.card.families.get(dataset.splits()[0], {})
         bar = st.column_config.ProgressColumn(format="%d", max_value=max(families.values(), default=1))
         rows = [{"Family": family, "Rows": count} for family, count in families.items()]
-        height = "content" if len(rows) <= FEW_FAMILIES else CHART_PX
+        height: int | Literal["content"] = "content" if len(rows) <= FEW_FAMILIES else CHART_PX
         st.dataframe(rows, hide_index=True, height=height, column_config={"Rows": bar})
     _show_diversity(dataset)
     if dataset.card.rejected:

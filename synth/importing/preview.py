@@ -19,6 +19,7 @@ from synth.dataset import DatasetDir
 from synth.example import Split
 from synth.importing import archives, detect, folders, streams, tables
 from synth.importing.importer import Options, import_data
+from synth.importing.kinds import ROW_KINDS
 from synth.importing.report import ImportReport
 from synth.importing.values import missing
 from synth.task import TaskCard
@@ -126,13 +127,15 @@ def guess_roles(columns: Sequence[Column], known: Mapping[str, str]) -> dict[str
     return found
 
 
-def only_reading(path: Path, aside: Sequence[str] = (), answered: bool = False) -> dict[str, str]:
+def only_reading(path: Path, modality: str, aside: Sequence[str] = (), answered: bool = False) -> dict[str, str]:
     """Role → column of a table of texts whose columns no layout knows, where there is one way to read it; else {}.
 
     `aside`: columns that have another use; `answered`: whether the answer is known, so that a question is enough.
     """
-    guess = detect.detect(path)
-    if guess.modality != "text" or guess.format != "columns":
+    if modality not in ROW_KINDS or not ROW_KINDS[modality].names_all_columns:
+        return {}
+    guess = detect.detect(path, modality)
+    if guess.format != "columns":
         return {}
     plain = {key for row in guess.sample for key, value in row.items() if not isinstance(value, dict | list)}
     taken = {*aside, *(column for role, column in guess.mapping.items() if role not in ("question", "answer"))}
@@ -143,8 +146,8 @@ def only_reading(path: Path, aside: Sequence[str] = (), answered: bool = False) 
     questions = {c.name for c in columns} - answers
     if len(questions) != 1 or (len(answers) != 1 and not answered):
         return {}
-    found = {**guess.mapping, "question": str(questions.pop())}
-    return found if answered else {**found, "answer": str(answers.pop())}
+    told = {"question": str(questions.pop()), **({} if answered else {"answer": str(answers.pop())})}
+    return {**told, **{role: column for role, column in guess.mapping.items() if role not in ("question", "answer")}}
 
 
 def shares_for(rows: int) -> dict[Split, float]:
