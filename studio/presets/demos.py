@@ -174,7 +174,6 @@ DEMOS: dict[str, DemoSpec] = {
         prompting=("few_shot_constrained",),
         tuned="constrained",
         real="synth.urgency.written",
-        more={"speed_rounds": 3},
     ),
     "attributes": DemoSpec(
         modality="text",
