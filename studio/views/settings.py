@@ -15,6 +15,7 @@ from studio.widgets import ui
 PAGE = {"title": "Settings", "icon": ":material/settings:", "order": 70}
 
 OWN_MACHINE = "this machine"
+# Units of a price, each as a person says it.
 UNITS: dict[str, str] = {
     "input_mtok": "million tokens of input",
     "cached_mtok": "million tokens of input, cached",
@@ -31,7 +32,6 @@ UNITS: dict[str, str] = {
     "kwh": "kilowatt hour",
     "watts": "watts that it draws",
 }
-"""What each unit of a price is."""
 
 
 def price_sheet() -> None:

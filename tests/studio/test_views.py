@@ -384,3 +384,17 @@ def test_the_samples_on_start_are_rows_that_the_generators_make() -> None:
             not card.sample.picture
             or (Path(cards.__file__).with_name("pictures") / card.sample.picture).read_bytes() == media[0]
         )
+
+
+def test_no_page_shows_a_string_that_stands_in_its_code() -> None:
+    """Streamlit draws every bare string of a page's own file, whatever it was written for."""
+    import ast
+
+    bare = [
+        f"{file.name}:{node.lineno}"
+        for file in sorted(Path(views.__file__).parent.glob("*.py"))
+        if "PAGE = {" in (source := file.read_text("utf-8"))
+        for node in ast.parse(source).body[1:]
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    assert bare == []
