@@ -238,8 +238,8 @@ def sha256_bytes(data: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's content."""
-    with path.open("rb") as file:
+    """Hex SHA-256 of a file's content. Raises StorageError."""
+    with _reading(path), open(path, "rb", opener=_regular) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -270,7 +270,7 @@ class DirLock:
         self._lock.release()
 
     def held_elsewhere(self) -> bool:
-        """Whether any other holder (process or object) has the lock now."""
+        """Whether any other holder (process or object) has the lock. Raises StorageError where that is unknown."""
         from filelock import FileLock, Timeout
 
         if not (self.directory / "lock").exists():
@@ -280,8 +280,11 @@ class DirLock:
             probe.acquire(timeout=0)
         except Timeout:
             return True
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):  # whoever runs would be taken for lost
+                with storage_faults(self.directory / "lock"):
+                    raise
+            return False  # of a disk that cannot be written, on which nobody works
         probe.release()
         return False
 

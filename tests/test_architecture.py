@@ -144,6 +144,35 @@ def test_only_one_gate_decides_what_lies_inside_a_folder() -> None:
     assert places(calls("is_relative_to"), *allowed) == []
 
 
+def test_only_one_gate_unpacks_archives() -> None:
+    """Others read single members in memory; `trafilatura.extract` takes the text out of a page."""
+    names, files = ("extract", "extractall", "unpack_archive"), set()
+    for file in FILES:
+        for node in nodes(file):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
+                files.add(file.relative_to(ROOT).as_posix())
+    assert files == {"synth/importing/archives.py", "synth/documents/readers.py"}
+
+
+def test_only_one_gate_loads_models_and_only_after_their_files_were_looked_at() -> None:
+    """GGUF is read by transformers' own parser; whisper's is the constructor of a layer."""
+    others = ("recipes/models/sources/gguf.py", "recipes/audio/whisper.py", "recipes/starters/making/")
+    loading = places(calls("from_pretrained"), *others)
+    assert {place.rpartition(":")[0] for place in loading} == {"recipes/models/loading.py", "recipes/models/lora.py"}
+    for file, check in (("loading.py", "refuse_unsound_model"), ("lora.py", "refuse_unsound_adapter")):
+        assert places((f, n) for f, n in calls(check) if f == ROOT / "recipes/models" / file)
+
+
+def test_only_one_gate_writes_html() -> None:
+    """The report's pages, whose templates escape; the studio writes a constant style and nothing else."""
+    assert places(calls("Markup"), "evaluate/report/") == []
+    others = ("evaluate/report/", "synth/documents/readers.py", "synth/importing/excerpts.py")  # the last two read it
+    assert {place.rpartition(":")[0] for place in places(calls("html"), *others)} == {"studio/app.py"}
+    written = [node for node in nodes(ROOT / "studio/app.py") if isinstance(node, ast.Call)]
+    (style,) = [node for node in written if isinstance(node.func, ast.Attribute) and node.func.attr == "html"]
+    assert [type(part) for part in style.args] == [ast.Constant]
+
+
 def test_modules_and_functions_stay_readable() -> None:
     too_long = [f"{f.relative_to(ROOT)}: {n}" for f in FILES if (n := f.read_text().count("\n")) > 400]
     for file in FILES:

@@ -10,22 +10,25 @@ from typing import Any
 
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
+from synth import failpoint
 from synth.workspace import Workspace
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["recipes.train.training", "datasets", "trl.trainer.sft_trainer", "bitsandbytes"])
 
 
-def start(run: Run, *options: str) -> Any:
-    """A worker process on `run`, as `python -m recipes RUN_DIR` would be."""
-    process = _server.Process(target=_work, args=([str(run.path), *options],))
+def start(run: Run, *options: str, fail: str = "") -> Any:
+    """A worker process on `run`, as `python -m recipes RUN_DIR` would be; `fail` is a failpoint that it dies at."""
+    process = _server.Process(target=_work, args=([str(run.path), *options], fail))
     process.start()
     return process
 
 
-def _work(arguments: list[str]) -> None:
+def _work(arguments: list[str], fail: str) -> None:
     from recipes.__main__ import main
 
+    if fail:
+        os.environ[failpoint.VARIABLE] = fail
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import recipes.export
 from recipes.export.exporter import Exporter, Gate, Tuned, export, refuse_taken
-from recipes.models.files import BASE_STAMP, adapter_stamp, find_adapter, resolve
+from recipes.models.files import adapter_stamp, find_adapter, resolve
 from recipes.models.soundness import refuse_unsound_adapter, refuse_unsound_model
 from synth.errors import ModelError, did_you_mean
 
@@ -39,10 +39,6 @@ def tuned(run_id: str, runs: Path) -> Tuned:
     stamp = adapter_stamp(adapter)
     if stamp is None:
         raise ModelError(f"The adapter of {run_id} does not say what its base is.", "Train it again, or merge by hand.")
-    if not isinstance(stamp.get("base_model"), str):
-        raise ModelError(
-            f"The adapter of {run_id} has a {BASE_STAMP} without a base.", "Copy it again.", "model.damaged"
-        )
     ref = resolve(stamp["base_model"], stamp.get("revision"), fetch=False)
     refuse_unsound_model(ref.path, ref.name)
     return Tuned(run_id, ref, adapter, runs)

@@ -23,6 +23,7 @@ import httpx
 from recipes.models import catalogue, store
 from recipes.models.catalogue import Entry, HubSource, PackageSource
 from recipes.models.files import modality_of, resolve, starters, weights_sha256
+from recipes.models.soundness import refuse_unsound_model
 from recipes.models.sources import ctranslate2, gguf, package
 from synth.errors import ModelError, StorageError, UserError
 from synth.storage import atomic_dir, sha256_file, storage_faults
@@ -89,6 +90,7 @@ def _from_hub(source: HubSource, entry: Entry, name: str) -> store.Added:
     except ModelError:
         _refuse_unreachable_hub()
         ref = resolve(source.repo, source.revision)
+    refuse_unsound_model(ref.path, name)
     return store.Added(
         name=name,
         path=ref.path,
@@ -139,6 +141,7 @@ def _from_path(path: Path, name: str, source: str, licence: str, say: Say) -> st
         message = f"{path} holds no config.json, so it is not a model."
         raise ModelError(message, "Give a safetensors folder, a .gguf file or a CTranslate2 folder.", "model.source")
     modality_of(path)  # refuses layouts that no class reads
+    refuse_unsound_model(path, name)
     return store.Added(name=name, path=path, source=source, sha256=weights_sha256(path), licence=licence)
 
 

@@ -9,10 +9,13 @@ import functools
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pydantic import ValidationError
+
 from recipes.modality import claimed_by
 from recipes.models import catalogue, store
 from recipes.models.device import on_gpu
-from recipes.models.soundness import read_object
+from recipes.models.soundness import DTYPES, read_object, weights_of
+from recipes.recipe.options import Quant
 from synth.errors import ModelError, did_you_mean
 from synth.storage import sha256_bytes, sha256_file
 
@@ -137,12 +140,7 @@ def modality_of(path: Path) -> str:
 
 def weights_sha256(path: Path) -> str:
     """SHA-256 over names and contents of the safetensors files in `path`. Raises ModelError when there are none."""
-    files = sorted(path.glob("*.safetensors"))
-    if not files:
-        raise ModelError(
-            f"{path} has no safetensors weights.", "Convert them: other formats can run code and are not read."
-        )
-    return _sha256_of(tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
+    return _sha256_of(tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in weights_of(path)))
 
 
 @functools.lru_cache(maxsize=8)
@@ -165,9 +163,26 @@ def find_adapter(name: str, runs: Path | None) -> Path:
 
 
 def adapter_stamp(folder: Path) -> dict[str, Any] | None:
-    """What `save_adapter` noted about the base, or None for an adapter made elsewhere."""
+    """What `save_adapter` noted about the base, or None for an adapter made elsewhere. Raises ModelError."""
     file = folder / BASE_STAMP
-    return read_object(file) if file.is_file() else None
+    if not file.exists():
+        return None
+    stamp = read_object(file)
+    quant = stamp.get("quant")
+    sound = (
+        all(isinstance(stamp.get(key), str) for key in ("base_model", "sha256"))
+        and isinstance(stamp.get("revision"), str | None)
+        and stamp.get("dtype") in DTYPES
+        and isinstance(quant, dict | None)
+    )
+    try:
+        Quant.model_validate(quant or {})
+    except ValidationError:
+        sound = False
+    if not sound:
+        message = f"{file} does not say which base its adapter belongs to."
+        raise ModelError(message, "Copy the adapter again, or train it anew.", "model.damaged")
+    return stamp
 
 
 def fastest_dtype(ref: ModelRef) -> Any:

@@ -127,7 +127,6 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
     refuse_unsound_model(ref.path, ref.name)
     model_type = str(read_object(ref.path / "config.json").get("model_type", ""))
     auto_class = getattr(transformers, side(ref.modality).auto_class_of(model_type))
-    weights_sha256(ref.path)  # refuses a folder without safetensors before transformers looks for other formats
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, **SAFELY}
     if weights == "packed":
         options["quantization_config"] = nf4.packed_config(quant, dtype)

@@ -32,23 +32,38 @@ LORA_KEYS = frozenset([
     "peft_version", "qalora_group_size", "r", "rank_pattern", "revision", "target_modules", "target_parameters",
     "task_type", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "use_rslora",
 ])  # fmt: skip
+VOCABULARIES = ("tokenizer", "vocab", "tekken")  # what files begin with that hold one; sentencepiece's end in .model
 USUAL = {"megatron_core": "megatron.core"}  # PEFT writes it into every adapter, and imports it for megatron_config only
 MAX_RANK = 4_096
 
 
 def refuse_unsound_model(folder: Path, name: str) -> None:
     """Raise ModelError unless the files of a base can be read as what they claim to be."""
+    _refuse_irregular(folder)
     config = read_object(folder / "config.json")
     _refuse_sizes(config, name)
     for file in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "generation_config.json"):
         if (folder / file).exists():
             read_object(folder / file)
-    for weights in sorted(folder.glob("*.safetensors")):
+    for weights in weights_of(folder):
         refuse_torn_weights(weights)
+    if not any(file.name.startswith(VOCABULARIES) or file.suffix == ".model" for file in folder.iterdir()):
+        raise ModelError(f"{name} has no tokenizer: {folder} holds no tokenizer.json.", AGAIN, "model.damaged")
+
+
+def weights_of(folder: Path) -> list[Path]:
+    """The safetensors files of a base or adapter, by name. Raises ModelError when there are none."""
+    if files := sorted(folder.glob("*.safetensors")):
+        if odd := [file for file in files if not file.is_file()]:
+            raise ModelError(f"{odd[0]} is no plain file.", AGAIN, "model.damaged")
+        return files
+    message = f"{folder} has no safetensors weights."
+    raise ModelError(message, "Convert them: other formats can run code and are not read.")
 
 
 def refuse_unsound_adapter(folder: Path) -> None:
     """Raise ModelError unless an adapter is plain LoRA whose files are whole."""
+    _refuse_irregular(folder)
     config = read_object(folder / "adapter_config.json")
     if config.get("peft_type") != "LORA":
         raise ModelError(
@@ -66,11 +81,19 @@ def refuse_unsound_adapter(folder: Path) -> None:
     if library is not None and not str(library).startswith("transformers."):
         message = f"The adapter {folder} names a class outside transformers, which would be imported."
         raise ModelError(message, "Take auto_mapping out of its adapter_config.json.", "model.adapter")
-    ranks = [config.get("r"), *(config.get("rank_pattern") or {}).values()]
+    pattern = config.get("rank_pattern") or {}
+    ranks = [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else [pattern])]
     if not all(isinstance(rank, int) and not isinstance(rank, bool) and 0 < rank <= MAX_RANK for rank in ranks):
         raise ModelError(f"The adapter {folder} has a rank that is not from 1 to {MAX_RANK}.", AGAIN, "model.adapter")
-    if (folder / "base.json").exists():
-        read_object(folder / "base.json")
+    for key in ("target_modules", "exclude_modules", "modules_to_save"):
+        names = config.get(key) or []
+        if not isinstance(names, str | list) or not all(isinstance(name, str) for name in names):
+            message = f"The adapter {folder} has {key} that are no names of modules."
+            raise ModelError(message, AGAIN, "model.adapter")
+    alphas = config.get("alpha_pattern") or {}
+    scales = [config.get("lora_alpha", 1), *(alphas.values() if isinstance(alphas, dict) else [None])]
+    if not all(isinstance(scale, int | float) and not isinstance(scale, bool) for scale in scales):
+        raise ModelError(f"The adapter {folder} has a lora_alpha that is no number.", AGAIN, "model.adapter")
     refuse_torn_weights(folder / "adapter_model.safetensors")
 
 
@@ -100,11 +123,18 @@ def refuse_torn_weights(file: Path) -> None:
         ends = [int(tensor["data_offsets"][1]) for tensor in tensors]
     except FileNotFoundError as error:
         raise ModelError(f"There is no {file}.", AGAIN, "model.damaged") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         message = f"{file} holds no whole safetensors weights."
         raise ModelError(message, AGAIN, "model.damaged") from error
     if 8 + length + max(ends, default=0) != total:
         raise ModelError(f"{file} is cut, or longer than its tensors.", AGAIN, "model.damaged")
+
+
+def _refuse_irregular(folder: Path) -> None:
+    """Raise ModelError where a pipe or device lies among the files: whoever opens it would wait for ever."""
+    for file in sorted(folder.iterdir()):
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise ModelError(f"{file} is no plain file.", AGAIN, "model.damaged")
 
 
 def _refuse_sizes(config: dict[str, Any], name: str, depth: int = 0) -> None:

@@ -58,7 +58,7 @@ def read(path: Path) -> Checkpoint | None:
             if file.stat().st_size != facts["bytes"] or sha256_file(file) != facts["sha256"]:
                 return None
         return Checkpoint(path, int(manifest["step"]), manifest["fingerprint"])
-    except (StorageError, OSError, KeyError, TypeError, ValueError):
+    except (StorageError, OSError, AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return None
 
 

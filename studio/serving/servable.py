@@ -42,7 +42,7 @@ def parts_of(model: str, adapter: str | None, workspace: Workspace) -> Parts:
         stamp = adapter_stamp(find_adapter(adapter, workspace.runs))
         if stamp is None:
             raise ModelError(f"The adapter of {model} does not say what its base is.", "Give the base, and --adapter.")
-        name, revision = stamp["base_model"], stamp["revision"]
+        name, revision = stamp["base_model"], stamp.get("revision")
     ref = resolve(name, revision)
     refuse_unsound_model(ref.path, ref.name)
     folder = find_adapter(adapter, workspace.runs) if adapter is not None else None

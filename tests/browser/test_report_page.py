@@ -12,6 +12,7 @@ from evaluate.report import basis, render_html, report_json, wording
 from evaluate.report.schema import Report
 from tests.evaluate.test_prices_said import UNSTEADY
 from tests.evaluate.test_prices_said import report as report_of
+from tests.markup import InTurn
 
 pytestmark = [
     pytest.mark.browser,
@@ -112,11 +113,13 @@ def test_margin_slider_changes_the_verdict(browser: Any, made: Report, tmp_path:
     page.close()
 
 
-def test_nothing_is_fetched_and_nothing_in_data_runs(browser: Any, tmp_path: Path) -> None:
-    hostile = report_json.build(results(("dpo", "large-few"), per_split=40, hostile=HOSTILE))
+@pytest.mark.parametrize("text", [HOSTILE, InTurn()], ids=["one text", "each payload"])
+def test_nothing_is_fetched_and_nothing_in_data_runs(browser: Any, tmp_path: Path, text: str) -> None:
+    hostile = report_json.build(results(("dpo", "large-few"), per_split=40, hostile=text))
     page = show(browser, tmp_path, render_html.render(hostile))
-    page.wait_for_timeout(200)
+    page.wait_for_timeout(1000)
     assert page.evaluate("window.owned") is None
+    assert page.locator("a[href^='javascript' i]").count() == 0
     assert [url for url in page.fetched if not url.startswith(("file:", "data:"))] == []
     assert page.complaints == []
     page.close()

@@ -17,7 +17,11 @@ import pytest
 
 from recipes.models.files import starters
 from studio.serving.server import command, environment
+from synth.dataset import Card, DatasetWriter
+from synth.example import assistant, make_example, user
+from synth.storage import atomic_dir
 from synth.workspace import Workspace
+from tests.markup import PAYLOADS
 
 pytestmark = [
     pytest.mark.browser,
@@ -200,6 +204,40 @@ def test_hostile_names_and_cells_stay_inert(studio: Studio, page: Any) -> None:
         owned = [frame.evaluate("window.owned") for frame in page.frames]
         assert owned == [None] * len(owned)
         assert page.locator("a[href^='javascript']").count() == 0
+
+
+def of_payloads(folder: Path, turns: int) -> list[str]:
+    """A dataset whose turns, answers and reasons of rejection are each a payload of their own; the ids of its rows."""
+    writer, ids = DatasetWriter(folder), []
+    for start in range(0, len(PAYLOADS), turns):
+        said = PAYLOADS[start : start + turns]
+        chat = [(assistant if place % 2 else user)(text) for place, text in enumerate(said[: turns - 1])]
+        row = make_example(chat, f"{said[-1]}\nAnswer: {start}", answer=f"{start}", family=said[0], template="t")
+        writer.keep(row)
+        ids.append(row.id)
+    for text in PAYLOADS:
+        writer.reject({"question": text}, text)
+    writer.finish(Card(name=folder.name, generator="math", created="2026-01-01T00:00:00+00:00", seconds=1.0))
+    return ids
+
+
+def test_no_payload_runs_on_a_page_of_rows(studio: Studio, page: Any) -> None:
+    assert len(PAYLOADS) > 80
+    with atomic_dir(studio.workspace.datasets / "payloads") as folder:
+        ids = of_payloads(folder, 17)
+    address = f"{studio.url}/data?tab=browse&dataset=payloads&split="
+    seen = ""
+    for shown in (*(f"train&row={row}" for row in ids), "rejected", "train"):
+        page.goto(f"{address}{shown}")
+        page.get_by_role("heading").first.wait_for()
+        page.wait_for_timeout(1500)
+        assert [frame.evaluate("window.owned") for frame in page.frames] == [None] * len(page.frames), shown
+        assert (
+            page.locator("a[href^='javascript' i], a[href^='data' i], form, base, meta[http-equiv=refresh]").count()
+            == 0
+        )
+        seen += page.inner_text("body")
+    assert sum("owned=1" in line for line in seen.splitlines()) > 60, "they are shown as they are"
 
 
 def test_the_browser_is_sent_nowhere_else(studio: Studio, browser: Any) -> None:

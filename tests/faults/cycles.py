@@ -2,7 +2,8 @@
 
 `smolstudio ui`, `serve`, `stub-endpoint` and `record`, ended in turn by SIGTERM and SIGINT: while they start, when they
 listen, while a client holds a connection or waits for an answer, and a moment after one was given. Each must end by
-itself within END_SEC and without a traceback, and leave no process, no port that is taken, and no temporary file.
+itself within END_SEC and without a traceback, listen on this machine only, and leave no process, no port that is taken,
+and no temporary file.
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ def cycle(server: str, moment: str, number: signal.Signals, scratch: Path, upstr
             time.sleep(0.05)
         if not listens(port):
             faults.append("it did not start")
+    if moment != "starting" and (reached := addresses(mark, port) - {"127.0.0.1"}):
+        faults.append(f"it listens on {sorted(reached)}")
     with client(server, "" if faults else moment, port):
         asked = time.monotonic()
         process.send_signal(number)
@@ -138,6 +141,15 @@ def marked(mark: str) -> list[int]:
         with contextlib.suppress(psutil.Error):
             if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark:
                 found.append(process.pid)
+    return found
+
+
+def addresses(mark: str, port: int) -> set[str]:
+    """The addresses on which what a cycle started listens."""
+    found = set()
+    for pid in marked(mark):
+        with contextlib.suppress(psutil.Error):
+            found |= {one.laddr.ip for one in psutil.Process(pid).net_connections("tcp") if one.laddr.port == port}
     return found
 
 

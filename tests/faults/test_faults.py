@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ import sys
 import threading
 import time
 import tomllib
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +38,9 @@ from synth.dataset import DatasetDir, DatasetWriter
 from synth.errors import DataError, ModelError, StorageError
 from synth.importing.importer import Options, import_data
 from synth.jobdir import JobDir
-from synth.storage import Journal, atomic_dir, atomic_write_text
+from synth.storage import DirLock, Journal, atomic_dir, atomic_write_text, read_json, read_jsonl, write_json
 from synth.workspace import Workspace
+from tests.short_pipeline import SHORT
 from tests.tiny import sums_dataset, tiny_llama
 
 pytestmark = pytest.mark.slow
@@ -75,6 +79,43 @@ def test_a_journal_on_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pyt
             patch.setattr(os, "fsync", full)
             journal.append({"n": 1})
         journal.append({"n": 2})
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """A block in which this process can open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_few_descriptors_are_a_sentence_and_no_running_work_is_taken_for_lost(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"n": 1})
+    (tmp_path / "j.jsonl").write_text('{"n": 1}\n')
+    job, before = JobDir(tmp_path / "job"), sorted(tmp_path.iterdir())
+    with job.hold():
+        old = time.time() - 3600
+        os.utime(job.path, (old, old))
+        tries: list[Callable[[], Any]] = [
+            lambda: atomic_write_text(tmp_path / "a.json", "new"),
+            lambda: read_json(tmp_path / "a.json"),
+            lambda: list(read_jsonl(tmp_path / "j.jsonl")),
+            lambda: Journal(tmp_path / "j.jsonl"),
+            lambda: DirLock(tmp_path).acquire(),
+            lambda: job.status(),
+        ]
+        for number, one in enumerate(tries):
+            with no_descriptor_left(), pytest.raises(StorageError, match="Too many open files") as caught:
+                one()
+            assert caught.value.remedy, number
+        assert job.status() == "running"
+    assert [path for path in sorted(tmp_path.iterdir()) if path != job.path] == before
+    assert read_json(tmp_path / "a.json") == {"n": 1}
 
 
 def test_of_two_processes_that_make_one_name_the_second_is_refused(tmp_path: Path) -> None:
@@ -450,3 +491,65 @@ def test_a_comparison_whose_endpoint_hangs_ends_within_ten_seconds_when_asked(wo
                 os.kill(pid, signal.SIGTERM)
         assert until(job, "stopped", "failed", "lost", "done", seconds=30) == "stopped", jobs.log_tail(job)
         assert time.monotonic() - asked < 10
+
+
+# --- keys
+
+
+@contextlib.contextmanager
+def careless_endpoint() -> Iterator[str]:
+    """An endpoint that repeats the key it was sent: in answers, names, headers, and in every third as a fault."""
+    asked: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            asked.append(1)
+            key = self.headers["authorization"].removeprefix("Bearer ")
+            usage = {"prompt_tokens": 9, "completion_tokens": 9, "note": key}
+            message = {"role": "assistant", "content": f"Your key is {key}.\nAnswer: {len(asked)}", "note": key}
+            body = {"id": key, "model": f"m-{key}", "choices": [{"message": message}], "usage": usage}
+            said = f"no more for {key}" if len(asked) % 3 == 0 else json.dumps(body)
+            self.send_response(400 if len(asked) % 3 == 0 else 200)
+            self.send_header("x-request-id", key)
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_key_that_an_endpoint_repeats_stands_in_no_file_and_no_command_line(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-very-secret-0123456789"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    sums_dataset(workspace.datasets / "sums", train=4, val=12)
+    (tmp_path / "short.yaml").write_text(SHORT)
+    (tmp_path / "seeds.jsonl").write_text("".join(f'{{"question": "question {n}"}}\n' for n in range(6)))
+    with careless_endpoint() as url:
+        system = {"id": "large", "kind": "endpoint", "model": "m", "base_url": url}
+        plan = {"dataset": "sums", "splits": ["val"], "systems": [system]}
+        teachers = {"teacher": {"model": "m", "base_url": url}}
+        made = {"pipeline": str(tmp_path / "short.yaml"), "inputs": {"seeds": str(tmp_path / "seeds.jsonl")}}
+        arguments = {"name": "made", "plan": {**made, "teachers": teachers, "rows": 4}}
+        lines: list[str] = []
+        for work in (("compare", {"plan": plan, "comparison_id": "c"}), ("pipeline", arguments)):
+            job = jobs.start_task(workspace, *work)
+            while job.status() in ("queued", "running"):
+                for process in psutil.process_iter(["cmdline"]):
+                    lines += process.info["cmdline"] or []
+                time.sleep(0.05)
+            assert job.status() == "done", jobs.log_tail(job)
+    files = [path for path in workspace.path.rglob("*") if path.is_file()]
+    assert {"report.html", "scores.jsonl", "worker.log"} <= {path.name for path in files}
+    assert sum("Your key is ***" in path.read_text("utf-8", "replace") for path in files) >= 3
+    assert [path for path in files if key in path.read_text("utf-8", "replace")] == []
+    assert any("studio.engines.task" in line for line in lines) and not any(key in line for line in lines)

@@ -16,8 +16,9 @@ from typing import Any
 import filled
 import pytest
 
+from evaluate.compare import run_comparison
 from evaluate.cost import prices
-from evaluate.plan import load_plan
+from evaluate.plan import Plan, load_plan
 from evaluate.predict.imported import read_predictions
 from recipes.__main__ import as_user_error
 from recipes.recipe.schema import load_recipe
@@ -30,6 +31,7 @@ from studio.read.history import history
 from studio.state.endpoints import load_endpoints
 from studio.state.notes import read_notes
 from studio.views import pages
+from synth.dataset import DatasetDir
 from synth.documents.extracts import extracts
 from synth.endpoint.wire import chat_reply, transcription_reply
 from synth.errors import StorageError, UserError
@@ -43,6 +45,7 @@ from synth.storage import atomic_write_text, read_json, read_jsonl
 from synth.workspace import Workspace
 from tests.studio.test_views import page
 from tests.studio.test_views import text as text_of
+from tests.tiny import sums_dataset
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +84,21 @@ def test_yaml_that_means_something_else_is_a_sentence(tmp_path: Path, what: str,
         read(file if read is load_plan else str(file))
 
 
+def test_files_of_a_later_format_say_so(tmp_path: Path) -> None:
+    written: dict[Callable[[Any], Any], dict[str, Any]] = {
+        load_recipe: {"base_model": "starter-text", "data": {"dataset": "d"}},
+        load_plan: {"dataset": "d", "systems": [{"id": "a", "kind": "predictions", "path": "a.jsonl"}]},
+        find_pipeline: {"title": "t", "about": "a", "inputs": {}, "steps": [{"step": "records", "path": "a"}]},
+        prices.load: {},
+    }
+    for read, values in written.items():
+        file = tmp_path / "file.yaml"
+        file.write_text(json.dumps({"version": 99, **values}))
+        with pytest.raises(UserError, match=r"version.*99|99.*version|format 99") as caught:
+            read(file if read in (load_plan, prices.load) else str(file))
+        assert caught.value.remedy
+
+
 @pytest.mark.parametrize("value", [DIGITS, "2020-01-01", "[" * 20_000, ".inf", "\udcff", "\ud83d"])
 def test_settings_on_the_command_line_are_sentences_too(value: str) -> None:
     with pytest.raises(UserError):
@@ -105,6 +123,20 @@ def test_no_answer_can_stop_a_scorer(name: str) -> None:
     for reply in HOSTILE_ANSWERS:
         with contextlib.suppress(UserError):
             SCORERS[name].score(reply, row)
+
+
+def test_a_report_is_made_of_whatever_was_answered(workspace: Workspace, tmp_path: Path) -> None:
+    answers = [*HOSTILE_ANSWERS, "\x1b]0;owned\x07", "\u202e", "", "ä" * 100_000, "\r\n" * 1000]
+    dataset = DatasetDir(sums_dataset(workspace.datasets / "sums", train=4, val=len(answers)))
+    lines = [{"id": row.id, "text": text} for row, text in zip(dataset.examples("val"), answers, strict=True)]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    systems = [{"id": "s", "kind": "predictions", "path": str(tmp_path / "answers.jsonl")}]
+    plan = Plan.model_validate({"dataset": "sums", "splits": ["val"], "systems": systems, "baselines": False})
+    report = run_comparison(plan, workspace, comparison_id="c")
+    assert [read_json(report)["systems"][0]["splits"]["val"]["n"]] == [len(answers)]
+    for name in ("report.html", "report.md", "scores.jsonl"):
+        written = (report.parent / name).read_text("utf-8")
+        assert written and "\x1b" not in written and "\x00" not in written, name
 
 
 def test_usage_and_durations_of_400_digits_are_unknown_and_stop_nothing() -> None:

@@ -59,6 +59,26 @@ def test_killed_run_resumes_with_identical_losses(
     assert adapter_bytes(run) == adapter_bytes(uninterrupted)
 
 
+def test_a_kill_at_each_stage_of_a_checkpoint_resumes_with_identical_losses(
+    workspace: Workspace, model: Path, dataset: Path, uninterrupted: Run
+) -> None:
+    run, options, saved = tiny_run(workspace, model, dataset), list[str](), []
+    stages = ["dir.made:2", "file.written:2", "dir.filled:1", "dir.synced:1", "dir.renamed:1", "checkpoint.rotated:1"]
+    for stage in stages:
+        process = start(run, *options, fail=f"{stage}:KILL")
+        process.join(120)
+        assert process.exitcode == -signal.SIGKILL, (stage, run.exit())
+        found = run.checkpoint()
+        assert found is not None and run.status() in ("queued", "lost")
+        saved.append(found.step)
+        options = ["--resume"]
+    assert saved[:5] == [7, 7, 7, 7, 14], "what was not renamed is no checkpoint, what was renamed is one"
+    finish(run, "--resume")
+    assert losses(run) == losses(uninterrupted)
+    assert adapter_bytes(run) == adapter_bytes(uninterrupted)
+    assert list((run.path / "checkpoints").rglob("*.tmp")) == []
+
+
 def test_sigterm_saves_the_step_and_resume_goes_on_from_it(
     workspace: Workspace, model: Path, dataset: Path, uninterrupted: Run
 ) -> None:

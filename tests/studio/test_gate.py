@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import os
 import signal
 import socket
@@ -242,6 +244,16 @@ def test_guesses_are_limited_from_one_address_and_from_all(clock: Clock) -> None
     assert enter(gate)[0] == 303
 
 
+def test_every_guess_is_compared_in_constant_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared, compare = [], hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append(a) or compare(a, b))
+    _, gate = shared(clock)
+    guesses = ("x", PASSWORD[:-1], PASSWORD + "x", PASSWORD.upper())
+    for number, guess in enumerate(guesses):
+        enter(gate, f"password={guess.replace(' ', '+')}".encode(), client=f"10.0.0.{number}")
+    assert compared == [hashlib.sha256(guess.encode()).digest() for guess in guesses]
+
+
 def test_guesses_of_many_connections_at_once_count_one_by_one(clock: Clock) -> None:
     _, gate = shared(clock)
     statuses: list[int] = []
@@ -399,6 +411,12 @@ def test_the_running_studio_answers_its_own_names_only_and_ends_when_asked(real:
     upload = f"{real.url}/_stcore/upload_file/a/b"
     assert httpx.put(upload, files={"f": b"x"}, headers={"Host": "evil.test"}).status_code == 403
     assert httpx.put(upload, files={"f": b"x"}, headers={"Origin": "http://evil.test"}).status_code == 403
+    with httpx.Client(headers={"Origin": real.url}) as own_page:
+        assert own_page.put(upload, files={"f": b"x"}).status_code == 403, "without the token of a page of ours"
+        own_page.get(f"{real.url}/_stcore/health")
+        token = {"X-Xsrftoken": own_page.cookies["_streamlit_xsrf"]}
+        assert own_page.put(upload, files={"f": b"x"}, headers=token).status_code == 400, "no session is called a"
+    assert {each.laddr.ip for each in psutil.Process(real.process.pid).net_connections("tcp")} == {"127.0.0.1"}
     assert "403" in upgrade(real.port, "evil.test", "http://evil.test")
     assert "403" in upgrade(real.port, own, "http://evil.test")
     assert "101" in upgrade(real.port, own, real.url)

@@ -158,6 +158,13 @@ def test_a_faulty_line_is_set_aside_and_its_neighbours_are_kept(
     assert given.startswith(reason)
 
 
+def test_ids_that_come_twice_lose_no_row_and_a_row_that_comes_twice_is_one(tmp_path: Path, run: Run) -> None:
+    rows = [{"id": "same", **good(1)}, {"id": "same", **good(2)}, {"id": "other", **good(1)}]
+    report, examples = run(jsonl(tmp_path / "rows.jsonl", *rows))
+    assert [(line, reason.partition(" (")[0]) for line, reason in report.rejected] == [(3, "same prompt as line 1")]
+    assert len({example.id for example in examples}) == len(examples) == 2
+
+
 def test_bom_crlf_and_blank_lines_are_no_fault(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + b"\r\n\r\n".join(json.dumps(good(n)).encode() for n in range(3)))

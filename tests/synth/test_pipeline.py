@@ -351,6 +351,23 @@ def test_a_run_that_accepts_nothing_ends_before_it_spends_all(stub: Stub, worksp
     assert caught.value.code == "pipeline.nothing_accepted" and len(stub.requests) < 250
 
 
+def test_answers_outside_the_schema_are_counted_and_never_asked_for_without_end(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    answers = ['{"said": "yes"}', '```json\n{"Said": 7}\n```', "yes", '{"other": 1}', '{"said": ["yes"]}', '{"said": ']
+    rows = [{"prompt": f"Answer question {n}", "answer": answer} for n, answer in enumerate(answers)]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with serve_in_thread(StubSettings(answers=tmp_path / "answers.jsonl", accuracy=1.0)) as stub:
+        plan = short_plan(tmp_path / "p", stub, len(answers))
+        short(tmp_path / "p", SHORT.replace("form: text, into: said", "form: json, keys: [said]"))
+        dataset = work.start("short", plan, Outside(workspace, price))
+        assert len(stub.requests) == len(answers)
+    assert sorted(row.target for row in rows_of(dataset)) == ["7", "yes"]
+    reasons = {"parse: the answer holds no JSON object": 2, "parse: the JSON object lacks 'said'": 2}
+    assert dataset.card.rejected == reasons
+    check_counts(dataset)
+
+
 @pytest.mark.slow
 def test_a_preview_forecasts_the_bill_within_ten_percent(stub: Stub, workspace: Workspace) -> None:
     plan = describe_plan(stub, rows=300)
