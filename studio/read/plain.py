@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from evaluate.report import basis, headline
 from evaluate.report.schema import Report, SystemPart
 from evaluate.report.wording import percent, would_decide
@@ -34,13 +36,18 @@ def _verdict(report: Report) -> str:
         "out.",
         "WORSE": f"Keep {name}: the tuned model is worse. {figures}, a difference that is not chance.",
         "INCONCLUSIVE": f"It is not decided yet. {figures}, and that few rows cannot tell a difference from chance.",
-        "WITHHELD": f"No verdict is given: {'; '.join(report.verdict.withheld) or 'see the report'}.",
+        "WITHHELD": f"No verdict is given. {_sentences(report.verdict.withheld) or 'The report says why.'}",
     }[word]
     main = report.main(split)
     if word == "INCONCLUSIVE" and main is not None and main.rows_to_decide_range is not None:
         more = would_decide(main.rows_to_decide_range, main.unit)
         said += f" {more[0].upper()}{more[1:]}."
     return said
+
+
+def _sentences(reasons: Sequence[str]) -> str:
+    """Reasons, which may be sentences already, as sentences."""
+    return " ".join(f"{reason[:1].upper()}{reason[1:].rstrip('.')}." for reason in reasons)
 
 
 def _does(system: SystemPart, split: str) -> str:

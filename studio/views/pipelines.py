@@ -165,7 +165,8 @@ def _seen(made: dict[str, Any]) -> None:
     elif accepted:
         st.info("The teacher has no price in the sheet, so there is no forecast. Settings has prices.")
     if found["seconds"] is not None:
-        st.caption(f"About {max(1, round(found['seconds'] / 60)):,} minutes.")
+        minutes = max(1, round(found["seconds"] / 60))
+        st.caption("About a minute." if minutes == 1 else f"About {minutes:,} minutes.")
     for reason, number in made["reasons"].items():
         st.caption(f"{number} rejected · {ui.inert(reason)}")
     for row in made["rows"][:SHOWN_ROWS]:

@@ -184,7 +184,7 @@ def _filtered(cases: list[Case]) -> list[Case]:
 
 def _case(case: Case, rows: list[JsonDict], names: tuple[str, str], read: ReadMedia) -> None:
     with st.container(border=True):
-        st.caption(f"{ui.inert(case.family)} · {ui.inert(case.split)} · {ui.inert(case.example_id)}")
+        st.caption(f"{ui.inert(case.family)} · {ui.inert(case.split)} · {ui.inert(case.example_id[:8])}")
         for path in rows[0]["media"]:
             show_medium(path, read)
         if rows[0]["prompt_text"]:
@@ -192,7 +192,11 @@ def _case(case: Case, rows: list[JsonDict], names: tuple[str, str], read: ReadMe
         st.markdown(f"**Right:** {ui.inert(rows[0]['gold'])}")
         for column, row, name in zip(st.columns(2), rows, names, strict=True):
             with column:
-                score = "unscored" if row["score"] is None else f"{row['score']:.2f}"
-                st.markdown(f"**{ui.inert(name)}** · {score}")
+                st.markdown(f"**{ui.inert(name)}** · {_scored(row['score'])}")
                 st.code(row["answer_text"] or row["error"] or " ", language=None, wrap_lines=True)
                 st.caption(ui.inert(row["why"]))
+
+
+def _scored(score: float | None) -> str:
+    """A row's score in a word where it is all or nothing."""
+    return {None: "unscored", 1: "right", 0: "wrong"}.get(score, f"{score or 0:.2f}")

@@ -5,6 +5,7 @@ The prices are a person's; they are kept beside the comparison (`error_costs.jso
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from evaluate.stats.error_costs import Threshold
 from studio.read import mistakes
 from studio.read.mistakes import Answer
 from studio.widgets import address, ui
-from synth.errors import StorageError
+from synth.dataset import DatasetDir
+from synth.errors import StorageError, UserError
 from synth.storage import read_json, write_json
 
 FILE = "error_costs.json"
@@ -34,7 +36,8 @@ def render(folder: Path, report: Report) -> None:
     if not scores.is_file():
         ui.show_error("This comparison kept no scores.", "Run it again: answers so far are kept.")
         return
-    systems = {one.id: one.label for one in report.systems if one.higher_is_better}
+    first = sorted(report.systems, key=lambda one: one.id != report.small)  # whose mistakes are asked about
+    systems = {one.id: one.label for one in first if one.higher_is_better}
     if not systems:
         ui.empty("No mistakes to count", "These answers are measured by an error rate, not as right or wrong.")
         return
@@ -66,8 +69,14 @@ def render(folder: Path, report: Report) -> None:
 
 
 def _labels(report: Report, rows: list[Answer]) -> list[str]:
-    """The labels of a classification, those missed most often last known order; none for other tasks."""
-    return sorted({row.gold for row in rows}) if report.by_class is not None else []
+    """The labels of a classification, as its task lists them; none for other tasks."""
+    if report.by_class is None:
+        return []
+    listed: list[str] = []
+    with contextlib.suppress(UserError):  # the dataset may be gone
+        listed = list(DatasetDir(ui.workspace().path / report.dataset.path).task.labels)
+    found = {row.gold for row in rows}
+    return [label for label in listed if label in found] + sorted(found - set(listed))
 
 
 def _confusion(rows: list[Answer], labels: list[str]) -> None:

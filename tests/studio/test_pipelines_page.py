@@ -41,6 +41,7 @@ def test_a_task_is_described_previewed_and_run_by_clicks(stub: Stub, workspace: 
     app = button(described(), "Preview 20 rows").run()
     assert not app.exception
     assert "candidates were accepted" in text(app) and "30 rows: about" in text(app)
+    assert "About a minute." in text(app)
     asked = len(stub.requests)
     app = button(app, "Write the rows").run()
     assert not app.exception and "is ready" in text(app)

@@ -63,9 +63,10 @@ def test_each_outcome_is_a_sentence_with_both_figures_and_no_jargon() -> None:
         assert right["sft"] in sentence and right["mini"] in sentence
         assert terms_in(sentence) in ([], ["Prompting"])
     assert "this is no promise" in said(report, word="BETTER")  # the rows were generated
-    assert said(report, word="WITHHELD", withheld=("the answers were cut off",)) == (
-        "No verdict is given: the answers were cut off. The rows are not from your own work, so this is no promise "
-        "about it."
+    reasons = ("the answers were cut off", "There are too few rows.")
+    assert said(report, word="WITHHELD", withheld=reasons) == (
+        "No verdict is given. The answers were cut off. There are too few rows. The rows are not from your own work, "
+        "so this is no promise about it."
     )
 
 
@@ -165,6 +166,7 @@ def test_the_verdict_comes_first_in_plain_words_with_advice(place: Workspace) ->
 @pytest.mark.slow
 def test_missed_rows_are_listed_by_class_and_priced_and_prices_are_kept(place: Workspace) -> None:
     app = page("compare", comparison="first", part="mistakes", label="rare")
+    assert next(s for s in app.selectbox if s.label == "Model").options[0].startswith("starter-text +")  # the tuned one
     missed = next(d.value for d in app.dataframe if "The model's" in d.value.columns)
     assert list(missed["Right answer"]) == ["rare"] * 5
     confusion = next(d.value for d in app.dataframe if "Rows" in d.value.columns)
