@@ -199,4 +199,4 @@ def _case(case: Case, rows: list[JsonDict], names: tuple[str, str], read: ReadMe
 
 def _scored(score: float | None) -> str:
     """A row's score in a word where it is all or nothing."""
-    return {None: "unscored", 1: "right", 0: "wrong"}.get(score, f"{score or 0:.2f}")
+    return "unscored" if score is None else {1.0: "right", 0.0: "wrong"}.get(score, f"{score:.2f}")
