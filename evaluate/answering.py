@@ -18,6 +18,7 @@ from typing import NamedTuple
 from evaluate import folds, lineage
 from evaluate.cost import formulas, prices
 from evaluate.plan import LONGEST_REPLY, Plan, SystemPlan
+from evaluate.predict import ranged
 from evaluate.predict.journal import Answers, Predictor, Session, every_prediction
 from evaluate.predict.prediction import Facts, Prediction
 from evaluate.predict.prompts import Prompter
@@ -27,6 +28,7 @@ from synth.dataset import DatasetDir, open_dataset
 from synth.errors import DataError
 from synth.example import Example, media_parts, text_of
 from synth.progress import ProgressFn
+from synth.ranges import Engine
 from synth.scoring.rule import Score, golds
 from synth.scoring.scorers import known_scorer, metric_name, normaliser_name, score_reply
 from synth.usage import Usage
@@ -41,7 +43,7 @@ class Job(NamedTuple):
     """What every step of one comparison needs. Systems of `plan` are as they were asked: see `as_asked`.
 
     `parts` are the rows by fold, one part where there are no folds; `examples` are all of them, `train` the rows that
-    may be shown with those of the first part.
+    may be shown with those of the first part. `engine`: who asks the local models, on other machines for example.
     """
 
     plan: Plan
@@ -54,6 +56,7 @@ class Job(NamedTuple):
     sheet: prices.PriceSheet
     on_progress: ProgressFn
     stop: Callable[[], bool]
+    engine: Engine | None = None
 
 
 def prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: ProgressFn, stop: Callable[[], bool]) -> Job:
@@ -111,6 +114,9 @@ def answers_of(
     spent = spent_before + _bill(job, predictor.answers, model) + spent_on_search(job, plan, path)
     context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
     questions = [prompter.question(example) for example in examples]
+    if job.engine is not None and plan.kind == "local":  # what is paid is asked from here, where its cap is kept
+        place = (plan, job.workspace)
+        return ranged.run(predictor, questions, place, job.engine, job.on_progress, job.stop), prompter
     answers = predictor.run(questions, lambda: open_system(plan, context, spent), job.on_progress, job.stop)
     return answers, prompter
 

@@ -38,6 +38,7 @@ from synth.errors import DataError, UserError
 from synth.example import Example
 from synth.jobdir import JobDir
 from synth.progress import ProgressFn, silent
+from synth.ranges import Engine
 from synth.scoring.scorers import metric_name
 from synth.storage import atomic_write_text
 from synth.usage import Usage
@@ -51,8 +52,11 @@ def run_comparison(
     *,
     stop: Callable[[], bool] = lambda: False,
     comparison_id: str | None = None,
+    engine: Engine | None = None,
 ) -> Path:
     """Run a plan to its report.json; an id that exists already is taken up again.
+
+    engine: who asks the local models, on other machines for example; endpoints are asked from here.
 
     Raises UserError; RunError with code run.stopped when `stop` says so. Answers given by then are kept.
     """
@@ -64,6 +68,7 @@ def run_comparison(
         atomic_write_text(job.path / "plan.yaml", dump_plan(plan))
         try:
             ready = prepare(plan, workspace, job.path, on_progress, lambda: stop() or job.stop_requested())
+            ready = ready._replace(engine=engine)
             path = _run(ready, margin_fixed)
         except UserError as error:
             job.finish("stopped" if error.code == "run.stopped" else "failed", str(error), error.code)

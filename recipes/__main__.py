@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint that verifies")
     parser.add_argument("--check", action="store_true", help="stop after the preflight, before the first step")
+    parser.add_argument("--shard", action="store_true", help="of several processes, each holds a part of the base")
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # oneDNN keeps a compiled kernel with its scratch memory for each shape of a batch, 1,024 by default. With 64 the
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
     logging.basicConfig(
         filename=chosen.run / "worker.log" if chosen.run.is_dir() else None, format="%(asctime)s %(name)s %(message)s"
     )
-    run, team = Run(chosen.run.absolute()), ranks.join()
+    run, team = Run(chosen.run.absolute()), ranks.join(chosen.shard)
     if not team.leads:
         with tempfile.TemporaryDirectory(prefix="smolstudio-rank-") as scratch:
             return follow(Follower(run.path, Path(scratch)))

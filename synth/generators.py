@@ -8,6 +8,7 @@ A generator is a module that exports
     generate(spec, context)     yields Candidates, deterministic by spec; see `synth.context`
     check(row) -> Verdict       is this row right, by a derivation that shares nothing with the making of it?
     check_media(row, data)      optional: does the medium (bytes) fit the row?
+    units(spec, context)        optional: `Units`, for those whose rows can be made apart from each other
 
 `candidates` runs the checks on every row that is offered, and tells the generator what they said.
 """
@@ -17,14 +18,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
 
 from synth.context import Context
-from synth.errors import RecipeError, did_you_mean
-from synth.example import Example, media_parts
+from synth.errors import DataError, RecipeError, did_you_mean
+from synth.example import GENERATED_SPLITS, Example, Split, media_parts
 from synth.scoring.verify import Verdict
 from synth.task import TaskCard
 
@@ -33,11 +34,15 @@ _UNREADABLE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticErr
 
 
 class Candidate(NamedTuple):
-    """A row that a generator offers: kept when `reason` is empty, else recorded as rejected with that reason."""
+    """A row that a generator offers: kept when `reason` is empty, else recorded as rejected with that reason.
+
+    `verdict`: what the checks said of it, where they have run already.
+    """
 
     example: Example | None
     row: dict[str, Any]
     reason: str = ""
+    verdict: Verdict | None = None
 
 
 Offers = Generator[Candidate, Verdict | None, None]
@@ -57,6 +62,38 @@ def rejected(row: dict[str, Any], reason: str) -> Candidate:
 def was_kept(candidate: Candidate, verdict: Verdict | None) -> bool:
     """Whether an offered row counts, after what the checks said: a generator goes on until it has its number."""
     return candidate.example is not None and not candidate.reason and (verdict is None or verdict.ok)
+
+
+class Units(NamedTuple):
+    """Numbered pieces of a split, each of a few rows, that can be made in any order and on any machine.
+
+    `of(split, number, room)` are the candidates of one, the same on every call that has `room` for `most` rows.
+    """
+
+    of: Callable[[Split, int, int], Iterable[Candidate]]
+    most: int
+
+
+def fill(
+    spec: BaseModel, context: Context, units: Units, patience: int, fault: Callable[[Split, str], DataError]
+) -> Offers:
+    """Units one after another until each split has its rows; those that the context has made come from there.
+
+    Raises `fault(split, reason)` when of `patience` units in a row no candidate was kept.
+    """
+    for split in GENERATED_SPLITS:
+        wanted, number, unusable, why = int(getattr(spec, split)), 0, 0, "it gives no row"
+        while wanted > 0:
+            before = wanted
+            make = units.of if context.made is None or wanted < units.most else context.made
+            for candidate in make(split, number, wanted):
+                verdict = yield candidate
+                wanted -= was_kept(candidate, verdict)
+                why = candidate.reason or (verdict.reason if verdict is not None else "")
+            number += 1
+            unusable = 0 if wanted < before else unusable + 1
+            if unusable >= patience:
+                raise fault(split, why)
 
 
 class GeneratorInfo(NamedTuple):
@@ -99,16 +136,8 @@ class GeneratorInfo(NamedTuple):
 
     def candidates(self, spec: BaseModel, context: Context) -> Iterator[Candidate]:
         """Everything that the generator offers, each row checked, those that a check speaks against rejected."""
-        media: dict[str, bytes] = {}
-
-        def add_media(data: bytes, suffix: str) -> str:
-            path = context.add_media(data, suffix)
-            if len(media) >= _REMEMBERED_MEDIA:
-                media.pop(next(iter(media)))
-            media[path] = data
-            return path
-
-        offers: Offers = self._module().generate(spec, dataclasses.replace(context, add_media=add_media))
+        context, media = _remembering(context)
+        offers: Offers = self._module().generate(spec, context)
         verdict: Verdict | None = None
         with contextlib.closing(offers):
             while True:
@@ -118,18 +147,61 @@ class GeneratorInfo(NamedTuple):
                     return
                 verdict = None
                 if candidate.example is not None and not candidate.reason:
-                    verdict = self._judge(candidate.example, media)
+                    verdict = self._judge(candidate.example, media) if candidate.verdict is None else candidate.verdict
                     if not verdict:
                         candidate = candidate._replace(reason=verdict.reason)
                 yield candidate
 
-    def _judge(self, row: Example, media: dict[str, bytes]) -> Verdict:
+    def made_apart(
+        self, spec: BaseModel, context: Context, split: Split, numbers: Iterable[int]
+    ) -> Iterator[list[Candidate]]:
+        """The candidates of each unit of those numbers, with what the checks say of them. Raises RecipeError."""
+        context, media = _remembering(context)
+        with self.units(spec, context) as units:
+            for number in numbers:
+                yield [self._checked(candidate, media) for candidate in units.of(split, number, units.most)]
+
+    @property
+    def apart(self) -> bool:
+        """Whether its rows can be made apart from each other."""
+        return hasattr(self._module(), "units")
+
+    def units(self, spec: BaseModel, context: Context) -> contextlib.AbstractContextManager[Units]:
+        """The generator's units. Raises RecipeError for one whose rows depend on those before them."""
+        if not self.apart:
+            raise RecipeError(
+                f"The generator '{self.key}' draws each row after those before it, so machines cannot share them.",
+                "Generate it here, without an engine: it needs no model, and makes thousands of rows a second.",
+                "engine.rows",
+            )
+        return cast(contextlib.AbstractContextManager[Units], self._module().units(spec, context))
+
+    def _checked(self, candidate: Candidate, media: Mapping[str, bytes]) -> Candidate:
+        if candidate.example is None or candidate.reason:
+            return candidate
+        return candidate._replace(verdict=self._judge(candidate.example, media))
+
+    def _judge(self, row: Example, media: Mapping[str, bytes]) -> Verdict:
         verdict = self.check(row)
         check_media = getattr(self._module(), "check_media", None)
         if check_media is not None:
             for part in media_parts(row):
                 verdict = verdict and check_media(row, media[part.path])
         return verdict
+
+
+def _remembering(context: Context) -> tuple[Context, Mapping[str, bytes]]:
+    """The context, and the media that it took last, by reference, for the checks."""
+    media: dict[str, bytes] = {}
+
+    def add_media(data: bytes, suffix: str) -> str:
+        path = context.add_media(data, suffix)
+        if len(media) >= _REMEMBERED_MEDIA:
+            media.pop(next(iter(media)))
+        media[path] = data
+        return path
+
+    return dataclasses.replace(context, add_media=add_media), media
 
 
 GENERATORS: dict[str, GeneratorInfo] = {

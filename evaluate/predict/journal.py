@@ -50,8 +50,11 @@ class Answers(NamedTuple):
 
     @property
     def facts(self) -> Facts:
-        """Facts of the last session."""
-        return self.sessions[-1].facts if self.sessions else Facts()
+        """Facts of the last session; sessions of one process load its model once, in the first."""
+        if not self.sessions:
+            return Facts()
+        loads = [session.facts.load_seconds for session in self.sessions if session.facts.load_seconds is not None]
+        return self.sessions[-1].facts.model_copy(update={"load_seconds": max(loads, default=None)})
 
     @property
     def wall_seconds(self) -> float | None:
@@ -125,9 +128,9 @@ class Predictor:
     def __init__(
         self, journal: Path, fingerprint: str, label: str, workspace: Workspace, *, retry_errors: bool
     ) -> None:
-        self._path = journal
-        self._fingerprint = fingerprint
-        self._label = label
+        self.path = journal
+        self.fingerprint = fingerprint
+        self.label = label
         self._retry_errors = retry_errors
         self.answers = read_answers(journal, fingerprint)
         if not self.answers.predictions:
@@ -136,12 +139,17 @@ class Predictor:
     def _adopt(self, found: Answers) -> None:
         if not found.predictions:
             return
-        with Journal(self._path, durable=False) as journal:
+        with Journal(self.path, durable=False) as journal:
             for prediction in found.predictions.values():
-                journal.append(self._line("prediction", prediction))
+                journal.append(_line(self.fingerprint, "prediction", prediction))
             for session in found.sessions:
-                journal.append(self._line("sitting", session))
-        self.answers = found
+                journal.append(_line(self.fingerprint, "sitting", session))
+        self.answers.predictions.update(found.predictions)
+        self.answers.sessions.extend(found.sessions)
+
+    def take(self, journal: Path) -> None:
+        """Add what another process journaled of this system."""
+        self._adopt(read_answers(journal, self.fingerprint))
 
     def missing(self, questions: Sequence[Question]) -> list[Question]:
         """Questions without an answer, or whose error may pass."""
@@ -154,49 +162,55 @@ class Predictor:
     ) -> Answers:
         """Answer what is missing and return everything. Raises RunError run.stopped when asked to stop."""
         todo = self.missing(questions)
-        meter = Meter(self._label, len(todo), "rows", on_progress)
+        meter = Meter(self.label, len(todo), "rows", on_progress)
         kept = f"{len(questions) - len(todo)} from the journal" if len(todo) < len(questions) else ""
         meter.update(0, kept)
         if not todo:
             return self.answers
         system = open_it()
         try:
-            with Journal(self._path, durable=False) as journal:
-                for done, _ in enumerate(self._answer(system, todo, journal, stop), start=1):
+            with Journal(self.path, durable=False) as journal:
+                answering = record(system, todo, journal, self.fingerprint, stop, self.answers)
+                for done, _ in enumerate(answering, start=1):
                     meter.update(done, kept)
         finally:
             system.close()
         left = [question for question in questions if question.example_id not in self.answers.predictions]
         if left:
             kept = f"{len(questions) - len(left)} of {len(questions)} answers are kept"
-            message = f"The comparison was stopped at {self._label}; {kept}."
+            message = f"The comparison was stopped at {self.label}; {kept}."
             raise RunError(message, "Run it again to resume.", "run.stopped")
         return self.answers
 
-    def _answer(self, system: System, todo: Sequence[Question], journal: Journal, stop: Stop) -> Iterator[Prediction]:
-        """Journal each prediction, and the time spent every few seconds and at the end."""
-        name, rows, noted = secrets.token_hex(8), 0, 0.0
-        began = time.perf_counter()
-        for prediction in system.answer(todo, stop):
-            now = time.perf_counter()
-            journal.append(self._line("prediction", prediction))
-            self.answers.predictions[prediction.example_id] = prediction
-            rows += not prediction.cached
-            if now - noted > NOTE_EVERY_SEC:
-                noted = now
-                journal.append(self._line("sitting", self._session(name, rows, now - began, system)))
-            yield prediction
-            if stop():
-                break
-        if noted:
-            session = self._session(name, rows, time.perf_counter() - began, system)
-            journal.append(self._line("sitting", session))
-            self.answers.sessions.append(session)
 
-    def _session(self, name: str, rows: int, seconds: float, system: System) -> Session:
-        facts = system.facts()
-        wall = seconds - (facts.load_seconds or 0.0)
-        return Session(id=name, rows=rows, wall_seconds=wall, load=load_per_core(), facts=facts)
+def record(
+    system: System, todo: Sequence[Question], journal: Journal, fingerprint: str, stop: Stop, into: Answers
+) -> Iterator[Prediction]:
+    """Answers, each journaled before it is given, and the time spent every few seconds and at the end."""
+    name, rows, noted = secrets.token_hex(8), 0, 0.0
+    began = time.perf_counter()
+    for prediction in system.answer(todo, stop):
+        now = time.perf_counter()
+        journal.append(_line(fingerprint, "prediction", prediction))
+        into.predictions[prediction.example_id] = prediction
+        rows += not prediction.cached
+        if now - noted > NOTE_EVERY_SEC:
+            noted = now
+            journal.append(_line(fingerprint, "sitting", _session(name, rows, now - began, system)))
+        yield prediction
+        if stop():
+            break
+    if noted:
+        session = _session(name, rows, time.perf_counter() - began, system)
+        journal.append(_line(fingerprint, "sitting", session))
+        into.sessions.append(session)
 
-    def _line(self, kind: str, value: BaseModel) -> dict[str, Any]:
-        return {"system": self._fingerprint, kind: value.model_dump(mode="json", exclude_defaults=True)}
+
+def _session(name: str, rows: int, seconds: float, system: System) -> Session:
+    facts = system.facts()
+    wall = seconds - (facts.load_seconds or 0.0)
+    return Session(id=name, rows=rows, wall_seconds=wall, load=load_per_core(), facts=facts)
+
+
+def _line(fingerprint: str, kind: str, value: BaseModel) -> dict[str, Any]:
+    return {"system": fingerprint, kind: value.model_dump(mode="json", exclude_defaults=True)}

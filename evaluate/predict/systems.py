@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from evaluate.plan import SystemPlan
 from evaluate.predict.imported import read_predictions
@@ -25,6 +25,9 @@ from synth.example import AudioPart
 from synth.media import resolve_inside
 from synth.usage import Usage
 from synth.workspace import Workspace
+
+if TYPE_CHECKING:
+    from recipes.models.loaded import Loaded
 
 DEFAULT_URL = "https://api.openai.com/v1"
 
@@ -52,10 +55,11 @@ class System(Protocol):
 
 
 class LocalSystem:
-    """A model of any modality on this machine, loaded at the first question."""
+    """A model of any modality on this machine, loaded at the first question and kept until `close`."""
 
     def __init__(self, plan: SystemPlan, context: Context) -> None:
         self._plan = plan
+        self._loaded: Loaded | None = None
         self._runs = context.workspace.runs
         self._facts = Facts()
 
@@ -69,13 +73,17 @@ class LocalSystem:
         disable_progress_bar()  # loading bars would fall into our own progress line
         started = time.perf_counter()
         plan = self._plan
-        loaded = load_for_inference(plan.model, plan.adapter, runs=self._runs, revision=plan.revision)
+        load_seconds = 0.0
+        if self._loaded is None:
+            self._loaded = load_for_inference(plan.model, plan.adapter, runs=self._runs, revision=plan.revision)
+            load_seconds = time.perf_counter() - started
+        loaded = self._loaded
         runner = runner_of(loaded)
         self._facts = Facts(
             params=loaded.info.params,
             hardware=hardware(loaded.model.device.type, loaded.info.dtype),
             revision=loaded.info.ref.revision,
-            load_seconds=time.perf_counter() - started,
+            load_seconds=load_seconds,
             batch_size=plan.batch_size or runner.BATCH_SIZE,
             latency_basis=runner.LATENCY,
         )
@@ -85,7 +93,8 @@ class LocalSystem:
         return self._facts
 
     def close(self) -> None:
-        """The model goes with the generator of `answer`."""
+        """Give the model up."""
+        self._loaded = None
 
 
 class EndpointSystem:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.modality import side
-from recipes.models import nf4, templates
+from recipes.models import nf4, sharding, templates
 from recipes.models.device import device
 from recipes.models.files import ModelRef, adapter_stamp, fastest_dtype, find_adapter, resolve, weights_sha256
 from recipes.models.loaded import Held, Loaded, ModelInfo
@@ -33,10 +33,11 @@ from synth.modality import dotted
 SAFELY = {"local_files_only": True, "trust_remote_code": False}
 
 
-def load_trainable(recipe: Recipe, runs: Path | None = None) -> Loaded:
+def load_trainable(recipe: Recipe, runs: Path | None = None, shard: bool = False) -> Loaded:
     """Base in NF4 with a fresh LoRA on it, or with `recipe.adapter` to continue from (looked up in `runs`).
 
-    The base is frozen; adapters are fp32. Call `torch.manual_seed` first: LoRA's A is drawn from torch's generator.
+    The base is frozen; adapters are fp32. `shard`: each of several processes holds a part of the base. Call
+    `torch.manual_seed` first: LoRA's A is drawn from torch's generator.
     """
     import torch
 
@@ -48,8 +49,8 @@ def load_trainable(recipe: Recipe, runs: Path | None = None) -> Loaded:
             "model.modality",
         )
     dtype = torch.bfloat16 if recipe.optim.bf16 else torch.float32
-    weights = nf4.choose_weights(recipe.quant, ref.path)
-    model = _load_base(ref, dtype, recipe.quant, weights)
+    weights = nf4.choose_weights(recipe.quant, ref.path, shard)
+    model = _load_base(ref, dtype, recipe.quant, weights, shard)
     if recipe.adapter:
         model = with_adapter(model, ref, find_adapter(recipe.adapter, runs), trainable=True)
     else:
@@ -61,7 +62,10 @@ def load_trainable(recipe: Recipe, runs: Path | None = None) -> Loaded:
         config.router_aux_loss_coef = 0.0  # TRL would balance the experts of a Granite 4.0 that has none
     hold_statistics(model)
     model.train()
-    return Loaded(model, load_processor(ref), _info(model, ref, weights, dtype, recipe.quant))
+    info = _info(model, ref, weights, dtype, recipe.quant)
+    if shard:
+        sharding.shard(model, ref.name)
+    return Loaded(model, load_processor(ref), info)
 
 
 def load_for_inference(
@@ -121,7 +125,7 @@ def load_processor(ref: ModelRef) -> Any:
     return processor
 
 
-def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
+def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held, shard: bool = False) -> Any:
     import transformers
 
     refuse_unsound_model(ref.path, ref.name)
@@ -129,7 +133,7 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held) -> Any:
     auto_class = getattr(transformers, side(ref.modality).auto_class_of(model_type))
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, **SAFELY}
     if weights == "packed":
-        options["quantization_config"] = nf4.packed_config(quant, dtype)
+        options["quantization_config"] = nf4.packed_config(quant, dtype, shard)
         options["device_map"] = str(device())
     try:
         model, loading = auto_class.from_pretrained(ref.path, output_loading_info=True, **options)

@@ -14,23 +14,27 @@ from recipes.models.loaded import Held
 from recipes.recipe.options import Quant
 
 
-def choose_weights(quant: Quant, path: Path) -> Held:
-    """How to hold the base: rounded weights where memory allows on a processor, packed ones on CUDA."""
+def choose_weights(quant: Quant, path: Path, shard: bool = False) -> Held:
+    """How to hold the base: rounded weights where memory allows on a processor, packed ones on CUDA and in shards."""
     if not quant.load_in_4bit:
         return "plain"
     if quant.weights != "auto":
         return quant.weights
     import psutil
 
-    if on_gpu():
+    if on_gpu() or shard:
         return "packed"
     stored = sum(f.stat().st_size for f in path.glob("*.safetensors"))
     # Half of what is free: activations, the adapter and its optimiser state need the rest.
     return "rounded" if 2 * stored < psutil.virtual_memory().available / 2 else "packed"
 
 
-def packed_config(quant: Quant, dtype: Any) -> Any:
-    """transformers' configuration of a base that is quantised while it loads; it computes in `dtype`."""
+def packed_config(quant: Quant, dtype: Any, shard: bool = False) -> Any:
+    """transformers' configuration of a base that is quantised while it loads; it computes in `dtype`.
+
+    `shard`: the bytes are held as numbers of bf16, because FSDP2 shares out floating point only.
+    """
+    import torch
     import transformers
 
     return transformers.BitsAndBytesConfig(
@@ -38,6 +42,7 @@ def packed_config(quant: Quant, dtype: Any) -> Any:
         bnb_4bit_quant_type=quant.bnb_4bit_quant_type,
         bnb_4bit_compute_dtype=dtype,
         bnb_4bit_use_double_quant=quant.bnb_4bit_use_double_quant,
+        bnb_4bit_quant_storage=torch.bfloat16 if shard else torch.uint8,
     )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from recipes.models.sharding import repeated_layers
+
 if TYPE_CHECKING:
     from recipes.recipe.options import Optim
     from recipes.train.report import PreflightReport
@@ -45,8 +47,7 @@ def compile_layers(model: Any) -> int:
     import torch
 
     torch._dynamo.config.suppress_errors = True  # a layer that cannot be compiled falls back to plain execution
-    names = set(getattr(model.get_base_model(), "_no_split_modules", None) or ())
-    layers = [module for module in model.modules() if type(module).__name__ in names]
+    layers = repeated_layers(model)
     for layer in layers:
         layer.compile(dynamic=True)
     return len(layers)

@@ -134,5 +134,6 @@ def _fingerprints(tensors: dict[str, Tensor]) -> dict[str, int]:
     import torch
 
     kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    bits = {name: t.detach().reshape(-1).view(kinds[t.element_size()]) for name, t in tensors.items()}
+    own = {name: (t.to_local() if hasattr(t, "to_local") else t).detach() for name, t in tensors.items()}  # of FSDP
+    bits = {name: t.reshape(-1).view(kinds[t.element_size()]) for name, t in own.items()}
     return {name: sum(int(part.sum(dtype=torch.int64)) for part in b.split(1 << 22)) for name, b in bits.items()}

@@ -4,10 +4,10 @@
     ranks().sum(t)      the sum over all processes, in place
     ranks().first()     rank 0 does the block before the others do
 
-Every process holds the whole model, takes its own rows of each batch, and adds up the adapter's gradients before the
-optimiser's step: with LoRA those are few, and whatever the loss of a method does is the same with one process and
-many. So transformers and TRL are not told that there are others; nothing of theirs gathers, wraps or shards.
-Rank 0 alone writes. It starts no processes.
+Every process holds the whole model (or, with FSDP, its part of the base: `recipes.models.sharding`), takes its own rows
+of each batch, and adds up the adapter's gradients before the optimiser's step: with LoRA those are few, and whatever
+the loss of a method does is the same with one process and many. So transformers and TRL are not told that there are
+others; nothing of theirs gathers, wraps or shards. Rank 0 alone writes. It starts no processes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
 class Ranks(NamedTuple):
-    """This process's number, how many there are, and how many of them are on this machine."""
+    """This process's number, how many there are, how many of them are on this machine, and whether each has a part
+    of the base only: then all must compute together, and none answers rows alone.
+    """
 
     rank: int = 0
     world: int = 1
     local_world: int = 1
+    shards: bool = False
 
     @property
     def leads(self) -> bool:
@@ -102,7 +105,7 @@ def ranks() -> Ranks:
     return _joined
 
 
-def join() -> Ranks:
+def join(shards: bool = False) -> Ranks:
     """Meet the other processes that `accelerate launch` made; afterwards libraries take this one to be alone."""
     global _joined
     world = int(os.environ.get("WORLD_SIZE") or 1)
@@ -119,7 +122,7 @@ def join() -> Ranks:
         several = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE") or world)
         backend = "cpu:gloo,cuda:nccl" if several else "gloo"
     dist.init_process_group(backend, timeout=WAIT)
-    _joined = Ranks(dist.get_rank(), world, int(os.environ.get("LOCAL_WORLD_SIZE") or world))
+    _joined = Ranks(dist.get_rank(), world, int(os.environ.get("LOCAL_WORLD_SIZE") or world), shards)
     for name in [*VARIABLES, *(n for n in os.environ if n.startswith(("ACCELERATE_", "TORCHELASTIC_")))]:
         os.environ.pop(name, None)
     return _joined

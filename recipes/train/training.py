@@ -24,15 +24,16 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
     """
     work: Work = trainer.work
     run, found, team = work.run, work.checkpoint, ranks()
-    trainer.reporter.samples = samples.Samples(work, generator) if generator and team.leads else None
-    trainer.reporter.scores = Scores(work, generator) if generator and team.leads else None
+    if generator and team.leads and not team.shards:
+        trainer.reporter.samples = samples.Samples(work, generator)
+        trainer.reporter.scores = Scores(work, generator)
     if trainer.plan.eval_steps and work.recipe.metric_for_best_model == "task":
         trainer.validation.metric = metric_of(scored_rows(work.recipe, work.dataset), work.dataset.name)
     if team.agree(run.stop_requested()):
         raise Stopped(found.step if found else 0)
     optim = work.recipe.optim
     flop = compiling.arithmetic(read_report(run.path), optim)
-    if team.agree(compiling.wanted(optim.torch_compile, flop, device().type)):
+    if not team.shards and team.agree(compiling.wanted(optim.torch_compile, flop, device().type)):
         run.emit("phase", name="compiling")
         compiling.compile_layers(work.loaded.model)
     run.emit("phase", name="training")

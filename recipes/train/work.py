@@ -50,7 +50,7 @@ def prepare(run: Run, recipe: Recipe) -> Work:
     torch.set_num_threads(threads)
     seed_all(recipe.seed)
     dataset = run.dataset()
-    loaded = load_trainable(recipe, run.workspace.runs)
+    loaded = load_trainable(recipe, run.workspace.runs, ranks().shards)
     fingerprint = run.fingerprint(loaded.info.sha256)
     checkpoint = run.checkpoint()
     if checkpoint:

@@ -10,7 +10,14 @@ import typer
 
 from studio.cli import consent
 from studio.cli.judge import judge
-from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
+from studio.cli.options import (
+    AddressOption,
+    EngineOption,
+    JsonOption,
+    WorkspaceOption,
+    print_json,
+    workspace_of,
+)
 
 if TYPE_CHECKING:
     from evaluate.plan import Plan
@@ -36,6 +43,8 @@ def compare(
     junit: Annotated[Path | None, typer.Option(help="Write the --fail-if outcome as a JUnit file")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what the endpoints would cost")] = False,
     leave: consent.LeaveOption = False,
+    engine: EngineOption = "",
+    address: AddressOption = "",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,12 +57,14 @@ def compare(
     from evaluate.report import gate
     from evaluate.report.reading import read_report
     from studio.cli.terminal import ProgressLine
+    from studio.engines import rows
     from studio.read.results import headline
     from synth.storage import atomic_write_text
 
     asked, place = load_plan(plan), workspace_of(workspace)
     _consent(asked, place, leave)
-    path = run_comparison(asked, place, ProgressLine(), comparison_id=comparison_id or None)
+    with rows.opened(place, engine, address) as cluster:
+        path = run_comparison(asked, place, ProgressLine(), comparison_id=comparison_id or None, engine=cluster)
     found = read_report(path)
     print_json({"report": str(path)}) if as_json else print(headline(found, path))
     checks = gate.check(found, fail_if or [])

@@ -11,6 +11,8 @@ import typer
 from studio.cli import amend
 from studio.cli import filter as filter_command
 from studio.cli.options import (
+    AddressOption,
+    EngineOption,
     JsonOption,
     WorkspaceOption,
     describe_dataset,
@@ -45,11 +47,14 @@ def synth(
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the dataset")] = "",
     spec: Annotated[Path | None, typer.Option(help="YAML file of settings; key=value wins over it")] = None,
     preview: Annotated[int, typer.Option(help="Show this many rows and write nothing")] = 0,
+    engine: EngineOption = "",
+    address: AddressOption = "",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Generate a verified dataset."""
     from studio.cli.terminal import ProgressLine
+    from studio.engines import rows
     from synth.build import build_dataset, preview_rows
     from synth.strict import read_yaml
 
@@ -59,7 +64,9 @@ def synth(
             print(_shown(example.prompt[-1].text, example.target, example.family))
         return
     chosen = name or f"{generator}-{values.get('seed', 0)}"
-    dataset = build_dataset(generator, values, chosen, workspace_of(workspace), ProgressLine())
+    place = workspace_of(workspace)
+    with rows.for_generation(place, generator, engine, address) as cluster:
+        dataset = build_dataset(generator, values, chosen, place, ProgressLine(), engine=cluster)
     describe_dataset(dataset, as_json)
 
 

@@ -19,6 +19,12 @@ WorkspaceOption = Annotated[
     Path | None,
     typer.Option("--workspace", "-w", help="Workspace folder [default: $SMOLSTUDIO_HOME or ./workspace]"),
 ]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="local, or ray for a cluster [default: what the Settings page says, else local]")
+]
+AddressOption = Annotated[
+    str, typer.Option("--address", help="host:port of the Ray cluster's head; without it, this machine's cores")
+]
 Found = TypeVar("Found")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
 

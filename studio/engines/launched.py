@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -38,13 +39,17 @@ PARALLEL = ("NO", "MULTI_GPU", "MULTI_CPU", "MULTI_XPU")
 
 
 class Launch(BaseModel):
-    """How many processes train one run together, and accelerate's own configuration file for more."""
+    """How many processes train one run together, and accelerate's own configuration file for more.
+
+    `shards`: each process holds a part of the base (FSDP), as the file said when it was chosen.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: str = "accelerate"
     num_processes: int = Field(ge=2, le=1024)
     config_file: str = ""
+    shards: bool = False
 
 
 def launch_of(run: Run) -> Launch | None:
@@ -59,8 +64,10 @@ def launch_of(run: Run) -> Launch | None:
 
 
 def choose(run: Run, launch: Launch) -> None:
-    """Keep the choice with the run."""
-    write_json(run.path / FILE, launch.model_dump())
+    """Keep the choice with the run, and what its file says of sharing out the base."""
+    file = Path(launch.config_file) if launch.config_file else None
+    shards = file is not None and file.is_file() and _read(file).get("distributed_type") == "FSDP"
+    write_json(run.path / FILE, launch.model_copy(update={"shards": shards}).model_dump())
 
 
 def check(recipe: Recipe, launch: Launch) -> None:
@@ -68,24 +75,45 @@ def check(recipe: Recipe, launch: Launch) -> None:
     if recipe.objective not in OBJECTIVES:
         message = f"{recipe.method} compares the rows of a batch with each other, which several processes share out."
         raise RecipeError(message, "Train it with one process, or with *_sft or *_dpo.", "recipe.launch")
-    if not launch.config_file:
+    if not launch.config_file or _kind(Path(launch.config_file)) != "FSDP":
         return
-    file = Path(launch.config_file)
+    if recipe.objective != "sft":
+        message = f"{recipe.method} reads the whole base for its reference, and with FSDP no process has it."
+        raise RecipeError(message, "Train it data-parallel, without FSDP.", "recipe.launch")
+    if recipe.score_rows:
+        message = "With FSDP no process has the whole base, so none can answer rows of val meanwhile."
+        raise RecipeError(message, "Set score_rows to 0, or train data-parallel.", "recipe.launch")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    said = parse_yaml(file.read_text("utf-8"))
+    return said if isinstance(said, dict) else {}
+
+
+def _kind(file: Path) -> str:
+    """The way of sharing that accelerate's configuration names. Raises RecipeError where it cannot be followed."""
     if not file.is_file():
         raise RecipeError(f"There is no file {file}.", "Make one with `accelerate config`.", "recipe.launch")
-    said = parse_yaml(file.read_text("utf-8"))
-    kind = str(said.get("distributed_type", "NO")) if isinstance(said, dict) else ""
-    if kind not in PARALLEL:
-        message = f"{file.name} says distributed_type {kind or 'nothing'}, and trainings here are data-parallel only."
-        raise RecipeError(message, f"Use one of {', '.join(PARALLEL)}.", "recipe.launch")
+    said = _read(file)
+    kind = str(said.get("distributed_type", "NO")) if said else ""
+    if kind not in (*PARALLEL, "FSDP"):
+        message = f"{file.name} says distributed_type {kind or 'nothing'}, which trainings here cannot follow."
+        raise RecipeError(message, f"Use one of {', '.join(PARALLEL)} or FSDP.", "recipe.launch")
     if int(said.get("num_machines", 1)) > 1:
         message = f"{file.name} is for several machines, and this command starts processes on one."
         raise RecipeError(message, "Print a job file with `smolstudio launch-script`.", "recipe.launch")
+    options = said.get("fsdp_config") or {}
+    if kind == "FSDP" and (options.get("fsdp_version") != 2 or options.get("fsdp_offload_params")):
+        message = f"{file.name} asks for FSDP in a way that trainings here cannot follow."
+        raise RecipeError(message, "Set fsdp_version: 2, and fsdp_offload_params: false.", "recipe.launch")
+    return kind
 
 
 def command(run: Path, launch: Launch, options: Sequence[str]) -> list[str]:
     """The argument list that starts the processes."""
-    more = ["--config_file", launch.config_file] if launch.config_file else []
+    # FSDP is ours: accelerate would take this process for one of its own kind.
+    more = ["--config_file", launch.config_file] if launch.config_file and not launch.shards else []
+    options = [*options, *(["--shard"] if launch.shards else [])]
     return [
         *PYTHON,
         "-m",

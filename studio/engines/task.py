@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from studio.engines import writing
+from studio.engines import rows, writing
 from studio.engines.jobs import TASK_FILE, emit_progress
 from synth.errors import RunError, StorageError, UserError
 from synth.jobdir import JobDir
@@ -28,14 +28,10 @@ Outcome = dict[str, Any]
 def _synth(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
     from synth.build import build_dataset
 
-    dataset = build_dataset(
-        arguments["generator"],
-        arguments["settings"],
-        arguments["name"],
-        workspace,
-        emit_progress(job),
-        job.stop_requested,
-    )
+    key, settings, name = arguments["generator"], arguments["settings"], arguments["name"]
+    with rows.for_generation(workspace, key) as engine:
+        say = emit_progress(job)
+        dataset = build_dataset(key, settings, name, workspace, say, job.stop_requested, engine=engine)
     return {"dataset": dataset.name}
 
 
@@ -44,9 +40,11 @@ def _compare(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Ou
     from evaluate.plan import Plan
 
     plan = Plan.model_validate(arguments["plan"])
-    report = run_comparison(
-        plan, workspace, emit_progress(job), stop=job.stop_requested, comparison_id=arguments.get("comparison_id")
-    )
+    name = arguments.get("comparison_id")
+    with rows.opened(workspace) as engine:
+        report = run_comparison(
+            plan, workspace, emit_progress(job), stop=job.stop_requested, comparison_id=name, engine=engine
+        )
     return {"report": str(report), "comparison": report.parent.name}
 
 

@@ -1,4 +1,4 @@
-"""Settings: endpoints and their keys (never shown), prices, the workspace, the machine."""
+"""Settings: endpoints and their keys (never shown), the engine for rows, prices, the workspace, the machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 from evaluate.cost import prices
 from studio.doctor import examine
 from studio.state.endpoints import load_endpoints
-from studio.views import settings_endpoints
+from studio.views import settings_endpoints, settings_engine
 from studio.widgets import ui
 
 PAGE = {"title": "Settings", "icon": ":material/settings:", "order": 70}
@@ -96,6 +96,8 @@ with ui.sentences():
     settings_endpoints.render()
     st.markdown("### Keys")
     settings_endpoints.key_form()
+    st.markdown("### Engine for rows")
+    settings_engine.render()
     st.markdown("### Prices")
     st.caption("What is set here is kept in this workspace's `prices.yaml` and used by every comparison made in it.")
     price_sheet()

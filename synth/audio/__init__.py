@@ -10,6 +10,6 @@ No training, no scoring, no network.
 """
 
 from synth.audio.check import check, check_media
-from synth.audio.generate import TASK, VERSION, Spec, generate
+from synth.audio.generate import TASK, VERSION, Spec, generate, units
 
-__all__ = ["TASK", "VERSION", "Spec", "check", "check_media", "generate"]
+__all__ = ["TASK", "VERSION", "Spec", "check", "check_media", "generate", "units"]

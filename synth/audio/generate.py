@@ -1,12 +1,15 @@
 """The speech generator: sentence, voice, room, noise → one recording with a transcript that is right by construction.
 
 `generate` streams candidates; it writes nothing itself (media go through the context) and trains nothing. Rows are
-deterministic by (seed, split, index). A transcript belongs to one split only, by its hash, so that test sentences
-never occur in training; `test_ood` uses families, voices, noises and rooms that no other split has.
+deterministic by (seed, split, index): the voices at the next table are those of the recordings before it. A transcript
+belongs to one split only, by its hash, so that test sentences never occur in training; `test_ood` uses families,
+voices, noises and rooms that no other split has.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Literal, NamedTuple
 
@@ -21,8 +24,8 @@ from synth.audio.sentences import read_sentences
 from synth.audio.voices import HELD_OUT_VOICES, SAMPLE_RATE_HZ, TRAIN_VOICES, EspeakVoice, Samples, Voice, VoiceSpec
 from synth.context import Context
 from synth.errors import DataError
-from synth.example import GENERATED_SPLITS, AudioPart, Origin, Split, make_example, user
-from synth.generators import Candidate, Offers, kept, rejected, was_kept
+from synth.example import AudioPart, Origin, Split, make_example, user
+from synth.generators import Candidate, Offers, Units, fill, kept, rejected
 from synth.scoring.names import WER
 from synth.storage import sha256_bytes
 from synth.task import TaskCard
@@ -32,6 +35,8 @@ INSTRUCTION = "Transcribe the recording."
 TASK = TaskCard(instruction=INSTRUCTION, kind="dictation", answer_format="the transcript and nothing else")
 MAX_UNUSABLE = 200
 """Recordings in a row of which none was kept after which the settings or the sentences are at fault."""
+CHATTER = 6
+"""Utterances that the voices at the next table are made of."""
 Domain = Literal["medical", "field", "orders", "calls"]
 
 
@@ -94,8 +99,8 @@ class _Take(NamedTuple):
 
 def generate(spec: Spec, context: Context) -> Offers:
     """Candidates spoken by espeak-ng. Rejected recordings are replaced by further ones."""
-    with EspeakVoice() as voice:
-        yield from generate_with(voice, spec, context)
+    with units(spec, context) as recordings:
+        yield from fill(spec, context, recordings, MAX_UNUSABLE, _unusable)
 
 
 def generate_with(voice: Voice, spec: Spec, context: Context) -> Offers:
@@ -103,46 +108,92 @@ def generate_with(voice: Voice, spec: Spec, context: Context) -> Offers:
 
     Raises DataError when hardly any recording is kept.
     """
-    for split in GENERATED_SPLITS:
-        wanted, index, unusable = int(getattr(spec, split)), 0, 0
-        chatter = _Chatter()
-        while wanted:
-            candidate = _row(voice, spec, context, split, index, chatter)
-            verdict = yield candidate
-            good = was_kept(candidate, verdict)
-            wanted, unusable, index = wanted - good, 0 if good else unusable + 1, index + 1
-            if unusable >= MAX_UNUSABLE:
-                why = candidate.reason or (verdict.reason if verdict is not None else "")
-                raise DataError(
-                    f"{unusable} recordings in a row cannot be used for {split}; the last one: {why}.",
-                    "Allow longer recordings, or give sentences whose numbers and signs are said as they are written.",
-                    "audio.no_usable_recordings",
-                )
+    yield from fill(spec, context, _recordings(voice, spec, context), MAX_UNUSABLE, _unusable)
 
 
-class _Chatter:
-    """The last few utterances, added up: what people at the next table say."""
-
-    def __init__(self) -> None:
-        self._voices: list[Samples] = []
-
-    def prepare(self, samples: Samples) -> None:
-        self._voices = [*self._voices[-5:], samples]
-
-    def mixed(self, otherwise: Samples) -> Samples:
-        """Their voices together; `otherwise` backwards while nobody has spoken yet."""
-        if not self._voices:
-            return np.ascontiguousarray(otherwise[::-1])
-        length = max(len(voice) for voice in self._voices)
-        return np.asarray(sum(np.resize(voice, length) for voice in self._voices), dtype=np.float32)
+@contextlib.contextmanager
+def units(spec: Spec, context: Context) -> Iterator[Units]:
+    """Recordings by their number, one row each, spoken by espeak-ng."""
+    with EspeakVoice() as voice:
+        yield _recordings(voice, spec, context)
 
 
-def _row(voice: Voice, spec: Spec, context: Context, split: Split, index: int, chatter: _Chatter) -> Candidate:
-    rng = context.random(f"{spec.seed}/{split}/{index}")
-    held_out = split == "test_ood"
-    silent = rng.random() < spec.silence_share
-    utterance = Utterance("", "", (), "non_speech", "") if silent else _sentence(spec, split, rng)
-    take = _record(voice, spec, utterance, held_out, rng, chatter)
+def _recordings(voice: Voice, spec: Spec, context: Context) -> Units:
+    speaking = _Speaking(voice, spec, context.random)
+    return Units(lambda split, number, room: [_row(speaking, spec, context, split, number)], 1)
+
+
+def _unusable(split: Split, why: str) -> DataError:
+    return DataError(
+        f"{MAX_UNUSABLE} recordings in a row cannot be used for {split}; the last one: {why}.",
+        "Allow longer recordings, or give sentences whose numbers and signs are said as they are written.",
+        "audio.no_usable_recordings",
+    )
+
+
+class _Said(NamedTuple):
+    """One utterance before room and noise; `samples` is None where nobody speaks. `rng` goes on from here."""
+
+    utterance: Utterance
+    conditions: augment.Conditions
+    speaker: VoiceSpec | None
+    samples: Samples | None
+    rng: Random
+
+
+class _Speaking:
+    """Utterances by their number, and the last few before each: what people at the next table say.
+
+    Those before are kept from one number to the next; at any other number they are spoken again.
+    """
+
+    def __init__(self, voice: Voice, spec: Spec, random: Callable[[str], Random]) -> None:
+        self._voice, self._spec, self._random = voice, spec, random
+        self._next: tuple[Split, int] | None = None
+        self._before: list[Samples] = []
+
+    def said(self, split: Split, index: int) -> tuple[_Said, list[Samples]]:
+        """An utterance, and the voices of up to six before it."""
+        if self._next != (split, index):
+            self._before = self._back(split, index)
+        found, before = self._say(split, index), self._before
+        self._next = (split, index + 1)
+        if found.samples is not None:
+            self._before = [*before[1 - CHATTER :], found.samples]
+        return found, before
+
+    def _back(self, split: Split, index: int) -> list[Samples]:
+        found: list[Samples] = []
+        while index > 0 and len(found) < CHATTER:
+            index -= 1
+            samples = self._say(split, index).samples
+            found = found if samples is None else [samples, *found]
+        return found
+
+    def _say(self, split: Split, index: int) -> _Said:
+        spec, held_out = self._spec, split == "test_ood"
+        rng = self._random(f"{spec.seed}/{split}/{index}")
+        silent = rng.random() < spec.silence_share
+        utterance = Utterance("", "", (), "non_speech", "") if silent else _sentence(spec, split, rng)
+        conditions = augment.draw_conditions(
+            rng,
+            held_out=held_out,
+            snr_db=(spec.snr_low_db, spec.snr_high_db),
+            noise_share=spec.noise_share,
+            room_share=spec.room_share,
+            telephone_share=spec.telephone_share,
+        )
+        if not utterance.written:
+            return _Said(utterance, conditions, None, None, rng)
+        speaker = VoiceSpec(
+            rng.choice(HELD_OUT_VOICES if held_out else TRAIN_VOICES), rng.randint(150, 195), rng.randint(35, 65)
+        )
+        return _Said(utterance, conditions, speaker, self._voice(utterance.spoken, speaker), rng)
+
+
+def _row(speaking: _Speaking, spec: Spec, context: Context, split: Split, index: int) -> Candidate:
+    said, before = speaking.said(split, index)
+    utterance, take = said.utterance, _take(said, before)
     seconds = len(take.samples) / SAMPLE_RATE_HZ
     source = _lineage(spec, utterance, take, index, seconds)
     if seconds > spec.max_seconds:
@@ -188,24 +239,16 @@ def _home(written: str) -> str:
     return {8: "val", 9: "test"}.get(int(text_id(written)[:8], 16) % 10, "train")
 
 
-def _record(voice: Voice, spec: Spec, utterance: Utterance, held_out: bool, rng: Random, chatter: _Chatter) -> _Take:
-    conditions = augment.draw_conditions(
-        rng,
-        held_out=held_out,
-        snr_db=(spec.snr_low_db, spec.snr_high_db),
-        noise_share=spec.noise_share,
-        room_share=spec.room_share,
-        telephone_share=spec.telephone_share,
-    )
-    if not utterance.written:
-        return _Take(_no_speech(conditions, rng), None, conditions)
-    speaker = VoiceSpec(
-        rng.choice(HELD_OUT_VOICES if held_out else TRAIN_VOICES), rng.randint(150, 195), rng.randint(35, 65)
-    )
-    clean = voice(utterance.spoken, speaker)
-    babble = chatter.mixed(otherwise=clean)
-    chatter.prepare(clean)
-    return _Take(augment.apply(clean, conditions, rng, babble), speaker, conditions)
+def _take(said: _Said, before: Sequence[Samples]) -> _Take:
+    clean = said.samples
+    if clean is None:
+        return _Take(_no_speech(said.conditions, said.rng), None, said.conditions)
+    if before:
+        length = max(map(len, before))
+        babble = np.asarray(sum(np.resize(voice, length) for voice in before), dtype=np.float32)
+    else:
+        babble = np.ascontiguousarray(clean[::-1])  # nobody has spoken yet
+    return _Take(augment.apply(clean, said.conditions, said.rng, babble), said.speaker, said.conditions)
 
 
 def _no_speech(conditions: augment.Conditions, rng: Random) -> Samples:

@@ -7,6 +7,7 @@ and kind occurs in training in other combinations.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -17,8 +18,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from synth.context import Context
-from synth.example import GENERATED_SPLITS, Example, ImagePart, Origin, Split, make_example, user
-from synth.generators import Candidate, Offers, kept, rejected, was_kept
+from synth.errors import DataError
+from synth.example import Example, ImagePart, Origin, Split, make_example, user
+from synth.generators import Candidate, Offers, Units, fill, kept, rejected
 from synth.media import AddMedia
 from synth.task import TaskCard
 from synth.vision import charts, forms, receipts, shapes, tables
@@ -134,28 +136,27 @@ def generate(spec: Spec, context: Context) -> Offers:
     Raises:
         DataError: the settings hardly let any picture through.
     """
-    for split in GENERATED_SPLITS:
-        yield from _split_candidates(spec, split, getattr(spec, split), context)
+    with units(spec, context) as pictures:
+        yield from fill(spec, context, pictures, MAX_UNUSABLE_PICTURES, _unusable)
 
 
-def _split_candidates(spec: Spec, split: Split, wanted: int, context: Context) -> Offers:
-    from synth.errors import DataError
+@contextlib.contextmanager
+def units(spec: Spec, context: Context) -> Iterator[Units]:
+    """Pictures by their number, each with its questions."""
 
-    done, number, unusable = 0, 0, 0
-    while done < wanted:
-        before = done
+    def of(split: Split, number: int, room: int) -> Iterator[Candidate]:
         picture = sample_picture(spec, split, number, context.random)
-        for candidate in _picture_candidates(picture, spec, split, number, wanted - done, context.add_media):
-            verdict = yield candidate
-            done += was_kept(candidate, verdict)
-        number += 1
-        unusable = 0 if done > before else unusable + 1
-        if unusable >= MAX_UNUSABLE_PICTURES:
-            raise DataError(
-                f"{unusable} pictures in a row gave no usable question for {split}.",
-                "Raise size and model_size, or lower the difficulty.",
-                "vision.no_usable_pictures",
-            )
+        return _picture_candidates(picture, spec, split, number, room, context.add_media)
+
+    yield Units(of, spec.questions_per_image)
+
+
+def _unusable(split: Split, why: str) -> DataError:
+    return DataError(
+        f"{MAX_UNUSABLE_PICTURES} pictures in a row gave no usable question for {split}; the last one: {why}.",
+        "Raise size and model_size, or lower the difficulty.",
+        "vision.no_usable_pictures",
+    )
 
 
 def _picture_candidates(

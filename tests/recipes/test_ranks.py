@@ -22,6 +22,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from recipes.models.loading import load_for_inference
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from recipes.train import ranks
@@ -60,6 +61,9 @@ def _rank(rank: int, world: int, port: int, arguments: list[str], kill_at: int) 
     if kill_at:
         trainer.RunTrainer.training_step = dying  # type: ignore[method-assign]
     os._exit(worker.main(arguments))
+
+
+FSDP = "distributed_type: FSDP\nfsdp_config: {fsdp_version: 2}\n"
 
 
 def together(run: Run, *options: str, world: int = 2, kill_at: int = 0) -> list[int | None]:
@@ -228,12 +232,54 @@ def test_accelerate_launches_a_run_and_a_killed_rank_is_named_within_30_s(
     assert stopped and stopped.verdict == "stopped", stopped
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("making", [of_text, of_pictures, of_speech])
+def test_a_4_bit_base_in_two_parts_learns_what_a_whole_one_does(
+    workspace: Workspace, tmp_path: Path, making: Making
+) -> None:
+    """FSDP2: each of two processes holds half of each frozen layer; one process then loads the adapter."""
+    options = {**making(workspace, tmp_path / "model"), "quant.load_in_4bit": True, "quant.weights": "packed"}
+    whole, parts = (made_run(workspace, name, options, 2) for name in ("whole", "parts"))
+    assert together(whole) == [0, 0], (whole.path / "worker.log").read_text()[-2000:]
+    assert together(parts, "--shard") == [0, 0], (parts.path / "worker.log").read_text()[-2000:]
+    assert losses(parts) == pytest.approx(losses(whole), rel=1e-5)
+    first, second = (load_file(run.adapter / "adapter_model.safetensors") for run in (whole, parts))
+    apart = {name: float((first[name] - second[name]).abs().mean()) for name in first}
+    assert first.keys() == second.keys() and max(apart.values()) < 1e-3 * STEPS / 2 / 100, apart
+    assert load_for_inference(options["base_model"], parts.adapter).info.params
+
+
+@pytest.mark.slow
+def test_accelerate_launches_a_base_in_parts_and_one_process_loads_its_adapter(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    file = tmp_path / "fsdp.yaml"
+    file.write_text(FSDP)
+    recipe = made_run(workspace, "unused", of_text(workspace, tmp_path / "model"), 2).recipe
+    run = jobs.start_training(workspace, recipe, "parts", launch=Launch(num_processes=2, config_file=str(file)))
+    deadline = time.monotonic() + 150
+    while run.status() in ("queued", "running") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    ended = run.exit()
+    assert ended and ended.verdict == "done", (ended, (run.path / "worker.log").read_text()[-3000:])
+    assert launched.launch_of(run).shards  # type: ignore[union-attr]
+    assert load_for_inference(recipe.base_model, run.adapter).info.params
+
+
 @pytest.mark.parametrize(
     ("changes", "config", "said"),
     [
         (["method=text_kto"], "", "text_kto compares the rows of a batch"),
         ([], "absent.yaml", "There is no file absent.yaml"),
-        ([], "distributed_type: FSDP", "distributed_type FSDP, and trainings here are data-parallel only"),
+        ([], "distributed_type: DEEPSPEED", "distributed_type DEEPSPEED, which trainings here cannot follow"),
+        ([], "{distributed_type: FSDP, fsdp_config: {fsdp_version: 1}}", "Set fsdp_version: 2"),
+        (
+            ["method=text_dpo"],
+            "{distributed_type: FSDP, fsdp_config: {fsdp_version: 2}}",
+            "text_dpo reads the whole base for its reference",
+        ),
+        (["score_rows=4"], "{distributed_type: FSDP, fsdp_config: {fsdp_version: 2}}", "Set score_rows to 0"),
         ([], "{distributed_type: MULTI_GPU, num_machines: 2}", "for several machines"),
     ],
 )

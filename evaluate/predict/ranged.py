@@ -1,0 +1,82 @@
+"""A local model asked by an engine: ranges of questions, each answered into a journal of its own, then joined.
+
+    comparisons/<id>/predictions/<system>.ranges/<first>-<end>.jsonl
+
+A range's journal takes its name when it is complete, and its lines go to the system's journal; what a killed comparison
+left is taken first. Each process loads the model once. Endpoints are not asked so: their cap and their rate are kept in
+one process, and more machines would make no provider faster.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from evaluate.plan import SystemPlan
+from evaluate.predict.journal import Answers, Predictor, record
+from evaluate.predict.prediction import Stop
+from evaluate.predict.prompts import Question
+from evaluate.predict.systems import Context, LocalSystem
+from synth.progress import Meter, ProgressFn
+from synth.ranges import Engine, Range, cut
+from synth.storage import Journal, storage_faults
+from synth.temporary import temporary
+from synth.workspace import Workspace
+
+PARTS = 4  # ranges for each slot, so that the slowest machine does not hold up the others for long
+FEWEST, MOST = 32, 512  # rows of a range: a running batch is worth its start, and a lost one costs little
+
+
+def run(
+    predictor: Predictor,
+    questions: Sequence[Question],
+    place: tuple[SystemPlan, Workspace],
+    engine: Engine,
+    on_progress: ProgressFn,
+    stop: Stop,
+) -> Answers:
+    """Answer what is missing through an engine, and return everything. Raises ModelError, RunError run.stopped."""
+    folder = predictor.path.with_suffix(".ranges")
+    for file in sorted(folder.glob("*.jsonl")):
+        predictor.take(file)
+    shutil.rmtree(folder, ignore_errors=True)
+    todo = predictor.missing(questions)
+    meter = Meter(predictor.label, len(todo), "rows", on_progress)
+    kept = f"{len(questions) - len(todo)} from the journal" if len(todo) < len(questions) else ""
+    meter.update(0, kept)
+    if not todo:
+        return predictor.answers
+    plan, workspace = place
+    size = min(MOST, max(FEWEST, math.ceil(len(todo) / PARTS / engine.slots(model=True))))
+    work = functools.partial(answer_range, plan, workspace.path, predictor.fingerprint)
+    for one in engine.each(work, cut(folder, 0, len(todo), size, todo), stop, model=True):
+        predictor.take(one.file)
+        meter.update(one.end, kept)
+    shutil.rmtree(folder, ignore_errors=True)
+    return predictor.answers
+
+
+def answer_range(plan: SystemPlan, workspace: Path, fingerprint: str, one: Range) -> None:
+    """Answer the questions of a range into its journal."""
+    made = temporary(one.file)
+    with Journal(made, durable=False) as journal:
+        for _ in record(_system(plan, workspace), one.rows, journal, fingerprint, lambda: False, Answers({}, [])):
+            pass
+    with storage_faults(one.file):
+        made.replace(one.file)
+
+
+_open: dict[SystemPlan, LocalSystem] = {}
+
+
+def _system(plan: SystemPlan, workspace: Path) -> LocalSystem:
+    """The system of this process, whose model stays for its next range; another one is given up first."""
+    if plan not in _open:
+        for other in _open.values():
+            other.close()
+        _open.clear()
+        _open[plan] = LocalSystem(plan, Context(Workspace(workspace)))
+    return _open[plan]

@@ -1,0 +1,143 @@
+"""Generation in ranges: units of a generator are made by an engine, and taken in their order as if made here.
+
+    <workspace>/cache/generation/<name>/<settings>/  <split>/<first>-<end>.jsonl  media/
+
+The caller runs the generator's own loop, which says how many units it takes; so the rows, and what is rejected, are
+those of one process. Ranges that are done outlive a kill, and go when the dataset is there. What a generator offers,
+and whether its rows can be made apart, is `synth.generators`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from synth.context import Context
+from synth.dataset import MEDIA
+from synth.errors import StorageError
+from synth.example import Example, Split
+from synth.generators import Candidate, generator, parse_spec
+from synth.ranges import Engine, Range, cut
+from synth.scoring.verify import Verdict
+from synth.storage import JsonDict, atomic_write_bytes, read_jsonl, sha256_bytes, sha256_file
+
+UNITS = 200
+"""Of a range: seconds of work, so that a lost one costs little and asking for it even less."""
+MARGIN = 1.05
+"""Units asked for at once, over what the share of rejected rows so far makes likely."""
+
+
+class Unit(NamedTuple):
+    """The candidates of a unit, the references of all media that it made, and how long it took."""
+
+    candidates: list[Candidate]
+    media: list[str]
+    seconds: float
+
+
+def make_range(key: str, settings: JsonDict, split: Split, folder: Path, one: Range) -> None:
+    """Make the units of a range, check their rows, and write them down."""
+    info = generator(key)
+    media: list[str] = []
+
+    def add_media(data: bytes, suffix: str) -> str:
+        name = f"{MEDIA}/{sha256_bytes(data)}{suffix}"
+        if not (folder / name).is_file():
+            atomic_write_bytes(folder / name, data)
+        media.append(name)
+        return name
+
+    lines, start = [], time.monotonic()
+    for candidates in info.made_apart(parse_spec(info, settings), Context(add_media), split, range(one.first, one.end)):
+        now = time.monotonic()
+        rows = [_record(found) for found in candidates]
+        lines.append(json.dumps({"rows": rows, "media": media, "seconds": now - start}, ensure_ascii=False))
+        media.clear()
+        start = now
+    atomic_write_bytes(one.file, "".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass"))
+
+
+def _record(candidate: Candidate) -> JsonDict:
+    example = candidate.example.model_dump(mode="json") if candidate.example else None
+    return {"example": example, "row": candidate.row, "reason": candidate.reason, "verdict": candidate.verdict}
+
+
+def read_range(one: Range) -> list[Unit]:
+    """The units of a finished range. Raises StorageError for a file that does not hold them all."""
+    found = [
+        Unit([_candidate(row) for row in line.value["rows"]], line.value["media"], line.value["seconds"])
+        for line in read_jsonl(one.file)
+        if line.value is not None
+    ]
+    if len(found) != one.end - one.first:
+        raise StorageError(
+            f"{one.file} holds {len(found)} of {one.end - one.first} units.", "Delete it, and start again.", "data.torn"
+        )
+    return found
+
+
+def _candidate(row: JsonDict) -> Candidate:
+    example = None if row["example"] is None else Example.model_validate(row["example"])
+    verdict = None if row["verdict"] is None else Verdict(*row["verdict"])
+    return Candidate(example, row["row"], row["reason"], verdict)
+
+
+class MadeElsewhere:
+    """Units of one dataset, asked of an engine as they are needed. `seconds`: of all machines, for what was taken."""
+
+    def __init__(
+        self, key: str, spec: BaseModel, folder: Path, engine: Engine, stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._key, self._settings = key, spec.model_dump(mode="json")
+        info = generator(key)
+        with info.units(spec, Context(lambda data, suffix: "")) as units:  # refused before anything is begun
+            self._most = units.most
+        files = [sha256_file(Path(v)) for v in self._settings.values() if isinstance(v, str) and Path(v).is_file()]
+        named = json.dumps([key, info.version(), self._settings, files], sort_keys=True)
+        self._folder = folder / sha256_bytes(named.encode())[:16]
+        self._engine, self._stop = engine, stop
+        self.seconds = 0.0
+        self._split: Split | None = None
+        self._asked = self._taken = self._first_room = 0  # units of the split; room for rows when it began
+        self._waiting: Iterator[Unit] = iter(())
+        self._add_media: Callable[[bytes, str], str] = lambda data, suffix: ""
+
+    def given_to(self, context: Context) -> Context:
+        """The context of a generator that takes its units from here; media go where the context puts them."""
+        self._add_media = context.add_media
+        return dataclasses.replace(context, made=self.of)
+
+    def of(self, split: Split, number: int, room: int) -> list[Candidate]:
+        """The candidates of a unit, as `Units.of`; numbers of a split come one after another."""
+        if split != self._split:
+            self._split, self._asked, self._taken, self._first_room = split, 0, 0, room
+            self._waiting = iter(())
+        unit = next(self._waiting, None)
+        if unit is None:
+            self._waiting = self._ask(split, room)
+            unit = next(self._waiting)
+        self._taken += 1
+        self.seconds += unit.seconds
+        for name in unit.media:
+            self._add_media((self._folder / name).read_bytes(), Path(name).suffix)
+        return unit.candidates
+
+    def _ask(self, split: Split, room: int) -> Iterator[Unit]:
+        """Units for the room that is left, as many as those so far make likely."""
+        so_far = self._first_room - room
+        count = math.ceil(room * self._taken / so_far * MARGIN) if so_far else math.ceil(room / self._most)
+        first, self._asked = self._asked, self._asked + count
+        work = functools.partial(make_range, self._key, self._settings, split, self._folder)
+        ranges = cut(self._folder / split, first, self._asked, UNITS)
+        with contextlib.closing(self._engine.each(work, ranges, self._stop)) as done:  # type: ignore[type-var]
+            for one in done:
+                yield from read_range(one)
