@@ -50,6 +50,7 @@ def test_the_published_schema_is_that_of_the_model() -> None:
     assert published.read_text("utf-8") == json_schema(), "python -m evaluate.report.schema > docs/report.schema.json"
 
 
+@pytest.mark.slow
 def test_every_figure_that_is_written_is_read_back() -> None:
     assert opened(json.loads(report_json.dumps(built()))) == built()
 

@@ -42,6 +42,7 @@ from tests.raised import CODES, catalogued, fits
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_every_code_of_the_catalogue_is_raised_by_a_test_that_exists() -> None:
     """That each of them raises what it is said to is proved where it runs."""
     for code, test in CODES.items():

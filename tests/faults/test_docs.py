@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from studio import catalogue
@@ -22,6 +23,7 @@ def test_every_test_that_the_page_of_faults_names_exists() -> None:
     assert missing == []
 
 
+@pytest.mark.slow
 def test_every_code_has_a_sentence_with_a_remedy_and_stands_in_the_catalogue() -> None:
     found = catalogue.entries()
     assert len(found) > 150

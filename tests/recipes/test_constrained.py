@@ -66,6 +66,7 @@ def test_a_nullable_enum_is_one_of_its_values_or_null(loaded: Any) -> None:
     assert {json.loads(text)["type"] for text in found} == {"bug", "question", None}
 
 
+@pytest.mark.slow
 def test_separators_are_those_of_the_targets(loaded: Any) -> None:
     text = texts(loaded, Grammar(loaded, SCHEMA, end_ids(loaded)))[0]
     assert text == json.dumps(json.loads(text), ensure_ascii=False)

@@ -123,6 +123,7 @@ def test_a_pipeline_gives_nothing_to_a_teacher_elsewhere_before_that(place: Work
     assert not list(place.pipelines.glob("*"))
 
 
+@pytest.mark.slow
 def test_the_playground_sends_nothing_elsewhere_before_the_box_is_ticked(
     place: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ def test_the_terminal_lists_versions_and_restores_one(
     assert DatasetDir(dataset.path).task == dataset.task
 
 
+@pytest.mark.slow
 def test_the_page_shows_versions_with_dates_and_users_and_restores_one(
     workspace: Workspace, dataset: DatasetDir
 ) -> None:

@@ -36,6 +36,7 @@ def real_row(number: int, **more: object) -> Example:
 # --- origin ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_row_of_a_generator_names_the_template_that_it_came_from(workspace: Workspace) -> None:
     dataset = math(workspace)
     for split in dataset.splits():

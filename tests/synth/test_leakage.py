@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from synth.build import build_dataset
 from synth.curation.leakage import LeakageReport, Pair, check, check_dataset, markdown, near_duplicates, record
 from synth.dataset import DatasetDir
@@ -103,6 +105,7 @@ def test_the_report_is_kept_in_card_and_readme_once(workspace: Workspace) -> Non
     assert again.verify() == []
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_are_checked_in_seconds() -> None:
     train = [row(TEXT.format(n=n, p=n * 7 % 97), "a") for n in range(9000)]
     test = [row(TEXT.format(n=n, p=n * 5 % 89), "a", "test") for n in range(9000, 10_000)]

@@ -28,6 +28,7 @@ def shares(draw: st.DrawFn) -> dict[Split, float]:
     return {"train": 1 - test - val, "val": val, "test": test}
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(2, 60), min_size=2, max_size=8), shares(), st.randoms(use_true_random=False))
 @settings(max_examples=200, deadline=None)
 def test_counts_are_exact_and_every_class_is_learned(sizes: list[int], chosen: dict[Split, float], random) -> None:  # type: ignore[no-untyped-def]
