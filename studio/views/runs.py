@@ -136,7 +136,7 @@ def _show(run: Run, others: list[str], tags: list[str]) -> None:
     notes(run, tags)
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=2.0)
 def _live(run_id: str, others: list[Run]) -> None:
     """A run that goes on, polled until it ends."""
     run = Run(ui.workspace().runs / run_id)

@@ -16,7 +16,7 @@ REAL_ROWS = "30 or more rows from your own work make the verdict one about it. T
 AGAIN = "~"  # between the id of a task and how often it was tried again
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=2.0)
 def _watch(task_id: str) -> None:
     job = JobDir(ui.workspace().tasks / task_id)
     if job.status() in ui.ACTIVE:

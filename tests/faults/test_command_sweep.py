@@ -8,6 +8,7 @@ adapters that are broken are in `tests.recipes.test_soundness`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 import click
 import filled
 import pytest
+import typer
 
 from studio.cli import app
 from studio.engines import jobs
@@ -133,11 +135,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@functools.cache
+def command() -> Any:
+    """What `smolstudio` runs; its tree is made once here, not for each of thousands of commands."""
+    return typer.main.get_command(app)
+
+
 def said(arguments: list[str]) -> str:
     """How a command ended: "" when it did what was asked, else its sentence; anything but a sentence is raised."""
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            app(arguments, standalone_mode=False)
+            command()(arguments, standalone_mode=False)
     except UserError as error:
         assert error.message and error.remedy, arguments
         return error.message
@@ -162,8 +170,8 @@ def test_no_command_over_a_broken_file_ends_in_a_traceback(
         monkeypatch.chdir(root)
         monkeypatch.setenv("SMOLSTUDIO_HOME", str(root / "ws"))
         change(root / part)
-        for command in PARTS[part]:
-            arguments = [{"DATA": DATA, "ROW": row}.get(word, word) for word in command]
+        for words in PARTS[part]:
+            arguments = [{"DATA": DATA, "ROW": row}.get(word, word) for word in words]
             try:
                 said(arguments)
             except Exception as error:
