@@ -8,8 +8,8 @@
 # make torture kill real work 500 times and see whether anything is lost (SEED=n for other kills)
 PYTHON ?= python3
 BIN := .venv/bin
-# Two processes, a file of tests in one of them, the browser's long ones first; what a test times is allowed for.
-TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+# A file of tests in one process, the browser's long ones first; what a test times is allowed for.
+TOGETHER := --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 export HF_HUB_OFFLINE ?= 1
 # Bytecode is kept: without it every run rewrites all assertions of the tests (10 s), and every worker compiles its modules.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,13 +20,13 @@ demo: .venv/.install
 	$(BIN)/smolstudio demo
 
 test: lint
-	$(BIN)/python -m pytest $(TOGETHER) -m "not real"
+	$(BIN)/python -m pytest -n 3 $(TOGETHER) -m "not real"
 
 real: .venv/.test
 	$(BIN)/python -m pytest -m real
 
 check: lint
-	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not browser and not real and not gpu"
+	$(BIN)/python -m pytest -n 2 $(TOGETHER) -m "not slow and not browser and not real and not gpu"
 
 sbom: .venv/.install .venv-tools/.install
 	mkdir -p dist && .venv-tools/bin/cyclonedx-py environment --of JSON -o dist/sbom.json --pyproject pyproject.toml $(BIN)/python
