@@ -9,6 +9,7 @@ from evaluate.report.schema import Report, SystemPart
 from evaluate.report.wording import percent, would_decide
 from synth.scoring.scorers import metric
 
+CONSTANT = "baseline-majority"
 USELESS = 0.10
 """Share of right answers up to which nothing is worth deciding."""
 
@@ -64,7 +65,7 @@ def _as_good_without(report: Report) -> SystemPart | None:
     """A baseline without a neural network that is right at least as often as the tuned model on the same rows."""
     split = report.primary_split
     ours = report.small_system.splits.get(split)
-    for one in report.systems:
+    for one in sorted(report.systems, key=lambda one: one.id == CONSTANT):  # one that reads the row says more
         theirs = one.splits.get(split)
         if one.method == "baseline" and ours and theirs and None not in (ours.value, theirs.value):
             sign = 1 if one.higher_is_better else -1
@@ -87,7 +88,10 @@ def _but(report: Report) -> str:
         home = "The model you take home is trained on all rows"
         said.append(f"{home}; the answers are those of {folds} models that each left out a part of them.")
     if cheap := _as_good_without(report):
-        said.append(f"“{cheap.label}”, which needs no neural network, does as well: consider that first.")
+        if cheap.id != CONSTANT:
+            said.append(f"“{cheap.label}”, which needs no neural network, does as well: consider that first.")
+        elif not any("same answer" in reason for reason in report.verdict.withheld):
+            said.append("The same answer to every row would do as well.")
     large = report.large_system
     if large is not None and large.stand_in:
         said.append(f"“{large.label}” is a small stand-in made by this project, not a model that you would pay for.")

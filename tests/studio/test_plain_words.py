@@ -87,6 +87,12 @@ def test_a_baseline_that_does_as_well_is_said_in_the_same_breath() -> None:
     cheap = small.model_copy(update={"id": "tfidf", "label": "TF-IDF", "method": "baseline"})
     found = plain.sentence(report.model_copy(update={"systems": (*report.systems, cheap)}))
     assert "“TF-IDF”, which needs no neural network, does as well: consider that first." in found
+    constant = cheap.model_copy(update={"id": plain.CONSTANT, "label": "Majority answer"})
+    both = plain.sentence(report.model_copy(update={"systems": (*report.systems, constant, cheap)}))
+    assert "“TF-IDF”" in both and "Majority answer" not in both
+    alone = report.model_copy(update={"systems": (*report.systems, constant)})
+    assert "The same answer to every row would do as well." in plain.sentence(alone)
+    assert "consider that first" not in plain.sentence(alone)
 
 
 @pytest.fixture
