@@ -165,17 +165,26 @@ def _costs(folder: Path, rows: list[Answer], labels: list[str]) -> None:
     _threshold(found)
 
 
+def recommended(found: Threshold) -> str:
+    """Who should answer, as Markdown; no threshold where it costs more on rows that had no part in choosing it."""
+    if found.at == error_costs.NEVER:
+        return "**Let a person look at every row**: at these prices the model's mistakes cost more."
+    if found.alone == 1:
+        return "**Let the model answer every row**: at these prices no look at a row pays."
+    said = f"from a confidence of {found.at:.3f} on, which is {found.alone:.0%} of the rows"
+    if found.cost.mean >= min(found.all_handed, found.all_alone.mean):
+        person = found.all_handed <= found.all_alone.mean
+        who = "let a person look at every row" if person else "let the model answer every row"
+        return (
+            f"**Share nothing yet, {who}**: answers {said}, would cost least on these rows, but on rows that had no "
+            "part in that choice it does not."
+        )
+    return f"**Let the model answer {said}**; a person looks at the others."
+
+
 def _threshold(found: Threshold) -> None:
     """The threshold in words, beside answering every row and handing every row on."""
-    if found.at == error_costs.NEVER:
-        st.markdown("**Let a person look at every row**: at these prices the model's mistakes cost more.")
-    elif found.alone == 1:
-        st.markdown("**Let the model answer every row**: at these prices no look at a row pays.")
-    else:
-        st.markdown(
-            f"**Let the model answer from a confidence of {found.at:.3f} on**, which is {found.alone:.0%} of the rows; "
-            "a person looks at the others."
-        )
+    st.markdown(recommended(found))
     person = error_costs.Cost(found.all_handed, found.all_handed, found.all_handed)
     whose = {"The model, every row": found.all_alone, "A person, every row": person}
     shared = found.at != error_costs.NEVER and found.alone < 1

@@ -178,7 +178,7 @@ def test_missed_rows_are_listed_by_class_and_priced_and_prices_are_kept(place: W
     confusion = next(d.value for d in app.dataframe if "Rows" in d.value.columns)
     assert dict(zip(confusion["Right answer"], confusion["Rows"], strict=True))["rare"] == 5
     costs = next(d.value for d in app.dataframe if "Cost per 1,000 rows" in d.value.columns)
-    shared = "a person looks at the others" in text(app)
+    shared = "from a confidence of" in text(app)
     assert ("Both, by that confidence" in list(costs["Who answers"])) == shared
     assert "person looks at" in text(app) or "answer every row" in text(app) or "look at every row" in text(app)
     field = next(n for n in app.number_input if n.label.startswith("A person's look"))
@@ -187,6 +187,19 @@ def test_missed_rows_are_listed_by_class_and_priced_and_prices_are_kept(place: W
     costs = next(d.value for d in app.dataframe if "Cost per 1,000 rows" in d.value.columns)
     assert list(costs["Who answers"]) == ["The model, every row", "A person, every row"]
     assert json.loads((place.comparisons / "first" / "error_costs.json").read_text())[""] == 0.01
+
+
+def test_a_threshold_that_only_its_own_rows_favour_is_not_recommended() -> None:
+    from evaluate.stats.error_costs import Cost, Threshold
+    from studio.views.verdict_mistakes import recommended
+
+    found = Threshold(0.9, 0.4, Cost(0.8, 0.6, 1.0), Cost(5.0, 4.0, 6.0), 1.0)
+    assert recommended(found).startswith(
+        "**Let the model answer from a confidence of 0.900 on, which is 40% of the rows"
+    )
+    dear = found._replace(cost=Cost(1.2, 0.6, 1.7))
+    assert recommended(dear).startswith("**Share nothing yet, let a person look at every row**")
+    assert "let the model answer every row" in recommended(dear._replace(all_alone=Cost(0.9, 0.8, 1.0)))
 
 
 @pytest.mark.slow
