@@ -105,17 +105,16 @@ ADAPTERS: dict[str, Change] = {
 }  # fmt: skip
 TRAIN = ["train", "recipe.yaml", "--id", "new"]
 ASKING_BASE = [
-    TRAIN, [*TRAIN, "--preflight"], [*TRAIN, "--seeds", "2"], ["train", "again.yaml", "--id", "new"],
-    ["runs", "resume", "stopped"], ["crossval", "recipe.yaml", "--id", "new"],
+    TRAIN, [*TRAIN, "--preflight"], ["runs", "resume", "stopped"], ["crossval", "recipe.yaml", "--id", "new"],
     ["sweep", "recipe.yaml", "--space", "optim.learning_rate=1e-4,1e-3", "--trials", "2", "--id", "new"],
-    *(["export", "tuned", "--out", "out", "--to", to] for to in ("merged", "adapter", "gguf", "mlx")),
+    *(["export", "tuned", "--out", "out", "--to", to] for to in ("merged", "adapter", "gguf")),
     ["push", "tuned", "--to", "hub:me/mine"], ["serve", BASE], ["serve", "tuned"],
     ["serve", BASE, "--adapter", "tuned"], ["compare", "plan.yaml", "--id", "new"],
     ["models", "add", BASE, "--as", "mine"],
 ]  # fmt: skip
 ASKING_ADAPTER = [
     ["train", "again.yaml", "--id", "new"], ["train", "again.yaml", "--id", "new", "--preflight"],
-    *(["export", "tuned", "--out", "out", "--to", to] for to in ("merged", "adapter", "gguf", "mlx")),
+    *(["export", "tuned", "--out", "out", "--to", to] for to in ("merged", "adapter", "gguf")),
     ["push", "tuned", "--to", "hub:me/mine"], ["serve", "tuned"], ["serve", BASE, "--adapter", "tuned"],
     ["compare", "plan.yaml", "--id", "new"],
 ]  # fmt: skip

@@ -19,11 +19,13 @@ import psutil
 import pytest
 
 from studio.serving import pages, server
-from studio.serving.allowance import UPLOADS, Allowance
+from studio.serving.allowance import UPLOADS, Allowance, held_by_streamlit
 from studio.serving.door import COOKIE, ENTER, GUESSES_ALL, GUESSES_EACH, LEAVE, SESSION_SEC, Door, Guesses
 from studio.serving.gate import Gate, Message, Receive, Scope, Send, names
+from studio.serving.rooted import SCRIPT, Rooted
+from studio.serving.sockets import bind
 from studio.stub.endpoint import serve_in_thread
-from synth.errors import UserError
+from synth.errors import EndpointError, UserError
 from synth.workspace import Workspace
 
 GOOD_HOSTS = [
@@ -160,6 +162,53 @@ def test_every_answer_is_protected() -> None:
         assert headers[b"x-content-type-options"] == b"nosniff"
         assert headers[b"referrer-policy"] == b"no-referrer"
         assert headers[b"content-security-policy"] == b"frame-ancestors 'none'"
+
+
+class Pages:
+    """A page, answered in two parts with a length and a mark of its version."""
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.headers = scope["headers"]
+        headers = [(b"content-type", b"text/html"), (b"content-length", b"26"), (b"etag", b"x")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"<head>", "more_body": True})
+        await send({"type": "http.response.body", "body": b"</head><body></body>"})
+
+
+def test_a_page_is_told_where_its_server_is_and_no_file_is_touched() -> None:
+    app = Pages()
+    gate = Gate(Rooted(app), names("127.0.0.1", ()))
+    for path in ("/", "/data"):
+        _, headers, body = ask(gate, path=path, host="localhost", accept_encoding="gzip")
+        assert body == b"<head>" + SCRIPT + b"</head><body></body>"
+        assert headers[b"content-length"] == str(len(body)).encode() and b"etag" not in headers
+        assert b"accept-encoding" not in dict(app.headers)
+    for path in ("/a.html", "/_stcore/health", "/media/x", "/static/x"):
+        assert ask(gate, path=path, host="localhost")[2] == b"<head></head><body></body>", path
+
+
+def test_a_shared_studio_has_the_names_of_this_machine_and_no_others() -> None:
+    known = names("0.0.0.0", ["lab.test"])
+    assert {"localhost", "127.0.0.1", "lab.test", socket.gethostname().lower()} <= known
+    assert known.isdisjoint({"evil.test", "0.0.0.0", ""})
+    assert ask(Gate(App(), known), host=socket.gethostname())[0] == 200
+    assert ask(Gate(App(), known), host="evil.test")[0] == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "256.1.1.1", "::1"])
+def test_a_port_that_cannot_be_had_is_a_sentence(host: str) -> None:
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1] if host == "127.0.0.1" else 70_000
+        with pytest.raises(EndpointError, match=f":{port}") as caught:
+            bind(host, port)
+    assert "--port" in caught.value.remedy
+
+
+def test_without_a_running_studio_no_upload_is_held() -> None:
+    assert held_by_streamlit() == 0
 
 
 # --- the password
