@@ -56,15 +56,12 @@ def main(rows: int) -> None:
         "recordings": lambda name, engine: seconds(generated("audio", name, engine)),
         "answers of starter-text": lambda name, engine: seconds(lambda: answered(name, engine)),
     }
-    alone = {what: work("alone", None) for what, work in works.items()}
     start = time.monotonic()
     with joined(place) as engine:
-        begun = time.monotonic() - start
-        shared = {what: work("shared", engine) for what, work in works.items()}
-        slots = engine.slots()
-    print(f"{rows} rows, {slots} cores; joining takes {begun:.1f} s")
-    for what in works:
-        print(f"{what}: {alone[what]:.1f} s alone, {shared[what]:.1f} s on Ray, {alone[what] / shared[what]:.2f} times")
+        print(f"{rows} rows, {engine.slots()} cores; joining takes {time.monotonic() - start:.1f} s", flush=True)
+        for what, work in works.items():
+            alone, shared = work("alone", None), work("shared", engine)
+            print(f"{what}: {alone:.1f} s alone, {shared:.1f} s on Ray, {alone / shared:.2f} times", flush=True)
 
 
 if __name__ == "__main__":
