@@ -49,8 +49,7 @@ def rows_of(report: Report, split: str) -> str:
     unseen, apart = split.startswith("test_ood"), " (out of fold)" if report.dataset.folds else ""
     if kind in basis.GENERATED:
         return f"{counted(n, n, 'row')} of {'unseen families' if unseen else 'known wording'}{apart}"
-    name = {"real": "real", "hand": "hand-written", "stand_in": "stand-in", "imported": "imported"}[kind]
-    return f"{n:,} {name} {'row' if n == 1 else 'rows'}{' of unseen families' if unseen else ''}{apart}"
+    return f"{n:,} {basis.NAMES[kind]} {'row' if n == 1 else 'rows'}{' of unseen families' if unseen else ''}{apart}"
 
 
 def elsewhere(report: Report) -> list[str]:
@@ -83,6 +82,8 @@ def _asked(large: SystemPart) -> str:
     }.get(large.prompting, "")
     if how.strip().removeprefix("with ") in large.label:
         how = ""
+    if "held to" in large.label:
+        how = how.removesuffix(", held to a schema")
     if large.adapter:
         return f"the {params(large.params)}“{large.label}”"
     return f"the prompted {params(large.params)}model “{large.label}”{how}"

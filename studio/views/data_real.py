@@ -8,13 +8,14 @@ from typing import Any
 
 import streamlit as st
 
+from evaluate.report import basis, prices_said
 from studio.state import uploads
 from studio.views import data_label
 from studio.views.data_browse import pick_dataset
 from studio.views.data_plan import FIRST_ROLES
 from studio.widgets import address, ui
 from synth.curation.amend import RealImport, add_real_file
-from synth.dataset import DatasetDir
+from synth.dataset import Card, DatasetDir
 from synth.errors import DataError
 from synth.example import OriginKind
 from synth.importing.pasted import read_pasted
@@ -43,7 +44,7 @@ def _standing(dataset: DatasetDir) -> None:
     if rows:
         so = f"± {half_width_points(rows):.0f} points"
         st.markdown(
-            f"{ui.inert(dataset.name)} has **{_rows(rows)}**. The verdict is about them: an accuracy of 80 % "
+            f"{ui.inert(dataset.name)} has **{_rows(card)}**. The verdict is about them: an accuracy of 80 % "
             f"is known to {so}. {usual}"
         )
         return
@@ -55,8 +56,12 @@ def _standing(dataset: DatasetDir) -> None:
     )
 
 
-def _rows(count: int) -> str:
-    return "1 real row" if count == 1 else f"{count:,} real rows"
+def _rows(card: Card) -> str:
+    """'30 real and 6 hand-written rows': what the rows kept as real are."""
+    count = card.splits.get("test_real", 0)
+    origins = card.origins.get("test_real") or {"real": count}
+    parts = [f"{n:,} {basis.NAMES.get(kind, 'generated')}" for kind, n in origins.items()]
+    return f"{prices_said.joined(parts)} {'row' if count == 1 else 'rows'}"
 
 
 def _origin(key: str) -> tuple[OriginKind, str]:
@@ -105,7 +110,7 @@ def _outcome(dataset: DatasetDir, found: RealImport) -> None:
     report = found.report
     ui.set_params(upload=None)
     added = "1 row was" if report.added == 1 else f"{report.added:,} rows were"
-    sentence = f"{added} added; {ui.inert(dataset.name)} has {_rows(report.total)} now."
+    sentence = f"{added} added; {ui.inert(dataset.name)} has {_rows(DatasetDir(dataset.path).card)} now."
     refused = [{"Rows": n, "Reason": reason} for reason, n in report.refused.items()]
     lines = [(str(n), why) for n, why in found.unread[:LISTED]]
     st.session_state["real.outcome"] = (sentence, refused, lines, found.said)

@@ -8,7 +8,6 @@ adapters that are broken are in `tests.recipes.test_soundness`.
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import json
 import shutil
@@ -19,12 +18,11 @@ from typing import Any
 import click
 import filled
 import pytest
-import typer
 
-from studio.cli import app
 from studio.engines import jobs
 from synth.errors import UserError
 from synth.workspace import Workspace
+from tests.command_tree import tree
 
 pytestmark = pytest.mark.slow
 
@@ -135,17 +133,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@functools.cache
-def command() -> Any:
-    """What `smolstudio` runs; its tree is made once here, not for each of thousands of commands."""
-    return typer.main.get_command(app)
-
-
 def said(arguments: list[str]) -> str:
     """How a command ended: "" when it did what was asked, else its sentence; anything but a sentence is raised."""
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            command()(arguments, standalone_mode=False)
+            tree()(arguments, standalone_mode=False)
     except UserError as error:
         assert error.message and error.remedy, arguments
         return error.message

@@ -20,10 +20,10 @@ import pytest
 from recipes.__main__ import main as train_here
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
-from studio.cli import app
 from studio.engines import jobs
 from synth.errors import UserError
 from synth.workspace import Workspace
+from tests.command_tree import tree
 from tests.tiny import sums_dataset, tiny_llama
 from tests.tiny_runs import write_adapter
 
@@ -175,7 +175,7 @@ def ended(command: list[str]) -> str:
     """The sentence that a command ended with, "" where it did what was asked."""
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         try:
-            code = app(command, standalone_mode=False)
+            code = tree()(command, standalone_mode=False)
         except UserError as error:
             assert error.message and error.remedy and error.code not in ("run.bug", "task.bug"), (command, error)
             return error.message
