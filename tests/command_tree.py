@@ -1,4 +1,4 @@
-"""What `smolstudio` runs, made once: typer makes the tree of commands anew at each call, and a sweep makes thousands."""
+"""What `smolstudio` runs, made once: typer makes its tree of commands at each call, and a sweep makes thousands."""
 
 from __future__ import annotations
 

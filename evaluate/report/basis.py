@@ -30,12 +30,8 @@ QUALIFIERS = {
     "teacher": "On generated rows only",
     "template": "On generated rows only",
 }
-NAMES = {
-    "real": "real",
-    "imported": "imported",
-    "hand": "hand-written",
-    "stand_in": "stand-in",
-}  # of rows nobody generated
+# What rows that nobody generated are called.
+NAMES = {"real": "real", "imported": "imported", "hand": "hand-written", "stand_in": "stand-in"}
 GENERATED = ("teacher", "template")
 ORDER = ("test_real", "test", "test_ood", "val", "train")
 FEWEST_REAL = 30  # rows below which intervals are too wide to be asked for

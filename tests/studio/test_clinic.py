@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -148,6 +149,10 @@ def test_pasted_lines_become_real_rows_and_the_page_says_what_they_allow(importe
     rows = list(DatasetDir(imported.path).examples("test_real"))
     assert {(row.answer, row.origin.kind) for row in rows} == {("billing", "real")}
     assert "clinic has **3 real rows**" in text(app)
+    file = imported.path / "dataset.json"  # as where a demo adds rows that were written for it
+    card = json.loads(file.read_text())
+    file.write_text(json.dumps({**card, "origins": {**card["origins"], "test_real": {"hand": 3}}}))
+    assert "clinic has **3 hand-written rows**" in text(page("data", tab="real", dataset="clinic"))
 
 
 def test_a_pasted_table_is_read_by_the_columns_of_the_import(imported: DatasetDir) -> None:
