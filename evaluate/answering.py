@@ -28,7 +28,7 @@ from synth.dataset import DatasetDir, open_dataset
 from synth.errors import DataError
 from synth.example import Example, media_parts, text_of
 from synth.progress import ProgressFn
-from synth.ranges import Engine
+from synth.ranges import RangeEngine
 from synth.scoring.rule import Score, golds
 from synth.scoring.scorers import known_scorer, metric_name, normaliser_name, score_reply
 from synth.usage import Usage
@@ -56,7 +56,7 @@ class Job(NamedTuple):
     sheet: prices.PriceSheet
     on_progress: ProgressFn
     stop: Callable[[], bool]
-    engine: Engine | None = None
+    engine: RangeEngine | None = None
 
 
 def prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: ProgressFn, stop: Callable[[], bool]) -> Job:

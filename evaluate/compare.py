@@ -38,7 +38,7 @@ from synth.errors import DataError, UserError
 from synth.example import Example
 from synth.jobdir import JobDir
 from synth.progress import ProgressFn, silent
-from synth.ranges import Engine
+from synth.ranges import RangeEngine
 from synth.scoring.scorers import metric_name
 from synth.storage import atomic_write_text
 from synth.usage import Usage
@@ -52,7 +52,7 @@ def run_comparison(
     *,
     stop: Callable[[], bool] = lambda: False,
     comparison_id: str | None = None,
-    engine: Engine | None = None,
+    engine: RangeEngine | None = None,
 ) -> Path:
     """Run a plan to its report.json; an id that exists already is taken up again.
 

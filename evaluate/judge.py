@@ -59,7 +59,7 @@ class Asker(Protocol):
     def ask_many(self, asks: Iterable[Ask]) -> Iterator[tuple[int, Reply]]: ...
 
 
-class Pair(NamedTuple):
+class AnswerPair(NamedTuple):
     """Two answers to one question."""
 
     example_id: str
@@ -78,7 +78,7 @@ class Pair(NamedTuple):
 class Judgement(NamedTuple):
     """Who won with small first and with small second: "small", "large", "tie"; None = no readable reply."""
 
-    pair: Pair
+    pair: AnswerPair
     small_first: str | None
     small_second: str | None
 
@@ -91,7 +91,7 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    pairs: Sequence[Pair], asker: Asker, on_usage: Callable[[Usage], None] = lambda used: None
+    pairs: Sequence[AnswerPair], asker: Asker, on_usage: Callable[[Usage], None] = lambda used: None
 ) -> list[Judgement]:
     """Ask about each pair in both orders. Raises EndpointError when going on is pointless."""
     found: dict[int, str | None] = {}
@@ -102,7 +102,7 @@ def judge(
     return [Judgement(pair, found.get(2 * at), found.get(2 * at + 1)) for at, pair in enumerate(pairs)]
 
 
-def _ask(pair: Pair, swapped: bool) -> Ask:
+def _ask(pair: AnswerPair, swapped: bool) -> Ask:
     first, second = (pair.large, pair.small) if swapped else (pair.small, pair.large)
     content = {"question": pair.question, "reference": pair.reference, "answer_A": first, "answer_B": second}
     messages = (system(INSTRUCTION), user(json.dumps(content, ensure_ascii=False)))
@@ -196,14 +196,16 @@ def read_labels(path: Path) -> dict[str, str]:
     return found
 
 
-def pairs_of(rows: Answers, small: str, large: str) -> list[Pair]:
+def pairs_of(rows: Answers, small: str, large: str) -> list[AnswerPair]:
     """Pairs of answers that both systems gave, in a fixed order (example ids are hashes)."""
     shared = sorted(name for name, answers in rows.items() if {small, large} <= set(answers))
     return [_pair(rows[name][small], rows[name][large]) for name in shared]
 
 
-def _pair(small: Row, large: Row) -> Pair:
-    return Pair(small.example_id, small.template, small.prompt_text, small.gold, small.answer_text, large.answer_text)
+def _pair(small: Row, large: Row) -> AnswerPair:
+    return AnswerPair(
+        small.example_id, small.template, small.prompt_text, small.gold, small.answer_text, large.answer_text
+    )
 
 
 def answers(scores: Path, report: Report) -> Answers:

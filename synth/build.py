@@ -30,7 +30,7 @@ from synth.workspace import Workspace
 
 if TYPE_CHECKING:
     from synth.endpoint import Endpoint
-    from synth.ranges import Engine
+    from synth.ranges import RangeEngine
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -73,7 +73,7 @@ def build_dataset(
     on_progress: ProgressFn = silent,
     stop: Callable[[], bool] = lambda: False,
     endpoints: Mapping[str, Endpoint] | None = None,
-    engine: Engine | None = None,
+    engine: RangeEngine | None = None,
 ) -> DatasetDir:
     """Generate a dataset and return it.
 

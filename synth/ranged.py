@@ -26,7 +26,7 @@ from synth.dataset import MEDIA
 from synth.errors import StorageError
 from synth.example import Example, Split
 from synth.generators import Candidate, generator, parse_spec
-from synth.ranges import Engine, Range, cut
+from synth.ranges import Range, RangeEngine, cut
 from synth.scoring.verify import Verdict
 from synth.storage import JsonDict, atomic_write_bytes, read_jsonl, sha256_bytes, sha256_file
 
@@ -95,7 +95,7 @@ class MadeElsewhere:
     """Units of one dataset, asked of an engine as they are needed. `seconds`: of all machines, for what was taken."""
 
     def __init__(
-        self, key: str, spec: BaseModel, folder: Path, engine: Engine, stop: Callable[[], bool] = lambda: False
+        self, key: str, spec: BaseModel, folder: Path, engine: RangeEngine, stop: Callable[[], bool] = lambda: False
     ) -> None:
         self._key, self._settings = key, spec.model_dump(mode="json")
         info = generator(key)

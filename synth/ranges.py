@@ -33,7 +33,7 @@ Work = Callable[[Range], None]
 """Makes a range's file in one step, in another process: a module's function, or a `functools.partial` of one."""
 
 
-class Engine(Protocol):
+class RangeEngine(Protocol):
     """Something that does ranges, several at once."""
 
     def slots(self, model: bool = False) -> int:

@@ -132,6 +132,17 @@ def test_only_the_home_of_scoring_knows_scorers_by_name() -> None:
     assert places(compared_with_text(set(SCORERS), "scorer", "metric"), "synth/scoring/") == []
 
 
+def test_no_other_room_writes_the_name_of_a_scorer_of_speech_or_documents() -> None:
+    """As an item of a tuple or a key as much as in a comparison; other scorers' names are also everyday words."""
+    found = (
+        (file, node.lineno)
+        for file in FILES
+        for node in nodes(file)
+        if isinstance(node, ast.Constant) and node.value in ("wer", "cer", "anls", "vqa")
+    )
+    assert places(found, "synth/scoring/") == []
+
+
 def test_only_an_engine_starts_processes() -> None:
     """espeak-ng's own process and that of chat templates excepted: they are libraries behind pipes, not work."""
     libraries = ("synth/audio/voices.py", "recipes/models/templates.py")
@@ -142,6 +153,20 @@ def test_only_one_gate_decides_what_lies_inside_a_folder() -> None:
     # The others say where something lies; they open nothing.
     allowed = ("synth/media.py", "studio/doctor.py", "studio/app.py", "evaluate/lineage.py")
     assert places(calls("is_relative_to"), *allowed) == []
+
+
+def test_only_one_gate_joins_a_folder_and_the_path_of_a_part() -> None:
+    """Where the copy of a dataset puts a medium excepted: it writes, and the part has checked its path."""
+    found = (
+        (file, node.lineno)
+        for file in FILES
+        for node in nodes(file)
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Div)
+        and isinstance(node.right, ast.Attribute)
+        and node.right.attr == "path"
+    )
+    assert places(found, "synth/media.py", "synth/curation/derive.py") == []
 
 
 def test_only_one_gate_unpacks_archives() -> None:
@@ -217,16 +242,3 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in out.stdout
-
-
-def module_name(file: Path) -> str:
-    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-def test_a_running_studio_imports_nothing_of_how_the_starters_were_made() -> None:
-    making = "recipes.starters.making"
-    outside = [file for file in FILES if not module_name(file).startswith(making)]
-    assert len(outside) < len(FILES)
-    for file in outside:
-        text = file.read_text()
-        assert making not in text and "starters import making" not in text, file

@@ -355,7 +355,7 @@ class Confident(NamedTuple):
     templates: list[str]
 
 
-def _confident(both: measures.Pair) -> Confident | None:
+def _confident(both: measures.PairedRows) -> Confident | None:
     kept = [(s, g) for s, g in zip(both.small, both.large, strict=True) if s.confidence is not None]
     if len(kept) < 2:
         return None

@@ -21,7 +21,7 @@ from evaluate.predict.prediction import Stop
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, LocalSystem
 from synth.progress import Meter, ProgressFn
-from synth.ranges import Engine, Range, cut
+from synth.ranges import Range, RangeEngine, cut
 from synth.storage import Journal, storage_faults
 from synth.temporary import temporary
 from synth.workspace import Workspace
@@ -34,7 +34,7 @@ def run(
     predictor: Predictor,
     questions: Sequence[Question],
     place: tuple[SystemPlan, Workspace],
-    engine: Engine,
+    engine: RangeEngine,
     on_progress: ProgressFn,
     stop: Stop,
 ) -> Answers:

@@ -18,7 +18,7 @@ from evaluate.report.schema import Report, SystemPart
 from evaluate.stats.intervals import Interval
 from evaluate.stats.verdict import (
     ASK_AGAIN,
-    Verdict,
+    ComparisonVerdict,
     constant_answer,
     cut_off,
     format_decides,
@@ -124,7 +124,7 @@ def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: flo
         found.append(nothing)
     if row.verdict_if_format_forgiven is not None:
         words = (basis.bare(row.verdict) or "", basis.bare(row.verdict_if_format_forgiven) or "")
-        hangs = format_decides(*(Verdict(word, "", None) for word in words))
+        hangs = format_decides(*(ComparisonVerdict(word, "", None) for word in words))
         counted = ", ".join(
             f"{here.format_faults:,} of {here.n:,} answers of {system.label}"
             for system, here in ((small, ours), (large, theirs))
@@ -132,7 +132,9 @@ def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: flo
         )
         found += [f"{hangs} Such are {counted}."] if hangs else []
     if row.verdict_if_unanswered is not None:
-        now, then = (Verdict(basis.bare(word) or "", "", None) for word in (row.verdict, row.verdict_if_unanswered))
+        now, then = (
+            ComparisonVerdict(basis.bare(word) or "", "", None) for word in (row.verdict, row.verdict_if_unanswered)
+        )
         lacking = [(system, here) for system, here in ((small, ours), (large, theirs)) if here.errors]
         missing = ", ".join(f"{here.errors:,} of {here.n:,} of {system.label}" for system, here in lacking)
         from_files = all(system.kind == "predictions" for system, _ in lacking)

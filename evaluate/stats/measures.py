@@ -37,7 +37,7 @@ MOST_CLASSES = 50  # labels of a classification; more are an open answer
 Units = dict[str, str]  # split -> "template", "group" or "family": what its rows were sampled by
 
 
-class Pair(NamedTuple):
+class PairedRows(NamedTuple):
     """Rows that both systems have a score for, in the same order; `dropped` rows lack one or both scores."""
 
     small: tuple[Row, ...]
@@ -110,7 +110,7 @@ def class_table(rows: Sequence[Row], unit: str = "template") -> Classes | None:
     return classification(golds, given, cluster_ids(rows, unit), unit)
 
 
-def macro_f1_ahead(both: Pair) -> paired.Difference | None:
+def macro_f1_ahead(both: PairedRows) -> paired.Difference | None:
     """Macro-F1 of small minus large on the rows of both, where answers are classes."""
     if class_table(both.small) is None:
         return None
@@ -119,20 +119,20 @@ def macro_f1_ahead(both: Pair) -> paired.Difference | None:
     return macro_f1_difference(golds, ours, theirs, both.clusters, both.unit)
 
 
-def pair(small: SystemResult, large: SystemResult, split: str, unit: str = "template") -> Pair:
+def pair(small: SystemResult, large: SystemResult, split: str, unit: str = "template") -> PairedRows:
     """The rows of one split that both systems were scored on."""
     ours, theirs = ([row for row in system.rows if row.split == split] for system in (small, large))
     return pair_rows(ours, theirs, small.metric, unit)
 
 
-def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str, unit: str = "template") -> Pair:
+def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str, unit: str = "template") -> PairedRows:
     """The rows, matched by example id, that are scored on both sides."""
     wanted = {row.example_id: row for row in large if is_scored(row, metric)}
     kept = [row for row in small if row.example_id in wanted and is_scored(row, metric)]
-    return Pair(tuple(kept), tuple(wanted[row.example_id] for row in kept), len(small) - len(kept), unit)
+    return PairedRows(tuple(kept), tuple(wanted[row.example_id] for row in kept), len(small) - len(kept), unit)
 
 
-def difference(both: Pair, metric: str) -> paired.Difference | None:
+def difference(both: PairedRows, metric: str) -> paired.Difference | None:
     """How far the small system is ahead; None below two common rows or without words to hear."""
     if len(both.small) < 2:
         return None
@@ -142,7 +142,7 @@ def difference(both: Pair, metric: str) -> paired.Difference | None:
     return error_rate_difference(edits, others, words, both.clusters, both.unit) if words.any() else None
 
 
-def mcnemar(both: Pair, metric: str) -> paired.McNemar | None:
+def mcnemar(both: PairedRows, metric: str) -> paired.McNemar | None:
     """Exact McNemar test where rows are right or wrong (for error rates: free of errors or not); else None.
 
     With clusters, their signs are flipped as wholes.
@@ -317,7 +317,9 @@ def _value_of(rows: Sequence[Row], metric: str) -> FamilyValue:
     return FamilyValue(value=interval.value, ci95=(interval.low, interval.high), n=interval.n)
 
 
-def _family(split: str, name: str, values: dict[str, FamilyValue], n: int, both: Pair | None, metric: str) -> Family:
+def _family(
+    split: str, name: str, values: dict[str, FamilyValue], n: int, both: PairedRows | None, metric: str
+) -> Family:
     """One family, with how far the small system is ahead; Holm's p is known once all families are."""
     found = difference(both, metric) if both else None
     return Family(
@@ -333,7 +335,7 @@ def _family(split: str, name: str, values: dict[str, FamilyValue], n: int, both:
     )
 
 
-def _family_p(both: Pair, metric: str) -> float:
+def _family_p(both: PairedRows, metric: str) -> float:
     """Exact p of the family's sum of points, or of edits, under flips of whole templates."""
     codes = cluster_codes(len(both.small), both.clusters)
     if metric_facts(metric).pools_edits:

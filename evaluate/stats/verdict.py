@@ -23,7 +23,7 @@ MOST_CUT = 0.02
 """Share of a system's answers that may have been cut off at the token limit before its score means the limit."""
 
 
-class Verdict(NamedTuple):
+class ComparisonVerdict(NamedTuple):
     """One of BETTER, NOT WORSE, WORSE, INCONCLUSIVE; a sentence; and how many rows would decide (None = decided)."""
 
     word: str
@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
 
 def verdict(
     difference: Difference, margin: float, small: str = "the small system", large: str = "the large one"
-) -> Verdict:
+) -> ComparisonVerdict:
     """BETTER, NOT WORSE (within margin), WORSE or INCONCLUSIVE, in that order of precedence.
 
     margin: the loss that one is willing to accept, in score units (0.02 = 2 points). The one-sided 95 % bound decides
@@ -44,25 +44,25 @@ def verdict(
     bound = f"the one-sided 95 % bound is {100 * difference.lower_one_sided:+.1f} points"
     allowed = f"{100 * margin:g} points"
     if difference.low > 0:
-        return Verdict(BETTER, f"{small} is better than {large}: {points}.", None)
+        return ComparisonVerdict(BETTER, f"{small} is better than {large}: {points}.", None)
     if difference.lower_one_sided > -margin:
         behind = " It is measurably behind, but by less than that." if difference.high < 0 else ""
         sentence = f"{small} is not worse than {large} by more than {allowed}: {points}; {bound}.{behind}"
-        return Verdict(NOT_WORSE, sentence, None)
+        return ComparisonVerdict(NOT_WORSE, sentence, None)
     if difference.high < 0:
-        return Verdict(WORSE, f"{small} is worse than {large}: {points}.", None)
+        return ComparisonVerdict(WORSE, f"{small} is worse than {large}: {points}.", None)
     if difference.clusters < FEWEST_CLUSTERS:
         few = counted(difference.clusters, difference.n, difference.unit)
         carry = f"{few} {'carries' if difference.clusters == 1 else 'carry'} no interval"
         more = f"rows of at least {counted(FEWEST_CLUSTERS, 1 << 30, difference.unit)} are needed"
         sentence = f"{carry}, so {small} cannot be compared with {large} ({ahead} points on these rows); {more}."
-        return Verdict(INCONCLUSIVE, sentence, None)
+        return ComparisonVerdict(INCONCLUSIVE, sentence, None)
     rows = power.rows_to_decide(difference, margin)
     sentence = (
         f"{difference.n:,} rows are too few to tell whether {small} is within {allowed} of {large}: "
         f"{points}, {bound}; {power.said(rows, difference.unit)}."
     )
-    return Verdict(INCONCLUSIVE, sentence, rows)
+    return ComparisonVerdict(INCONCLUSIVE, sentence, rows)
 
 
 def constant_answer(golds: Sequence[str]) -> float:
@@ -107,7 +107,7 @@ def cut_off(label: str, cut: int, answered: int) -> str | None:
     return f"{share} were cut off at the token limit, so its score is the limit's; raise max_new_tokens."
 
 
-def format_decides(strict: Verdict, forgiven: Verdict) -> str | None:
+def format_decides(strict: ComparisonVerdict, forgiven: ComparisonVerdict) -> str | None:
     """Why a verdict that forgiving the format would change is withheld, or None. Both from the same rows and margin."""
     if strict.word == forgiven.word:
         return None
@@ -135,7 +135,9 @@ def normaliser_decides(label: str, scored: tuple[float, float], plain: tuple[flo
     )
 
 
-def unanswered_decide(strict: Verdict, against: Verdict, missing: str, remedy: str = ASK_AGAIN) -> str | None:
+def unanswered_decide(
+    strict: ComparisonVerdict, against: ComparisonVerdict, missing: str, remedy: str = ASK_AGAIN
+) -> str | None:
     """Why a verdict that rows without an answer could turn is withheld, or None when they could not.
 
     against: from the same rows and margin, with those rows counted against the verdict. remedy: how to get them.

@@ -86,17 +86,17 @@ class _Batch:
         limit = backend.most_tokens(sounds)
         self.backend, self.sounds, self.most = backend, sounds, min(limit, most or limit)
         with torch.inference_mode():
-            self.heard = backend.hear(sounds)
+            self.encoded = backend.encode_batch(sounds)
 
     def decoded(self, rows: Sequence[int], temperature: float, numbers: Sequence[int] = ()) -> list[Transcript]:
         """Transcripts of some rows."""
         import torch
 
         sounds = [self.sounds[row] for row in rows]
-        heard = self.heard if len(rows) == len(self.sounds) else rows_of(self.heard, rows)
+        encoded = self.encoded if len(rows) == len(self.sounds) else rows_of(self.encoded, rows)
         steps = Steps([sound.features for sound in sounds], temperature, numbers)
         with torch.inference_mode():
-            ids = self.backend.generate(sounds, heard, self.most, steps)
+            ids = self.backend.generate(sounds, encoded, self.most, steps)
         rows_found = zip(sounds, ids.tolist(), steps.logps(), strict=True)
         return [self._transcript(*found, temperature) for found in rows_found]
 
@@ -105,7 +105,7 @@ class _Batch:
         import torch
 
         with torch.inference_mode():
-            return [chance > NO_SPEECH for chance in self.backend.silence(rows_of(self.heard, rows))]
+            return [chance > NO_SPEECH for chance in self.backend.silence(rows_of(self.encoded, rows))]
 
     def _transcript(self, sound: Sound, ids: list[int], logps: list[float], temperature: float) -> Transcript:
         read = self.backend.reading(sound, ids)

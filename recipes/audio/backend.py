@@ -164,16 +164,16 @@ class AudioBackend(ABC):
         """Tokens that an answer to any of these may have."""
 
     @abstractmethod
-    def hear(self, sounds: Sequence[Sound]) -> Any:
+    def encode_batch(self, sounds: Sequence[Sound]) -> Any:
         """What of a batch is computed once however often it is decoded: a mapping of tensors, rows first."""
 
     @abstractmethod
-    def generate(self, sounds: Sequence[Sound], heard: Any, max_new_tokens: int, steps: Steps) -> Tensor:
-        """New tokens of a batch, (B, T), each chosen by `steps`; `heard` is what `hear` made of the same sounds."""
+    def generate(self, sounds: Sequence[Sound], encoded: Any, max_new_tokens: int, steps: Steps) -> Tensor:
+        """New tokens of a batch, (B, T), each chosen by `steps`; `encoded` is `encode_batch` of the same sounds."""
 
-    def silence(self, heard: Any) -> list[float]:
+    def silence(self, encoded: Any) -> list[float]:
         """For each sound the probability that nobody speaks; 0 where the class does not tell."""
-        return [0.0] * len(next(iter(heard.values())))
+        return [0.0] * len(next(iter(encoded.values())))
 
     @abstractmethod
     def pair_states(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -201,12 +201,12 @@ class AudioBackend(ABC):
         return {name: t.to(device, dtype if t.is_floating_point() else None) for name, t in tensors.items()}
 
 
-def rows_of(heard: Any, rows: Sequence[int]) -> Any:
-    """Some rows of what `AudioBackend.hear` made."""
+def rows_of(encoded: Any, rows: Sequence[int]) -> Any:
+    """Some rows of what `AudioBackend.encode_batch` made."""
     import torch
 
-    picked = {name: value[torch.tensor(rows, device=value.device)] for name, value in heard.items()}
-    return picked if type(heard) is dict else type(heard)(**picked)
+    picked = {name: value[torch.tensor(rows, device=value.device)] for name, value in encoded.items()}
+    return picked if type(encoded) is dict else type(encoded)(**picked)
 
 
 class EncoderDecoder(AudioBackend):
@@ -220,21 +220,21 @@ class EncoderDecoder(AudioBackend):
         sound does not depend on the others.
         """
 
-    def hear(self, sounds: Sequence[Sound]) -> Any:
+    def encode_batch(self, sounds: Sequence[Sound]) -> Any:
         return self.encode(self._placed(self.tensors(sounds)))
 
     def forbidden(self) -> dict[str, Any]:
         """What `generate` is told beyond the model's own settings about tokens that no transcript has."""
         return {}
 
-    def generate(self, sounds: Sequence[Sound], heard: Any, max_new_tokens: int, steps: Steps) -> Tensor:
+    def generate(self, sounds: Sequence[Sound], encoded: Any, max_new_tokens: int, steps: Steps) -> Tensor:
         import torch
         from transformers import GenerationMixin
 
         # Whisper's own generate works on 30-second segments; its further attempts are made by `audio_answers`.
         out: Tensor = GenerationMixin.generate(
             self.network,
-            encoder_outputs=heard,
+            encoder_outputs=encoded,
             decoder_input_ids=torch.tensor([sound.head for sound in sounds], device=self.network.device),
             max_length=len(self.head) + max_new_tokens,  # max_new_tokens beside a model's own max_length is warned of
             pad_token_id=self.pad,

@@ -133,14 +133,14 @@ class Ctc(AudioBackend):
     def most_tokens(self, sounds: Sequence[Sound]) -> int:
         return max(sound.positions for sound in sounds)
 
-    def hear(self, sounds: Sequence[Sound]) -> Any:
+    def encode_batch(self, sounds: Sequence[Sound]) -> Any:
         return {"logits": self.network(**self._placed(self.tensors(sounds))).logits}
 
-    def generate(self, sounds: Sequence[Sound], heard: Any, max_new_tokens: int, steps: Steps) -> Tensor:
+    def generate(self, sounds: Sequence[Sound], encoded: Any, max_new_tokens: int, steps: Steps) -> Tensor:
         """The label of each frame, (B, frames), blanks behind a recording's end; a limit of tokens changes nothing."""
         import torch
 
-        logits = heard["logits"]  # (B, frames, V)
+        logits = encoded["logits"]  # (B, frames, V)
         first = torch.empty((len(sounds), 0), dtype=torch.long, device=logits.device)
         labels = torch.stack([steps(first, frame).argmax(-1) for frame in logits.unbind(1)], dim=1)
         sounding = torch.tensor([sound.positions for sound in sounds], device=logits.device)[:, None]

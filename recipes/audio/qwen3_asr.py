@@ -73,7 +73,7 @@ class Qwen3Asr(AudioBackend):
     def most_tokens(self, sounds: Sequence[Sound]) -> int:
         return self.MOST_TOKENS
 
-    def hear(self, sounds: Sequence[Sound]) -> Any:
+    def encode_batch(self, sounds: Sequence[Sound]) -> Any:
         import torch
 
         longest = max(len(sound.head) for sound in sounds)
@@ -82,9 +82,9 @@ class Qwen3Asr(AudioBackend):
         mask = torch.arange(longest) >= torch.tensor(gaps)[:, None]
         return self._placed({**self.tensors(sounds), "input_ids": ids, "attention_mask": mask.long()})
 
-    def generate(self, sounds: Sequence[Sound], heard: Any, max_new_tokens: int, steps: Steps) -> Tensor:
+    def generate(self, sounds: Sequence[Sound], encoded: Any, max_new_tokens: int, steps: Steps) -> Tensor:
         out: Tensor = self.network.generate(
-            **heard,
+            **encoded,
             max_new_tokens=max_new_tokens,
             pad_token_id=self.pad,
             eos_token_id=sorted(self.ends),
@@ -92,7 +92,7 @@ class Qwen3Asr(AudioBackend):
             do_sample=False,
             logits_processor=steps.processors(),
         )
-        return out[:, heard["input_ids"].shape[1] :]
+        return out[:, encoded["input_ids"].shape[1] :]
 
     def pair_states(self, inputs: dict[str, Tensor]) -> Tensor:
         import torch

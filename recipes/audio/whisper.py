@@ -109,14 +109,14 @@ class Whisper(EncoderDecoder):
         own = self.network.generation_config.suppress_tokens or []
         return {"suppress_tokens": sorted({*own, *range(self.head[-1] + 1, self._vocabulary)})}
 
-    def silence(self, heard: Any) -> list[float]:
+    def silence(self, encoded: Any) -> list[float]:
         """What the decoder says of "no speech" where a transcript would begin, as its makers read it."""
         import torch
 
         named = next((word for word in ("<|nospeech|>", "<|nocaptions|>") if word in self._known), None)
         if named is None:
-            return super().silence(heard)
-        first = torch.full((len(heard.last_hidden_state), 1), self.head[0], device=self.network.device)
-        logits = self.network(encoder_outputs=heard, decoder_input_ids=first, use_cache=False).logits[:, 0]
+            return super().silence(encoded)
+        first = torch.full((len(encoded.last_hidden_state), 1), self.head[0], device=self.network.device)
+        logits = self.network(encoder_outputs=encoded, decoder_input_ids=first, use_cache=False).logits[:, 0]
         found: list[float] = logits.float().softmax(-1)[:, self.tokenizer.convert_tokens_to_ids(named)].tolist()
         return found

@@ -74,16 +74,16 @@ def speech_answers(
     encoder: Path, decoder: Path, rules: Rules, tokenizer: Any, recordings: Sequence[list[Sound]], most: int
 ) -> list[str]:
     """Transcripts of recordings, each in pieces of at most `most` tokens that are joined by spaces."""
-    hear, graph = session(encoder), _Cached(session(decoder))
+    encode, graph = session(encoder), _Cached(session(decoder))
     texts = []
     for pieces in recordings:
         said = []
         for sound in pieces:
             features = sound.features.astype(np.float32)[None]
-            heard = hear.run(None, {"input_features": features})[0]
+            encoded = encode.run(None, {"input_features": features})[0]
 
-            def feeds(ids: list[int], total: int, heard: NDArray[Any] = heard) -> dict[str, NDArray[Any]]:
-                return {"input_ids": np.array([ids]), HEARD: heard}
+            def feeds(ids: list[int], total: int, encoded: NDArray[Any] = encoded) -> dict[str, NDArray[Any]]:
+                return {"input_ids": np.array([ids]), HEARD: encoded}
 
             said.append(_decoded(tokenizer, graph.greedy(list(sound.head), feeds, rules, most)))
         texts.append(" ".join(said))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from synth.example import Example
     from synth.vision import Spec
-    from synth.vision.scene import Question
+    from synth.vision.scene import SceneQuestion
 
 GENERATOR_VERSION = "1"
 SIZE = 128
@@ -53,7 +53,7 @@ class VisionRow(NamedTuple):
     family: str
 
 
-def reworded(question: Question, kind: str, rng: Random) -> str:
+def reworded(question: SceneQuestion, kind: str, rng: Random) -> str:
     """The question about a chart of colours in one of REWORDED's forms."""
     from synth.vision.chart_questions import MARKS
     from synth.vision.scene import phrase

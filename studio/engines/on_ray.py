@@ -60,7 +60,7 @@ class Machine(NamedTuple):
 
 
 class OnRay:
-    """A joined cluster, as `synth.ranges.Engine`."""
+    """A joined cluster, as `synth.ranges.RangeEngine`."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

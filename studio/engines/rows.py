@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from studio.engines.local import PYTHON
 from synth.errors import RunError, StorageError, did_you_mean
-from synth.ranges import Engine
+from synth.ranges import RangeEngine
 from synth.storage import read_json, write_json
 from synth.workspace import Workspace
 
@@ -53,7 +53,7 @@ def save(workspace: Workspace, chosen: Setting) -> None:
 
 
 @contextlib.contextmanager
-def opened(workspace: Workspace, engine: str = "", address: str = "") -> Iterator[Engine | None]:
+def opened(workspace: Workspace, engine: str = "", address: str = "") -> Iterator[RangeEngine | None]:
     """The engine of that name, or of the setting; None where this process does the work. Raises RunError."""
     if engine and engine not in ENGINES:
         hint = did_you_mean(engine, list(ENGINES))
@@ -73,7 +73,7 @@ def opened(workspace: Workspace, engine: str = "", address: str = "") -> Iterato
 @contextlib.contextmanager
 def for_generation(
     workspace: Workspace, generator: str, engine: str = "", address: str = ""
-) -> Iterator[Engine | None]:
+) -> Iterator[RangeEngine | None]:
     """`opened` for a generator: the setting passes over one whose rows cannot be shared."""
     from synth.generators import GENERATORS
 

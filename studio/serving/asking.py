@@ -30,7 +30,7 @@ KEPT_MODELS = 4
 SCHEMA_ROWS = 1000  # train rows whose answers say which keys and kinds there are
 
 
-class Facts(NamedTuple):
+class AnswerFacts(NamedTuple):
     """What an answer took. `first_sec` is the time until its first piece; usd is None when it is unpriced."""
 
     seconds: float
@@ -94,7 +94,7 @@ def _form(workspace: Workspace, dataset: str) -> JsonDict | None:
     return response_format(schema) if schema else None
 
 
-def answer(workspace: Workspace, offer: dict[str, Any], asked: Question) -> Iterator[str | Facts]:
+def answer(workspace: Workspace, offer: dict[str, Any], asked: Question) -> Iterator[str | AnswerFacts]:
     """Pieces of the answer of an offered system as they come, and last what it took. Raises UserError.
 
     Text and vision models, and endpoints that chat, give theirs token by token; speech comes whole.
@@ -109,7 +109,7 @@ def answer(workspace: Workspace, offer: dict[str, Any], asked: Question) -> Iter
         usage = piece.usage or usage
         yield piece.text
     ended = time.monotonic()
-    yield Facts(ended - began, (first or ended) - began, usage, *cost_of(workspace, plan, usage, ended - began))
+    yield AnswerFacts(ended - began, (first or ended) - began, usage, *cost_of(workspace, plan, usage, ended - began))
 
 
 def _local_pieces(loaded: Loaded, asked: Question) -> Iterator[Piece]:

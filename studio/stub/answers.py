@@ -29,7 +29,7 @@ CACHE_BLOCK_TOKENS = 128  # prompt caches bill in blocks of this size
 NOTICE = "[stub endpoint: a template answer, no model was asked]"
 
 
-class Question(NamedTuple):
+class StubPrompt(NamedTuple):
     """A chat request boiled down: all its text, the last user text, and the SHA-256 of each media item."""
 
     text: str
@@ -68,7 +68,7 @@ def count_tokens(text: str) -> int:
     return math.ceil(len(text) / CHARS_PER_TOKEN)
 
 
-def read_question(messages: list[Any]) -> Question:
+def read_question(messages: list[Any]) -> StubPrompt:
     """Flatten OpenAI chat messages; raises ValueError with a sentence when they are malformed."""
     texts: list[str] = []
     media: list[str] = []
@@ -92,7 +92,7 @@ def read_question(messages: list[Any]) -> Question:
         texts.append(f"{message['role']}: " + "\n".join(own))
         if message["role"] == "user":
             last_user = "\n".join(own)
-    return Question("\n".join(texts), last_user, tuple(media), images, audio_bytes)
+    return StubPrompt("\n".join(texts), last_user, tuple(media), images, audio_bytes)
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:
@@ -138,7 +138,7 @@ class AnswerBook:
         if path and not self._answers:
             raise DataError(f"{path} holds no answers.", 'Give lines of {"prompt": …, "answer": …}.')
 
-    def answer(self, question: Question, response_format: Any, sample: object) -> str:
+    def answer(self, question: StubPrompt, response_format: Any, sample: object) -> str:
         """The text for one choice of a chat request; `sample` tells it from others to the same question."""
         key = self._find(question)
         if key is not None:
@@ -161,7 +161,7 @@ class AnswerBook:
                 return text
         return f"{NOTICE} {len(audio)} bytes of audio"
 
-    def _find(self, question: Question) -> tuple[str, tuple[str, ...]] | None:
+    def _find(self, question: StubPrompt) -> tuple[str, tuple[str, ...]] | None:
         asked = _squash(question.last_user)
         if (asked, question.media) in self._answers:
             return asked, question.media
@@ -226,7 +226,7 @@ class PromptCache:
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
-    def bill(self, question: Question, answers: list[str]) -> Bill:
+    def bill(self, question: StubPrompt, answers: list[str]) -> Bill:
         """Count a request and remember its prefix blocks."""
         media_tokens = question.images * IMAGE_TOKENS + _audio_tokens(question.audio_bytes)
         size = CACHE_BLOCK_TOKENS * CHARS_PER_TOKEN

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from studio.serving.gate import Gate, names
 from studio.serving.sockets import bind
-from studio.stub.answers import NOTICE, AnswerBook, Bill, PromptCache, Question, draw, read_question, tone
+from studio.stub.answers import NOTICE, AnswerBook, Bill, PromptCache, StubPrompt, draw, read_question, tone
 from studio.stub.faults import FAULTS, HEADERS, REFUSAL, UNPAID, as_error, as_json, refuse, spoil
 from studio.stub.teacher import teach
 from synth.storage import Journal, sha256_bytes
@@ -163,7 +163,7 @@ class Stub:
         keys = self._samples.setdefault(sha256_bytes(payload), {})
         return keys.setdefault(request.headers.get("idempotency-key", ""), len(keys))
 
-    def _answer(self, body: dict[str, Any], question: Question, fault: str, variant: int) -> Answer:
+    def _answer(self, body: dict[str, Any], question: StubPrompt, fault: str, variant: int) -> Answer:
         count = max(1, int(body.get("n") or 1))
         texts = [self._say(question, body.get("response_format"), sample, variant) for sample in range(count)]
         if fault in ("refusal", "empty"):
@@ -172,7 +172,7 @@ class Stub:
             texts = [text[: len(text) // 2] for text in texts]
         return Answer(texts, self.cache.bill(question, texts))
 
-    def _say(self, question: Question, response_format: Any, sample: int, variant: int) -> str:
+    def _say(self, question: StubPrompt, response_format: Any, sample: int, variant: int) -> str:
         key = (sample, variant) if variant else sample
         skill = self.settings.skill
         taught = None if skill is None else teach(question.text, skill, self.settings.seed, key)
@@ -289,7 +289,7 @@ def _message(text: str, fault: str) -> dict[str, Any]:
     return {"role": "assistant", "content": None if refused else text, "refusal": text if refused else None}
 
 
-def _summary(body: dict[str, Any], question: Question, bill: Bill) -> dict[str, Any]:
+def _summary(body: dict[str, Any], question: StubPrompt, bill: Bill) -> dict[str, Any]:
     return {
         "model": body.get("model"),
         "stream": bool(body.get("stream")),

@@ -114,7 +114,7 @@ def _answer(label: str, offer: dict[str, Any], asked: Question) -> None:
     with ui.sentences():
         box, text = st.empty(), ""
         for piece in asking.answer(ui.workspace(), offer, asked):
-            if isinstance(piece, asking.Facts):
+            if isinstance(piece, asking.AnswerFacts):
                 _facts(piece)
             else:
                 text += piece
@@ -140,7 +140,7 @@ def _shown(value: Any) -> str:
     return ui.inert("; ".join(map(str, value)) if isinstance(value, list) else said)
 
 
-def _facts(facts: asking.Facts) -> None:
+def _facts(facts: asking.AnswerFacts) -> None:
     usage = facts.usage
     tokens = f"{usage.input_tokens} tokens in · {usage.output_tokens} out" if usage.reported else "tokens not reported"
     rate = f" · {usage.output_tokens / facts.seconds:.0f}/s" if usage.output_tokens and facts.seconds else ""

@@ -32,7 +32,7 @@ SIZE_DISTANCE = 0.2
 _HEADING = "## Leakage between splits"
 
 
-class Pair(BaseModel):
+class SimilarPair(BaseModel):
     """What two splits share. `same_wording` counts rows of `other` whose text, numbers aside, is in `one`.
 
     `rows` are those of `other` without media; reports of earlier versions have 0 there.
@@ -62,7 +62,7 @@ class LeakageReport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SimilarPair, ...]
     digits: dict[str, dict[str, float]]
     faults: tuple[str, ...]
     notes: tuple[str, ...]
@@ -257,7 +257,7 @@ def _report(read: dict[Split, _Split]) -> LeakageReport:
         first, second = read[one], read[other]
         near = _near(first, second)
         pairs.append(
-            Pair(
+            SimilarPair(
                 one=one,
                 other=other,
                 shared_templates=len(first.templates & second.templates),
@@ -302,7 +302,7 @@ def _digit_shares(values: list[float]) -> dict[str, float]:
     return {str(digits): round(counts[digits] / len(values), 4) for digits in sorted(counts)}
 
 
-def _faults(pairs: Iterable[Pair]) -> tuple[str, ...]:
+def _faults(pairs: Iterable[SimilarPair]) -> tuple[str, ...]:
     faults = []
     for pair in pairs:
         between = f"{pair.one} and {pair.other}"
@@ -317,7 +317,7 @@ def _faults(pairs: Iterable[Pair]) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def _notes(pairs: Iterable[Pair]) -> tuple[str, ...]:
+def _notes(pairs: Iterable[SimilarPair]) -> tuple[str, ...]:
     return tuple(
         f"numbers in {pair.other} differ in size from those in {pair.one} (KS distance {pair.size_distance:.2f})"
         for pair in pairs

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 IssueType = Literal["bug", "feature", "question", "docs", "performance", "security"]
 Priority = Literal["critical", "high", "medium", "low"]
 TYPES: tuple[IssueType, ...] = get_args(IssueType)
-PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 RUBRIC: dict[Priority, str] = {
     "critical": "data lost or exposed, money wrong, or work stopped for everybody",

@@ -91,7 +91,7 @@ def usd_of(tallies: Sequence[Tally]) -> float | None:
     return sum(known) if len(known) == len(costs) else None
 
 
-class Engine:
+class PipelineEngine:
     """One pass through a pipeline. `rows()` gives the accepted candidates in their order, up to `target`."""
 
     def __init__(

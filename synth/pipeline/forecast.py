@@ -18,7 +18,7 @@ from synth.errors import RunError
 from synth.example import Example
 from synth.pipeline.asking import Spending, Teacher
 from synth.pipeline.candidate import Rejected
-from synth.pipeline.engine import Engine, StepCount, Tally, usd_of
+from synth.pipeline.engine import PipelineEngine, StepCount, Tally, usd_of
 from synth.pipeline.plan import Outside, RunPlan
 from synth.pipeline.routing import contestants, roles
 from synth.pipeline.spec import find_pipeline
@@ -108,7 +108,7 @@ def bake_off(plan: RunPlan, outside: Outside, rows: int = 20) -> dict[str, Previ
     return {name: preview(one, outside, rows) for name, one in plans.items()}
 
 
-def forecast(engine: Engine, rows: int | None, teachers: dict[str, Teacher]) -> Forecast:
+def forecast(engine: PipelineEngine, rows: int | None, teachers: dict[str, Teacher]) -> Forecast:
     """What `rows` accepted rows would cost, from those of the engine so far."""
     gathered = engine.gathered()
     once, repeated = engine.tallies[: gathered + 1], engine.tallies[gathered + 1 :]

@@ -23,7 +23,7 @@ from synth.errors import RecipeError
 from synth.example import text_of
 from synth.pipeline.asking import Teacher, answers_in_order
 from synth.pipeline.candidate import Candidate, Rejected
-from synth.pipeline.engine import Engine
+from synth.pipeline.engine import PipelineEngine
 from synth.pipeline.plan import RouteRule, RunPlan
 from synth.pipeline.spec import BoundStep
 from synth.pipeline.step import MAIN
@@ -36,7 +36,7 @@ JUDGE = "judge"
 PATIENCE = 3
 """Candidates of a trial, for each that is wanted of every value, after which it ends although one value is rare."""
 Route = Callable[[Candidate], str]
-MakeEngine = Callable[[Route, Callable[[str, Rejected], None]], Engine]
+MakeEngine = Callable[[Route, Callable[[str, Rejected], None]], PipelineEngine]
 
 
 class _Frozen(BaseModel):

@@ -25,7 +25,7 @@ from synth.jobdir import JobDir
 from synth.pipeline import output
 from synth.pipeline.asking import Spending, Teacher
 from synth.pipeline.candidate import Candidate, Rejected
-from synth.pipeline.engine import Engine
+from synth.pipeline.engine import PipelineEngine
 from synth.pipeline.plan import Outside, PriceOf, RunPlan
 from synth.pipeline.routing import Route, Routes, contestants, decide
 from synth.pipeline.spec import Pipeline, find_pipeline
@@ -72,12 +72,12 @@ def engine_of(
     on_rejected: Callable[[str, Rejected], None],
     media: Path,
     route: Route | None = None,
-) -> Engine:
+) -> PipelineEngine:
     """The engine of a run; pictures are kept in `media`. Raises RecipeError for faults of pipeline or inputs."""
     inputs = pipeline.read_inputs(plan.inputs)
     context = Context(output.media_in(media), lambda name: Random(f"{plan.seed}/{name}"), outside.stop)
     env = Env(context, inputs, pipeline.path.parent, teachers, media=media, route=route)
-    return Engine(pipeline.bind(inputs), env, plan.rows, on_rejected)
+    return PipelineEngine(pipeline.bind(inputs), env, plan.rows, on_rejected)
 
 
 def start(name: str, plan: RunPlan, outside: Outside) -> DatasetDir:
@@ -183,7 +183,7 @@ def _routes(
     teachers.setdefault(MAIN, teachers[names[0]])
     endless = plan.model_copy(update={"rows": None})
 
-    def make(route: Route, on_rejected: Callable[[str, Rejected], None]) -> Engine:
+    def make(route: Route, on_rejected: Callable[[str, Rejected], None]) -> PipelineEngine:
         return engine_of(pipeline, endless, teachers, outside, on_rejected, media, route)
 
     purpose = output.task_card(pipeline, plan).instruction or pipeline.file.about
@@ -193,7 +193,7 @@ def _routes(
 class _Watch:
     """Shows how far a run is, and ends one that spends without accepting anything."""
 
-    def __init__(self, engine: Engine, meter: Meter, spending: Spending) -> None:
+    def __init__(self, engine: PipelineEngine, meter: Meter, spending: Spending) -> None:
         self._engine, self._meter, self._spending = engine, meter, spending
         self._in_a_row = 0
 
@@ -212,7 +212,7 @@ class _Watch:
             )
 
 
-def note_of(engine: Engine, spending: Spending) -> str:
+def note_of(engine: PipelineEngine, spending: Spending) -> str:
     """Rejected and money, in few words."""
     parts = [f"{engine.reasons().total()} rejected" + (f" ({_top(engine)})" if engine.reasons() else "")]
     usd = spending.usd
@@ -222,11 +222,11 @@ def note_of(engine: Engine, spending: Spending) -> str:
     return " · ".join([*parts, f"${usd:.4f}{per_row}"])
 
 
-def _top(engine: Engine) -> str:
+def _top(engine: PipelineEngine) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in engine.reasons().most_common(2))
 
 
-def _ended(name: str, error: UserError, engine: Engine, spending: Spending) -> UserError:
+def _ended(name: str, error: UserError, engine: PipelineEngine, spending: Spending) -> UserError:
     """What happened, what is kept, and how to go on."""
     usd = spending.usd
     paid = "nothing is priced" if usd is None else f"${usd:.4f} paid"

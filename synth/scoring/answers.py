@@ -180,9 +180,3 @@ def tidy(text: str) -> str:
 def final_answer(text: str) -> str:
     """What a worked answer concludes, as a short text. May be ""."""
     return stated(text).strip(" ").rstrip(".!,; ").strip()
-
-
-def concluded(reply: str) -> str:
-    """What the reply marks as its answer, else the whole reply."""
-    found = marked(reply)
-    return tidy(found[0]) if found else reply.strip()

@@ -27,7 +27,7 @@ from synth.vision import charts, forms, receipts, shapes, tables
 from synth.vision.canvas import STYLES, Canvas, Style
 from synth.vision.chart_questions import ASKERS as CHART_ASKERS
 from synth.vision.degrade import degrade
-from synth.vision.scene import Question, Rejected, Scene
+from synth.vision.scene import Rejected, Scene, SceneQuestion
 from synth.vision.spec import Kind, Spec
 
 VERSION = 1
@@ -88,12 +88,12 @@ def sample_picture(spec: Spec, split: str, number: int, random: Callable[[str], 
     return Picture(SAMPLERS[kind](style, spec, rng), style, rng)
 
 
-def ask(picture: Picture, split: str, count: int) -> list[Question | tuple[str, str]]:
+def ask(picture: Picture, split: str, count: int) -> list[SceneQuestion | tuple[str, str]]:
     """Up to `count` questions that the split may ask; (operation, reason) where one was rejected."""
     held = held_out(picture.scene.kind, picture.style.name)
     allowed = [op for op in picture.scene.ops() if (op in held) == (split == "test_ood")]
     picture.rng.shuffle(allowed)
-    results: list[Question | tuple[str, str]] = []
+    results: list[SceneQuestion | tuple[str, str]] = []
     for op in allowed[:count]:
         try:
             results.append(picture.scene.ask(op, picture.rng))
@@ -118,14 +118,14 @@ def png_bytes(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def target_of(scene: Scene, question: Question, style: str) -> str:
+def target_of(scene: Scene, question: SceneQuestion, style: str) -> str:
     """What the model learns to say: the answer alone, or what is seen, the reasoning, then the answer."""
     if style == "answer":
         return question.answer
     return f"{rationale_of(scene, question)}\nAnswer: {question.answer}"
 
 
-def rationale_of(scene: Scene, question: Question) -> str:
+def rationale_of(scene: Scene, question: SceneQuestion) -> str:
     """What is seen, then the reasoning; the answer itself comes after it."""
     return f"{scene.seen()}\n{question.reasoning}"
 
@@ -164,9 +164,9 @@ def _picture_candidates(
 ) -> Iterator[Candidate]:
     questions = ask(picture, split, min(spec.questions_per_image, room))
     row = {"kind": picture.scene.kind, "style": picture.style.name, "split": split, "picture": number}
-    good = [question for question in questions if isinstance(question, Question)]
+    good = [question for question in questions if isinstance(question, SceneQuestion)]
     for question in questions:
-        if not isinstance(question, Question):
+        if not isinstance(question, SceneQuestion):
             yield rejected(row | {"op": question[0]}, question[1])
     if not good:
         return
@@ -184,7 +184,7 @@ def _picture_candidates(
 
 def make_row(
     picture: Picture,
-    question: Question,
+    question: SceneQuestion,
     part: ImagePart,
     spec: Spec,
     split: Split,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from synth.scoring.names import RELAXED
 from synth.vision.chart_data import ChartData
-from synth.vision.scene import Asker, Question, Rejected, phrase
+from synth.vision.scene import Asker, Rejected, SceneQuestion, phrase
 
 
 class _View(NamedTuple):
@@ -33,7 +33,7 @@ def _thing(chart: ChartData, name: str) -> str:
     return f"the {name} {MARKS[chart.kind]}" if chart.by_colour else name
 
 
-def _value(chart: ChartData, rng: Random) -> Question:
+def _value(chart: ChartData, rng: Random) -> SceneQuestion:
     view = _view(chart, rng)
     c = rng.randrange(len(view.names))
     text = phrase(
@@ -43,10 +43,10 @@ def _value(chart: ChartData, rng: Random) -> Question:
         s=view.suffix,
     )
     args = {"name": view.names[c], "series": view.number}
-    return Question("value", text, str(view.values[c]), f"{view.names[c]} is {view.values[c]}", args, RELAXED)
+    return SceneQuestion("value", text, str(view.values[c]), f"{view.names[c]} is {view.values[c]}", args, RELAXED)
 
 
-def _extreme(chart: ChartData, rng: Random) -> Question:
+def _extreme(chart: ChartData, rng: Random) -> SceneQuestion:
     view = _view(chart, rng)
     most = rng.random() < 0.5
     best = (max if most else min)(view.values)
@@ -60,7 +60,7 @@ def _extreme(chart: ChartData, rng: Random) -> Question:
     )
     name = view.names[view.values.index(best)]
     word = "largest" if most else "smallest"
-    return Question(
+    return SceneQuestion(
         "extreme",
         phrase(rng, choices, m=mark, s=view.suffix),
         name,
@@ -77,7 +77,7 @@ def _two(view: _View, rng: Random) -> tuple[int, int]:
     return first, second
 
 
-def _difference(chart: ChartData, rng: Random) -> Question:
+def _difference(chart: ChartData, rng: Random) -> SceneQuestion:
     view = _view(chart, rng)
     big, small = _two(view, rng)
     if view.values[big] == view.values[small]:
@@ -93,7 +93,7 @@ def _difference(chart: ChartData, rng: Random) -> Question:
         **names,
     )
     gap = view.values[big] - view.values[small]
-    return Question(
+    return SceneQuestion(
         "difference",
         text,
         str(gap),
@@ -103,7 +103,7 @@ def _difference(chart: ChartData, rng: Random) -> Question:
     )
 
 
-def _sum(chart: ChartData, rng: Random) -> Question:
+def _sum(chart: ChartData, rng: Random) -> SceneQuestion:
     view = _view(chart, rng)
     first, second = sorted(rng.sample(range(len(view.names)), 2))
     total = view.values[first] + view.values[second]
@@ -114,7 +114,7 @@ def _sum(chart: ChartData, rng: Random) -> Question:
         y=_thing(chart, view.names[second]),
         s=view.suffix,
     )
-    return Question(
+    return SceneQuestion(
         "sum",
         text,
         str(total),
@@ -124,7 +124,7 @@ def _sum(chart: ChartData, rng: Random) -> Question:
     )
 
 
-def _compare(chart: ChartData, rng: Random) -> Question:
+def _compare(chart: ChartData, rng: Random) -> SceneQuestion:
     view = _view(chart, rng)
     big, small = _two(view, rng)
     if view.values[big] == view.values[small]:
@@ -138,7 +138,7 @@ def _compare(chart: ChartData, rng: Random) -> Question:
         y=_thing(chart, pair[1]),
         s=view.suffix,
     )
-    return Question(
+    return SceneQuestion(
         "compare",
         text,
         view.names[big],
@@ -147,7 +147,7 @@ def _compare(chart: ChartData, rng: Random) -> Question:
     )
 
 
-def _count_above(chart: ChartData, rng: Random) -> Question:
+def _count_above(chart: ChartData, rng: Random) -> SceneQuestion:
     view = _view(chart, rng)
     limit = rng.randrange(chart.grain, chart.top, chart.grain)
     above = [value for value in view.values if value > limit]
@@ -161,7 +161,7 @@ def _count_above(chart: ChartData, rng: Random) -> Question:
         s=view.suffix,
     )
     listed = ", ".join(map(str, above)) or "none"
-    return Question(
+    return SceneQuestion(
         "count_above",
         text,
         str(len(above)),
@@ -171,16 +171,16 @@ def _count_above(chart: ChartData, rng: Random) -> Question:
     )
 
 
-def _count(chart: ChartData, rng: Random) -> Question:
+def _count(chart: ChartData, rng: Random) -> SceneQuestion:
     text = phrase(
         rng, ("How many {m}s does the chart have?", "Count the {m}s.", "How many {m}s are there?"), m=MARKS[chart.kind]
     )
     if len(chart.series) > 1:
         raise Rejected("count_of_two_series")
-    return Question("count", text, str(len(chart.names)), f"that is {len(chart.names)}", {}, RELAXED)
+    return SceneQuestion("count", text, str(len(chart.names)), f"that is {len(chart.names)}", {}, RELAXED)
 
 
-def _trend(chart: ChartData, rng: Random) -> Question:
+def _trend(chart: ChartData, rng: Random) -> SceneQuestion:
     view = _view(chart, rng)
     first, last = view.values[0], view.values[-1]
     if first == last:
@@ -192,7 +192,9 @@ def _trend(chart: ChartData, rng: Random) -> Question:
         s=view.suffix,
     )
     sign = "<" if last > first else ">"
-    return Question("trend", text, answer, f"{first} {sign} {last}", {"choices": ["up", "down"], "series": view.number})
+    return SceneQuestion(
+        "trend", text, answer, f"{first} {sign} {last}", {"choices": ["up", "down"], "series": view.number}
+    )
 
 
 ASKERS: dict[str, Asker[ChartData]] = {

@@ -13,7 +13,7 @@ from random import Random
 from synth.vision.canvas import COLOURS, Canvas, Rgb, Style, colour_names, shaded
 from synth.vision.chart_data import ChartData, ChartKind
 from synth.vision.chart_questions import ASKERS
-from synth.vision.scene import Question, run_asker
+from synth.vision.scene import SceneQuestion, run_asker
 
 MIN_VALUE_STEP_PX = 3.0
 """Pixels of the model's input that one step of the values must span where values are not printed."""
@@ -37,7 +37,7 @@ class Chart(ChartData):
     def ops(self) -> Sequence[str]:
         return [op for op in ASKERS if op != "trend" or self.kind == "line"]
 
-    def ask(self, op: str, rng: Random) -> Question:
+    def ask(self, op: str, rng: Random) -> SceneQuestion:
         return run_asker(ASKERS, self, op, rng)
 
     def draw(self, canvas: Canvas) -> None:

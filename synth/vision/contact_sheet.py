@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from synth.vision.candidates import Picture, ask, render, sample_picture
 from synth.vision.canvas import font
 from synth.vision.degrade import Effect
-from synth.vision.scene import Question
+from synth.vision.scene import SceneQuestion
 from synth.vision.spec import KINDS, Spec
 
 FOOT_PX = 26
@@ -23,7 +23,7 @@ FOOT_PX = 26
 
 def cell(picture: Picture, spec: Spec, width: int) -> Image.Image | None:
     """One picture with a question below it, `width` pixels wide; None where it is rejected."""
-    question = next((q for q in ask(picture, "train", 8) if isinstance(q, Question)), None)
+    question = next((q for q in ask(picture, "train", 8) if isinstance(q, SceneQuestion)), None)
     if question is None:
         return None
     image, problems, _ = render(picture, spec)

@@ -10,7 +10,7 @@ from typing import Any
 from synth.scoring.names import ANLS, MATH
 from synth.vision.canvas import Canvas
 from synth.vision.receipts import faker
-from synth.vision.scene import Asker, Question, Rejected, phrase, run_asker
+from synth.vision.scene import Asker, Rejected, SceneQuestion, phrase, run_asker
 
 BOXES = ("Urgent", "Paid", "Signed", "Gift", "Member", "Return", "Insured", "Fragile")
 
@@ -52,7 +52,7 @@ class Form:
     def ops(self) -> Sequence[str]:
         return list(ASKERS)
 
-    def ask(self, op: str, rng: Random) -> Question:
+    def ask(self, op: str, rng: Random) -> SceneQuestion:
         return run_asker(ASKERS, self, op, rng)
 
     def draw(self, canvas: Canvas) -> None:
@@ -111,24 +111,24 @@ def _draw(form: Form, canvas: Canvas) -> None:
         canvas.text(left + side + em * 0.5, y + side / 2, box.label, label_px, anchor="lm")
 
 
-def _field(form: Form, rng: Random) -> Question:
+def _field(form: Form, rng: Random) -> SceneQuestion:
     field = rng.choice(form.fields)
     if not field.value:
         raise Rejected("field_is_empty")
     text = phrase(
         rng, ("What is filled in under {x}?", "What does the field {x} say?", "Read the field {x}."), x=field.label
     )
-    return Question("field", text, field.value, f"{field.label}: {field.value}", {"label": field.label}, ANLS)
+    return SceneQuestion("field", text, field.value, f"{field.label}: {field.value}", {"label": field.label}, ANLS)
 
 
-def _box(form: Form, rng: Random) -> Question:
+def _box(form: Form, rng: Random) -> SceneQuestion:
     box = rng.choice(form.boxes)
     answer = "yes" if box.ticked else "no"
     text = phrase(rng, ("Is the box {x} ticked?", "Has {x} been ticked?"), x=box.label)
-    return Question("box", text, answer, f"{box.label} {answer}", {"label": box.label})
+    return SceneQuestion("box", text, answer, f"{box.label} {answer}", {"label": box.label})
 
 
-def _count_boxes(form: Form, rng: Random) -> Question:
+def _count_boxes(form: Form, rng: Random) -> SceneQuestion:
     ticked = rng.random() < 0.5
     names = [box.label for box in form.boxes if box.ticked == ticked]
     text = phrase(
@@ -137,24 +137,26 @@ def _count_boxes(form: Form, rng: Random) -> Question:
         if ticked
         else ("How many boxes are not ticked?", "How many boxes were left open?"),
     )
-    return Question(
+    return SceneQuestion(
         "count_boxes", text, str(len(names)), f"matching: {', '.join(names) or 'none'}", {"ticked": ticked}, MATH
     )
 
 
-def _only_box(form: Form, rng: Random) -> Question:
+def _only_box(form: Form, rng: Random) -> SceneQuestion:
     names = [box.label for box in form.boxes if box.ticked]
     if len(names) != 1:
         raise Rejected("not_one_ticked_box")
     text = phrase(rng, ("Which box is ticked?", "Name the ticked box."))
-    return Question("only_box", text, names[0], f"{names[0]} yes", {})
+    return SceneQuestion("only_box", text, names[0], f"{names[0]} yes", {})
 
 
-def _empty_field(form: Form, rng: Random) -> Question:
+def _empty_field(form: Form, rng: Random) -> SceneQuestion:
     field = rng.choice(form.fields)
     answer = "yes" if field.value else "no"
     text = phrase(rng, ("Is the field {x} filled in?", "Has {x} been filled in?"), x=field.label)
-    return Question("empty_field", text, answer, f"{field.label}: {field.value or 'empty'}", {"label": field.label})
+    return SceneQuestion(
+        "empty_field", text, answer, f"{field.label}: {field.value or 'empty'}", {"label": field.label}
+    )
 
 
 ASKERS: dict[str, Asker[Form]] = {

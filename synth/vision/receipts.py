@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from synth.scoring.names import ANLS, MATH
 from synth.vision.canvas import Canvas
-from synth.vision.scene import Asker, Question, Rejected, count_word, phrase, run_asker
+from synth.vision.scene import Asker, Rejected, SceneQuestion, count_word, phrase, run_asker
 
 GOODS = (
     "Tea",
@@ -94,7 +94,7 @@ class Receipt:
     def ops(self) -> Sequence[str]:
         return [op for op in ASKERS if op not in ("tax", "subtotal") or self.tax_percent]
 
-    def ask(self, op: str, rng: Random) -> Question:
+    def ask(self, op: str, rng: Random) -> SceneQuestion:
         return run_asker(ASKERS, self, op, rng)
 
     def draw(self, canvas: Canvas) -> None:
@@ -175,34 +175,34 @@ def _draw(receipt: Receipt, canvas: Canvas) -> None:
         y += step
 
 
-def _total(receipt: Receipt, rng: Random) -> Question:
+def _total(receipt: Receipt, rng: Random) -> SceneQuestion:
     text = phrase(rng, ("What is the total?", "How much was paid in all?", "What does the receipt come to?"))
-    return Question("total", text, money(receipt.total), f"total {money(receipt.total)}", {}, MATH)
+    return SceneQuestion("total", text, money(receipt.total), f"total {money(receipt.total)}", {}, MATH)
 
 
-def _tax(receipt: Receipt, rng: Random) -> Question:
+def _tax(receipt: Receipt, rng: Random) -> SceneQuestion:
     text = phrase(rng, ("How much tax is charged?", "What is the tax amount?"))
-    return Question("tax", text, money(receipt.tax), f"tax {money(receipt.tax)}", {}, MATH)
+    return SceneQuestion("tax", text, money(receipt.tax), f"tax {money(receipt.tax)}", {}, MATH)
 
 
-def _subtotal(receipt: Receipt, rng: Random) -> Question:
+def _subtotal(receipt: Receipt, rng: Random) -> SceneQuestion:
     text = phrase(rng, ("What is the amount before tax?", "What is the subtotal?"))
-    return Question("subtotal", text, money(receipt.subtotal), f"subtotal {money(receipt.subtotal)}", {}, MATH)
+    return SceneQuestion("subtotal", text, money(receipt.subtotal), f"subtotal {money(receipt.subtotal)}", {}, MATH)
 
 
-def _item_price(receipt: Receipt, rng: Random) -> Question:
+def _item_price(receipt: Receipt, rng: Random) -> SceneQuestion:
     item = rng.choice(receipt.items)
     text = phrase(rng, ("How much does the line {x} come to?", "What was paid for {x}?"), x=item.name)
-    return Question("item_price", text, money(item.cents), _line_words(item), {"name": item.name}, MATH)
+    return SceneQuestion("item_price", text, money(item.cents), _line_words(item), {"name": item.name}, MATH)
 
 
-def _item_sum(receipt: Receipt, rng: Random) -> Question:
+def _item_sum(receipt: Receipt, rng: Random) -> SceneQuestion:
     if len(receipt.items) < 2:
         raise Rejected("too_few_items")
     a, b = rng.sample(receipt.items, 2)
     text = phrase(rng, ("What do {x} and {y} cost together?", "How much is {x} plus {y}?"), x=a.name, y=b.name)
     total = money(a.cents + b.cents)
-    return Question(
+    return SceneQuestion(
         "item_sum",
         text,
         total,
@@ -212,7 +212,7 @@ def _item_sum(receipt: Receipt, rng: Random) -> Question:
     )
 
 
-def _item_difference(receipt: Receipt, rng: Random) -> Question:
+def _item_difference(receipt: Receipt, rng: Random) -> SceneQuestion:
     if len(receipt.items) < 2:
         raise Rejected("too_few_items")
     a, b = sorted(rng.sample(receipt.items, 2), key=lambda item: -item.cents)
@@ -222,7 +222,7 @@ def _item_difference(receipt: Receipt, rng: Random) -> Question:
         rng, ("How much more was paid for {x} than for {y}?", "By how much does {x} exceed {y}?"), x=a.name, y=b.name
     )
     gap = money(a.cents - b.cents)
-    return Question(
+    return SceneQuestion(
         "item_difference",
         text,
         gap,
@@ -232,7 +232,7 @@ def _item_difference(receipt: Receipt, rng: Random) -> Question:
     )
 
 
-def _dearest(receipt: Receipt, rng: Random) -> Question:
+def _dearest(receipt: Receipt, rng: Random) -> SceneQuestion:
     if len(receipt.items) < 2:
         raise Rejected("too_few_items")
     most = rng.random() < 0.5
@@ -246,22 +246,22 @@ def _dearest(receipt: Receipt, rng: Random) -> Question:
         if most
         else ("Which line has the lowest amount?", "On what was least spent?"),
     )
-    return Question("dearest", text, named[0], f"{'most' if most else 'least'} is {money(best)}", {"most": most})
+    return SceneQuestion("dearest", text, named[0], f"{'most' if most else 'least'} is {money(best)}", {"most": most})
 
 
-def _count_items(receipt: Receipt, rng: Random) -> Question:
+def _count_items(receipt: Receipt, rng: Random) -> SceneQuestion:
     text = phrase(rng, ("How many different articles are listed?", "Count the article lines."))
-    return Question("count_items", text, str(len(receipt.items)), count_word(len(receipt.items), "line"), {}, MATH)
+    return SceneQuestion("count_items", text, str(len(receipt.items)), count_word(len(receipt.items), "line"), {}, MATH)
 
 
-def _date(receipt: Receipt, rng: Random) -> Question:
+def _date(receipt: Receipt, rng: Random) -> SceneQuestion:
     text = phrase(rng, ("What is the date on the receipt?", "When was it issued? Give year-month-day."))
-    return Question("date", text, receipt.date, f"date {receipt.date}", {})
+    return SceneQuestion("date", text, receipt.date, f"date {receipt.date}", {})
 
 
-def _merchant(receipt: Receipt, rng: Random) -> Question:
+def _merchant(receipt: Receipt, rng: Random) -> SceneQuestion:
     text = phrase(rng, ("Who issued the receipt?", "What is the name of the shop?"))
-    return Question("merchant", text, receipt.merchant, f"name {receipt.merchant}", {}, ANLS)
+    return SceneQuestion("merchant", text, receipt.merchant, f"name {receipt.merchant}", {}, ANLS)
 
 
 ASKERS: dict[str, Asker[Receipt]] = {

@@ -22,7 +22,7 @@ class Rejected(Exception):
         self.reason = reason
 
 
-class Question(NamedTuple):
+class SceneQuestion(NamedTuple):
     """op: the kind of question; args: the numbers and names it was made from; scorer: key of evaluate's scorers."""
 
     op: str
@@ -53,13 +53,13 @@ class Scene(Protocol):
         """Question operations that this kind of scene can be asked."""
         ...
 
-    def ask(self, op: str, rng: Random) -> Question:
+    def ask(self, op: str, rng: Random) -> SceneQuestion:
         """Raises Rejected with a reason where the question would be ambiguous or give itself away."""
         ...
 
 
 S = TypeVar("S")
-Asker = Callable[[S, Random], Question]
+Asker = Callable[[S, Random], SceneQuestion]
 
 
 def phrase(rng: Random, phrasings: Sequence[str], **values: object) -> str:
@@ -68,7 +68,7 @@ def phrase(rng: Random, phrasings: Sequence[str], **values: object) -> str:
     return text[0].upper() + text[1:]
 
 
-def run_asker(askers: Mapping[str, Asker[S]], scene: S, op: str, rng: Random) -> Question:
+def run_asker(askers: Mapping[str, Asker[S]], scene: S, op: str, rng: Random) -> SceneQuestion:
     """Ask and refuse a question whose own text contains its answer (choices name theirs by design)."""
     question = askers[op](scene, rng)
     words = question.text.lower().replace("?", " ").replace(",", " ").replace(".", " ").split()

@@ -10,7 +10,7 @@ from typing import Any
 
 from synth.scoring.names import RELAXED
 from synth.vision.canvas import Canvas, Rgb, Style, colour_names, shaded
-from synth.vision.scene import Asker, Question, Rejected, phrase, run_asker
+from synth.vision.scene import Asker, Rejected, SceneQuestion, phrase, run_asker
 
 GRID = 4
 SHAPES = ("circle", "square", "triangle", "star", "diamond")
@@ -48,7 +48,7 @@ class ShapeScene:
     def ops(self) -> Sequence[str]:
         return list(ASKERS)
 
-    def ask(self, op: str, rng: Random) -> Question:
+    def ask(self, op: str, rng: Random) -> SceneQuestion:
         return run_asker(ASKERS, self, op, rng)
 
     def draw(self, canvas: Canvas) -> None:
@@ -92,31 +92,31 @@ def sample(style: Style, difficulty: int, rng: Random) -> ShapeScene:
     return ShapeScene(things, shapes, colours)
 
 
-def _count_all(scene: ShapeScene, rng: Random) -> Question:
+def _count_all(scene: ShapeScene, rng: Random) -> SceneQuestion:
     text = phrase(rng, ("How many shapes are there?", "Count all shapes.", "How many shapes does the picture show?"))
-    return Question("count_all", text, str(len(scene.things)), f"that is {len(scene.things)}", {}, RELAXED)
+    return SceneQuestion("count_all", text, str(len(scene.things)), f"that is {len(scene.things)}", {}, RELAXED)
 
 
-def _counted(op: str, names: list[str], text: str, args: dict[str, Any]) -> Question:
+def _counted(op: str, names: list[str], text: str, args: dict[str, Any]) -> SceneQuestion:
     listed = ", ".join(names) or "none"
-    return Question(op, text, str(len(names)), f"matching: {listed}", args, RELAXED)
+    return SceneQuestion(op, text, str(len(names)), f"matching: {listed}", args, RELAXED)
 
 
-def _count_shape(scene: ShapeScene, rng: Random) -> Question:
+def _count_shape(scene: ShapeScene, rng: Random) -> SceneQuestion:
     shape = rng.choice(scene.shapes)
     names = [thing.name for thing in scene.things if thing.shape == shape]
     text = phrase(rng, ("How many {x}s are there?", "Count the {x}s."), x=shape)
     return _counted("count_shape", names, text, {"shape": shape})
 
 
-def _count_colour(scene: ShapeScene, rng: Random) -> Question:
+def _count_colour(scene: ShapeScene, rng: Random) -> SceneQuestion:
     colour = rng.choice(scene.colours)
     names = [thing.name for thing in scene.things if thing.colour == colour]
     text = phrase(rng, ("How many {x} shapes are there?", "Count the {x} shapes."), x=colour)
     return _counted("count_colour", names, text, {"colour": colour})
 
 
-def _exists(scene: ShapeScene, rng: Random) -> Question:
+def _exists(scene: ShapeScene, rng: Random) -> SceneQuestion:
     present = {thing.name for thing in scene.things}
     wanted = rng.choice(sorted(present))
     if rng.random() < 0.5:
@@ -130,19 +130,19 @@ def _exists(scene: ShapeScene, rng: Random) -> Question:
     )
     colour, shape = wanted.split()
     reasoning = f"there is a {wanted}" if yes else f"there is no {wanted}"
-    return Question("exists", text, "yes" if yes else "no", reasoning, {"colour": colour, "shape": shape})
+    return SceneQuestion("exists", text, "yes" if yes else "no", reasoning, {"colour": colour, "shape": shape})
 
 
-def _colour_of(scene: ShapeScene, rng: Random) -> Question:
+def _colour_of(scene: ShapeScene, rng: Random) -> SceneQuestion:
     shape = rng.choice(scene.shapes)
     found = [thing for thing in scene.things if thing.shape == shape]
     if len(found) != 1:
         raise Rejected("shape_missing" if not found else "several_such_shapes")
     text = phrase(rng, ("What colour is the {x}?", "Which colour does the {x} have?"), x=shape)
-    return Question("colour_of", text, found[0].colour, f"the {shape} is {found[0].colour}", {"shape": shape})
+    return SceneQuestion("colour_of", text, found[0].colour, f"the {shape} is {found[0].colour}", {"shape": shape})
 
 
-def _relation(scene: ShapeScene, rng: Random) -> Question:
+def _relation(scene: ShapeScene, rng: Random) -> SceneQuestion:
     names = [thing.name for thing in scene.things]
     single = [thing for thing in scene.things if names.count(thing.name) == 1]
     if len(single) < 2:
@@ -157,7 +157,7 @@ def _relation(scene: ShapeScene, rng: Random) -> Question:
         rng, ("Is the {a} {side} the {b}?", "Does the {a} lie {side} the {b}?"), a=a.name, b=b.name, side=side
     )
     names_of = ("column", a.column + 1, b.column + 1) if "of" in side else ("row", a.row + 1, b.row + 1)
-    return Question(
+    return SceneQuestion(
         "relation",
         text,
         "yes" if true else "no",

@@ -9,7 +9,7 @@ from typing import Any
 
 from synth.scoring.names import MATH
 from synth.vision.canvas import Canvas
-from synth.vision.scene import Asker, Question, Rejected, phrase, run_asker
+from synth.vision.scene import Asker, Rejected, SceneQuestion, phrase, run_asker
 
 SUBJECTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("Team", ("Reds", "Owls", "Jets", "Bears", "Kings", "Stars"), ("Won", "Lost", "Drawn")),
@@ -41,7 +41,7 @@ class Table:
     def ops(self) -> Sequence[str]:
         return list(ASKERS)
 
-    def ask(self, op: str, rng: Random) -> Question:
+    def ask(self, op: str, rng: Random) -> SceneQuestion:
         return run_asker(ASKERS, self, op, rng)
 
     def draw(self, canvas: Canvas) -> None:
@@ -100,7 +100,7 @@ def _draw_rules(canvas: Canvas, box: tuple[float, float, float, float], widths: 
         canvas.line([(x, y0), (x, y1)], canvas.style.ink)
 
 
-def _lookup(table: Table, rng: Random) -> Question:
+def _lookup(table: Table, rng: Random) -> SceneQuestion:
     r, c = rng.randrange(len(table.rows)), rng.randrange(len(table.columns))
     text = phrase(
         rng,
@@ -109,7 +109,7 @@ def _lookup(table: Table, rng: Random) -> Question:
         c=table.columns[c],
     )
     value = str(table.cells[r][c])
-    return Question(
+    return SceneQuestion(
         "lookup",
         text,
         value,
@@ -119,7 +119,7 @@ def _lookup(table: Table, rng: Random) -> Question:
     )
 
 
-def _column_sum(table: Table, rng: Random) -> Question:
+def _column_sum(table: Table, rng: Random) -> SceneQuestion:
     c = rng.randrange(len(table.columns))
     values = table.column(c)
     steps, total = [], values[0]
@@ -127,10 +127,10 @@ def _column_sum(table: Table, rng: Random) -> Question:
         steps.append(f"{total} + {value} = {total + value}")
         total += value
     text = phrase(rng, ("What is the sum of {c}?", "Add up the column {c}.", "What is {c} in all?"), c=table.columns[c])
-    return Question("column_sum", text, str(total), "\n".join(steps), {"column": table.columns[c]}, MATH)
+    return SceneQuestion("column_sum", text, str(total), "\n".join(steps), {"column": table.columns[c]}, MATH)
 
 
-def _extreme(table: Table, rng: Random) -> Question:
+def _extreme(table: Table, rng: Random) -> SceneQuestion:
     c, most = rng.randrange(len(table.columns)), rng.random() < 0.5
     values = table.column(c)
     best = (max if most else min)(values)
@@ -143,7 +143,7 @@ def _extreme(table: Table, rng: Random) -> Question:
         else ("Who or what has the lowest {c}?", "Which row has the least under {c}?"),
         c=table.columns[c],
     )
-    return Question(
+    return SceneQuestion(
         "extreme",
         text,
         table.rows[values.index(best)],
@@ -152,7 +152,7 @@ def _extreme(table: Table, rng: Random) -> Question:
     )
 
 
-def _difference(table: Table, rng: Random) -> Question:
+def _difference(table: Table, rng: Random) -> SceneQuestion:
     c = rng.randrange(len(table.columns))
     values = table.column(c)
     a, b = sorted(rng.sample(range(len(values)), 2), key=lambda r: -values[r])
@@ -166,7 +166,7 @@ def _difference(table: Table, rng: Random) -> Question:
         y=table.rows[b],
     )
     gap = values[a] - values[b]
-    return Question(
+    return SceneQuestion(
         "difference",
         text,
         str(gap),
@@ -176,13 +176,13 @@ def _difference(table: Table, rng: Random) -> Question:
     )
 
 
-def _which_row(table: Table, rng: Random) -> Question:
+def _which_row(table: Table, rng: Random) -> SceneQuestion:
     c, r = rng.randrange(len(table.columns)), rng.randrange(len(table.rows))
     value = table.cells[r][c]
     if table.column(c).count(value) > 1:
         raise Rejected("several_rows_match")
     text = phrase(rng, ("Which row has {v} under {c}?", "Whose {c} is {v}?"), v=value, c=table.columns[c])
-    return Question(
+    return SceneQuestion(
         "which_row",
         text,
         table.rows[r],
@@ -191,7 +191,7 @@ def _which_row(table: Table, rng: Random) -> Question:
     )
 
 
-def _count_rows(table: Table, rng: Random) -> Question:
+def _count_rows(table: Table, rng: Random) -> SceneQuestion:
     c = rng.randrange(len(table.columns))
     values = table.column(c)
     limit = rng.choice(values) + rng.choice((-1, 1))
@@ -204,7 +204,7 @@ def _count_rows(table: Table, rng: Random) -> Question:
         n=limit,
         c=table.columns[c],
     )
-    return Question(
+    return SceneQuestion(
         "count_rows",
         text,
         str(len(above)),

@@ -20,7 +20,7 @@ from evaluate.predict.systems import Context, open_system
 from studio.engines.on_ray import joined
 from synth.build import build_dataset
 from synth.progress import silent
-from synth.ranges import Engine
+from synth.ranges import RangeEngine
 from synth.workspace import Workspace
 
 
@@ -40,10 +40,10 @@ def main(rows: int) -> None:
     questions = [Question(row.id, tuple(row.prompt), dataset) for row in DatasetDir(dataset).examples("train")]
     plan = SystemPlan(id="starter", model="starter-text", max_new_tokens=48)
 
-    def generated(key: str, name: str, engine: Engine | None) -> Callable[[], Any]:
+    def generated(key: str, name: str, engine: RangeEngine | None) -> Callable[[], Any]:
         return lambda: build_dataset(key, {"train": rows, **none}, f"{key}-{name}", place, engine=engine)
 
-    def answered(name: str, engine: Engine | None) -> None:
+    def answered(name: str, engine: RangeEngine | None) -> None:
         journal = place.comparisons / name / "predictions" / "starter.jsonl"
         predictor = Predictor(journal, name, "Starter", place, retry_errors=False)
         if engine:
@@ -51,7 +51,7 @@ def main(rows: int) -> None:
         else:
             predictor.run(questions, lambda: open_system(plan, Context(place)), silent, lambda: False)
 
-    works: dict[str, Callable[[str, Engine | None], float]] = {
+    works: dict[str, Callable[[str, RangeEngine | None], float]] = {
         "pictures": lambda name, engine: seconds(generated("vision", name, engine)),
         "recordings": lambda name, engine: seconds(generated("audio", name, engine)),
         "answers of starter-text": lambda name, engine: seconds(lambda: answered(name, engine)),

@@ -18,7 +18,7 @@ from evaluate.predict.prompts import Prompter
 from evaluate.report import basis
 from evaluate.report.reading import read_report
 from studio.read.results import headline as in_the_terminal
-from studio.stub.answers import Question
+from studio.stub.answers import StubPrompt
 from studio.stub.endpoint import StubSettings, serve_in_thread
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import UserError
@@ -199,7 +199,7 @@ def test_the_instruction_that_is_best_on_val_is_the_models_own_and_the_only_one_
 ) -> None:
     asked: list[str] = []
 
-    def answer(question: Question, response_format: Any, sample: object) -> str:
+    def answer(question: StubPrompt, response_format: Any, sample: object) -> str:
         asked.append(question.text)
         if WRITING in question.text:
             return "Look for the noun." if "numbered list" in question.text else "<think>hm</think>Do your best."

@@ -34,11 +34,11 @@ def longer(a: str, b: str) -> str:
     return json.dumps({"winner": "tie" if len(a) == len(b) else "A" if len(a) > len(b) else "B"})
 
 
-def pair(number: int, small: str, large: str) -> judge.Pair:
-    return judge.Pair(f"e{number}", f"t{number}", "Why?", "", small, large)
+def pair(number: int, small: str, large: str) -> judge.AnswerPair:
+    return judge.AnswerPair(f"e{number}", f"t{number}", "Why?", "", small, large)
 
 
-def judged(decide: Callable[[str, str], str], pairs: list[judge.Pair], **options: Any) -> JudgePart:
+def judged(decide: Callable[[str, str], str], pairs: list[judge.AnswerPair], **options: Any) -> JudgePart:
     return judge.summary(judge.judge(pairs, Scripted(decide)), "scripted", 0.05, **options)
 
 

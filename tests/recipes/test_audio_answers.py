@@ -111,7 +111,9 @@ def test_tokens_that_no_transcript_has_are_never_written(backend: AudioBackend) 
 
     def written() -> list[int]:
         with torch.inference_mode():
-            return backend.generate(sounds, backend.hear(sounds), 4, Steps([s.features for s in sounds]))[0].tolist()
+            return backend.generate(sounds, backend.encode_batch(sounds), 4, Steps([s.features for s in sounds]))[
+                0
+            ].tolist()
 
     first = written()[0]
     backend.network.generation_config.suppress_tokens = [first]
@@ -129,12 +131,12 @@ def test_timestamps_of_published_vocabularies_are_forbidden_beside_what_the_mode
 
 def test_silence_is_read_where_a_transcript_would_begin(backend: Any) -> None:
     sounds = backend.prepare([tone(300, 0.5), tone(400, 1.0)])
-    heard = backend.hear(sounds)
+    encoded = backend.encode_batch(sounds)
     start, nobody = (
         backend.tokenizer.convert_tokens_to_ids(word) for word in ("<|startoftranscript|>", "<|nospeech|>")
     )
-    logits = backend.network(encoder_outputs=heard, decoder_input_ids=torch.tensor([[start]] * 2)).logits[:, 0]
-    assert backend.silence(heard) == pytest.approx(logits.softmax(-1)[:, nobody].tolist(), rel=1e-4)
+    logits = backend.network(encoder_outputs=encoded, decoder_input_ids=torch.tensor([[start]] * 2)).logits[:, 0]
+    assert backend.silence(encoded) == pytest.approx(logits.softmax(-1)[:, nobody].tolist(), rel=1e-4)
 
 
 # --- languages ----------------------------------------------------------------------------------------------------

@@ -253,7 +253,7 @@ def test_whisper_keeps_its_tokens_no_timestamps_no_language_of_its_own_and_paddi
     assert forbidden >= {*timestamps, *(backend.network.generation_config.suppress_tokens or [])}
     with torch.inference_mode():
         steps = Steps([sound.features for sound in sounds], 1.0)
-        drawn = backend.generate(sounds, backend.hear(sounds), 40, steps)
+        drawn = backend.generate(sounds, backend.encode_batch(sounds), 40, steps)
     assert not forbidden & set(drawn.flatten().tolist())
     together = audio_answers.transcribe(backend, sounds, 60)
     for sound, one in zip(sounds[:2], together, strict=False):

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recipes.models.files import STARTERS, starters
-from recipes.starters.making.untrained_tokens import main, separate_vectors, untaught
+from recipes.starters.making.untrained_tokens import main, separate_vectors, untrained
 
 
 def table() -> torch.Tensor:
@@ -39,7 +39,7 @@ def test_the_file_of_weights_is_rewritten_and_everything_else_in_it_stays(tmp_pa
     save_file(weights, tmp_path / "model.safetensors")
     main(tmp_path)
     found = load_file(tmp_path / "model.safetensors")
-    assert not untaught(found["model.embed_tokens.weight"]).any()
+    assert not untrained(found["model.embed_tokens.weight"]).any()
     assert torch.equal(found["model.norm.weight"], weights["model.norm.weight"])
 
 
@@ -52,4 +52,4 @@ def test_no_starter_that_ships_takes_two_words_for_one(name: str) -> None:
         if key.endswith("embed_tokens.weight")
     ]
     assert len(tables) == 1
-    assert not untaught(tables[0]).any()
+    assert not untrained(tables[0]).any()

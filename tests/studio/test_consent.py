@@ -132,7 +132,7 @@ def test_the_playground_sends_nothing_elsewhere_before_the_box_is_ticked(
     def answer(workspace: object, offer: dict[str, str], question: object) -> Iterator[object]:
         asked.append(offer["base_url"])
         yield "Seven."
-        yield asking.Facts(1.0, 0.5, Usage(), None, "unpriced")
+        yield asking.AnswerFacts(1.0, 0.5, Usage(), None, "unpriced")
 
     monkeypatch.setattr(asking, "answer", answer)
     save_endpoints(place, [Endpoint(name="mine", base_url=AWAY, model="m")])

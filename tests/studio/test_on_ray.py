@@ -23,7 +23,7 @@ from synth.build import build_dataset
 from synth.errors import ModelError, RunError, StorageError
 from synth.example import user
 from synth.progress import silent
-from synth.ranges import Engine, Range, Work
+from synth.ranges import Range, RangeEngine, Work
 from synth.workspace import Workspace
 from tests.tiny import tiny_llama
 
@@ -34,7 +34,7 @@ QUESTIONS = [Question(str(i), (user("word " * (i % 7) + "?"),), Path()) for i in
 class Losing:
     """A cluster that loses a machine when its second range is done, while others are open."""
 
-    def __init__(self, engine: Engine, lose: Callable[[], None]) -> None:
+    def __init__(self, engine: RangeEngine, lose: Callable[[], None]) -> None:
         self.engine, self.lose = engine, lose
         self.done_before: dict[Path, int] = {}
         self.changed: list[Path] = []
@@ -93,7 +93,7 @@ def test_two_machines_answer_as_one_process_does(workspace: Workspace, cluster: 
 
     plan = SystemPlan(id="tiny", model=str(tiny_llama(tmp_path)), max_new_tokens=6)
 
-    def said(mark: str, engine: Engine | None) -> list[tuple[str, str]]:
+    def said(mark: str, engine: RangeEngine | None) -> list[tuple[str, str]]:
         journal = workspace.comparisons / mark / "predictions" / "tiny.jsonl"
         predictor = Predictor(journal, mark * 64, "Tiny", workspace, retry_errors=False)
         if engine:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from synth.build import build_dataset
-from synth.curation.leakage import LeakageReport, Pair, check, check_dataset, markdown, near_duplicates, record
+from synth.curation.leakage import LeakageReport, SimilarPair, check, check_dataset, markdown, near_duplicates, record
 from synth.dataset import DatasetDir
 from synth.example import Example, ImagePart, Split, make_example, user
 from synth.workspace import Workspace
@@ -20,7 +20,7 @@ def row(text: str, template: str, split: Split = "train", media: str = "") -> Ex
     return make_example((user(text, *parts),), "Answer: 1", family="f", template=template, split=split)
 
 
-def pair(report: LeakageReport, one: str, other: str) -> Pair:
+def pair(report: LeakageReport, one: str, other: str) -> SimilarPair:
     return next(p for p in report.pairs if (p.one, p.other) == (one, other))
 
 

@@ -21,7 +21,7 @@ from synth.vision.candidates import SAMPLERS, ask, held_out, make_row, sample_pi
 from synth.vision.canvas import STYLES, Canvas
 from synth.vision.check import check, reread
 from synth.vision.degrade import EFFECTS, degrade
-from synth.vision.scene import Question
+from synth.vision.scene import SceneQuestion
 from synth.vision.spec import KINDS
 from synth.workspace import Workspace
 
@@ -44,7 +44,7 @@ def test_a_second_reader_agrees_with_a_thousand_answers_of_each_kind(kind: str) 
         spec = Spec(kinds=(kind,), difficulty=1 + number % 3)  # type: ignore[arg-type]
         picture = sample_picture(spec, "check", number)
         for question in ask(picture, "train", 9) + ask(picture, "test_ood", 9):
-            if isinstance(question, Question):
+            if isinstance(question, SceneQuestion):
                 row = make_row(picture, question, NO_PICTURE, spec, "train", number)
                 verdict = check(row)
                 assert verdict.ok, verdict.reason

@@ -21,7 +21,7 @@ ALIKE = 0.95  # cosine; a few learned tokens are as near to one another (up to 0
 FEWEST = 8
 
 
-def untaught(embeddings: Any) -> Any:
+def untrained(embeddings: Any) -> Any:
     """Which rows of [tokens, width] are the same vector, as truth values [tokens]; none when they are too few."""
     import torch
 
@@ -36,7 +36,7 @@ def separate_vectors(table: Any, seed: int = 0) -> int:
     import torch
 
     generator, count = torch.Generator().manual_seed(seed), 0
-    while (strange := untaught(table)).any():
+    while (strange := untrained(table)).any():
         known = table[~strange].float()
         length = (known - known.mean(0)).norm(dim=1).mean()
         apart = torch.randn(int(strange.sum()), table.shape[1], generator=generator)
