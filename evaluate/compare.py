@@ -109,7 +109,7 @@ def _run(job: Job, margin_fixed: float) -> Path:
         systems=(*systems, *_baselines(job)),
         forgetting=forgot,
         speech=audio_metrics.speech_section(systems, job.examples, job.plan.splits),
-        normalisers_disagree=_heard_otherwise(job, systems),
+        normalisers_disagree=_normalisers_disagree(job, systems),
         answer_schema=record_schema(job.train),
         ledger=(
             *lineage.ledger(job.plan, job.dataset, systems, origins, job.workspace),
@@ -147,7 +147,7 @@ def _with_strongest(
     return job._replace(plan=job.plan.model_copy(update=chosen)), found.choice, found.ledger
 
 
-def _heard_otherwise(job: Job, systems: Sequence[SystemResult]) -> tuple[NormalisersDisagree, ...]:
+def _normalisers_disagree(job: Job, systems: Sequence[SystemResult]) -> tuple[NormalisersDisagree, ...]:
     """Where the normaliser of transcripts decides which of the two systems is ahead."""
     by_id = {one.id: one for one in systems}
     small, large = (by_id.get(name or "") for name in job.plan.roles())

@@ -112,15 +112,15 @@ def bill(usage: Usage, model: str, sheet: PriceSheet, batch: bool = False, large
 
 def _token_quantities(usage: Usage) -> dict[Unit, float]:
     """Millions of tokens per unit."""
-    heard = max(0, usage.audio_tokens - usage.cached_audio_tokens)
-    fresh = (usage.input_tokens or 0) - usage.cached_tokens - usage.cache_write_tokens - heard
+    audio_tokens = max(0, usage.audio_tokens - usage.cached_audio_tokens)
+    fresh = (usage.input_tokens or 0) - usage.cached_tokens - usage.cache_write_tokens - audio_tokens
     counts: dict[Unit, float] = {
         "input_mtok": max(0, fresh),
         "cached_mtok": max(0, usage.cached_tokens - usage.cached_audio_tokens),
         "cached_audio_mtok": usage.cached_audio_tokens,
         "cache_write_mtok": max(0, usage.cache_write_tokens - usage.cache_write_1h_tokens),
         "cache_write_1h_mtok": usage.cache_write_1h_tokens,
-        "audio_input_mtok": heard,
+        "audio_input_mtok": audio_tokens,
         "output_mtok": max(0, (usage.output_tokens or 0) - usage.audio_output_tokens),
         "audio_output_mtok": usage.audio_output_tokens,
     }

@@ -29,7 +29,7 @@ DECODING = 2  # counts up whenever the same model would transcribe otherwise, so
 
 
 class _Asked(NamedTuple):
-    """A question with its recording, in pieces that the model can hear."""
+    """A question with its recording, in pieces that fit its window."""
 
     question: Question
     pieces: list[Samples]

@@ -86,7 +86,7 @@ def settled(report: Report, row: Comparison) -> Comparison:
     small, large, kind = report.system(row.small), report.system(row.large), report.basis.kinds[row.split]
     assert small is not None
     assert large is not None
-    why = [*reasons(row, small, large, report.dataset.chance.get(row.split, 0.0)), *_heard_otherwise(report, row)]
+    why = [*reasons(row, small, large, report.dataset.chance.get(row.split, 0.0)), *_normalisers_disagree(report, row)]
     word, sentence = basis.bare(row.verdict) or "", row.sentence
     if why:
         word, sentence = WITHHELD, f"No verdict is given. {' '.join(why)}"
@@ -143,7 +143,7 @@ def reasons(row: Comparison, small: SystemPart, large: SystemPart, guessing: flo
     return found
 
 
-def _heard_otherwise(report: Report, row: Comparison) -> list[str]:
+def _normalisers_disagree(report: Report, row: Comparison) -> list[str]:
     """Why the difference is no verdict where the normaliser of transcripts decides who is ahead."""
     if not row.main:
         return []

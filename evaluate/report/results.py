@@ -187,7 +187,7 @@ class Results(Frozen):
         default=None, description="JSON schema of answers that are records, of those in train; None = no records there."
     )
     normalisers_disagree: tuple[NormalisersDisagree, ...] = Field(
-        default=(), description="Splits where the normaliser decides which of the two systems hears better."
+        default=(), description="Splits where the normaliser decides which of the two systems is better."
     )
     notes: tuple[str, ...] = Field(default=(), description="Plain sentences the reader must know (limits, stand-ins).")
 

@@ -133,7 +133,7 @@ def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str, unit: str
 
 
 def difference(both: PairedRows, metric: str) -> paired.Difference | None:
-    """How far the small system is ahead; None below two common rows or without words to hear."""
+    """How far the small system is ahead; None below two common rows or without reference words."""
     if len(both.small) < 2:
         return None
     if not metric_facts(metric).pools_edits:

@@ -18,16 +18,16 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from studio.serving.answers_heard import (
-    MAX_HEARD_BYTES,
+from studio.serving.gate import Message, Receive, Scope, Send, answer
+from studio.serving.recorded_answers import (
+    MAX_ANSWER_BYTES,
     Events,
     Streamed,
     data_of,
-    heard_whole,
     is_usage_only,
     object_of,
+    whole_answer,
 )
-from studio.serving.gate import Message, Receive, Scope, Send, answer
 from studio.serving.traffic import Traffic, secrets_in
 from synth.endpoint.settings import Settings
 from synth.errors import StorageError
@@ -64,7 +64,7 @@ class Refused(Exception):
 
 
 class Exchange:
-    """One request and what has been heard of its answer."""
+    """One request and what has been received of its answer."""
 
     def __init__(self, scope: Scope, body: bytes) -> None:
         self.headers: Headers = list(scope["headers"])
@@ -100,21 +100,21 @@ class Exchange:
             Events() if self.request is not None and kind == "text/event-stream" and not self.encoded else None
         )
 
-    def hear(self, chunk: bytes) -> bytes:
+    def feed(self, chunk: bytes) -> bytes:
         """What of a chunk the client gets now."""
         if self.events is None:
-            if len(self.raw) <= MAX_HEARD_BYTES:
+            if len(self.raw) <= MAX_ANSWER_BYTES:
                 self.raw += chunk
             return chunk
-        return b"".join(event for event in self.events(chunk) if self._hear_event(event))
+        return b"".join(event for event in self.events(chunk) if self._read_event(event))
 
     def rest(self) -> bytes:
         """What is left when the upstream has ended."""
         self.complete = True
         held = self.events.rest() if self.events else b""
-        return held if held and self._hear_event(held) else b""
+        return held if held and self._read_event(held) else b""
 
-    def _hear_event(self, event: bytes) -> bool:
+    def _read_event(self, event: bytes) -> bool:
         """Take in an event; False for one that the client did not ask for."""
         value = object_of(data_of(event))
         if value is not None:
@@ -127,9 +127,9 @@ class Exchange:
             return {"error": "the upstream compressed the answer though it was asked not to"}
         if self.events is not None:
             return self.streamed.body()
-        if len(self.raw) > MAX_HEARD_BYTES:
-            return {"error": f"the answer is longer than {MAX_HEARD_BYTES >> 20} MiB"}
-        return heard_whole(bytes(self.raw), self.complete)
+        if len(self.raw) > MAX_ANSWER_BYTES:
+            return {"error": f"the answer is longer than {MAX_ANSWER_BYTES >> 20} MiB"}
+        return whole_answer(bytes(self.raw), self.complete)
 
 
 class Proxy:
@@ -248,7 +248,7 @@ class Proxy:
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         held = b""
         async for chunk in _chunks(response):
-            ready = exchange.hear(chunk)
+            ready = exchange.feed(chunk)
             if exchange.events is None:  # the last piece waits for the journal
                 held, ready = ready, held
             if ready:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from studio.serving.answers_heard import BROKEN_OFF
+from studio.serving.recorded_answers import BROKEN_OFF
 from synth.endpoint.redact import MIN_SECRET, redacted
 from synth.endpoint.reported_usage import read_usage
 from synth.errors import StorageError

@@ -23,7 +23,7 @@ KNOWN = {"file", "model", "language", "prompt", "response_format", "temperature"
 async def transcribe(request: Request, worker: Worker, check_name: Callable[[str | None], None]) -> Response:
     """The transcript of the form's file. Raises BadRequest."""
     if modality(worker.loaded.info.ref.modality).asks:
-        raise BadRequest("This model hears no recordings.", "file", "unsupported_model")
+        raise BadRequest("This model transcribes no recordings.", "file", "unsupported_model")
     length = request.headers.get("content-length", "")
     if not length.isdigit() or int(length) > MAX_RECORDING_BYTES + (1 << 20):
         message = f"The form is larger than {MAX_RECORDING_BYTES >> 20} MiB, or does not say how large it is."
@@ -37,7 +37,7 @@ async def transcribe(request: Request, worker: Worker, check_name: Callable[[str
         suffix = Path(file.filename or "").suffix.lower() or ".wav"
     _check(fields, data)
     check_name(fields.get("model"))
-    found = await _heard(worker, data, suffix if suffix.strip(".").isalnum() else ".wav")
+    found = await _transcribed(worker, data, suffix if suffix.strip(".").isalnum() else ".wav")
     if found.error:
         raise BadRequest(found.error, "file")
     if fields.get("response_format") == "text":
@@ -61,7 +61,7 @@ def _check(fields: dict[str, str], data: bytes) -> None:
         raise BadRequest("This model was tuned and is asked in English.", "language", "unsupported_parameter")
 
 
-async def _heard(worker: Worker, data: bytes, suffix: str) -> Any:
+async def _transcribed(worker: Worker, data: bytes, suffix: str) -> Any:
     """The prediction of a comparison's runner for this recording."""
     from evaluate.predict import local_audio
     from evaluate.predict.prompts import Question
@@ -79,7 +79,7 @@ async def _heard(worker: Worker, data: bytes, suffix: str) -> Any:
         else:
             answer.set_result(value)
 
-    def hear() -> None:
+    def decode() -> None:
         with tempfile.TemporaryDirectory(prefix="smolstudio-") as folder:
             name = f"recording{suffix}"
             (Path(folder) / name).write_bytes(data)
@@ -91,5 +91,5 @@ async def _heard(worker: Worker, data: bytes, suffix: str) -> Any:
     def fail(error: Exception) -> None:
         loop.call_soon_threadsafe(settle, error)
 
-    worker.submit(Job((), fail, call=hear))
+    worker.submit(Job((), fail, call=decode))
     return await answer

@@ -147,7 +147,7 @@ def _clean(dataset: DatasetDir) -> None:
         _start(dataset, rules, "", "look")
     seen = following.outcome("look")
     if seen and seen["dataset"] == dataset.name:
-        _foreseen(dataset, seen)
+        _preview(dataset, seen)
         if seen["rules"] != rules:
             st.caption("The rules were changed since; look again before you clean.")
         elif seen["dropped"]:
@@ -161,7 +161,7 @@ def _start(dataset: DatasetDir, rules: dict[str, Any], name: str, param: str) ->
     following.start(param, "curate", arguments, name or dataset.name)
 
 
-def _foreseen(dataset: DatasetDir, seen: dict[str, Any]) -> None:
+def _preview(dataset: DatasetDir, seen: dict[str, Any]) -> None:
     kept = ", ".join(f"{count:,} {split}" for split, count in seen["kept"].items())
     dropped = sum(seen["dropped"].values())
     st.markdown(f"It would keep {kept} rows and drop **{dropped:,}**.")

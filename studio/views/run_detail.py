@@ -109,7 +109,7 @@ def _buttons(run: Run, status: Status) -> None:
 
 
 @st.cache_data(ttl=10, max_entries=64, show_spinner=False)
-def _obstacle(path: str, ended_at: float) -> str:
+def _resume_blocker(path: str, ended_at: float) -> str:
     from pathlib import Path
 
     return Run(Path(path)).resume_blocker()
@@ -117,7 +117,7 @@ def _obstacle(path: str, ended_at: float) -> str:
 
 def _resume(run: Run, place: st.delta_generator.DeltaGenerator) -> None:
     """The button, or why there is no going on."""
-    why = _obstacle(str(run.path), run.path.stat().st_mtime)
+    why = _resume_blocker(str(run.path), run.path.stat().st_mtime)
     if place.button("Resume", type="primary", key="resume", disabled=bool(why), icon=":material/play_arrow:"):
         with ui.sentences():
             jobs.resume_training(run)

@@ -49,8 +49,8 @@ def export(run: RunFacts) -> None:
     except UserError as error:
         ui.show_error(error.message, error.remedy)
         return
-    obstacles = {key: target.supports(base) for key, target in exporters().items()}
-    for key, why in sorted(obstacles.items(), key=lambda one: bool(one[1])):  # what can be done comes first
+    blockers = {key: target.supports(base) for key, target in exporters().items()}
+    for key, why in sorted(blockers.items(), key=lambda one: bool(one[1])):  # what can be done comes first
         left, right = st.columns([4, 1], vertical_alignment="center")
         target = exporters()[key]
         left.markdown(

@@ -47,7 +47,7 @@ def openai(example: Example) -> Row:
             "input": asked,
             "preferred_output": answers[0],
             "non_preferred_output": answers[1],
-            **_heard(example),
+            **_audio(example),
             **_answers(example),
         }
     turns = [_openai_turn(message) for message in (*example.prompt, example.target_message)]
@@ -138,7 +138,7 @@ def audiofolder(example: Example) -> Row:
     row = _one_file(example, recordings[0].path, "question", "transcription")
     if row["question"] == INSTRUCTION:
         del row["question"]
-    return {**row, **_heard(example)}
+    return {**row, **_audio(example)}
 
 
 FORMATS: dict[str, Format] = {
@@ -232,10 +232,10 @@ def _plain(*texts: str) -> None:
 
 
 def _rest(example: Example) -> Row:
-    return {**_tools(example), **_heard(example), **_answers(example)}
+    return {**_tools(example), **_audio(example), **_answers(example)}
 
 
-def _heard(example: Example) -> Row:
+def _audio(example: Example) -> Row:
     """Who speaks in a recording, and in which language: without it a model of several languages has to guess."""
     if not _has(example, AudioPart):
         return {}

@@ -99,8 +99,8 @@ def own_example(row: Mapping[str, Any], media: Media) -> Example:
         first = error.errors()[0]
         raise BadRow(f"not a row of ours: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     prompt = tuple(media.own(message) for message in example.prompt)
-    heard = any(not isinstance(part, TextPart) for message in prompt for part in message.content)
-    if not (text_of(example).strip() or heard) or not (example.target.strip() or example.tool_calls):
+    has_media = any(not isinstance(part, TextPart) for message in prompt for part in message.content)
+    if not (text_of(example).strip() or has_media) or not (example.target.strip() or example.tool_calls):
         raise BadRow("the question or the answer is empty")
     kept = {name: getattr(example, name) for name in Example.model_fields}
     made = {k: v for k, v in kept.items() if k not in ("id", "version", "prompt", "target") and v not in (None, ())}

@@ -139,7 +139,7 @@ class Media:
         path = self._path(reference.strip(), "recording")
         try:
             with path.open("rb") as file:
-                return self._heard(decode_excerpt(file, path.name, start, end, self._max_seconds))
+                return self._stored(decode_excerpt(file, path.name, start, end, self._max_seconds))
         except DataError as error:
             raise BadRow(reason(error)) from None
 
@@ -150,9 +150,9 @@ class Media:
         return ImagePart(path=self._store(stored, ".png"), sha256=sha256_bytes(stored))
 
     def _sound(self, data: bytes, name: str) -> AudioPart:
-        return self._heard(decode_audio(data, name, self._max_seconds))
+        return self._stored(decode_audio(data, name, self._max_seconds))
 
-    def _heard(self, samples: Samples) -> AudioPart:
+    def _stored(self, samples: Samples) -> AudioPart:
         if len(samples) < MIN_SECONDS * SAMPLE_RATE_HZ:
             raise BadRow("recording is too short")
         if float(abs(samples).max()) < SILENCE:

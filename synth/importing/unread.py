@@ -19,7 +19,7 @@ def note(folder: Path, read: Collection[Path]) -> str:
     """The sentence about files of the folder that were not read; "" when all were. `read` are resolved paths."""
     if not folder.is_dir() or (folder / "dataset.json").is_file():
         return ""
-    heard = {file.with_suffix("") for file in read}  # the recordings among them, with their subtitles
+    recordings = {file.with_suffix("") for file in read}  # of recordings with subtitles
     left: list[str] = []
     number, folder = 0, folder.resolve()
     for file in folder.rglob("*"):
@@ -30,7 +30,7 @@ def note(folder: Path, read: Collection[Path]) -> str:
             continue
         if file in read or (file.is_symlink() and file.resolve() in read):
             continue
-        if file.suffix.lower() in SUBTITLES and file.with_suffix("") in heard:
+        if file.suffix.lower() in SUBTITLES and file.with_suffix("") in recordings:
             continue
         number += 1
         if len(left) < 1000:

@@ -114,7 +114,7 @@ def test_conditions_are_ratios_of_sums_and_unscored_rows_are_left_out() -> None:
 
 
 def test_the_section_has_every_spoken_split_of_speech_systems_only() -> None:
-    # The rate is of the one answer that the scorer takes, though the gallery shows what other listeners wrote.
+    # The rate is of the one answer that the scorer takes, though the gallery shows what other systems wrote.
     others = ["Give warfarin.", "Give war far in."]
     example = spoken("Give warfarin.", [("drug", "warfarin")], noise="pink", telephone=False, answers=others)
 

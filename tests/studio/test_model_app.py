@@ -267,7 +267,7 @@ def test_other_routes_and_recordings_are_refused_in_openai_s_shape(url: str, cli
         reply = httpx.post(f"{url}{path}", json={})
         assert reply.status_code == 404 and "is not offered" in reply.json()["error"]["message"]
     assert httpx.get(f"{url}/chat/completions").status_code == 405
-    with pytest.raises(openai.BadRequestError, match="hears no recordings"):
+    with pytest.raises(openai.BadRequestError, match="transcribes no recordings"):
         client.audio.transcriptions.create(model="tiny", file=("a.wav", b"x"))
 
 

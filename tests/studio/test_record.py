@@ -23,8 +23,8 @@ import httpx
 import openai
 import pytest
 
-from studio.serving.answers_heard import Events, Streamed
 from studio.serving.record import record
+from studio.serving.recorded_answers import Events, Streamed
 from studio.serving.traffic import secrets_in, without
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth.dataset import open_dataset

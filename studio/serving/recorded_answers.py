@@ -13,7 +13,7 @@ from typing import Any
 from synth.storage import JsonDict
 
 BROKEN_OFF = "incomplete"
-MAX_HEARD_BYTES = 16 << 20
+MAX_ANSWER_BYTES = 16 << 20
 MAX_CHOICES = 128
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _WHOLE = ("id", "role", "type", "index")  # of a delta: said once, or the same each time
@@ -33,7 +33,7 @@ class Events:
             found.append(self._held[start : match.end()])
             start = match.end()
         self._held = self._held[start:]
-        if len(self._held) > MAX_HEARD_BYTES:  # no event of a chat is that long: hand it on as it is
+        if len(self._held) > MAX_ANSWER_BYTES:  # no event of a chat is that long: hand it on as it is
             found.append(self.rest())
         return found
 
@@ -76,8 +76,8 @@ class Streamed:
     def take(self, value: JsonDict, size: int) -> None:
         """One event's object of `size` bytes."""
         self._bytes += size
-        if self._bytes > MAX_HEARD_BYTES:
-            self._error = self._error or f"the answer is longer than {MAX_HEARD_BYTES >> 20} MiB"
+        if self._bytes > MAX_ANSWER_BYTES:
+            self._error = self._error or f"the answer is longer than {MAX_ANSWER_BYTES >> 20} MiB"
             return
         if value.get("error"):
             self._error = value["error"]
@@ -147,7 +147,7 @@ def _merge_calls(kept: list[Any], calls: list[Any]) -> None:
         _merge(known, call)
 
 
-def heard_whole(raw: bytes, complete: bool) -> JsonDict:
+def whole_answer(raw: bytes, complete: bool) -> JsonDict:
     """The response body of an answer that was not streamed; an `error` says what is wrong with it."""
     if not complete:
         return {"error": "the answer broke off"}
