@@ -52,12 +52,13 @@ def figures(report: Report) -> dict[str, Value]:
     primary, found = report.primary_split, dict[str, Value]()
     for split in report.dataset.splits:
         main = report.main(split)
+        told = None if main is None or main.withheld else main  # a difference that carries no verdict passes no build
         here: dict[str, Value] = {
-            "delta": main.delta if main else None,
-            "delta_lower": main.ci95[0] if main else None,
-            "delta_upper": main.ci95[1] if main else None,
-            "delta_lower_one_sided": main.lower_one_sided95 if main else None,
-            "p_mcnemar": main.p_mcnemar if main else None,
+            "delta": told.delta if told else None,
+            "delta_lower": told.ci95[0] if told else None,
+            "delta_upper": told.ci95[1] if told else None,
+            "delta_lower_one_sided": told.lower_one_sided95 if told else None,
+            "p_mcnemar": told.p_mcnemar if told else None,
             "rows": main.n if main else None,
             "verdict": main.verdict if main else None,  # with its qualifier: a build cannot pass on BETTER by oversight
         }
@@ -95,7 +96,7 @@ def check(report: Report, expressions: Sequence[str]) -> list[Check]:
         try:
             failed = parser.parse()
         except Missing as missing:
-            sentence = f"{missing} is not measured, so “{expression}” cannot be ruled out."
+            sentence = f"{_why_missing(report, str(missing))}, so “{expression}” cannot be ruled out."
             checks.append(Check(expression, True, qualified(kind, sentence)))
             continue
         except Unqualified as whole:
@@ -106,6 +107,15 @@ def check(report: Report, expressions: Sequence[str]) -> list[Check]:
         sentence = f"“{expression}” is {'true' if failed else 'false'} ({used})."
         checks.append(Check(expression, failed, qualified(kind, sentence)))
     return checks
+
+
+def _why_missing(report: Report, name: str) -> str:
+    """That a figure was not measured, or that it is of a difference whose verdict is withheld, and why."""
+    split, _, figure = name.rpartition(".")
+    main = report.main(split or report.primary_split)
+    if main is None or not main.withheld or not figure.startswith(("delta", "p_mcnemar")):
+        return f"{name} is not measured"
+    return f"{name} carries no verdict ({' '.join(main.withheld).rstrip('.')})"
 
 
 def _shown(value: Value) -> str:

@@ -79,6 +79,7 @@ _WEAK = re.compile(
     rf"\b[^.\n:=]{{0,50}}?(?:\b(?:is|are|was|would be|should be|must be|equals|comes to|ist|est|es|è|é)\b|=)"
     r"[ \t]*:?(?P<text>[^\n]*)|(?:答案是|答案为|答えは)(?P<cjk>[^\n。]*)"
 )
+_ITEM = re.compile(r"\s*[-*•]\s")
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,200}?)\*\*|__(?!\s)([^_\n]{1,200}?)__")
 _FENCE = re.compile(r"\A\s*```[\w-]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
@@ -103,7 +104,10 @@ def marked(reply: str) -> list[str]:
     for match in _STRONG.finditer(reply):
         text = next((group for group in match.groups() if group is not None), "")
         if not _has_content(text):
-            text = next((line for line in reply[match.end() :].splitlines() if _has_content(line)), "")
+            below = [line for line in reply[match.end() :].splitlines() if _has_content(line)]
+            if len([line for line in below[:2] if _ITEM.match(line)]) == 2:
+                continue  # a list of parts: its first item is not the answer
+            text = below[0] if below else ""
         clear.append((match.start(), text))
     spoken = [(match.start(), match["text"] or match["cjk"] or "") for match in _WEAK.finditer(reply)]
     found = [text for _, text in sorted(clear, reverse=True)] + [text for _, text in sorted(spoken, reverse=True)]

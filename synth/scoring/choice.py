@@ -36,6 +36,11 @@ _CONCLUDES = re.compile(
     r"(?! not\b)\W([^.;,]*)"
 )
 _REASON = re.compile(r"[;\n]|\.\s|,?\s(?:because|since|as|while|whereas|given)\b", re.IGNORECASE)
+_TICKED = re.compile(r"[✅✔☑]")
+_TURN = re.compile(
+    r"(?i)\b(?:actually,? wait|wait|on second thoughts?|scratch that|correction|let me correct)\b[^\w\n]"
+)
+_BECAUSE = re.compile(r"(?i),?\s(?:because|since|given that)\b")
 _DENIED_BEFORE = re.compile(
     r"\b(?:not|isn't|rather than|instead of|eliminate|exclude|rule out|ruling out|than|neither|nor"
     r"|except(?: for)?|(?:all|any\w*|every\w*|each) but)\W*(?:option\W*)?$",
@@ -71,6 +76,12 @@ def options(question: str) -> dict[str, str]:
 
 def read(reply: str, listed: Mapping[str, str]) -> list[str]:
     """The letters that the reply names where it states its answer: one is a choice, none or two are not."""
+    turned = list(_TURN.finditer(reply))
+    if turned and (second := read(reply[turned[-1].end() :], listed)):  # a first try that the reply takes back
+        return second
+    ticked = [line for line in lines(reply) if _TICKED.search(line)]
+    if len(ticked) == 1 and len(lines(reply)) > 1 and len(found := _letters(ticked[0], listed)) == 1:
+        return found
     explicit = marked(reply)
     if explicit:
         clause = _REASON.split(explicit[0], maxsplit=1)[0]
@@ -87,6 +98,8 @@ def read(reply: str, listed: Mapping[str, str]) -> list[str]:
             return found
     for passage in [*parts[-1:], reply]:
         found = _letters(passage, listed)
+        if len(found) > 1 and len(claim := _letters(_BECAUSE.split(passage, maxsplit=1)[0], listed)) == 1:
+            return claim
         if found:
             return found
     return _by_text(reply, listed)
@@ -149,11 +162,11 @@ def _by_text(passage: str, listed: Mapping[str, str]) -> list[str]:
     same = [letter for letter, text in listed.items() if fold(text) in said]
     if same:
         return same[:1]
-    held = [
-        letter
-        for letter, text in listed.items()
-        if len(text) > 1 and re.search(rf"(?<!\w){re.escape(fold(text))}(?!\w)", said[0])
-    ]
+    held = []
+    for letter, text in listed.items():
+        found = re.search(rf"(?<!\w){re.escape(fold(text))}(?!\w)", said[0]) if len(text) > 1 else None
+        if found and not _DENIED_BEFORE.search(said[0][max(0, found.start() - 60) : found.start()]):
+            held.append(letter)
     return held
 
 

@@ -25,7 +25,8 @@ class FinalNumber(NamedTuple):
 _ASIDE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _CLAUSE_END = re.compile(
     r"(?<=[^\d\s.])[.!?](?=\s|$)|(?<=\d)[.!?](?=\s+[^\W\d_]|\s*$)|;|\n|\s[—–-]\s(?=[^\W\d_]{2})"
-    r"|,?\s+(?:because|since|which(?! (?:is|equals|makes|gives|means|comes)\b)|so that|given that|where)\b|,\s+as\b",
+    r"|,?\s+(?:because|since|although|even though|which(?! (?:is|equals|makes|gives|means|comes)\b)"
+    r"|so that|given that|where)\b|,\s+as\b",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
@@ -35,11 +36,12 @@ _LEAD = re.compile(
 )
 _VERB = re.compile(
     r"=|≈|\b(?:is|are|was|were|be|equals?|costs?|gives?|gets?|got|makes?|leaves?|left with|remains?|"
-    r"total(?:s|ing)?|come[s]? to|amounts? to|has|have|had|pays?|paid|needs?|takes?|took|earns?|"
+    r"total(?:s|ing)?(?! of\b)|come[s]? to|amounts? to|has|have|had|pays?|paid|needs?|takes?|took|earns?|"
     r"earned|saves?|saved|spends?|spent|keeps?|sells?|sold|"
     r"therefore|so|shows?|indicates?|displays?|reads?|round(?:s|ed|ing)? (?:up |down |off )?to|"
     r"contains?|reach(?:es)?|ends? (?:up )?(?:at|with)|lasts?|weighs?|measures?|"
-    r"(?:remainder|sum|difference|product|average|result|profit|loss|discount|balance) of)\b",
+    r"(?:remainder|sum|difference|product|average|result|profit|loss|discount|balance) of)\b"
+    r"|\btotal of\b|\b(?:it|that)'s\b",
     re.IGNORECASE,
 )
 _QUALIFIES = re.compile(
@@ -51,7 +53,7 @@ _QUALIFIES = re.compile(
 _AND = re.compile(r"\b(?:and|but|while)\b", re.IGNORECASE)
 _NO_VALUE = re.compile(
     r"\b(?:bigger|greater|more|less|smaller|larger|lower|higher|fewer|other) than\s*\S{0,2}$|\bat (?:least|most)\s*$"
-    r"|\bnot\s*$|\b(?:step|question|part|case|option|section)\s*$",
+    r"|\bnot\s*$|\b(?:step|question|part|case|option|section)\s*$|(?:(?<=\s)[<>]=?|[≤≥±])\s*[$€£]?$",
     re.IGNORECASE,
 )
 _AFTERTHOUGHT = re.compile(
@@ -116,6 +118,9 @@ def _clause(text: str) -> str:
 
 def _the_one(found: Sequence[Quantity], clause: str, european: bool) -> Quantity | None:
     """The quantity that a clause is about: its only one, the result of its equation, or the one after its verb."""
+    arrow = re.split(r"→|⇒|⟹|\\(?:long)?[rR]ightarrow|\\implies", clause)
+    if len(found) > 1 and len(arrow) > 1 and (concluded := quantities(arrow[-1], european)):
+        clause, found = arrow[-1], concluded  # `10/80 = 0.125 → 12.5 %`
     if len(found) > 1:
         bare = _ASIDE.sub(lambda match: " " * len(match.group(0)), clause)
         outside = [one for one in found if bare[one.start : one.end].strip()]
@@ -124,13 +129,13 @@ def _the_one(found: Sequence[Quantity], clause: str, european: bool) -> Quantity
         sides = [quantities(side, european) for side in re.split(r"=|≈", clause)]
         for side in (sides[-1], sides[0]):
             if side and _alike(side):
-                return side[0]
+                return _with_unit(side)
         found, clause = sides[-1], re.split(r"=|≈", clause)[-1]
     found = [one for one in found if not _NO_VALUE.search(clause[max(0, one.start - 40) : one.start])]
     if not found:
         return None
     if _alike(found):
-        return found[0]
+        return _with_unit(found)
     for at in [match.end() for match in reversed(list(_VERB.finditer(clause)))] + [0]:
         after = [one for one in found if one.start >= at]
         between = clause[at : after[0].start] if after else ""
@@ -144,6 +149,11 @@ def _the_one(found: Sequence[Quantity], clause: str, european: bool) -> Quantity
 def _alike(found: Sequence[Quantity]) -> bool:
     """Whether all quantities say the same: `75%, or 0.75`, `90 minutes (1.5 hours)`."""
     return len({one.value for one in found}) == 1 or len({one.in_base for one in found}) == 1
+
+
+def _with_unit(found: Sequence[Quantity]) -> Quantity:
+    """Of quantities that say the same the first that names its unit: of `0.125 = 12.5 %` the latter."""
+    return next((one for one in found if one.unit is not None), found[0])
 
 
 def _steps(parts: list[str]) -> list[str]:
@@ -182,25 +192,32 @@ def _standing_alone(line: str, european: bool) -> FinalNumber:
         return FinalNumber(text, None)
     lead, rest = text[: found[0].start], text[found[-1].end :]
     alone = _LEAD.fullmatch(lead) is not None and len(rest.split()) <= 4 and not re.search(r"[.:;=+*/]", rest)
-    return FinalNumber(text, found[0] if alone else None)
+    return FinalNumber(text, _with_unit(found) if alone else None)
 
 
 def _of_line(line: str, european: bool) -> FinalNumber | None:
     """The value of a line: its last in bold, else that of its last sentence with a number; None without any."""
-    for text in bold(line):
-        found = stated_quantity(text, european)
+    strong = [(text, stated_quantity(text, european)) for text in bold(line)]
+    if len({found.quantity.value for _, found in strong if found.quantity}) > 1:  # all figures in bold: read the words
+        plain = [found for sentence in reversed(_sentences(line)) if (found := _of_sentence(sentence, european))]
+        if plain and plain[0].quantity:
+            return plain[0]
+    for text, found in strong:
         tail = line[line.rfind(text) + len(text) :]
         if found.quantity is not None and not re.search(r"[=≈]\D{0,4}\d", tail):
             return found
-    for sentence in reversed(_sentences(line)):
-        text = _main_clause(clean(sentence))
+    sentences = (_of_sentence(sentence, european) for sentence in reversed(_sentences(line)))
+    return next((found for found in sentences if found is not None), None)
+
+
+def _of_sentence(sentence: str, european: bool) -> FinalNumber | None:
+    """The value that a sentence states; None where it holds no number."""
+    text = _main_clause(clean(sentence))
+    values = quantities(text, european)
+    if not values and len(text.split()) <= _SPOKEN_WORDS:
+        text = spelled_out(text)
         values = quantities(text, european)
-        if not values and len(text.split()) <= _SPOKEN_WORDS:
-            text = spelled_out(text)
-            values = quantities(text, european)
-        if values:
-            return FinalNumber(text.strip(), _the_one(values, text, european))
-    return None
+    return FinalNumber(text.strip(), _the_one(values, text, european)) if values else None
 
 
 def _main_clause(sentence: str) -> str:

@@ -22,8 +22,14 @@ SENTENCE_WORDS = 2
 _DENIED = re.compile(
     r"(?:\b(?:not|never|no|neither|nor|without|rather than|instead of|than"
     r"|isn't|aren't|wasn't|doesn't|don't|cannot|can't"
-    r")\b|\bnon)(?:\s+(?:a|an|the|in|as|be|is|of|to|any|really|class|category|about|seem|look|fit|match|belong|fall|under|into))*"
+    r")\b|\bnon)(?:\s+(?:a|an|the|in|as|be|is|of|to|any|at|all|really|class|category|about|seem|look|fit|match|belong|fall|under|into))*"
     r"[\s\"'-]*$"
+)
+_PHRASES = re.compile(r"\b(?:in other words|among other things|on the other hand|each other)\b")  # no label "other"
+_CLAIMED = r"(?:\bis|\bas|\bbe|:)(?: (?:a|an|the|clearly|mostly|overall|very|quite|predominantly|primarily|mainly))* "
+_ASIDE = (
+    r"(?=,? ?\(|,? (?:with|despite|although|though|even though|because|since|as|while|whereas|rather than|based on"
+    r"|given|due to)\b)"
 )
 _LISTED = re.compile(r"[\s\"']*(?:,[\s\"']*)?(or|nor)?[\s\"']*")  # what stands between two labels of a list
 
@@ -66,7 +72,8 @@ def read(reply: str, labels: Sequence[str]) -> list[str]:
         return [by_key[_key(reply)]]
     explicit = [*_from_json(reply), *marked(reply)]
     parts = lines(reply)
-    ends = [part for line in parts[:1] + parts[-1:] for part in (line, _first_clause(line))]
+    shown = [one for line in parts[:1] + parts[-1:] for one in (line, _without_name(line, by_key))]
+    ends = [part for line in shown for part in (line, _first_clause(line))]
     for passage in [*explicit, *(end for end in ends if is_bare(end))]:
         if _key(passage) in by_key:
             return [by_key[_key(passage)]]
@@ -83,18 +90,30 @@ def _first_clause(line: str) -> str:
     return first if rest and len(rest[0].split()) >= SENTENCE_WORDS else line
 
 
+def _without_name(line: str, by_key: dict[str, str]) -> str:
+    """What follows the name of a field (`Urgency: High – …`); the line itself where there is none, or it is a label."""
+    name, colon, rest = plain(line).partition(":")
+    return rest.strip() if colon and len(name.split()) <= SENTENCE_WORDS and _key(name) not in by_key else line
+
+
 def _key(text: str) -> str:
     return re.sub(r"[\s_/-]+", " ", fold(plain(text).strip("\"'[](){}<> "))).strip() or fold(text)
 
 
 def _named(text: str, by_key: dict[str, str]) -> list[str]:
     """Labels in a text as whole words, the longest first, those left out that the text denies."""
-    text = _key(text)
+    text = _PHRASES.sub(" ", _key(text))
     pattern = "|".join(re.escape(key) for key in sorted(by_key, key=len, reverse=True) if key)
     found = list(re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text)) if pattern else []
     denied = [_DENIED.search(text[max(0, match.start() - 60) : match.start()]) is not None for match in found]
-    kept = [match.group(0) for match, no in zip(found, _with_lists(text, found, denied), strict=True) if not no]
-    return [by_key[key] for key in dict.fromkeys(kept)]
+    told = _with_lists(text, found, denied)
+    kept = list(dict.fromkeys(match.group(0) for match, no in zip(found, told, strict=True) if not no))
+    if len(kept) > 1:  # `The sentiment is negative, with a few positive remarks`: what is claimed, not the aside
+        claimed = set(re.findall(rf"{_CLAIMED}[\"']?({pattern})[\"']?{_ASIDE}", text))
+        kept = list(claimed) if len(claimed) == 1 else kept
+    if not kept:  # of `spam` and `not spam`, who denies the one names the other
+        kept = [other for other in dict.fromkeys(f"not {match.group(0)}" for match in found) if other in by_key]
+    return [by_key[key] for key in kept]
 
 
 def _with_lists(text: str, found: Sequence[re.Match[str]], denied: Sequence[bool]) -> list[bool]:

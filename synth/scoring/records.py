@@ -171,10 +171,19 @@ def _match_objects(given: dict[Any, Any], expected: dict[Any, Any]) -> Match:
     """By key. A null on one side and no such key on the other say the same."""
     by_key = {fold(str(key)): item for key, item in given.items()}
     gold = {fold(str(key)): item for key, item in expected.items()}
-    parts = [_match(by_key[key], gold[key]) for key in gold.keys() & by_key.keys()]
+    parts = [_match_field(key, by_key[key], gold[key]) for key in gold.keys() & by_key.keys()]
     lost = [Match(0, 0, _leaves(gold[key])) for key in gold.keys() - by_key.keys() if gold[key] is not None]
     extra = [Match(0, _leaves(by_key[key]), 0) for key in by_key.keys() - gold.keys() if by_key[key] is not None]
     return _sum([*parts, *lost, *extra])
+
+
+def _match_field(key: str, given: Any, expected: Any) -> Match:
+    """A version is no decimal number: 2.10 is not 2.1, and 2.0 is 2."""
+    texts = _text(given), _text(expected)
+    if "version" in key and all(re.fullmatch(r"\d+(?:\.\d+)+|\d+", text) for text in texts):
+        first, second = (re.sub(r"(?:\.0+)+$", "", text) for text in texts)
+        return Match(first == second, 1, 1)
+    return _match(given, expected)
 
 
 def _match_lists(given: list[Any], expected: list[Any]) -> Match:

@@ -487,3 +487,14 @@ def test_an_import_that_let_near_duplicates_part_says_so_in_the_report(tmp_path:
         said = overlap_note(DatasetDir(space.datasets / "shops").card.model_dump(), ["test"])
         assert (said is not None) is parted, said
         assert said is None or "could part; “smolstudio data check shops” counts them" in said
+
+
+def test_a_withheld_verdict_passes_no_gate_on_its_difference() -> None:
+    original = results(("base", "dpo", "large-few"), per_split=200)
+    report = report_json.build(changed(original, "large-few", lambda at, row: cut(at, row, 0.03)))
+    assert decision.WITHHELD in (report.verdict.word or "")
+    wanted = ["delta_lower < -0.02", "test.delta < 0", "delta_lower_one_sided < -0.02", "p_mcnemar > 0.05"]
+    checks = gate.check(report, wanted)
+    assert [one.failed for one in checks] == [True] * 4
+    assert "carries no verdict (6 of 200 answers" in checks[0].sentence
+    assert not gate.check(report, ["small < 0.1"])[0].failed

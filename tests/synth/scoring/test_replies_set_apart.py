@@ -237,7 +237,7 @@ REPLIES: list[tuple[str, str, str | list[str], str, bool]] = [
     ("label", "no", YES, "The answer is no.", True),
     ("label", "no", YES, "Yes, there is no error.", False),
     ("label", "positive", MOOD, "Sentiment: Positive 😊", True),
-    ("label", "negative", MOOD, "Overall, the review is negative, despite a few positive remarks.", False),
+    ("label", "negative", MOOD, "Overall, the review is negative, despite a few positive remarks.", True),
     ("label", "negative", MOOD, "**Negative** — despite a few positive remarks.", True),
     (
         "json",
