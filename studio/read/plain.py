@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluate.report import basis, headline
+from evaluate.report import basis, decision, headline
 from evaluate.report.schema import Report, SystemPart
 from evaluate.report.wording import percent, would_decide
 from synth.scoring.scorers import metric
@@ -31,11 +31,15 @@ def _verdict(report: Report) -> str:
         return f"{neither} Decide nothing from it."
     figures = f"On {rows} it is {ours}, {name} is {theirs}"
     points = f"{100 * report.margin:g} point{'' if report.margin == 0.01 else 's'}"
+    yours = not report.basis.qualifier  # rows that are not the user's own say nothing about what to use
+    use, take, keep = ("Use the tuned model: it", "The tuned model can take over from", f"Keep {name}: the")
+    if not yours:
+        use, take, keep = "the tuned model", "the tuned model is not worse than", "the"
     said = {
-        "BETTER": f"Use the tuned model: it is better than {name}. {figures}, a difference that is not chance.",
-        "NOT WORSE": f"The tuned model can take over from {name}. {figures}; that it loses more than {points} is ruled "
-        "out.",
-        "WORSE": f"Keep {name}: the tuned model is worse. {figures}, a difference that is not chance.",
+        "BETTER": f"{use} is better than {name}. {figures}, a difference that is not chance.",
+        "NOT WORSE": f"{take} {name}. {figures}; that it loses more than {points} is ruled out.",
+        "WORSE": f"{keep} tuned model is worse{'' if yours else f' than {name}'}. {figures}, a difference that is not "
+        "chance.",
         "INCONCLUSIVE": f"It is not decided yet. {figures}, and that few rows cannot tell a difference from chance.",
         "WITHHELD": f"No verdict is given. {_sentences(report.verdict.withheld) or 'The report says why.'}",
     }[word]
@@ -43,7 +47,7 @@ def _verdict(report: Report) -> str:
     if word == "INCONCLUSIVE" and main is not None and main.rows_to_decide_range is not None:
         more = would_decide(main.rows_to_decide_range, main.unit)
         said += f" {more[0].upper()}{more[1:]}."
-    return said
+    return basis.qualified(report.basis.kind, said) if word in decision.DECIDED else said
 
 
 def _sentences(reasons: Sequence[str]) -> str:

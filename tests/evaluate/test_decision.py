@@ -81,6 +81,7 @@ def outputs(report: Report, folder: Path) -> dict[str, str]:
 def test_no_output_says_better_of_generated_rows_without_saying_so(tmp_path: Path) -> None:
     report = report_json.build(results(("base", "dpo", "large-few"), per_split=200))
     assert report.verdict.word == f"{ONLY}: BETTER"
+    assert plain.sentence(report).startswith(f"{ONLY}: the tuned model is better than")
     for name, text in outputs(report, tmp_path).items():
         said = [text[max(0, found.start() - 40) : found.end()] for found in re.finditer("BETTER", text)]
         bare = [words for words in said if not words.endswith(f"{ONLY}: BETTER") and "== 'BETTER" not in words]

@@ -50,7 +50,9 @@ def said(report: Report, **verdict: Any) -> str:
 
 
 def test_each_outcome_is_a_sentence_with_both_figures_and_no_jargon() -> None:
-    report = report_json.build(results(("sft", "mini"), small="sft", large="mini", per_split=200))
+    generated = results(("sft", "mini"), small="sft", large="mini", per_split=200)
+    own = generated.model_copy(update={"dataset": generated.dataset.model_copy(update={"generator": "import"})})
+    report = report_json.build(own)
     right = {one.id: f"{100 * one.splits['test'].value:.1f} %" for one in report.systems}  # type: ignore[operator]
     for word, begin in {
         "BETTER": "Use the tuned model",
@@ -62,7 +64,14 @@ def test_each_outcome_is_a_sentence_with_both_figures_and_no_jargon() -> None:
         assert sentence.startswith(begin)
         assert right["sft"] in sentence and right["mini"] in sentence
         assert terms_in(sentence) in ([], ["Prompting"])
-    assert "this is no promise" in said(report, word="BETTER")  # the rows were generated
+    report = report_json.build(generated)
+    for word, begin in {
+        "BETTER": "the tuned model is better than “gpt-4o-mini”",
+        "NOT WORSE": "the tuned model is not worse than “gpt-4o-mini”",
+        "WORSE": "the tuned model is worse than “gpt-4o-mini”",
+    }.items():  # nobody is told what to use on rows that are not his own
+        assert said(report, word=word).startswith(f"On generated rows only: {begin}. On ")
+    assert "this is no promise" in said(report, word="BETTER")
     reasons = ("the answers were cut off", "There are too few rows.")
     assert said(report, word="WITHHELD", withheld=reasons) == (
         "No verdict is given. The answers were cut off. There are too few rows. The rows are not from your own work, "
