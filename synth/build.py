@@ -89,9 +89,8 @@ def build_dataset(
         StorageError: the name is taken, or the disk refuses.
     """
     info = generator(key)
-    spec = parse_spec(info, settings)
+    start, spec = time.monotonic(), parse_spec(info, settings)
     values = spec.model_dump()
-    start = time.monotonic()
     target = workspace.datasets / check_name(name)
     made = workspace.path / "cache" / "generation"
     ledger = Ledger(made / f"{name}.jsonl")

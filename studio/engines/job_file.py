@@ -114,14 +114,8 @@ def kubernetes(job: JobFile) -> str:
     """An indexed Job, with a headless Service where there are several machines."""
     main = f"{job.name}-0.{job.name}"
     made = [*_make_run(job)] if job.machines == 1 else _made_by_first(job)
-    script = "\n".join(
-        [
-            "set -eu",
-            f'run="$SMOLSTUDIO_HOME/runs/{job.name}"',
-            *made,
-            "exec " + _launch(job, '"$JOB_COMPLETION_INDEX"', main),
-        ]
-    )
+    start = _launch(job, '"$JOB_COMPLETION_INDEX"', main)
+    script = "\n".join(["set -eu", f'run="$SMOLSTUDIO_HOME/runs/{job.name}"', *made, "exec " + start])
     amounts: dict[str, Any] = {
         "cpu": str(job.cpus_per_process * job.per_machine),
         "memory": f"{job.memory_gb_per_process * job.per_machine}Gi",

@@ -76,7 +76,7 @@ class OnRay:
     def each(
         self, work: Work, ranges: Iterable[Range], stop: Callable[[], bool], model: bool = False
     ) -> Iterator[Range]:
-        """As `Engine.each`. Raises RunError when a range's machines were lost several times, or none is left."""
+        """As `RangeEngine.each`. Raises RunError when a range's machines were lost several times, or none is left."""
         import ray
 
         gpus = int(model and ray.cluster_resources().get("GPU", 0) >= 1)
@@ -177,7 +177,7 @@ def _unreachable(address: str, why: str) -> RunError:
 
 
 def _do(home: str, work: Work, one: Range) -> Failed | None:
-    """Do a range in a process of the cluster; what a user can mend comes back as a value, whatever its class."""
+    """Do a range in a process of the cluster; what a user can fix comes back as a value, whatever its class."""
     if Path(home).is_dir():
         os.chdir(home)  # what a plan names may be relative to where it was asked
     try:
