@@ -57,8 +57,8 @@ _NO_VALUE = re.compile(
     re.IGNORECASE,
 )
 _AFTERTHOUGHT = re.compile(
-    r"(?i)[\s*_#>-]*(?:\(?(?:check|verification|verify|double[- ]check|note|proof|hint|tip|remark)\b|let me know|"
-    r"would you|hope |feel free|if you|i hope|please )"
+    r"(?i)[\s*_#>-]*(?:\(?(?:check|verification|verify|double[- ]check|note|proof|hint|tip|remark|confidence)\b"
+    r"|let me know|would you|hope |feel free|if you|i hope|please )"
 )
 _EXPLANATION = re.compile(
     r"(?im)^[ \t*_#>-]{0,30}(?:explanation|reasoning|because|here'?s (?:why|how)|this is because|step[- ]by[- ]step"

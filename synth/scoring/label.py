@@ -25,6 +25,8 @@ _DENIED = re.compile(
     r")\b|\bnon)(?:\s+(?:a|an|the|in|as|be|is|of|to|any|at|all|really|class|category|about|seem|look|fit|match|belong|fall|under|into))*"
     r"[\s\"'-]*$"
 )
+_BESIDE = re.compile(r"(?i)\W*(?:confidence|certainty)(?: (?:level|score))?\W*:")  # `Confidence: high` is no label
+_REMARKS = re.compile(r"(?i)confiden|certain|reason|explan|rationale|justif|evidence|quote")
 _PHRASES = re.compile(r"\b(?:in other words|among other things|on the other hand|each other)\b")  # no label "other"
 _CLAIMED = r"(?:\bis|\bas|\bbe|:)(?: (?:a|an|the|clearly|mostly|overall|very|quite|predominantly|primarily|mainly))* "
 _ASIDE = (
@@ -71,7 +73,7 @@ def read(reply: str, labels: Sequence[str]) -> list[str]:
     if _key(reply) in by_key:
         return [by_key[_key(reply)]]
     explicit = [*_from_json(reply), *marked(reply)]
-    parts = lines(reply)
+    parts = [line for line in lines(reply) if not _BESIDE.match(plain(line))]
     shown = [one for line in parts[:1] + parts[-1:] for one in (line, _without_name(line, by_key))]
     ends = [part for line in shown for part in (line, _first_clause(line))]
     for passage in [*explicit, *(end for end in ends if is_bare(end))]:
@@ -138,7 +140,7 @@ def _from_json(reply: str) -> list[str]:
         return []
     if not isinstance(record, dict):
         return []
-    said = {key: value for key, value in record.items() if isinstance(value, str)}
+    said = {key: value for key, value in record.items() if isinstance(value, str) and not _REMARKS.search(key)}
     telling = [
         value for key, value in said.items() if re.search(r"label|class|categor|answer|intent|sentiment", key, re.I)
     ]

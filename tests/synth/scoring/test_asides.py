@@ -37,6 +37,9 @@ RIGHT: list[tuple[str, str, str | list[str], str]] = [
     ("label", "high", LEVEL, "Urgency: High – the machine is down, low stock remains."),
     ("label", "not spam", SPAM, "This is not a spam message."),
     ("label", "not spam", SPAM, "This isn't spam."),
+    ("label", "medium", LEVEL, "The machine works, but slowly.\n\nUrgency: medium\nConfidence: high"),
+    ("label", "medium", LEVEL, '{"urgency": "medium", "confidence": "high", "reason": "low stock"}'),
+    ("math", "360", PENS, "The shop sells 360 pens.\n\nConfidence: 95%"),
     ("json", '{"version":"2.0"}', "", '{"version":"2"}'),
 ]
 WRONG: list[tuple[str, str, str | list[str], str]] = [
@@ -55,6 +58,7 @@ WRONG: list[tuple[str, str, str | list[str], str]] = [
     ("label", "other", DESK, "In other words, this is about shipping."),
     ("label", "spam", SPAM, "This isn't spam."),
     ("label", "medium", LEVEL, "Between low and medium."),
+    ("label", "high", LEVEL, "The machine works, but slowly.\n\nUrgency: medium\nConfidence: high"),
     ("json", '{"version":"2.1"}', "", '{"version":"2.10"}'),
 ]
 
