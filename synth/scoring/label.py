@@ -140,7 +140,8 @@ def _from_json(reply: str) -> list[str]:
         return []
     if not isinstance(record, dict):
         return []
-    said = {key: value for key, value in record.items() if isinstance(value, str) and not _REMARKS.search(key)}
+    texts = {key: value for key, value in record.items() if isinstance(value, str)}
+    said = {key: value for key, value in texts.items() if not _REMARKS.search(key)} or texts  # `return_reason` alone
     telling = [
         value for key, value in said.items() if re.search(r"label|class|categor|answer|intent|sentiment", key, re.I)
     ]

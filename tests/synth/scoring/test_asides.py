@@ -39,6 +39,7 @@ RIGHT: list[tuple[str, str, str | list[str], str]] = [
     ("label", "not spam", SPAM, "This isn't spam."),
     ("label", "medium", LEVEL, "The machine works, but slowly.\n\nUrgency: medium\nConfidence: high"),
     ("label", "medium", LEVEL, '{"urgency": "medium", "confidence": "high", "reason": "low stock"}'),
+    ("label", "spam", SPAM, '{"reason": "spam"}'),
     ("math", "360", PENS, "The shop sells 360 pens.\n\nConfidence: 95%"),
     ("json", '{"version":"2.0"}', "", '{"version":"2"}'),
 ]
