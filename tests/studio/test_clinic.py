@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from studio.views.data_plan import FIRST_ROLES
 from synth.dataset import DatasetDir
 from synth.importing.importer import Options, import_data
 from synth.workspace import Workspace
@@ -73,7 +74,7 @@ def test_a_group_that_holds_a_class_out_is_refused_before_import(tmp_path: Path,
     rows = [f"Message {n} about a thing of ward {n % 10},{'ab'[n % 10 == 3]},{n % 10}" for n in range(200)]
     source.write_text("message,desk,ward\n" + "\n".join(rows) + "\n")
     app = opened(source)
-    choose(app, "answer", "desk")
+    choose(app, FIRST_ROLES["answer"], "desk")
     assert not app.error
     menu = next(s for s in app.selectbox if s.label == "Keep rows together by")
     assert any(option.startswith("ward: 10 values, 160 training") for option in menu.options)
