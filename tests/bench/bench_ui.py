@@ -135,12 +135,14 @@ STANDS = """async ([path, began]) => {
 }"""
 # Clicks the menu's link, and resolves to when that was, once the page before is gone or its script runs.
 LEAVE = """async (name) => {
-  const app = () => document.querySelector('[data-testid=stApp]').dataset.testScriptState;
+  let ran = false;  // a short script runs and ends between two frames
+  const states = {attributes: true, attributeFilter: ['data-test-script-state']};
+  new MutationObserver(() => { ran = true; }).observe(document.querySelector('[data-testid=stApp]'), states);
   const links = [...document.querySelectorAll('[data-testid=stTopNavLink]')];
   const link = links.find(a => a.innerText.split('\\n').pop().trim() === name);  // after its icon's name
   const began = performance.now();
   link.click();
-  while (app() === 'notRunning') await new Promise(requestAnimationFrame);
+  while (!ran) await new Promise(requestAnimationFrame);
   return began;
 }"""
 
