@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import importlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from random import Random
 from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
@@ -94,6 +95,33 @@ def fill(
             unusable = 0 if wanted < before else unusable + 1
             if unusable >= patience:
                 raise fault(split, why)
+
+
+def draw_rows(
+    key: str, spec: BaseModel, context: Context, draw: Callable[[Random, Split, int], Example], misses: int = 500
+) -> Offers:
+    """Rows drawn one after another, `number` in its split, until each split has those of the spec; no prompt twice.
+
+    Raises DataError when `misses` draws in a row gave nothing to keep.
+    """
+    taken: dict[str, Split] = {}
+    settings = spec.model_dump()
+    for split in GENERATED_SPLITS:
+        rng = context.random(f"{key} {settings['seed']} {split}")
+        for number in range(settings[split]):
+            for _ in range(misses):
+                example = draw(rng, split, number)
+                if example.id in taken:
+                    row = {"split": split, "prompt": example.prompt[-1].text}
+                    candidate = rejected(row, f"the same prompt is in {taken[example.id]}")
+                else:
+                    candidate = kept(example)
+                    taken[example.id] = split
+                verdict = yield candidate
+                if was_kept(candidate, verdict):
+                    break
+            else:
+                raise DataError(f"No new row could be found for {split}.", "Ask for fewer rows.", "data.exhausted")
 
 
 class GeneratorInfo(NamedTuple):

@@ -74,19 +74,18 @@ def elsewhere(report: Report) -> list[str]:
 
 
 def _asked(large: SystemPart) -> str:
-    how = {
-        "few_shot": f" with {large.shots} examples",
-        "schema": " with a schema",
-        "few_shot_schema": f" with {large.shots} examples and a schema",
-        "few_shot_constrained": f" with {large.shots} examples, held to a schema",
-    }.get(large.prompting, "")
-    if how.strip().removeprefix("with ") in large.label:
-        how = ""
-    if "held to" in large.label:
-        how = how.removesuffix(", held to a schema")
+    """The large system, and how it was asked as far as its label does not say that."""
     if large.adapter:
         return f"the {params(large.params)}“{large.label}”"
-    return f"the prompted {params(large.params)}model “{large.label}”{how}"
+    examples = f"with {large.shots} examples"
+    how = {
+        "few_shot": [examples],
+        "schema": ["with a schema"],
+        "few_shot_schema": [f"{examples} and a schema"],
+        "few_shot_constrained": [examples, "held to the schema"],
+    }.get(large.prompting, [])
+    unsaid = ", ".join(one for one in how if one.removeprefix("with ") not in large.label)
+    return f"the prompted {params(large.params)}model “{large.label}”{f' {unsaid}' if unsaid else ''}"
 
 
 def pay_back(report: Report) -> str:

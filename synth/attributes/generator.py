@@ -18,9 +18,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from synth.context import Context
-from synth.errors import DataError
-from synth.example import GENERATED_SPLITS, Origin, Split, make_example, user
-from synth.generators import Candidate, Offers, kept, rejected, was_kept
+from synth.example import Example, Origin, Split, make_example, user
+from synth.generators import Offers, draw_rows
 from synth.scoring.names import FIELDS
 from synth.task import TaskCard
 
@@ -32,7 +31,6 @@ TASK = TaskCard(
     "what the text does not say. Other colours, sizes, packs and products that the text names are not the answer.",
     kind="extraction",
 )
-MAX_MISSES = 500
 FORMS = ("title", "text", "text", "list")
 HELD_OUT_FORM = "question"
 _SAID = {"brand": 0.85, "colour": 0.85, "material": 0.75, "size": 0.7, "quantity": 0.45}
@@ -83,20 +81,10 @@ def bank() -> dict[str, Any]:
 
 def generate(spec: Spec, context: Context) -> Offers:
     """Candidates in the order train, val, test, test_ood. Raises DataError when no new text can be found."""
-    taken: dict[str, Split] = {}
-    for split in GENERATED_SPLITS:
-        rng = context.random(f"attributes {spec.seed} {split}")
-        for number in range(getattr(spec, split)):
-            for _ in range(MAX_MISSES):
-                candidate = _candidate(rng, spec, split, number, taken)
-                verdict = yield candidate
-                if was_kept(candidate, verdict):
-                    break
-            else:
-                raise DataError(f"No new text could be found for {split}.", "Ask for fewer rows.", "data.exhausted")
+    return draw_rows("attributes", spec, context, functools.partial(_draw, spec))
 
 
-def _candidate(rng: Random, spec: Spec, split: Split, number: int, taken: dict[str, Split]) -> Candidate:
+def _draw(spec: Spec, rng: Random, split: Split, number: int) -> Example:
     unseen = split == "test_ood" and number % 2 == 0  # a group; else a form
     form = HELD_OUT_FORM if split == "test_ood" and not unseen else rng.choice(FORMS)
     group = rng.choice([name for name, one in bank()["groups"].items() if one.get("held_out", False) == unseen])
@@ -107,7 +95,7 @@ def _candidate(rng: Random, spec: Spec, split: Split, number: int, taken: dict[s
     said = "".join(key[0] for key in KEYS[1:] if getattr(sold, key) is not None)
     template = f"{form}/{sold.product}/{said}"
     answer = sold.as_json()
-    example = make_example(
+    return make_example(
         (user(text),),
         answer,
         answer=answer,
@@ -118,10 +106,6 @@ def _candidate(rng: Random, spec: Spec, split: Split, number: int, taken: dict[s
         origin=Origin(kind="template", by=template),
         source={"generator": "attributes", "generator_version": VERSION, "seed": spec.seed, "form": form},
     )
-    if example.id in taken:
-        return rejected({"split": split, "prompt": text}, f"the same prompt is in {taken[example.id]}")
-    taken[example.id] = split
-    return kept(example)
 
 
 def _product(rng: Random, group: str, split: Split) -> Product:

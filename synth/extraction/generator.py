@@ -5,24 +5,23 @@ test_ood holds what training never shows: a language, domains of components, and
 
 from __future__ import annotations
 
+import functools
 from random import Random
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from synth.context import Context
-from synth.errors import DataError
-from synth.example import GENERATED_SPLITS, Origin, Split, make_example, user
+from synth.example import Example, Origin, Split, make_example, user
 from synth.extraction.case import draw
 from synth.extraction.message import FORMS, HELD_OUT_FORMS, compose
 from synth.extraction.schema import INSTRUCTION
-from synth.generators import Candidate, Offers, kept, rejected, was_kept
+from synth.generators import Offers, draw_rows
 from synth.scoring.names import FIELDS
 from synth.task import TaskCard
 
 VERSION = 2  # 1: every row opened with the instruction, which now the task card alone holds
 TASK = TaskCard(instruction=INSTRUCTION, kind="extraction")
-MAX_MISSES = 500
 Language = Literal["en", "de", "es", "fr"]
 _UNSEEN = ("language", "domain", "form")
 _SEEN_FORMS = tuple(form for form in FORMS if form not in HELD_OUT_FORMS)
@@ -54,28 +53,18 @@ class Spec(BaseModel):
 
 def generate(spec: Spec, context: Context) -> Offers:
     """Candidates in the order train, val, test, test_ood. Raises DataError when no new message can be found."""
-    taken: dict[str, Split] = {}
-    for split in GENERATED_SPLITS:
-        rng = context.random(f"extraction {spec.seed} {split}")
-        for number in range(getattr(spec, split)):
-            unseen = _UNSEEN[number % len(_UNSEEN)] if split == "test_ood" else ""
-            for _ in range(MAX_MISSES):
-                form = rng.choice(HELD_OUT_FORMS if unseen == "form" else _SEEN_FORMS)
-                candidate = _candidate(rng, split, unseen, form, taken, spec)
-                verdict = yield candidate
-                if was_kept(candidate, verdict):
-                    break
-            else:
-                raise DataError(f"No new message could be found for {split}.", "Ask for fewer rows.", "data.exhausted")
+    return draw_rows("extraction", spec, context, functools.partial(_draw, spec))
 
 
-def _candidate(rng: Random, split: Split, unseen: str, form: str, taken: dict[str, Split], spec: Spec) -> Candidate:
+def _draw(spec: Spec, rng: Random, split: Split, number: int) -> Example:
+    unseen = _UNSEEN[number % len(_UNSEEN)] if split == "test_ood" else ""
+    form = rng.choice(HELD_OUT_FORMS if unseen == "form" else _SEEN_FORMS)
     case = draw(rng, unseen if unseen != "form" else "", spec.languages)
     message = compose(case, form, rng)
     answer = message.issue.as_json()
     family = f"{case.language}/{case.domain}" if unseen in ("language", "domain") else f"{case.issue.type}/{form}"
     template = f"{case.language}/{case.issue.type}/{form}/{case.problem.title}"
-    example = make_example(
+    return make_example(
         (user(message.text),),
         answer,
         answer=answer,
@@ -93,7 +82,3 @@ def _candidate(rng: Random, split: Split, unseen: str, form: str, taken: dict[st
             "distractors": [item for item in (case.other_version, case.other_platform) if item is not None],
         },
     )
-    if example.id in taken:
-        return rejected({"split": split, "prompt": message.text}, f"the same prompt is in {taken[example.id]}")
-    taken[example.id] = split
-    return kept(example)

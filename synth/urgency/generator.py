@@ -15,9 +15,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from synth.context import Context
-from synth.errors import DataError
-from synth.example import GENERATED_SPLITS, Origin, Split, make_example, user
-from synth.generators import Candidate, Offers, kept, rejected, was_kept
+from synth.example import Example, Origin, Split, make_example, user
+from synth.generators import Offers, draw_rows
 from synth.scoring.names import LABEL
 from synth.task import TaskCard
 
@@ -36,7 +35,6 @@ TASK = TaskCard(
     },
     answer_format="one of the labels and nothing else",
 )
-MAX_MISSES = 500
 KEPT_PHRASINGS = 2
 FORMS = ("plain", "mail", "chat", "web form")
 HELD_OUT_FORM = "desk note"
@@ -94,20 +92,10 @@ def matters() -> tuple[Matter, ...]:
 
 def generate(spec: Spec, context: Context) -> Offers:
     """Candidates in the order train, val, test, test_ood. Raises DataError when no new message can be found."""
-    taken: dict[str, Split] = {}
-    for split in GENERATED_SPLITS:
-        rng = context.random(f"urgency {spec.seed} {split}")
-        for number in range(getattr(spec, split)):
-            for _ in range(MAX_MISSES):
-                candidate = _candidate(rng, spec, split, number, taken)
-                verdict = yield candidate
-                if was_kept(candidate, verdict):
-                    break
-            else:
-                raise DataError(f"No new message could be found for {split}.", "Ask for fewer rows.", "data.exhausted")
+    return draw_rows("urgency", spec, context, functools.partial(_draw, spec))
 
 
-def _candidate(rng: Random, spec: Spec, split: Split, number: int, taken: dict[str, Split]) -> Candidate:
+def _draw(spec: Spec, rng: Random, split: Split, number: int) -> Example:
     level = LEVELS[number % len(LEVELS)]
     unseen = split == "test_ood" and number // len(LEVELS) % 2 == 0  # a matter; else a form
     form = HELD_OUT_FORM if split == "test_ood" and not unseen else rng.choice(FORMS)
@@ -122,7 +110,7 @@ def _candidate(rng: Random, spec: Spec, split: Split, number: int, taken: dict[s
     text = _message(rng, said, rng.random() < spec.set_aside, form)
     family = f"{form}/{matter.name}" if form == HELD_OUT_FORM else matter.name
     template = f"{family}/{phrasing}"
-    example = make_example(
+    return make_example(
         (user(text),),
         level,
         answer=level,
@@ -133,10 +121,6 @@ def _candidate(rng: Random, spec: Spec, split: Split, number: int, taken: dict[s
         origin=Origin(kind="template", by=template),
         source={"generator": "urgency", "generator_version": VERSION, "seed": spec.seed, "form": form},
     )
-    if example.id in taken:
-        return rejected({"split": split, "prompt": text}, f"the same prompt is in {taken[example.id]}")
-    taken[example.id] = split
-    return kept(example)
 
 
 def _phrasing(rng: Random, matter: Matter, split: Split) -> int:

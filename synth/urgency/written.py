@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from synth.example import Example, Origin, make_example, user
+from synth.example import Example
 from synth.media import AddMedia
 from synth.scoring.names import LABEL
+from synth.written import written_rows
 
 FILE = Path(__file__).with_name("written.jsonl")
 SAID = "Messages of patients written by hand, in the manner of ordinary people."
@@ -15,16 +15,4 @@ SAID = "Messages of patients written by hand, in the manner of ordinary people."
 
 def real_rows(_add_media: AddMedia) -> list[Example]:
     """The hand-written rows, of the split test_real."""
-    return [
-        make_example(
-            (user(found["text"]),),
-            found["urgency"],
-            answer=found["urgency"],
-            split="test_real",
-            family="written",
-            template=f"written/{number}",  # each is a text of its own
-            scorer=LABEL,
-            origin=Origin(kind="hand", by="written.jsonl"),
-        )
-        for number, found in enumerate(map(json.loads, FILE.read_text("utf-8").splitlines()))
-    ]
+    return written_rows(FILE, LABEL, lambda found: str(found["urgency"]))

@@ -77,6 +77,21 @@ def test_headline_names_both_systems_with_intervals_and_the_pay_back() -> None:
     assert "earned back after" in said
 
 
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("Larger", "“Larger” with 3 examples, held to the schema"),
+        ("Larger, held to the schema", "“Larger, held to the schema” with 3 examples"),
+        ("Larger with 3 examples, held to the schema", "“Larger with 3 examples, held to the schema” "),
+    ],
+)
+def test_the_headline_says_how_the_large_model_was_asked_once(label: str, said: str) -> None:
+    name = built().large or ""
+    changes = {"label": label, "prompting": "few_shot_constrained", "shots": 3}
+    made = report_json.build(swapped(results(per_split=300), name, **changes))
+    assert f"{said}{'' if said.endswith(' ') else ' '}gets " in made.headline
+
+
 def test_the_pay_back_of_a_worse_model_does_not_hide_that_it_is_worse() -> None:
     verdict = built().verdict.model_copy(update={"word": WORSE})
     worse = built().model_copy(update={"verdict": verdict})
