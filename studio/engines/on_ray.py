@@ -83,10 +83,12 @@ class OnRay:
         # A process that has a GPU would else end after one range, and load the model again for the next.
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES, max_calls=0)(_do)
         home, left, given = str(Path.cwd()), iter(ranges), deque[tuple[Range, Any]]()
+        asked = temporary(self._workspace.path / "engine")
+        atomic_write_text(asked, "")
         try:
             while True:
                 while len(given) < AHEAD * self.slots(model) and (one := next(left, None)) is not None:
-                    given.append((one, None if one.done else remote.remote(home, work, one)))
+                    given.append((one, None if one.done else remote.remote(home, str(asked), work, one)))
                 if not given:
                     return
                 one, ref = given[0]
@@ -95,9 +97,8 @@ class OnRay:
                 given.popleft()
                 yield one
         finally:
-            for _, ref in given:
-                if ref is not None:
-                    ray.cancel(ref, force=True)
+            # Not ray.cancel: Ray ends this process where a range that is cancelled answers at that moment.
+            asked.unlink(missing_ok=True)
 
     def machines(self) -> list[Machine]:
         """Every machine of the cluster, and what keeps it from taking part."""
@@ -176,8 +177,13 @@ def _unreachable(address: str, why: str) -> RunError:
     return RunError(f"No Ray cluster can be joined {where}: {why}.", remedy, "engine.address")
 
 
-def _do(home: str, work: Work, one: Range) -> Failed | None:
-    """Do a range in a process of the cluster; what a user can fix comes back as a value, whatever its class."""
+def _do(home: str, asked: str, work: Work, one: Range) -> Failed | None:
+    """Do a range in a process of the cluster, while the file `asked` is there and somebody waits for it.
+
+    What a user can fix comes back as a value, whatever its class.
+    """
+    if not Path(asked).exists():
+        return None
     if Path(home).is_dir():
         os.chdir(home)  # what a plan names may be relative to where it was asked
     try:

@@ -114,6 +114,22 @@ def test_two_machines_answer_as_one_process_does(workspace: Workspace, cluster: 
     cluster.remove_node(second)
 
 
+def fails(one: Range) -> None:
+    raise ModelError(f"{one.first} has no model.", "Name one.", "model.none")
+
+
+@pytest.mark.slow
+def test_work_that_fails_everywhere_at_once_ends_with_its_own_sentence_each_time(
+    workspace: Workspace, cluster: Any
+) -> None:
+    with on_ray.joined(workspace, cluster.address) as engine:
+        for number in range(100):  # ranges that answer while they are taken back: Ray aborts a process that cancels them
+            ranges = [Range(workspace.path / f"{number}-{i}.jsonl", i, i + 1) for i in range(8)]
+            with pytest.raises(ModelError, match="0 has no model"):
+                list(engine.each(fails, ranges, lambda: False))
+    assert not list(workspace.path.glob("*engine*"))
+
+
 def dies(one: Range) -> None:
     os._exit(1)
 
