@@ -152,6 +152,28 @@ class DatasetDir:
             with file.open("rb") as lines:
                 yield from (_row(file, n + 1, raw) for n, raw in enumerate(lines) if n in places)
 
+    def parts(self, split: Split, rows: int) -> Iterator[tuple[int, int, int]]:
+        """A split in parts of so many rows, the last one smaller: first line (from 0), its byte in the file, rows."""
+        file = self.path / f"{split}.jsonl"
+        if not file.is_file():
+            return
+        with file.open("rb") as lines:
+            first = start = count = 0
+            for _ in lines:
+                count += 1
+                if count == rows:
+                    yield first, start, count
+                    first, start, count = first + count, lines.tell(), 0
+            if count:
+                yield first, start, count
+
+    def rows_from(self, split: Split, line: int, offset: int, count: int) -> Iterator[Example]:
+        """The rows of one of `parts`. Raises DataError as `examples`."""
+        file = self.path / f"{split}.jsonl"
+        with file.open("rb") as lines:
+            lines.seek(offset)
+            yield from (_row(file, line + n, raw) for n, raw in enumerate(islice(lines, count), start=1))
+
     def labelled(self, rows: Iterable[Example]) -> list[Example]:
         """Rows as those who measure want them: with the task's label set, where it has one that they belong to."""
         found = list(rows)

@@ -165,21 +165,26 @@ def curate(
     ] = None,
     name: Annotated[str, typer.Option("--as", help="Name of the cleaned dataset; without it nothing is written")] = "",
     rows: Annotated[int, typer.Option(help="Without --as: how many rows to show for each reason")] = 2,
+    engine: EngineOption = "",
+    address: AddressOption = "",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say which rows rules would drop and why; with --as, make the dataset without them."""
     from studio.cli.terminal import ProgressLine
+    from studio.engines.rows import opened
     from synth.curation.curate import Rules, curate_dataset, preview_curation
     from synth.dataset import open_dataset
     from synth.strict import validated
 
-    found = open_dataset(dataset, workspace_of(workspace).datasets)
+    place = workspace_of(workspace)
+    found = open_dataset(dataset, place.datasets)
     chosen = validated(Rules, key_values(rules or []), "rules")
-    if name:
-        describe_dataset(curate_dataset(found, name, workspace_of(workspace), chosen, ProgressLine()), as_json)
-        return
-    seen = preview_curation(found, chosen, rows, ProgressLine())
+    with opened(place, engine, address) as cluster:
+        if name:
+            describe_dataset(curate_dataset(found, name, place, chosen, ProgressLine(), engine=cluster), as_json)
+            return
+        seen = preview_curation(found, chosen, rows, ProgressLine(), engine=cluster)
     if as_json:
         print_json({"dataset": found.name, "kept": seen.kept, "dropped": seen.dropped})
         return

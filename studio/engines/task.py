@@ -91,15 +91,17 @@ def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
 
 def _curate(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
     """Make the curated dataset; without a name, only say what would be dropped."""
+    from studio.engines.rows import opened
     from synth.curation.curate import Rules, curate_dataset, preview_curation
     from synth.dataset import open_dataset
 
     source = open_dataset(arguments["dataset"], workspace.datasets)
     rules, say = Rules.model_validate(arguments["rules"]), emit_progress(job)
-    if arguments["name"]:
-        made = curate_dataset(source, arguments["name"], workspace, rules, say, job.stop_requested)
-        return {"dataset": made.name}
-    seen = preview_curation(source, rules, on_progress=say, stop=job.stop_requested)
+    with opened(workspace) as engine:
+        if arguments["name"]:
+            made = curate_dataset(source, arguments["name"], workspace, rules, say, job.stop_requested, engine)
+            return {"dataset": made.name}
+        seen = preview_curation(source, rules, on_progress=say, stop=job.stop_requested, engine=engine)
     samples = {reason: [row.model_dump(mode="json") for row in rows] for reason, rows in seen.samples.items()}
     return {**arguments, "kept": seen.kept, "dropped": seen.dropped, "samples": samples}
 

@@ -4,36 +4,31 @@ Test splits come first and win: a row is dropped from training for their sake, n
 duplicates are found by MinHash over runs of five words, and count only when their numbers are equal and in the same
 order. Meaning is not compared: a paraphrase in other words stays.
 
-Rows are read twice: once for their hashes, which say which of them can be duplicates at all, and once to be judged. The
-hashes lie on disk; of a row that cannot be one, two bytes stay in memory.
+Rows are read twice: once for their hashes, which say which of them can be duplicates at all (`survey`; an engine may do
+that on other machines), and once to be judged, here, because what is a duplicate depends on the rows before it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from hashlib import blake2b
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from synth.curation.derive import Dropped, derive
-from synth.curation.leakage import TESTS, Tests
-from synth.curation.minhash import Bands, Shared, Sketch, likeness, repeated
+from synth.curation.minhash import Sketch, likeness
 from synth.curation.runs import Text, read_text
+from synth.curation.survey import ORDER, Eye, Look, looks_elsewhere, media_of, surveyed
 from synth.dataset import DatasetDir
 from synth.errors import RunError
-from synth.example import Example, Split, media_parts, text_of
+from synth.example import Example, text_of
 from synth.progress import Meter, ProgressFn, silent
+from synth.ranges import RangeEngine
 from synth.workspace import Workspace
 
-BATCH = 4096
 BUCKET = 100
 """Kept texts of one band key that a text is compared with: more share a phrase that says nothing."""
-_ORDER: tuple[Split, ...] = (*TESTS, "val", "train")
 
 
 class Rules(BaseModel):
@@ -67,12 +62,17 @@ class CurationPreview(NamedTuple):
 
 def curate(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Dropped]:
     """Every row once, kept or dropped; those of the test splits first. Holds all rows in memory."""
-    return curate_ordered(sorted(examples, key=lambda example: _ORDER.index(example.split)), rules)
+    return curate_ordered(sorted(examples, key=lambda example: ORDER.index(example.split)), rules)
 
 
-def curate_ordered(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Dropped]:
-    """`curate` of rows whose test splits come first, and which are the same each time that one goes through them."""
-    survey = _survey(examples, rules)
+def curate_ordered(
+    examples: Iterable[Example], rules: Rules, looks: Iterable[Look] | None = None
+) -> Iterator[Example | Dropped]:
+    """`curate` of rows whose test splits come first, and which are the same each time that one goes through them.
+
+    looks: at those rows in that order, where somebody else makes them.
+    """
+    survey = surveyed(Eye(rules.near, rules.decontaminate).looks(examples) if looks is None else looks)
     seen = SeenTexts(rules.near, rules.exact)
     for place, example in enumerate(examples):
         if survey.contaminated[place]:
@@ -80,46 +80,17 @@ def curate_ordered(examples: Iterable[Example], rules: Rules) -> Iterator[Exampl
         elif reason := _unfit(example, rules):
             yield Dropped(example, reason)
         elif keys := survey.suspected(place):
-            reason = seen.duplicate(text_of(example), _media(example), keys)
+            reason = seen.duplicate(text_of(example), media_of(example), keys)
             yield Dropped(example, reason) if reason else example
         else:
             yield example
 
 
-class _Survey(NamedTuple):
-    """For each row: is it in a test split; do others have its text; the keys that others have too."""
-
-    contaminated: bytearray
-    repeated: Any
-    shared: Shared
-
-    def suspected(self, place: int) -> list[int]:
-        """The keys by which a row may be a duplicate; none when it cannot be one."""
-        return self.shared.at(place) or ([0] if self.repeated[place] else [])
-
-
-def _survey(examples: Iterable[Example], rules: Rules) -> _Survey:
-    """A first pass. What it learns of each row is on disk until it is known what several rows share."""
-    import numpy as np
-
-    sketch = Sketch(rules.near) if rules.near < 1 else None
-    tests = Tests()
-    contaminated = bytearray()
-    rows = iter(examples)
-    bands = Bands(sketch.bands if sketch else 0)
-    with contextlib.closing(bands), tempfile.TemporaryFile() as exact:
-        while batch := list(islice(rows, BATCH)):
-            texts = [read_text(text_of(example)) for example in batch]
-            for example, text in zip(batch, texts, strict=True):
-                said = "\0".join((" ".join(text.text.split()), *_media(example)))
-                exact.write(blake2b(said.encode("utf-8", "replace"), digest_size=8).digest())
-            contaminated += tests.take(batch, texts) if rules.decontaminate else bytes(len(batch))
-            if sketch:
-                found = sketch.keys(texts)
-                found[[place for place, example in enumerate(batch) if media_parts(example)]] = 0
-                bands.take(found)
-        exact.seek(0)
-        return _Survey(contaminated, repeated(np.fromfile(exact, np.uint64)), bands.shared())
+def _curated(
+    source: DatasetDir, rules: Rules, engine: RangeEngine | None, stop: Callable[[], bool]
+) -> Iterator[Example | Dropped]:
+    looks = looks_elsewhere(source, rules.near, rules.decontaminate, engine, stop) if engine else None
+    return curate_ordered(_Ordered(source), rules, looks)
 
 
 def preview_curation(
@@ -128,13 +99,14 @@ def preview_curation(
     samples: int = 3,
     on_progress: ProgressFn = silent,
     stop: Callable[[], bool] = lambda: False,
+    engine: RangeEngine | None = None,
 ) -> CurationPreview:
     """What `curate_dataset` would keep and drop, with `samples` rows for each reason; writes nothing."""
     meter = Meter(f"look through {source.name}", sum(source.card.splits.values()), "rows", on_progress)
     kept: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     shown: dict[str, list[Example]] = defaultdict(list)
-    for done, result in enumerate(curate_ordered(_Ordered(source), rules), start=1):
+    for done, result in enumerate(_curated(source, rules, engine, stop), start=1):
         if stop():
             raise RunError("Looking was stopped.", "Start it again.", "run.stopped")
         if isinstance(result, Dropped):
@@ -154,13 +126,14 @@ def curate_dataset(
     rules: Rules,
     on_progress: ProgressFn = silent,
     stop: Callable[[], bool] = lambda: False,
+    engine: RangeEngine | None = None,
 ) -> DatasetDir:
     """A new dataset `name` of the rows of `source` that pass; dropped ones are in its rejected.jsonl.
 
     Raises DataError when no training row is left, StorageError when the name is taken.
     """
     notes = {"curated_from": source.name, "rules": rules.model_dump()}
-    rows = curate_ordered(_Ordered(source), rules)
+    rows = _curated(source, rules, engine, stop)
     return derive(source, name, workspace, rows, notes, on_progress=on_progress, stop=stop)
 
 
@@ -171,10 +144,6 @@ def _unfit(example: Example, rules: Rules) -> str:
     if len(question) > rules.max_prompt_chars:
         return "the question is too long"
     return "the answer is too long" if len(example.target) > rules.max_target_chars else ""
-
-
-def _media(example: Example) -> tuple[str, ...]:
-    return tuple(part.sha256 for part in media_parts(example))
 
 
 class SeenTexts:
@@ -225,4 +194,4 @@ class _Ordered:
         self._source = source
 
     def __iter__(self) -> Iterator[Example]:
-        return (example for split in _ORDER for example in self._source.examples(split))
+        return (example for split in ORDER for example in self._source.examples(split))

@@ -1,4 +1,4 @@
-"""A Ray cluster of two machines generates and evaluates as one process does, also when one of them is lost midway."""
+"""A Ray cluster of two machines generates, cleans and evaluates as one process does, also when one is lost midway."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from studio.engines import on_ray, rows
 from studio.engines.rows import Setting
 from synth import ranged
 from synth.build import build_dataset
+from synth.curation.curate import Rules, preview_curation
 from synth.errors import ModelError, RunError, StorageError
 from synth.example import user
 from synth.progress import silent
@@ -88,7 +89,7 @@ def test_a_machine_lost_midway_costs_only_its_open_ranges(
 
 
 @pytest.mark.slow
-def test_two_machines_answer_as_one_process_does(workspace: Workspace, cluster: Any, tmp_path: Path) -> None:
+def test_two_machines_answer_and_clean_as_one_process_does(workspace: Workspace, cluster: Any, tmp_path: Path) -> None:
     from evaluate.predict import ranged as answers_ranged
 
     plan = SystemPlan(id="tiny", model=str(tiny_llama(tmp_path)), max_new_tokens=6)
@@ -102,9 +103,12 @@ def test_two_machines_answer_as_one_process_does(workspace: Workspace, cluster: 
             found = predictor.run(QUESTIONS, lambda: open_system(plan, Context(workspace)), silent, lambda: False)
         return sorted((p.example_id, p.text) for p in found.predictions.values())
 
+    sums = build_dataset("math", {"train": 400, "val": 10, "test": 10, "test_ood": 10}, "sums", workspace)
+    rules = Rules(near=0.4, max_target_chars=200)
     second = cluster.add_node(num_cpus=1)
     with on_ray.joined(workspace, cluster.address) as engine:
         assert said("a", engine) == said("b", None)
+        assert preview_curation(sums, rules, engine=engine) == preview_curation(sums, rules)
         missing = SystemPlan(id="gone", model=str(tmp_path / "gone"))
         predictor = Predictor(workspace.path / "gone.jsonl", "c" * 64, "Gone", workspace, retry_errors=False)
         with pytest.raises(ModelError):  # what a user can do something about comes back as it is here

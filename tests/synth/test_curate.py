@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 import pytest
 
+from synth.curation import survey
 from synth.curation.curate import Dropped, Rules, SeenTexts, curate, curate_dataset, preview_curation
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RunError
 from synth.example import Example, ImagePart, Split, make_example, media_parts, user
+from synth.ranges import Range, Work
 from synth.workspace import Workspace
 
 TEXT = "The shop sells {n} pens to {name} for four dollars each and she pays with a large note of fifty dollars today"
@@ -112,6 +115,62 @@ def test_curation_that_is_stopped_leaves_nothing(source: DatasetDir, workspace: 
     with pytest.raises(RunError, match="nothing was kept"):
         curate_dataset(source, "clean", workspace, Rules(), stop=lambda: True)
     assert [p.name for p in workspace.datasets.iterdir()] == ["raw"]
+
+
+class Apart:
+    """An engine that does each range when it is asked for, and counts them."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def slots(self, model: bool = False) -> int:
+        return 2
+
+    def each(
+        self, work: Work, ranges: Iterable[Range], stop: Callable[[], bool], model: bool = False
+    ) -> Iterator[Range]:
+        for one in ranges:
+            if stop():
+                raise RunError("The ranges that are done are kept.", "Go on.", "run.stopped")
+            work(one)
+            self.done += 1
+            yield one
+
+
+@pytest.mark.parametrize("rules", [Rules(), Rules(near=1), Rules(decontaminate=False), Rules(exact=False, near=0.6)])
+def test_an_engine_drops_the_rows_that_one_process_drops(
+    workspace: Workspace, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "BATCH", 16)
+    folder = workspace.datasets / "many"
+    folder.mkdir(parents=True)
+    writer, texts = DatasetWriter(folder), planted(150, Random(3))
+    part = ImagePart(path=writer.add_media(b"png", ".png"), sha256="aa")
+    splits: tuple[Split, ...] = ("train", "test", "train", "val", "test_real")
+    for number, text in enumerate([*texts, *texts[:40], *(f"{text} please" for text in texts[40:90])]):
+        writer.keep(row(text, splits[number % 5]))
+    for split in ("train", "test"):
+        writer.keep(make_example((user("Seen?", part),), "yes", family="f", template="t", split=split))  # type: ignore[arg-type]
+    writer.finish(Card(name="many"))
+    source, engine = DatasetDir(folder), Apart()
+    seen = preview_curation(source, rules)
+    assert seen == preview_curation(source, rules, engine=engine)
+    assert engine.done > 4 and sum(seen.dropped.values()) > (0 if rules.near == 1 else 20)
+    alone = curate_dataset(source, "alone", workspace, rules)
+    shared = curate_dataset(source, "shared", workspace, rules, engine=engine)
+    assert shared.card.sha256 == alone.card.sha256
+    assert sorted(p.name for p in workspace.datasets.iterdir()) == ["alone", "many", "shared"]
+    with pytest.raises(RunError, match="nothing was kept"):
+        curate_dataset(source, "stopped", workspace, rules, stop=lambda: True, engine=engine)
+    assert sorted(p.name for p in workspace.datasets.iterdir()) == ["alone", "many", "shared"]
+
+
+def test_a_line_that_is_no_row_is_named_by_its_number_also_on_an_engine(source: DatasetDir) -> None:
+    with (source.path / "train.jsonl").open("a") as file:
+        file.write("no row\n")
+    for engine in (None, Apart()):
+        with pytest.raises(DataError, match=r"train.jsonl line 4"):
+            preview_curation(source, Rules(), engine=engine)
 
 
 def planted(count: int, rng: Random) -> list[str]:
