@@ -11,7 +11,7 @@ card. It does not compare systems: `evaluate.compare` does that, with costs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -97,6 +97,8 @@ def parity_gate(workspace: Workspace, rows: int = ROWS) -> Gate:
         sample, expected = answered(original, sample)
         if not expected:
             return _unchecked("the tuned model itself answered none of the rows")
+        for artefact in artefacts:
+            _refuse_another_template(artefact, original, sample)
         found = [_held(artefact, original, sample, expected) for artefact in artefacts]
         return {"said": [one.said() for one in found], "artefacts": [one.model_dump() for one in found]}
 
@@ -130,6 +132,27 @@ def _texts(loaded: Loaded, sample: Sample) -> dict[str, str]:
     """Greedy answers of a model that transformers holds, as a comparison asks it; rows that failed are left out."""
     found = runner_of(loaded).answer(loaded, sample.questions, sample.most_tokens, None, lambda: False)
     return {one.example_id: (one.text or "").strip() for one in found if not one.error}
+
+
+def _refuse_another_template(artefact: Artefact, original: Loaded, sample: Sample) -> None:
+    """Raise ModelError where the chat template and the tokenizer inside an artefact read a row as other tokens.
+
+    What is told apart is their number. Rows with tools or control tokens are left out: programs differ on these.
+    """
+    if artefact.read_lengths is None:
+        return
+    runner: Any = runner_of(original)
+    plain = [question for question in sample.questions if not question.tools]
+    asked = [(q, chat) for q in plain if (chat := runner.plain_chat(original, q))]
+    ours = [len(ids) for ids in runner.bare_inputs(original, [question for question, _ in asked])]
+    theirs = artefact.read_lengths([chat for _, chat in asked])
+    for (question, _), tuned, exported in zip(asked, ours, theirs, strict=True):
+        if tuned != exported:
+            message = (
+                f"{artefact.runtime} reads row {question.example_id} as {exported} tokens through the chat template "
+                f"inside the file, and the model was tuned on {tuned}."
+            )
+            raise ModelError(message, "Nothing was kept. Choose another target, or report this.", "export.parity")
 
 
 def _held(artefact: Artefact, original: Loaded, sample: Sample, expected: list[str]) -> Parity:

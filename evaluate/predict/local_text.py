@@ -6,7 +6,7 @@ Decoding itself is in `recipes.decode.decoder`. Greedy only: an evaluation must 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evaluate.predict.prediction import Prediction, Stop
 from evaluate.predict.prompts import Question
@@ -106,6 +106,13 @@ def tokenise(loaded: Loaded, questions: Sequence[Question]) -> list[list[int]]:
 def bare_inputs(loaded: Loaded, questions: Sequence[Question]) -> list[list[int]]:
     """Token ids of each prompt."""
     return tokenise(loaded, questions)
+
+
+def plain_chat(loaded: Loaded, question: Question) -> list[dict[str, Any]]:
+    """The question's turns as any program takes them; empty where some are tool calls or hold control tokens."""
+    turns = [chat.message_dict(message, loaded.tokenizer) for message in question.messages]
+    plain = all(turn.keys() == {"role", "content"} and chat.BREAK not in turn["content"] for turn in turns)
+    return turns if plain else []
 
 
 def first_inputs(loaded: Loaded, question: Question) -> dict[str, Tensor]:

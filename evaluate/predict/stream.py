@@ -51,7 +51,7 @@ def _by_token(loaded: Loaded, feed: dict[str, Any], max_new_tokens: int, grammar
     asked, ends, cache = feed["input_ids"].shape[1], end_ids(loaded), None
     tokens: list[int] = []
     text, shown, ended = "", "", False
-    state = grammar.start() if grammar else None
+    state = grammar.start(max_new_tokens) if grammar else None
     while not ended and len(tokens) < max_new_tokens:
         with torch.inference_mode():
             out = loaded.model(**feed, past_key_values=cache, use_cache=True, logits_to_keep=1)

@@ -37,7 +37,10 @@ class Sampling(NamedTuple):
 
 
 class Generated(NamedTuple):
-    """One finished row: place in the prompts, tokens without the end token, exp(mean log-probability), seconds."""
+    """One finished row: place in the prompts, tokens without the end token, exp(mean log-probability), seconds.
+
+    `ended`: by the model itself, not by a limit.
+    """
 
     place: int
     tokens: list[int]
@@ -142,7 +145,8 @@ class _Row:
 
     def done(self, ended: bool) -> Generated:
         mean = self.logprob / max(1, len(self.tokens) + ended)
-        return Generated(self.index, self.tokens, math.exp(mean), time.perf_counter() - self.began, ended)
+        whole = ended and not (self.state and self.state.closed)
+        return Generated(self.index, self.tokens, math.exp(mean), time.perf_counter() - self.began, whole)
 
 
 class SlotDecoder:
@@ -235,8 +239,9 @@ class SlotDecoder:
         for line, index in enumerate(chosen):
             own = self._prompts[index][start:]
             tokens[line, : len(own)] = torch.tensor(own)
-            state = self._grammar.start() if self._grammar else None
-            self._rows[slots[line]] = _Row(index, len(self._prompts[index]), state)
+            length = len(self._prompts[index])
+            state = self._grammar.start(min(self._max_new, self._limit - length)) if self._grammar else None
+            self._rows[slots[line]] = _Row(index, length, state)
         positions = torch.arange(start, start + longest, device=device)
         seen = torch.arange(start + longest, device=device) <= positions[:, None]
         # Numbers to add, as plain attention wants them: it would add a mask of truth values as ones and zeros.

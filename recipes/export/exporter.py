@@ -9,6 +9,7 @@ is fetched.
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -49,6 +50,7 @@ class Artefact(NamedTuple):
         loaded: the model, where transformers is the runtime: it is asked as the tuned one is.
         answers: elsewhere: (prompts, most tokens) -> texts, greedily. A prompt is what `bare_inputs` of the
             modality's runner gives: token ids, or the pieces of a recording as features.
+        read_lengths: (chats) -> how many tokens each is to the artefact's own chat template and tokenizer.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Artefact(NamedTuple):
     runtime: str
     loaded: Callable[[], Loaded] | None = None
     answers: Callable[[Sequence[Any], int], list[str]] | None = None
+    read_lengths: Callable[[Sequence[list[dict[str, Any]]]], list[int]] | None = None
 
 
 # What the artefacts of a folder answer, held against the tuned model: {"said": sentences, "artefacts": facts}, for card
@@ -93,7 +96,8 @@ def export(target: Exporter, tuned: Tuned, out: Path, gate: Gate | None = None) 
         facts = describe(tuned.ref, tuned.adapter, target.key, dtype)
         facts["parity"] = gate(tuned, target.artefacts(tuned, folder)) if gate else {"said": [], "artefacts": []}
         said = "".join(f"- {sentence}\n" for sentence in facts["parity"]["said"])
-        card = target.card(out.name, facts) + (f"\nAsked before it was handed over:\n\n{said}" if said else "")
+        card = target.card(out.name, facts) + _how_it_was_asked(system_of(learned_rows(tuned)[0]))
+        card += f"\nAsked before it was handed over:\n\n{said}" if said else ""
         atomic_write_text(folder / "README.md", with_licence(card, licence_of(tuned.ref)))
         write_manifest(folder, facts)
     return out
@@ -179,6 +183,19 @@ def learned_rows(tuned: Tuned, most: int = 500) -> tuple[list[Example], str]:
         return dataset.draw("train", most, seed=0), dataset.task.instruction
     except UserError:
         return [], ""
+
+
+def system_of(rows: Sequence[Example]) -> str:
+    """The system message that every row opens with; "" where they differ or have none."""
+    systems = {"\n\n".join(turn.text for turn in row.prompt if turn.role == "system") for row in rows}
+    return systems.pop() if len(systems) == 1 else ""
+
+
+def _how_it_was_asked(system: str) -> str:
+    """For the card: without the system message that it was tuned under, a model answers otherwise."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", system)), default=0))
+    told = f"Every row that it learned opened with this system message; send it too:\n\n{fence}\n{system}\n{fence}\n"
+    return f"\n## System message\n\n{told}" if system else ""
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.export import llama_cpp
-from recipes.export.exporter import Artefact, Exporter, Tuned, merged_from
+from recipes.export.exporter import Artefact, Exporter, Tuned, learned_rows, merged_from, system_of
+from recipes.export.modelfile import modelfile
 from recipes.models import loading
 from recipes.models.files import ModelRef
 from synth.errors import ModelError
@@ -78,7 +79,9 @@ def write_all(tuned: Tuned, folder: Path, name: str) -> str:
     loaded = loading.load_for_inference(tuned.ref, tuned.adapter, torch.float32)
     for kind in kinds():
         write(loaded.model, loaded.tokenizer, words, folder / f"{name}-{kind}.gguf", kind)
-    atomic_write_text(folder / "Modelfile", modelfile(f"{name}-q8_0.gguf"))
+    system = system_of(learned_rows(tuned)[0])
+    said = modelfile(f"{name}-q8_0.gguf", loaded.tokenizer, context_of(tuned.ref), system)
+    atomic_write_text(folder / "Modelfile", said)
     return "+".join(kinds())
 
 
@@ -86,13 +89,19 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     """Each file, as llama.cpp answers with it."""
     if not llama_cpp.installed():
         return []
-    context = int(read_json(tuned.ref.path / "config.json")["max_position_embeddings"])
+    context = context_of(tuned.ref)
     found = []
     for file in sorted(folder.glob("*.gguf")):
         kind = next(kind for kind in KINDS if file.stem.endswith(kind))
         ask = functools.partial(llama_cpp.answers, file, context)
-        found.append(Artefact(kind, kind == "f16", llama_cpp.version(), answers=ask))
+        read = functools.partial(llama_cpp.read_lengths, file, context) if kind == "f16" else None  # all have the same
+        found.append(Artefact(kind, kind == "f16", llama_cpp.version(), answers=ask, read_lengths=read))
     return found
+
+
+def context_of(ref: ModelRef) -> int:
+    """Tokens that the model takes."""
+    return int(read_json(ref.path / "config.json")["max_position_embeddings"])
 
 
 def vocabulary(path: Path) -> Vocabulary:
@@ -243,18 +252,14 @@ def interleaved(weight: Any, heads: int) -> Any:
     return weight.view(heads, 2, rows // heads // 2, width).transpose(1, 2).reshape(rows, width).contiguous()
 
 
-def modelfile(weights: str) -> str:
-    """A Modelfile for Ollama: greedy answers, as the report measured them; the template is in the weights."""
-    return f"# ollama create NAME -f Modelfile\nFROM ./{weights}\nPARAMETER temperature 0\n"
-
-
 def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: gguf\n---\n\n# {name}\n\n"
         f"{merged_from(facts)}, as GGUF, written on {facts['created']} by smolstudio.\n\n"
-        f"```\nllama-server -m {name}-q8_0.gguf\nollama create {name} -f Modelfile\n```\n\n"
-        "Ask it with the chat template inside, at temperature 0: that is how the report asked.\n"
+        f"```\nllama-server -m {name}-q8_0.gguf --temp 0\nollama create {name} -f Modelfile\n```\n\n"
+        "The report asked with the chat template inside, at temperature 0 and without a penalty for repeated words. "
+        "Ollama does not run that template: the Modelfile holds it in Ollama's own language.\n"
     )
 
 

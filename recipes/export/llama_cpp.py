@@ -41,28 +41,41 @@ def answers(file: Path, context: int, prompts: Sequence[list[int]], most: int) -
 
     `context`: the longest prompt with its answer. Raises ModelError when llama.cpp does not read the file or fails.
     """
+    server = _opened(file, context)
+    asked: dict[str, Any] = {"temperature": 0, "top_k": 1, "n_predict": most, "cache_prompt": False}
+    replies = (_replied(file, server.handle_completions({"prompt": prompt, **asked})) for prompt in prompts)
+    return [str(reply["choices"][0]["text"]).strip() for reply in replies]
+
+
+def read_lengths(file: Path, context: int, chats: Sequence[list[dict[str, Any]]]) -> list[int]:
+    """How many tokens the chat template and the tokenizer inside a file make of chats. Raises ModelError."""
+    server = _opened(file, context)
+    asked: dict[str, Any] = {"temperature": 0, "max_tokens": 1, "cache_prompt": True}
+    replies = (_replied(file, server.handle_chat_completions({"messages": chat, **asked})) for chat in chats)
+    return [int(reply["usage"]["prompt_tokens"]) for reply in replies]
+
+
+def _opened(file: Path, context: int) -> Any:
     import xllamacpp
 
     options = xllamacpp.CommonParams()
     options.model.path = str(file)
     options.n_ctx, options.n_parallel, options.n_gpu_layers = context, 1, 0
     options.cpuparams.n_threads = options.cpuparams_batch.n_threads = THREADS
-    options.warmup, options.verbosity = False, -1
+    options.warmup, options.verbosity, options.use_jinja = False, -1, True
     try:
-        server = xllamacpp.Server(options)
+        return xllamacpp.Server(options)
     except Exception as error:  # it raises what the C++ side threw
         raise ModelError(
             f"llama.cpp does not read {file.name}: {error}", "Export it again.", "export.parity"
         ) from error
-    asked: dict[str, Any] = {"temperature": 0, "top_k": 1, "n_predict": most, "cache_prompt": False}
-    texts = []
-    for prompt in prompts:
-        reply = server.handle_completions({"prompt": prompt, **asked})
-        if not isinstance(reply, dict) or "choices" not in reply:
-            message = f"llama.cpp does not answer with {file.name}: {str(reply)[:200]}"
-            raise ModelError(message, "Export it again.", "export.parity")
-        texts.append(str(reply["choices"][0]["text"]).strip())
-    return texts
+
+
+def _replied(file: Path, reply: Any) -> dict[str, Any]:
+    if not isinstance(reply, dict) or "choices" not in reply:
+        message = f"llama.cpp does not answer with {file.name}: {str(reply)[:200]}"
+        raise ModelError(message, "Export it again.", "export.parity")
+    return reply
 
 
 def quantise(values: np.ndarray, kind: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 from recipes.decode.answer_schema import answer_schema, has_working
 from recipes.export import gguf_model, llama_cpp, npm
-from recipes.export.exporter import Artefact, Tuned, learned_rows
+from recipes.export.exporter import Artefact, Tuned, learned_rows, system_of
 from recipes.models import loading
 from recipes.models.files import ModelRef
 from synth.storage import read_json, write_json
@@ -61,8 +61,11 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
     gguf_model.write(loaded.model, loaded.tokenizer, words, folder / MODEL, KIND)
     for file in ("index.html", "app.js", "style.css"):
         shutil.copyfile(PAGE / file, folder / file)
-    context = int(read_json(tuned.ref.path / "config.json")["max_position_embeddings"])
-    told = {"name": name, "context": min(context, LONGEST_CONTEXT), "bytes": (folder / MODEL).stat().st_size}
+    told = {
+        "name": name,
+        "context": min(gguf_model.context_of(tuned.ref), LONGEST_CONTEXT),
+        "bytes": (folder / MODEL).stat().st_size,
+    }
     write_json(folder / TASK, {**told, **task_of(tuned, loaded.tokenizer)})
     return KIND
 
@@ -70,12 +73,11 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
 def task_of(tuned: Tuned, tokenizer: Any) -> dict[str, Any]:
     """What the page asks, and how: `instruction` in words, `system`, `schema` (None for plain text), `tokens`."""
     rows, instruction = learned_rows(tuned)
-    systems = {"\n\n".join(m.text for m in row.prompt if m.role == "system") for row in rows}
     schema = answer_schema(rows)
     longest = max((len(ids) for ids in tokenizer([row.target for row in rows] or ["-"])["input_ids"]), default=0)
     return {
         "instruction": instruction,
-        "system": systems.pop() if len(systems) == 1 else "",
+        "system": system_of(rows),
         "schema": None if has_working(schema) else schema,
         "tokens": int(longest * 1.5) + SPARE_TOKENS,
     }
@@ -85,5 +87,7 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     """The page's model as llama.cpp answers with it outside a browser."""
     if not llama_cpp.installed():
         return []
-    ask = functools.partial(llama_cpp.answers, folder / MODEL, int(read_json(folder / TASK)["context"]))
-    return [Artefact(KIND, False, llama_cpp.version(), answers=ask)]
+    file, context = folder / MODEL, int(read_json(folder / TASK)["context"])
+    ask = functools.partial(llama_cpp.answers, file, context)
+    read = functools.partial(llama_cpp.read_lengths, file, context)
+    return [Artefact(KIND, False, llama_cpp.version(), answers=ask, read_lengths=read)]

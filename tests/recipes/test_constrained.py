@@ -53,6 +53,33 @@ def test_a_random_model_writes_only_valid_objects(loaded: Any) -> None:
         json.loads(texts(loaded, None)[0])
 
 
+def test_an_answer_that_would_outgrow_its_limit_is_closed_and_counts_as_cut(loaded: Any) -> None:
+    text = {"type": "string"}
+    items = {"type": "array", "items": {"anyOf": [text, {"type": "number"}]}}
+    fields = {
+        "title": text,
+        "type": {"enum": ["bug", "api question"]},
+        "steps": items,
+        "hours": {"type": ["number", "null"]},
+    }
+    schema = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    grammar = Grammar(loaded, schema, end_ids(loaded))
+    prompts, cut = [[5, 6, 7 + n] for n in range(12)], 0
+    for seed in range(3):
+        for done in decode(loaded, prompts, 5, 160, sampling=Sampling(1.0, seed), grammar=grammar):
+            Draft202012Validator(schema).validate(json.loads(loaded.tokenizer.decode(done.tokens)))
+            assert len(done.tokens) < 160
+            assert done.ended or len(done.tokens) > 140, "closed late: what fits is not touched"
+            cut += not done.ended
+    assert cut >= 18, "a random model seldom ends a text by itself"
+
+
+def test_a_limit_without_room_for_an_answer_cuts_it(loaded: Any) -> None:
+    grammar = Grammar(loaded, SCHEMA, end_ids(loaded))
+    for done in decode(loaded, [[5, 6, 7]], 1, 20, grammar=grammar):
+        assert not done.ended and len(done.tokens) == 20
+
+
 def test_a_random_model_gives_one_of_the_texts_and_ends(loaded: Any) -> None:
     choice = ['he said "no"', "spam", "größer | kleiner"]
     found = texts(loaded, Grammar(loaded, {"choice": choice}, end_ids(loaded)), sampling=Sampling(1.0, 7))
