@@ -60,12 +60,17 @@ class Row:
 
         self.wish, self.give, self.wanted = wish, give, wanted
         self.tokens: list[int] = []
-        self.state: State | None = wish.grammar.start() if wish.grammar else None
+        self.state: State | None = None
         self._generator = torch.Generator().manual_seed(wish.seed % (1 << 63))
         self._chances: list[tuple[int, TokenChance]] = []  # with the characters that were written before each
         self._logprob = 0.0
         self._shown = 0
         self._text = ""
+
+    def begin(self, room: int) -> None:
+        """Before the first token: the context leaves `room` tokens."""
+        if self.wish.grammar:
+            self.state = self.wish.grammar.start(min(self.wish.max_tokens, room))
 
     def choose(self, logits: Tensor) -> int:
         """The next token from logits (V,)."""
@@ -94,7 +99,8 @@ class Row:
         """Go on with a token and give out what is sure; True when the answer is over."""
         if token in ends:
             del self._chances[-1:]  # the end is no token of the answer
-            self._finish("stop", len(self.tokens) + 1)
+            closed = self.state is not None and self.state.closed
+            self._finish("length" if closed else "stop", len(self.tokens) + 1)
             return True
         self.tokens.append(token)
         if self.state is not None:
@@ -159,6 +165,8 @@ def generate(loaded: Loaded, feed: dict[str, Tensor], rows: Sequence[Row], limit
     mask = feed.pop("attention_mask", torch.ones_like(feed["input_ids"]))
     lengths = mask.sum(-1)
     rooms = {id(row): max(1, limit - int(length)) for row, length in zip(rows, lengths, strict=True)}
+    for row in rows:
+        row.begin(rooms[id(row)])
     ragged = bool((mask == 0).any())
     if ragged:
         feed["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
