@@ -37,6 +37,8 @@ def render(report: Report) -> str:
     lines += ["## Systems", "", *systems_table(report), *_prompt(report), *_faults(report), *_gaps(report)]
     if report.comparisons:
         lines += ["## How sure the difference is", "", *_comparisons(report)]
+    if report.seeds:
+        lines += ["## Luck of the seed", "", *_seeds(report)]
     if report.large:
         lines += ["## Money", "", plain(pay_back(report)), "", *_ledger(report)]
     if report.families and report.large:
@@ -145,6 +147,22 @@ def _comparisons(report: Report) -> list[str]:
         )
     head = [f"{plain(small.label) if small else ''} against", "split", "ahead by", "verdict", "McNemar p"]
     return table(head, rows)
+
+
+def _seeds(report: Report) -> list[str]:
+    """Mean and spread of the same recipe trained with other seeds."""
+    rows = [
+        [
+            plain(one.group),
+            one.split,
+            count(one.n),
+            _sure(one.mean, None if one.low is None or one.high is None else (one.low, one.high)),
+            percent(one.sd),
+            f"{percent(one.smallest)} to {percent(one.largest)}",
+        ]
+        for one in report.seeds
+    ]
+    return table(["Recipe", "split", "seeds", "mean", "standard deviation", "range"], rows)
 
 
 def _ledger(report: Report) -> list[str]:

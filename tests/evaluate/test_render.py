@@ -141,6 +141,15 @@ def test_no_figure_stands_without_its_place() -> None:
     assert [text for text in parser.found if re.search(r"\d", re.sub(prose, "", text))] == []
 
 
+def test_the_spread_over_seeds_stands_in_the_markdown_too() -> None:
+    full = results(("base", "sft", "dpo", "large-few", "mini"), large="mini", per_split=120)
+    assert "Luck of the seed" not in render_md.render(report_json.build(full))
+    seeds = tuple(one.model_copy(update={"seed_group": "g", "train_seed": n}) for n, one in enumerate(full.systems[:3]))
+    found = report_json.build(full.model_copy(update={"systems": (*seeds, *full.systems[3:])}))
+    said, first = render_md.render(found), found.seeds[0]
+    assert f"| g | {first.split} | 3 | {100 * first.mean:.1f} % [" in said
+
+
 def test_shown_scores_are_those_of_their_place() -> None:
     pairs = re.findall(r'<span data-from="(systems/\d+/splits/\w+/value)">([\d.]+)\xa0%</span>', page())
     assert len(pairs) >= 12
