@@ -26,6 +26,7 @@ from recipes.run.directory import DISCARDED, Follower, Run, Stopped, TrainResult
 from recipes.train import dpo_eval, ranks, validation
 from synth.errors import RunError, StorageError, UserError
 from synth.extras import missing_extra
+from synth.tied import end_with_parent
 
 CODES = {"done": 0, "failed": 1, "stopped": 3}
 LAST_WORDS_SEC = 10.0
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
     parser.add_argument("--check", action="store_true", help="stop after the preflight, before the first step")
     parser.add_argument("--shard", action="store_true", help="of several processes, each holds a part of the base")
     chosen = parser.parse_args(arguments)
+    end_with_parent()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # oneDNN keeps a compiled kernel with its scratch memory for each shape of a batch, 1,024 by default. With 64 the
     # text demo takes 2.2 GB instead of 2.8 after 150 steps, and no longer.

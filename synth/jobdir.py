@@ -2,9 +2,10 @@
 
     events.jsonl worker.log lock exit.json (last)
 
-Status is derived and never stored: exit.json says how it ended; a held lock means running; neither means queued while
-the worker that was started for it lives and waits, or, where no worker is known, while the directory is young and
-tells nothing yet; else the worker was lost. So a killed worker cannot leave a lie behind.
+Status is derived and never stored: exit.json says how it ended, unless a worker was asked for after that; a held lock
+means running; neither means queued while the worker that was started for it lives and waits, or, where no worker is
+known, while the directory is young and tells nothing yet; else the worker was lost. So a killed worker cannot leave a
+lie behind.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from synth import temporary
 from synth.errors import StorageError
-from synth.storage import DirLock, Journal, JsonDict, read_json, read_jsonl, write_json
+from synth.storage import DirLock, Journal, JsonDict, read_json, read_jsonl, storage_faults, write_json
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "lost"]
 EXIT = "exit.json"
@@ -91,7 +92,12 @@ class JobDir:
         (self.path / QUEUED).write_text(mark, "utf-8")
 
     def exit(self) -> Exit | None:
-        """How it ended, or None."""
+        """How it ended; None where it did not, or where a worker was asked for after that to go on with it."""
+        ended = self.last_exit()
+        return None if ended and ended.verdict != "done" and self.asked_again() else ended
+
+    def last_exit(self) -> Exit | None:
+        """What exit.json says, whatever was asked for since."""
         file = self.path / EXIT
         if not file.is_file():
             return None
@@ -103,14 +109,26 @@ class JobDir:
             pass
         return Exit("failed", UNREADABLE, f"How it ended cannot be read from {file}. See {LOG} beside it.")
 
+    def asked_again(self) -> bool:
+        """Whether a worker was asked for since the work ended: it waits, or died before it began."""
+        with contextlib.suppress(OSError):
+            return (self.path / QUEUED).stat().st_mtime_ns >= (self.path / EXIT).stat().st_mtime_ns
+        return False
+
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Be the worker: lock, forget an earlier end and stop request. Raises StorageError when another works."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Be the worker: lock, forget an earlier end. Raises StorageError when another works, or the disk refuses.
+
+        A request to stop is forgotten too, unless somebody asked for this worker: then it came after that.
+        """
+        with storage_faults(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         with DirLock(self.path):
-            (self.path / EXIT).unlink(missing_ok=True)
-            (self.path / STOP).unlink(missing_ok=True)
-            (self.path / QUEUED).unlink(missing_ok=True)
+            with storage_faults(self.path):
+                (self.path / EXIT).unlink(missing_ok=True)
+                if not (self.path / QUEUED).exists():
+                    (self.path / STOP).unlink(missing_ok=True)
+                (self.path / QUEUED).unlink(missing_ok=True)
             try:
                 yield
             finally:
@@ -144,11 +162,15 @@ class JobDir:
         return [v for v in values if v is not None and (kind is None or v.get("kind") == kind)]
 
     def request_stop(self, discard: bool = False) -> None:
-        """Ask the worker to end, and to save before that unless `discard`; it looks for the file between steps."""
-        if discard:
-            (self.path / STOP).write_text("discard")
-        else:
-            (self.path / STOP).touch()
+        """Ask the worker to end, and to save before that unless `discard`; it looks for the file between steps.
+
+        Raises StorageError where the disk refuses.
+        """
+        with storage_faults(self.path / STOP):
+            if discard:
+                (self.path / STOP).write_text("discard")
+            else:
+                (self.path / STOP).touch()
 
     def stop_requested(self) -> bool:
         """Whether someone asked the worker to end."""

@@ -44,6 +44,7 @@ def start_training(
 ) -> Run:
     """Create a run and set a worker to it; if `run_id` exists already, that run is returned instead of a second one.
 
+    Raises RunError where that one has another recipe.
     With `check_only` the worker ends after the preflight; `resume_training` then trains. `launch` has several processes
     train it, and it resumes so.
     """
@@ -54,17 +55,27 @@ def start_training(
 
         launched.check(recipe, launch)
     if run_id and (workspace.runs / run_id).exists():
-        return Run(workspace.runs / run_id)
+        return _same(Run(workspace.runs / run_id), recipe)
     temporary.sweep(workspace)
     try:
         run = Run.create(workspace, recipe, run_id=run_id)
     except StorageError:
         if run_id and (workspace.runs / run_id).exists():  # another tab was quicker
-            return Run(workspace.runs / run_id)
+            return _same(Run(workspace.runs / run_id), recipe)
         raise
     if launch:
         launched.choose(run, launch)
     ENGINE.submit(Work(run, TRAINING, ("--check",) if check_only else ()))
+    return run
+
+
+def _same(run: Run, recipe: Recipe) -> Run:
+    from recipes.recipe.schema import recipe_hash
+
+    if recipe_hash(run.recipe) != recipe_hash(recipe):
+        message = f"There is a run {run.id} already, with other settings; nothing was trained."
+        remedy = f"Choose another name, or delete that one with `smolstudio runs delete {run.id}`."
+        raise RunError(message, remedy, "run.changed")
     return run
 
 
@@ -79,17 +90,6 @@ def resume_training(run: Run) -> None:
         raise RunError(why, "Put it back as it was, or clone this run and start anew.", "run.changed")
     (run.path / STOP).unlink(missing_ok=True)  # of the stop before, which would end it again while it waits
     ENGINE.submit(Work(run, TRAINING, ("--resume",)))
-    _await_start(run)
-
-
-def _await_start(job: JobDir, timeout_sec: float = 60.0) -> None:
-    """Wait until a worker that was just spawned over an earlier end has taken the lock."""
-    before = job.exit()
-    deadline = time.monotonic() + timeout_sec
-    while time.monotonic() < deadline and job.status() != "running":
-        if job.exit() not in (None, before):
-            return
-        time.sleep(POLL_SEC)
 
 
 def start_task(workspace: Workspace, kind: str, arguments: dict[str, Any], task_id: str | None = None) -> JobDir:
@@ -112,8 +112,7 @@ def list_runs(workspace: Workspace) -> list[Run]:
     """Runs, the last changed first. What lists show of many runs at once is in `studio.read.history`."""
     from recipes.run.directory import Run
 
-    folders = [p for p in workspace.runs.glob("[!.]*") if (p / "recipe.yaml").is_file()]
-    return [Run(p) for p in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True)]
+    return [Run(p) for p in _newest(workspace.runs, "recipe.yaml")]
 
 
 def find_run(workspace: Workspace, run_id: str) -> Run:
@@ -212,14 +211,25 @@ def log_tail(job: JobDir, lines: int = 40) -> str:
 
 
 def task_of(job: JobDir) -> JsonDict:
-    """What a task was asked to do: kind, arguments, workspace."""
-    asked: JsonDict = read_json(job.path / TASK_FILE)
+    """What a task was asked to do: kind, arguments, workspace. Raises StorageError."""
+    asked = read_json(job.path / TASK_FILE)
+    if not (isinstance(asked, dict) and {"kind", "arguments"} <= asked.keys()):
+        raise StorageError(f"{job.path / TASK_FILE} does not say what was asked.", "Start it anew.", "storage.task")
     return asked
 
 
 def tasks(workspace: Workspace) -> Iterator[tuple[JobDir, JsonDict]]:
     """Tasks with what they were asked to do, newest first."""
-    folders = [p for p in workspace.tasks.glob("[!.]*") if (p / TASK_FILE).is_file()]
-    for folder in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
+    for folder in _newest(workspace.tasks, TASK_FILE):
         with contextlib.suppress(StorageError):  # one that is torn hides no other
             yield JobDir(folder), task_of(JobDir(folder))
+
+
+def _newest(place: Path, file: str) -> list[Path]:
+    """Folders that hold such a file, the last changed first, without one that is deleted meanwhile."""
+    found = []
+    for folder in place.glob("[!.]*"):
+        with contextlib.suppress(OSError):
+            if (folder / file).is_file():
+                found.append((folder.stat().st_mtime, folder))
+    return [folder for _, folder in sorted(found, reverse=True)]

@@ -14,6 +14,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,16 @@ from recipes.train.ranks import lost_one
 from recipes.train.work import cores
 from studio.engines.local import PYTHON, SAFE_PATH
 from studio.engines.turns import turn
-from synth.errors import RecipeError, RunError
+from synth.errors import RecipeError, RunError, StorageError, UserError
 from synth.jobdir import EXIT, LOG
-from synth.storage import read_json, write_json
-from synth.strict import parse_yaml
+from synth.storage import DirLock, read_json, write_json
+from synth.strict import read_yaml, validated
+from synth.tied import TIED
 
 FILE = "engine.json"
 LOST = "run.rank"
 OBJECTIVES = ("sft", "dpo")
+END_SEC = 10.0
 PARALLEL = ("NO", "MULTI_GPU", "MULTI_CPU", "MULTI_XPU")
 
 
@@ -64,10 +67,11 @@ def launch_of(run: Run) -> Launch | None:
 
 
 def choose(run: Run, launch: Launch) -> None:
-    """Keep the choice with the run, and what its file says of sharing out the base."""
-    file = Path(launch.config_file) if launch.config_file else None
-    shards = file is not None and file.is_file() and _read(file).get("distributed_type") == "FSDP"
-    write_json(run.path / FILE, launch.model_copy(update={"shards": shards}).model_dump())
+    """Keep the choice with the run, where its file lies, and what that says of sharing out the base."""
+    if launch.config_file:
+        file = Path(launch.config_file).absolute()  # it may be resumed from another folder
+        launch = launch.model_copy(update={"config_file": str(file), "shards": _kind(file) == "FSDP"})
+    write_json(run.path / FILE, launch.model_dump())
 
 
 def check(recipe: Recipe, launch: Launch) -> None:
@@ -85,24 +89,27 @@ def check(recipe: Recipe, launch: Launch) -> None:
         raise RecipeError(message, "Set score_rows to 0, or train data-parallel.", "recipe.launch")
 
 
-def _read(file: Path) -> dict[str, Any]:
-    said = parse_yaml(file.read_text("utf-8"))
-    return said if isinstance(said, dict) else {}
+class _Configuration(BaseModel):
+    """What is looked at in accelerate's own configuration."""
+
+    distributed_type: str = "NO"
+    num_machines: int | None = 1
+    fsdp_config: dict[str, Any] | None = None
 
 
 def _kind(file: Path) -> str:
     """The way of sharing that accelerate's configuration names. Raises RecipeError where it cannot be followed."""
     if not file.is_file():
         raise RecipeError(f"There is no file {file}.", "Make one with `accelerate config`.", "recipe.launch")
-    said = _read(file)
-    kind = str(said.get("distributed_type", "NO")) if said else ""
+    said = validated(_Configuration, read_yaml(file, "configuration"), "configuration")
+    kind = said.distributed_type
     if kind not in (*PARALLEL, "FSDP"):
-        message = f"{file.name} says distributed_type {kind or 'nothing'}, which trainings here cannot follow."
+        message = f"{file.name} says distributed_type {kind}, which trainings here cannot follow."
         raise RecipeError(message, f"Use one of {', '.join(PARALLEL)} or FSDP.", "recipe.launch")
-    if int(said.get("num_machines", 1)) > 1:
+    if (said.num_machines or 1) > 1:
         message = f"{file.name} is for several machines, and this command starts processes on one."
         raise RecipeError(message, "Print a job file with `smolstudio launch-script`.", "recipe.launch")
-    options = said.get("fsdp_config") or {}
+    options = said.fsdp_config or {}
     if kind == "FSDP" and (options.get("fsdp_version") != 2 or options.get("fsdp_offload_params")):
         message = f"{file.name} asks for FSDP in a way that trainings here cannot follow."
         raise RecipeError(message, "Set fsdp_version: 2, and fsdp_offload_params: false.", "recipe.launch")
@@ -133,13 +140,16 @@ def main(arguments: Sequence[str], launch: Launch) -> int:
         signal.signal(number, lambda *_: run.request_stop())
     try:
         check_start(run, "--resume" in arguments)
+        check(run.recipe, launch)  # its file may have changed or gone since it was chosen
         with turn(run):
             check_start(run, "--resume" in arguments)
             return _supervise(run, launch, arguments[1:])
     except Stopped:
         run.finish("stopped", "Taken out of the queue before it began.", "run.stopped", step=0)
         return CODES["stopped"]
-    except RunError as error:
+    except RecipeError as error:
+        return _failed(run, error)
+    except (RunError, StorageError) as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -149,19 +159,30 @@ def _supervise(run: Run, launch: Launch, options: Sequence[str]) -> int:
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // launch.num_processes))
     log = run.path / LOG
     begin = log.stat().st_size if log.is_file() else 0
-    processes = subprocess.Popen(
+    with subprocess.Popen(
         command(run.path, launch, options),
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **SAFE_PATH, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"},
-    )
-    processes.wait()
+        stdin=subprocess.PIPE,  # with whose end they end: when this process is killed, or the launcher alone
+        env={**os.environ, **SAFE_PATH, TIED: "1", "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"},
+    ) as processes:
+        processes.wait()
+    _wait_until_free(run)
     ended = run.exit()
     if ended is None or ended.code == LOST:  # rank 0 saw that another is gone, but not which
-        error = lost_one(launch.num_processes, _which(log, begin))
-        run.finish("failed", str(error), error.code)
-        print(error, file=sys.stderr)
-        return CODES["failed"]
+        return _failed(run, lost_one(launch.num_processes, _which(log, begin)))
     return CODES[ended.verdict]
+
+
+def _failed(run: Run, error: UserError) -> int:
+    run.finish("failed", str(error), error.code)
+    print(error, file=sys.stderr)
+    return CODES["failed"]
+
+
+def _wait_until_free(run: Run) -> None:
+    """Return when the process that wrote is gone too; a launcher that was killed leaves it behind."""
+    deadline = time.monotonic() + END_SEC
+    while DirLock(run.path).held_elsewhere() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _which(log: Path, begin: int) -> str:

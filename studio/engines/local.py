@@ -11,7 +11,8 @@ import subprocess
 import sys
 
 from studio.engines.engine import Work
-from synth.jobdir import LOG, JobDir, Status
+from synth.errors import RunError
+from synth.jobdir import LOG, QUEUED, JobDir, Status
 from synth.storage import storage_faults
 
 PYTHON = (sys.executable, "-P")
@@ -24,18 +25,26 @@ class LocalEngine:
     waiting = "It waits for its turn: one training at a time, so that each has the whole machine."
 
     def submit(self, work: Work) -> None:
-        """Start a worker in its own session, output to the directory's log, nothing inherited that could stop it."""
+        """Start a worker in its own session, output to the directory's log, nothing inherited that could stop it.
+
+        Raises StorageError, and RunError where the system starts no process.
+        """
         path = work.directory.path
         with storage_faults(path), (path / LOG).open("ab") as log:
             work.directory.expect()
-            worker = subprocess.Popen(
-                [*PYTHON, "-m", work.module, str(path), *work.options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, **SAFE_PATH, "PYTHONUNBUFFERED": "1"},
-            )
+            try:
+                worker = subprocess.Popen(
+                    [*PYTHON, "-m", work.module, str(path), *work.options],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env={**os.environ, **SAFE_PATH, "PYTHONUNBUFFERED": "1"},
+                )
+            except OSError as error:
+                (path / QUEUED).unlink(missing_ok=True)
+                message = f"No process could be started for {path.name}: {error.strerror or error}."
+                raise RunError(message, "End other programs, and start it again.", "run.process") from error
             work.directory.expect(worker.pid)
 
     def status(self, job: JobDir) -> Status:

@@ -11,11 +11,11 @@ import time
 from typing import Any
 
 from studio.serving import serve
-from studio.serving.model_server import TIED
 from studio.serving.servable import servable
 from studio.serving.sockets import bind
 from synth.errors import ModelError
 from synth.jobdir import LOG, JobDir
+from synth.tied import TIED
 from synth.workspace import Workspace
 
 HOST = "127.0.0.1"

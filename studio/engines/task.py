@@ -7,6 +7,7 @@ log.
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import traceback
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from studio.engines import rows, writing
-from studio.engines.jobs import TASK_FILE, emit_progress
+from studio.engines.jobs import emit_progress, task_of
 from synth.errors import RunError, StorageError, UserError
+from synth.extras import missing_extra
 from synth.jobdir import JobDir
 from synth.progress import Progress
-from synth.storage import read_json
 from synth.workspace import Workspace
 
 Outcome = dict[str, Any]
@@ -200,17 +201,29 @@ KINDS: dict[str, Callable[[JobDir, Workspace, dict[str, Any]], Outcome]] = {
 
 def work(job: JobDir) -> int:
     """Do the task and write how it ended; returns the process's exit code."""
-    task = read_json(job.path / TASK_FILE)
     try:
+        if job.stop_requested():
+            raise RunError("It was stopped before it began; nothing was made.", "Start it again.", "run.stopped")
+        task = task_of(job)
         outcome = KINDS[task["kind"]](job, Workspace(Path(task["workspace"])), task["arguments"])
         return _end(job, "done", **outcome)
-    except UserError as error:
-        traceback.print_exc()
-        return _end(job, "stopped" if error.code == "run.stopped" else "failed", str(error), error.code)
     except Exception as error:
         traceback.print_exc()
-        what = f"{type(error).__name__}: {error}"
-        return _end(job, "failed", f"An unexpected fault: {what}. The log has the details.", "internal")
+        fault = _fault(error)
+        return _end(job, "stopped" if fault.code == "run.stopped" else "failed", str(fault), fault.code)
+
+
+def _fault(error: Exception) -> UserError:
+    """The sentence for whatever ended a task."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
+        return missing
+    if isinstance(error, MemoryError):
+        return RunError("Memory ran out.", "Close other programs, or start it with fewer rows.", "run.memory")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError("The disk is full.", "Free some space and start it again.", "storage.full")
+    return RunError(f"An unexpected fault: {type(error).__name__}: {error}.", "The log has the details.", "internal")
 
 
 def _end(job: JobDir, verdict: Any, sentence: str = "", code: str = "", **more: Any) -> int:
@@ -229,8 +242,13 @@ def main() -> None:
     # A background job of a shell inherits SIGINT ignored; being asked to end always means saving and ending.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: job.request_stop())
-    with job.hold():
-        sys.exit(work(job))
+    try:
+        with job.hold():
+            code = work(job)
+    except StorageError as error:  # another worker has it, or the disk refuses: its directory is left as it is
+        print(error, file=sys.stderr)
+        code = 2
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from recipes.run.directory import Run, Stopped
 from synth.jobdir import QUEUED
+from synth.storage import storage_faults
 
 POLL_SEC = 0.5
 LOCK = ".training.lock"
@@ -19,21 +20,27 @@ LOCK = ".training.lock"
 
 @contextlib.contextmanager
 def turn(run: Run) -> Iterator[None]:
-    """Wait for the workspace's turn to train and keep it for the block. Raises Stopped when asked to end meanwhile."""
+    """Wait for the workspace's turn to train and keep it for the block.
+
+    Raises Stopped when asked to end before it began, and StorageError when the disk refuses.
+    """
     from filelock import FileLock, Timeout
 
     mark = run.path / QUEUED
     lock = FileLock(str(run.path.parent / LOCK), thread_local=False)
     try:
         while True:
-            mark.touch()
             try:
-                lock.acquire(timeout=0)
+                with storage_faults(mark):
+                    mark.touch()
+                    lock.acquire(timeout=0)
                 break
             except Timeout:
                 if run.stop_requested():
                     raise Stopped(0) from None
                 time.sleep(POLL_SEC)
+        if run.stop_requested():
+            raise Stopped(0)
         yield
     finally:
         mark.unlink(missing_ok=True)

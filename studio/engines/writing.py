@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth.errors import StorageError
 from synth.progress import ProgressFn
 from synth.workspace import Workspace
 
@@ -29,17 +31,24 @@ def outside(workspace: Workspace, on_progress: ProgressFn, stop: Callable[[], bo
 def write(
     workspace: Workspace, arguments: dict[str, Any], on_progress: ProgressFn, stop: Callable[[], bool]
 ) -> Outcome:
-    """Run a pipeline; one of that name that ended early goes on."""
+    """Run a pipeline; one of that name that ended early goes on, as it is asked for now.
+
+    Raises StorageError where that name belongs to a run of another pipeline.
+    """
     from synth.pipeline import work
     from synth.pipeline.plan import RunPlan
     from synth.strict import validated
 
     plan, name = validated(RunPlan, arguments["plan"], "run"), str(arguments["name"])
     given = outside(workspace, on_progress, stop)
-    if (workspace.pipelines / name / work.RUN).is_file():
-        changes = {"rows": plan.rows, "cap_usd": plan.cap_usd, "inputs": plan.inputs, "teachers": plan.teachers}
-        return {"dataset": work.resume(name, given, **changes).name}
-    return {"dataset": work.start(name, plan, given).name}
+    if not (workspace.pipelines / name / work.RUN).is_file():
+        return {"dataset": work.start(name, plan, given).name}
+    _, before = work.read_run(name, workspace)
+    if before.pipeline != plan.pipeline:
+        message = f"There is a run '{name}' of {Path(before.pipeline).stem} already; nothing was asked."
+        remedy = f"Choose another name, or go on with that one (`smolstudio pipeline resume {name}`)."
+        raise StorageError(message, remedy, "pipeline.exists")
+    return {"dataset": work.resume(name, given, **plan.model_dump(exclude={"pipeline"})).name}
 
 
 def preview(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from recipes.models.adding import Say, add
 from recipes.models.files import resolve, starters
-from recipes.recipe.schema import Recipe, load_recipe, recipe_hash
+from recipes.recipe.schema import Recipe, load_recipe
 from studio.engines import jobs
 from studio.presets.demos import DEMOS, DemoSpec
 from synth.dataset import CARD, REAL, DatasetDir, DatasetWriter
@@ -138,8 +138,6 @@ def _train(run_id: str, recipe: Recipe, workspace: Workspace, on_progress: Progr
             on_progress(progress)
 
     run = jobs.start_training(workspace, recipe, run_id)
-    if recipe_hash(run.recipe) != recipe_hash(recipe):
-        raise RecipeError(f"The run {run_id} was made with another recipe.", "Delete it, or use another workspace.")
     since = 0
     if run.status() in ("failed", "stopped", "lost"):
         since = jobs.events_end(run)

@@ -95,6 +95,8 @@ def _facts(path: str, changed: float) -> RunFacts | None:
     run = Run(Path(path))
     try:
         ended = _ended(run.path, time) if (time := _time(run.path / EXIT)) else None
+        if ended and ended.verdict != "done" and run.asked_again():
+            ended = None
         notes = _notes(run.path, time) if (time := _time(run.path / NOTES)) else Notes()
         status = ended.verdict if ended else run.status()
         return RunFacts(run.id, status, ended, run.recipe, notes, changed)
@@ -111,9 +113,10 @@ def _time(file: Path) -> int | None:
 
 
 @functools.lru_cache(REMEMBERED)
-def _ended(run: Path, changed_ns: int) -> Ended:
-    ended = JobDir(run).exit()
-    assert ended is not None
+def _ended(run: Path, changed_ns: int) -> Ended | None:
+    ended = JobDir(run).last_exit()
+    if ended is None:  # a worker took it up in between
+        return None
     value = read_json(run / EXIT) if ended.code != UNREADABLE else {}
     return Ended(ended.verdict, ended.sentence, _number(value.get("final_loss")), _number(value.get("seconds")))
 

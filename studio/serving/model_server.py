@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import threading
 from pathlib import Path
 
 from synth.errors import UserError
+from synth.tied import end_with_parent
 
 GRACE_SEC = 3
-TIED = "SMOLSTUDIO_TIED"
-"""In the environment of a server that ends with whoever started it, which holds the other end of its input."""
 
 
 def main() -> None:
     """Entry point: load the model, then serve until SIGTERM or Ctrl+C."""
-    if os.environ.pop(TIED, ""):
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
     parser.add_argument("host")
@@ -63,12 +59,6 @@ def serve(
         timeout_graceful_shutdown=GRACE_SEC,
     )
     uvicorn.Server(config).run(sockets=[sock])
-
-
-def _end_with_parent() -> None:
-    """End this process when its input ends."""
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

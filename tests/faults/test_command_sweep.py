@@ -152,7 +152,6 @@ def test_no_command_over_a_broken_file_ends_in_a_traceback(
 ) -> None:
     row = json.loads((whole / DATA / "train.jsonl").read_text().splitlines()[0])["id"]
     monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
-    monkeypatch.setattr(jobs, "_await_start", lambda job: None)
     faults = []
     for how, change in BREAK.items():
         if how in KEYED and not part.endswith((".json", ".jsonl")):

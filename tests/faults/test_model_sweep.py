@@ -167,7 +167,6 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
             signal.signal(number, handler)
 
     monkeypatch.setattr(jobs.ENGINE, "submit", submit)
-    monkeypatch.setattr(jobs, "_await_start", lambda job: None)
     monkeypatch.setattr(os, "execve", refuse_to_serve)
 
 

@@ -102,7 +102,6 @@ def test_what_was_stopped_goes_on_and_what_is_done_is_kept(
     messages(workspace)
     engine = Pretends(stops="urgency-fold2")
     monkeypatch.setattr(jobs, "ENGINE", engine)
-    monkeypatch.setattr(jobs, "_await_start", lambda job: None)
     with pytest.raises(RunError, match=r"stopped at fold 2 of 3 \(urgency-fold2\); what was trained is kept") as error:
         crossval.cross_validate(workspace, recipe(), "urgency", 3, silent)  # type: ignore[arg-type]
     assert error.value.code == "run.stopped"

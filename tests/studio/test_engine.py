@@ -134,7 +134,6 @@ def test_an_old_request_to_stop_does_not_end_a_resumed_run_that_waits_for_its_tu
     run = filled.run(workspace, "stopped", verdict="failed")
     run.request_stop()
     monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
-    monkeypatch.setattr(jobs, "_await_start", lambda job: None)
     monkeypatch.setattr(Run, "resume_blocker", lambda self: "")
     jobs.resume_training(run)
     polls: list[float] = []

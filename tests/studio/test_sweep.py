@@ -71,7 +71,6 @@ def engine(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Pretends:
     sums_dataset(workspace.datasets / "sums")
     made = Pretends()
     monkeypatch.setattr(jobs, "ENGINE", made)
-    monkeypatch.setattr(jobs, "_await_start", lambda job: None)
     return made
 
 
