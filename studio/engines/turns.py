@@ -9,10 +9,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipes.run.directory import Run, Stopped
 from synth.jobdir import QUEUED
 from synth.storage import storage_faults
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 POLL_SEC = 0.5
 LOCK = ".training.lock"
@@ -24,20 +29,15 @@ def turn(run: Run) -> Iterator[None]:
 
     Raises Stopped when asked to end before it began, and StorageError when the disk refuses.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
     mark = run.path / QUEUED
     lock = FileLock(str(run.path.parent / LOCK), thread_local=False)
     try:
-        while True:
-            try:
-                with storage_faults(mark):
-                    mark.touch()
-                    lock.acquire(timeout=0)
-                break
-            except Timeout:
+        with storage_faults(mark):
+            while not _taken(lock, mark):
                 if run.stop_requested():
-                    raise Stopped(0) from None
+                    raise Stopped(0)
                 time.sleep(POLL_SEC)
         if run.stop_requested():
             raise Stopped(0)
@@ -45,3 +45,14 @@ def turn(run: Run) -> Iterator[None]:
     finally:
         mark.unlink(missing_ok=True)
         lock.release()
+
+
+def _taken(lock: FileLock, mark: Path) -> bool:
+    from filelock import Timeout
+
+    mark.touch()  # it waits still
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True

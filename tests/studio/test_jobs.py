@@ -370,3 +370,17 @@ def test_a_stop_before_the_turn_takes_a_run_out_before_any_model_is_loaded(
     assert training.main([str(run.path)]) == 3
     ended = run.exit()
     assert ended and (ended.verdict, ended.sentence) == ("stopped", "Taken out of the queue before it began.")
+
+
+def test_a_disk_that_refuses_the_turn_is_a_sentence_in_the_log(
+    workspace: Workspace, engine: Nobody, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = jobs.start_training(workspace, recipe(), "mine")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "touch", full)
+    assert training.main([str(run.path)]) == 2
+    said = capsys.readouterr().err
+    assert "No space left" in said and "Traceback" not in said
