@@ -22,6 +22,7 @@ HOST = "127.0.0.1"
 POLL_SEC = 0.3
 START_SEC = 600.0
 END_SEC = 10.0
+SAID = "Error: "  # before a sentence of `studio.serving.model_server`
 
 
 def serve_until_stopped(job: JobDir, workspace: Workspace, run: str, port: int) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def serve_until_stopped(job: JobDir, workspace: Workspace, run: str, port: int) 
     folder = servable(run, None, workspace)
     start = serve.command(folder, HOST, port, called=(run,))
     with (job.path / LOG).open("ab") as log:
+        begin = log.tell()
         server = subprocess.Popen(
             start.argv,
             stdin=subprocess.PIPE,
@@ -42,11 +44,11 @@ def serve_until_stopped(job: JobDir, workspace: Workspace, run: str, port: int) 
         )
     address = f"http://{HOST}:{port}/v1"
     try:
-        _wait(job, server, f"http://{HOST}:{port}/health")
+        _wait(job, server, f"http://{HOST}:{port}/health", begin)
         job.emit("ready", address=address, model=run)
         while not job.stop_requested():
             if server.poll() is not None:
-                raise ModelError("The server ended by itself.", f"See {job.path / LOG}.", "model.serving")
+                raise _failed("The server ended by itself.", job, begin)
             time.sleep(POLL_SEC)
     finally:
         server.terminate()
@@ -60,14 +62,21 @@ def serve_until_stopped(job: JobDir, workspace: Workspace, run: str, port: int) 
     return {"address": address, "model": run}
 
 
-def _wait(job: JobDir, server: subprocess.Popen[bytes], health: str) -> None:
+def _failed(what: str, job: JobDir, begin: int) -> ModelError:
+    """With the sentence that the server wrote to the log from `begin` (bytes) on, where it wrote one."""
+    lines = (job.path / LOG).read_bytes()[begin:].decode("utf-8", "replace").splitlines()
+    said = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
+    return ModelError(" ".join([what, *said[-1:]]), f"See {job.path / LOG}.", "model.serving")
+
+
+def _wait(job: JobDir, server: subprocess.Popen[bytes], health: str, begin: int) -> None:
     """Return once the server answers, or a stop is requested. Raises ModelError when it ended or takes too long."""
     import httpx
 
     deadline = time.monotonic() + START_SEC
     while not job.stop_requested():
         if server.poll() is not None or time.monotonic() > deadline:
-            raise ModelError("The server did not start.", f"See {job.path / LOG}.", "model.serving")
+            raise _failed("The server did not start.", job, begin)
         try:
             if httpx.get(health, timeout=2, trust_env=False).status_code == 200:
                 return

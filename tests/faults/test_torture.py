@@ -13,6 +13,7 @@ import pytest
 from synth import failpoint
 from synth.errors import StorageError
 from synth.storage import Journal, atomic_dir, write_json
+from tests.faults import torture
 from tests.faults.works import WORKS
 
 pytestmark = pytest.mark.slow
@@ -31,6 +32,17 @@ def test_forty_kills_lose_nothing() -> None:
     assert found["faults"] == []
     assert found["kills"] >= 40
     assert found["refusals"] > 0, "some disks refused, and that was said in a sentence"
+
+
+def test_a_campaign_spreads_its_kills_over_all_kinds_of_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training ends after a death or two where a curation dies twelve times; one kind is not killed at all here."""
+    monkeypatch.setenv("TORTURE_TORCH", "")
+    deadly = {name: number for number, name in enumerate(WORKS)}
+    monkeypatch.setattr(torture.Torture, "one", lambda self, name, deaths: self.kills.update({name: deadly[name]}))
+    found = torture.torture(400, 1, list(WORKS), tmp_path, say=lambda _: None)
+    kills = sorted(found["by_work"].values())
+    assert kills[0] == 0 and found["kills"] >= 400
+    assert kills[1] >= 0.5 * 400 / len(WORKS) and kills[-1] <= 1.5 * 400 / len(WORKS), found["by_work"]
 
 
 @pytest.mark.timeout(900)

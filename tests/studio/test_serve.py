@@ -17,7 +17,7 @@ from recipes.models.loading import load_trainable
 from recipes.models.lora import save_adapter
 from recipes.recipe.schema import load_recipe
 from studio.cli import app
-from studio.serving import serve, vllm
+from studio.serving import model_server, serve, vllm
 from studio.serving.servable import servable
 from synth.errors import EndpointError, ModelError
 from synth.workspace import Workspace
@@ -148,3 +148,17 @@ def test_vllm_is_a_sentence_where_it_is_not_installed_or_cannot_serve_the_adapte
         file.write_text(json.dumps({**config, **change}))
         with pytest.raises(ModelError, match=sentence):
             vllm.command(run_id, None, workspace, "127.0.0.1", 8000)
+
+
+def test_a_base_of_another_class_than_it_says_is_a_sentence_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tiny_llama(tmp_path / "base")
+    words = json.loads((base / "config.json").read_text())["vocab_size"]
+    other = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 64, "n_layer": 2, "n_head": 4}
+    (base / "config.json").write_text(json.dumps({**other, "vocab_size": words}))
+    monkeypatch.setattr("sys.argv", ["model_server", str(base), "127.0.0.1", "0"])
+    with pytest.raises(SystemExit) as ended:
+        model_server.main()
+    assert ended.value.code == 1
+    assert "Error: " in (said := capsys.readouterr().err) and "of another class than its config.json says" in said

@@ -73,7 +73,8 @@ def test_a_server_is_served_until_it_is_stopped_and_then_gone(
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("raise SystemExit(1)", "The server did not start"),
+        ("raise SystemExit(1)", "The server did not start. See"),
+        ("print('Error: Its base is torn. Fetch it.'); exit(1)", "did not start. Its base is torn. Fetch it. See"),
         ("import time; time.sleep(60)", "The server did not start"),
         (ANSWERS.format(then="self.wfile.flush(); os._exit(3)", term="SIG_DFL"), "The server ended by itself"),
     ],
