@@ -102,12 +102,11 @@ def _follow(run: Run, told: str, on_progress: ProgressFn, stop: Callable[[], boo
             asked = True
             jobs.ENGINE.cancel(run)
         time.sleep(jobs.POLL_SEC)
-    ended = run.exit()
     if status == "stopped" or (asked and status != "done"):
         message = f"The cross-validation was stopped at {told} ({run.id}); what was trained is kept."
         raise RunError(message, "Start it again to go on.", "run.stopped")
     if status != "done":
-        why = ended.sentence if ended else "The worker was lost: killed, possibly out of memory."
-        raise RunError(f"{run.id} ({told}) {status}: {why}", "Start the cross-validation again to go on.")
+        message = f"{run.id} ({told}) {status}: {jobs.how_it_ended(run)}"
+        raise RunError(message, "Start the cross-validation again to go on.")
     if asked:
         raise RunError(f"The cross-validation was stopped after {told}.", "Start it again to go on.", "run.stopped")

@@ -33,6 +33,7 @@ TRAINING = "studio.engines.training"
 TASK = "studio.engines.task"
 TASK_FILE = "task.json"
 POLL_SEC = 0.2
+LOST = "The worker was lost: killed, possibly out of memory."
 
 
 def start_training(
@@ -192,6 +193,12 @@ def emit_progress(job: JobDir) -> ProgressFn:
         job.emit("progress", **{k: (round(v, 3) if isinstance(v, float) else v) for k, v in progress._asdict().items()})
 
     return on_progress
+
+
+def how_it_ended(job: JobDir) -> str:
+    """The worker's own sentence, or that it was lost."""
+    ended = job.exit()
+    return ended.sentence if ended else LOST
 
 
 def raise_unless_done(job: JobDir, ended: Exit) -> None:

@@ -187,7 +187,7 @@ class _Sweep(NamedTuple):
         value = value_of(run, self.objective) if status == "done" else None
         if value is None:
             self.study.tell(trial, "failed")
-            why = ended.sentence if ended and status != "done" else "its metric was not measured"
+            why = jobs.how_it_ended(run) if status != "done" else "its metric was not measured"
             return f"{run.id} {status}: {why}"
         hopeless()  # what was told since the last look belongs to the record
         self.study.tell(trial, "done", value)
@@ -202,8 +202,7 @@ class _Sweep(NamedTuple):
             run = self._begun(again, Member(seed_run(self.folder.name, best.number, seed), best.number, seed))
             status = self._followed(run, f"seed {seed}", lambda: False)
             if status != "done":
-                ended = run.exit()
-                message = f"{run.id}, which repeats the best trial, {status}: {ended.sentence if ended else ''}"
+                message = f"{run.id}, which repeats the best trial, {status}: {jobs.how_it_ended(run)}"
                 remedy = f"Delete it with `smolstudio runs delete {run.id}`, then start the sweep again."
                 raise RunError(message, remedy)
             found.append(Repeat(run.id, seed, value_of(run, self.objective)))

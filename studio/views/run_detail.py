@@ -34,7 +34,7 @@ def detail(run: Run, others: Sequence[Run]) -> None:
             st.markdown(ui.inert(ended.sentence))
         _fold(run)
         if status == "lost":
-            ui.show_error("The worker was lost: killed, possibly out of memory.", "Resume it from its last checkpoint.")
+            ui.show_error(jobs.LOST, "Resume it from its last checkpoint.")
         _phases(run, status)
         if status == "queued":
             st.caption(jobs.ENGINE.waiting)

@@ -49,8 +49,7 @@ def outcome(param: str) -> JsonDict | None:
         return None
     ended = job.exit()
     if ended is None or ended.verdict != "done":
-        message = ended.sentence if ended else "The worker was lost: killed, possibly out of memory."
-        ui.show_error(message, "Change the settings if need be, and start again.")
+        ui.show_error(jobs.how_it_ended(job), "Change the settings if need be, and start again.")
         _offer_again(param, job)
         return None
     found: JsonDict = read_json(job.path / EXIT)
