@@ -62,7 +62,7 @@ class JobDir:
         return self.path.name
 
     def status(self) -> Status:
-        """Derived as the module says; costs two stats and one lock probe."""
+        """Derived as the module says; costs at most three stats, one file and one lock probe."""
         if ended := self.exit():
             return ended.verdict
         if DirLock(self.path).held_elsewhere():
