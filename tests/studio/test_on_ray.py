@@ -127,8 +127,9 @@ def test_work_that_fails_everywhere_at_once_ends_with_its_own_sentence_each_time
     workspace: Workspace, cluster: Any
 ) -> None:
     with on_ray.joined(workspace, cluster.address) as engine:
-        for number in range(100):
-            # Ranges that answer while they are taken back: Ray aborts a process that cancels them.
+        for number in range(
+            100
+        ):  # ranges that answer while they are taken back: Ray aborts a process that cancels them
             ranges = [Range(workspace.path / f"{number}-{i}.jsonl", i, i + 1) for i in range(8)]
             with pytest.raises(ModelError, match="0 has no model"):
                 list(engine.each(fails, ranges, lambda: False))
