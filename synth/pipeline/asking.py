@@ -147,8 +147,9 @@ def answers_in_order(
 
 
 def _result(future: Future[Answer], stop: Callable[[], bool]) -> Answer:
-    while not future.done():
-        if stop():
+    while True:
+        if stop():  # also where every answer is there in time: the steps after it may be what takes long
             raise RunError("The pipeline was stopped.", "Resume it: nothing is paid twice.", "run.stopped")
+        if future.done():
+            return future.result()
         wait([future], POLL_SEC)
-    return future.result()

@@ -237,6 +237,8 @@ def test_an_event_file_that_is_not_there_or_torn_is_no_fault(tmp_path: Path) -> 
     found, offset = jobs.read_new(job.path / EVENTS, 0)
     assert found == [{"n": 1}] and jobs.read_new(job.path / EVENTS, offset) == ([], offset)
     assert jobs.progress_of({"kind": "phase"}) is None
+    step = {"kind": "step", "step": 3, "total_steps": 9, "seconds": 2.0, "loss": 0.5, "tokens_per_s": 1000.0}
+    assert jobs.progress_of(step) == Progress("train", 3, 9, "steps", 2.0, "loss 0.500, 1,000 tokens/s")
     assert jobs.log_tail(job) == ""
     (job.path / LOG).write_bytes(b"\xff\n" * 9 + b"".join(b"line %d\n" % n for n in range(100)))
     assert jobs.log_tail(job, 2) == "line 98\nline 99"

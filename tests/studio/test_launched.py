@@ -15,7 +15,7 @@ import pytest
 
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
-from studio.engines import launched, training
+from studio.engines import jobs, launched, training
 from studio.engines.launched import Launch
 from synth.errors import RecipeError
 from synth.storage import DirLock
@@ -119,7 +119,7 @@ def test_a_launcher_that_is_killed_leaves_no_process_that_trains_on(run: Run, mo
 def test_a_worker_that_is_killed_takes_all_its_processes_with_it(run: Run) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-c",
-         f"import sys; from studio.engines import launched, training\nlaunched.command = "
+         f"import sys; from studio.engines import jobs, launched, training\nlaunched.command = "
          f"lambda run, *_: [sys.executable, '-c', {LAUNCHER!r}, str(run)]\ntraining.main(sys.argv[1:])", str(run.path)]
     )  # fmt: skip
     deadline = time.monotonic() + 30
@@ -150,6 +150,15 @@ def test_sigterm_asks_the_processes_to_save(run: Run, monkeypatch: pytest.Monkey
     )
     assert training.main([str(run.path)]) == 3
     assert end(run)[2] == "Stopped after step 3."
+
+
+def test_the_choice_is_kept_before_the_run_is_submitted(
+    workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Launch | None] = []
+    monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: kept.append(launched.launch_of(Run(work.directory.path))))
+    jobs.start_training(workspace, run.recipe, "second", launch=Launch(num_processes=3))
+    assert kept == [Launch(num_processes=3)]
 
 
 def test_a_configuration_that_changed_or_went_since_is_told_before_anything_starts(

@@ -77,6 +77,16 @@ def test_a_run_that_was_stopped_goes_on_under_its_name_as_it_is_asked_for_then(
     assert sum(DatasetDir(workspace.datasets / "mine").card.splits.values()) == 8
 
 
+def test_a_stop_counts_also_where_every_answer_is_there_before_it_is_wanted(
+    workspace: Workspace, plan: dict[str, Any], stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(workspace, "pipeline", plan={**plan, "rows": 50}, name="mine")
+    paid, asked = stub.paid, iter([False, False])
+    monkeypatch.setattr(JobDir, "stop_requested", lambda self: next(asked, True))
+    ended = done(workspace, "pipeline", plan=plan, name="mine")
+    assert (ended["verdict"], stub.paid) == ("stopped", paid), "all answers came from the cache"
+
+
 def test_a_name_that_a_run_of_another_pipeline_has_is_refused_before_anything_is_asked(
     workspace: Workspace, plan: dict[str, Any], stub: Stub, tmp_path: Path
 ) -> None:
