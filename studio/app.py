@@ -15,13 +15,15 @@ from studio.widgets.ui import show_flash
 
 st.set_page_config(page_title="smolstudio", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
 # Streamlit leaves a tenth of a small screen empty above each page, and more beside it; its captions are too pale,
-# its links do not show that the keyboard is on them, and links to the page itself look pressed.
+# its links do not show that the keyboard is on them, and links to the page itself look pressed. On a phone,
+# where columns stand below each other, the one that holds what starts the work comes first.
 st.html(
     "<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 4vw, 4rem) 3rem}"
     ' [data-testid="stCaptionContainer"] {color: inherit; opacity: 0.8}'
     ' [data-testid="stCaptionContainer"] p {color: inherit}'
     " a:focus-visible, button:focus-visible {outline: 2px solid #1F78B4 !important; outline-offset: 2px}"
     ' [data-testid="stPageLink-NavLink"]:not(:hover) {background: none}'
+    " @media (max-width: 640px) {.stColumn:has(.st-key-first-on-phone) {order: -1}}"
     ' [data-variant="segmented_control"][data-selected="true"] {color: inherit !important}</style>'
 )
 

@@ -31,6 +31,7 @@ from synth.jobdir import JobDir
 from synth.storage import JsonDict, atomic_dir, atomic_write_text, sha256_file, write_json
 from synth.workspace import Workspace
 
+RECIPE = "recipe.yaml"
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "tokenizers")
 # Choices that change what is watched or kept, not what is learned: a resumed run may have others.
 FREE = (
@@ -84,13 +85,13 @@ class Run(JobDir):
         chosen = check_name(run_id or f"{recipe.name}-{stamp}-{secrets.token_hex(2)}")
         run = cls(workspace.runs / chosen)
         with atomic_dir(run.path) as made:
-            atomic_write_text(made / "recipe.yaml", dump_recipe(recipe))
+            atomic_write_text(made / RECIPE, dump_recipe(recipe))
         return run
 
     @property
     def recipe(self) -> Recipe:
         """The recipe as it is on disk now."""
-        file = self.path / "recipe.yaml"
+        file = self.path / RECIPE
         return _recipe(file, file.stat().st_mtime_ns) if file.exists() else load_earlier(file)
 
     @property

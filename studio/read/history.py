@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from recipes.methods import methods_of
 from recipes.recipe.schema import Recipe
-from recipes.run.directory import Run
+from recipes.run.directory import RECIPE, Run
 from studio.state.notes import FILE as NOTES
 from studio.state.notes import Notes, read_notes
 from synth.errors import UserError
@@ -58,13 +58,14 @@ def history(workspace: Workspace) -> list[RunFacts]:
 
 def tuned(workspace: Workspace, modality: str) -> list[RunFacts]:
     """The finished runs of a modality whose adapter is there, newest first; none that left out a fold."""
+    methods, runs = methods_of(modality), str(workspace.runs)
     return [
         run
         for run in history(workspace)
         if run.status == "done"
         and not run.recipe.data.fold
-        and run.recipe.method in methods_of(modality)
-        and (workspace.runs / run.id / "adapter" / "adapter_config.json").exists()
+        and run.recipe.method in methods
+        and os.path.exists(f"{runs}/{run.id}/adapter/adapter_config.json")  # noqa: PTH110 (of each of a thousand)
     ]
 
 
@@ -92,28 +93,38 @@ def _searched(run: RunFacts) -> str:
 
 
 def _facts(path: str, changed: float) -> RunFacts | None:
-    run = Run(Path(path))
+    ended, notes, recipe = (_time(f"{path}/{name}") for name in (EXIT, NOTES, RECIPE))
+    read = _read if recipe else _read.__wrapped__  # a recipe of an earlier version has another file
     try:
-        ended = _ended(run.path, time) if (time := _time(run.path / EXIT)) else None
-        if ended and ended.verdict != "done" and run.asked_again():
-            ended = None
-        notes = _notes(run.path, time) if (time := _time(run.path / NOTES)) else Notes()
-        status = ended.verdict if ended else run.status()
-        return RunFacts(run.id, status, ended, run.recipe, notes, changed)
+        facts = read(path, changed, ended, notes, recipe)
+        if facts.status == "done":
+            return facts
+        run = Run(Path(path))
+        if facts.ended is None or run.asked_again():
+            return facts._replace(status=run.status(), ended=None)
+        return facts
     except (UserError, OSError):  # no run, or one that was deleted or torn: its own page says more
         return None
 
 
-def _time(file: Path) -> int | None:
+def _time(file: str) -> int | None:
     try:
-        found = file.stat()
+        found = os.stat(file)  # noqa: PTH116 (three a run, of a thousand runs)
     except OSError:
         return None
     return found.st_mtime_ns if stat.S_ISREG(found.st_mode) else None
 
 
 @functools.lru_cache(REMEMBERED)
-def _ended(run: Path, changed_ns: int) -> Ended | None:
+def _read(path: str, changed: float, ended_ns: int | None, notes_ns: int | None, recipe_ns: int | None) -> RunFacts:
+    """What the files of these times say. Without an exit the status is still to be found out."""
+    run = Run(Path(path))
+    ended = _ended(run.path) if ended_ns else None
+    notes = read_notes(run.path) if notes_ns else Notes()
+    return RunFacts(run.id, ended.verdict if ended else "lost", ended, run.recipe, notes, changed)
+
+
+def _ended(run: Path) -> Ended | None:
     ended = JobDir(run).last_exit()
     if ended is None:  # a worker took it up in between
         return None
@@ -124,8 +135,3 @@ def _ended(run: Path, changed_ns: int) -> Ended | None:
 def _number(value: object) -> float | None:
     known = isinstance(value, int | float) and abs(value) < 1e300  # what somebody else wrote there hides no other run
     return float(value) if known else None  # type: ignore[arg-type]
-
-
-@functools.lru_cache(REMEMBERED)
-def _notes(run: Path, changed_ns: int) -> Notes:
-    return read_notes(run)

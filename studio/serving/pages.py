@@ -35,6 +35,9 @@ CONFIG: dict[str, Any] = {
     "logger.hideWelcomeMessage": True,
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
+    # A whole collection takes longer than most pages, and the browser waits for its end; those that Python begins by
+    # itself stay.
+    "runner.postScriptGC": False,
     # Streamlit's own red looks like a fault; blue is that of the plots, dark enough for white words on it.
     "theme.light.primaryColor": "#0072B2",
     "theme.dark.primaryColor": "#1F78B4",
@@ -57,6 +60,8 @@ def build(address: str, port: int, given: list[str], password: str = "") -> Gate
 
 def serve(address: str, port: int, given: list[str], password: str = "") -> None:
     """Serve until SIGTERM or Ctrl+C. Raises EndpointError when the port is taken."""
+    import gc
+
     import uvicorn
 
     sock = bind(address, port)
@@ -71,6 +76,7 @@ def serve(address: str, port: int, given: list[str], password: str = "") -> None
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=GRACE_SEC,
     )
+    gc.freeze()  # modules and their classes stay: no collection looks through them again
     uvicorn.Server(config).run(sockets=[sock])
 
 

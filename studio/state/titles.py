@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -35,8 +36,18 @@ def title_of(workspace: Workspace, kind: Kind, name: str) -> Title:
 
 def shown(workspace: Workspace, kind: Kind, name: str) -> str:
     """The title with the name in brackets, or the name alone."""
-    title = title_of(workspace, kind, name).title
-    return f"{title} ({name})" if title and title != name else name
+    return all_shown(workspace, kind)(name)
+
+
+def all_shown(workspace: Workspace, kind: Kind) -> Callable[[str], str]:
+    """`shown` for many names, of which the titles are looked up once."""
+    known = _all(workspace).get(kind, {})
+
+    def show(name: str) -> str:
+        title = known[name].title if name in known else ""
+        return f"{title} ({name})" if title and title != name else name
+
+    return show
 
 
 def set_title(workspace: Workspace, kind: Kind, name: str, title: Title) -> None:

@@ -14,7 +14,7 @@ from evaluate.report.basis import FEWEST_REAL
 from evaluate.report.wording import usd
 from recipes.models.files import starters
 from studio.presets.cards import card_for
-from studio.read.glance import dataset_cards, report_heads
+from studio.read.glance import ReportHead, dataset_cards, report_heads
 from studio.read.history import tuned
 from studio.state.endpoints import load_endpoints
 from studio.views import verdict
@@ -32,6 +32,7 @@ PROMPTINGS = {
     "schema": "with a schema",
     "few_shot_schema": "few-shot with a schema",
 }
+FEW, MOST = 5, 50  # earlier verdicts: those that are shown, and with those behind the fold
 TESTED = ("test_real", "test", "test_ood")
 
 
@@ -83,7 +84,8 @@ def _preset(offers: dict[str, dict[str, Any]], dataset: Card) -> list[str]:
     Of an endpoint, the plainest way and the one with examples: the stronger of them on val is the one that counts.
     """
     own = [label for label, offer in offers.items() if offer.get("learned") == dataset.name]
-    named = [label for label, offer in offers.items() if offer.get("adapter") and offer["adapter"] == ui.param("run")]
+    run = ui.param("run")
+    named = [label for label, offer in offers.items() if offer.get("adapter") and offer["adapter"] == run]
     asked = [label for label, o in offers.items() if "base_url" in o and o["prompting"] in ("zero_shot", "few_shot")]
     local = ("base",) if asked else ("base", "large")  # the stand-in is for those who have nobody to replace
     prompted = [*(label for label, o in offers.items() if o["role"] in local and "base_url" not in o), *asked]
@@ -266,15 +268,24 @@ def _agreed(dataset: Card, plan: Plan) -> bool:
 
 def _earlier() -> None:
     manage.undo("comparisons")
-    heads = report_heads(ui.workspace())[:20]
+    heads = report_heads(ui.workspace())
     if heads:
         st.divider()
         st.markdown("##### Earlier verdicts")
+    _links(heads[:FEW])
+    older = heads[FEW:MOST]
+    if older and (box := ui.fold(f"{len(older)} older", "older", ":material/history:")):
+        with box:
+            _links(older)
+    manage.bin_of("comparisons")
+
+
+def _links(heads: list[ReportHead]) -> None:
+    shown = manage.all_shown("comparisons")
     for head in heads:
-        label = f"{head.verdict} · {manage.shown('comparisons', head.id)}"
+        label = f"{head.verdict} · {shown(head.id)}"
         st.page_link("views/compare.py", label=ui.inert(label), query_params={"comparison": head.id})
         st.caption(ui.inert(head.headline))
-    manage.bin_of("comparisons")
 
 
 st.title("Compare")

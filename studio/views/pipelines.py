@@ -193,7 +193,7 @@ def render() -> None:
     st.caption(ui.inert(pipeline.file.about))
     left, right = st.columns(2, gap="large")
     with right:
-        start = st.container()  # beside what it needs, so that it stands above the fold
+        start = st.container(key="first-on-phone")  # beside what it needs; see the style in studio.app
     with left, ui.sentences():
         values = _inputs(pipeline)
         _prompts(pipeline)

@@ -13,7 +13,7 @@ from evaluate.report.wording import usd
 from recipes.models.files import starters
 from studio.presets.cards import CARDS, card_for
 from studio.read.glance import dataset_cards
-from studio.read.history import tuned
+from studio.read.history import RunFacts, tuned
 from studio.serving import asking
 from studio.state.endpoints import TYPED, load_endpoints
 from studio.widgets import address, consent, issue_form, ui
@@ -29,14 +29,14 @@ MAX_UPLOAD_MB = 20
 LAST = "playground.last"  # whether the upload or the recording came last
 
 
-def _offers(modality: str) -> dict[str, dict[str, Any]]:
+def _offers(modality: str, runs: list[RunFacts]) -> dict[str, dict[str, Any]]:
     """Every system of a modality that can be asked, by label: base, tuned, large, endpoints."""
     card = card_for(modality)
     shipped = starters()
     offers: dict[str, dict[str, Any]] = {}
     if card.starter in shipped:
         offers[f"Base: {card.starter}"] = {"model": card.starter}
-    for run in tuned(ui.workspace(), modality):
+    for run in runs:
         offers[f"Tuned: {run.id}"] = {"model": run.recipe.base_model, "adapter": run.id}
     if card.large in shipped:
         offers[f"Large: {card.large}"] = {"model": card.large}
@@ -55,10 +55,10 @@ def _preset(labels: list[str]) -> list[str]:
     return [label for label in found if label]
 
 
-def _learned(modality: str) -> str:
+def _learned(runs: list[RunFacts]) -> str:
     """The dataset of the run in the address, else of the newest."""
-    runs = tuned(ui.workspace(), modality)
-    run = next((one for one in runs if one.id == ui.param("run")), next(iter(runs), None))
+    named = ui.param("run")
+    run = next((one for one in runs if one.id == named), next(iter(runs), None))
     return run.recipe.data.dataset if run else ""
 
 
@@ -154,13 +154,14 @@ wanted = ui.chosen_card() or CARDS[0]
 titles = {key: found.title for key, found in MODALITIES.items()}
 kind = MODALITIES[address.tabs("Kind", list(titles), "modality", titles.__getitem__, wanted.modality)]
 with ui.sentences():
-    offers = _offers(kind.key)
+    runs = tuned(ui.workspace(), kind.key)
+    offers = _offers(kind.key, runs)
     labels = list(offers)
     chosen = st.multiselect("Models", labels, _preset(labels), max_selections=4)
     media = _media(kind)
     if media:
         show_content(media, kind.suffix)
-    learned = _learned(kind.key)
+    learned = _learned(runs)
     prompt = st.text_area("Question", placeholder=_like(learned) or kind.hint) if kind.asks else ""
     tasks = [card.name for card in dataset_cards(ui.workspace()) if card.modality == kind.key]
     help_task = "Prompted models are told this dataset's task first, as in a comparison; tuned ones as they were tuned."

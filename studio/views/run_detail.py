@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -16,13 +15,8 @@ from studio.engines import jobs
 from studio.read.curves import CURVES, curve_frame, events, last_figures, phases
 from studio.state.notes import read_notes, write_notes
 from studio.views.run_samples import show_answers
-from studio.widgets import manage, ui
+from studio.widgets import line_chart, manage, ui
 from synth.jobdir import Status
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-CHART_PX = 220
 
 
 def detail(run: Run, others: Sequence[Run]) -> None:
@@ -47,8 +41,8 @@ def detail(run: Run, others: Sequence[Run]) -> None:
     _curves([run, *others])
     show_answers(run, status in ui.ACTIVE)
     _settings(run, others)
-    with st.expander("Log", icon=":material/terminal:", expanded=status == "failed"):
-        st.code(jobs.log_tail(run) or "Nothing was logged yet.", language=None, wrap_lines=True)
+    if log := ui.fold("Log", f"log.{run.id}.{status}", ":material/terminal:", status == "failed"):
+        log.code(jobs.log_tail(run) or "Nothing was logged yet.", language=None, wrap_lines=True)
 
 
 def _fold(run: Run) -> None:
@@ -134,7 +128,10 @@ def notes(run: Run, known_tags: Sequence[str]) -> None:
         st.markdown(" ".join(f":blue-badge[{ui.inert(tag)}]" for tag in written.tags))
     if written.note:
         st.text(written.note)
-    with st.expander("Edit note and tags", icon=":material/edit_note:"), st.form(f"notes.{run.id}", border=False):
+    box = ui.fold("Edit note and tags", f"notes.{run.id}", ":material/edit_note:")
+    if box is None:
+        return
+    with box, st.form(f"notes.{run.id}", border=False):
         options = list(dict.fromkeys([*written.tags, *known_tags]))
         tags = st.multiselect("Tags", options, written.tags, accept_new_options=True, help="Type a new one and Enter.")
         note = st.text_area("Note", written.note, placeholder="What was tried, and what came of it")
@@ -161,49 +158,12 @@ def _curves(runs: Sequence[Run]) -> None:
             columns = st.columns(2)
         with columns[position % 2]:
             st.markdown(f"**{CURVES[key]}** :gray[by step]")
-            _chart(frame)
-
-
-def _chart(frame: pd.DataFrame) -> None:
-    """One line a run over the steps, written as Vega-Lite: `st.line_chart` takes ten times as long to say the same."""
-    import pandas as pd
-
-    parts = [
-        pd.DataFrame({"step": column.index, "value": column.values, "run": name}) for name, column in frame.items()
-    ]
-    data = pd.concat([part.dropna() for part in parts])
-    several = len(parts) > 1
-    colors = {"domain": [str(name) for name in frame.columns], "range": list(ui.PALETTE[: len(parts)])}
-    encoding = {
-        "x": {
-            "field": "step",
-            "type": "quantitative",
-            "title": None,
-            "axis": {"grid": False, "tickMinStep": 1},
-            "scale": {"domain": _ends(data["step"]), "nice": False},
-        },
-        "y": {
-            "field": "value",
-            "type": "quantitative",
-            "title": None,
-            "scale": {"zero": False, "domain": _ends(data["value"])},
-        },
-        "color": {
-            "field": "run",
-            "type": "nominal",
-            "scale": colors,
-            "legend": {"orient": "top", "title": None} if several else None,
-        },
-        "tooltip": [{"field": name} for name in ("run", "step", "value")],
-    }
-    mark = {"type": "line", "strokeWidth": 1.8, "point": len(frame) == 1}
-    st.vega_lite_chart(data, {"mark": mark, "encoding": encoding, "height": CHART_PX})
-
-
-def _ends(column: pd.Series) -> list[float]:
-    """Where an axis begins and ends. Said, because Streamlit hands the rows over after the axes were made."""
-    low, high = float(column.min()), float(column.max())
-    return [low, high] if low < high else [low - 0.5, low + 0.5]
+            drawn = [
+                line_chart.Line(str(name), ui.PALETTE[place], column.index, column.to_numpy())
+                for place, (name, whole) in enumerate(frame.items())
+                if not (column := whole.dropna()).empty
+            ]
+            line_chart.show(drawn, f"{CURVES[key]} by step", f"curve.{key}")
 
 
 def _settings(run: Run, others: Sequence[Run]) -> None:
@@ -216,5 +176,5 @@ def _settings(run: Run, others: Sequence[Run]) -> None:
             st.dataframe({"setting": list(differing), **cells}, hide_index=True)
         else:
             st.caption("None: these runs were asked for the same thing.")
-    with st.expander("Recipe", icon=":material/description:"):
-        st.code(dump_recipe(run.recipe, comments=False), language="yaml")
+    if box := ui.fold("Recipe", f"recipe.{run.id}", ":material/description:"):
+        box.code(dump_recipe(run.recipe, comments=False), language="yaml")

@@ -45,7 +45,7 @@ def page() -> None:
     if listed:
         left, right = st.columns([2, 3])
         with left:
-            chosen = address.menu("Run", listed, "run", show=lambda name: manage.shown("runs", name))
+            chosen = address.menu("Run", listed, "run", show=manage.all_shown("runs"))
         with right:
             rest = [i for i in listed if i != chosen]
             others = address.several("Show with the curves of", rest, "over", MOST_OVERLAID) if rest else []

@@ -73,14 +73,14 @@ def describe() -> None:
         "It becomes the instruction of your data, for training and for every prompted model. Bring 100 or more rows, "
         "begin with a ready task below, or have a model that you pay for write rows:"
     )
-    with st.expander("Rows written by a model", icon=":material/terminal:"):
-        st.markdown("With an endpoint, on its page or in a terminal: a preview shows rows and the price first.")
+    if box := ui.fold("Rows written by a model", "written", ":material/terminal:"):
+        box.markdown("With an endpoint, on its page or in a terminal: a preview shows rows and the price first.")
         said = words.strip().replace('"', "'").replace("$", "").replace("`", "'").replace("\\", "") or "…"
         given = {"said": words.strip()} if words.strip() else {}
-        st.page_link(
+        box.page_link(
             "views/pipelines.py", label="Write rows with a model", icon=":material/edit_note:", query_params=given
         )
-        st.code(COMMAND.format(said=" ".join(said.split())), language="bash", wrap_lines=True)
+        box.code(COMMAND.format(said=" ".join(said.split())), language="bash", wrap_lines=True)
     if st.button("Go on with my rows", icon=":material/arrow_forward:"):
         st.switch_page(
             "views/data.py", query_params={"tab": "import", **({"said": words.strip()} if words.strip() else {})}

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from studio.widgets import ui
 from synth.errors import RecipeError
 from synth.strict import parse_yaml
 
@@ -143,17 +144,37 @@ def form(
     _grid([(n, i) for n, i in simple if not is_section(i)], values, prefix, result)
     for name, info in simple:
         if section := is_section(info):
-            with st.expander(info.title or name, icon=":material/tune:"):
-                st.caption(info.description or "")
-                within = values.get(name) or default_of(info) or {}
-                within_skip = frozenset(s.removeprefix(f"{name}.") for s in skip if s.startswith(f"{name}."))
-                result[name] = form(section, within, f"{prefix}.{name}", within_skip, nested=True)
-    if folded:
-        if nested:
-            st.caption("Advanced")  # a fold cannot hold another
-        with st.container() if nested else st.expander("Advanced", icon=":material/tune:"):
-            _grid(folded, values, prefix, result)
+            within = values.get(name) or default_of(info) or {}
+            within_skip = frozenset(s.removeprefix(f"{name}.") for s in skip if s.startswith(f"{name}."))
+            result[name] = _folded(name, info, section, within, f"{prefix}.{name}", within_skip)
+    if nested and folded:
+        st.caption("Advanced")  # a fold cannot hold another
+        _grid(folded, values, prefix, result)
+    elif folded:
+        box = ui.fold("Advanced", f"{prefix}.advanced", ":material/tune:")
+        if box is None:
+            result |= {name: values.get(name, default_of(info)) for name, info in folded}
+        else:
+            with box:
+                _grid(folded, values, prefix, result)
     return result
+
+
+def _folded(
+    name: str,
+    info: FieldInfo,
+    section: type[BaseModel],
+    values: Mapping[str, Any],
+    prefix: str,
+    skip: frozenset[str],
+) -> dict[str, Any]:
+    """A section behind its fold: its fields once that was opened, its values as they are before."""
+    box = ui.fold(info.title or name, prefix, ":material/tune:")
+    if box is None:
+        return {n: values.get(n, default_of(i)) for n, i in section.model_fields.items() if n not in skip}
+    with box:
+        st.caption(info.description or "")
+        return form(section, values, prefix, skip, nested=True)
 
 
 def _grid(fields: list[tuple[str, FieldInfo]], values: Mapping[str, Any], prefix: str, result: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from studio.state import erase, titles, trash
@@ -16,6 +18,11 @@ PARAMS: dict[Kind, str] = {"datasets": "dataset", "runs": "run", "comparisons": 
 def shown(kind: Kind, name: str) -> str:
     """What people call it, with its name."""
     return titles.shown(ui.workspace(), kind, name)
+
+
+def all_shown(kind: Kind) -> Callable[[str], str]:
+    """`shown` for a menu of many."""
+    return titles.all_shown(ui.workspace(), kind)
 
 
 def about(kind: Kind, name: str) -> None:

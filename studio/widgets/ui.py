@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -13,6 +13,9 @@ from studio.presets.cards import StartCard, card
 from synth.errors import RecipeError, UserError
 from synth.jobdir import JobDir, Status
 from synth.workspace import Workspace, resolve_workspace
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 STATUS_ICON: dict[Status, str] = {
     "queued": ":material/hourglass_empty:",
@@ -103,6 +106,17 @@ def empty(title: str, text: str) -> None:
     with st.container(border=True):
         st.markdown(f"##### {title}")
         st.markdown(text)
+
+
+def fold(label: str, key: str, icon: str, opened: bool = False) -> DeltaGenerator | None:
+    """A fold to draw in, from the first time that somebody opens it; None before, so that a page begins with less.
+
+    It is drawn in from then on, also when it is closed again: what is entered there lives as long as the page.
+    """
+    box, seen = st.expander(label, expanded=opened, key=f"fold.{key}", icon=icon, on_change="rerun"), f"seen.{key}"
+    if box.open:
+        st.session_state[seen] = True
+    return box if st.session_state.get(seen) else None
 
 
 def free_name(name: str) -> str:

@@ -38,6 +38,10 @@ PAGES = {
     "settings": "settings",
     "glossary": "glossary",
 }
+TOO_WIDE = """() => {
+  const page = document.querySelector('[data-testid=stMain]');
+  return page.scrollWidth > page.clientWidth ? [page.scrollWidth, page.clientWidth] : null;
+}"""
 THEIRS = ("Unrecognized feature: ", "An iframe which has both allow-scripts and allow-same-origin")
 """What Streamlit's own frame leaves in the console, whatever a page holds: permissions of a frame, by names that this
 browser does not know, and how it sandboxes a frame (the one frame is our own report, in which data are inert)."""
@@ -156,3 +160,35 @@ def test_links_and_buttons_show_that_the_keyboard_is_on_them(studio: Studio, wat
             if at and not seen:
                 unseen.add(f"{name}: {at}")
     assert not unseen, "\n".join(sorted(unseen))
+
+
+def test_a_curve_is_drawn_and_says_the_value_under_the_pointer(studio: Studio, watched: Any) -> None:
+    fill(studio.workspace)
+    watched.goto(f"{studio.url}/runs?run=first")
+    settled(watched)
+    chart = watched.get_by_role("img", name="Loss by step: first from 2 to 0.1")
+    points = chart.locator("polyline").get_attribute("points").split()
+    assert len(points) == 20
+    x, y = map(float, points[3].split(","))
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    watched.mouse.move(box["x"] + x + 2, box["y"] + y)
+    assert watched.locator(".words:visible").inner_text().split("\n") == ["step 4", "0.5"]
+
+
+def test_on_a_phone_what_starts_the_work_comes_before_its_settings_and_no_page_is_wider_than_it(
+    studio: Studio, watched: Any
+) -> None:
+    fill(studio.workspace)
+    watched.set_viewport_size({"width": 390, "height": 844})
+    watched.goto(f"{studio.url}/pipelines")
+    settled(watched)
+    start, field = watched.get_by_role("button", name="Write the rows"), watched.get_by_label("Accepted rows")
+    assert start.bounding_box()["y"] < field.bounding_box()["y"]
+    wide = {}
+    for name, address in PAGES.items():
+        watched.goto(f"{studio.url}/{address}")
+        settled(watched)
+        if said := watched.evaluate(TOO_WIDE):
+            wide[name] = said
+    assert wide == {}

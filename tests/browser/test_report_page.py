@@ -165,3 +165,15 @@ def test_a_full_gallery_opens_within_two_seconds(browser: Any, tmp_path: Path) -
     metrics = {one["name"]: one["value"] for one in measured.send("Performance.getMetrics")["metrics"]}
     page.close()
     assert 0 < metrics["TaskDuration"] < 2
+
+
+def test_on_a_phone_the_systems_stand_below_each_other_with_all_their_figures(browser: Any, tmp_path: Path) -> None:
+    made = report_json.build(results(("sft", "dpo", "large-few", "mini"), per_split=200))
+    page = show(browser, tmp_path, render_html.render(made), viewport={"width": 390, "height": 844})
+    for table in page.locator("table.stacked").all():
+        inner, outer = table.evaluate("t => [t.parentElement.scrollWidth, t.parentElement.clientWidth]")
+        assert inner <= outer
+    first = page.locator("table.stacked tbody tr").first
+    shown = first.locator("td").evaluate_all("all => all.map(td => getComputedStyle(td, '::before').content)")
+    assert '"USD per 1,000"' in shown and '"Latency p50 / p95"' in shown
+    page.close()

@@ -13,7 +13,7 @@ from studio.engines import jobs
 from studio.read.curves import answers, curve_frame, events, last_figures, phases
 from studio.state.notes import read_notes, write_notes
 from synth.workspace import Workspace
-from tests.studio.test_views import page, text
+from tests.studio.test_views import page, text, unfold
 
 
 @pytest.fixture
@@ -56,6 +56,7 @@ def test_filters_narrow_the_table_and_stay_in_the_address(place: Workspace) -> N
 def test_a_note_is_written_shown_and_kept_out_of_the_recipe(place: Workspace) -> None:
     app = page("runs", run="first")
     recipe = (place.runs / "first" / "recipe.yaml").read_bytes()
+    unfold(app, "notes.first")
     next(a for a in app.text_area if a.label == "Note").set_value("<b>rate</b> too high")
     press(app, "Save note")
     assert read_notes(place.runs / "first").note == "<b>rate</b> too high"
@@ -101,6 +102,7 @@ def test_a_clone_begins_with_the_settings_of_its_run(place: Workspace) -> None:
     recipe.write_text(recipe.read_text().replace("seed: 0", "seed: 7"))
     app = page("train", dataset="invoices", clone="first")
     assert next(s for s in app.selectbox if s.label == "Recipe").value == "as in first"
+    unfold(app, "advanced")
     assert next(n for n in app.number_input if n.label == "Seed").value == 7
 
 

@@ -46,6 +46,13 @@ def page(name: str, **address: str) -> AppTest:
     return app
 
 
+def unfold(app: AppTest, key: str) -> AppTest:
+    """Open the one fold whose key ends so, as a click on it does."""
+    (found,) = (name for name in app.session_state if name.startswith("fold.") and name.endswith(key))
+    app.session_state[found] = True
+    return app.run()
+
+
 def text(app: AppTest) -> str:
     kinds: list[Any] = [
         *app.title,
@@ -145,7 +152,7 @@ def test_generate_refuses_a_name_that_is_taken(made: Workspace) -> None:
 
 @pytest.mark.usefixtures("made")
 def test_train_counts_settings_and_multiplies_the_batch() -> None:
-    app = page("train", dataset="invoices")
+    app = unfold(page("train", dataset="invoices"), ".optim")
     assert "0 settings changed" in text(app)
     assert "effective batch 16 x 1 = 16 rows" in text(app)
     for label, value in (("Batch size", 4), ("Gradient accumulation", 3)):
@@ -270,7 +277,29 @@ def test_what_is_written_as_yaml_stays_in_the_form() -> None:
     recipe.set_value(recipe.value.replace("seed: 0", "seed: 7")).run()
     choose(app, "Settings as", "Form")
     assert not app.exception, app.exception
+    unfold(app, "advanced")
     assert next(n for n in app.number_input if n.label == "Seed").value == 7
+
+
+@pytest.mark.usefixtures("made")
+def test_settings_behind_a_fold_are_the_same_before_and_after_it_is_opened_and_closed_again() -> None:
+    def said(app: AppTest) -> str:
+        return next(c.value for c in app.caption if "effective batch" in c.value).replace("\\", "")
+
+    app = page("train", dataset="invoices")
+    assert not any(n.label == "Seed" for n in app.number_input), "nothing of a closed fold is drawn"
+    untouched = said(app)
+    for fold in ("advanced", ".lora", ".optim"):
+        unfold(app, fold)
+        assert not app.exception, app.exception
+        assert said(app) == untouched
+    next(n for n in app.number_input if n.label == "Seed").set_value(7).run()
+    assert said(app).startswith("1 setting changed: seed")
+    changed = said(app)
+    (name,) = (name for name in app.session_state if name.startswith("fold.recipe") and "adv" in name)
+    app.session_state[name] = False
+    assert said(app.run()) == changed, "closing a fold changes nothing"
+    assert said(page("train", dataset="invoices")) == changed, "nor does a refresh, which closes it"
 
 
 @pytest.mark.usefixtures("made")
@@ -332,7 +361,7 @@ def test_the_recipe_of_the_page_and_its_file_are_the_same_run(
     made: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs.ENGINE, "submit", lambda work: None)
-    app = page("train", dataset="invoices")
+    app = unfold(page("train", dataset="invoices"), "advanced")
     next(n for n in app.number_input if n.label == "Seed").set_value(7).run()
     press(app, "Start training")
     (run,) = (run for run in made.runs.iterdir() if run.name != "first")
