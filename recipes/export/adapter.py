@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes.export.exporter import Artefact, Exporter, Tuned, public_name
+from recipes.modality import side
 from recipes.models.files import BASE_STAMP, ModelRef, adapter_stamp, weights_sha256
 from synth.errors import ModelError
 from synth.storage import read_json, storage_faults, write_json
@@ -62,13 +63,40 @@ def read_back(tuned: Tuned, folder: Path) -> Loaded:
 
 def card(name: str, facts: dict[str, Any]) -> str:
     """The card as Markdown."""
-    rounded = "rounded to NF4 with double quantisation, as in training" if facts["quant"] else "as it is"
+    code = "\n".join(_to_load(name, facts))
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: peft\n---\n\n# {name}\n\n"
         f"The adapter of run `{facts['run'] or 'unknown'}` for {facts['base_model']} "
-        f"(weights SHA-256 {facts['base_sha256'][:16]}…), exported on {facts['created']} by smolstudio.\n\n"
-        f"Load the base {rounded}, then `PeftModel.from_pretrained(base, {name!r})`.\n"
+        f"(weights SHA-256 {facts['base_sha256'][:16]}…), exported on {facts['created']} by smolstudio. It answers as "
+        f"it was measured beside that base, held as in training:\n\n```python\n{code}\n```\n"
     )
+
+
+def _to_load(name: str, facts: dict[str, Any]) -> list[str]:
+    """Lines of Python that load base and adapter."""
+    quant: dict[str, Any] = facts["quant"] or {}
+    auto_class = side(facts["modality"]).auto_class_of(facts["model_type"])
+    base = f'"{facts["base_model"]}"'
+    if not quant.get("load_in_4bit"):
+        given = [f"from transformers import {auto_class}", ""]
+    else:
+        given = [
+            f"from transformers import {auto_class}, BitsAndBytesConfig",
+            "",
+            "rounded = BitsAndBytesConfig(",
+            "    load_in_4bit=True,",
+            f'    bnb_4bit_quant_type="{quant["bnb_4bit_quant_type"]}",',
+            f"    bnb_4bit_use_double_quant={quant['bnb_4bit_use_double_quant']},",
+            ")",
+        ]
+        base += ", quantization_config=rounded"
+    return [
+        "from peft import PeftModel",
+        *given,
+        "# the base's folder, or its name on the hub",
+        f"base = {auto_class}.from_pretrained({base})",
+        f'model = PeftModel.from_pretrained(base, "{name}")',
+    ]
 
 
 EXPORTER = Exporter("adapter", "the adapter alone, for PEFT", supports, size, write, card, artefacts)

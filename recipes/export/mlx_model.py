@@ -102,7 +102,7 @@ def card(name: str, facts: dict[str, Any]) -> str:
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: mlx\npipeline_tag: text-generation\n---\n\n"
         f"# {name}\n\n{merged_from(facts)}, as {facts['dtype']} for mlx-lm, written on {facts['created']} by "
         "smolstudio.\n\n"
-        f'```sh\npip install mlx-lm\nmlx_lm.generate --model {name} --prompt "…"\n'
+        f'```sh\npip install mlx-lm\nmlx_lm.generate --model {name} --max-tokens 512 --prompt "…"\n'
         f"mlx_lm.convert --hf-path {name} --mlx-path {name}-4bit -q    # a quarter of the size\n```\n"
     )
 

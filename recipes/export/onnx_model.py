@@ -88,12 +88,13 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
 def write_graphs(loaded: Loaded, folder: Path) -> None:
     """The graphs of a model in a new folder."""
     folder.mkdir()
+    quantise = onnx_graphs.quantise if is_speech(loaded.info.ref) else onnx_graphs.quantise_in_blocks
     for part, graph in graphs(loaded).items():
         whole = folder / f"{part}.onnx"
         try:
             with storage_faults(folder):
                 onnx_graphs.write(graph, whole)
-                onnx_graphs.quantise(whole, folder / f"{part}{KINDS['int8']}.onnx")
+                quantise(whole, folder / f"{part}{KINDS['int8']}.onnx")
         except (MemoryError, StorageError):
             raise
         except Exception as error:  # the exporter raises what its many parts raise
@@ -152,12 +153,22 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
 def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
     task = PIPELINES.get(facts["modality"], "text-generation")
+    if facts["modality"] == "audio":
+        ask = "const { text } = await model(samples); // Float32Array, 16,000 a second, one channel\n"
+    else:
+        ask = (
+            'const chat = [{ role: "user", content: "…" }];\n'
+            "const [reply] = await model(chat, { max_new_tokens: 512, do_sample: false });\n"
+            "console.log(reply.generated_text.at(-1).content);\n"
+        )
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: transformers.js\n---\n\n# {name}\n\n"
         f"{merged_from(facts)}, as ONNX, written on {facts['created']} by smolstudio. `{GRAPHS}/*.onnx` are float32, "
         "`*_int8.onnx` have their matrix products in eight bits.\n\n"
-        f'```js\nimport {{ pipeline }} from "@huggingface/transformers";\n\n'
-        f'const model = await pipeline("{task}", "{name}", {{ dtype: "int8" }});\n```\n\n'
+        '```js\nimport { env, pipeline } from "@huggingface/transformers";\n\n'
+        f'env.localModelPath = "./"; // the folder that {name} lies in\n'
+        "env.allowRemoteModels = false; // else a name that is not found there is looked for on the hub\n"
+        f'const model = await pipeline("{task}", "{name}", {{ dtype: "int8" }});\n{ask}```\n\n'
         "Answers are to be greedy, as the report measured them; `generation_config.json` names what ends one.\n"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -163,6 +164,9 @@ def test_an_exported_adapter_answers_as_the_run_did_and_names_no_folder_of_this_
 ) -> None:
     target = targets.export_run("run-1", runs, tmp_path / "out", "adapter")
     assert str(tuned.base.parent) not in "".join(f.read_text() for f in target.glob("*.[jm]*") if f.is_file())
+    code = (target / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    ast.parse(code)
+    assert "load_in_4bit=True" in code and "bnb_4bit_use_double_quant=True" in code
     again = load_for_inference(str(tuned.base), target).model
     assert torch.equal(logits(again), logits(load_for_inference(str(tuned.base), tuned.adapter).model))
 

@@ -86,6 +86,31 @@ def test_rows_padded_to_one_length_are_answered_as_alone_and_eight_bits_are_clos
     assert both[1] < 0.8 * both[0]  # the names of its nodes are a good part of so small a graph
 
 
+def test_numbers_a_thousand_times_the_rest_leave_the_others_as_they_are(tmp_path: Path) -> None:
+    """As inside SmolLM2: one scale for a whole input would round all else of it away."""
+    loaded = load_for_inference(str(tiny_llama(tmp_path / "base", width=256)), None, torch.float32)
+    with torch.no_grad():
+        for layer in loaded.model.model.layers:
+            layer.mlp.up_proj.weight[0] *= 3000
+            layer.mlp.down_proj.weight[:, 0] = 0  # the answer is the same without that number
+    files = [tmp_path / f"{name}.onnx" for name in ("whole", "columns", "blocks")]
+    onnx_graphs.write(onnx_graphs.text_graph(loaded.model), files[0])
+    onnx_graphs.quantise(files[0], files[1])
+    onnx_graphs.quantise_in_blocks(files[0], files[2])
+
+    def logits(file: Path) -> Any:
+        session = onnx_runtime.session(file)
+        ids = np.arange(20, 60)[None]
+        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "position_ids": np.arange(40)[None]}
+        past = [port for port in session.get_inputs() if port.name.startswith("past")]
+        cache = {port.name: np.zeros((1, port.shape[1], 0, port.shape[3]), np.float32) for port in past}
+        return session.run(["logits"], {**feeds, **cache})[0]
+
+    whole, columns, blocks = map(logits, files)
+    assert np.abs(blocks - whole).mean() < 0.25 * np.abs(columns - whole).mean()
+    assert files[2].stat().st_size < 0.4 * files[0].stat().st_size
+
+
 def test_what_ends_an_answer_travels_along(exported: Path, place: Workspace) -> None:
     from recipes.decode.decoder import end_ids
 
@@ -151,7 +176,7 @@ def test_kill_between_two_graphs_leaves_nothing_under_the_final_name(place: Work
         print("written", file.stat().st_size > 0, flush=True)
         sys.stdin.read()
 
-    onnx_graphs.quantise = hang
+    onnx_graphs.quantise_in_blocks = hang
     targets.export_run("run-1", Path({str(place.runs)!r}), Path({str(tmp_path / "out")!r}), "onnx")
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
