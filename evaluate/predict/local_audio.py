@@ -40,10 +40,15 @@ class _Asked(NamedTuple):
 
 
 def answer(
-    loaded: Loaded, questions: Sequence[Question], max_new_tokens: int, batch_size: int | None, stop: Stop
+    loaded: Loaded,
+    questions: Sequence[Question],
+    max_new_tokens: int,
+    batch_size: int | None,
+    stop: Stop,
+    greedy: bool = False,
 ) -> Iterator[Prediction]:
     """One prediction per question, longest recordings first. A recording that cannot be read, or is too long and
-    without pauses, or in a language that the model does not know, is an error of its row.
+    without pauses, or in a language that the model does not know, is an error of its row. `greedy`: first attempts.
     """
     from recipes.audio.backends import audio_backend
     from synth.audio.pauses import cut_at_pauses
@@ -61,16 +66,21 @@ def answer(
     for start in range(0, len(asked), size):
         if stop():
             return
-        yield from _batch(backend, asked[start : start + size], max_new_tokens)
+        yield from _batch(backend, asked[start : start + size], max_new_tokens, greedy)
 
 
-def _batch(backend: AudioBackend, asked: Sequence[_Asked], max_new_tokens: int) -> Iterator[Prediction]:
+def answer_greedily(loaded: Loaded, questions: Sequence[Question], max_new_tokens: int) -> Iterator[Prediction]:
+    """First attempts only, as other runtimes decode what they are given."""
+    return answer(loaded, questions, max_new_tokens, None, lambda: False, greedy=True)
+
+
+def _batch(backend: AudioBackend, asked: Sequence[_Asked], max_new_tokens: int, greedy: bool) -> Iterator[Prediction]:
     from recipes.audio import audio_answers
 
     begun = time.perf_counter()
     pieces = [piece for one in asked for piece in one.pieces]
     languages = [one.question.language for one in asked for _ in one.pieces]
-    transcripts = iter(audio_answers.transcribe(backend, backend.prepare(pieces, languages), max_new_tokens))
+    transcripts = iter(audio_answers.transcribe(backend, backend.prepare(pieces, languages), max_new_tokens, greedy))
     seconds = time.perf_counter() - begun
     for one in asked:
         found = [next(transcripts) for _ in one.pieces]

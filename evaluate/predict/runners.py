@@ -2,8 +2,9 @@
 
 A runner has `answer`, which decodes many rows at once, BATCH_SIZE, and LATENCY, a sentence that says what
 `Prediction.seconds` means there. `bare_inputs` are the questions as runtimes other than ours take them (a modality that
-is exported to none has no use for it), `plain_chat`, where there is one, a question as chat turns. One that can give an
-answer token by token also has `first_inputs`; one whose way of decoding was changed has DECODING, which counts up.
+is exported to none has no use for it), `plain_chat`, where there is one, a question as chat turns; one that decodes
+some rows more than once has `answer_greedily`. One that can give an answer token by token also has `first_inputs`; one
+whose way of decoding was changed has DECODING, which counts up.
 """
 
 from __future__ import annotations

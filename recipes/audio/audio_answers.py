@@ -54,15 +54,18 @@ class Transcript(NamedTuple):
         return self.unlikely or (bool(data) and len(data) / len(zlib.compress(data)) > MOST_COMPRESSED)
 
 
-def transcribe(backend: AudioBackend, sounds: Sequence[Sound], max_new_tokens: int | None = None) -> list[Transcript]:
-    """One transcript for each sound, in order, as the model is used.
+def transcribe(
+    backend: AudioBackend, sounds: Sequence[Sound], max_new_tokens: int | None = None, greedy: bool = False
+) -> list[Transcript]:
+    """One transcript for each sound, in order, as the model is used; with `greedy`, the first attempt stands.
 
     `max_new_tokens` is at most, and by default, what the model's class allows (`AudioBackend.most_tokens`).
     """
     found: list[Transcript] = []
     for start in range(0, len(sounds), SOUNDS_AT_ONCE):
         part = sounds[start : start + SOUNDS_AT_ONCE]
-        found += _used(_Batch(backend, part, max_new_tokens))
+        batch = _Batch(backend, part, max_new_tokens)
+        found += batch.decoded(range(len(part)), 0.0) if greedy else _used(batch)
     return found
 
 

@@ -100,7 +100,9 @@ def card(name: str, facts: dict[str, Any]) -> str:
         f"{merged_from(facts)}, for CTranslate2, written on {facts['created']} by smolstudio. `float16` answers as it "
         "was trained, `int8` has half its size.\n\n"
         "```python\nfrom faster_whisper import WhisperModel\n\n"
-        f'segments, _ = WhisperModel("{name}/int8").transcribe("note.wav", beam_size=1, without_timestamps=True)\n```\n'
+        f'segments, _ = WhisperModel("{name}/int8").transcribe("note.wav", beam_size=1, without_timestamps=True)\n'
+        "```\n\nfaster-whisper fills every recording up to 30 seconds; a base with a shorter window (the embedded "
+        "starters) is read by `ctranslate2.models.Whisper` alone.\n"
     )
 
 

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from recipes.decode.answer_schema import answer_schema, has_working
+from recipes.decode.answer_schema import record_schema
 from recipes.export import gguf_model, llama_cpp, npm
 from recipes.export.exporter import Artefact, Tuned, learned_rows, system_of
 from recipes.models import loading
@@ -33,6 +33,7 @@ LICENCE = "wllama/LICENCE"
 RUNTIME_BYTES = 12 << 20
 DOES = "The model answers inside the page; what is typed there leaves it nowhere."
 SPARE_TOKENS = 64
+MOST_REPEATED = 1000  # llama.cpp takes 2,000 repetitions in a grammar
 LONGEST_CONTEXT = 4096  # tokens: a phone's memory
 
 
@@ -73,14 +74,28 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
 def task_of(tuned: Tuned, tokenizer: Any) -> dict[str, Any]:
     """What the page asks, and how: `instruction` in words, `system`, `schema` (None for plain text), `tokens`."""
     rows, instruction = learned_rows(tuned)
-    schema = answer_schema(rows)
     longest = max((len(ids) for ids in tokenizer([row.target for row in rows] or ["-"])["input_ids"]), default=0)
     return {
         "instruction": instruction,
         "system": system_of(rows),
-        "schema": None if has_working(schema) else schema,
+        "schema": _repeatable(record_schema(rows, bounded=True)),
         "tokens": int(longest * 1.5) + SPARE_TOKENS,
     }
+
+
+def _repeatable(schema: Any) -> Any:
+    """The schema without limits of length that llama.cpp would refuse."""
+    if isinstance(schema, list):
+        return [_repeatable(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    limits = {"maxLength", "maxItems"}
+    kept = {
+        key: value
+        for key, value in schema.items()
+        if not (key in limits and isinstance(value, int) and value > MOST_REPEATED)
+    }
+    return {key: _repeatable(value) if isinstance(value, dict | list) else value for key, value in kept.items()}
 
 
 def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from recipes.decode.answer_schema import record_schema
 from recipes.export import npm, targets
-from recipes.export.web_text import RUNTIME
+from recipes.export.web_text import RUNTIME, _repeatable
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from recipes.text import text_sft
@@ -67,6 +68,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         raise
     with served(place.path / "pages") as url:
         yield url
+
+
+def test_a_text_field_has_an_end_in_the_page_where_llama_cpp_can_count_to_it() -> None:
+    rows = [
+        make_example([user("q")], json.dumps(gold), family="f", template="t", answer=json.dumps(gold), scorer=JSON)
+        for gold in ({"title": "ab", "log": "x" * 800, "maxLength": 7}, {"title": "abcd", "log": "", "maxLength": 2000})
+    ]
+    fields = _repeatable(record_schema(rows, bounded=True))["properties"]
+    assert fields["title"]["maxLength"] == 2 * 4 + 32
+    assert fields["log"] == {"type": "string"} and fields["maxLength"] == {"type": "number"}
 
 
 def answered(page: Any, text: str) -> None:

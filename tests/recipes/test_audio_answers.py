@@ -92,6 +92,8 @@ def test_a_drawn_transcript_follows_from_its_recording_and_numbers_alone(backend
     first, second = (audio_answers.transcribe(backend, sounds, 6) for _ in range(2))
     assert first == second
     assert {one.temperature for one in first} == {1.0}
+    greedy = audio_answers.transcribe(backend, sounds, 6, greedy=True)
+    assert {one.temperature for one in greedy} == {0.0}, "as exports are asked, which make no further attempts"
 
 
 def test_draws_follow_the_distribution_at_the_temperature(backend: AudioBackend) -> None:
