@@ -305,7 +305,8 @@ def quantise_in_blocks(file: Path, out: Path) -> None:
         if name not in packed:
             graph.initializer.extend(_blocks(name, onnx.numpy_helper.to_array(stored[name])))
             packed.add(name)
-        inputs, width, columns = [node.input[0], f"{name}.blocks", f"{name}.scales"], *stored[name].dims
+        width, columns = stored[name].dims
+        inputs = [node.input[0], f"{name}.blocks", f"{name}.scales"]
         form = {"K": width, "N": columns, "bits": 8, "block_size": BLOCK, "accuracy_level": 4}  # 4: inputs in 8 bits
         product = onnx.helper.make_node("MatMulNBits", inputs, list(node.output), domain="com.microsoft", **form)
         graph.node[place].CopyFrom(product)
