@@ -70,7 +70,8 @@ class Whisper(EncoderDecoder):
         if positions < len(table):
             encoder.embed_positions = torch.nn.Embedding.from_pretrained(table.data[:positions].clone(), freeze=True)
             self.network.config.max_source_positions = encoder.max_source_positions = positions
-        extractor.chunk_length = seconds
+        # A whole number where it is one: transformers multiplies it into a count of samples when it reads it back.
+        extractor.chunk_length = int(seconds) if float(seconds).is_integer() else seconds
         extractor.n_samples, extractor.nb_max_frames = samples, samples // extractor.hop_length
         self.limit_sec = seconds
 

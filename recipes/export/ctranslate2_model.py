@@ -1,4 +1,4 @@
-"""A tuned Whisper in CTranslate2's layout, for faster-whisper and the services built on it: float16 and int8.
+"""A tuned Whisper in CTranslate2's layout: float16 and int8. faster-whisper reads it where the window is 30 seconds.
 
 CTranslate2's own converter reads the merged model; tokenizer and feature settings lie beside the weights, as
 faster-whisper looks for them. Needs the package `ctranslate2` (extra `export`).
@@ -98,14 +98,27 @@ def card(name: str, facts: dict[str, Any]) -> str:
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: ctranslate2\n---\n\n# {name}\n\n"
         f"{merged_from(facts)}, for CTranslate2, written on {facts['created']} by smolstudio. `float16` answers as it "
-        "was trained, `int8` has half its size.\n\n"
-        "```python\nfrom faster_whisper import WhisperModel\n\n"
-        f'segments, _ = WhisperModel("{name}/int8").transcribe("note.wav", beam_size=1, without_timestamps=True)\n'
-        "```\n\nfaster-whisper fills every recording up to 30 seconds; a base with a shorter window (the embedded "
-        "starters) is read by `ctranslate2.models.Whisper` alone.\n"
+        f"was trained, `int8` has half its size.\n\n```python\n{_CODE.format(name=name)}```\n\n"
+        "`samples` are at most as long as `chunk_length` seconds in `preprocessor_config.json`: the encoder was tuned "
+        "on windows as long as the longest recording. faster-whisper fills every recording up to 30 seconds and reads "
+        "models with that window only. Multilingual models also take `<|en|>` and `<|transcribe|>` after the first.\n"
     )
 
 
+_CODE = """import ctranslate2, tokenizers, transformers
+
+folder = "{name}/int8"
+model = ctranslate2.models.Whisper(folder)
+hear = transformers.WhisperFeatureExtractor.from_pretrained(folder)
+words = tokenizers.Tokenizer.from_file(f"{{folder}}/tokenizer.json")
+
+features = hear(samples, sampling_rate=16_000, return_tensors="np").input_features  # float32, one channel
+head = [words.token_to_id(token) for token in ("<|startoftranscript|>", "<|notimestamps|>")]
+found = model.generate(ctranslate2.StorageView.from_array(features), [head], beam_size=1)
+print(words.decode(found[0].sequences_ids[0]).strip())
+"""
+
+
 EXPORTER = Exporter(
-    "ctranslate2", "Whisper as float16 and int8, for faster-whisper", supports, size, write, card, artefacts
+    "ctranslate2", "Whisper as float16 and int8, for CTranslate2", supports, size, write, card, artefacts
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import WhisperFeatureExtractor
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
 from recipes.audio.backends import AudioBackend, audio_backend, saved_window
@@ -101,7 +102,9 @@ def test_answers_during_training_name_the_recording_and_leave_no_trace(workspace
     assert_same_adapter(plain, watched)
 
 
-def test_a_shorter_window_keeps_the_first_positions_and_answers(workspace: Workspace, whisper: Path) -> None:
+def test_a_shorter_window_keeps_the_first_positions_and_answers(
+    workspace: Workspace, whisper: Path, tmp_path: Path
+) -> None:
     dataset = DatasetDir(tones_dataset(workspace.datasets / "tones"))
     backend = ear_of(whisper)
     before = backend.network.model.encoder.embed_positions.weight.clone()
@@ -114,6 +117,10 @@ def test_a_shorter_window_keeps_the_first_positions_and_answers(workspace: Works
     sounds = backend.prepare(recordings)
     assert all(sound.features.shape == (80, 200) for sound in sounds)
     assert len(audio_answers.transcribe(backend, sounds, 8)) == len(recordings)
+    backend.processor.feature_extractor.save_pretrained(tmp_path)
+    read_back = WhisperFeatureExtractor.from_pretrained(tmp_path)  # as whoever takes an export home
+    heard = read_back(recordings[0], sampling_rate=16_000, return_tensors="np").input_features
+    assert heard.shape == (1, 80, 200)
 
 
 def test_an_answer_does_not_depend_on_the_recordings_decoded_with_it(base: Path) -> None:
