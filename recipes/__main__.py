@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.methods import METHODS
+from recipes.models.libraries import imported
 from recipes.run.directory import DISCARDED, Follower, Run, Stopped, TrainResult
 from recipes.train import dpo_eval, ranks, validation
 from synth.errors import RunError, StorageError, UserError
@@ -81,7 +81,7 @@ def follow(run: Follower) -> int:
     """Train beside rank 0, which says how it ended."""
     try:
         recipe = run.recipe
-        importlib.import_module(METHODS[recipe.method].module).train(run, recipe)
+        imported(METHODS[recipe.method].module).train(run, recipe)
     except Stopped:
         pass
     except BaseException as error:
@@ -117,7 +117,7 @@ def work(run: Run, check_only: bool = False) -> int:
         run.request_stop()  # trainings look for it after their preflight, before their first step
     try:
         recipe = run.recipe
-        result: TrainResult = importlib.import_module(METHODS[recipe.method].module).train(run, recipe)
+        result: TrainResult = imported(METHODS[recipe.method].module).train(run, recipe)
     except Stopped as stop:
         if run.discard_requested():
             run.drop_checkpoints()

@@ -21,6 +21,7 @@ from recipes.modality import side
 from recipes.models import nf4, sharding, templates
 from recipes.models.device import device
 from recipes.models.files import ModelRef, adapter_stamp, fastest_dtype, find_adapter, resolve, weights_sha256
+from recipes.models.libraries import imported
 from recipes.models.loaded import Held, Loaded, ModelInfo
 from recipes.models.lora import hold_statistics, lean_lora, with_adapter, with_lora
 from recipes.models.soundness import read_object, refuse_unsound_model
@@ -83,10 +84,11 @@ def load_for_inference(
     is faster; merge=False keeps it apart, so that `model.disable_adapter()` gives the base.
     Raises ModelError when the adapter was trained on another base.
     """
-    import torch
-
     base = resolve(ref, revision) if isinstance(ref, str) else ref
     folder = find_adapter(str(adapter), runs) if adapter else None
+    imported("peft" if folder else "transformers.modeling_utils")
+    import torch
+
     dtype = dtype or fastest_dtype(base)
     stamp = adapter_stamp(folder) if folder else None
     quant = Quant.model_validate(stamp["quant"]) if stamp and stamp.get("quant") else Quant(load_in_4bit=False)
