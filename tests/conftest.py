@@ -5,10 +5,13 @@ Where tests run side by side it is one thread.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# What is imported and collected stays to the end: the collector need not walk it again and again.
+gc.disable()
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does
@@ -21,6 +24,11 @@ from synth.workspace import Workspace, resolve_workspace
 from tests import raised
 
 raised.watch()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
