@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,9 @@ def test_each_class_of_the_catalogue_that_is_called_tested_is_made_in_the_tests(
     made |= {f"{kind}ForConditionalGeneration" for kind in (*tiny_vision.CLASSES, *tiny_vision.DYNAMIC)}
     made |= {f"{kind}ForConditionalGeneration" for kind in ("Whisper", "Moonshine", "Qwen3ASR")} | {"ParakeetForCTC"}
     assert {entry.model_class for entry in catalogue.entries().values() if entry.tested != "not at all"} <= made
+
+
+def test_each_model_of_the_catalogue_that_is_called_tested_with_real_weights_is_tuned_by_make_real() -> None:
+    tuned = re.findall(r'weights\("([^"]+)"\)', (Path(__file__).parent / "test_real.py").read_text("utf-8"))
+    said = {entry.id for entry in catalogue.entries().values() if entry.tested == "real weights"}
+    assert said == set(tuned)
