@@ -33,7 +33,7 @@ from synth.storage import atomic_dir
 PAIRS = "pairs"
 LOOKED_AT = 100  # rows, to see whether a dataset has rejected answers
 PROMPTS_TRIED = 500  # at most: a tuned starter errs on every eighth or so
-WAVE = 128  # prompts answered before looking whether there are pairs enough
+LEAST_WAVE, WAVE = 32, 128  # prompts answered before looking whether there are pairs enough
 VAL_SHARE = 0.1  # of mined pairs, for the validation loss
 
 
@@ -180,8 +180,9 @@ def mine_pairs(
     unusable: list[tuple[Example, str]] = []
     answers: Counter[str] = Counter()
     meter = Meter("mining pairs", len(examples), "prompts", on_progress)
-    for start in range(0, len(examples), WAVE):
-        wave = examples[start : start + WAVE]
+    at_once = _at_once(max_pairs)
+    for start in range(0, len(examples), at_once):
+        wave = examples[start : start + at_once]
         for example, given in zip(wave, generate(wave, samples), strict=True):
             row, reason = _pair(example, given, judge, answers)
             if row is not None and max_pairs is not None and len(rows) >= max_pairs:
@@ -203,14 +204,20 @@ def _wrong_first(
     wrong: list[Example] = []
     others: list[Example] = []
     meter = Meter("looking for mistakes", len(examples), "prompts", on_progress)
-    for start in range(0, len(examples), WAVE):
-        wave = examples[start : start + WAVE]
+    at_once = _at_once(enough)
+    for start in range(0, len(examples), at_once):
+        wave = examples[start : start + at_once]
         for example, (greedy, *_) in zip(wave, generate(wave, 1), strict=True):
             (wrong if _kind(example, greedy, judge) == "wrong" else others).append(example)
         meter.update(start + len(wave), note=f"{len(wrong)} mistakes")
         if len(wrong) >= enough:
             break
     return wrong + others
+
+
+def _at_once(enough: int | None) -> int:
+    """Prompts of a wave: twice as many as pairs are wanted, so that few pairs do not cost hundreds of answers."""
+    return WAVE if enough is None else min(WAVE, max(LEAST_WAVE, 2 * enough))
 
 
 def _kind(example: Example, answer: Answer, judge: Judge) -> str:

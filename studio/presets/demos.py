@@ -85,7 +85,7 @@ SHORT = (
     "load_best_model_at_end=false",
     "optim.gradient_accumulation_steps=1",
 )
-QUICK = {"choose_on_val": 40, "speed_rounds": 3}
+QUICK = {"choose_on_val": 40, "speed_rounds": 5}  # fewer carry no price
 
 # By modality or task the embedded starters, by id of the catalogue the published models.
 DEMOS: dict[str, DemoSpec] = {
@@ -195,7 +195,7 @@ DEMOS: dict[str, DemoSpec] = {
         modality="text",
         task="issues",
         generator="extraction",
-        settings={"train": 480, "val": 40, "test": 60, "test_ood": 30},
+        settings={"train": 480, "val": 40, "test": 60, "test_ood": 30, "languages": ["en"]},
         sft="smollm2-135m-instruct",
         dpo="smollm2-135m-dpo",
         base="smollm2-135m",

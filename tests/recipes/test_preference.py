@@ -113,6 +113,17 @@ def test_mining_stops_at_the_number_of_pairs_asked_for() -> None:
     assert pairs.reasons == {"enough pairs already": 28}
 
 
+def test_few_pairs_do_not_cost_hundreds_of_answers() -> None:
+    asked: list[int] = []
+
+    def generate(examples: Sequence[Example], n: int) -> list[list[Answer]]:
+        asked.append(n * len(examples))
+        return [says(*["Answer: 999"] * n)] * len(examples)
+
+    pairs = mine_pairs([row(n) for n in range(480)], generate, samples=2, max_pairs=24)
+    assert len(pairs.rows) == 24 and sum(asked) <= 6 * 24
+
+
 @pytest.mark.parametrize(
     ("scorer", "gold", "text", "right"),
     [

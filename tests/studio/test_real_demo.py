@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from evaluate.cost import throughput
 from evaluate.plan import Plan
 from recipes.models import adding, store
 from recipes.recipe.schema import load_recipe
@@ -77,6 +78,12 @@ def test_a_published_model_is_compared_with_a_larger_one_or_else_with_itself_pro
         assert "test_real" in plan.splits
     for recipe, overrides in ((spec.sft, spec.sft_overrides), (spec.dpo, spec.dpo_overrides)):
         assert load_recipe(recipe, [f"base_model={spec.base}", *overrides]).modality == spec.modality
+
+
+def test_no_demo_measures_a_speed_in_so_few_rounds_that_it_carries_no_price() -> None:
+    for spec in DEMOS.values():
+        plan = Plan.model_validate(spec.plan("demo", "data", [0], ADAPTERS, spec.large))
+        assert plan.speed_rounds == 0 or plan.speed_rounds >= throughput.FEWEST_ROUNDS
 
 
 def test_a_base_that_is_not_here_is_fetched_first_and_what_cannot_be_fetched_ends_it_before_any_row_is_made(
