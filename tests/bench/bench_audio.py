@@ -57,7 +57,7 @@ class Size(NamedTuple):
     rounds: int
 
 
-SIZES = {"train": Size(4, 6, 1), "published": Size(8, 24, 2)}
+SIZES = {"train": Size(4, 6, 1), "published": Size(8, 10, 2)}
 
 
 class Clock(NamedTuple):
