@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.browser.test_pages import fill, settled
-from tests.browser.test_studio import Studio, page, pytestmark, studio
+from tests.browser.test_pages import settled, shown
+from tests.browser.test_studio import Studio, page, pytestmark
 
-__all__ = ["page", "pytestmark", "studio"]
+__all__ = ["page", "pytestmark", "shown"]
 MENU = ("Data", "Write rows", "Train", "Runs", "Compare", "Use", "Playground", "Settings", "Glossary")
 HEADINGS = {"Write rows": "Write rows with a model"}
 
@@ -18,9 +18,8 @@ def visits(page: Any) -> list[str]:
     return [entry["url"] for entry in found["entries"][: found["currentIndex"] + 1]]
 
 
-def test_one_press_leaves_each_page_of_the_menu(studio: Studio, page: Any) -> None:
-    fill(studio.workspace)
-    page.goto(studio.url)
+def test_one_press_leaves_each_page_of_the_menu(shown: Studio, page: Any) -> None:
+    page.goto(shown.url)
     settled(page)
     wrong = {}
     for title in MENU:
@@ -34,16 +33,15 @@ def test_one_press_leaves_each_page_of_the_menu(studio: Studio, page: Any) -> No
         page.go_back()
         page.wait_for_timeout(300)
         settled(page)
-        if page.url.rstrip("/") != studio.url:
+        if page.url.rstrip("/") != shown.url:
             wrong[f"{title}, back"] = [page.url]
-            page.goto(studio.url)
+            page.goto(shown.url)
             settled(page)
     assert wrong == {}
 
 
-def test_a_link_and_a_button_that_leads_on_are_one_visit_each(studio: Studio, page: Any) -> None:
-    fill(studio.workspace)
-    page.goto(f"{studio.url}/data?tab=browse&dataset=invoices")
+def test_a_link_and_a_button_that_leads_on_are_one_visit_each(shown: Studio, page: Any) -> None:
+    page.goto(f"{shown.url}/data?tab=browse&dataset=invoices")
     settled(page)
     for kind, name, heading in (
         ("button", "Train on it", "Train"),
@@ -61,12 +59,11 @@ def test_a_link_and_a_button_that_leads_on_are_one_visit_each(studio: Studio, pa
         page.go_back()
         page.wait_for_timeout(300)
         settled(page)
-    assert page.url == f"{studio.url}/data?tab=browse&dataset=invoices"
+    assert page.url == f"{shown.url}/data?tab=browse&dataset=invoices"
 
 
-def test_a_choice_on_a_page_is_one_visit(studio: Studio, page: Any) -> None:
-    fill(studio.workspace)
-    page.goto(f"{studio.url}/data?tab=browse&dataset=invoices&page=2&q=question")
+def test_a_choice_on_a_page_is_one_visit(shown: Studio, page: Any) -> None:
+    page.goto(f"{shown.url}/data?tab=browse&dataset=invoices&page=2&q=question")
     settled(page)
     before = visits(page)
     page.get_by_label("Search", exact=True).fill("question 4")  # also leaves the second page

@@ -1,19 +1,22 @@
-"""Every page in a real Chromium: no word in the console, no address that is not there, nothing serious for axe."""
+"""Every page in a real Chromium: no word in the console, no address elsewhere or not there, nothing serious for axe.
+
+One server shows them all to every test of this file: they look, and change nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import filled
 import pytest
 
 from studio.state.endpoints import Endpoint, save_endpoints
 from synth.workspace import Workspace
-from tests.browser.test_studio import Studio, pytestmark, studio
+from tests.browser.test_studio import Studio, pytestmark, serving
 
-__all__ = ["pytestmark", "studio"]
+__all__ = ["pytestmark"]
 PAGES = {
     "start": "",
     "datasets": "data",
@@ -46,12 +49,25 @@ THEIRS = ("Unrecognized feature: ", "An iframe which has both allow-scripts and 
 """What Streamlit's own frame leaves in the console, whatever a page holds: permissions of a frame, by names that this
 browser does not know, and how it sandboxes a frame (the one frame is our own report, in which data are inert)."""
 
+# The colours are all that differs in the dark: axe's two rules on them.
+LOOKED_AT = {
+    "light": "{iframes: false, resultTypes: ['violations']}",
+    "dark": "{iframes: false, resultTypes: ['violations'], runOnly: ['color-contrast', 'link-in-text-block']}",
+}
 
-def fill(place: Workspace) -> None:
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """A studio that is looked at: with something of everything, and as many runs as somebody has after a week."""
+    place = Workspace(tmp_path_factory.mktemp("shown") / "workspace")
     filled.dataset(place)
-    filled.run(place, "first")
     filled.comparison(place)
+    for number in range(6):
+        filled.run(place, f"another-{number}")
+    filled.run(place, "first")
     save_endpoints(place, [Endpoint(name="mine", base_url="http://127.0.0.1:9/v1", model="m")])
+    with serving(place) as served:
+        yield served
 
 
 def settled(page: Any) -> None:
@@ -67,59 +83,85 @@ def complains(message: Any) -> bool:
 
 
 @pytest.fixture
-def watched(browser: Any) -> Iterator[Any]:
+def at(browser: Any) -> Iterator[Any]:
     opened = browser.new_page(viewport={"width": 1280, "height": 720})
     opened.set_default_timeout(60_000)
-    opened.complaints = []
-    opened.on("console", lambda message: opened.complaints.append(message.text) if complains(message) else None)
-    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    opened.on("response", lambda r: opened.complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     yield opened
     opened.close()
 
 
-def test_no_page_leaves_a_word_in_the_console_or_asks_for_what_is_not_there(studio: Studio, watched: Any) -> None:
-    fill(studio.workspace)
-    found = {}
-    for name, address in PAGES.items():
-        watched.complaints.clear()
-        watched.goto(f"{studio.url}/{address}")
-        settled(watched)
-        if watched.complaints:
-            found[name] = list(watched.complaints)
-    assert found == {}
+class Walk(NamedTuple):
+    """What was found on one way through all pages: words in the console and faults by page, addresses asked for."""
+
+    complaints: dict[str, list[str]]
+    asked: list[str]
+    serious: dict[str, list[str]]
 
 
-def test_axe_finds_nothing_serious_in_light_or_dark(studio: Studio, browser: Any) -> None:
+@pytest.fixture(scope="module")
+def walk(shown: Studio, browser: Any) -> Walk:
+    """Each page once: what it says and asks for, and then, in light and in dark, what axe says of it."""
     axe = pytest.importorskip("axe_playwright_python")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text("utf-8")
-    fill(studio.workspace)
-    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    page.set_default_timeout(60_000)
-    found: dict[str, list[str]] = {}
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(60_000)
+    complaints: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text) if complains(message) else None)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    found = Walk({}, [], {})
+    opened.on("request", lambda request: found.asked.append(request.url))
+    opened.on("websocket", lambda socket: found.asked.append(socket.url))
     for name, address in PAGES.items():
-        page.emulate_media(color_scheme="light")
-        page.goto(f"{studio.url}/{address}")
-        settled(page)
-        page.evaluate(script)
-        looks = []
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            page.wait_for_timeout(400)  # colours fade into each other
-            looks.append(page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor"))
-            for one in page.evaluate("axe.run(document, {iframes: false})")["violations"]:
-                if one["impact"] in ("serious", "critical"):
-                    nodes = [f"{node['target']} {node['html'][:160]}" for node in one["nodes"][:4]]
-                    found.setdefault(f"{name} {scheme}", []).append(f"{one['id']} x{len(one['nodes'])}: {nodes}")
+        complaints.clear()
+        opened.emulate_media(color_scheme="light")
+        opened.goto(f"{shown.url}/{address}")
+        settled(opened)
+        found.complaints[name] = list(complaints)
+        opened.evaluate(script)
+        looks = [look(opened, scheme, f"{name} {scheme}", found.serious) for scheme in LOOKED_AT]
         assert len(set(looks)) == 2, "the page follows the scheme"
-    page.close()
-    assert found == {}
+    opened.close()
+    return found
 
 
-def test_the_first_button_of_each_step_is_above_the_fold(studio: Studio, watched: Any) -> None:
-    fill(studio.workspace)
-    for number in range(6):  # as many runs as somebody has after a week
-        filled.run(studio.workspace, f"another-{number}")
+def look(page: Any, scheme: str, place: str, serious: dict[str, list[str]]) -> str:
+    """Note what axe finds in a colour scheme; returns the colour behind it all."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_timeout(400)  # colours fade into each other
+    for one in page.evaluate(f"axe.run(document, {LOOKED_AT[scheme]})")["violations"]:
+        if one["impact"] in ("serious", "critical"):
+            nodes = [f"{node['target']} {node['html'][:160]}" for node in one["nodes"][:4]]
+            serious.setdefault(place, []).append(f"{one['id']} x{len(one['nodes'])}: {nodes}")
+    return str(page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor"))
+
+
+def test_no_page_leaves_a_word_in_the_console_or_asks_for_what_is_not_there(walk: Walk) -> None:
+    assert walk.complaints == {name: [] for name in PAGES}
+
+
+def test_the_browser_is_sent_nowhere_else(shown: Studio, walk: Walk) -> None:
+    own = (shown.url, shown.url.replace("http", "ws"), "data:", "blob:", "about:")
+    assert [url for url in walk.asked if not url.startswith(own)] == []
+    assert len(walk.asked) > 50
+
+
+def test_axe_finds_nothing_serious_in_light_or_dark(walk: Walk) -> None:
+    assert walk.serious == {}
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pages_never_scroll_sideways(shown: Studio, browser: Any, width: int) -> None:
+    narrow = browser.new_page(viewport={"width": width, "height": 720})
+    for name in ("start", "datasets", "train", "runs", "compare"):
+        narrow.goto(f"{shown.url}/{PAGES[name]}")
+        narrow.get_by_role("heading").first.wait_for()
+        narrow.wait_for_timeout(1000)
+        assert narrow.evaluate("document.documentElement.scrollWidth") <= width
+    narrow.close()
+
+
+def test_the_first_button_of_each_step_is_above_the_fold(shown: Studio, at: Any) -> None:
     for address, button in {
         "": "Got it",
         "data?tab=generate&task=math": "Generate",
@@ -131,14 +173,13 @@ def test_the_first_button_of_each_step_is_above_the_fold(studio: Studio, watched
         "data?tab=real&dataset=invoices": "Add the rows",
         "playground": "Ask",
     }.items():
-        watched.goto(f"{studio.url}/{address}")
-        settled(watched)
-        box = watched.get_by_role("button", name=button, exact=True).last.bounding_box()
+        at.goto(f"{shown.url}/{address}")
+        settled(at)
+        box = at.get_by_role("button", name=button, exact=True).last.bounding_box()
         assert box is not None and box["y"] + box["height"] <= 720, (address, box)
 
 
-def test_links_and_buttons_show_that_the_keyboard_is_on_them(studio: Studio, watched: Any) -> None:
-    fill(studio.workspace)
+def test_links_and_buttons_show_that_the_keyboard_is_on_them(shown: Studio, at: Any) -> None:
     looks = """() => {
       const at = document.activeElement;
       if (!at.matches('a, button')) return ['', true];
@@ -151,44 +192,42 @@ def test_links_and_buttons_show_that_the_keyboard_is_on_them(studio: Studio, wat
     }"""
     unseen = set()
     for name in ("start", "browse", "train", "compare", "settings"):
-        watched.goto(f"{studio.url}/{PAGES[name]}")
-        settled(watched)
-        watched.add_style_tag(content="* {transition: none !important}")  # the look after a blur is then there at once
+        at.goto(f"{shown.url}/{PAGES[name]}")
+        settled(at)
+        at.add_style_tag(content="* {transition: none !important}")  # the look after a blur is then there at once
         for _ in range(30):
-            watched.keyboard.press("Tab")
-            at, seen = watched.evaluate(looks)
-            if at and not seen:
-                unseen.add(f"{name}: {at}")
+            at.keyboard.press("Tab")
+            focused, seen = at.evaluate(looks)
+            if focused and not seen:
+                unseen.add(f"{name}: {focused}")
     assert not unseen, "\n".join(sorted(unseen))
 
 
-def test_a_curve_is_drawn_and_says_the_value_under_the_pointer(studio: Studio, watched: Any) -> None:
-    fill(studio.workspace)
-    watched.goto(f"{studio.url}/runs?run=first")
-    settled(watched)
-    chart = watched.get_by_role("img", name="Loss by step: first from 2 to 0.1")
+def test_a_curve_is_drawn_and_says_the_value_under_the_pointer(shown: Studio, at: Any) -> None:
+    at.goto(f"{shown.url}/runs?run=first")
+    settled(at)
+    chart = at.get_by_role("img", name="Loss by step: first from 2 to 0.1")
     points = chart.locator("polyline").get_attribute("points").split()
     assert len(points) == 20
     x, y = map(float, points[3].split(","))
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
-    watched.mouse.move(box["x"] + x + 2, box["y"] + y)
-    assert watched.locator(".words:visible").inner_text().split("\n") == ["step 4", "0.5"]
+    at.mouse.move(box["x"] + x + 2, box["y"] + y)
+    assert at.locator(".words:visible").inner_text().split("\n") == ["step 4", "0.5"]
 
 
 def test_on_a_phone_what_starts_the_work_comes_before_its_settings_and_no_page_is_wider_than_it(
-    studio: Studio, watched: Any
+    shown: Studio, at: Any
 ) -> None:
-    fill(studio.workspace)
-    watched.set_viewport_size({"width": 390, "height": 844})
-    watched.goto(f"{studio.url}/pipelines")
-    settled(watched)
-    start, field = watched.get_by_role("button", name="Write the rows"), watched.get_by_label("Accepted rows")
+    at.set_viewport_size({"width": 390, "height": 844})
+    at.goto(f"{shown.url}/pipelines")
+    settled(at)
+    start, field = at.get_by_role("button", name="Write the rows"), at.get_by_label("Accepted rows")
     assert start.bounding_box()["y"] < field.bounding_box()["y"]
     wide = {}
     for name, address in PAGES.items():
-        watched.goto(f"{studio.url}/{address}")
-        settled(watched)
-        if said := watched.evaluate(TOO_WIDE):
+        at.goto(f"{shown.url}/{address}")
+        settled(at)
+        if said := at.evaluate(TOO_WIDE):
             wide[name] = said
     assert wide == {}
