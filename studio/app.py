@@ -23,7 +23,9 @@ st.html(
     ' [data-testid="stCaptionContainer"] p {color: inherit}'
     " a:focus-visible, button:focus-visible {outline: 2px solid #1F78B4 !important; outline-offset: 2px}"
     ' [data-testid="stPageLink-NavLink"]:not(:hover) {background: none}'
-    " @media (max-width: 640px) {.stColumn:has(.st-key-first-on-phone) {order: -1}}"
+    ' [data-testid="stPageLink-NavLink"] * {font-weight: 400 !important}'
+    " @media (max-width: 640px) {.stColumn:has(.st-key-first-on-phone) {order: -1}"
+    " .stColumn:not(:has(.stElementContainer)) {display: none}}"
     ' [data-variant="segmented_control"][data-selected="true"] {color: inherit !important}</style>'
 )
 

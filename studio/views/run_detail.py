@@ -143,9 +143,9 @@ def notes(run: Run, known_tags: Sequence[str]) -> None:
 
 
 def _figures(run: Run) -> None:
-    figures = last_figures(run)
-    for column, (label, value) in zip(st.columns(max(1, len(figures))), figures, strict=False):
-        column.metric(label, value)
+    with st.container(horizontal=True, gap="large"):  # as many beside each other as there is room for
+        for label, value in last_figures(run):
+            st.metric(label, value, width="content")
 
 
 def _curves(runs: Sequence[Run]) -> None:

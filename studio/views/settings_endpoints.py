@@ -149,8 +149,8 @@ def key_form() -> None:
     st.caption(
         f"Keys are looked up in the environment first, then in {ui.inert(keyring)}. They are never shown again."
         if keyring
-        else "This system has no keyring to keep keys in. Keep the key in memory until the studio stops. Or: "
-        "Set the key as an environment variable before you start smolstudio, such as `OPENAI_API_KEY`."
+        else "This system has no keyring to keep keys in. Keep the key in memory until the studio stops, or set it as "
+        "an environment variable, such as `OPENAI_API_KEY`, before you start smolstudio."
     )
     names = list(dict.fromkeys([*(e.api_key_env for e in load_endpoints(ui.workspace())), DEFAULT_KEY]))
     with st.form("key", clear_on_submit=True):

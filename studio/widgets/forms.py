@@ -96,6 +96,10 @@ def field(name: str, info: FieldInfo, value: Any, prefix: str) -> Any:
     if origin in (tuple, list) and typing.get_origin(typing.get_args(kind)[0]) is Literal:
         options = list(typing.get_args(typing.get_args(kind)[0]))
         return st.multiselect(label, options, [v for v in value or [] if v in options], key=key, help=help_text)
+    if origin in (tuple, list) and typing.get_args(kind)[0] is str:
+        shown = ", ".join(map(str, value or ()))
+        said = st.text_input(label, shown, key=key, help=help_text, placeholder="separated by commas")
+        return [part for each in said.split(",") if (part := each.strip())]
     if kind is str:
         return st.text_input(label, value or "", key=key, help=help_text) or (None if optional else "")
     return _as_yaml(label, value, key, help_text)

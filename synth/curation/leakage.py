@@ -307,14 +307,19 @@ def _faults(pairs: Iterable[SimilarPair]) -> tuple[str, ...]:
     for pair in pairs:
         between = f"{pair.one} and {pair.other}"
         if pair.equal_prompts:
-            faults.append(f"{pair.equal_prompts} prompts are in both {between}")
+            faults.append(_in_both(pair.equal_prompts, "prompt", "prompts", between))
         if pair.near_duplicates:
-            faults.append(f"{pair.near_duplicates} rows of {pair.other} are near-duplicates of rows of {pair.one}")
+            are = "row of {} is a near-duplicate" if pair.near_duplicates == 1 else "rows of {} are near-duplicates"
+            faults.append(f"{pair.near_duplicates} {are.format(pair.other)} of rows of {pair.one}")
         if pair.shared_media:
-            faults.append(f"{pair.shared_media} pictures or recordings are in both {between}")
+            faults.append(_in_both(pair.shared_media, "picture or recording", "pictures or recordings", between))
         if pair.other == "test_ood" and pair.shared_templates:
-            faults.append(f"{pair.shared_templates} templates are in both {between}")
+            faults.append(_in_both(pair.shared_templates, "template", "templates", between))
     return tuple(faults)
+
+
+def _in_both(count: int, one: str, several: str, between: str) -> str:
+    return f"1 {one} is in both {between}" if count == 1 else f"{count} {several} are in both {between}"
 
 
 def _notes(pairs: Iterable[SimilarPair]) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def test_without_a_keyring_the_sentence_names_the_variable() -> None:
     assert keys.find_key(NAME) == ""
     with pytest.raises(EndpointError, match=f"no keyring.*environment variable {NAME}"):
         keys.store_key(NAME, SECRET)
-    assert "Set the key as an environment variable" in text(page("settings"))
+    assert "or set it as an environment variable" in text(page("settings"))
 
 
 @pytest.mark.slow

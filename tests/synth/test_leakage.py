@@ -47,7 +47,7 @@ def test_the_same_numbers_with_another_name_are_a_near_duplicate() -> None:
     text = TEXT.format(n=3, p=4)
     report = check({"train": [row(text, "a")], "test": [row(text.replace("Ava", "Ben"), "a", "test")]})
     assert pair(report, "train", "test").near_duplicates == 1
-    assert "near-duplicates" in report.faults[0]
+    assert report.faults[0] == "1 row of test is a near-duplicate of rows of train"
 
 
 def test_the_same_wording_with_other_numbers_is_not_a_duplicate_but_is_counted() -> None:
@@ -60,7 +60,7 @@ def test_the_same_wording_with_other_numbers_is_not_a_duplicate_but_is_counted()
 
 def test_a_template_of_training_in_unseen_families_is_a_fault() -> None:
     report = check({"train": [row("one two", "a")], "test_ood": [row("three four", "a", "test_ood")]})
-    assert report.faults == ("1 templates are in both train and test_ood",)
+    assert report.faults == ("1 template is in both train and test_ood",)
 
 
 def test_pictures_in_two_splits_are_a_fault_and_the_same_question_about_another_is_not() -> None:
@@ -68,7 +68,7 @@ def test_pictures_in_two_splits_are_a_fault_and_the_same_question_about_another_
     other = check({"train": [row(question, "a", media="aa")], "test": [row(question, "b", "test", "bb")]})
     same = check({"train": [row(question, "a", media="aa")], "test": [row("And now?", "b", "test", "aa")]})
     assert other.ok
-    assert same.faults == ("1 pictures or recordings are in both train and test",)
+    assert same.faults == ("1 picture or recording is in both train and test",)
 
 
 def test_a_difference_in_number_size_is_noted() -> None:
@@ -90,7 +90,7 @@ def test_long_texts_with_a_small_change_are_near_duplicates() -> None:
 def test_the_report_reads_as_markdown_and_as_json() -> None:
     report = check({"train": [row("one two", "a")], "test_ood": [row("three four", "a", "test_ood")]})
     text = markdown(report)
-    assert "**1 templates are in both train and test_ood**" in text
+    assert "**1 template is in both train and test_ood**" in text
     assert "| train, test_ood | 1 | 0 | 0 | 0 | 0 | – |" in text
     assert LeakageReport.model_validate_json(report.model_dump_json()) == report
 
