@@ -314,9 +314,11 @@ def test_a_choice_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 def test_the_command_is_accelerates_and_the_choice_stays_with_the_run(workspace: Workspace, tmp_path: Path) -> None:
-    launch = Launch(num_processes=3, config_file="c.yaml")
+    file = tmp_path / "c.yaml"
+    file.write_text("distributed_type: MULTI_GPU\n")
+    launch = Launch(num_processes=3, config_file=str(file))
     words = launched.command(tmp_path, launch, ("--resume",))
     assert words[:2] == [sys.executable, "-P"] and words[-3:] == ["recipes", str(tmp_path), "--resume"]
-    assert words[words.index("--num_processes") + 1] == "3" and words[words.index("--config_file") + 1] == "c.yaml"
+    assert words[words.index("--num_processes") + 1] == "3" and words[words.index("--config_file") + 1] == str(file)
     launched.choose(Run(tmp_path), launch)
     assert launched.launch_of(Run(tmp_path)) == launch
