@@ -7,6 +7,7 @@ answer with its price in the `ledger` before they use it, so that stopped work n
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
@@ -18,6 +19,12 @@ from synth.storage import Journal, JsonDict, read_jsonl
 if TYPE_CHECKING:
     from synth.endpoint import Endpoint
     from synth.example import Split
+
+
+def usd_in(row: Mapping[str, Any], key: str) -> float | None:
+    """A sum of money in a line of a journal; None for what is none, such as NaN, which is above no cap."""
+    value = row.get(key)
+    return float(value) if type(value) in (int, float) and 0 <= value < math.inf else None
 
 
 class Ledger:
@@ -35,9 +42,10 @@ class Ledger:
         self._journal: Journal | None = None
         if path is not None and path.is_file():
             for line in read_jsonl(path):
-                if line.value is not None:
-                    self._found[line.value["key"]] = line.value["value"]
-                    self._add(line.value["usd"])
+                row = line.value or {}
+                if isinstance(key := row.get("key"), str) and isinstance(value := row.get("value"), dict):
+                    self._found[key] = value
+                    self._add(usd_in(row, "usd"))
 
     def __len__(self) -> int:
         return len(self._found)

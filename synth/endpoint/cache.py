@@ -11,11 +11,24 @@ import secrets
 import threading
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, ValidationError
 
 from synth.endpoint.wire import Reply
 from synth.storage import Journal, read_jsonl
 from synth.usage import Usage
+
+
+class _Kept(BaseModel):
+    """A line of a segment."""
+
+    model_config = ConfigDict(strict=True)
+
+    key: str
+    text: str
+    usage: Usage
+    seconds: NonNegativeFloat
+    finish_reason: str
+    model: str
 
 
 class ReplyCache:
@@ -35,11 +48,12 @@ class ReplyCache:
         for line in read_jsonl(segment):
             row = line.value or {}
             try:
-                usage = Usage.model_validate(row["usage"])
-                reply = Reply(row["text"], usage, row["seconds"], row["finish_reason"], row["model"], cached=True)
-                self._replies[row["key"]] = reply
-            except (KeyError, ValidationError):
-                continue  # a torn line costs one answer, never the cache
+                kept = _Kept.model_validate(row)
+            except ValidationError:
+                continue  # a torn or foreign line costs one answer, never the cache
+            self._replies[kept.key] = Reply(
+                kept.text, kept.usage, kept.seconds, kept.finish_reason, kept.model, cached=True
+            )
 
     def get(self, key: str) -> Reply | None:
         """The stored answer, marked as cached, or None."""

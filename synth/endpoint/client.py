@@ -39,9 +39,9 @@ from synth.endpoint.wire import (
     streamed_piece,
     transcription_file,
     transcription_reply,
+    worst_case,
 )
 from synth.errors import DataError, EndpointError, UserError
-from synth.example import ImagePart
 from synth.storage import sha256_bytes
 from synth.usage import Usage, total
 
@@ -227,12 +227,17 @@ class Endpoint:
         give_up_at = time.monotonic() + self.settings.deadline_sec
         attempt = billed = useless = 0
         lost: list[Usage] = []  # what billed attempts without an answer say of themselves
-        reserved = self._budget.reserve(worst_case(ask))
+        claim = self._budget.claim(worst_case(ask))
         usage: Usage | None = None
         why = "the deadline passed"
         try:
             for attempt in range(1, self.settings.attempts + 1):
                 if self._closed.is_set() or time.monotonic() >= give_up_at:
+                    break
+                try:
+                    claim.hold()
+                except EndpointError as full:  # the attempts before this one must still be answered for
+                    why = full.message
                     break
                 try:
                     reply = self._attempt(ask, f"{key} {useless}", give_up_at)
@@ -241,6 +246,8 @@ class Endpoint:
                 except _Again as again:
                     why, billed, useless = str(again), billed + again.billed, useless + again.complete
                     lost += [again.usage] if again.usage else []
+                    if again.billed:
+                        claim.lose(again.usage)
                     pause = again.wait_sec if again.wait_sec is not None else backoff_sec(attempt, self._rng)
                     if attempt == self.settings.attempts or time.monotonic() + pause >= give_up_at:
                         break
@@ -251,11 +258,10 @@ class Endpoint:
                 self._throttle.succeeded()
                 return reply._replace(usage=usage)
             known = total(lost) if billed and len(lost) == billed else Usage()
-            usage = known if known.reported else None
             failed = known.model_copy(update={"requests": 1, "retries": attempt - 1, "billed_retries": billed})
             return Reply("", failed, error=f"No answer after {attempt} attempts: {why}.")
         finally:
-            self._budget.settle(reserved, usage, billed if usage is None else 0)
+            claim.end(usage)
 
     def _attempt(self, ask: Ask, key: str, give_up_at: float) -> Reply:
         import httpx
@@ -310,7 +316,7 @@ class Endpoint:
         billed = response.is_success and not _is_replay(response.headers)
         try:
             return response.status_code, response.headers, self._body(response, ends, billed)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:  # also what cannot be unpacked
             raise _Again(f"the answer broke off ({type(error).__name__})", billed=billed) from error
         finally:
             response.close()
@@ -379,10 +385,3 @@ class Endpoint:
 def _is_replay(headers: httpx.Headers) -> bool:
     """Whether the server says that it made, and billed, this answer before."""
     return str(headers.get("idempotent-replayed", "")).lower() == "true"
-
-
-def worst_case(ask: Ask) -> Usage:
-    """An upper estimate for the budget: 1 token per 2 characters, 2,000 per image, the whole output limit."""
-    characters = sum(len(message.text) for message in ask.messages)
-    images = sum(isinstance(part, ImagePart) for message in ask.messages for part in message.content)
-    return Usage(input_tokens=characters // 2 + 16 + 2000 * images, output_tokens=ask.max_tokens)

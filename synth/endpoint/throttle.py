@@ -39,7 +39,7 @@ def _delta_seconds(header: str, now: datetime) -> float | None:
         pass
     try:
         when = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds()
 
@@ -158,22 +158,45 @@ class Budget:
         self.purse = purse
         self._price = price
 
-    def reserve(self, worst: Usage) -> float:
-        """Set money aside for one request; returns the sum. Raises EndpointError when the cap could be passed."""
-        amount = self._cost(worst) or 0.0
-        self.purse.reserve(amount)
-        return amount
-
-    def settle(self, reserved: float, usage: Usage | None, lost: int = 0) -> None:
-        """Replace a reservation by the bill.
-
-        Unknown usage, usage of a kind that has no price, and each billed attempt that was lost, cost all of it.
-        """
-        spent = lost * reserved
-        if usage is not None:
-            bill = self._cost(usage) if usage.reported else None
-            spent += reserved if bill is None else bill
-        self.purse.settle(reserved, spent)
+    def claim(self, worst: Usage) -> Claim:
+        """Set money aside for one question. Raises EndpointError when the cap could be passed."""
+        return Claim(self.purse, self._cost, self._cost(worst) or 0.0)
 
     def _cost(self, usage: Usage) -> float | None:
         return self._price(usage) if self._price is not None else 0.0
+
+
+class Claim:
+    """Money of one question: the worst case of the attempt that is open, and what those before it cost.
+
+    A question that is asked several times may be billed as often, so each attempt needs room of its own under the cap.
+    Unknown usage, and usage of a kind that has no price, cost the worst case.
+    """
+
+    def __init__(self, purse: Purse, cost: Price, worst: float) -> None:
+        self._purse, self._cost, self._worst = purse, cost, worst
+        self._held = self._lost = 0.0
+        self._is_open = False
+        self.hold()
+
+    def hold(self) -> None:
+        """Set the worst case of the next attempt aside. Raises EndpointError when the cap could be passed."""
+        if not self._is_open:
+            self._purse.reserve(self._worst)
+            self._is_open, self._held = True, self._worst
+
+    def lose(self, usage: Usage | None) -> None:
+        """An attempt was billed and gave no answer."""
+        bill = self._bill(usage)
+        self._purse.settle(self._held, bill)
+        self._is_open, self._held = False, 0.0
+        self._lost += bill
+
+    def end(self, usage: Usage | None) -> None:
+        """The question is over; `usage`: of the answer and of all attempts before it, None when there is no answer."""
+        bill = self._lost if usage is None else self._bill(usage, self._lost)
+        self._purse.settle(self._held, bill - self._lost)
+
+    def _bill(self, usage: Usage | None, before: float = 0.0) -> float:
+        bill = self._cost(usage) if usage is not None and usage.reported else None
+        return before + self._worst if bill is None else bill

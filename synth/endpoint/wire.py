@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import mimetypes
+import string
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from synth.usage import Usage
 
 JsonDict = dict[str, Any]
 MAX_AUDIO_SEC = 1e7  # four months; a server that says more says nonsense
+TWO_A_TOKEN = (string.ascii_letters + " ").encode()
 REFUSALS = frozenset({"refusal", "content_filter"})  # finish reasons
 
 
@@ -219,3 +221,17 @@ def transcription_reply(value: JsonDict) -> Reply:
     seconds = usage.get("seconds") if isinstance(usage, dict) else value.get("duration")
     known = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < MAX_AUDIO_SEC else 0.0
     return Reply(text, read_usage(usage, answered=bool(text)).model_copy(update={"audio_sec": known}))
+
+
+def worst_case(ask: Ask) -> Usage:
+    """An upper estimate for the budget: the whole output limit, 2,000 tokens per image, 1 per 2 letters or spaces.
+
+    Of all other characters each byte counts: many tokenizers take digits one by one, and signs of some scripts apart.
+    """
+    said = "".join(message.text for message in ask.messages)
+    said += json.dumps(ask.response_format) if ask.response_format else ""
+    data = said.encode("utf-8", "replace")
+    others = len(data.translate(None, TWO_A_TOKEN))
+    images = sum(isinstance(part, ImagePart) for message in ask.messages for part in message.content)
+    tokens = others + (len(data) - others) // 2 + 16 + 2000 * images
+    return Usage(input_tokens=tokens, output_tokens=ask.max_tokens)

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
-from synth.context import Ledger
+from synth.context import Ledger, usd_in
 from synth.endpoint import Ask, Endpoint, Reply
-from synth.endpoint.client import worst_case
 from synth.endpoint.throttle import Price
-from synth.endpoint.wire import cache_key
-from synth.errors import RunError
+from synth.endpoint.wire import cache_key, worst_case
+from synth.errors import RunError, StorageError
 from synth.pipeline.candidate import Candidate
+from synth.storage import JsonDict
 
 POLL_SEC = 0.5  # how often a wait looks whether it should end
 GRACE_SEC = 4.0  # how long requests that are under way may go on once nobody wants more
@@ -38,7 +38,7 @@ class Spending:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.asked = 0
-        self.at_most_usd = sum(float(value["at_most_usd"]) for value in ledger.values())
+        self.at_most_usd = sum(self._before(value) for value in ledger.values())
         self._lock = threading.Lock()
 
     def note(self, key: str, model: str, answer: Answer, at_most_usd: float) -> None:
@@ -46,8 +46,16 @@ class Spending:
         with self._lock:
             self.asked += 1
             self.at_most_usd += at_most_usd
-            value = {"model": model, "error": answer.reply.error, "at_most_usd": at_most_usd}
+            before = self._before(self.ledger.find(key) or {"at_most_usd": 0})  # it failed, and is asked again
+            value = {"model": model, "error": answer.reply.error, "at_most_usd": before + at_most_usd}
             self.ledger.record(key, value, answer.usd)
+
+    def _before(self, value: JsonDict) -> float:
+        found = usd_in(value, "at_most_usd")
+        if found is None:
+            message = f"{self.ledger.path} does not say of each answer what it may have cost, so no cap can hold."
+            raise StorageError(message, "Restore it, or start the pipeline under a new name.", "data.torn")
+        return found
 
     @property
     def usd(self) -> float | None:

@@ -18,7 +18,7 @@ import pytest
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth.endpoint import Ask, Endpoint, Purse, Reply, ReplyCache, Settings
 from synth.endpoint.throttle import Throttle, backoff_sec, retry_after_sec
-from synth.endpoint.wire import chat_payload
+from synth.endpoint.wire import chat_payload, worst_case
 from synth.errors import EndpointError, StorageError
 from synth.example import AudioPart, ImagePart, user
 from synth.storage import sha256_bytes
@@ -211,6 +211,17 @@ def test_a_torn_cache_line_costs_one_answer(tmp_path: Path) -> None:
         assert len(stub.requests) == 4
 
 
+def test_foreign_lines_of_a_cache_are_no_answers(tmp_path: Path) -> None:
+    good = {"key": "k", "text": "a", "usage": {}, "seconds": 1, "finish_reason": "stop", "model": "m"}
+    odd = [{"key": ["k"]}, {"key": {}}, {"text": 5}, {"text": None}, {"usage": []}, {"seconds": "x"}, {"model": 3}]
+    odd += [{"seconds": -1}, {"finish_reason": None}]
+    rows = [{**good, **one} for one in odd]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert len(ReplyCache(tmp_path)) == 0
+    (tmp_path / "b.jsonl").write_text(json.dumps(good) + "\n", "utf-8")
+    assert ReplyCache(tmp_path).get("k") == Reply("a", seconds=1, finish_reason="stop", model="m", cached=True)
+
+
 def test_a_full_disk_stops_instead_of_losing_paid_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise StorageError("Cannot write: No space left on device.", "Free some space.")
@@ -233,6 +244,63 @@ def test_the_spend_cap_is_never_passed() -> None:
     assert caught.value.code == "endpoint.budget"
     billed = sum(r["prompt_tokens"] + r["completion_tokens"] for r in stub.requests)
     assert 0.5 < 0.5 + 0.001 * billed <= 2.0
+
+
+@pytest.mark.parametrize("fault", ["no-choices", "cut"])
+def test_answers_that_are_billed_and_of_no_use_never_pass_the_spend_cap(fault: str) -> None:
+    def price(usage: Usage) -> float | None:
+        return 0.001 * ((usage.input_tokens or 0) + (usage.output_tokens or 0))
+
+    with serve_in_thread(StubSettings(script=("ok", *[fault] * 500))) as stub:
+        endpoint = Endpoint(Settings(stub.base_url, "stub-model", concurrency=8), None, price, Purse(1.0))
+        with pytest.raises(EndpointError) as caught:
+            collect(endpoint, [a._replace(max_tokens=40) for a in asks(500)])
+    assert caught.value.code == "endpoint.budget"
+    billed = sum(r["prompt_tokens"] + r["completion_tokens"] for r in stub.requests)
+    assert 0.1 < 0.001 * billed <= endpoint.spent_usd <= 1.0
+
+
+def test_an_answer_that_cannot_be_unpacked_was_billed() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-encoding", "gzip")
+            self.send_header("content-length", "3")
+            self.end_headers()
+            self.wfile.write(b"abc")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings = Settings(f"http://127.0.0.1:{server.server_port}/v1", "m", attempts=3)
+    try:
+        with Endpoint(settings, None, lambda usage: 1e-6 * (usage.input_tokens or 0), Purse(1.0)) as endpoint:
+            reply = endpoint.ask(asks(1)[0])
+            spent = endpoint.spent_usd
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert not reply.ok and reply.usage.billed_retries == 3
+    assert spent > 0
+
+
+@pytest.mark.parametrize(
+    ("said", "tokens"),
+    [
+        ("an English sentence of many words " * 9, 60),
+        ("1234567890" * 9, 90),
+        ("\u0ba4\u0bae\u0bbf\u0bb4\u0bcd" * 9, 135),
+    ],
+    ids=["words", "digits", "script"],
+)
+def test_the_worst_case_of_a_prompt_holds_for_digits_and_scripts_that_take_many_tokens(said: str, tokens: int) -> None:
+    found = worst_case(Ask((user(said),))).input_tokens or 0
+    assert tokens <= found <= len(said.encode()) + 16
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["word"] * 100}}}
+    assert (worst_case(Ask((user(said),), response_format=schema)).input_tokens or 0) > found + 200
 
 
 def test_usage_of_a_kind_without_a_price_costs_its_worst_case() -> None:
@@ -389,7 +457,12 @@ def test_too_many_at_once_still_ends_with_every_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "expected"), [("3", 3.0), ("9999", 60.0), ("-1", 0.0), ("soon", None), (None, None)]
+    ("header", "expected"),
+    [
+        *[("3", 3.0), ("9999", 60.0), ("-1", 0.0), ("soon", None), (None, None)],
+        *[(f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", None), (f"Mon, 01 Jan 2026 {'9' * 11}:00:00 GMT", None)],
+        (f"Mon, 01 Jan 2026 00:00:00 +{'9' * 17}", None),
+    ],
 )
 def test_retry_after_in_seconds_is_honoured_and_capped(header: str | None, expected: float | None) -> None:
     assert retry_after_sec(header) == expected

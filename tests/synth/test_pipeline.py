@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -312,6 +313,36 @@ def test_answers_without_usage_count_against_the_cap_of_a_later_session(workspac
         with pytest.raises(EndpointError, match="cap of"):
             work.resume("short", Outside(workspace, price))
     assert 0 < before < 30 and len(stub.requests) == before  # each may have cost its worst case
+
+
+def test_answers_of_no_use_count_against_the_cap_of_every_later_session(workspace: Workspace, tmp_path: Path) -> None:
+    with serve_in_thread(StubSettings(script=("ok", *["no-choices"] * 2000))) as stub:
+        plan = short_plan(tmp_path / "p", stub, 80, cap_usd=0.004)
+        with pytest.raises(EndpointError):
+            work.start("short", plan, Outside(workspace, price))
+        for _ in range(3):
+            with pytest.raises(EndpointError):
+                work.resume("short", Outside(workspace, price))
+        billed = sum((r["prompt_tokens"] + 4 * r["completion_tokens"]) / 1e6 for r in stub.requests)
+    assert 0.001 < billed <= 0.004
+
+
+@pytest.mark.parametrize("sum_of_money", ["NaN", "-1", '"0.1"', "null", "1e999"])
+def test_a_ledger_that_somebody_changed_loosens_no_cap(
+    sum_of_money: str, stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(EndpointError, match="cap of"):
+        work.start("short", short_plan(tmp_path / "p", stub, 80, cap_usd=0.004), Outside(workspace, price))
+    paid = workspace.pipelines / "short" / "paid.jsonl"
+    lines = paid.read_text("utf-8").splitlines()
+    lines[0] = re.sub(r'"at_most_usd":[^,}]+', f'"at_most_usd":{sum_of_money}', lines[0])
+    paid.write_text(
+        "\n".join([*lines, "[]", "{}", '{"key": [], "value": {}}', '{"key": "x", "value": 3}']) + "\n", "utf-8"
+    )
+    before = len(stub.requests)
+    with pytest.raises(StorageError, match="no cap can hold"):
+        work.resume("short", Outside(workspace, price))
+    assert len(stub.requests) == before
 
 
 def test_what_a_capped_run_accepted_can_be_taken(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
