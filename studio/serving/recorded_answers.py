@@ -87,9 +87,12 @@ class Streamed:
             if key not in ("choices", "usage", "error") and one is not None:
                 self._head.setdefault(key, one)
         choices = value.get("choices")
-        for choice in choices if isinstance(choices, list) else []:
-            if isinstance(choice, dict):
-                self._take_choice(choice)
+        try:
+            for choice in choices if isinstance(choices, list) else []:
+                if isinstance(choice, dict):
+                    self._take_choice(choice)
+        except RecursionError:
+            self._error = self._error or "the answer is nested too deeply"
 
     def _take_choice(self, choice: JsonDict) -> None:
         index = choice.get("index", 0)
@@ -126,7 +129,8 @@ def _merge(kept: JsonDict, delta: JsonDict) -> None:
         if value is None:
             kept.setdefault(key, None)
         elif key == "tool_calls" and isinstance(value, list):
-            _merge_calls(kept.setdefault(key, []), value)
+            kept[key] = before if isinstance(before, list) else []  # None and other things before the first call
+            _merge_calls(kept[key], value)
         elif isinstance(value, dict) and isinstance(before, dict):
             _merge(before, value)
         elif isinstance(value, str) and isinstance(before, str) and key not in _WHOLE:
@@ -140,7 +144,7 @@ def _merge_calls(kept: list[Any], calls: list[Any]) -> None:
         if not isinstance(call, dict):
             continue
         index = call.get("index", place)
-        known = next((one for one in kept if one.get("index") == index), None)
+        known = next((one for one in kept if isinstance(one, dict) and one.get("index") == index), None)
         if known is None:
             known = {"index": index}
             kept.append(known)

@@ -142,6 +142,9 @@ class Traffic:
         except StorageError:
             self.lost += 1
             raise
+        except RecursionError as error:
+            self.lost += 1
+            raise StorageError("An exchange is nested too deeply to be kept.", "Send flatter requests.") from error
         self.failures, self.answers = self.failures + failed, self.answers + (not failed)
 
     def _usd(self, request: JsonDict, response: JsonDict) -> float | None:

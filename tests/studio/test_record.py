@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import http.server
 import json
@@ -36,6 +37,7 @@ from synth.workspace import Workspace
 pytestmark = pytest.mark.slow
 
 KEY = "sk-test-0123456789abcdef"
+NESTED: dict[str, Any] = functools.reduce(lambda inner, _: {"a": inner}, range(900), {})
 USER = {"role": "user", "content": "How many apples are 3 and 4?"}
 
 
@@ -493,14 +495,38 @@ def test_events_joined_are_the_stream(size: int) -> None:
         {"choices": [{"index": 10**9, "delta": {}}]}, {"choices": [{"delta": {"tool_calls": [1, {"index": {}}]}}]},
         {"choices": [{"delta": {"tool_calls": {}}}]}, {"choices": [{"delta": {"content": {"a": 1}}}]}, {"usage": 3},
         {"choices": [{"delta": {"role": ["x"], "function_call": {"name": "a"}}}]},
+        {"choices": [{"delta": {"x": {"tool_calls": ["a"]}}}]}, {"choices": [{"delta": NESTED}]},
     ],
 )  # fmt: skip
 def test_odd_deltas_are_taken_in_without_a_fault(value: dict[str, Any]) -> None:
     streamed = Streamed()
+    for calls in (None, "x", {}, [None]):  # before the first call, as some servers say that there is none yet
+        streamed.take({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}, 10)
+        streamed.take({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "a"}]}}]}, 10)
     for _ in range(2):
         streamed.take(value, 10)
         streamed.take({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}, 10)
     assert json.dumps(streamed.body())
+
+
+def test_a_tool_call_after_a_null_is_the_call() -> None:
+    streamed = Streamed()
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
+    for said in ({"role": "assistant", "tool_calls": None}, {"tool_calls": [call]}):
+        streamed.take({"choices": [{"index": 0, "delta": said, "finish_reason": None}]}, 10)
+    assert streamed.body()["choices"][0]["message"]["tool_calls"] == [call]
+
+
+def test_a_request_nested_too_deeply_to_be_kept_is_answered_all_the_same(journal: Path) -> None:
+    nested = {"messages": [USER], "metadata": functools.reduce(lambda inner, _: [inner], range(700), [])}
+    with serve_in_thread() as stub, recording(stub.base_url, journal) as recorder:
+        said = httpx.post(f"{recorder.url}/chat/completions", json={"model": "m", **nested})
+        again = httpx.post(f"{recorder.url}/chat/completions", json={"model": "m", "messages": [USER]})
+        assert said.status_code == again.status_code == 200
+        assert said.json()["choices"] and len(recorder.rows()) == 1
+        recorder.process.send_signal(signal.SIGINT)
+        printed, complaint = recorder.process.communicate(timeout=20)
+    assert "1 lost" in printed and "nested too deeply" in complaint and "Traceback" not in complaint
 
 
 def test_a_conversation_is_what_the_client_calls_one_or_what_begins_alike(journal: Path, workspace: Workspace) -> None:
