@@ -73,11 +73,11 @@ def _record(candidate: Candidate) -> JsonDict:
 
 def read_range(one: Range) -> list[Unit]:
     """The units of a finished range. Raises StorageError for a file that does not hold them all."""
-    found = [
-        Unit([_candidate(row) for row in line.value["rows"]], line.value["media"], line.value["seconds"])
-        for line in read_jsonl(one.file)
-        if line.value is not None
-    ]
+    found = []
+    for line in read_jsonl(one.file):
+        with contextlib.suppress(LookupError, TypeError, ValueError):  # a line that somebody changed
+            row = line.value or {}
+            found.append(Unit([_candidate(made) for made in row["rows"]], row["media"], row["seconds"]))
     if len(found) != one.end - one.first:
         raise StorageError(
             f"{one.file} holds {len(found)} of {one.end - one.first} units.", "Delete it, and start again.", "data.torn"

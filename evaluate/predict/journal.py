@@ -9,6 +9,7 @@ system, or rows, runs only what is new. An endpoint's failed rows are tried agai
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import secrets
 import time
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from evaluate.predict.prediction import Facts, Prediction, Stop
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import System
-from synth.errors import RunError
+from synth.errors import RunError, StorageError
 from synth.jobdir import load_per_core
 from synth.progress import Meter, ProgressFn
 from synth.storage import Journal, read_jsonl
@@ -109,14 +110,14 @@ def known_elsewhere(workspace: Workspace, fingerprint: str, own: Path) -> Answer
     """The answers of the same system in the other comparison that holds the most of them."""
     best = Answers({}, [])
     for journal in sorted(workspace.comparisons.glob("*/predictions/*.jsonl")):
-        if journal != own and _mentions(journal, fingerprint):
-            found = read_answers(journal, fingerprint)
+        with contextlib.suppress(StorageError, OSError, ValueError):  # another comparison's damage is not this one's
+            found = read_answers(journal, fingerprint) if journal != own and _mentions(journal, fingerprint) else best
             best = max(best, found, key=lambda answers: len(answers.predictions))
     return best
 
 
 def _mentions(path: Path, word: str) -> bool:
-    if not path.stat().st_size:
+    if not path.is_file() or not path.stat().st_size:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(word.encode()) >= 0

@@ -1,6 +1,6 @@
 """A local model asked by an engine: ranges of questions, each answered into a journal of its own, then joined.
 
-    comparisons/<id>/predictions/<system>.ranges/<first>-<end>.jsonl
+    comparisons/<id>/predictions/<system>.ranges/<questions>/<first>-<end>.jsonl
 
 A range's journal takes its name when it is complete, and its lines go to the system's journal; what a killed comparison
 left is taken first. Each process loads the model once. Endpoints are not asked so: their cap and their rate are kept in
@@ -20,9 +20,10 @@ from evaluate.predict.journal import Answers, Predictor, record
 from evaluate.predict.prediction import Stop
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, LocalSystem
+from synth.errors import RunError
 from synth.progress import Meter, ProgressFn
 from synth.ranges import Range, RangeEngine, cut
-from synth.storage import Journal, storage_faults
+from synth.storage import Journal, sha256_bytes, storage_faults
 from synth.temporary import temporary
 from synth.workspace import Workspace
 
@@ -40,7 +41,7 @@ def run(
 ) -> Answers:
     """Answer what is missing through an engine, and return everything. Raises ModelError, RunError run.stopped."""
     folder = predictor.path.with_suffix(".ranges")
-    for file in sorted(folder.glob("*.jsonl")):
+    for file in sorted(folder.rglob("*.jsonl")):
         predictor.take(file)
     shutil.rmtree(folder, ignore_errors=True)
     todo = predictor.missing(questions)
@@ -52,9 +53,14 @@ def run(
     plan, workspace = place
     size = min(MOST, max(FEWEST, math.ceil(len(todo) / PARTS / engine.slots(model=True))))
     work = functools.partial(answer_range, plan, workspace.path, predictor.fingerprint)
-    for one in engine.each(work, cut(folder, 0, len(todo), size, todo), stop, model=True):
+    # A machine that was taken for lost may still write a range of an earlier call, whose numbers meant other questions.
+    here = folder / sha256_bytes("\n".join([str(size), *(one.example_id for one in todo)]).encode())[:16]
+    for one in engine.each(work, cut(here, 0, len(todo), size, todo), stop, model=True):
         predictor.take(one.file)
         meter.update(one.end, kept)
+    if left := predictor.missing(questions):
+        message = f"{len(left)} of {len(questions)} rows of {predictor.label} came back without an answer."
+        raise RunError(message, "Start it again: only those are asked.", "run.rows_missing")
     shutil.rmtree(folder, ignore_errors=True)
     return predictor.answers
 

@@ -119,3 +119,20 @@ def test_a_stop_request_keeps_answers_and_says_so(workspace: Workspace) -> None:
     assert "3 of 10 answers are kept" in str(caught.value)
     assert predictor(workspace).run(QUESTIONS, Fake, seen.append, never)
     assert (seen[-1].done, seen[-1].total, seen[-1].note) == (7, 7, "3 from the journal")
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "unreadable"])
+def test_damage_in_another_comparison_stops_no_answers(kind: str, workspace: Workspace) -> None:
+    broken = workspace.comparisons / "broken" / "predictions" / "s.jsonl"
+    broken.parent.mkdir(parents=True)
+    if kind == "folder":
+        (broken / "inside").mkdir(parents=True)
+    elif kind == "dangling link":
+        broken.symlink_to("/nowhere")
+    else:
+        broken.write_text("x")
+        broken.chmod(0)
+    predictor(workspace, "one").run(QUESTIONS, Fake, silent, never)
+    other = Fake()
+    assert len(predictor(workspace, "two").run(QUESTIONS, lambda: other, silent, never).predictions) == 10
+    assert not other.asked

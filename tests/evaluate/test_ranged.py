@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from evaluate.predict import ranged
 from evaluate.predict.journal import Answers, Predictor
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, open_system
+from synth.errors import RunError
 from synth.example import user
 from synth.progress import silent
+from synth.ranges import Range, Work
+from synth.storage import atomic_write_bytes
 from synth.workspace import Workspace
 from tests.in_turn import InTurn
 from tests.tiny import tiny_llama
@@ -78,3 +82,50 @@ def test_a_killed_comparison_asks_only_for_its_open_ranges(workspace: Workspace,
     assert len(dying.done) == 4
     assert len(second.done) == 2, "21 questions are six ranges, of which four were done"
     assert said(answers) == said(alone(workspace, plan))
+
+
+class Late(InTurn):
+    """An engine whose first machine of an earlier call, taken for lost, writes its range while this call begins."""
+
+    def __init__(self, range_of_then: bytes) -> None:
+        super().__init__()
+        self.range_of_then = range_of_then
+
+    def each(
+        self, work: Work, ranges: Iterable[Range], stop: Callable[[], bool], model: bool = False
+    ) -> Iterator[Range]:
+        left = list(ranges)
+        folder = next(parent for parent in left[0].file.parents if parent.suffix == ".ranges")
+        for place in (folder / left[0].file.name, folder / ("0" * 16) / left[0].file.name):
+            atomic_write_bytes(place, self.range_of_then)
+        return super().each(work, left, stop, model)
+
+
+def test_a_range_that_an_earlier_call_s_machine_writes_late_costs_no_answer(
+    workspace: Workspace, plan: SystemPlan
+) -> None:
+    dying = InTurn(ahead=1, dies_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        asked(workspace, plan, dying)
+    (first,) = (workspace.comparisons / "shared" / "predictions").rglob(f"{dying.done[0].partition('/')[2]}.jsonl")
+    answers = asked(workspace, plan, Late(first.read_bytes()))
+    assert said(answers) == said(alone(workspace, plan))
+
+
+class Forgetful(InTurn):
+    """An engine that loses the content of a range."""
+
+    def each(
+        self, work: Work, ranges: Iterable[Range], stop: Callable[[], bool], model: bool = False
+    ) -> Iterator[Range]:
+        for place, one in enumerate(super().each(work, ranges, stop, model)):
+            if place == 1:
+                one.file.write_bytes(b"")
+            yield one
+
+
+def test_rows_that_came_back_without_an_answer_are_said(workspace: Workspace, plan: SystemPlan) -> None:
+    with pytest.raises(RunError, match="4 of 21 rows of Tiny came back without an answer") as caught:
+        asked(workspace, plan, Forgetful())
+    assert caught.value.code == "run.rows_missing"
+    assert said(asked(workspace, plan, InTurn())) == said(alone(workspace, plan))

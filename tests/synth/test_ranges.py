@@ -104,10 +104,11 @@ def test_rows_that_depend_on_those_before_them_are_not_shared(workspace: Workspa
     assert not (workspace.datasets / "m").exists()
 
 
-def test_a_range_that_lost_a_line_is_named(workspace: Workspace) -> None:
+@pytest.mark.parametrize("last", ["", "{}", "[]", '{"rows": 3}', '{"rows": [{}], "media": [], "seconds": 0}'])
+def test_a_range_that_lost_a_line_is_named(last: str, workspace: Workspace) -> None:
     with pytest.raises(KeyboardInterrupt):
         build_dataset("vision", PICTURES, "shared", workspace, engine=InTurn(dies_after=3))
     one = next((workspace.path / "cache" / "generation" / "shared").rglob("00000000-*.jsonl"))
-    one.write_text("".join(one.read_text().splitlines(keepends=True)[:-1]))
+    one.write_text("".join(one.read_text().splitlines(keepends=True)[:-1]) + last)
     with pytest.raises(StorageError, match=r"Delete it, and start again"):
         build_dataset("vision", PICTURES, "shared", workspace, engine=InTurn())
