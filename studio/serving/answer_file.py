@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,8 @@ OTHER_PARTS = ("input", "history", "messages", "choices")
 """Roles of an import that a single column cannot stand for."""
 LIMIT_ROWS = 2000
 """Training rows by which the longest answer is known."""
+# At a sign, spreadsheets begin a formula; text after a bullet or a dash calls nothing unless it has one of these.
+_FORMULA = re.compile(r"\s*(?:[=@]|[+-].*[(|!])", re.DOTALL)
 
 
 class Answered(NamedTuple):
@@ -185,7 +188,17 @@ def _said(found: Prediction | None, labels: Sequence[str]) -> tuple[str, str, st
         if len(named) != 1:
             return "", sure, f"no label of the task: {found.text[:200]}"
         return named[0], sure, ""
+    if _FORMULA.match(found.text) and not _is_number(found.text):
+        return f"'{found.text}", sure, "behind an apostrophe, because a spreadsheet would take it for a formula"
     return found.text, sure, "" if found.text else "the answer is empty"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "").rstrip("% "))
+    except ValueError:
+        return False
+    return True
 
 
 def _write(out: Path, columns: Sequence[str], lines: Sequence[tuple[Mapping[str, Any], str, str, str]]) -> Answered:

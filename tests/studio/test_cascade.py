@@ -31,6 +31,7 @@ from recipes.models.loading import load_for_inference
 from studio.cli import app
 from studio.cli.options import key_values
 from studio.serving.cascade.app import CascadeApp
+from studio.serving.cascade.journal import Kept
 from studio.serving.cascade.large import REST_SEC, Large, Unavailable
 from studio.serving.cascade.settings import kept, opened, resolved
 from studio.serving.gate import Gate, names
@@ -243,6 +244,17 @@ def test_the_spend_cap_holds_over_restarts(workspace: Workspace, tiny: str) -> N
             reply = cascade.ask(max_tokens=50)
             assert "The spend cap of $0.00 is reached" in reply.smolstudio["large_failed"]
             assert cascade.metrics()['large_unavailable_total{reason="spend_cap"}'] >= 1
+
+
+def test_what_was_spent_is_read_from_a_journal_that_somebody_changed(tmp_path: Path) -> None:
+    """A sum that is no number would be above no cap."""
+    said = [{"spent_usd": 0.25}, {"spent_usd": 1e400}, {"spent_usd": float("nan")}, {"spent_usd": "9"}, ["x"], None, {}]
+    said += [{"spent_usd": -3}, {"spent_usd": True}, {"spent_usd": 0.125}]
+    lines = [json.dumps({"cascade": one}) for one in said]
+    (tmp_path / "large.jsonl").write_text("\n".join([*lines, "[]", "{"]) + "\n", "utf-8")
+    kept = Kept(tmp_path, tmp_path)
+    assert kept.spent_usd() == 0.25
+    kept.close()
 
 
 def test_the_journal_is_the_next_dataset_and_holds_no_key(workspace: Workspace, tiny: str) -> None:

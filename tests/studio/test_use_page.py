@@ -128,6 +128,21 @@ def test_a_reply_that_is_no_label_is_no_answer() -> None:
     assert _said(None, labels)[2] == "no answer came"
 
 
+@pytest.mark.parametrize(
+    ("said", "formula"),
+    [
+        ("=1+1", True), ('=HYPERLINK("http://x","y")', True), ("@SUM(A1)", True), ("\t=1", True),
+        ("+cmd|' /C x'!A0", True),
+        ("-2+3+cmd|' /C x'!A0", True), ("-5", False), ("-1,250.50 %", False), ("+49 30 1234", False),
+        ("- milk\n- bread", False), ("a=b", False), ('{"a": "=1"}', False),
+    ],
+)  # fmt: skip
+def test_an_answer_that_a_spreadsheet_would_run_stands_behind_an_apostrophe(said: str, formula: bool) -> None:
+    answer, _, note = _said(Prediction(example_id="1", text=said), [])
+    assert answer == ("'" + said if formula else said)
+    assert bool(note) == formula
+
+
 def test_a_model_is_asked_as_it_was_tuned(place: Workspace) -> None:
     dataset, asked = answer_file.asked_as(place, RUN)
     assert [message.text for message in asked.before] == [dataset.task.in_words()]

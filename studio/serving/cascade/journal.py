@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from studio.serving.traffic import Traffic, secrets_in
+from synth.context import usd_in
 from synth.storage import JsonDict, read_jsonl
 
 Kinds = Literal["small", "large"]
@@ -26,9 +27,9 @@ class Kept:
         self._files = {kind: Traffic(folder / f"{kind}.jsonl", workspace) for kind in ("small", "large")}
 
     def spent_usd(self) -> float:
-        """What the large side had cost when the last line was written."""
-        rows = (line.value or {} for line in read_jsonl(self._files["large"].path))
-        return max((float((row.get("cascade") or {}).get("spent_usd") or 0.0) for row in rows), default=0.0)
+        """What the large side had cost when the last line was written; lines that say no sum are passed over."""
+        rows = ((line.value or {}).get("cascade") for line in read_jsonl(self._files["large"].path))
+        return max((usd_in(row, "spent_usd") or 0.0 for row in rows if isinstance(row, dict)), default=0.0)
 
     def write(
         self,
