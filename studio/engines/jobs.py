@@ -229,7 +229,9 @@ def tasks(workspace: Workspace) -> Iterator[tuple[JobDir, JsonDict]]:
     """Tasks with what they were asked to do, newest first."""
     for folder in _newest(workspace.tasks, TASK_FILE):
         with contextlib.suppress(StorageError):  # one that is torn hides no other
-            yield JobDir(folder), task_of(JobDir(folder))
+            asked = task_of(JobDir(folder))
+            if isinstance(asked, dict) and isinstance(asked.get("arguments"), dict):
+                yield JobDir(folder), asked
 
 
 def _newest(place: Path, file: str) -> list[Path]:

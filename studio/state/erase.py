@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from studio.engines import jobs
 from studio.state import drafts, titles, trash
 from studio.state.endpoints import withdraw
+from synth import temporary
 from synth.dataset import CARD
-from synth.errors import RunError, StorageError
+from synth.errors import RunError, UserError
 from synth.jobdir import JobDir
 from synth.storage import read_json
+from synth.strict import read_yaml
 from synth.workspace import Workspace
 
 
@@ -41,13 +43,17 @@ class Part(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Everything that goes with a dataset; `names` are its own and those of what was derived from it."""
+    """Everything that goes with a dataset; `names` are its own and those of what was derived from it.
+
+    `unread`: folders of which nobody can say whether they are of it, because they cannot be read. They stay.
+    """
 
     dataset: str
     names: frozenset[str]
     runs: frozenset[str]
     comparisons: frozenset[str]
     parts: tuple[Part, ...]
+    unread: tuple[Path, ...] = ()
 
     @property
     def by_kind(self) -> dict[titles.Kind, frozenset[str]]:
@@ -57,9 +63,10 @@ class Found(NamedTuple):
 
 def look(workspace: Workspace, dataset: str) -> Found:
     """What would be erased with a dataset, also when only its trash, runs or comparisons are left of it."""
-    names = _derived(workspace, dataset)
-    runs = _runs(workspace, names)
-    comparisons = _comparisons(workspace, names, runs)
+    unread: list[Path] = []
+    names = _derived(workspace, dataset, unread)
+    runs = _runs(workspace, names, unread)
+    comparisons = _comparisons(workspace, names, runs, unread)
     place = workspace.path
     parts = [
         Part("the dataset: rows, media, reviews", tuple(_named(workspace, "datasets", [dataset]))),
@@ -73,10 +80,19 @@ def look(workspace: Workspace, dataset: str) -> Found:
         Part("pictures and recordings of the playground", tuple(_within(place / "playground"))),
         Part("the cache of paid answers (later comparisons pay again)", tuple(_within(place / "cache" / "replies"))),
         Part("the run that wrote it: seeds, prompts, answers, rejected rows", tuple(_written(workspace, names))),
-        Part("what generating it cost", tuple(p for n in names if (p := _ledger(workspace, n)).is_file())),
+        Part("what generating it cost and left", tuple(p for n in names for p in _generation(workspace, n))),
+        Part("what killed work left of it", tuple(_leftovers(workspace, names | runs | comparisons))),
     ]
     kept = tuple(part for part in parts if part.paths)
-    return Found(dataset, frozenset(names), frozenset(runs), frozenset(comparisons), kept)
+    gone = {path for part in kept for path in part.paths}
+    return Found(
+        dataset,
+        frozenset(names),
+        frozenset(runs),
+        frozenset(comparisons),
+        kept,
+        tuple(p for p in unread if p not in gone),
+    )
 
 
 def erase(workspace: Workspace, found: Found) -> list[str]:
@@ -121,22 +137,34 @@ def _named(workspace: Workspace, kind: titles.Kind, names: Iterable[str]) -> lis
     return [path for path in _places(workspace, kind) if _name(path) in wanted]
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path) -> dict[str, Any]:
+    """The object in a JSON or YAML file; {} where there is none that can be read."""
     try:
-        return read_json(file)
-    except StorageError:
-        return None
+        return _object(read_yaml(file, "file") if file.suffix == ".yaml" else read_json(file))
+    except (UserError, RecursionError):
+        return {}
 
 
-def _derived(workspace: Workspace, dataset: str) -> set[str]:
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _derived(workspace: Workspace, dataset: str, unread: list[Path]) -> set[str]:
     """The dataset, and those whose cards name it as parent or origin, through any number of steps."""
     parents: dict[str, set[str]] = {}
     for folder in _places(workspace, "datasets"):
-        notes = (_read(folder / CARD) or {}).get("notes") or {}
+        card = _read(folder / CARD)
+        if not card:
+            unread.append(folder)
+        notes = _object(card.get("notes"))
         line, node = {str(notes.get("from_dataset", ""))}, notes.get("parent")
         while isinstance(node, dict):
             line.add(str(node.get("name", "")))
-            node = (node.get("notes") or {}).get("parent")
+            node = _object(node.get("notes")).get("parent")
         parents.setdefault(_name(folder), set()).update(line)
     return _closure({dataset}, parents)
 
@@ -148,10 +176,9 @@ def _closure(names: set[str], sources: dict[str, set[str]]) -> set[str]:
     return names
 
 
-def _runs(workspace: Workspace, datasets: set[str]) -> set[str]:
+def _runs(workspace: Workspace, datasets: set[str], unread: list[Path]) -> set[str]:
     """Runs that trained on the datasets, and those that went on from their adapters."""
     from recipes.recipe.schema import load_recipe
-    from synth.errors import UserError
 
     seen: set[str] = set()
     adapters: dict[str, set[str]] = {}
@@ -159,6 +186,7 @@ def _runs(workspace: Workspace, datasets: set[str]) -> set[str]:
         try:
             recipe = load_recipe(folder / "recipe.yaml")
         except (UserError, OSError):
+            unread.append(folder)
             continue
         adapters.setdefault(_name(folder), set()).add(Path(recipe.adapter or "").name)
         if Path(recipe.data.dataset).name in datasets:
@@ -166,35 +194,27 @@ def _runs(workspace: Workspace, datasets: set[str]) -> set[str]:
     return _closure(seen, adapters) if seen else seen
 
 
-def _comparisons(workspace: Workspace, datasets: set[str], runs: set[str]) -> set[str]:
+def _comparisons(workspace: Workspace, datasets: set[str], runs: set[str], unread: list[Path]) -> set[str]:
     """Comparisons that asked rows of the datasets, or one of the runs."""
     found = set()
     for folder in _places(workspace, "comparisons"):
-        report = _read(folder / "report.json") or {}
-        plan = _plan(folder / "plan.yaml") or (report.get("provenance") or {}).get("plan") or {}
-        of = {str(plan.get("dataset", "")), str((report.get("dataset") or {}).get("name", ""))}
-        asked = {str(one.get("adapter") or "") for one in (*plan.get("systems", ()), *report.get("systems", ()))}
+        report, plan = _read(folder / "report.json"), _read(folder / "plan.yaml")
+        if not report and not plan:
+            unread.append(folder)
+        plan = plan or _object(_object(report.get("provenance")).get("plan"))
+        of = {str(plan.get("dataset", "")), str(_object(report.get("dataset")).get("name", ""))}
+        systems = [*_objects(plan.get("systems")), *_objects(report.get("systems"))]
+        asked = {str(one.get("adapter") or "") for one in systems}
         if {Path(name).name for name in of} & datasets or {Path(name).name for name in asked} & runs:
             found.add(_name(folder))
     return found
-
-
-def _plan(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        value = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _copies(workspace: Workspace, runs: set[str]) -> list[Path]:
     """Exports and served copies, by what their manifest says of the run, or by their name."""
     found = []
     for path in (*_within(workspace.path / "exports"), *_within(workspace.path / "served")):
-        manifest = _read(path / "manifest.json") if (path / "manifest.json").is_file() else None
-        run = str((manifest or {}).get("run") or "")
+        run = str(_read(path / "manifest.json").get("run") or "")
         if run in runs or any(path.name.startswith(f"{name}-") for name in runs):
             found.append(path)
     return found
@@ -204,8 +224,8 @@ def _tasks(workspace: Workspace, names: set[str]) -> list[Path]:
     """Tasks whose arguments name any of it."""
     found = []
     for folder in _within(workspace.tasks):
-        asked = json.dumps(_read(folder / jobs.TASK_FILE) if (folder / jobs.TASK_FILE).is_file() else None)
-        if any(f'"{name}"' in asked for name in names):
+        asked = json.dumps(_read(folder / jobs.TASK_FILE), ensure_ascii=False)
+        if any(json.dumps(name, ensure_ascii=False) in asked for name in names):
             found.append(JobDir(folder).path)
     return found
 
@@ -223,5 +243,16 @@ def _written(workspace: Workspace, names: Iterable[str]) -> list[Path]:
     return [folder for name in sorted(names) if (folder := workspace.pipelines / name).is_dir()]
 
 
-def _ledger(workspace: Workspace, dataset: str) -> Path:
-    return workspace.path / "cache" / "generation" / f"{dataset}.jsonl"
+def _generation(workspace: Workspace, dataset: str) -> list[Path]:
+    """What was paid for it, and ranges of rows that a killed generation left."""
+    made = workspace.path / "cache" / "generation"
+    return [path for path in (made / f"{dataset}.jsonl", made / dataset) if path.exists()]
+
+
+def _leftovers(workspace: Workspace, names: Iterable[str]) -> Iterator[Path]:
+    """Folders beside these that were never finished."""
+    wanted = set(names)
+    for leftover in temporary.leftovers(workspace):
+        found = temporary.FORMAT.fullmatch(leftover.path.name)
+        if found and found["name"] in wanted:
+            yield leftover.path

@@ -6,12 +6,15 @@ disk at all, see `studio.state.erase`.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from studio.state.titles import Kind
-from synth.errors import RunError
+from synth.errors import RunError, UserError
 from synth.jobdir import JobDir
 from synth.storage import storage_faults
 from synth.workspace import Workspace
@@ -50,15 +53,26 @@ def user_of(workspace: Workspace, kind: Kind, name: str) -> str:
 
     if kind == "datasets":
         for run in jobs.list_runs(workspace):
-            if run.exit() is None and run.status() in ("queued", "running") and run.recipe.data.dataset == name:
-                return f"{run.id} is training on {name}."
+            going = run.exit() is None and run.status() in ("queued", "running")
+            with contextlib.suppress(UserError, OSError):  # nobody trains by a recipe that cannot be read
+                if going and Path(run.recipe.data.dataset).name == name:
+                    return f"{run.id} is training on {name}."
         for job, asked in jobs.tasks(workspace):
             going = job.exit() is None and job.status() in ("queued", "running")
-            if going and name in (asked["arguments"].get("dataset"), asked["arguments"].get("plan", {}).get("dataset")):
+            if going and name in _datasets_in(asked["arguments"]):
                 return f"{job.id} is working with {name}."
         return ""
     status = JobDir(home(workspace, kind) / name).status()
     return f"{name} is {status}." if status in ("queued", "running") else ""
+
+
+def _datasets_in(arguments: Any) -> Iterator[str]:
+    """Names of the datasets that a task was given, itself, in a plan or in a recipe."""
+    if isinstance(arguments, dict):
+        for key, value in arguments.items():
+            if key == "dataset" and isinstance(value, str):
+                yield Path(value).name
+            yield from _datasets_in(value)
 
 
 def deleted(workspace: Workspace, kind: Kind) -> list[str]:

@@ -66,6 +66,9 @@ def _erase(name: str) -> None:
     for part in found.parts:
         count = f"{len(part.paths):,} x " if len(part.paths) > 1 else ""
         st.markdown(f"- {ui.inert(part.what)}: {count}{part.size_bytes / 2**20:,.1f} MiB")
+    if found.unread:
+        names = ", ".join(f"{path.parent.name}/{path.name}" for path in found.unread)
+        st.warning(f"Cannot be read, and so stays, whether it is of this dataset or not: {ui.inert(names)}")
     st.caption("Copies that were downloaded, exported to another place or backed up are not known here.")
     typed = st.text_input(f"Type {ui.inert(name)} to confirm", key=f"confirm.{name}")
     if st.button("Erase for good", key=f"erase.now.{name}", icon=":material/delete_forever:"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import filled
 import pytest
@@ -17,6 +19,7 @@ from synth.dataset import DatasetDir
 from synth.errors import RunError
 from synth.jobdir import QUEUED
 from synth.storage import write_json
+from synth.temporary import temporary
 from synth.workspace import Workspace
 from tests.studio.test_data_page import button, write
 from tests.studio.test_views import page, text
@@ -46,11 +49,14 @@ def place(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for folder, name in (("served", "on-patients-1a2b"), ("exports", "went-on-merged-1"), ("exports", "on-others-m-1")):
         (workspace.path / folder / name).mkdir(parents=True)
         (workspace.path / folder / name / "f").write_text(OTHER if "others" in name else PATIENT)
+    killed = temporary(Path("patients-clean")).name.replace(f"-{os.getpid()}-", "-999999999-")
     for file in (
         "cache/replies/a.jsonl",
         "uploads/u/table.csv",
         "playground/x.png",
         "cache/generation/patients.jsonl",
+        "cache/generation/patients/0a1b/train/00000000-00000004.jsonl",
+        f"datasets/{killed}/train.jsonl",
         "drafts/patients.json",
     ):
         (workspace.path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +96,41 @@ def test_erasing_leaves_nothing_of_the_rows_and_says_what_it_removed(place: Work
     assert not endpoints.may_leave(place, "https://example.test/v1", "patients")
 
 
+ODD = {
+    "datasets/{}/dataset.json": [
+        "[1]", "7", '"x"', "{", '{"notes": 7}', '{"notes": "x"}', '{"notes": {"parent": {"name": "a", "notes": 7}}}',
+    ],
+    "comparisons/{}/report.json": [
+        "[1]", "7", '{"provenance": [1]}', '{"provenance": {"plan": "x"}}', '{"systems": 7}', '{"systems": ["x"]}',
+        '{"systems": null}', '{"dataset": "patients-x"}', '{"dataset": [1]}',
+    ],
+    "comparisons/{}/plan.yaml": [
+        "systems: 7", "systems: [1]", "systems:", "systems: {a: b}", "dataset: [1]", "[" * 5000, "&a [*a]", "\0",
+    ],
+    "exports/{}/manifest.json": ["[1]", "7", '{"run": [1]}'],
+    "tasks/{}/task.json": ["[1]", "7", "{}", '{"arguments": 7}', '{"arguments": {"plan": "x"}}', "{"],
+    "runs/{}/recipe.yaml": ["[]", "data: 7", "[" * 3000],
+}  # fmt: skip
+
+
+def test_odd_neighbours_stop_no_erasing_and_are_named_where_nothing_is_known_of_them(place: Workspace) -> None:
+    for place_of, texts in ODD.items():
+        for number, said in enumerate(texts):
+            file = place.path / place_of.format(f"odd-{place_of[-4:]}-{number}")
+            file.parent.mkdir(parents=True)
+            file.write_text(said)
+    os.mkfifo(place.path / "comparisons" / "odd-yaml-0" / "report.json")
+    found = erase.look(place, "patients")
+    assert found.names == {"patients", "patients-clean"} and found.comparisons == {"first"}
+    unread = {f"{path.parent.name}/{path.name}" for path in found.unread}
+    assert {"datasets/odd-json-0", "comparisons/odd-json-0", "comparisons/odd-yaml-5", "runs/odd-yaml-0"} <= unread
+    assert not any("patients" in one for one in unread)
+    assert erase.erase(place, found) == []
+    assert traces(place) == []
+    assert all(path.exists() for path in found.unread)
+    trash.delete(place, "datasets", "others")
+
+
 def test_nothing_is_erased_while_a_run_trains_on_the_rows(place: Workspace) -> None:
     run = place.runs / "on-patients-clean"
     (run / "exit.json").unlink()
@@ -100,6 +141,14 @@ def test_nothing_is_erased_while_a_run_trains_on_the_rows(place: Workspace) -> N
     assert len(traces(place)) == before
     with pytest.raises(RunError, match="is training on patients-clean"):
         trash.delete(place, "datasets", "patients-clean")
+
+
+@pytest.mark.parametrize("arguments", [{"dataset": "others"}, {"plan": {"dataset": "ws/datasets/others", "seed": 1}}])
+def test_nothing_is_deleted_while_a_task_works_with_it(arguments: dict[str, Any], place: Workspace) -> None:
+    job = jobs.start_task(place, "compare", arguments, "now")
+    job.expect()
+    with pytest.raises(RunError, match="now is working with others"):
+        trash.delete(place, "datasets", "others")
 
 
 @pytest.mark.slow
