@@ -14,6 +14,7 @@ import io
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from synth.dataset import DatasetDir, open_dataset
 from synth.errors import DataError, RunError
 from synth.example import Message, Part, system, user
 from synth.importing.files import read_rows
+from synth.importing.raw import MAX_CELL
 from synth.modality import modality
 from synth.progress import Meter, ProgressFn
 from synth.scoring import label, names
@@ -133,6 +135,13 @@ def answer_media(
         for n, file in enumerate(files)
     ]
     return _write(out, ["file"], lines)
+
+
+def first_rows(answered: Path, count: int) -> list[dict[str, str]]:
+    """The first rows of what `answer_table` or `answer_media` wrote."""
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL + 1))  # by default shorter than a row may be
+    with answered.open(newline="", encoding="utf-8") as lines:
+        return list(islice(csv.DictReader(lines), count))
 
 
 def asked_as(workspace: Workspace, run: str) -> tuple[DatasetDir, Asked]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from itertools import islice
 from pathlib import Path
 
 import streamlit as st
 
 from studio.read.history import RunFacts
+from studio.serving.answer_file import first_rows
 from studio.state import uploads
 from studio.views.data_import import TABLES
 from studio.widgets import following, ui
@@ -97,8 +96,7 @@ def _answers(made: dict[str, object]) -> None:
     if not file.is_file():
         ui.show_error("The answers are no longer there.", "Answer the file again.")
         return
-    with file.open(newline="", encoding="utf-8") as lines:
-        st.dataframe(list(islice(csv.DictReader(lines), SHOWN)), hide_index=True)
+    st.dataframe(first_rows(file, SHOWN), hide_index=True)
     st.caption(
         f"The first {SHOWN} rows at most. **Confidence** is the mean probability of the answer's words as the model "
         "saw it, from 0 to 1: it ranks rows for a second look, and is no probability of being right."

@@ -143,6 +143,16 @@ def test_an_answer_that_a_spreadsheet_would_run_stands_behind_an_apostrophe(said
     assert bool(note) == formula
 
 
+def test_rows_with_long_cells_can_be_shown(tmp_path: Path) -> None:
+    limit = csv.field_size_limit(131_072)  # Python's own
+    try:
+        answered = answer_file._write(tmp_path / "a.csv", ["text"], [({"text": "x" * 200_000}, "a", "1", "")] * 3)
+        shown = answer_file.first_rows(answered.file, 2)
+    finally:
+        csv.field_size_limit(limit)
+    assert [(len(row["text"]), row["answer"]) for row in shown] == [(200_000, "a")] * 2
+
+
 def test_a_model_is_asked_as_it_was_tuned(place: Workspace) -> None:
     dataset, asked = answer_file.asked_as(place, RUN)
     assert [message.text for message in asked.before] == [dataset.task.in_words()]
