@@ -73,8 +73,8 @@ class JobDir:
 
     def _waits(self) -> bool:
         """Whether a worker lives that has not begun, or may still come."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            mark = json.loads((self.path / QUEUED).read_text("utf-8"))
+        with contextlib.suppress(StorageError, ValueError, KeyError, TypeError, OverflowError):
+            mark = read_json(self.path / QUEUED)
             at = float(mark["at"])
             # By a time in the future, any later process of that number would pass for the worker.
             if mark["host"] == socket.gethostname() and at <= time.time() + CLOCKS_SEC:

@@ -15,7 +15,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from synth.errors import StorageError
 from synth.failpoint import reach
@@ -91,6 +91,13 @@ def _regular(path: str, flags: int) -> int:
     return descriptor
 
 
+@contextlib.contextmanager
+def open_plain(path: Path) -> Iterator[BinaryIO]:
+    """A plain file to read. Raises StorageError for anything else, such as a pipe, and when it cannot be read."""
+    with _reading(path), open(path, "rb", opener=_regular) as file:
+        yield file
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises StorageError when it is absent or torn."""
     try:
@@ -149,7 +156,7 @@ def read_jsonl(path: Path) -> Iterator[JsonLine]:
 
     Raises StorageError when the file cannot be read.
     """
-    with _reading(path), open(path, "rb", opener=_regular) as file:
+    with open_plain(path) as file:
         for number, raw in enumerate(file, start=1):
             if not raw.strip():
                 continue
@@ -239,7 +246,7 @@ def sha256_bytes(data: bytes) -> str:
 
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's content. Raises StorageError."""
-    with _reading(path), open(path, "rb", opener=_regular) as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

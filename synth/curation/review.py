@@ -25,7 +25,7 @@ from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import Example
 from synth.progress import ProgressFn, silent
-from synth.storage import DirLock, Journal, sha256_bytes
+from synth.storage import DirLock, Journal, open_plain, sha256_bytes
 from synth.workspace import Workspace
 
 REVIEWS = "reviews.jsonl"
@@ -132,8 +132,9 @@ def find_row(dataset: DatasetDir, row_id: str) -> Example:
 def _rows_beginning(dataset: DatasetDir, id_start: str) -> Iterator[Example]:
     """Rows whose id begins so; only lines that hold the text anywhere are parsed."""
     needle = id_start.encode("utf-8", "replace")
-    for split in dataset.splits() if needle else []:
-        with (dataset.path / f"{split}.jsonl").open("rb") as lines:
+    files = [dataset.path / f"{split}.jsonl" for split in dataset.splits()]
+    for file in files if needle else []:
+        with open_plain(file) as lines:
             for line in lines:
                 if needle in line and (row := _row(line)) and row.id.startswith(id_start):
                     yield row

@@ -1,8 +1,8 @@
 """Every command over runs, datasets and comparisons of which one file is broken: a sentence, never a traceback.
 
-Files are emptied, cut, replaced by JSON of another kind, by bytes, by a folder, or removed. A command may also succeed,
-where it does not need what is broken. Workers are not begun here; models and
-adapters that are broken are in `tests.recipes.test_soundness`.
+Files are emptied, cut, replaced by JSON of another kind, by bytes, by a folder or a pipe, or removed. A command may
+also succeed, where it does not need what is broken. Workers are not begun here; models and adapters that are broken are
+in `tests.recipes.test_soundness`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from synth.errors import UserError
 from synth.workspace import Workspace
 from tests.command_tree import tree
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def foreign(path: Path) -> None:
@@ -58,6 +59,12 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
+def pipe(path: Path) -> None:
+    """A pipe that nobody writes to: whoever opens it like a file waits for good."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 BREAK: dict[str, Callable[[Path], Any]] = {
     "empty": lambda path: path.write_bytes(b""),
     "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
@@ -71,6 +78,7 @@ BREAK: dict[str, Callable[[Path], Any]] = {
     "deep": lambda path: path.write_text("[" * 100_000),
     "missing": lambda path: path.unlink(),
     "a folder": folder,
+    "a pipe": pipe,
 }  # fmt: skip
 KEYED = ("without values", "other kinds")
 
@@ -96,7 +104,10 @@ COMPARISON = [
 RUNS, DATA, FIRST = "ws/runs/good", "ws/datasets/invoices", "ws/comparisons/first"
 PARTS = {
     **{f"{RUNS}/{name}": RUN for name in ("recipe.yaml", "exit.json", "events.jsonl", "env.json", "notes.json")},
-    **{f"{DATA}/{name}": DATASET for name in ("dataset.json", "train.jsonl", "test.jsonl", "rejected.jsonl")},
+    **{
+        f"{DATA}/{name}": DATASET
+        for name in ("dataset.json", "train.jsonl", "val.jsonl", "test.jsonl", "rejected.jsonl")
+    },
     f"{DATA}/reviews.jsonl": DATASET,
     **{f"{FIRST}/{name}": COMPARISON for name in ("report.json", "scores.jsonl")},
     f"{FIRST}/exit.json": REPORT,  # a judge does not read it, and would wait for the dead endpoint

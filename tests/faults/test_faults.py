@@ -256,6 +256,19 @@ def test_a_mark_in_the_future_holds_nothing(tmp_path: Path) -> None:
         assert job.status() == status, age
 
 
+def test_a_mark_that_is_a_pipe_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    job = JobDir(tmp_path / "job")
+    job.path.mkdir()
+    (job.path / "events.jsonl").touch()
+    os.mkfifo(job.path / "queued")
+    os.utime(job.path / "queued", (0, 0))
+    seen: list[str] = []
+    asking = threading.Thread(target=lambda: seen.append(job.status()), daemon=True)
+    asking.start()
+    asking.join(10)
+    assert seen == ["lost"]
+
+
 @pytest.mark.parametrize("at", ["1e400", "9e9", "NaN", "9" * 400, "[" * 20_000, '"now"'])
 def test_a_mark_in_the_future_that_names_a_process_holds_nothing(tmp_path: Path, at: str) -> None:
     job = JobDir(tmp_path / "job")
