@@ -13,9 +13,11 @@ NAMES = {"local": "This machine", "ray": "A Ray cluster"}
 def render() -> None:
     """The choice, and a test of the connection."""
     place = ui.workspace()
-    now = rows.setting(place)
+    now = rows.Setting()
+    with ui.sentences():  # this page is where a broken setting is made anew
+        now = rows.setting(place)
     st.caption(
-        "For pictures, speech and the local models of comparisons. Endpoints, pipelines, imports and cleaning work "
+        "For pictures, speech, cleaning and the local models of comparisons. Endpoints, pipelines and imports work "
         "from this machine, where one spend cap holds for all requests."
     )
     engine = st.selectbox("Engine", list(NAMES), list(NAMES).index(now.engine), format_func=NAMES.__getitem__)
@@ -24,6 +26,7 @@ def render() -> None:
         address = st.text_input(
             "Address of the cluster",
             now.address,
+            max_chars=200,
             placeholder="10.0.0.5:6379",
             help="What `ray start --head` prints. Empty: the cores of this machine.",
         ).strip()

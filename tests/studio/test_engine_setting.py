@@ -37,3 +37,14 @@ def test_a_cluster_that_cannot_be_reached_is_a_sentence(workspace: Workspace) ->
     with pytest.raises(RunError) as caught:
         rows.connection(workspace, "127.0.0.1:1")
     assert caught.value.code == "engine.address"
+
+
+@pytest.mark.parametrize("broken", ["", "[", "7", '{"engine": "slurm"}', '{"engine": "ray", "address": 5}'])
+def test_a_broken_setting_is_said_and_made_anew_on_the_page(broken: str, workspace: Workspace) -> None:
+    workspace.path.mkdir(parents=True, exist_ok=True)
+    (workspace.path / rows.FILE).write_text(broken)
+    app = page("settings")
+    assert not app.exception and rows.FILE in said(app)
+    assert any("prices.yaml" in str(one.value) for one in app.caption), "the rest of the page is there"
+    button(app, "Save")
+    assert rows.setting(workspace) == Setting()
