@@ -21,10 +21,12 @@ from evaluate.plan import LONGEST_REPLY, Plan, SystemPlan
 from evaluate.predict import ranged
 from evaluate.predict.journal import Answers, Predictor, Session, every_prediction
 from evaluate.predict.prediction import Facts, Prediction
-from evaluate.predict.prompts import Prompter
+from evaluate.predict.prompts import Prompter, Question
 from evaluate.predict.systems import Context, open_system
 from evaluate.report.results import Row, Speed, SystemResult
 from synth.dataset import DatasetDir, open_dataset
+from synth.endpoint import Ask
+from synth.endpoint.wire import worst_case
 from synth.errors import DataError
 from synth.example import Example, media_parts, text_of
 from synth.progress import ProgressFn
@@ -103,17 +105,15 @@ def answers_of(
     examples: Sequence[Example],
     media: Path,
     journal: str,
-    spent_before: float = 0.0,
 ) -> tuple[Answers, Prompter]:
-    """Predictions of one system, from its journal or made now. spent_before: USD that its cap counts already."""
+    """Predictions of one system, from its journal or made now."""
     prompter = Prompter(plan, job.train, job.plan.seed, media)
     mark = lineage.fingerprint(plan, made_of, [shot.id for shot in prompter.shots], prompter.obeyed)
     path = job.folder / "predictions" / f"{journal}.jsonl"
     predictor = Predictor(path, mark, plan.name, job.workspace, retry_errors=plan.kind == "endpoint")
-    model = plan.price_model or plan.model
-    spent = spent_before + _bill(job, predictor.answers, model) + spent_on_search(job, plan, path)
-    context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
     questions = [prompter.question(example) for example in examples]
+    spent = paid(job, plan, [path], questions) + spent_on_search(job, plan, path, questions)
+    context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
     if job.engine is not None and plan.kind == "local":  # what is paid is asked from here, where its cap is kept
         place = (plan, job.workspace)
         return ranged.run(predictor, questions, place, job.engine, job.on_progress, job.stop), prompter
@@ -121,9 +121,24 @@ def answers_of(
     return answers, prompter
 
 
-def _bill(job: Job, answers: Answers, model: str) -> float:
-    """USD of what is priced among these answers."""
-    return sum(priced(job, prediction.usage, model) or 0.0 for prediction in answers.predictions.values())
+def paid(job: Job, plan: SystemPlan, journals: Sequence[Path], questions: Sequence[Question]) -> float:
+    """USD that these journals' answers cost, of whatever part and as often as they were paid, for an endpoint's cap.
+
+    What was billed and reports no usage costs as the dearest that did, or else the worst case of these questions.
+    """
+    model = plan.price_model or plan.model
+    known, unknown = [0.0], 0
+    for one in (one for journal in journals for one in every_prediction(journal)):
+        usd = priced(job, one.usage, model)
+        if usd is None:
+            unknown += one.usage.billed_retries + (not one.error)
+        else:
+            known.append(usd)
+    if not unknown or plan.kind != "endpoint":
+        return sum(known)
+    asks = (Ask(one.messages, plan.token_limit, response_format=one.response_format) for one in questions)
+    worst = max(known) or max((priced(job, worst_case(ask), model) or 0.0 for ask in asks), default=0.0)
+    return sum(known) + unknown * worst
 
 
 class Given(NamedTuple):
@@ -140,13 +155,11 @@ def given(job: Job, plan: SystemPlan, made_of: lineage.Origin) -> Given:
     sessions: dict[str, Session] = {}
     rows: list[Row] = []
     shots = 0
-    model = plan.price_model or plan.model
     for part in job.parts:
         asked = folds.of_part(plan, part, made_of)
         origin = made_of if asked is plan else lineage.origin(asked, job.workspace)
-        spent = _bill(job, Answers({k: v for k, v in predictions.items() if plan.with_shots}, []), model)
         here = job._replace(train=part.train)
-        answers, prompter = answers_of(here, asked, origin, part.rows, job.dataset.path, plan.id, spent)
+        answers, prompter = answers_of(here, asked, origin, part.rows, job.dataset.path, plan.id)
         rows += scored(job, answers, prompter, part.rows)
         predictions |= answers.predictions
         sessions |= {session.id: session for session in answers.sessions}
@@ -159,14 +172,12 @@ def search_root(system_id: str) -> str:
     return re.sub(r"-own\d+$", "", system_id)[:50]
 
 
-def spent_on_search(job: Job, plan: SystemPlan, own: Path) -> float:
+def spent_on_search(job: Job, plan: SystemPlan, own: Path, questions: Sequence[Question]) -> float:
     """USD that the prompt search of this system has paid so far outside the journal `own`: one cap holds for it all."""
     root, folder = search_root(plan.id), job.folder / "predictions"
     parts = re.compile(rf"{re.escape(root)}(?:-instructions|-own\d+)?")
     files = [file for file in sorted(folder.glob("*.jsonl")) if parts.fullmatch(file.stem) and file != own]
-    model = plan.price_model or plan.model
-    found = (one for file in files for one in every_prediction(file))
-    return sum(priced(job, one.usage, model) or 0.0 for one in found)
+    return paid(job, plan, files, questions)
 
 
 def priced(job: Job, usage: Usage, model: str) -> float | None:

@@ -13,9 +13,9 @@ from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from evaluate import lineage
-from evaluate.answering import Job, answers_of, given, priced, scored, search_root, spent_on_search
+from evaluate.answering import Job, answers_of, given, paid, priced, scored, search_root, spent_on_search
 from evaluate.plan import Plan, SystemPlan
-from evaluate.predict.journal import Answers, Predictor, every_prediction
+from evaluate.predict.journal import Answers, Predictor
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, open_system
 from evaluate.report.parts import PromptChoice
@@ -169,8 +169,7 @@ def _written(
     file = job.folder / "predictions" / f"{search_root(large.id)}-instructions.jsonl"
     predictor = Predictor(file, mark, f"{large.name}: writing instructions", job.workspace, retry_errors=True)
     context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
-    paid = sum(priced(job, one.usage, large.price_model or large.model) or 0.0 for one in every_prediction(file))
-    spent = paid + spent_on_search(job, large, file)
+    spent = paid(job, large, [file], asks) + spent_on_search(job, large, file, asks)
     answers = predictor.run(asks, lambda: open_system(writer(large), context, spent), job.on_progress, job.stop)
     kept: dict[str, int] = {}  # instruction -> the first request that brought it, by which its answers are found again
     for number, ask in enumerate(asks, start=1):

@@ -146,10 +146,11 @@ class Endpoint:
         """(index, reply) as answers come. `asks` is read lazily, at most 2 x concurrency ahead.
 
         Once `stop` says so, or the caller leaves, requests that are under way have some seconds to end; then they are
-        cut. Raises EndpointError when going on is pointless; answers that were paid by then are in the cache.
+        cut. Raises EndpointError when going on is pointless, after the answers that were under way then.
         """
         queue = enumerate(asks)
         pending: dict[Future[Reply], int] = {}
+        fatal: UserError | None = None
         with ThreadPoolExecutor(self.settings.concurrency, "endpoint") as pool:
             try:
                 exhausted, give_up_at = False, math.inf
@@ -162,15 +163,22 @@ class Endpoint:
                             pending[pool.submit(self.ask, item[1])] = item[0]
                     for future in wait(pending, POLL_SEC, FIRST_COMPLETED).done:
                         index = pending.pop(future)
-                        yield index, future.result()
-                    if give_up_at == math.inf and stop():
+                        try:
+                            reply = future.result()
+                        except UserError as error:
+                            fatal = fatal or error
+                        else:
+                            yield index, reply
+                    if give_up_at == math.inf and (fatal or stop()):
                         exhausted, give_up_at = True, time.monotonic() + GRACE_SEC
                         for future in [future for future in pending if future.cancel()]:
                             del pending[future]
             finally:
                 running = [future for future in pending if not future.cancel()]
-                if running and (stop() or wait(running, GRACE_SEC).not_done):
+                if running and (fatal or stop() or wait(running, GRACE_SEC).not_done):
                     self.cut()
+        if fatal is not None:
+            raise fatal
 
     def ask(self, ask: Ask) -> Reply:
         """The answer, from the cache if it was paid before. Raises EndpointError when going on is pointless."""

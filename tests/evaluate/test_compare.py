@@ -184,6 +184,21 @@ def test_a_misspelt_last_system_costs_nothing(workspace: Workspace, dataset: Dat
     assert not stub.requests
 
 
+def test_answers_without_usage_count_against_the_cap_whenever_it_is_taken_up_again(
+    workspace: Workspace, dataset: DatasetDir
+) -> None:
+    with serve_in_thread(StubSettings(faults={"null-usage": 1.0})) as stub:
+        systems = [endpoint(stub.base_url, "a", spend_cap_usd=0.0005, max_new_tokens=100), endpoint(stub.base_url, "b")]
+        asked = []
+        for _ in range(3):
+            with pytest.raises(EndpointError, match="spend cap"):
+                run_comparison(plan_of(systems), workspace, comparison_id="c")
+            asked.append(len(stub.requests))
+        assert asked[0] > 1 and asked[1:] == asked[:1] * 2
+        systems[0]["spend_cap_usd"] = 1.0
+        run_comparison(plan_of(systems), workspace, comparison_id="c")
+
+
 def test_splits_without_rows_are_refused(workspace: Workspace, dataset: DatasetDir) -> None:
     plan = plan_of([{"id": "p", "kind": "predictions", "path": "x"}], splits=["val"])
     with pytest.raises(DataError, match="no rows in val"):
