@@ -3,7 +3,7 @@
     .NAME.HOST-PID-RANDOM.tmp     beside NAME, on its disk, until it is whole and takes its name
 
 A leftover is removed once its maker is dead: another process of this machine, no matter which, may do that. Of makers
-on other machines nothing is known, so what they left goes after a day.
+on other machines nothing is known, so what they left goes after a day in which nothing in it has changed.
 """
 
 from __future__ import annotations
@@ -55,8 +55,17 @@ def is_dead(path: Path) -> bool:
     except OSError:
         return False
     if found["pid"] is None or found["host"] != _host():
-        return time.time() - changed > UNKNOWN_MAKER_SEC
+        since = time.time() - UNKNOWN_MAKER_SEC
+        return changed < since and not any(_changed(inside) >= since for inside in path.rglob("*"))
     return not alive(int(found["pid"]), changed, CLOCK_SET_SEC)
+
+
+def _changed(path: Path) -> float:
+    """When a file was changed last, which a growing one does not show on its folder; 0 once it is gone."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def alive(pid: int, since: float, slack_sec: float) -> bool:

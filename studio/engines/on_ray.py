@@ -92,6 +92,7 @@ class OnRay:
                 if not given:
                     return
                 one, ref = given[0]
+                asked.touch()  # another machine would else remove it after a day
                 if ref is not None:
                     _wait(one, ref, stop)
                 given.popleft()

@@ -382,8 +382,15 @@ def test_leftovers_of_other_machines_and_earlier_versions_go_after_a_day(workspa
     names = (".a.0123abcd.tmp", ".b.zzzz-1-0123abcd.tmp".replace("zzzz", "ffff"))
     for name in names:
         (workspace.datasets / name).mkdir()
+        (workspace.datasets / name / "media").mkdir()
+        (workspace.datasets / name / "media" / "train.jsonl").write_text("grows for days")
     assert temporary.sweep(workspace) == []
     for name in names:
+        os.utime(workspace.datasets / name, (0, 0))
+    assert temporary.sweep(workspace) == [], "work on another machine that takes longer than a day"
+    for name in names:
+        for inside in (workspace.datasets / name).rglob("*"):
+            os.utime(inside, (0, 0))
         os.utime(workspace.datasets / name, (0, 0))
     assert len(temporary.sweep(workspace)) == 2
 
