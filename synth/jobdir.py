@@ -21,7 +21,16 @@ from typing import Any, Literal, NamedTuple
 
 from synth import temporary
 from synth.errors import StorageError
-from synth.storage import DirLock, Journal, JsonDict, read_json, read_jsonl, storage_faults, write_json
+from synth.storage import (
+    DirLock,
+    Journal,
+    JsonDict,
+    atomic_write_text,
+    read_json,
+    read_jsonl,
+    storage_faults,
+    write_json,
+)
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "lost"]
 EXIT = "exit.json"
@@ -89,7 +98,7 @@ class JobDir:
     def expect(self, pid: int | None = None) -> None:
         """Say that a worker was asked for, and which process of this machine it is, once that is known."""
         mark = json.dumps({"pid": pid, "host": socket.gethostname(), "at": time.time()}) if pid else ""
-        (self.path / QUEUED).write_text(mark, "utf-8")
+        atomic_write_text(self.path / QUEUED, mark)
 
     def exit(self) -> Exit | None:
         """How it ended; None where it did not, or where a worker was asked for after that to go on with it."""
@@ -166,11 +175,7 @@ class JobDir:
 
         Raises StorageError where the disk refuses.
         """
-        with storage_faults(self.path / STOP):
-            if discard:
-                (self.path / STOP).write_text("discard")
-            else:
-                (self.path / STOP).touch()
+        atomic_write_text(self.path / STOP, "discard" if discard else "")
 
     def stop_requested(self) -> bool:
         """Whether someone asked the worker to end."""

@@ -91,6 +91,21 @@ def _regular(path: str, flags: int) -> int:
     return descriptor
 
 
+def open_to_append(path: Path) -> BinaryIO:
+    """A journal or log of ours, made where it is missing. Raises OSError for a link, which may lead anywhere."""
+
+    def opener(name: str, flags: int) -> int:
+        if Path(name).is_symlink():
+            raise OSError(errno.ELOOP, "it is a link to another file")
+        descriptor = os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK, 0o666)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is no plain file")
+        return descriptor
+
+    return open(path, "ab+", opener=opener)
+
+
 @contextlib.contextmanager
 def open_plain(path: Path) -> Iterator[BinaryIO]:
     """A plain file to read. Raises StorageError for anything else, such as a pipe, and when it cannot be read."""
@@ -185,7 +200,7 @@ class Journal:
         self.durable = durable
         with storage_faults(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab+")
+            self._file = open_to_append(path)
             self._cut_torn_tail()
 
     def _cut_torn_tail(self) -> None:

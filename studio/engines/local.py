@@ -13,7 +13,7 @@ import sys
 from studio.engines.engine import Work
 from synth.errors import RunError
 from synth.jobdir import LOG, QUEUED, JobDir, Status
-from synth.storage import storage_faults
+from synth.storage import open_to_append, storage_faults
 
 PYTHON = (sys.executable, "-P")
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
@@ -30,7 +30,7 @@ class LocalEngine:
         Raises StorageError, and RunError where the system starts no process.
         """
         path = work.directory.path
-        with storage_faults(path), (path / LOG).open("ab") as log:
+        with storage_faults(path), open_to_append(path / LOG) as log:
             work.directory.expect()
             try:
                 worker = subprocess.Popen(

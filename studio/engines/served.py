@@ -15,6 +15,7 @@ from studio.serving.servable import servable
 from studio.serving.sockets import bind
 from synth.errors import ModelError
 from synth.jobdir import LOG, JobDir
+from synth.storage import open_to_append
 from synth.tied import TIED
 from synth.workspace import Workspace
 
@@ -32,7 +33,7 @@ def serve_until_stopped(job: JobDir, workspace: Workspace, run: str, port: int) 
         port = int(listening.getsockname()[1])
     folder = servable(run, None, workspace)
     start = serve.command(folder, HOST, port, called=(run,))
-    with (job.path / LOG).open("ab") as log:
+    with open_to_append(job.path / LOG) as log:
         begin = log.tell()
         server = subprocess.Popen(
             start.argv,

@@ -8,18 +8,23 @@ import itertools
 import json
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from studio.cli import app
+from studio.engines.engine import Work
+from studio.engines.local import LocalEngine
 from studio.state import uploads
 from synth.build import check_name
 from synth.dataset import DatasetDir
-from synth.errors import DataError, UserError
+from synth.errors import DataError, StorageError, UserError
 from synth.importing.importer import import_data
+from synth.jobdir import JobDir
 from synth.media import resolve_inside
+from synth.storage import Journal
 from synth.workspace import Workspace
 
 UPS = ("..", "../..", "./..", "a/../..", "...", "..;", "%2e%2e", "%252e%252e", "..%2f..", "..%5c..", "．．", "‥")
@@ -181,3 +186,29 @@ def test_links_and_devices_in_archives_are_never_followed(
             assert texts and "secret" not in texts
     assert [path.name for path in secret.iterdir()] == ["rows.jsonl"]
     assert set(files_of(unpacking)) == {"victim.jsonl"}
+
+
+LINKED: dict[str, Callable[[JobDir], Any]] = {
+    "queued": lambda job: job.expect(3),
+    "stop": lambda job: job.request_stop(),
+    "events.jsonl": lambda job: job.emit("phase"),
+    "exit.json": lambda job: job.finish("done"),
+    "lock": lambda job: job.hold().__enter__(),
+    "predictions.jsonl": lambda job: Journal(job.path / "predictions.jsonl").append({"a": 1}),
+    "worker.log": lambda job: LocalEngine().submit(Work(job, "this", ())),
+}
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_link_in_a_folder_of_work_lets_nothing_be_written_where_it_leads(name: str, tmp_path: Path) -> None:
+    """Folders of runs and comparisons are handed around; whoever goes on with one writes into its files."""
+    victim, missing = tmp_path / "victim", tmp_path / "missing"
+    victim.write_text("mine\nwithout an end of line")
+    for target in (victim, missing):
+        job = JobDir(tmp_path / f"of-{target.name}")
+        job.path.mkdir()
+        (job.path / name).symlink_to(target)
+        with contextlib.suppress(StorageError):
+            LINKED[name](job)
+    assert victim.read_text() == "mine\nwithout an end of line"
+    assert not missing.exists()

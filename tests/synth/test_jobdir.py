@@ -102,7 +102,7 @@ def test_a_disk_that_refuses_a_stop_or_a_worker_says_so(tmp_path: Path, monkeypa
     job = JobDir(tmp_path / "job")
     job.path.mkdir()
     with monkeypatch.context() as patch, pytest.raises(StorageError, match="No space left"):
-        patch.setattr(Path, "touch", full)
+        patch.setattr(Path, "replace", full)
         job.request_stop()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", full)
