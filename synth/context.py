@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 def usd_in(row: Mapping[str, Any], key: str) -> float | None:
     """A sum of money in a line of a journal; None for what is none, such as NaN, which is above no cap."""
     value = row.get(key)
-    is_sum = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
-    return float(value) if is_sum else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(value)
+    return None
 
 
 class Ledger:

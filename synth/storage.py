@@ -14,8 +14,9 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from synth.errors import StorageError
 from synth.failpoint import reach
@@ -91,7 +92,7 @@ def _regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def open_to_append(path: Path) -> BinaryIO:
+def open_to_append(path: Path) -> BufferedRandom:
     """A journal or log of ours, made where it is missing. Raises OSError for a link, which may lead anywhere."""
 
     def opener(name: str, flags: int) -> int:
@@ -107,7 +108,7 @@ def open_to_append(path: Path) -> BinaryIO:
 
 
 @contextlib.contextmanager
-def open_plain(path: Path) -> Iterator[BinaryIO]:
+def open_plain(path: Path) -> Iterator[BufferedReader]:
     """A plain file to read. Raises StorageError for anything else, such as a pipe, and when it cannot be read."""
     with _reading(path), open(path, "rb", opener=_regular) as file:
         yield file
