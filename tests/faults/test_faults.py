@@ -225,6 +225,7 @@ def test_a_second_training_waits_for_its_turn_and_can_be_taken_out(
         second.request_stop()
         waiting.join(timeout=10)
     assert len(ended) == 1
+    (second.path / "stop").unlink()  # as whoever resumes it does
     with turns.turn(second), second.hold():
         assert not (second.path / "queued").exists(), "whoever has the turn waits no more"
 
