@@ -23,23 +23,24 @@ class Events:
     """Cuts a stream into events, each with the blank line that ends it; joined they are the stream, byte for byte."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
 
     def __call__(self, chunk: bytes) -> list[bytes]:
         """The events that this chunk completes."""
+        seen = max(0, len(self._held) - 3)  # a boundary may have begun; what lies before was looked at
         self._held += chunk
         found, start = [], 0
-        for match in _BOUNDARY.finditer(self._held):
-            found.append(self._held[start : match.end()])
-            start = match.end()
-        self._held = self._held[start:]
+        for end in [match.end() for match in _BOUNDARY.finditer(self._held, seen)]:
+            found.append(bytes(self._held[start:end]))
+            start = end
+        del self._held[:start]
         if len(self._held) > MAX_ANSWER_BYTES:  # no event of a chat is that long: hand it on as it is
             found.append(self.rest())
         return found
 
     def rest(self) -> bytes:
         """What no blank line ended."""
-        held, self._held = self._held, b""
+        held, self._held = bytes(self._held), bytearray()
         return held
 
 

@@ -488,6 +488,15 @@ def test_events_joined_are_the_stream(size: int) -> None:
     assert b"".join([*found, events.rest()]) == stream
 
 
+def test_a_long_event_in_small_pieces_takes_time_in_proportion() -> None:
+    """Else one upstream that drips holds up every client of the recorder."""
+    events, began = Events(), time.process_time()
+    for _ in range(20_000):
+        assert not events(b"x" * 100)
+    assert events(b"\r\n\r") == [] and len(events(b"\n")[0]) == 2_000_004
+    assert time.process_time() - began < 2
+
+
 @pytest.mark.parametrize(
     "value",
     [
