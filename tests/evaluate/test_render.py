@@ -338,3 +338,11 @@ def test_cost_per_correct_without_an_upper_bound_is_said_in_words() -> None:
     said = made.model_dump(mode="json")
     said["systems"][0]["cost"]["usd_per_correct_ci95"] = [0.001, None]
     assert "or more: it may be right in none" in render_html.render(Report.model_validate(said))
+
+
+def test_a_latency_of_minutes_is_not_a_power_of_ten() -> None:
+    report = made()
+    slow = report.systems[0].latency_s.model_copy(update={"p50": 440.0, "p95": 690.0})
+    systems = [report.systems[0].model_copy(update={"latency_s": slow}), *report.systems[1:]]
+    found = render_html.render(report.model_copy(update={"systems": systems}))
+    assert "7.3 min" in found and "11.5 min" in found and "e+02" not in found.partition("<script")[0]
