@@ -25,7 +25,7 @@ SCRIPT = Path(__file__).with_name("torture.py")
 @pytest.mark.timeout(600)
 def test_forty_kills_lose_nothing() -> None:
     works = [word for name, work in WORKS.items() if not work.torch for word in ("--work", name)]
-    command = [sys.executable, str(SCRIPT), "--kills", "40", "--seed", "20260701", *works]
+    command = [sys.executable, str(SCRIPT), "--kills", "40", "--seed", "20260701", "--in-turns", *works]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=580)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
