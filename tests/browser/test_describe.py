@@ -19,7 +19,7 @@ from studio.state.endpoints import Endpoint, save_endpoints
 from studio.stub.endpoint import StubSettings, serve_in_thread
 from synth.dataset import DatasetDir
 from tests.browser.test_clinic import to_verdict
-from tests.browser.test_studio import Newcomer, Studio, page, studio
+from tests.browser.test_studio import Newcomer, Studio, page, studio, wait_for
 from tests.browser.test_studio import pytestmark as browser_marks
 
 __all__ = ["page", "studio"]
@@ -48,7 +48,7 @@ def test_a_described_task_becomes_rows_a_model_and_a_verdict_by_clicks(studio: S
         shot(page, "describe-start")
         newcomer.click(page.get_by_role("link", name="Write rows with a model"))
         page.get_by_role("heading", name="Write rows with a model").wait_for()
-        assert page.get_by_role("textbox", name="Your task").input_value() == TASK
+        wait_for(lambda: page.get_by_role("textbox", name="Your task").input_value() == TASK, 10)
         newcomer.fill("Labels", "urgent\nsoon\nroutine")
         page.get_by_role("textbox", name="Labels").blur()
         newcomer.fill("Accepted rows", "200")
