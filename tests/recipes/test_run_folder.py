@@ -134,6 +134,8 @@ def test_whatever_stands_in_the_files_of_a_job_it_has_a_status(tmp_path: Path, m
     assert job.stop_requested() and job.discard_requested()
     monkeypatch.delattr(os, "getloadavg")
     with job.hold():
+        assert job.discard_requested(), "it was asked of the worker that was asked for"
+    with job.hold():
         assert not job.discard_requested() and job.status() == "running"
         job.emit("step", step=1)
     assert [set(event) for event in job.events("step")] == [{"at", "kind", "step"}]
