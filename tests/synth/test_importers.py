@@ -358,7 +358,8 @@ def test_leaks_between_named_splits_are_reported(tmp_path: Path, run: Run) -> No
         {"question": text.format("Ava"), "answer": "12", "split": "train"},
         {"question": text.format("Ben"), "answer": "12", "split": "test"},
     ]
-    assert "1 row of test is a near-duplicate of rows of train" in run(jsonl(tmp_path / "rows.jsonl", *rows))[0].leaks[0]
+    (leak,) = run(jsonl(tmp_path / "rows.jsonl", *rows))[0].leaks
+    assert leak == "1 row of test is a near-duplicate of rows of train"
 
 
 def test_our_own_rows_keep_family_template_and_split(tmp_path: Path, run: Run) -> None:
