@@ -19,7 +19,7 @@ from evaluate.cost.payback import MONTHS_OF_USE
 from evaluate.plan import Costs, Plan, SystemPlan
 from evaluate.predict.runners import decoding
 from evaluate.report.results import DatasetFacts, LedgerItem, Provenance, SystemResult
-from recipes.run.directory import Run, cpu_name
+from recipes.run.directory import RECIPE, Run, cpu_name
 from recipes.run.sweeps import swept_with
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import UserError
@@ -54,7 +54,7 @@ def origin(plan: SystemPlan, workspace: Workspace) -> Origin:
     if not plan.adapter:
         return found
     folder = find_adapter(plan.adapter, workspace.runs)
-    run = folder.parent if (folder.parent / "recipe.yaml").is_file() else None
+    run = folder.parent if (folder.parent / RECIPE).is_file() else None
     return found._replace(
         adapter_sha256=weights_sha256(folder),
         adapter_name=run.name if run else folder.name,
@@ -66,7 +66,7 @@ def origin(plan: SystemPlan, workspace: Workspace) -> Origin:
 def _recipe(run: Path) -> dict[str, Any]:
     from recipes.recipe.schema import load_recipe
 
-    return load_recipe(run / "recipe.yaml").model_dump(mode="json")
+    return load_recipe(run / RECIPE).model_dump(mode="json")
 
 
 def fingerprint(plan: SystemPlan, made_of: Origin, shot_ids: Sequence[str], schema: dict[str, Any] | None) -> str:
@@ -152,7 +152,7 @@ def _ancestors(runs: dict[str, Path], workspace: Workspace) -> Ancestors:
         if not adapter:
             continue
         folder = Path(adapter) if Path(adapter).is_dir() else workspace.runs / adapter
-        run = next((one for one in (folder, folder.parent) if (one / "recipe.yaml").is_file()), None)
+        run = next((one for one in (folder, folder.parent) if (one / RECIPE).is_file()), None)
         if run is None:
             missing += [folder.name] if folder.name not in missing else []
         elif run.name not in found and run.name not in runs:

@@ -22,7 +22,7 @@ from typing import Any
 
 from recipes.methods import METHODS
 from recipes.models.libraries import imported
-from recipes.run.directory import DISCARDED, Follower, Run, Stopped, TrainResult
+from recipes.run.directory import DISCARDED, RECIPE, Follower, Run, Stopped, TrainResult
 from recipes.train import dpo_eval, ranks, validation
 from synth.errors import RunError, StorageError, UserError
 from synth.extras import missing_extra
@@ -97,7 +97,7 @@ def follow(run: Follower) -> int:
 
 def check_start(run: Run, resume: bool) -> None:
     """Raise RunError unless the run may start now (or go on, with `resume`)."""
-    if not (run.path / "recipe.yaml").is_file():
+    if not (run.path / RECIPE).is_file():
         raise RunError(f"{run.path} is not a run: it has no recipe.yaml.", "Start one with `smolstudio train`.")
     status = run.status()
     if status == "done":

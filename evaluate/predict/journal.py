@@ -111,8 +111,8 @@ def known_elsewhere(workspace: Workspace, fingerprint: str, own: Path) -> Answer
     best = Answers({}, [])
     for journal in sorted(workspace.comparisons.glob("*/predictions/*.jsonl")):
         with contextlib.suppress(StorageError, OSError, ValueError):  # another comparison's damage is not this one's
-            found = read_answers(journal, fingerprint) if journal != own and _mentions(journal, fingerprint) else best
-            best = max(best, found, key=lambda answers: len(answers.predictions))
+            if journal != own and _mentions(journal, fingerprint):
+                best = max(best, read_answers(journal, fingerprint), key=lambda answers: len(answers.predictions))
     return best
 
 

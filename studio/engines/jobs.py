@@ -111,9 +111,9 @@ def start_task(workspace: Workspace, kind: str, arguments: dict[str, Any], task_
 
 def list_runs(workspace: Workspace) -> list[Run]:
     """Runs, the last changed first. What lists show of many runs at once is in `studio.read.history`."""
-    from recipes.run.directory import Run
+    from recipes.run.directory import RECIPE, Run
 
-    return [Run(p) for p in _newest(workspace.runs, "recipe.yaml")]
+    return [Run(p) for p in _newest(workspace.runs, RECIPE)]
 
 
 def find_run(workspace: Workspace, run_id: str) -> Run:
@@ -220,7 +220,7 @@ def log_tail(job: JobDir, lines: int = 40) -> str:
 def task_of(job: JobDir) -> JsonDict:
     """What a task was asked to do: kind, arguments, workspace. Raises StorageError."""
     asked = read_json(job.path / TASK_FILE)
-    if not (isinstance(asked, dict) and {"kind", "arguments"} <= asked.keys()):
+    if not (isinstance(asked, dict) and "kind" in asked and isinstance(asked.get("arguments"), dict)):
         raise StorageError(f"{job.path / TASK_FILE} does not say what was asked.", "Start it anew.", "storage.task")
     return asked
 
@@ -229,9 +229,7 @@ def tasks(workspace: Workspace) -> Iterator[tuple[JobDir, JsonDict]]:
     """Tasks with what they were asked to do, newest first."""
     for folder in _newest(workspace.tasks, TASK_FILE):
         with contextlib.suppress(StorageError):  # one that is torn hides no other
-            asked = task_of(JobDir(folder))
-            if isinstance(asked, dict) and isinstance(asked.get("arguments"), dict):
-                yield JobDir(folder), asked
+            yield JobDir(folder), task_of(JobDir(folder))
 
 
 def _newest(place: Path, file: str) -> list[Path]:
