@@ -10,6 +10,7 @@ one text never spans two splits.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,6 +75,8 @@ class Options(NamedTuple):
 
 
 DEFAULTS = Options()
+_COUNTED = re.compile(r"\.(?:json|parquet|arrow|feather)(?:\.[a-z0-9]+)?$")
+"""Names of files in which a row has no line of its own."""
 _JUDGED = ("messages", "prompt_completion")
 """Layouts whose rows with an empty `label` are judged answers without the judgement."""
 _LOGS = {name for name, _, _ in logs.LOGS}
@@ -335,6 +338,9 @@ class _Import:
             )
         if self.spoken is not None and (said := self.spoken.note()):
             self.notes.append(said)
+        counted = [table.name for table in self.source.tables if _COUNTED.search(table.name.lower())]
+        if counted and self.rejected:
+            self.notes.append(f"a “line” of {counted[0]} is a row, counted from 1: it may be anywhere in the file")
         card = self.writer.finish(self._card(time.monotonic() - start))
         leaks = leakage.record(folder, self.leakage.report()).faults
         if any(rows > LEAKAGE_ROWS for rows in card.splits.values()):

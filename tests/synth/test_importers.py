@@ -352,6 +352,15 @@ def test_the_hash_shares_rows_out_as_asked() -> None:
     assert abs(splits.count("test") / 5000 - 0.3) < 0.03
 
 
+def test_a_line_of_a_file_that_is_no_lines_is_said_to_be_a_row(tmp_path: Path, run: Run) -> None:
+    rows = [{"question": "How much?", "answer": "2"}, {"question": "", "answer": "3"}]
+    (tmp_path / "rows.json").write_text(json.dumps(rows, indent=4))
+    report, _ = run(tmp_path / "rows.json")
+    assert [line for line, _ in report.rejected] == [2]
+    assert "a “line” of rows.json is a row, counted from 1: it may be anywhere in the file" in report.notes
+    assert not any("counted from 1" in note for note in run(jsonl(tmp_path / "rows.jsonl", *rows), "lines")[0].notes)
+
+
 def test_leaks_between_named_splits_are_reported(tmp_path: Path, run: Run) -> None:
     text = "The shop sells 3 pens to {} for 4 dollars each and is paid with a note of fifty"
     rows = [
