@@ -151,7 +151,7 @@ def test_only_an_engine_starts_processes() -> None:
 
 def test_only_one_gate_decides_what_lies_inside_a_folder() -> None:
     # The others say where something lies; they open nothing.
-    allowed = ("synth/media.py", "studio/doctor.py", "studio/app.py", "evaluate/lineage.py")
+    allowed = ("synth/media.py", "studio/doctor.py", "evaluate/lineage.py")
     assert places(calls("is_relative_to"), *allowed) == []
 
 

@@ -20,7 +20,7 @@ from synth import temporary
 from synth.errors import UserError
 from synth.workspace import resolve_workspace
 
-APP = Path(__file__).parents[1] / "app.py"
+APP = Path(__file__).resolve().parents[1] / "app.py"
 PASSWORD = "SMOLSTUDIO_PASSWORD"
 MIN_PASSWORD = 12
 GRACE_SEC = 2
@@ -54,8 +54,19 @@ def build(address: str, port: int, given: list[str], password: str = "") -> Gate
     bootstrap.load_config_options(
         {**CONFIG, "server.address": address, "server.port": port, "server.allowedHosts": hosts}
     )
+    keep_path()
     inner = Allowance(Rooted(App(APP)), held_by_streamlit)
     return Gate(inner, known, Door(password) if password else None)
+
+
+def keep_path() -> None:
+    """Put the pages' folder last on the path, for good.
+
+    Else Streamlit puts it first when a session's script starts, where our module names would hide others', and takes
+    it out when the script ends: an import of another session at that moment skips a folder and finds no module.
+    """
+    if str(APP.parent) not in sys.path:
+        sys.path.append(str(APP.parent))
 
 
 def serve(address: str, port: int, given: list[str], password: str = "") -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from streamlit.runtime.scriptrunner.exec_code import modified_sys_path
+from streamlit.testing.v1 import AppTest
 
 from studio.serving import pages, server
 from studio.serving.allowance import UPLOADS, Allowance, held_by_streamlit
@@ -544,3 +547,15 @@ def test_the_stub_has_the_same_gate() -> None:
         url = f"{stub.base_url}/chat/completions"
         assert httpx.post(url, json=body, headers={"Origin": "http://evil.test"}).status_code == 403
         assert stub.requests == []
+
+
+def test_no_session_of_the_studio_changes_where_modules_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that changes while another session imports made every page fail until the studio was started again."""
+    monkeypatch.setattr("sys.path", [place for place in sys.path if place != str(pages.APP.parent)])
+    before = list(sys.path)
+    pages.build("127.0.0.1", 8501, [])
+    assert sys.path == [*before, str(pages.APP.parent)]  # last: our names hide no library's
+    with modified_sys_path(str(pages.APP)):  # as Streamlit around every session's script
+        AppTest.from_file(str(pages.APP), default_timeout=60).run()
+        assert sys.path == [*before, str(pages.APP.parent)]
+    assert sys.path == [*before, str(pages.APP.parent)]
