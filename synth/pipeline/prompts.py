@@ -1,7 +1,8 @@
 """Prompts as templates (Jinja): `{{ text }}` is a field of the candidate or an input of the pipeline.
 
 A template that ends in .md or .txt is a file beside the pipeline. Only the pipeline's author writes templates: what
-seeds and teachers say is put in as it is and never read as one. Templates cannot reach Python.
+seeds and teachers say is put in as it is and never read as one. Templates cannot reach Python. Besides Jinja's own
+filters there is `language_name`: `{{ "fr" | language_name }}` is French.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from synth.errors import RecipeError, did_you_mean, first_line
+from synth.languages import NAMES
 from synth.media import read_inside
 
 FILES = (".md", ".txt")
@@ -33,6 +35,11 @@ def read_prompt(text: str, folder: Path) -> str:
     return read_inside(folder, place, "prompt").decode("utf-8").strip()
 
 
+def _language_name(given: object) -> str:
+    """A language by its name where its code is given, for a model that does not know what `fr` asks of it."""
+    return NAMES.get(str(given).strip().casefold(), str(given))
+
+
 def template(text: str, folder: Path) -> Template:
     """A function from fields to the filled text. Raises RecipeError for a faulty template or an unknown field."""
     from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError
@@ -42,6 +49,7 @@ def template(text: str, folder: Path) -> Template:
     source = read_prompt(text, folder)
     place = text if is_file(text) else f"'{source[:60]}'"
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["language_name"] = _language_name
     try:
         compiled = environment.from_string(source)
     except TemplateSyntaxError as error:

@@ -5,7 +5,8 @@
     PYTHONPATH=. python tests/bench/bench_teacher.py RESULTS --page         # table and rows, as in docs
 
 A method runs on the files of `examples/pipelines` until it has ten accepted rows, its seeds end, or SECONDS (300) are
-over. Answers stay in RESULTS, so a method that is run again goes on where it was and asks nothing twice.
+over; those that are named together run at once and share the server's batches. Answers stay in RESULTS, so a method
+that is run again goes on where it was and asks nothing twice.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +29,7 @@ from synth.example import Example, text_of
 from synth.pipeline import output, work
 from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
 from synth.pipeline.spec import shipped_pipelines
-from synth.storage import read_json
+from synth.storage import read_json, read_jsonl
 from synth.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +37,7 @@ EXAMPLES = ROOT / "examples" / "pipelines"
 MODEL = "smollm2-135m"
 PORT = 8793  # answers on disk belong to an address
 ROWS, SECONDS, OPEN = 10, 300.0, 16
-SHOWN_CHARS = 240
+SHOWN_CHARS, SHOWN_LOST = 180, 3
 CLINIC = "Messages that patients send to a practice, sorted by urgency"
 HANDBOOK = {"documents": str(EXAMPLES / "handbook"), "extract_chars": 500}
 PATIENTS = str(EXAMPLES / "patients.csv")
@@ -50,6 +52,7 @@ INPUTS: dict[str, dict[str, Any]] = {
     "rate-documents": HANDBOOK,
     "relabel-logs": {"logs": PATIENTS, "task": CLINIC},
     "best-of-n": {"questions": QUESTIONS},
+    "preferences": {"questions": QUESTIONS},
     "personas": {"task": "Questions to the help desk of a library", "related": 2},
     "rate-rows": {"rows": PATIENTS},
     "evolve": {"questions": QUESTIONS},
@@ -102,9 +105,10 @@ def run(results: Path, url: str, method: str, seconds: float) -> None:
         else:
             work.start(method, plan, outside)
     except UserError as error:
-        print(error)
+        print(f"{method}: {error}")
     print(f"load {os.getloadavg()[0]:.1f}")
-    print(table([method], results), flush=True)
+    if (place.pipelines / method / output.COUNTS).exists():
+        print(table([method], results), flush=True)
 
 
 class Told(NamedTuple):
@@ -147,17 +151,29 @@ def short(text: str) -> str:
     return line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS].rstrip() + " […]"
 
 
+def lost(results: Path, method: str) -> list[str]:
+    """What the teacher said last of some candidates that were rejected, one for each reason."""
+    found: dict[str, str] = {}
+    for file in sorted((Workspace(results).pipelines / method / output.REJECTED).glob("*.jsonl")):
+        for line in read_jsonl(file):
+            said = [note["answers"][-1] for note in (line.value or {}).get("lineage", ()) if note.get("answers")]
+            if said and line.value:
+                found.setdefault(f"✗ {file.stem}: {line.value['reason']}", said[-1])
+    return [f"{reason}: {short(said)}" for reason, said in found.items()][:SHOWN_LOST]
+
+
 def page(results: Path) -> str:
-    """The table of every method that ran, and their first rows."""
+    """The table of every method that ran, their first rows, and some answers that made none."""
     ran = [name for name in shipped_pipelines() if (Workspace(results).pipelines / name / output.COUNTS).exists()]
     parts = [table(ran, results)]
     for method in ran:
         rows = told(results, method).rows[:ROWS]
         parts.append(f"### `{method}`: {len(rows)} row{'' if len(rows) == 1 else 's'}")
+        lines = []
         for row in rows:
-            lines = [short(text_of(row)), f"→ {short(row.target)}"]
-            lines += [f"✗ {short(row.rejected)}"] if row.rejected else []
-            parts.append("```text\n" + "\n".join(lines) + "\n```")
+            lines += [short(text_of(row)), f"→ {short(row.target)}"]
+            lines += [f"↛ {short(row.rejected)}"] if row.rejected else []
+        parts.append("\n".join(["```text", *lines, *lost(results, method), "```"]))
     return "\n\n".join(parts)
 
 
@@ -168,9 +184,9 @@ def main() -> None:
     if asked == "--page":
         print(page(results))
         return
-    with served(results) as url:
-        for method in asked.split(","):
-            run(results, url, method, float(sys.argv[3]) if len(sys.argv) > 3 else SECONDS)
+    methods, seconds = asked.split(","), float(sys.argv[3]) if len(sys.argv) > 3 else SECONDS
+    with served(results) as url, ThreadPoolExecutor(len(methods)) as pool:
+        list(pool.map(lambda method: run(results, url, method, seconds), methods))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from synth.errors import EndpointError, RecipeError, RunError, StorageError, Use
 from synth.pipeline import forecast, work
 from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
 from synth.pipeline.spec import find_pipeline, shipped_pipelines
-from synth.pipeline.steps.ask import fault
+from synth.pipeline.steps.ask import fault, unmarked
 from synth.pipeline.steps.spread import shown_and_held_out
 from synth.usage import Usage
 from synth.workspace import Workspace
@@ -248,6 +248,17 @@ def test_a_declining_phrase_is_no_answer() -> None:
     assert fault(Reply("I'm sorry, but I can't help with that.")) == "the teacher declined"
     assert fault(Reply("I’m sorry, but I cannot write that.")) == "the teacher declined"
     assert fault(Reply("I am sorry to hear that you are ill; please call us.")) == ""
+
+
+def test_marks_that_a_teacher_copies_from_the_prompt_never_stand_in_a_row() -> None:
+    prompt = "Rewrite this.\n<text>\nIt rains.\n</text>"
+    for answer in ("<text>\nRain falls.\n</text>", "  <text>Rain falls.</text>"):
+        assert unmarked(answer, prompt) == "Rain falls." and fault(Reply(answer), prompt) == ""
+    half = "Here it is:\n\n<text>\nRain falls."
+    assert fault(Reply(half), prompt) == fault(Reply(f"{half}\n</text>"), prompt)
+    assert "repeats the prompt's <text> marks" in fault(Reply(half), prompt)
+    assert fault(Reply("<text>\n</text>"), prompt) != ""
+    assert unmarked(half, "Draw it as SVG.") == half and fault(Reply(half), "Draw it as SVG.") == ""
 
 
 def test_a_stopped_run_goes_on_without_paying_twice(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:

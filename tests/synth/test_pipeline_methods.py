@@ -13,8 +13,10 @@ from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth.dataset import DatasetDir
 from synth.example import text_of
 from synth.pipeline import work
+from synth.pipeline.candidate import Candidate
 from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
 from synth.pipeline.spec import shipped_pipelines
+from synth.pipeline.steps.rank import Rank, Rated, pair
 from synth.usage import Usage
 from synth.workspace import Workspace
 
@@ -116,12 +118,36 @@ def test_pairs_have_a_right_answer_chosen_and_a_wrong_one_rejected(workspace: Wo
         assert not row.rejected.endswith(f"Answer: {row.answer}")
 
 
+def test_without_known_answers_the_points_of_a_judge_make_the_pair(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    questions = tmp_path / "questions.csv"
+    questions.write_text("question\n" + "".join(f"<text>Which way is number {n}?</text>\n" for n in range(30)))
+    dataset = made(stub, workspace, "preferences", 10, questions=str(questions), samples=5)
+    for row in rows_of(dataset):
+        notes = {entry["step"]: entry for entry in row.source["lineage"]}
+        points = dict(zip(dict.fromkeys(notes["answer"]["answers"]), map(int, notes["points"]["answers"]), strict=True))
+        assert points[row.target] == max(points.values()) >= 3 and points[row.rejected] < points[row.target]
+
+
+def test_the_rejected_answer_is_around_two_deviations_below_the_mean_and_not_the_worst() -> None:
+    def made(*points: float) -> Any:
+        return pair(Candidate("s", {}), [Rated(f"answer {n}", one) for n, one in enumerate(points)], Rank(prompt="p"))
+
+    found = made(0, 2, *[4] * 10, 5).fields  # mean 3.6, deviation 1.2
+    assert (found["chosen_points"], found["rejected_points"]) == (5, 2)
+    assert "same points" in made(4, 4).reason and "no answer has 3" in made(1, 2).reason
+    assert "fewer than two" in made(5).reason
+
+
 def test_a_text_in_another_language_is_no_row(stub: Stub, workspace: Workspace) -> None:
     from synth.pipeline.languages import detect
 
-    dataset = made(stub, workspace, "multilingual", 8, task="Sort messages", labels="a,b", languages="en,de,fr")
-    assert set(dataset.card.notes["coverage"]["language"]) == {"en"}  # the stub speaks no other
+    dataset = made(stub, workspace, "multilingual", 8, task="Sort messages", labels="a,b", languages="English,de,fr")
+    assert set(dataset.card.notes["coverage"]["language"]) == {"English"}  # the stub speaks no other
     assert sum(n for reason, n in dataset.card.rejected.items() if reason.endswith("in another language")) > 5
+    rejected = (workspace.pipelines / "made" / "rejected" / "language.jsonl").read_text()
+    assert "in French." in rejected and "in German." in rejected and "in fr." not in rejected
     said = [
         "Guten Morgen, ich habe starke Schmerzen",
         "Bonjour, je voudrais un rendez-vous demain",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from synth.pipeline.step import StepKind
-from synth.pipeline.steps import ask, checks, compare, dedup, filters, medium, parse, row, sources, spread
+from synth.pipeline.steps import ask, checks, compare, dedup, filters, medium, parse, rank, row, sources, spread
 
 KINDS: dict[str, StepKind] = {
     "once": StepKind(sources.Once, sources.once, "One candidate without fields.", fans_out=True),
@@ -32,6 +32,7 @@ KINDS: dict[str, StepKind] = {
     "unlike": StepKind(checks.Unlike, checks.unlike, "A text must not be one of the user's examples."),
     "dedup": StepKind(dedup.Dedup, dedup.dedup, "Exact and near duplicates are out."),
     "best": StepKind(compare.Best, compare.best, "Chosen and rejected of several answers, by a verifier."),
+    "rank": StepKind(rank.Rank, rank.rank, "Chosen and rejected of several answers, by a judge's points.", asks=True),
     "judge": StepKind(compare.Judge, compare.judge, "A teacher compares two texts, in both orders.", asks=True),
     "rated": StepKind(filters.Rated, filters.rated, "Two ratings of a text as one, for `rubric`."),
     "rubric": StepKind(filters.Rubric, filters.rubric, "Points by a linear head on a teacher's ratings."),

@@ -22,6 +22,8 @@ DECLINED = re.compile(
     r"|as an ai\b)",
     re.IGNORECASE,
 )
+MARK = re.compile(r"</?text>")  # what the shipped prompts put around a text
+MARKED = re.compile(r"<text>((?:(?!</?text>).)+)</text>", re.DOTALL)
 
 
 class Ask(Settings):
@@ -60,28 +62,39 @@ def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcom
 
     for candidate, asks, answers in env.ask(stream, settings.teacher, questions):
         replies = [answer.reply for answer in answers]
-        texts = [reply.text.strip() for reply in replies if not fault(reply)]
+        said = asks[0].messages[-1].text
+        found = [(unmarked(reply.text, said), fault(reply, said)) for reply in replies]
+        texts = [text for text, wrong in found if not wrong]
         noted = candidate.noting(
             env.step,
             model=env.teacher(settings.teacher, candidate).model,
-            prompt=asks[0].messages[-1].text,
+            prompt=said,
             answers=[reply.text for reply in replies],
         )
         if not texts:
-            yield noted.rejected(fault(replies[0]), replies[0].error)
+            yield noted.rejected(found[0][1], replies[0].error)
         else:
             yield noted.having(**{settings.into: texts if settings.samples > 1 else texts[0]})
 
 
-def fault(reply: Reply) -> str:
-    """Why a reply is no answer, in words that can be counted; "" when it is one."""
+def unmarked(answer: str, prompt: str) -> str:
+    """The answer without the marks around all of it that it took over from the prompt."""
+    whole = MARKED.fullmatch(answer.strip()) if MARK.search(prompt) else None
+    return (whole.group(1) if whole else answer).strip()
+
+
+def fault(reply: Reply, prompt: str = "") -> str:
+    """Why a reply to a prompt is no answer, in words that can be counted; "" when it is one."""
     if not reply.ok:
         return "no answer came"
     if reply.refused or DECLINED.match(reply.text):
         return "the teacher declined"
     if reply.finish_reason == "length":
         return "the answer was cut at the token limit"
-    return "" if reply.text.strip() else "the answer is empty"
+    text = unmarked(reply.text, prompt)
+    if MARK.search(text) and MARK.search(prompt):
+        return "the answer repeats the prompt's <text> marks"
+    return "" if text else "the answer is empty"
 
 
 def _response_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from synth.languages import code
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.records import TEXTS
 from synth.pipeline.step import Env, Settings, each, field_of
@@ -157,7 +158,7 @@ class Language(Settings):
     """A text and the language it must be in."""
 
     field: str
-    language: str = Field(default="language", description="Field that holds the ISO 639-1 code")
+    language: str = Field(default="language", description="Field that holds the language: its ISO 639-1 code or name")
 
 
 def _language(candidate: Candidate, settings: Language) -> Outcome:
@@ -166,7 +167,9 @@ def _language(candidate: Candidate, settings: Language) -> Outcome:
     text, wanted = str(field_of(candidate, settings.field)), str(field_of(candidate, settings.language))
     found = detect(text)
     noted = candidate.noting("language", wanted=wanted, found=found)
-    return noted if found == wanted else noted.rejected("in another language", f"{found} instead of {wanted}")
+    if code(found) == code(wanted):
+        return noted
+    return noted.rejected("in another language", f"{found} instead of {wanted}")
 
 
 class Unlike(Settings):
