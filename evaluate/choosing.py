@@ -109,7 +109,7 @@ def _on_tested(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:
     )
 
 
-def said(choice: PromptChoice | None) -> tuple[str, ...]:
+def notices(choice: PromptChoice | None) -> tuple[str, ...]:
     """What a reader must know of a choice that was made on the rows that are tested."""
     if choice is None or choice.on == "val":
         return ()

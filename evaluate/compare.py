@@ -120,8 +120,8 @@ def _run(job: Job, margin_fixed: float) -> Path:
         margin_fixed=margin_fixed,
         prompt_choice=choice,
         notes=(
-            *folds.said(job.plan, len(job.examples), job.plan.system(job.plan.roles()[0])),
-            *choosing.said(choice),
+            *folds.notices(job.plan, len(job.examples), job.plan.system(job.plan.roles()[0])),
+            *choosing.notices(choice),
             *unused,
         ),
         provenance=lineage.provenance(

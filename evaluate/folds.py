@@ -48,9 +48,9 @@ def compared(plan: Plan, dataset: DatasetDir, needs_train: bool = True) -> tuple
             splits = ", ".join(plan.splits)
             raise DataError(f"The dataset {dataset.name} has no rows in {splits}.", "Choose other splits in the plan.")
         return (Part(0, examples, dataset.draw("train", SHOT_POOL, plan.seed) if needs_train else []),)
-    told = fold_count(dataset, plan.folds)
-    if told.folds != plan.folds:
-        raise DataError(f"{dataset.name} has {told.why}.", f"Set folds: {told.folds} in the plan.")
+    counted = fold_count(dataset, plan.folds)
+    if counted.folds != plan.folds:
+        raise DataError(f"{dataset.name} has {counted.why}.", f"Set folds: {counted.folds} in the plan.")
     parts = [FoldedDataset(dataset.path, plan.folds, fold) for fold in range(1, plan.folds + 1)]
     most = None if plan.max_rows is None else -(-plan.max_rows // plan.folds)
     return tuple(
@@ -170,7 +170,7 @@ def _learned_ids(run: Run) -> set[str]:
         return set()
 
 
-def said(plan: Plan, rows: int, small: SystemPlan) -> tuple[str, ...]:
+def notices(plan: Plan, rows: int, small: SystemPlan) -> tuple[str, ...]:
     """What a reader must know of a cross-validation; nothing without one."""
     if not plan.folds:
         return ()

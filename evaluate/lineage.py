@@ -277,9 +277,9 @@ def _worked_sec(events: Sequence[dict[str, Any]]) -> float:
     worked, trained = 0.0, 0.0
     for before, after in itertools.pairwise(events):
         gap = max(0.0, float(after["at"]) - float(before["at"]))
-        told = float(after.get("seconds", trained)) if after.get("kind") == "step" else trained
-        worked += gap if gap < IDLE_SEC else min(gap, max(0.0, told - trained))
-        trained = told
+        trained_now = float(after.get("seconds", trained)) if after.get("kind") == "step" else trained
+        worked += gap if gap < IDLE_SEC else min(gap, max(0.0, trained_now - trained))
+        trained = trained_now
     return worked
 
 

@@ -60,13 +60,13 @@ class Parity(BaseModel):
     score_exported: float
     differences: tuple[Difference, ...]
 
-    def said(self) -> str:
+    def sentence(self) -> str:
         """In a sentence, or two where the score could not have shown a loss."""
-        told = (
+        counts = (
             f"{self.artefact}: {self.equal} of {self.rows} answers equal in {self.runtime}, mean score "
             f"{self.score_exported:.1%} (tuned model: {self.score_tuned:.1%})."
         )
-        return told if self.score_low > TELLING else f"{told} So low a score could not show a loss."
+        return counts if self.score_low > TELLING else f"{counts} So low a score could not show a loss."
 
 
 class Sample(NamedTuple):
@@ -100,7 +100,7 @@ def parity_gate(workspace: Workspace, rows: int = ROWS) -> Gate:
         for artefact in artefacts:
             _refuse_another_template(artefact, original, sample)
         found = [_held(artefact, original, sample, expected) for artefact in artefacts]
-        return {"said": [one.said() for one in found], "artefacts": [one.model_dump() for one in found]}
+        return {"said": [one.sentence() for one in found], "artefacts": [one.model_dump() for one in found]}
 
     return gate
 
@@ -191,7 +191,7 @@ def _held(artefact: Artefact, original: Loaded, sample: Sample, expected: list[s
     too_few = artefact.exact and found.equal < EQUAL_SHARE * found.rows
     if too_few or found.score_exported < found.score_low:
         first = f" First: {pairs[0].tuned[:80]!r} became {pairs[0].exported[:80]!r}." if pairs else ""
-        message = f"The export answers otherwise than the tuned model. {found.said()}{first}"
+        message = f"The export answers otherwise than the tuned model. {found.sentence()}{first}"
         raise ModelError(message, "Nothing was kept. Choose another target, or report this.", "export.parity")
     return found
 

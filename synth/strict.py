@@ -65,9 +65,9 @@ def validated(model: type[Model], value: Any, what: str) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         faults = sorted(fault_lines(model, error))
-        count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
+        count = "One fault" if len(faults) == 1 else f"{len(faults)} faults"
         listing = "".join(f"\n  - {fault}" for fault in faults)
-        message = f"The {what} has {count}:{listing}\n"
+        message = f"{count} in the {what}:{listing}\n"
         raise RecipeError(message, f"Fix the {what}.", f"{what}.invalid") from error
 
 

@@ -43,6 +43,7 @@ FEWEST_ROUNDS = 5
 CLOCK = 2.5  # times that, by the clock, in which rounds are added while a speed varies too much to carry a price
 MOST_ROUNDS = 25
 WARMING_PROMPTS = 4
+WARM = 2.0  # an answer among the few of the first turn takes some twice as long as one of a full batch
 SINGLE_PROMPTS, SINGLE_ROUNDS = 2, 3  # answered one at a time
 SHARE_OF_MEMORY = 0.4  # of what is free; models that need more are loaded anew for each turn
 
@@ -147,8 +148,8 @@ def _take_turns(
     systems: Sequence[Probed], rounds: int, models: _Models, on_progress: ProgressFn, stop: Callable[[], bool]
 ) -> dict[str, Probe]:
     warm, devices, spent = _warmed(systems, models, stop)
-    size = next(step for step in SIZES if max(warm.values()) <= step[0])
-    prompts, at_once = min(*(len(one.questions) for one in systems), size[1]), size[2]
+    _, asked, at_once = _size(list(warm.values()))
+    prompts = min(*(len(one.questions) for one in systems), asked)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     meter = Meter("Measuring speed in turns", rounds * len(systems), "turns", on_progress)
     noted = {one.plan.id: _Noted([], [], []) for one in systems}
@@ -187,6 +188,14 @@ class _Noted(NamedTuple):
     turns: list[Turn]
     singles: list[Turn]
     latencies: list[float]
+
+
+def _size(warm: list[float]) -> tuple[float, int, int]:
+    """The step of SIZES for systems that took so many seconds per answer when they were warmed."""
+    fits = (
+        step for step in SIZES if max(warm) <= step[0] and sum(warm) / WARM * step[1] * FEWEST_ROUNDS <= most_seconds()
+    )
+    return next(fits, SIZES[-1])
 
 
 def _warmed(

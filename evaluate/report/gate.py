@@ -52,13 +52,13 @@ def figures(report: Report) -> dict[str, Value]:
     primary, found = report.primary_split, dict[str, Value]()
     for split in report.dataset.splits:
         main = report.main(split)
-        told = None if main is None or main.withheld else main  # a difference that carries no verdict passes no build
+        judged = None if main is None or main.withheld else main  # a difference that carries no verdict passes no build
         here: dict[str, Value] = {
-            "delta": told.delta if told else None,
-            "delta_lower": told.ci95[0] if told else None,
-            "delta_upper": told.ci95[1] if told else None,
-            "delta_lower_one_sided": told.lower_one_sided95 if told else None,
-            "p_mcnemar": told.p_mcnemar if told else None,
+            "delta": judged.delta if judged else None,
+            "delta_lower": judged.ci95[0] if judged else None,
+            "delta_upper": judged.ci95[1] if judged else None,
+            "delta_lower_one_sided": judged.lower_one_sided95 if judged else None,
+            "p_mcnemar": judged.p_mcnemar if judged else None,
             "rows": main.n if main else None,
             "verdict": main.verdict if main else None,  # with its qualifier: a build cannot pass on BETTER by oversight
         }

@@ -95,7 +95,7 @@ def _times(number: int, noun: str) -> str:
 
 def would_decide(rows: RowsNeeded, unit: str) -> str:
     """'between about 870 and 12,000 rows (44 to 600 templates) would decide'."""
-    return power.said(power.RowsNeeded(**rows.model_dump()), unit)
+    return power.in_words(power.RowsNeeded(**rows.model_dump()), unit)
 
 
 def of_family(found: FamilyValue) -> str:

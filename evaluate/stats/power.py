@@ -109,7 +109,7 @@ def about(n: int) -> str:
     return f"{round(n, -digits):,}"
 
 
-def said(rows: RowsNeeded | None, unit: str) -> str:
+def in_words(rows: RowsNeeded | None, unit: str) -> str:
     """'between about 870 and 12,000 rows (44 to 600 templates) would decide'."""
     if rows is None:
         return "more rows of this kind would not decide it"

@@ -60,7 +60,7 @@ def verdict(
     rows = power.rows_to_decide(difference, margin)
     sentence = (
         f"{difference.n:,} rows are too few to tell whether {small} is within {allowed} of {large}: "
-        f"{points}, {bound}; {power.said(rows, difference.unit)}."
+        f"{points}, {bound}; {power.in_words(rows, difference.unit)}."
     )
     return ComparisonVerdict(INCONCLUSIVE, sentence, rows)
 

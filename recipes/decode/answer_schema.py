@@ -89,13 +89,13 @@ def record_schema(train: Sequence[Example], bounded: bool = False) -> JsonDict |
 
 def _closed(values: Sequence[Any], texts: Sequence[str]) -> list[str]:
     """The values of a field that is a closed set, the commonest first; empty where it may hold others."""
-    told = [(value, text) for value, text in zip(values, texts, strict=True) if value is not None]
-    counts = Counter(value for value, _ in told)
+    filled = [(value, text) for value, text in zip(values, texts, strict=True) if value is not None]
+    counts = Counter(value for value, _ in filled)
     if not 2 <= len(counts) <= MOST_VALUES or any(len(value) > _VALUE_CHARS or "\n" in value for value in counts):
         return []
-    often = len(told) >= _ROWS_PER_VALUE * len(counts) and min(counts.values()) >= _FEWEST_TIMES
-    copied = sum(value.casefold() in text for value, text in told)
-    return [value for value, _ in counts.most_common()] if often and copied <= _MOST_COPIED * len(told) else []
+    often = len(filled) >= _ROWS_PER_VALUE * len(counts) and min(counts.values()) >= _FEWEST_TIMES
+    copied = sum(value.casefold() in text for value, text in filled)
+    return [value for value, _ in counts.most_common()] if often and copied <= _MOST_COPIED * len(filled) else []
 
 
 def response_format(schema: JsonDict) -> JsonDict:

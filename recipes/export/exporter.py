@@ -194,8 +194,8 @@ def system_of(rows: Sequence[Example]) -> str:
 def _how_it_was_asked(system: str) -> str:
     """For the card: without the system message that it was tuned under, a model answers otherwise."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", system)), default=0))
-    told = f"Every row that it learned opened with this system message; send it too:\n\n{fence}\n{system}\n{fence}\n"
-    return f"\n## System message\n\n{told}" if system else ""
+    note = f"Every row that it learned opened with this system message; send it too:\n\n{fence}\n{system}\n{fence}\n"
+    return f"\n## System message\n\n{note}" if system else ""
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:

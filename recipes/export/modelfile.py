@@ -30,10 +30,10 @@ class Turns(NamedTuple):
 def turns_of(tokenizer: Any) -> Turns | None:
     """What the chat template writes around turns of text; None where they cannot be told apart."""
     user, answer = {"role": "user", "content": _FIRST}, {"role": "assistant", "content": _ANSWER}
-    second, told = {"role": "user", "content": _SECOND}, {"role": "system", "content": _SYSTEM}
+    second, instruction = {"role": "user", "content": _SECOND}, {"role": "system", "content": _SYSTEM}
     try:
         alone = _cut(prompt_text([user], tokenizer), _FIRST)
-        under = _cut(prompt_text([told, user], tokenizer), _SYSTEM, _FIRST)
+        under = _cut(prompt_text([instruction, user], tokenizer), _SYSTEM, _FIRST)
         later = _cut(prompt_text([user, answer, second], tokenizer), _FIRST, _ANSWER, _SECOND)
     except UserError:  # a template that refuses a role
         return None
@@ -45,7 +45,7 @@ def turns_of(tokenizer: Any) -> Turns | None:
         return text[: len(text) - len(begin)]
 
     found = Turns((under[0], before(under[1])), before(alone[0]), (begin, alone[1]), before(later[2]))
-    chats: list[Chat] = [[user], [told, user], [user, answer, second], [told, user, answer, second]]
+    chats: list[Chat] = [[user], [instruction, user], [user, answer, second], [instruction, user, answer, second]]
     return found if all(rendered(found, chat) == prompt_text(chat, tokenizer) for chat in chats) else None
 
 
@@ -63,13 +63,13 @@ def rendered(turns: Turns, chat: Chat) -> str:
 def template(turns: Turns) -> str:
     """The same in Go's template language."""
 
-    def said(text: str) -> str:
+    def quoted(text: str) -> str:
         return f"{{{{ {json.dumps(text)} }}}}" if text else ""
 
     def turn(around: tuple[str, str], value: str) -> str:
-        return f"{said(around[0])}{{{{ {value} }}}}{said(around[1])}"
+        return f"{quoted(around[0])}{{{{ {value} }}}}{quoted(around[1])}"
 
-    system = f"{{{{ if .System }}}}{turn(turns.system, '.System')}{{{{ else }}}}{said(turns.unsaid)}{{{{ end }}}}"
+    system = f"{{{{ if .System }}}}{turn(turns.system, '.System')}{{{{ else }}}}{quoted(turns.unsaid)}{{{{ end }}}}"
     user = f'{{{{ if eq .Role "user" }}}}{turn(turns.user, ".Content")}'
     answer = f'{{{{ else if eq .Role "assistant" }}}}{turn(("", turns.answered), ".Content")}{{{{ end }}}}'
     return f"{system}{{{{ range .Messages }}}}{user}{answer}{{{{ end }}}}"

@@ -58,10 +58,10 @@ def planned(folder: Path, to: str, public: bool = False) -> Plan:
         raise ModelError(message, "Push it privately, and look the licence up first.", "push.licence")
     files = [Sent(file, int(one["bytes"])) for file, one in facts["files"].items()]
     files.append(Sent(MANIFEST, (folder / MANIFEST).stat().st_size))
-    return Plan(folder, repo, public, tuple(files), name, tuple(_said(folder, facts, licence, files)))
+    return Plan(folder, repo, public, tuple(files), name, tuple(_notices(folder, facts, licence, files)))
 
 
-def _said(folder: Path, facts: dict[str, Any], licence: dict[str, Any], files: list[Sent]) -> list[str]:
+def _notices(folder: Path, facts: dict[str, Any], licence: dict[str, Any], files: list[Sent]) -> list[str]:
     names = [str(facts[key]) for key in ("base_model", "run", "recipe") if facts.get(key)]
     said = [f"Card and manifest name: {', '.join(names)}."]
     said.append(f"Licence of the base: {licence['name']}." if licence.get("name") else "The base states no licence.")

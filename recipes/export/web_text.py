@@ -62,12 +62,12 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
     gguf_model.write(loaded.model, loaded.tokenizer, words, folder / MODEL, KIND)
     for file in ("index.html", "app.js", "style.css"):
         shutil.copyfile(PAGE / file, folder / file)
-    told = {
+    about = {
         "name": name,
         "context": min(gguf_model.context_of(tuned.ref), LONGEST_CONTEXT),
         "bytes": (folder / MODEL).stat().st_size,
     }
-    write_json(folder / TASK, {**told, **task_of(tuned, loaded.tokenizer)})
+    write_json(folder / TASK, {**about, **task_of(tuned, loaded.tokenizer)})
     return KIND
 
 

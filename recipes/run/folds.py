@@ -46,10 +46,10 @@ def final_recipe(recipe: Recipe, folds: int, epochs: Sequence[float]) -> Recipe:
 
 def kept_epochs(run: Run) -> float:
     """The passes over its rows after which a finished run had what it kept. Raises RunError where it did not say."""
-    told = [event for event in run.events("plan") if "steps" in event]
-    if not told:
+    plans = [event for event in run.events("plan") if "steps" in event]
+    if not plans:
         raise RunError(f"{run.id} does not say how long it was trained.", "Train this fold again under another name.")
-    planned = Plan(**{name: told[-1][name] for name in Plan._fields})
+    planned = Plan(**{name: plans[-1][name] for name in Plan._fields})
     losses = {event["step"]: event["loss"] for event in run.events("eval") if isinstance(event.get("loss"), float)}
     last = int(read_json(run.path / EXIT).get("steps") or planned.steps)
     if losses and run.recipe.load_best_model_at_end:

@@ -59,9 +59,9 @@ class Ranks(NamedTuple):
         import torch
         import torch.distributed as dist
 
-        told = torch.tensor([float(flag)])
-        dist.broadcast(told, src=0)
-        return bool(told.item())
+        shared = torch.tensor([float(flag)])
+        dist.broadcast(shared, src=0)
+        return bool(shared.item())
 
     @contextlib.contextmanager
     def first(self) -> Iterator[None]:

@@ -124,5 +124,5 @@ def _gives_score(row: Example) -> bool:
 
 def finals(run: Run) -> Scored | None:
     """The metric of the adapter that a run kept; None where it was not measured."""
-    told = [event for event in run.events(EVENT) if event.get("final")]
-    return Scored(**{name: told[-1][name] for name in Scored._fields}) if told else None
+    finals_logged = [event for event in run.events(EVENT) if event.get("final")]
+    return Scored(**{name: finals_logged[-1][name] for name in Scored._fields}) if finals_logged else None

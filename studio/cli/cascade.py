@@ -32,10 +32,10 @@ def cascade(
     place = workspace_of(workspace)
     find_report(place, comparison)
     found = forecast(place, comparison, threshold)
-    print_json(found.model_dump(mode="json")) if as_json else print(_said(found, chosen=threshold is None))
+    print_json(found.model_dump(mode="json")) if as_json else print(_summary(found, chosen=threshold is None))
 
 
-def _said(found: Forecast, chosen: bool) -> str:
+def _summary(found: Forecast, chosen: bool) -> str:
     from studio.cli.terminal import table
 
     rows = sorted(

@@ -37,8 +37,8 @@ def crossval(
 
     place, notices = workspace_of(workspace), list[str]()
     chosen = load_recipe(recipe, overrides or [], notices)
-    told = fold_count(open_dataset(chosen.data.dataset, place.datasets), folds)
-    for notice in (*notices, *filter(None, [told.why])):
+    counted = fold_count(open_dataset(chosen.data.dataset, place.datasets), folds)
+    for notice in (*notices, *filter(None, [counted.why])):
         print(notice, file=sys.stderr)
     asked: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))

@@ -49,11 +49,11 @@ def push(
             {**plan._asdict(), "folder": plan.folder.name, "files": [f._asdict() for f in plan.files], "url": url}
         )
         return
-    print(_said(plan))
+    print(_summary(plan))
     print(f"Sent: {url}" if yes else "Nothing was sent. Add --yes to send it.")
 
 
-def _said(plan: Plan) -> str:
+def _summary(plan: Plan) -> str:
     from studio.cli.terminal import table
 
     who = "public: everybody can download it" if plan.public else "private: only you, and whom you let in on the hub"

@@ -116,9 +116,9 @@ def _show(found: Swept, asked: Asked) -> None:
     rows = [[f"t{t.number:02d}", t.state, _value(t.value), *(_short(t.values[n]) for n in names)] for t in found.trials]
     print(table(["trial", "state", metric, *names], rows))
     if found.importance:
-        told = ", ".join(f"{name} {100 * share:.0f} %" for name, share in found.importance.items())
+        shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in found.importance.items())
         done = sum(trial.state == "done" for trial in found.trials)
-        print(f"\nWhat explains the differences, by {done} trials that came to their end: {told}.")
+        print(f"\nWhat explains the differences, by {done} trials that came to their end: {shares}.")
     print(f"\nBest: t{found.best.number:02d}, {metric} {found.best.value:.4g} on val. The best of many is partly luck:")
     for one in found.repeats:
         print(f"  {one.run}: {_value(one.value) or 'not measured'}")

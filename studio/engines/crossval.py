@@ -50,9 +50,9 @@ def cross_validate(
     folds = fold_count(open_dataset(recipe.data.dataset, workspace.datasets), wanted)
     epochs, names = [], []
     for fold in range(1, folds.folds + 1):
-        told = f"fold {fold} of {folds.folds}"
+        label = f"fold {fold} of {folds.folds}"
         run = _finished(
-            workspace, fold_recipe(recipe, folds.folds, fold), fold_run(name, fold), told, on_progress, stop
+            workspace, fold_recipe(recipe, folds.folds, fold), fold_run(name, fold), label, on_progress, stop
         )
         epochs.append(kept_epochs(run))
         names.append(run.id)
@@ -73,7 +73,7 @@ def _refuse_what_leaks(recipe: Recipe) -> None:
 
 
 def _finished(
-    workspace: Workspace, recipe: Recipe, run_id: str, told: str, on_progress: ProgressFn, stop: Callable[[], bool]
+    workspace: Workspace, recipe: Recipe, run_id: str, label: str, on_progress: ProgressFn, stop: Callable[[], bool]
 ) -> Run:
     """The run of that id when it is done: started, gone on with, or found so."""
     from recipes.recipe.schema import recipe_hash
@@ -87,26 +87,26 @@ def _finished(
         raise RunError(message, "Give the cross-validation another name.")
     elif run.status() in ("stopped", "failed", "lost"):
         jobs.resume_training(run)
-    _follow(run, told, on_progress, stop)
+    _follow(run, label, on_progress, stop)
     return run
 
 
-def _follow(run: Run, told: str, on_progress: ProgressFn, stop: Callable[[], bool]) -> None:
+def _follow(run: Run, label: str, on_progress: ProgressFn, stop: Callable[[], bool]) -> None:
     """Wait for the run's end. Raises RunError unless it is done."""
     asked, offset = False, jobs.events_end(run)
     while (status := run.status()) in ("queued", "running"):
         events, offset = jobs.read_new(run.path / "events.jsonl", offset)
         for progress in filter(None, map(jobs.progress_of, events)):
-            on_progress(Progress(told, *progress[1:]))
+            on_progress(Progress(label, *progress[1:]))
         if stop() and not asked:
             asked = True
             jobs.ENGINE.cancel(run)
         time.sleep(jobs.POLL_SEC)
     if status == "stopped" or (asked and status != "done"):
-        message = f"The cross-validation was stopped at {told} ({run.id}); what was trained is kept."
+        message = f"The cross-validation was stopped at {label} ({run.id}); what was trained is kept."
         raise RunError(message, "Start it again to go on.", "run.stopped")
     if status != "done":
-        message = f"{run.id} ({told}) {status}: {jobs.how_it_ended(run)}"
+        message = f"{run.id} ({label}) {status}: {jobs.how_it_ended(run)}"
         raise RunError(message, "Start the cross-validation again to go on.")
     if asked:
-        raise RunError(f"The cross-validation was stopped after {told}.", "Start it again to go on.", "run.stopped")
+        raise RunError(f"The cross-validation was stopped after {label}.", "Start it again to go on.", "run.stopped")

@@ -171,7 +171,7 @@ class _Sweep(NamedTuple):
     def try_out(self, trial: Trial) -> str:
         """Train a trial to its end, or to where it is hopeless; returns why it failed, "" when it did not."""
         name = trial_run(self.folder.name, trial.number)
-        told = f"trial {trial.number} of {self.trials}"
+        label = f"trial {trial.number} of {self.trials}"
         recipe = with_values(self.recipe, trial.values)
         run = self._begun(recipe, Member(name, trial.number, recipe.seed))
 
@@ -179,7 +179,7 @@ class _Sweep(NamedTuple):
             looks = looks_of(run, self.objective)
             return any(self.study.report(trial, look, value) for look, value in enumerate(looks, start=1))
 
-        status = self._followed(run, told, hopeless)
+        status = self._followed(run, label, hopeless)
         ended = run.exit()
         if ended and ended.code == DISCARDED:
             self.study.tell(trial, "pruned")
@@ -243,14 +243,14 @@ class _Sweep(NamedTuple):
         write_notes(run, f"{what} of the sweep {self.folder.name}.", [self.folder.name[:LONGEST_TAG]])
         return run
 
-    def _followed(self, run: Run, told: str, hopeless: Callable[[], bool]) -> str:
+    def _followed(self, run: Run, label: str, hopeless: Callable[[], bool]) -> str:
         """Wait for the run's end, asking it to end when it is hopeless. Raises RunError, code run.stopped."""
         asked, offset, revived = "", jobs.events_end(run), False
         while True:
             status = run.status()
             events, offset = jobs.read_new(run.path / "events.jsonl", offset)
             for progress in filter(None, map(jobs.progress_of, events)):
-                self.on_progress(Progress(told, *progress[1:]))
+                self.on_progress(Progress(label, *progress[1:]))
             if not asked and self.stop():
                 asked = "stop"
                 jobs.ENGINE.cancel(run)
@@ -264,7 +264,7 @@ class _Sweep(NamedTuple):
                 break
             time.sleep(jobs.POLL_SEC)
         if asked == "stop" or (status == "stopped" and (run.exit() or ("", "", ""))[1] != DISCARDED):
-            message = f"The sweep was stopped at {told} ({run.id}); what was trained is kept."
+            message = f"The sweep was stopped at {label} ({run.id}); what was trained is kept."
             raise RunError(message, "The same command again goes on.", "run.stopped")
         return status
 
@@ -287,5 +287,5 @@ def value_of(run: Run, objective: Objective) -> float | None:
     if objective.metric == "validation loss":
         losses = looks_of(run, objective)
         return (min(losses) if run.recipe.load_best_model_at_end else losses[-1]) if losses else None
-    told = finals(run)
-    return told.value if told and told.metric == objective.metric else None
+    final = finals(run)
+    return final.value if final and final.metric == objective.metric else None

@@ -147,11 +147,11 @@ def last_figures(run: Run) -> list[tuple[str, str]]:
 
 def phases(run: Run, now: float | None = None) -> list[Phase]:
     """The phases of the last session, in order; with `now` (s since the epoch) the last one goes on."""
-    told = events(run)
-    begun = [(event["name"], event["at"]) for event in told if event["kind"] == "phase"]
+    recorded = events(run)
+    begun = [(event["name"], event["at"]) for event in recorded if event["kind"] == "phase"]
     first = max((place for place, (name, _) in enumerate(begun) if name == FIRST_PHASE), default=0)
     begun = begun[first:]
-    ends = [at for _, at in begun[1:]] + [told[-1]["at"] if now is None else now] if begun else []
+    ends = [at for _, at in begun[1:]] + [recorded[-1]["at"] if now is None else now] if begun else []
     return [Phase(name, max(0.0, end - at)) for (name, at), end in zip(begun, ends, strict=True)]
 
 

@@ -33,15 +33,15 @@ def uses(workspace: Workspace, dataset: str) -> dict[str, Uses]:
     found: dict[str, Uses] = {}
     for run in history(workspace):
         if run.recipe.data.dataset == dataset and run.recipe.data.task:
-            told = _noted(Run(workspace.runs / run.id))
-            if told:
-                known = found.get(told, Uses())
-                found[told] = known._replace(runs=(*known.runs, run.id))
+            digest = _noted(Run(workspace.runs / run.id))
+            if digest:
+                known = found.get(digest, Uses())
+                found[digest] = known._replace(runs=(*known.runs, run.id))
     for head in report_heads(workspace):
-        told = _told(workspace, head.id, dataset)
-        if told:
-            known = found.get(told, Uses())
-            found[told] = known._replace(comparisons=(*known.comparisons, head.id))
+        digest = _digest(workspace, head.id, dataset)
+        if digest:
+            known = found.get(digest, Uses())
+            found[digest] = known._replace(comparisons=(*known.comparisons, head.id))
     return found
 
 
@@ -53,9 +53,9 @@ def _noted(run: Run) -> str:
         return ""
 
 
-def _told(workspace: Workspace, comparison: str, dataset: str) -> str:
+def _digest(workspace: Workspace, comparison: str, dataset: str) -> str:
     try:
-        told = read_json(workspace.comparisons / comparison / "report.json").get("dataset") or {}
+        entry = read_json(workspace.comparisons / comparison / "report.json").get("dataset") or {}
     except UserError:
         return ""
-    return str((told.get("sha256") or {}).get(TASK) or "") if told.get("name") == dataset else ""
+    return str((entry.get("sha256") or {}).get(TASK) or "") if entry.get("name") == dataset else ""

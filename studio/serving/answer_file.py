@@ -92,7 +92,7 @@ def answer_table(
     found = _predictions(workspace, asked.plan, questions, progress, stop)
     columns = list(dict.fromkeys(str(key) for values, _, _ in rows for key in values))
     lines = [
-        (values, *(("", "", fault) if fault else _said(found.get(str(n)), asked.labels)))
+        (values, *(("", "", fault) if fault else _cells(found.get(str(n)), asked.labels)))
         for n, (values, _, fault) in enumerate(rows)
     ]
     return _write(out, columns, lines)
@@ -130,7 +130,7 @@ def answer_media(
     lines = [
         (
             {"file": file.name},
-            *(("", "", faults[str(n)]) if str(n) in faults else _said(found.get(str(n)), asked.labels)),
+            *(("", "", faults[str(n)]) if str(n) in faults else _cells(found.get(str(n)), asked.labels)),
         )
         for n, file in enumerate(files)
     ]
@@ -185,7 +185,7 @@ def _predictions(
     return found
 
 
-def _said(found: Prediction | None, labels: Sequence[str]) -> tuple[str, str, str]:
+def _cells(found: Prediction | None, labels: Sequence[str]) -> tuple[str, str, str]:
     """(answer, confidence, note) of one row. A label is written as the task card has it; no label is no answer."""
     if found is None or found.error:
         return "", "", (found.error if found else "no answer came")

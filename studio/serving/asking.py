@@ -66,7 +66,7 @@ def question(text: str, folder: Path, media: bytes | None, kind: Modality) -> Qu
     return Question("playground", (message,), folder)
 
 
-def told(workspace: Workspace, offer: dict[str, Any], asked: Question, dataset: str) -> Question:
+def with_task(workspace: Workspace, offer: dict[str, Any], asked: Question, dataset: str) -> Question:
     """The question with the task in words before it, as a comparison on `dataset` would ask this system.
 
     A tuned model is told the task of its own data, if it was tuned with it, and held to the schema of its answers where

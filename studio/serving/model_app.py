@@ -28,7 +28,7 @@ from recipes.decode.decoder import end_ids
 from recipes.text import chat
 from studio.serving.chat_request import BadRequest, ChatRequest, read_messages, read_request
 from studio.serving.generation import Piece, Row, TokenChance, Wish
-from studio.serving.tool_calls import Said, taken_apart
+from studio.serving.tool_calls import ParsedReply, taken_apart
 from studio.serving.transcription import transcribe
 from studio.serving.worker import Full, Job, Worker
 from synth.errors import UserError
@@ -243,12 +243,12 @@ class ModelApp:
         body = {**answering.envelope("chat.completion"), "choices": choices, "usage": answering.usage()}
         return JSONResponse(body)
 
-    def _said(self, asked: ChatRequest, text: str) -> Said:
+    def _parsed(self, asked: ChatRequest, text: str) -> ParsedReply:
         said = taken_apart(text, {tool["function"]["name"] for tool in asked.offered_tools})
         return said._replace(calls=said.calls[:1]) if asked.parallel_tool_calls is False else said
 
     def _message(self, asked: ChatRequest, text: str, finish: str) -> tuple[JsonDict, str]:
-        said = self._said(asked, text) if asked.offered_tools else Said(text, ())
+        said = self._parsed(asked, text) if asked.offered_tools else ParsedReply(text, ())
         message: JsonDict = {"role": "assistant", "content": said.text, "refusal": None}
         if said.calls:
             message |= {"content": said.text or None, "tool_calls": _calls(said)}
@@ -318,7 +318,7 @@ class _Stream(StreamingResponse):
             self._answering.wanted = False
 
 
-def _calls(said: Said) -> list[JsonDict]:
+def _calls(said: ParsedReply) -> list[JsonDict]:
     return [
         {"index": place, "id": f"call_{secrets.token_hex(8)}", "type": "function", "function": call._asdict()}
         for place, call in enumerate(said.calls)

@@ -22,14 +22,14 @@ class Call(NamedTuple):
     arguments: str
 
 
-class Said(NamedTuple):
+class ParsedReply(NamedTuple):
     """An answer taken apart: its text, and the calls in it."""
 
     text: str
     calls: tuple[Call, ...]
 
 
-def taken_apart(text: str, names: Collection[str]) -> Said:
+def taken_apart(text: str, names: Collection[str]) -> ParsedReply:
     """The text without its calls, and the calls of tools of these names."""
     found: list[Call] = []
 
@@ -40,10 +40,10 @@ def taken_apart(text: str, names: Collection[str]) -> Said:
 
     rest = _TAGGED.sub(read, text)
     if found:
-        return Said(rest.strip(), tuple(found))
+        return ParsedReply(rest.strip(), tuple(found))
     if calls := _calls(_LEADS.sub("", text), names):
-        return Said("", tuple(calls))
-    return Said(text, ())
+        return ParsedReply("", tuple(calls))
+    return ParsedReply(text, ())
 
 
 def _calls(text: str, names: Collection[str]) -> list[Call]:

@@ -142,9 +142,9 @@ def _picture_question(asked: str, able: bool, mark: float) -> str:
 def _rewrite(asked: str, able: bool, mark: float) -> str:
     """All words of the source with others between them; without skill, the first third is left out."""
     words = _source(asked).split()
-    told = words if able else words[len(words) // 3 :]
+    kept = words if able else words[len(words) // 3 :]
     said = []
-    for place, word in enumerate(told):
+    for place, word in enumerate(kept):
         said.append(word)
         if place % 3 == 2 and not word[:1].isupper():  # a name stays whole
             said.append(_pick(NOUNS, mark, place))

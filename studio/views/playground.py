@@ -93,8 +93,8 @@ def _media(kind: Modality) -> bytes | None:
 def _agreed(offers: dict[str, dict[str, Any]], chosen: list[str], task: str) -> bool:
     """Whether what is asked may leave this machine, as far as one of the chosen is elsewhere."""
     asked = [offers[label]["base_url"] for label in chosen if "base_url" in offers[label]]
-    told = f", with the task of **{ui.inert(task)}**," if task else ""
-    return consent.agreed(asked, task or TYPED, f"What I ask{told} leaves this machine: it is sent to {{place}}.")
+    with_task = f", with the task of **{ui.inert(task)}**," if task else ""
+    return consent.agreed(asked, task or TYPED, f"What I ask{with_task} leaves this machine: it is sent to {{place}}.")
 
 
 def _lacking(kind: Modality, chosen: list[str], media: bytes | None, prompt: str, agreed: bool) -> str:
@@ -183,5 +183,5 @@ with ui.sentences():
         question = asking.question(prompt.strip(), folder, media, kind)
         for column, label in zip(st.columns(len(chosen)), chosen, strict=True):
             with column, st.container(border=True):
-                _answer(label, offers[label], asking.told(ui.workspace(), offers[label], question, task))
+                _answer(label, offers[label], asking.with_task(ui.workspace(), offers[label], question, task))
     issue_form.show()

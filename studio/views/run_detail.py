@@ -61,8 +61,8 @@ def _fold(run: Run) -> None:
 def _phases(run: Run, status: Status) -> None:
     """Named parts of the training with their times; the present one stands out."""
     going = status == "running"
-    told = phases(run, time.time() if going else None)
-    parts = [f"{ui.inert(phase.name)} {duration(phase.seconds)}" for phase in told]
+    passed = phases(run, time.time() if going else None)
+    parts = [f"{ui.inert(phase.name)} {duration(phase.seconds)}" for phase in passed]
     if parts and going:
         parts[-1] = f"**{parts[-1]}**"
     if parts:

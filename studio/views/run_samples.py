@@ -18,17 +18,17 @@ MARKS = {
 
 def show_answers(run: Run, going: bool) -> None:
     """The answers after the newest step, or after the one that is chosen; how to get some when there are none."""
-    told = answers(run)
-    if not told:
+    by_step = answers(run)
+    if not by_step:
         if going and run.recipe.sample_steps:
             st.caption(f"The model's own answers appear after step {run.recipe.sample_steps}.")
         elif going and run.recipe.objective == "sft":
             st.caption("To read the model's own answers while it trains, set **Show answers every** in its recipe.")
         return
-    steps = list(told)
+    steps = list(by_step)
     left, right = st.columns([1, 3], vertical_alignment="bottom")
     step = left.selectbox("Answers after step", steps, len(steps) - 1)
-    rows = told[step]
+    rows = by_step[step]
     judged = [row["right"] for row in rows if row["right"] is not None]
     if judged:
         right.caption(

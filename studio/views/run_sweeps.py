@@ -51,11 +51,11 @@ def _winner(one: SweepFacts) -> None:
     )
     known = [repeat.value for repeat in one.repeats if repeat.value is not None]
     if known:
-        told = ", ".join(map(_short, known))
+        results = ", ".join(map(_short, known))
         mean = sum(known) / len(known)
         st.markdown(
-            f"With {len(known)} other seeds: {told} (mean {_short(mean)}). The best of many is partly luck; these are "
-            "not. Compare them on rows of test."
+            f"With {len(known)} other seeds: {results} (mean {_short(mean)}). The best of many is partly luck; these "
+            "are not. Compare them on rows of test."
         )
 
 

@@ -129,12 +129,12 @@ def _epochs(values: dict[str, Any], dataset: Card, key: str, folds: int) -> Any:
         own = train_folds.learned(dataset, folds) if folds else dataset.splits.get(recipe.data.train_split, 0)
         rows = min(own, recipe.data.max_examples or own)
         if recipe.objective == "sft" and rows:
-            told = plan(recipe, rows)
+            planned = plan(recipe, rows)
             auto = "auto: " if chosen == "auto" else ""
-            looks = f", validated every {told.eval_steps}" if told.eval_steps else ", not validated"
+            looks = f", validated every {planned.eval_steps}" if planned.eval_steps else ", not validated"
             which = f"the about {rows:,} rows that each fold learns" if folds else f"these {rows:,} rows"
             last = ". The model of all rows is then trained for as many as the folds needed" if folds else ""
-            st.caption(f"{auto}{told.epochs:g} epochs for {which}, {told.steps:,} steps{looks}{last}")
+            st.caption(f"{auto}{planned.epochs:g} epochs for {which}, {planned.steps:,} steps{looks}{last}")
     return chosen
 
 

@@ -44,9 +44,9 @@ class Line(NamedTuple):
 
 def show(lines: Sequence[Line], about: str, key: str) -> None:
     """The chart. `about` says to those who do not see it what it shows; `key` is its own on the page."""
-    told = [f"{line.name} from {line.values[0]:.4g} to {line.values[-1]:.4g}" for line in lines]
+    ranges = [f"{line.name} from {line.values[0]:.4g} to {line.values[-1]:.4g}" for line in lines]
     data = {
-        "about": f"{about}: {', '.join(told)}",
+        "about": f"{about}: {', '.join(ranges)}",
         "height": HEIGHT_PX,
         "lines": [
             {

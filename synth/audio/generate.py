@@ -131,7 +131,7 @@ def _unusable(split: Split, why: str) -> DataError:
     )
 
 
-class _Said(NamedTuple):
+class _Recording(NamedTuple):
     """One utterance before room and noise; `samples` is None where nobody speaks. `rng` goes on from here."""
 
     utterance: Utterance
@@ -152,7 +152,7 @@ class _Speaking:
         self._next: tuple[Split, int] | None = None
         self._before: list[Samples] = []
 
-    def said(self, split: Split, index: int) -> tuple[_Said, list[Samples]]:
+    def recording(self, split: Split, index: int) -> tuple[_Recording, list[Samples]]:
         """An utterance, and the voices of up to six before it."""
         if self._next != (split, index):
             self._before = self._back(split, index)
@@ -170,7 +170,7 @@ class _Speaking:
             found = found if samples is None else [samples, *found]
         return found
 
-    def _say(self, split: Split, index: int) -> _Said:
+    def _say(self, split: Split, index: int) -> _Recording:
         spec, held_out = self._spec, split == "test_ood"
         rng = self._random(f"{spec.seed}/{split}/{index}")
         silent = rng.random() < spec.silence_share
@@ -184,16 +184,16 @@ class _Speaking:
             telephone_share=spec.telephone_share,
         )
         if not utterance.written:
-            return _Said(utterance, conditions, None, None, rng)
+            return _Recording(utterance, conditions, None, None, rng)
         speaker = VoiceSpec(
             rng.choice(HELD_OUT_VOICES if held_out else TRAIN_VOICES), rng.randint(150, 195), rng.randint(35, 65)
         )
-        return _Said(utterance, conditions, speaker, self._voice(utterance.spoken, speaker), rng)
+        return _Recording(utterance, conditions, speaker, self._voice(utterance.spoken, speaker), rng)
 
 
 def _row(speaking: _Speaking, spec: Spec, context: Context, split: Split, index: int) -> Candidate:
-    said, before = speaking.said(split, index)
-    utterance, take = said.utterance, _take(said, before)
+    recording, before = speaking.recording(split, index)
+    utterance, take = recording.utterance, _take(recording, before)
     seconds = len(take.samples) / SAMPLE_RATE_HZ
     source = _lineage(spec, utterance, take, index, seconds)
     if seconds > spec.max_seconds:
@@ -239,16 +239,18 @@ def _home(written: str) -> str:
     return {8: "val", 9: "test"}.get(int(text_id(written)[:8], 16) % 10, "train")
 
 
-def _take(said: _Said, before: Sequence[Samples]) -> _Take:
-    clean = said.samples
+def _take(recording: _Recording, before: Sequence[Samples]) -> _Take:
+    clean = recording.samples
     if clean is None:
-        return _Take(_no_speech(said.conditions, said.rng), None, said.conditions)
+        return _Take(_no_speech(recording.conditions, recording.rng), None, recording.conditions)
     if before:
         length = max(map(len, before))
         babble = np.asarray(sum(np.resize(voice, length) for voice in before), dtype=np.float32)
     else:
         babble = np.ascontiguousarray(clean[::-1])  # nobody has spoken yet
-    return _Take(augment.apply(clean, said.conditions, said.rng, babble), said.speaker, said.conditions)
+    return _Take(
+        augment.apply(clean, recording.conditions, recording.rng, babble), recording.speaker, recording.conditions
+    )
 
 
 def _no_speech(conditions: augment.Conditions, rng: Random) -> Samples:

@@ -33,11 +33,11 @@ def say(written: str) -> str:
     """The spoken form of a written sentence: "Give 12.5 mg to KT-4" → "give twelve point five milligrams to kay tee
     four".
     """
-    words = _TOKEN.sub(lambda match: f" {_said(match)} ", written).lower().replace("-", " ")
+    words = _TOKEN.sub(lambda match: f" {_spoken(match)} ", written).lower().replace("-", " ")
     return re.sub(r"\s+(?=[.,;:?!]|$)", "", " ".join(words.split()))
 
 
-def _said(match: re.Match[str]) -> str:
+def _spoken(match: re.Match[str]) -> str:
     part = match.groupdict()
     if part["dollars"]:
         cents = f" and {forms.cardinal(int(part['cents']))} cents" if part["cents"] and int(part["cents"]) else ""

@@ -32,7 +32,7 @@ def turns(value: str) -> list[dict[str, str]]:
         raise BadRow("a dialogue does not begin with who speaks")
     ends = [mark.start() for mark in marks[1:]] + [len(value)]
     found = [
-        {"role": _ROLES[_speaker(mark).lower()], "content": _said(value[mark.end() : end], ended=bool(mark[3]))}
+        {"role": _ROLES[_speaker(mark).lower()], "content": _content(value[mark.end() : end], ended=bool(mark[3]))}
         for mark, end in zip(marks, ends, strict=True)
     ]
     if found[-1] == {"role": "assistant", "content": ""}:
@@ -44,5 +44,5 @@ def _speaker(mark: re.Match[str]) -> str:
     return mark[1] or mark[2] or mark[3]
 
 
-def _said(content: str, ended: bool) -> str:
+def _content(content: str, ended: bool) -> str:
     return content.strip().removesuffix(_END).strip() if ended else content.strip()

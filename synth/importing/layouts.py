@@ -293,9 +293,10 @@ class Planner:
                 groups = tuple(path for part, path in found if part in shared)
                 complete = self._complete(row, dict(found))
                 judged = not ROW_KINDS[self.modality].asks or {"label", "rejected"} & dict(found).keys()
-                told = verdicts(row, left)
+                verdict = verdicts(row, left)
                 feedback = () if judged else paths_of(row, left)
-                return Plan(layout.name, tuple(found), left, complete, groups, _refusal(layout, left), feedback, told)
+                refusal = _refusal(layout, left)
+                return Plan(layout.name, tuple(found), left, complete, groups, refusal, feedback, verdict)
         return Plan("", (), tuple(unused(row, [])))
 
     def _complete(self, row: Mapping[str, Any], found: Mapping[str, Paths]) -> bool:

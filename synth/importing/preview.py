@@ -146,8 +146,8 @@ def only_reading(path: Path, modality: str, aside: Sequence[str] = (), answered:
     questions = {c.name for c in columns} - answers
     if len(questions) != 1 or (len(answers) != 1 and not answered):
         return {}
-    told = {"question": str(questions.pop()), **({} if answered else {"answer": str(answers.pop())})}
-    return {**told, **{role: column for role, column in guess.mapping.items() if role not in ("question", "answer")}}
+    named = {"question": str(questions.pop()), **({} if answered else {"answer": str(answers.pop())})}
+    return {**named, **{role: column for role, column in guess.mapping.items() if role not in ("question", "answer")}}
 
 
 def shares_for(rows: int) -> dict[Split, float]:

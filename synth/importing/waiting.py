@@ -78,18 +78,18 @@ def continued(examples: Sequence[Example], most: float) -> list[list[int]]:
     """
     whole: dict[int, int] = {}
     for place, example in enumerate(examples):
-        whole.setdefault(hash((_said(example.prompt), "assistant", example.target)), place)
+        whole.setdefault(hash((_digest(example.prompt), "assistant", example.target)), place)
     after: dict[int, list[int]] = {}
     for place, example in enumerate(examples):
         said = 0
         for message in example.prompt[:-1]:
-            said = _said([message], said)
+            said = _digest([message], said)
             if message.role == "assistant" and (first := whole.get(said, place)) != place:
                 after.setdefault(first, [first]).append(place)
     return [group for group in after.values() if len(group) <= most]
 
 
-def _said(messages: Sequence[Message], before: int = 0) -> int:
+def _digest(messages: Sequence[Message], before: int = 0) -> int:
     for message in messages:
         if message.role != "system":
             before = hash((before, message.role, message.text))

@@ -103,9 +103,9 @@ def _order(name: str, parts: Iterable[str]) -> Family:
         return w.sub(v["b"], total) if "paid" in has else total
 
     def template(style: _Style) -> str:
-        told = style.two if "two" in has else style.one
-        told += "".join(getattr(style, part) for part in ("delivery", "coupon", "paid") if part in has)
-        return told + (style.change if "paid" in has else style.total)
+        sentences = style.two if "two" in has else style.one
+        sentences += "".join(getattr(style, part) for part in ("delivery", "coupon", "paid") if part in has)
+        return sentences + (style.change if "paid" in has else style.total)
 
     def payment(values: Values) -> Values:
         return {"b": payment_above(_cost(values))} if "paid" in has else {}

@@ -108,8 +108,8 @@ def _named(text: str, by_key: dict[str, str]) -> list[str]:
     pattern = "|".join(re.escape(key) for key in sorted(by_key, key=len, reverse=True) if key)
     found = list(re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text)) if pattern else []
     denied = [_DENIED.search(text[max(0, match.start() - 60) : match.start()]) is not None for match in found]
-    told = _with_lists(text, found, denied)
-    kept = list(dict.fromkeys(match.group(0) for match, no in zip(found, told, strict=True) if not no))
+    refused = _with_lists(text, found, denied)
+    kept = list(dict.fromkeys(match.group(0) for match, no in zip(found, refused, strict=True) if not no))
     if len(kept) > 1:  # `The sentiment is negative, with a few positive remarks`: what is claimed, not the aside
         claimed = set(re.findall(rf"{_CLAIMED}[\"']?({pattern})[\"']?{_ASIDE}", text))
         kept = list(claimed) if len(claimed) == 1 else kept
@@ -120,15 +120,15 @@ def _named(text: str, by_key: dict[str, str]) -> list[str]:
 
 def _with_lists(text: str, found: Sequence[re.Match[str]], denied: Sequence[bool]) -> list[bool]:
     """Which labels are denied: with `not A, B or C` all that the list joins, with `not A, B` A alone."""
-    told = list(denied)
+    refused = list(denied)
     for start in (at for at, no in enumerate(denied) if no):
         for at in range(start + 1, len(found)):
             between = _LISTED.fullmatch(text[found[at - 1].end() : found[at].start()])
             if between is None:
                 break
             if between.group(1):
-                told[start : at + 1] = [True] * (at + 1 - start)
-    return told
+                refused[start : at + 1] = [True] * (at + 1 - start)
+    return refused
 
 
 def _from_json(reply: str) -> list[str]:

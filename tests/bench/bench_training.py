@@ -42,6 +42,7 @@ from synth.dataset import Card, DatasetWriter
 from synth.workspace import Workspace
 
 WARM = 4
+FLOAT32 = "TRL, LoRA in float32"
 
 
 class Shape(NamedTuple):
@@ -152,8 +153,11 @@ def ours(recipe: Recipe, workspace: Workspace, compiled: bool = False) -> Side:
     return clock.side(held_out_loss(work.loaded.model, trainer.get_eval_dataloader()))
 
 
-def theirs(recipe: Recipe, workspace: Workspace, checkpointing: bool) -> Side:
-    """The script that TRL's documentation shows for QLoRA; `checkpointing` is on by TRL's default."""
+def theirs(recipe: Recipe, workspace: Workspace, checkpointing: bool, four_bits: bool = True) -> Side:
+    """The script that TRL's documentation shows for QLoRA; `checkpointing` is on by TRL's default.
+
+    Without `four_bits` it is LoRA over weights in float32, which suits processors better.
+    """
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
     from trl import SFTConfig, SFTTrainer
@@ -162,15 +166,16 @@ def theirs(recipe: Recipe, workspace: Workspace, checkpointing: bool) -> Side:
     nf4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
     quantization = BitsAndBytesConfig(**nf4, bnb_4bit_compute_dtype=torch.bfloat16)
     base = recipe.base_model
-    network = AutoModelForCausalLM.from_pretrained(
-        base, quantization_config=quantization, dtype=torch.bfloat16, device_map="cpu"
+    how: dict[str, Any] = (
+        {"quantization_config": quantization, "dtype": torch.bfloat16} if four_bits else {"dtype": torch.float32}
     )
+    network = AutoModelForCausalLM.from_pretrained(base, device_map="cpu", **how)
     more = {} if checkpointing else {"gradient_checkpointing": False}
     trainer = SFTTrainer(
         network,
         SFTConfig(
             output_dir=tempfile.mkdtemp(), per_device_train_batch_size=recipe.optim.per_device_train_batch_size,
-            learning_rate=recipe.optim.learning_rate, num_train_epochs=1, max_length=None, bf16=True, use_cpu=True,
+            learning_rate=recipe.optim.learning_rate, num_train_epochs=1, max_length=None, bf16=four_bits, use_cpu=True,
             lr_scheduler_type="cosine", warmup_steps=recipe.optim.warmup_ratio, report_to="none", save_strategy="no",
             disable_tqdm=True, dataloader_pin_memory=False, seed=recipe.seed, **more,
         ),
@@ -227,6 +232,7 @@ def compare(name: str) -> bool:
         turns: dict[str, Callable[[], Side]] = {
             "TRL, its defaults": lambda: theirs(recipe, workspace, checkpointing=True),
             "TRL, no gradient checkpointing": lambda: theirs(recipe, workspace, checkpointing=False),
+            FLOAT32: lambda: theirs(recipe, workspace, checkpointing=False, four_bits=False),
             "smolstudio": lambda: ours(recipe, workspace),
         }
         if shape.compiled:

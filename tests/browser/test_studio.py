@@ -30,7 +30,6 @@ pytestmark = [
 ]
 
 # How long speed is measured says nothing of a page.
-QUICK = {"SMOLSTUDIO_SPEED_SECONDS": "5"}
 
 
 class Studio:
@@ -47,7 +46,7 @@ class Studio:
     def start(self) -> None:
         self.process = subprocess.Popen(
             command(self.port),
-            env=environment(self.workspace) | QUICK | {"SMOLSTUDIO_MODELS": str(self.workspace.path.parent / "models")},
+            env=environment(self.workspace) | {"SMOLSTUDIO_MODELS": str(self.workspace.path.parent / "models")},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

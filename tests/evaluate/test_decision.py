@@ -334,7 +334,7 @@ def test_the_table_of_differences_shows_the_whole_range_of_rows_that_would_decid
     main = report.main("test")
     assert main is not None
     assert main.rows_to_decide_range is not None
-    said = power.said(power.RowsNeeded(**main.rows_to_decide_range.model_dump()), main.unit)
+    said = power.in_words(power.RowsNeeded(**main.rows_to_decide_range.model_dump()), main.unit)
     assert " would decide" in said
     assert said in main.sentence
     assert f'<small data-from="comparisons/0/rows_to_decide_range">{said}</small>' in render_html.render(report)
@@ -435,7 +435,7 @@ def test_an_undecided_report_names_one_number_of_rows_that_would_decide(tmp_path
     assert main is not None and main.rows_to_decide_range is not None
     needed = main.rows_to_decide_range
     assert (report.basis.real_rows_low, report.basis.real_rows_high) == (needed.low, needed.high)
-    said = power.said(power.RowsNeeded(**needed.model_dump()), main.unit)
+    said = power.in_words(power.RowsNeeded(**needed.model_dump()), main.unit)
     assert report.real_rows_note is not None
     assert f"On real rows, too, {said}, if they come out as these did." in report.real_rows_note
     numbers = re.findall(r"[\d,]+", said)

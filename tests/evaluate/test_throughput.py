@@ -254,6 +254,16 @@ def test_how_many_are_answered_at_once_does_not_follow_from_load(fake: Fake, tmp
     assert {size for _, _, size in probe.SIZES} == {16, 8, 4}
 
 
+@pytest.mark.parametrize(
+    ("per_answer_sec", "allowed", "prompts"), [([0.1] * 6, "60", 32), ([0.9, 0.9], "60", 8), ([0.1] * 6, "5", 4)]
+)
+def test_slow_systems_answer_fewer_prompts_so_that_the_fewest_rounds_fit_the_seconds_allowed(
+    monkeypatch: pytest.MonkeyPatch, per_answer_sec: list[float], allowed: str, prompts: int
+) -> None:
+    monkeypatch.setenv(probe.SPEED_SECONDS, allowed)
+    assert probe._size(per_answer_sec)[1] == prompts
+
+
 def test_a_stop_is_obeyed_between_turns(fake: Fake, tmp_path: Path) -> None:
     questions = [Question("a", (user("?"),), Path())]
     systems = [probe.Probed(SystemPlan(id="fast", model="m"), "x", questions, None)]

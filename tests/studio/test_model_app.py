@@ -24,7 +24,7 @@ from recipes.models.loading import load_for_inference
 from studio.serving.gate import Gate, names
 from studio.serving.model_app import ModelApp
 from studio.serving.sockets import bind
-from studio.serving.tool_calls import Call, Said, taken_apart
+from studio.serving.tool_calls import Call, ParsedReply, taken_apart
 from synth.example import system, user
 from tests.tiny import tiny_llama
 
@@ -307,20 +307,21 @@ def test_tool_calls_are_read_where_the_template_knows_tools(tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Hello", Said("Hello", ())),
-        ('{"name": "add", "arguments": {"a": 1}}', Said("", (Call("add", '{"a": 1}'),))),
-        ('{"name": "add", "parameters": {}}', Said("", (Call("add", "{}"),))),
+        ("Hello", ParsedReply("Hello", ())),
+        ('{"name": "add", "arguments": {"a": 1}}', ParsedReply("", (Call("add", '{"a": 1}'),))),
+        ('{"name": "add", "parameters": {}}', ParsedReply("", (Call("add", "{}"),))),
         ('[TOOL_CALLS] [{"name": "add", "arguments": {}}, {"name": "sub", "arguments": {}}]',
-         Said("", (Call("add", "{}"), Call("sub", "{}")))),
-        ('I will.<tool_call>\n{"name": "add", "arguments": "{}"}\n</tool_call>', Said("I will.", (Call("add", "{}"),))),
+         ParsedReply("", (Call("add", "{}"), Call("sub", "{}")))),
+        ('I will.<tool_call>\n{"name": "add", "arguments": "{}"}\n</tool_call>',
+         ParsedReply("I will.", (Call("add", "{}"),))),
         ('<tool_call>{"name": "other", "arguments": {}}</tool_call>',
-         Said('<tool_call>{"name": "other", "arguments": {}}</tool_call>', ())),
-        ("<tool_call>{broken</tool_call>", Said("<tool_call>{broken</tool_call>", ())),
-        ('{"name": "add", "arguments": 5}', Said('{"name": "add", "arguments": 5}', ())),
-        ('{"name": ["add"]}', Said('{"name": ["add"]}', ())),
+         ParsedReply('<tool_call>{"name": "other", "arguments": {}}</tool_call>', ())),
+        ("<tool_call>{broken</tool_call>", ParsedReply("<tool_call>{broken</tool_call>", ())),
+        ('{"name": "add", "arguments": 5}', ParsedReply('{"name": "add", "arguments": 5}', ())),
+        ('{"name": ["add"]}', ParsedReply('{"name": ["add"]}', ())),
     ],
 )  # fmt: skip
-def test_only_calls_of_offered_tools_are_calls(text: str, expected: Said) -> None:
+def test_only_calls_of_offered_tools_are_calls(text: str, expected: ParsedReply) -> None:
     assert taken_apart(text, {"add", "sub"}) == expected
 
 

@@ -150,14 +150,14 @@ def test_prompted_models_are_told_the_task_of_the_dataset_and_tuned_ones_as_they
     write_json(card, {**read_json(card), "task": {"instruction": said}})
     asked = Question("q", (user("What is 2 + 2?"),), workspace.path)
     endpoint = {"kind": "endpoint", "model": "m", "base_url": "https://example.test/v1"}
-    assert asking.told(workspace, endpoint, asked, "invoices").messages[0].text == said
-    assert asking.told(workspace, endpoint, asked, "") == asked
-    assert asking.told(workspace, {"model": "starter-text"}, asked, "invoices") == asked
+    assert asking.with_task(workspace, endpoint, asked, "invoices").messages[0].text == said
+    assert asking.with_task(workspace, endpoint, asked, "") == asked
+    assert asking.with_task(workspace, {"model": "starter-text"}, asked, "invoices") == asked
     tuned = {"model": "starter-text", "adapter": "bare"}
-    assert asking.told(workspace, tuned, asked, "invoices") == asked, "its recipe does not say data.task"
+    assert asking.with_task(workspace, tuned, asked, "invoices") == asked, "its recipe does not say data.task"
     recipe = workspace.runs / "bare" / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("task: false", "task: true"))
-    assert asking.told(workspace, tuned, asked, "").messages[0].text == said
+    assert asking.with_task(workspace, tuned, asked, "").messages[0].text == said
 
 
 def test_a_tuned_model_whose_answers_are_records_is_held_to_their_schema_in_the_playground(
@@ -171,7 +171,7 @@ def test_a_tuned_model_whose_answers_are_records_is_held_to_their_schema_in_the_
     recipe = workspace.runs / "bare" / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("dataset: invoices", "dataset: issues"))
     asked = Question("q", (user("The app closes on my Pixel 8."),), workspace.path)
-    told = asking.told(workspace, {"model": "starter-text", "adapter": "bare"}, asked, "")
+    told = asking.with_task(workspace, {"model": "starter-text", "adapter": "bare"}, asked, "")
     assert told.response_format is not None
     free, held = (
         "".join(piece.text for piece in stream(load_for_inference("starter-text"), question, 24))
@@ -180,7 +180,7 @@ def test_a_tuned_model_whose_answers_are_records_is_held_to_their_schema_in_the_
     assert held.startswith('{"title": "')
     assert not free.startswith("{"), "the untuned starter writes no record by itself"
     recipe.write_text(recipe.read_text().replace("dataset: issues", "dataset: gone"))
-    assert asking.told(workspace, {"model": "starter-text", "adapter": "bare"}, asked, "").response_format is None
+    assert asking.with_task(workspace, {"model": "starter-text", "adapter": "bare"}, asked, "").response_format is None
 
 
 def test_a_record_with_a_title_is_a_form_and_a_link_to_a_filled_in_issue_that_nobody_sends(

@@ -19,7 +19,7 @@ from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from studio.engines import jobs
 from studio.serving import answer_file
-from studio.serving.answer_file import _said, answer_media, answer_table
+from studio.serving.answer_file import _cells, answer_media, answer_table
 from synth.errors import DataError
 from synth.importing.importer import Options, import_data
 from synth.jobdir import JobDir
@@ -122,10 +122,10 @@ def test_a_table_of_too_many_rows_is_refused_before_anything_is_asked(
 
 def test_a_reply_that_is_no_label_is_no_answer() -> None:
     labels = ["billing", "results"]
-    assert _said(Prediction(example_id="1", text="It is Billing.", confidence=0.5), labels) == ("billing", "0.500", "")
-    assert _said(Prediction(example_id="1", text="I cannot say"), labels)[0] == ""
-    assert "no label of the task: I cannot say" in _said(Prediction(example_id="1", text="I cannot say"), labels)[2]
-    assert _said(None, labels)[2] == "no answer came"
+    assert _cells(Prediction(example_id="1", text="It is Billing.", confidence=0.5), labels) == ("billing", "0.500", "")
+    assert _cells(Prediction(example_id="1", text="I cannot say"), labels)[0] == ""
+    assert "no label of the task: I cannot say" in _cells(Prediction(example_id="1", text="I cannot say"), labels)[2]
+    assert _cells(None, labels)[2] == "no answer came"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_reply_that_is_no_label_is_no_answer() -> None:
     ],
 )  # fmt: skip
 def test_an_answer_that_a_spreadsheet_would_run_stands_behind_an_apostrophe(said: str, formula: bool) -> None:
-    answer, _, note = _said(Prediction(example_id="1", text=said), [])
+    answer, _, note = _cells(Prediction(example_id="1", text=said), [])
     assert answer == ("'" + said if formula else said)
     assert bool(note) == formula
 

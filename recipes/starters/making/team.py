@@ -45,9 +45,9 @@ class Team(NamedTuple):
             return number
         import torch
 
-        told = torch.tensor([-1 if number is None else number])
-        torch.distributed.broadcast(told, 0)
-        return None if told.item() < 0 else int(told.item())
+        agreed = torch.tensor([-1 if number is None else number])
+        torch.distributed.broadcast(agreed, 0)
+        return None if agreed.item() < 0 else int(agreed.item())
 
 
 def join() -> Team:

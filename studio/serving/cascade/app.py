@@ -158,9 +158,9 @@ class CascadeApp(ModelApp):
     async def _ask_large(self, asked: ChatRequest, own: tuple[Message, ...], folder: Path) -> Reply:
         side = self._cascade.large
         framing = _held(side.framing, asked)
-        told = self._cascade.small_framing.instruction
-        if told and framing.instruction:  # what a client tells the small model is not the large one's instruction
-            own = tuple(m for m in own if m.role != "system" or m.text != told)
+        instruction = self._cascade.small_framing.instruction
+        if instruction and framing.instruction:  # a client's words to the small model are not for the large
+            own = tuple(m for m in own if m.role != "system" or m.text != instruction)
         limit = asked.limit or side.max_tokens
         ask = Ask(framing.around(own), limit, side.temperature, framing.form, media_root=folder)
         reply = await asyncio.get_running_loop().run_in_executor(self._pool, self._large.ask, ask)

@@ -110,7 +110,7 @@ def resolved(values: dict[str, Any], model: str, adapter: str | None, workspace:
     if measured is None:
         return plain
     found, both = measured
-    told = {
+    measured_values = {
         "threshold": found.chosen.threshold,
         "small_framing": both.small.framing,
         "small_max_tokens": both.small.plan.token_limit,
@@ -120,7 +120,7 @@ def resolved(values: dict[str, Any], model: str, adapter: str | None, workspace:
         "forecast_handed_on": found.chosen.handed_on,
         "forecast_usd": found.chosen.usd,
     }
-    return plain.model_copy(update=told)
+    return plain.model_copy(update=measured_values)
 
 
 def _measured(asked: Options, parts: Parts, name: str, workspace: Workspace) -> tuple[Forecast, Sides]:
