@@ -5,7 +5,8 @@
 
 An artefact that holds what was tuned (float16 and wider) must give the same texts; a quantised one may differ in words,
 but its mean score must lie within the original's 95 % interval. What was found goes into the export's manifest and
-card. It does not compare systems: `evaluate.compare` does that, with costs.
+card, beside what a merge into the base as published would have answered, which refuses nothing. It does not compare
+systems: `evaluate.compare` does that, with costs.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Parity(BaseModel):
     score_low: float
     score_exported: float
     differences: tuple[Difference, ...]
+    handed_over: bool = True
 
     def sentence(self) -> str:
         """In a sentence, or two where the score could not have shown a loss."""
@@ -66,6 +68,7 @@ class Parity(BaseModel):
             f"{self.artefact}: {self.equal} of {self.rows} answers equal in {self.runtime}, mean score "
             f"{self.score_exported:.1%} (tuned model: {self.score_tuned:.1%})."
         )
+        counts = counts if self.handed_over else f"Not handed over, asked for comparison only: {counts}"
         return counts if self.score_low > TELLING else f"{counts} So low a score could not show a loss."
 
 
@@ -187,9 +190,10 @@ def _held(artefact: Artefact, original: Loaded, sample: Sample, expected: list[s
         score_low=interval.low,
         score_exported=sum(after) / len(after),
         differences=tuple(pairs[:SHOWN]),
+        handed_over=artefact.handed_over,
     )
     too_few = artefact.exact and found.equal < EQUAL_SHARE * found.rows
-    if too_few or found.score_exported < found.score_low:
+    if artefact.handed_over and (too_few or found.score_exported < found.score_low):
         first = f" First: {pairs[0].tuned[:80]!r} became {pairs[0].exported[:80]!r}." if pairs else ""
         message = f"The export answers otherwise than the tuned model. {found.sentence()}{first}"
         raise ModelError(message, "Nothing was kept. Choose another target, or report this.", "export.parity")

@@ -51,6 +51,7 @@ class Artefact(NamedTuple):
         answers: elsewhere: (prompts, most tokens) -> texts, greedily. A prompt is what `bare_inputs` of the
             modality's runner gives: token ids, or the pieces of a recording as features.
         read_lengths: (chats) -> how many tokens each is to the artefact's own chat template and tokenizer.
+        handed_over: whether it is in the folder. One that is not is asked for comparison only, and refuses nothing.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Artefact(NamedTuple):
     loaded: Callable[[], Loaded] | None = None
     answers: Callable[[Sequence[Any], int], list[str]] | None = None
     read_lengths: Callable[[Sequence[list[dict[str, Any]]]], list[int]] | None = None
+    handed_over: bool = True
 
 
 # What the artefacts of a folder answer, held against the tuned model: {"said": sentences, "artefacts": facts}, for card

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from recipes.export.exporter import MANIFEST, Artefact, Exporter, Tuned, merged_from
 from recipes.modality import side
-from recipes.models.files import ModelRef
+from recipes.models.files import ModelRef, adapter_stamp
 from recipes.models.loading import load_for_inference
 from synth.errors import ModelError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recipes.models.loaded import Loaded
 
 WIDTHS = {"F32": 4, "BF16": 2, "F16": 2}
+UNROUNDED = "adapter merged into the base as published"
 STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -46,10 +47,21 @@ def write(tuned: Tuned, folder: Path, name: str, dtype: Dtype | None = None) -> 
 
 
 def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
-    """The merged model, as transformers reads it."""
+    """The merged model, as transformers reads it, and what merging into the base as published would have given."""
     kind = STORED[stored_weights(folder)[0]]
     exact = kind == STORED[stored_weights(tuned.ref.path)[0]]
-    return [Artefact(kind, exact, f"transformers {version('transformers')}", lambda: read_back(folder, tuned.ref))]
+    runtime = f"transformers {version('transformers')}"
+    found = [Artefact(kind, exact, runtime, lambda: read_back(folder, tuned.ref))]
+    if (adapter_stamp(tuned.adapter) or {}).get("quant"):
+        found.append(Artefact(UNROUNDED, False, runtime, lambda: unrounded(tuned), handed_over=False))
+    return found
+
+
+def unrounded(tuned: Tuned) -> Loaded:
+    """The adapter merged into the base as published, which is not what it was trained on; in float32."""
+    import torch
+
+    return load_for_inference(tuned.ref, tuned.adapter, torch.float32, rounded=False)
 
 
 def read_back(folder: Path, base: ModelRef) -> Loaded:

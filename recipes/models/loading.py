@@ -77,11 +77,13 @@ def load_for_inference(
     runs: Path | None = None,
     merge: bool = True,
     revision: str | None = None,
+    rounded: bool = True,
 ) -> Loaded:
     """A model that answers. Without adapter: the base as published. With one: the base rounded as it was in training.
 
     `dtype` is a torch dtype, by default what `fastest_dtype` says. `merge` folds the adapter into the weights, which
-    is faster; merge=False keeps it apart, so that `model.disable_adapter()` gives the base.
+    is faster; merge=False keeps it apart, so that `model.disable_adapter()` gives the base. `rounded=False` puts the
+    adapter on the base as published instead, on which it was not trained: only to measure what that would change.
     Raises ModelError when the adapter was trained on another base.
     """
     base = resolve(ref, revision) if isinstance(ref, str) else ref
@@ -91,7 +93,8 @@ def load_for_inference(
 
     dtype = dtype or fastest_dtype(base)
     stamp = adapter_stamp(folder) if folder else None
-    quant = Quant.model_validate(stamp["quant"]) if stamp and stamp.get("quant") else Quant(load_in_4bit=False)
+    known = stamp["quant"] if stamp and rounded else None
+    quant = Quant.model_validate(known) if known else Quant(load_in_4bit=False)
     weights: Held = "rounded" if quant.load_in_4bit else "plain"
     # Rounded from the dtype of the training, so that the values are those the adapter was fitted to.
     trained_dtype = getattr(torch, stamp["dtype"]) if stamp else dtype

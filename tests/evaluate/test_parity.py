@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from evaluate.parity import parity_gate
 from evaluate.predict import local_text
 from evaluate.predict.prediction import Prediction
-from recipes.export import exporter, gguf_model, targets
+from recipes.export import exporter, gguf_model, merged, targets
 from recipes.export.exporter import Artefact, Exporter, Tuned
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
@@ -54,7 +56,7 @@ def manifest(out: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("to", "artefacts"), [("merged", 1), ("adapter", 1), ("gguf", 3), ("onnx", 2)])
+@pytest.mark.parametrize(("to", "artefacts"), [("merged", 2), ("adapter", 1), ("gguf", 3), ("onnx", 2)])
 def test_every_export_of_a_text_model_answers_as_the_run_did(
     place: Workspace, tmp_path: Path, to: str, artefacts: int
 ) -> None:
@@ -62,7 +64,11 @@ def test_every_export_of_a_text_model_answers_as_the_run_did(
     found = manifest(out)["artefacts"]
     assert len(found) == artefacts
     for one in found:
-        assert one["rows"] == ROWS and one["split"] == "test"
+        assert (
+            one["rows"] == ROWS
+            and one["split"] == "test"
+            and one["handed_over"] == ("published" not in one["artefact"])
+        )
         assert one["score_exported"] >= one["score_low"]
         if one["artefact"] in ("f16", "adapter", "bfloat16", "float32"):
             assert one["equal"] >= 0.99 * ROWS
@@ -79,6 +85,30 @@ def test_a_file_whose_chat_template_reads_otherwise_is_not_kept(
     ):
         targets.export_run("run-1", place.runs, tmp_path / "out", "gguf", parity_gate(place, 2))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_merging_into_the_unrounded_base_is_measured_and_shown_and_is_not_what_is_handed_over(
+    place: Workspace, tmp_path: Path
+) -> None:
+    found = targets.tuned("run-1", place.runs)
+    other = merged.unrounded(found).model.state_dict()
+    out = targets.export_run("run-1", place.runs, tmp_path / "out", "merged", parity_gate(place, FEW))
+    kept = load_file(out / "model.safetensors")
+    name = "model.layers.0.mlp.down_proj.weight"
+    assert (kept[name].float() - other[name]).norm() > 0.02 * other[name].norm()  # NF4 rounds by more than float16
+    assert torch.equal(kept["model.norm.weight"].float(), other["model.norm.weight"].to(kept[name].dtype).float())
+    said = manifest(out)["said"]
+    assert len(said) == 2
+    assert said[1].startswith("Not handed over, asked for comparison only: adapter merged into the base as published: ")
+    assert said[1] in (out / "README.md").read_text()
+
+
+def test_what_is_asked_for_comparison_only_refuses_nothing(place: Workspace, tmp_path: Path) -> None:
+    found = targets.tuned("run-1", place.runs)
+    nonsense = Artefact("toy", True, "toy runtime", answers=lambda prompts, most: ["-"] * len(prompts))
+    beside = toy(right(), exact=False)._replace(artefacts=lambda tuned, folder: [nonsense._replace(handed_over=False)])
+    exporter.export(beside, found, tmp_path / "out", parity_gate(place, 4))
+    assert manifest(tmp_path / "out")["artefacts"][0]["equal"] == 0
 
 
 def toy(answers: Callable[[Sequence[Any], int], list[str]], exact: bool) -> Exporter:
