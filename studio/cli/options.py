@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from synth.workspace import Workspace, resolve_workspace
+from synth.workspace import ENVIRONMENT, Workspace, is_address, resolve_workspace
 
 if TYPE_CHECKING:
     from synth.dataset import DatasetDir
+    from synth.shared import Shared
 
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option("--workspace", "-w", help="Workspace folder [default: $SMOLSTUDIO_HOME or ./workspace]"),
+    typer.Option(
+        "--workspace", "-w", help="Workspace folder, or s3://BUCKET/PREFIX [default: $SMOLSTUDIO_HOME or ./workspace]"
+    ),
 ]
 EngineOption = Annotated[
     str, typer.Option("--engine", help="local, or ray for a cluster [default: what the Settings page says, else local]")
@@ -26,12 +30,38 @@ AddressOption = Annotated[
     str, typer.Option("--address", help="host:port of the Ray cluster's head; without it, this machine's cores")
 ]
 Found = TypeVar("Found")
+_shared: dict[str, Shared] = {}  # at which addresses this command works
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
 
 
 def workspace_of(option: Path | None) -> Workspace:
-    """The workspace that the option, the environment or the default names."""
-    return resolve_workspace(option)
+    """The workspace that the option, the environment or the default names.
+
+    Of an address in a bucket it is the working copy of this machine: what is new there is fetched now, and what the
+    command makes is published when it ends, however it ends.
+    """
+    text = str(option or os.environ.get(ENVIRONMENT) or "")
+    if not is_address(text):
+        return resolve_workspace(option)
+    if text not in _shared:
+        from synth.bucket import address
+        from synth.shared import Shared, working_copy
+
+        place = address(text)
+        shared = Shared(working_copy(place), place)
+        shared.fetch_new(_tell)
+        _shared[text] = shared
+    return _shared[text].workspace
+
+
+def publish_made() -> None:
+    """Publish what this command made at an address. Raises StorageError."""
+    for shared in _shared.values():
+        shared.publish_made(_tell)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
