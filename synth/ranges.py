@@ -11,8 +11,12 @@ plain call without one works on this machine, as before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from synth.endpoint.elsewhere import Send
 
 
 class Range(NamedTuple):
@@ -44,6 +48,10 @@ class RangeEngine(Protocol):
         self, work: Work, ranges: Iterable[Range], stop: Callable[[], bool], model: bool = False
     ) -> Iterator[Range]:
         """The ranges in their order, each when it is done. Raises what a work raised, and RunError run.stopped."""
+        ...
+
+    def sending(self) -> AbstractContextManager[Send]:
+        """A way to have requests sent by its machines."""
         ...
 
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studio.cli.consent import LeaveOption, require
-from studio.cli.options import JsonOption, WorkspaceOption, describe_dataset, print_json, readable, workspace_of
+from studio.cli.options import (
+    AddressOption,
+    JsonOption,
+    WorkspaceOption,
+    describe_dataset,
+    print_json,
+    readable,
+    workspace_of,
+)
 
 if TYPE_CHECKING:
     from synth.pipeline.forecast import Preview
@@ -34,6 +42,9 @@ BaseUrl = Annotated[str, typer.Option(help="Endpoint address; OPENAI_BASE_URL wh
 KeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the key")]
 Concurrency = Annotated[int, typer.Option(help="Requests open at once", min=1, max=256)]
 Rows = Annotated[int | None, typer.Option(help="Accepted rows to stop at; without it, until the seeds end", min=1)]
+PipelineEngineOption = Annotated[
+    str, typer.Option("--engine", help="local, or ray: each machine of a cluster sends requests [default: local]")
+]
 Cap = Annotated[float | None, typer.Option(help="Hard spend cap in USD; needs a price (`smolstudio prices`)", min=0)]
 
 
@@ -174,11 +185,14 @@ def run(
         str, typer.Option(help="Try each teacher (teachers.NAME.model=…), then give each value of this field to one")
     ] = "",
     trial: Annotated[int, typer.Option(help="Candidates of each teacher and value in that trial", min=5)] = 20,
+    engine: PipelineEngineOption = "",
+    address: AddressOption = "",
     leave: LeaveOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a dataset. Ctrl-C keeps what was paid; `resume` goes on. `--route all`: one teacher for all rows."""
+    from studio.engines.writing import spread
     from synth.pipeline import work
     from synth.pipeline.plan import RouteRule
 
@@ -186,7 +200,7 @@ def run(
     if route:
         plan = plan.model_copy(update={"route": RouteRule(by="" if route == ALL else route, trial=trial)})
     _consent(plan, workspace, leave)
-    with _stoppable(workspace) as outside:
+    with _stoppable(workspace) as here, spread(here, engine, address) as outside:
         made = work.start(name or Path(pipeline).stem, plan, outside)
     if not as_json:
         _print_routes(made.card.notes.get("routes"))
@@ -213,16 +227,19 @@ def resume(
     name: Annotated[str, typer.Argument(help="Name of the run")],
     rows: Rows = None,
     cap: Cap = None,
+    engine: PipelineEngineOption = "",
+    address: AddressOption = "",
     leave: LeaveOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was stopped or killed, or that reached its cap; nothing is paid twice."""
+    from studio.engines.writing import spread
     from synth.pipeline import work
 
     changes = {key: value for key, value in {"rows": rows, "cap_usd": cap}.items() if value is not None}
     _consent(work.read_run(name, workspace_of(workspace))[1], workspace, leave)
-    with _stoppable(workspace) as outside:
+    with _stoppable(workspace) as here, spread(here, engine, address) as outside:
         made = work.resume(name, outside, **changes)
     describe_dataset(made, as_json)
 

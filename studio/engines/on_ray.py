@@ -25,7 +25,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from studio.engines.senders import sending
 from synth import errors
+from synth.endpoint.elsewhere import Send
 from synth.errors import RunError, StorageError, UserError, first_line
 from synth.ranges import Range, Work
 from synth.storage import atomic_write_text, sha256_bytes, sha256_file
@@ -100,6 +102,10 @@ class OnRay:
         finally:
             # Not ray.cancel: Ray ends this process where a range that is cancelled answers at that moment.
             asked.unlink(missing_ok=True)
+
+    def sending(self) -> contextlib.AbstractContextManager[Send]:
+        """As `RangeEngine.sending`."""
+        return sending()
 
     def machines(self) -> list[Machine]:
         """Every machine of the cluster, and what keeps it from taking part."""

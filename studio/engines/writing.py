@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,19 @@ def outside(workspace: Workspace, on_progress: ProgressFn, stop: Callable[[], bo
 
     sheet = prices.load(workspace=workspace.path)
     return Outside(workspace, lambda usage, model: formulas.bill(usage, model, sheet).usd, on_progress, stop)
+
+
+@contextlib.contextmanager
+def spread(given: Outside, engine: str, address: str) -> Iterator[Outside]:
+    """The same, whose requests are sent by the machines of an engine that was asked for by name.
+
+    The workspace's setting does not count here: a teacher's address may be one of this machine.
+    """
+    from studio.engines import rows
+
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(rows.opened(given.workspace, engine or "local", address))
+        yield given if cluster is None else given._replace(send=stack.enter_context(cluster.sending()))
 
 
 def write(

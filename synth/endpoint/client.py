@@ -48,6 +48,8 @@ from synth.usage import Usage, total
 if TYPE_CHECKING:
     import httpx
 
+    from synth.endpoint.elsewhere import Send
+
 FATAL = {
     401: ("does not accept the key", "Set {key} to a valid key."),
     402: ("wants to be paid first", "Check the account that the key in {key} belongs to."),
@@ -94,10 +96,9 @@ class Endpoint:
         cache: ReplyCache | None = None,
         price: Price | None = None,
         purse: Purse | None = None,
+        send: Send | None = None,
     ) -> None:
-        import httpx
-
-        from synth.endpoint.deadline import watch
+        from synth.endpoint.elsewhere import connected
 
         self.settings = settings
         self._url = settings.url
@@ -107,9 +108,7 @@ class Endpoint:
         self._limit_field = "max_tokens"
         self._key = find_key(settings.api_key_env)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        limits = httpx.Limits(max_connections=settings.concurrency)
-        self._http = httpx.Client(headers=headers, limits=limits, follow_redirects=False)
-        self._watch = watch(self._http)
+        self._http, self._cut = connected(headers, settings.concurrency, settings.max_body_bytes, send)
         self._rng = random.Random()
         self._fatal: UserError | None = None
         self._lock = threading.Lock()
@@ -140,7 +139,7 @@ class Endpoint:
         """Take no more, and break what is under way; such an answer may have been made and billed."""
         self._closed.set()
         self._throttle.close()
-        self._watch.cut()
+        self._cut()
 
     def ask_many(self, asks: Iterable[Ask], stop: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, Reply]]:
         """(index, reply) as answers come. `asks` is read lazily, at most 2 x concurrency ahead.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from synth.progress import ProgressFn, silent
 from synth.usage import Usage
 from synth.workspace import Workspace
+
+if TYPE_CHECKING:
+    from synth.endpoint.elsewhere import Send
 
 PriceOf = Callable[[Usage, str], float | None]
 """USD of a usage at a model's price; None where it has none."""
@@ -55,9 +58,10 @@ class RunPlan(BaseModel):
 
 
 class Outside(NamedTuple):
-    """What a run needs from whoever starts it."""
+    """What a run needs from whoever starts it; `send` has its requests sent by other machines."""
 
     workspace: Workspace
     price: PriceOf = lambda usage, model: None
     on_progress: ProgressFn = silent
     stop: Callable[[], bool] = lambda: False
+    send: Send | None = None

@@ -55,7 +55,7 @@ def opened(plan: RunPlan, outside: Outside, spending: Spending) -> Iterator[dict
             deadline_sec = DEADLINE_ATTEMPTS * one.timeout_sec
             settings = settings._replace(attempt_sec=one.timeout_sec, deadline_sec=deadline_sec)
             price = _price(outside.price, one.price_model or one.model)
-            teachers[name] = Teacher(name, Endpoint(settings, cache, price, purse), price, spending)
+            teachers[name] = Teacher(name, Endpoint(settings, cache, price, purse, outside.send), price, spending)
             stack.callback(teachers[name].close)
         yield teachers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -18,14 +19,20 @@ from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, open_system
 from studio.engines import on_ray, rows
 from studio.engines.rows import Setting
+from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth import ranged
 from synth.build import build_dataset
 from synth.curation.curate import Rules, preview_curation
-from synth.errors import ModelError, RunError, StorageError
+from synth.endpoint.elsewhere import Got, Sent
+from synth.errors import EndpointError, ModelError, RunError, StorageError
 from synth.example import user
+from synth.pipeline import work
+from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
 from synth.progress import silent
 from synth.ranges import Range, RangeEngine, Work
+from synth.usage import Usage
 from synth.workspace import Workspace
+from tests.short_pipeline import SHORT
 from tests.tiny import tiny_llama
 
 PICTURES = {"train": 240, "val": 4, "test": 4, "test_ood": 4, "size": 160, "model_size": 160}
@@ -205,3 +212,53 @@ def test_the_setting_is_kept_and_passes_over_what_cannot_be_shared(
     with pytest.raises(StorageError) as caught:
         rows.setting(workspace)
     assert caught.value.code == "engine.setting"
+
+
+def usd(usage: Usage, model: str) -> float | None:
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return (usage.input_tokens + 4 * usage.output_tokens) / 1e6
+
+
+def asking(stub: Stub, folder: Path, cap_usd: float | None = None) -> RunPlan:
+    folder.mkdir(exist_ok=True)
+    (folder / "short.yaml").write_text(SHORT)
+    seeds = folder / "seeds.jsonl"
+    seeds.write_text("".join(json.dumps({"question": f"question {n}"}) + "\n" for n in range(60)))
+    teachers = {"teacher": TeacherPlan(model="stub-model", base_url=stub.base_url, concurrency=6)}
+    return RunPlan(
+        pipeline=str(folder / "short.yaml"), inputs={"seeds": str(seeds)}, teachers=teachers, cap_usd=cap_usd
+    )
+
+
+@pytest.mark.slow
+def test_a_pipeline_that_two_machines_ask_for_writes_and_pays_as_one_process_also_when_one_is_lost(
+    workspace: Workspace, cluster: Any, tmp_path: Path
+) -> None:
+    with serve_in_thread(StubSettings(skill=0.9)) as stub:
+        alone = work.start("rows", asking(stub, tmp_path), Outside(workspace, usd))
+        assert stub.paid == 60
+    second, lost, there = cluster.add_node(num_cpus=1), list[bool](), Workspace(tmp_path / "there")
+    with (
+        serve_in_thread(StubSettings(skill=0.9, latency_sec=0.05)) as stub,
+        on_ray.joined(there, cluster.address) as engine,
+        engine.sending() as send,
+    ):
+        with pytest.raises(EndpointError) as stopped:
+            work.start("rows", asking(stub, tmp_path, 0.003), Outside(there, usd, send=send))
+        assert stopped.value.code == "endpoint.budget"
+        billed = sum((r["prompt_tokens"] + 4 * r["completion_tokens"]) / 1e6 for r in stub.requests if r["paid"])
+        assert 0 < billed <= 0.003, "all machines share one cap"
+        before = len(stub.requests)
+
+        def losing(sent: Sent, nobody_waits: Callable[[], bool]) -> Got:
+            if len(stub.requests) > before + 5 and not lost:
+                lost.append(True)
+                cluster.remove_node(second, allow_graceful=False)
+            return send(sent, nobody_waits)
+
+        shared = work.resume("rows", Outside(there, usd, send=losing), cap_usd=1.0)
+        assert lost and 0 < before < 60
+        assert stub.paid == 60, "what was open on the lost machine has its idempotency key"
+    assert files(shared.path) == files(alone.path)
+    assert shared.card.rejected == alone.card.rejected
