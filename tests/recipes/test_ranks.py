@@ -250,6 +250,22 @@ def test_a_4_bit_base_in_two_parts_learns_what_a_whole_one_does(
 
 
 @pytest.mark.slow
+def test_a_base_in_two_parts_goes_on_exactly_after_a_kill(workspace: Workspace, tmp_path: Path) -> None:
+    packed = {"quant.load_in_4bit": True, "quant.weights": "packed", "lora_dropout": 0.1}
+    options = {**of_text(workspace, tmp_path / "model"), **packed}
+    whole, killed = (made_run(workspace, name, options, 2) for name in ("whole", "killed"))
+    assert together(whole, "--shard") == [0, 0], (whole.path / "worker.log").read_text()[-2000:]
+    assert together(killed, "--shard", kill_at=4)[1] == -signal.SIGKILL
+    ended = killed.exit()
+    assert ended and ended.code == "run.rank"
+    assert together(killed, "--shard", "--resume") == [0, 0], (killed.path / "worker.log").read_text()[-2000:]
+    assert losses(killed) == losses(whole)
+    assert [event["step"] for event in killed.events("step")][-3:] == [4, 5, 6]  # from the checkpoint of step 3
+    first, second = (load_file(run.adapter / "adapter_model.safetensors") for run in (whole, killed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
 def test_accelerate_launches_a_base_in_parts_and_one_process_loads_its_adapter(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
