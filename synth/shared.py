@@ -229,11 +229,11 @@ class Shared:
         return "fetched"
 
     def fetch_new(self, say: Say) -> None:
-        """Fetch what is published and not here, or newer than here."""
+        """Fetch what was published since this workspace last looked; what was deleted here stays so."""
         for item, etag in self.listed().items():
             base = self._base(item)
-            same = base is not None and base.etag == etag and self._folder(item).exists()
-            if not same and not self.busy(item) and self.fetch(item) == "fetched":
+            seen = base is not None and base.etag == etag
+            if not seen and not self.busy(item) and self.fetch(item) == "fetched":
                 say(f"Fetched {item} from {self.address}.")
 
     def publish_made(self, say: Say) -> None:

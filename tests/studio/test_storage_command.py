@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -312,6 +313,25 @@ def test_what_is_asked_for_and_not_there_is_named(store: str, tmp_path: Path) ->
     assert "did you mean 'datasets/boxes'" in sentence(refused, "storage.unknown")
     with pytest.raises(StorageError, match="did you mean 'boxes'"):
         shared.find("boxs", shared.here())
+
+
+def test_a_workspace_fetches_what_is_new_and_publishes_what_it_made_and_leaves_deleted_things_alone(
+    store: str, tmp_path: Path
+) -> None:
+    one, other = (Shared(machine(tmp_path, name), address(store)) for name in ("one", "other"))
+    said: list[str] = []
+    made(one.workspace)
+    one.publish_made(said.append)
+    other.fetch_new(said.append)
+    assert said == [f"Published datasets/boxes to {store}.", f"Fetched datasets/boxes from {store}."]
+    shutil.rmtree(other.workspace.datasets / "boxes")
+    made(other.workspace, name="more")
+    for shared in (other, one):
+        shared.fetch_new(said.append)
+        shared.publish_made(said.append)
+    assert said[2:] == [f"Published datasets/more to {store}.", f"Fetched datasets/more from {store}."]
+    assert not (other.workspace.datasets / "boxes").exists()
+    assert other.fetch(BOXES) == "fetched"
 
 
 def test_what_cannot_be_shared_is_named(store: str, tmp_path: Path) -> None:
