@@ -80,7 +80,7 @@ def prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: Progres
 def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Sequence[Example], made_of: lineage.Origin) -> SystemPlan:
     """A system with its instruction and its answer limit filled in: a tuned model is told what it was tuned with."""
     learned = bool(made_of.recipe.get("data", {}).get("task"))
-    by_itself = learned if plan.adapter else made_of.model_kind != "starter"
+    by_itself = learned if plan.tuned else made_of.model_kind != "starter"
     wanted = by_itself if plan.task is None else plan.task
     task = dataset.task.in_words() if wanted and not plan.instruction and plan.kind != "predictions" else ""
     filled = {
@@ -94,7 +94,7 @@ def answer_limit(plan: SystemPlan, examples: Sequence[Example]) -> int:
     """Tokens that the longest right answer may take, with a half more; models that are not tuned may talk before it."""
     longest = max((len(example.target) for example in examples), default=0)
     needed = max(SHORTEST_LIMIT, math.ceil(1.5 * longest / LETTERS_PER_TOKEN))
-    talk = LONGEST_REPLY if plan.kind != "local" else 0 if plan.adapter else ROOM_UNTUNED
+    talk = LONGEST_REPLY if plan.kind != "local" else 0 if plan.tuned else ROOM_UNTUNED
     return min(32_768, needed + talk)
 
 
@@ -193,9 +193,12 @@ def of_system(job: Job, plan: SystemPlan, made_of: lineage.Origin, large: str | 
         id=plan.id,
         label=plan.name,
         kind=plan.kind,
-        base_model=plan.model,
+        base_model=made_of.base_model or plan.model,
         revision=made_of.revision,
         adapter=made_of.adapter_name,
+        artefact=plan.artefact,
+        stored_bytes=answers.facts.stored_bytes,
+        memory_bytes=answers.facts.memory_bytes,
         method=made_of.recipe.get("method"),
         prompting=plan.prompting,
         shots=shots,

@@ -69,7 +69,7 @@ def contest(plan: Plan, dataset: DatasetDir, large: SystemPlan) -> Contest:
 def _writes(large: SystemPlan, dataset: DatasetDir) -> bool:
     """Whether it can be asked for an instruction: an endpoint that chats, an untuned model that is asked in words."""
     if large.kind == "local":
-        return modality(dataset.card.modality).asks and not large.adapter
+        return modality(dataset.card.modality).asks and not large.tuned
     return not large.transcribes
 
 
@@ -120,7 +120,7 @@ def notices(choice: PromptChoice | None) -> tuple[str, ...]:
 
 
 def _model(plan: SystemPlan) -> tuple[str | None, ...]:
-    return plan.kind, plan.model, plan.revision, plan.adapter, plan.base_url
+    return plan.kind, plan.model, plan.revision, plan.adapter, plan.artefact, plan.base_url
 
 
 def value_of(rows: Sequence[Row]) -> float:

@@ -84,7 +84,7 @@ def refuse_learned(
     """Raise DataError where a system is asked rows that it has learned, as far as runs tell of what they learned."""
     for one in plan.systems:
         made_of = known[one.id]
-        if not one.adapter:
+        if not one.tuned:
             continue
         before = earlier_runs(made_of.run, workspace) if made_of.run else []
         if plan.folds:

@@ -18,8 +18,7 @@ from evaluate.choosing import WRITTEN_TOKENS, Contest, contest, writer, writing
 from evaluate.cost import formulas, prices
 from evaluate.lineage import Origin
 from evaluate.plan import Plan, SystemPlan
-from evaluate.predict.prompts import Prompter, Question
-from evaluate.predict.systems import audio_seconds
+from evaluate.predict.prompts import Prompter, Question, audio_seconds
 from synth.dataset import open_dataset
 from synth.errors import DataError
 from synth.example import Example, ImagePart, TextPart

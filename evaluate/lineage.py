@@ -22,7 +22,7 @@ from evaluate.report.results import DatasetFacts, LedgerItem, Provenance, System
 from recipes.run.directory import RECIPE, Run, cpu_name
 from recipes.run.sweeps import swept_with
 from synth.dataset import DatasetDir, open_dataset
-from synth.errors import UserError
+from synth.errors import ModelError, UserError
 from synth.storage import read_json, sha256_bytes, sha256_file
 from synth.workspace import Workspace
 
@@ -38,6 +38,7 @@ class Origin(NamedTuple):
     model_sha256: str = ""
     adapter_sha256: str = ""
     adapter_name: str | None = None
+    base_model: str = ""  # of an export, whose plan names its folder
     run: Path | None = None
     recipe: dict[str, Any] = {}
     decoding: int = 1
@@ -49,6 +50,8 @@ def origin(plan: SystemPlan, workspace: Workspace) -> Origin:
         return Origin()
     from recipes.models.files import find_adapter, resolve, weights_sha256
 
+    if plan.artefact:
+        return _of_export(plan, workspace)
     ref = resolve(plan.model, plan.revision)
     found = Origin(ref.kind, ref.revision, weights_sha256(ref.path), decoding=decoding(ref.modality))
     if not plan.adapter:
@@ -60,6 +63,26 @@ def origin(plan: SystemPlan, workspace: Workspace) -> Origin:
         adapter_name=run.name if run else folder.name,
         run=run,
         recipe=_recipe(run) if run else {},
+    )
+
+
+def _of_export(plan: SystemPlan, workspace: Workspace) -> Origin:
+    """An export is what its run made, in other bytes; its runtime's version decides what it answers, too."""
+    from recipes.export.reading import read_exported
+
+    found = read_exported(Path(plan.model).expanduser(), plan.artefact, workspace.runs)
+    if plan.held_to_schema and not found.artefact.holds:
+        message = f"{plan.name} cannot be held to a schema by {found.artefact.runtime}."
+        raise ModelError(message, "Set its prompting to zero_shot or few_shot.", "plan.schema")
+    run = workspace.runs / found.tuned.run
+    return Origin(
+        model_kind="export",
+        model_sha256=sha256_bytes(f"{found.sha256} {found.artefact.runtime}".encode()),
+        adapter_name=run.name,
+        base_model=found.base_model,
+        run=run,
+        recipe=_recipe(run),
+        decoding=decoding(found.tuned.ref.modality),
     )
 
 
@@ -82,6 +105,7 @@ def fingerprint(plan: SystemPlan, made_of: Origin, shot_ids: Sequence[str], sche
         "seed_group",
         "task",
     }
+    free |= {"model"} if plan.artefact else {"artefact"}  # an export is its bytes, wherever it lies
     choices = plan.model_dump(mode="json", exclude=free | {"adapter", "path"})
     if plan.kind == "endpoint":
         choices["base_url"] = plan.base_url or os.environ.get("OPENAI_BASE_URL")
@@ -120,7 +144,8 @@ def ledger(
     """
     runs = {made.run.name: made.run for made in origins.values() if made.run is not None}
     runs |= {run.name: run for run in _runs_on(dataset, workspace)}
-    users = {made.run.name: system for system, made in origins.items() if made.run is not None}
+    exports_first = sorted(origins.items(), key=lambda item: item[1].model_kind != "export")  # else theirs is the run
+    users = {made.run.name: system for system, made in exports_first if made.run is not None}
     elsewhere = {made.adapter_name: system for system, made in origins.items() if made.adapter_name and not made.run}
     before = _ancestors(runs, workspace)
     swept = swept_with({*runs, *before.runs}, workspace)

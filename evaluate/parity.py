@@ -171,8 +171,9 @@ def _held(artefact: Artefact, original: Loaded, sample: Sample, expected: list[s
         texts = _texts(artefact.loaded(), sample)
         given = [texts.get(row.id, "") for row in sample.rows]
     else:
-        assert artefact.answers is not None
-        given = artefact.answers(runner_of(original).bare_inputs(original, sample.questions), sample.most_tokens)
+        assert artefact.opened is not None
+        ask, prompts = artefact.opened(None), runner_of(original).bare_inputs(original, sample.questions)
+        given = [reply.text for reply in ask(prompts, sample.most_tokens)]
     before, after = (_scores(sample.rows, texts) for texts in (expected, given))
     pairs = [
         Difference(example_id=row.id, tuned=one[:300], exported=other[:300])

@@ -37,6 +37,11 @@ class SystemPlan(_Frozen):
     model: str = Field(default="", description="Starter, hub id or folder (local); model name (endpoint).")
     revision: str | None = Field(default=None, description="Pinned revision of a hub model.")
     adapter: str | None = Field(default=None, description="Run id or adapter folder (local).")
+    artefact: str = Field(
+        default="",
+        description="Which model of an export answers, through the export's own runtime and one row at a time: "
+        "`q4_k_m`, `int8` …; `model` is then the folder that `smolstudio export` made of a run of this workspace.",
+    )
     prompting: Prompting = Field(
         default="zero_shot",
         description="The row's prompt alone, after worked examples, with a JSON schema of the answer, or with both; "
@@ -88,6 +93,11 @@ class SystemPlan(_Frozen):
         return self.label or self.id
 
     @property
+    def tuned(self) -> bool:
+        """Whether a training made it, as far as the plan says."""
+        return bool(self.adapter or self.artefact)
+
+    @property
     def with_shots(self) -> bool:
         """Whether worked examples are shown."""
         return self.prompting in ("few_shot", "few_shot_schema", "few_shot_constrained")
@@ -128,6 +138,8 @@ class SystemPlan(_Frozen):
             raise ValueError("only a local system can be constrained; use prompting: schema for an endpoint")
         if self.kind != "local" and self.adapter:
             raise ValueError("only a local system can carry an `adapter`")
+        if self.artefact and (self.kind != "local" or self.adapter or self.revision):
+            raise ValueError("an `artefact` is of a local system, whose `model` is the export; its adapter is inside")
         return self
 
 
@@ -235,17 +247,19 @@ class Plan(_Frozen):
             raise ValueError("folds: one fold would leave nothing to learn from; give 2 or more, or 0")
         if self.folds and self.prompt_search:
             raise ValueError("prompt_search needs val rows apart, and with folds every row is tested")
+        if self.folds and any(system.artefact for system in self.systems):
+            raise ValueError("folds: an export is of one model, which has learned every row that folds test")
         if self.small and self.small == self.large:
             raise ValueError("small and large must be two systems")
         return self
 
     def roles(self) -> tuple[str, str | None]:
         """(small, large) ids with the defaults filled in; large is None when only one system is compared."""
-        tuned = [system.id for system in self.systems if system.adapter and system.id != self.large]
-        rest = [system.id for system in self.systems if system.id != self.large]
-        small = self.small or (tuned or rest)[-1]
-        others = [system.id for system in self.systems if system.id != small]
-        plain = [system.id for system in self.systems if system.id in others and not system.adapter]
+        rest = [system for system in self.systems if system.id != self.large]
+        adapted, tuned = ([s for s in rest if s.adapter], [s for s in rest if s.tuned])
+        small = self.small or (adapted or tuned or rest)[-1].id
+        others = [system.id for system in self.systems if system.id != small and not system.artefact]
+        plain = [system.id for system in self.systems if system.id in others and not system.tuned]
         large = self.large or next(iter(reversed(plain or others)), None)
         return small, large
 
@@ -262,7 +276,7 @@ def with_untuned(plan: Plan) -> Plan:
     tuned = plan.system(small)
     if not plan.baselines or large is None or tuned.kind != "local" or not tuned.adapter:
         return plan
-    bare = [one for one in plan.systems if one.kind == "local" and not one.adapter]
+    bare = [one for one in plan.systems if one.kind == "local" and not one.tuned]
     if any((one.model, one.revision) == (tuned.model, tuned.revision) for one in bare):
         return plan
     name = tuned.model.rstrip("/").rpartition("/")[2]

@@ -35,3 +35,12 @@ def consumption(rows: Sequence[Row]) -> AnswersUsage:
         lost_attempts=lost,
         largest_input_tokens=max((one.input_tokens or 0 for one in counted), default=0),
     )
+
+
+def tokens_per_s(rows: Sequence[Row], requests_per_s: float | None) -> float | None:
+    """Tokens of answers a second at so many answers; None where a speed, or the tokens of an answer, are not known."""
+    counts = [row.usage.output_tokens for row in rows if not row.error]
+    known = [count for count in counts if count is not None]
+    if requests_per_s is None or not known or len(known) < len(counts):
+        return None
+    return requests_per_s * sum(known) / len(known)

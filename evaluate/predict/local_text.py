@@ -49,7 +49,7 @@ def answer(
 def grammar_of(loaded: Loaded, questions: Sequence[Question]) -> Grammar | None:
     """The grammar of the schema that the questions ask for, all alike; None where they ask for none."""
     schema = next((schema_of(q.response_format) for q in questions if q.response_format), None)
-    return Grammar(loaded, schema, end_ids(loaded)) if schema else None
+    return Grammar.of(loaded, schema, end_ids(loaded)) if schema else None
 
 
 def answer_prompts(

@@ -46,3 +46,5 @@ class Facts(BaseModel):
     batch_size: int | None = None
     latency_basis: str = ""
     spent_usd: float | None = None
+    stored_bytes: int | None = None
+    memory_bytes: int | None = None

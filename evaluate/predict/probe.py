@@ -28,8 +28,7 @@ from synth.progress import Meter, ProgressFn
 from synth.storage import read_json, sha256_bytes, write_json
 
 if TYPE_CHECKING:
-    from evaluate.predict.runners import Runner
-    from recipes.models.loaded import Loaded
+    from evaluate.predict.prediction import Prediction
 
 FILE = "speed.json"
 MOST_PROMPTS = 32
@@ -63,8 +62,10 @@ class Probed(NamedTuple):
 
 
 class _Answering(NamedTuple):
-    loaded: Loaded
-    runner: Runner
+    """Where a system answers, and how it answers so many questions at once."""
+
+    device: str
+    answer: Callable[[Sequence[Question], int], Iterator[Prediction]]
 
 
 def measure(
@@ -132,16 +133,32 @@ class _Models:
         self._kept.clear()
 
     def get(self, plan: SystemPlan) -> _Answering:
-        from evaluate.predict.runners import runner_of
-        from recipes.models.loading import load_for_inference
-
         if plan.id not in self._kept:
-            loaded = load_for_inference(plan.model, plan.adapter, runs=self._runs, revision=plan.revision)
-            ready = _Answering(loaded, runner_of(loaded))
+            ready = _opened(plan, self._runs)
             if not self._keep:
                 return ready
             self._kept[plan.id] = ready
         return self._kept[plan.id]
+
+
+def _opened(plan: SystemPlan, runs: Path) -> _Answering:
+    from evaluate.predict.exported import ExportedSystem
+    from evaluate.predict.runners import runner_of
+    from recipes.models.loading import load_for_inference
+
+    if plan.artefact:
+        system = ExportedSystem(plan, runs)
+        return _Answering("cpu", lambda questions, at_once: system.answer(questions, _never))
+    loaded = load_for_inference(plan.model, plan.adapter, runs=runs, revision=plan.revision)
+    runner = runner_of(loaded)
+    return _Answering(
+        loaded.model.device.type,
+        lambda questions, at_once: runner.answer(loaded, questions, plan.token_limit, at_once, _never),
+    )
+
+
+def _never() -> bool:
+    return False
 
 
 def _take_turns(
@@ -158,11 +175,11 @@ def _take_turns(
         for place, one in enumerate(systems):
             _stop_if(stop)
             ready, kept = models.get(one.plan), noted[one.plan.id]
-            turn, seconds = _turn(ready, one.plan, one.questions[:prompts], _batch(one.plan, at_once, prompts))
+            turn, seconds = _turn(ready, one.questions[:prompts], _batch(one.plan, at_once, prompts))
             kept.turns.append(turn)
             kept.latencies.extend(seconds)
             if done < SINGLE_ROUNDS:
-                kept.singles.append(_turn(ready, one.plan, one.questions[:SINGLE_PROMPTS], 1, once=True)[0])
+                kept.singles.append(_turn(ready, one.questions[:SINGLE_PROMPTS], 1, once=True)[0])
             del ready  # where models are not kept, one is in memory at a time
             meter.update(done * len(systems) + place + 1, "")
         done += 1
@@ -207,8 +224,8 @@ def _warmed(
     for one in systems:
         _stop_if(stop)
         ready = models.get(one.plan)
-        turn, _ = _turn(ready, one.plan, one.questions[:first], first, once=True)
-        devices[one.plan.id] = device = ready.loaded.model.device.type
+        turn, _ = _turn(ready, one.questions[:first], first, once=True)
+        devices[one.plan.id] = device = ready.device
         per_answer[one.plan.id] = (turn.cpu_sec if device == "cpu" else turn.wall_sec) / turn.answers
         spent[one.plan.id] = turn.wall_sec
         del ready
@@ -238,7 +255,7 @@ def _rounds(planned: int, done: int, found: dict[str, Probe], seconds: float) ->
 
 
 def _batch(plan: SystemPlan, at_once: int, prompts: int) -> int:
-    return min(plan.batch_size or at_once, prompts)
+    return 1 if plan.artefact else min(plan.batch_size or at_once, prompts)
 
 
 def _stop_if(stop: Callable[[], bool]) -> None:
@@ -248,14 +265,14 @@ def _stop_if(stop: Callable[[], bool]) -> None:
 
 
 def _turn(
-    ready: _Answering, plan: SystemPlan, questions: Sequence[Question], batch: int, *, once: bool = False
+    ready: _Answering, questions: Sequence[Question], batch: int, *, once: bool = False
 ) -> tuple[Turn, list[float]]:
     """Answer the questions, again and again until the shortest turn has passed; and the latency of each answer."""
     latencies: list[float] = []
     answers = 0
     before, own, began = _times(), time.process_time(), time.perf_counter()
     while True:
-        for prediction in ready.runner.answer(ready.loaded, questions, plan.token_limit, batch, lambda: False):
+        for prediction in ready.answer(questions, batch):
             answers += 1
             if prediction.seconds is not None:
                 latencies.append(prediction.seconds)

@@ -6,6 +6,7 @@ family after another. It builds messages, not tokens or HTTP bodies.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections.abc import Iterable, Sequence
@@ -16,9 +17,10 @@ from pydantic import BaseModel, ConfigDict
 
 from evaluate.plan import SystemPlan
 from recipes.decode.answer_schema import answer_schema, bare_labels, has_working, record_schema, response_format
-from synth.errors import RecipeError
-from synth.example import Example, Message, assistant, system
+from synth.errors import DataError, RecipeError
+from synth.example import AudioPart, Example, Message, assistant, system
 from synth.languages import code
+from synth.media import resolve_inside
 from synth.scoring.scorers import known_scorer
 from synth.storage import JsonDict
 
@@ -121,3 +123,18 @@ class Prompter:
 
 def _turns(example: Example) -> list[Message]:
     return [message for message in example.prompt if message.role != "system"]
+
+
+def audio_seconds(question: Question, last_only: bool = False) -> float:
+    """Length of the recordings of a question, from their headers; 0 without any, or where none can be read.
+
+    `last_only`: as a transcription endpoint gets it, which is sent no worked examples.
+    """
+    parts = [part for message in question.messages for part in message.content if isinstance(part, AudioPart)]
+    total = 0.0
+    for part in parts[-1:] if last_only else parts:
+        import soundfile
+
+        with contextlib.suppress(RuntimeError, DataError):  # what libsndfile cannot read, the server may
+            total += float(soundfile.info(str(resolve_inside(question.media_root, part.path))).duration)
+    return total

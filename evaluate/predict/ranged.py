@@ -19,7 +19,7 @@ from evaluate.plan import SystemPlan
 from evaluate.predict.journal import Answers, Predictor, record
 from evaluate.predict.prediction import Stop
 from evaluate.predict.prompts import Question
-from evaluate.predict.systems import Context, LocalSystem
+from evaluate.predict.systems import System, open_local
 from synth.errors import RunError
 from synth.progress import Meter, ProgressFn
 from synth.ranges import Range, RangeEngine, cut
@@ -75,14 +75,14 @@ def answer_range(plan: SystemPlan, workspace: Path, fingerprint: str, one: Range
         made.replace(one.file)
 
 
-_open: dict[SystemPlan, LocalSystem] = {}
+_open: dict[SystemPlan, System] = {}
 
 
-def _system(plan: SystemPlan, workspace: Path) -> LocalSystem:
+def _system(plan: SystemPlan, workspace: Path) -> System:
     """The system of this process, whose model stays for its next range; another one is given up first."""
     if plan not in _open:
         for other in _open.values():
             other.close()
         _open.clear()
-        _open[plan] = LocalSystem(plan, Context(Workspace(workspace)))
+        _open[plan] = open_local(plan, Workspace(workspace).runs)
     return _open[plan]

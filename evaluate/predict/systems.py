@@ -1,4 +1,5 @@
-"""Who answers: a local model (with or without adapter), an endpoint, or a file of predictions made elsewhere.
+"""Who answers: a local model (with or without adapter, or an export), an endpoint, or a file of predictions made
+elsewhere.
 
     system = open_system(plan, context)
     for prediction in system.answer(questions): ...
@@ -8,7 +9,6 @@ A system answers questions in any order, each exactly once; it neither journals 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from evaluate.plan import SystemPlan
+from evaluate.predict.exported import ExportedSystem
 from evaluate.predict.imported import read_predictions
 from evaluate.predict.prediction import Facts, Prediction, Stop
-from evaluate.predict.prompts import Question
+from evaluate.predict.prompts import Question, audio_seconds
 from synth.endpoint import Ask, Endpoint, Purse, ReplyCache, Settings
-from synth.errors import DataError
-from synth.example import AudioPart
-from synth.media import resolve_inside
 from synth.usage import Usage
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
+    from recipes.models.files import ModelRef
     from recipes.models.loaded import Loaded
+    from recipes.models.memory import Grown
 
 DEFAULT_URL = "https://api.openai.com/v1"
 
@@ -57,10 +57,11 @@ class System(Protocol):
 class LocalSystem:
     """A model of any modality on this machine, loaded at the first question and kept until `close`."""
 
-    def __init__(self, plan: SystemPlan, context: Context) -> None:
+    def __init__(self, plan: SystemPlan, runs: Path) -> None:
         self._plan = plan
         self._loaded: Loaded | None = None
-        self._runs = context.workspace.runs
+        self._grown: Grown | None = None
+        self._runs = runs
         self._facts = Facts()
 
     def answer(self, questions: Sequence[Question], stop: Stop) -> Iterator[Prediction]:
@@ -69,12 +70,14 @@ class LocalSystem:
 
         from evaluate.predict.runners import runner_of
         from recipes.models.loading import load_for_inference
+        from recipes.models.memory import Grown
 
         disable_progress_bar()  # loading bars would fall into our own progress line
         started = time.perf_counter()
         plan = self._plan
         load_seconds = 0.0
         if self._loaded is None:
+            self._grown = Grown()
             self._loaded = load_for_inference(plan.model, plan.adapter, runs=self._runs, revision=plan.revision)
             load_seconds = time.perf_counter() - started
         loaded = self._loaded
@@ -86,15 +89,25 @@ class LocalSystem:
             load_seconds=load_seconds,
             batch_size=plan.batch_size or runner.BATCH_SIZE,
             latency_basis=runner.LATENCY,
+            stored_bytes=_stored_bytes(loaded.info.ref, plan.adapter, self._runs),
         )
         yield from runner.answer(loaded, questions, plan.token_limit, plan.batch_size, stop)
 
     def facts(self) -> Facts:
-        return self._facts
+        return self._facts.model_copy(update={"memory_bytes": self._grown.so_far() if self._grown else None})
 
     def close(self) -> None:
         """Give the model up."""
         self._loaded = None
+
+
+def _stored_bytes(ref: ModelRef, adapter: str | None, runs: Path) -> int:
+    """Weights on the disk: of the base, and of the adapter where there is one."""
+    from recipes.models.files import find_adapter
+    from recipes.models.soundness import weights_of
+
+    files = [*weights_of(ref.path), *(weights_of(find_adapter(adapter, runs)) if adapter else ())]
+    return sum(file.stat().st_size for file in files)
 
 
 class EndpointSystem:
@@ -173,28 +186,18 @@ class ImportedSystem:
         pass
 
 
+def open_local(plan: SystemPlan, runs: Path) -> LocalSystem | ExportedSystem:
+    """The system of a plan of kind local; `runs` is the folder of the workspace's runs."""
+    return ExportedSystem(plan, runs) if plan.artefact else LocalSystem(plan, runs)
+
+
 def open_system(plan: SystemPlan, context: Context, spent_usd: float = 0.0) -> System:
     """The system of a plan; `spent_usd` is what earlier attempts of the same comparison cost."""
     if plan.kind == "local":
-        return LocalSystem(plan, context)
+        return open_local(plan, context.workspace.runs)
     if plan.kind == "endpoint":
         return EndpointSystem(plan, context, spent_usd)
     return ImportedSystem(plan)
-
-
-def audio_seconds(question: Question, last_only: bool = False) -> float:
-    """Length of the recordings of a question, from their headers; 0 without any, or where none can be read.
-
-    `last_only`: as a transcription endpoint gets it, which is sent no worked examples.
-    """
-    parts = [part for message in question.messages for part in message.content if isinstance(part, AudioPart)]
-    total = 0.0
-    for part in parts[-1:] if last_only else parts:
-        import soundfile
-
-        with contextlib.suppress(RuntimeError, DataError):  # what libsndfile cannot read, the server may
-            total += float(soundfile.info(str(resolve_inside(question.media_root, part.path))).duration)
-    return total
 
 
 def hardware(device: str, dtype: str) -> str:

@@ -10,7 +10,7 @@ from evaluate.report.parts import Bounds, ByClass, Gallery, JudgePart, SplitSumm
 from evaluate.report.record_parts import FieldFigures
 from evaluate.report.render_html import visible
 from evaluate.report.schema import Report
-from evaluate.report.wording import count, of_family, percent, points, scored, usd
+from evaluate.report.wording import MISSING, count, of_family, percent, points, scored, size, usd
 from synth.scoring.scorers import metric as metric_facts
 
 SHOWN = 3  # cases per kind
@@ -35,6 +35,8 @@ def render(report: Report) -> str:
     for note in (report.real_rows_note, report.overlap_note, report.margin_note, report.stand_in_note):
         lines += [f"> {plain(note)}", ""] if note else []
     lines += ["## Systems", "", *systems_table(report), *_prompt(report), *_faults(report), *_gaps(report)]
+    if report.exports:
+        lines += ["## What exporting costs", "", *_exports(report)]
     if report.comparisons:
         lines += ["## How sure the difference is", "", *_comparisons(report)]
     if report.seeds:
@@ -128,6 +130,29 @@ def _gaps(report: Report) -> list[str]:
         low, high = (f"{100 * bound:+.1f}" for bound in gap.ci95)
         rows.append([plain(system.label if system else gap.system), f"{points(gap.gap)} [{low}, {high}]"])
     return table(["System", "reality gap (real − generated)"], rows) if rows else []
+
+
+def _exports(report: Report) -> list[str]:
+    """Each export in words, then what it takes beside the tuned model."""
+    effects = [
+        f"- {plain(one.sentence)} {count(one.same)} of {count(one.n)} texts are the same." for one in report.exports
+    ]
+    shown = dict.fromkeys(name for one in report.exports for name in (one.original, one.system))
+    systems = [system for name in shown if (system := report.system(name))]
+    rows = [
+        [
+            plain(one.label),
+            plain(one.hardware),
+            size(one.stored_bytes),
+            size(one.memory_bytes),
+            MISSING if one.tokens_per_s is None else f"{one.tokens_per_s:,.0f}",
+            prices_said.speed(one),
+            MISSING if one.cost.wh_per_1k is None else f"{one.cost.wh_per_1k:.3g} Wh",
+        ]
+        for one in systems
+    ]
+    head = ["System", "answers on", "weights", "memory at most", "tokens/s", "answers/s", "energy of 1,000 answers"]
+    return [*effects, "", *table(head, rows)]
 
 
 def _comparisons(report: Report) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from evaluate.cost import economics, payback, population, spread, throughput
 from evaluate.cost.prices import PriceSheet, load
-from evaluate.report import basis, by_class, by_field, decision, gallery, overlap
+from evaluate.report import basis, by_class, by_field, decision, exports, gallery, overlap
 from evaluate.report.money import Cascade, Cost, Handover, LedgerLine, Price, WhatIf
 from evaluate.report.parts import Baseline, Comparison, ForgettingPart, Latency, OpenBounds, Seeds, Share, SplitSummary
 from evaluate.report.results import Forgetting, Remembered, Results, Row, SystemResult
@@ -60,6 +60,7 @@ def build(results: Results, sheet: PriceSheet | None = None) -> Report:
         "normalisers_disagree": results.normalisers_disagree,
         "by_class": by_class.build(results.systems, small, large, primary, units[primary]),
         "by_field": by_field.build(results.systems, small_id, units, results.answer_schema),
+        "exports": exports.build(results.systems, units),
         "forgetting": [_forgetting(item) for item in results.forgetting],
         "human_usd_per_answer": plan.human_usd_per_answer,
         "machine": economics.machine_facts(results, prices),
@@ -129,6 +130,10 @@ def _facts(system: SystemResult, units: measures.Units, primary: str, sheet: Pri
         base_model=system.base_model,
         revision=system.revision,
         adapter=system.adapter,
+        artefact=system.artefact,
+        stored_bytes=system.stored_bytes,
+        memory_bytes=system.memory_bytes,
+        tokens_per_s=population.tokens_per_s(rows, speed.requests_per_s),
         method=system.method,
         prompting=system.prompting,
         shots=system.shots,
@@ -207,7 +212,7 @@ def _comparison(
 
 def _model_of(system: SystemResult) -> tuple[str | None, ...]:
     """What tells models apart; answers from a file that name no model are a model of their own."""
-    return system.base_model or system.price_model or system.id, system.adapter
+    return system.base_model or system.price_model or system.id, system.adapter, system.artefact
 
 
 def _baselines(

@@ -92,6 +92,11 @@ class SystemResult(Frozen):
     adapter: str | None = Field(
         default=None, description="Run id or name of the adapter folder, never an absolute path."
     )
+    artefact: str = Field(default="", description="Which model of an export it is, such as q4_k_m; empty = no export.")
+    stored_bytes: int | None = Field(default=None, description="Weights on the disk; None = not here, or not known.")
+    memory_bytes: int | None = Field(
+        default=None, description="Memory that it took at most, loaded and answering, above what was there before."
+    )
     method: str | None = Field(default=None, description="Recipe method that made the adapter, e.g. text_sft.")
     prompting: str = "zero_shot"
     shots: int = 0

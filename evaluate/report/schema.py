@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from evaluate.report import money, parts, record_parts, speech_parts
+from evaluate.report import export_parts, money, parts, record_parts, speech_parts
 from evaluate.report.parts import Part
 
 VERSION = 2
@@ -47,6 +47,14 @@ class MeasuredSystem(Part):
     base_model: str
     revision: str | None
     adapter: str | None
+    artefact: str = Field(default="", description="Which model of an export it is; empty = none of an export.")
+    stored_bytes: int | None = Field(default=None, description="Weights on the disk.")
+    memory_bytes: int | None = Field(
+        default=None, description="Memory that it took at most, loaded and answering, above what was there before."
+    )
+    tokens_per_s: float | None = Field(
+        default=None, description="Tokens of answers a second, from `requests_per_s`; None = not measured, or untold."
+    )
     method: str | None
     prompting: str
     shots: int
@@ -134,6 +142,9 @@ class Report(Part):
     by_class: parts.ByClass | None = Field(default=None, description="Where gold answers are a small set of labels.")
     by_field: tuple[record_parts.ByField, ...] = Field(
         default=(), description="Where gold answers are JSON objects: per split, every field of every system."
+    )
+    exports: tuple[export_parts.ExportPart, ...] = Field(
+        default=(), description="Exports beside the tuned model that they were made of."
     )
     forgetting: tuple[parts.ForgettingPart, ...]
     machine: money.MachinePart

@@ -78,6 +78,13 @@ def params(value: int | None) -> str:
     return f"{value:,}-parameter "
 
 
+def size(value: int | None) -> str:
+    """Bytes in megabytes: 105_600_000 -> '106 MB'."""
+    if value is None:
+        return MISSING
+    return f"{value / 1e6:,.0f} MB" if value >= 1e7 else f"{value / 1e6:.1f} MB"
+
+
 def months(value: float | None) -> str:
     """Pay-back time at some volume."""
     if value is None:

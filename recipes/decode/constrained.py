@@ -29,15 +29,20 @@ SPARE = 4  # tokens: the model's own may end what is half written (a word of an 
 class Grammar:
     """A JSON schema over a model's vocabulary, or `{"choice": [texts]}`: one of these and nothing else.
 
-    Raises RecipeError for a schema that cannot be enforced.
+    `vocabulary`: how many tokens the model scores. Raises RecipeError for a schema that cannot be enforced.
     """
 
-    def __init__(self, loaded: Loaded, schema: dict[str, Any], end_ids: set[int]) -> None:
+    @classmethod
+    def of(cls, loaded: Loaded, schema: dict[str, Any], end_ids: set[int]) -> Grammar:
+        """The grammar over a loaded model's tokens."""
+        return cls(loaded.tokenizer, int(loaded.model.get_output_embeddings().weight.shape[0]), schema, end_ids)
+
+    def __init__(self, tokenizer: Any, vocabulary: int, schema: dict[str, Any], end_ids: set[int]) -> None:
         from llguidance import LLMatcher
         from llguidance.hf import from_tokenizer
 
-        self.vocabulary = int(loaded.model.get_output_embeddings().weight.shape[0])
-        self._tokenizer = from_tokenizer(loaded.tokenizer, n_vocab=self.vocabulary, eos_token=sorted(end_ids))
+        self.vocabulary = vocabulary
+        self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=sorted(end_ids))
         if "choice" in schema:
             texts = " | ".join(json.dumps(text, ensure_ascii=False) for text in schema["choice"])
             self._grammar = LLMatcher.grammar_from_lark(f"start: {texts}")

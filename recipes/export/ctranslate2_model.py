@@ -9,16 +9,18 @@ from __future__ import annotations
 import functools
 import importlib.util
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from recipes.export import merged
-from recipes.export.exporter import Artefact, Exporter, Tuned, merged_from
+from recipes.export.exporter import Artefact, Ask, Exporter, Reply, Tuned, joined, merged_from
 from recipes.models.files import ModelRef
 from synth.errors import ModelError, first_line
-from synth.storage import read_json, write_json
+from synth.storage import JsonDict, read_json, write_json
 
 if TYPE_CHECKING:
     from recipes.audio.backend import Sound
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 KINDS = {"float16": "float32", "int8": "int8"}  # as stored -> as a processor computes with it
 BESIDE = ("tokenizer.json", "preprocessor_config.json")
 PACKAGE = "ctranslate2"
-THREADS = 2
+THREADS = 1  # as for llama.cpp: threads that wait by spinning cost a busy machine tenfold
 
 
 def supports(ref: ModelRef) -> str:
@@ -65,32 +67,40 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
 def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     """Both models, as CTranslate2 answers with them."""
     runtime = f"CTranslate2 {metadata.version(PACKAGE)}"
-    return [
-        Artefact(kind, kind == "float16", runtime, answers=functools.partial(answers, tuned, folder / kind, kind))
-        for kind in KINDS
-    ]
+    found = []
+    for kind in KINDS:
+        files = (folder / kind / "model.bin",)
+        ask = functools.partial(opened, tuned, folder / kind, kind)
+        found.append(Artefact(kind, kind == "float16", runtime, opened=ask, files=files))
+    return found
 
 
-def answers(tuned: Tuned, folder: Path, kind: str, recordings: Sequence[list[Sound]], most: int) -> list[str]:
-    """Greedy transcripts of recordings, each in pieces of at most `most` tokens that are joined by spaces."""
+def opened(tuned: Tuned, folder: Path, kind: str, schema: JsonDict | None = None) -> Ask:
+    """A model as it transcribes recordings, each in pieces of at most so many tokens that are joined by spaces."""
     import ctranslate2
-    import numpy as np
 
     from recipes.models.loading import load_processor
 
+    if schema:
+        raise ValueError("transcripts are held to no schema")
     tokenizer = load_processor(tuned.ref).tokenizer
     model = ctranslate2.models.Whisper(str(folder), compute_type=KINDS[kind], intra_threads=THREADS)
-    texts = []
-    for pieces in recordings:
-        features = np.stack([sound.features.astype(np.float32) for sound in pieces])
-        found = model.generate(
-            ctranslate2.StorageView.from_array(features),
-            [list(sound.head) for sound in pieces],
-            beam_size=1,
-            max_length=2 * (len(pieces[0].head) + most),  # it takes the half for what it writes
-        )
-        texts.append(" ".join(tokenizer.decode(f.sequences_ids[0], skip_special_tokens=True).strip() for f in found))
-    return texts
+
+    def piece(tokens: list[int], most: int) -> Reply:
+        ended = len(tokens) < most
+        return Reply(tokenizer.decode(tokens, skip_special_tokens=True).strip(), len(tokens) + ended, ended)
+
+    def ask(recordings: Sequence[list[Sound]], most: int) -> Iterator[Reply]:
+        for pieces in recordings:
+            found = model.generate(
+                ctranslate2.StorageView.from_array(np.stack([sound.features.astype(np.float32) for sound in pieces])),
+                [list(sound.head) for sound in pieces],
+                beam_size=1,
+                max_length=2 * (len(pieces[0].head) + most),  # it takes the half for what it writes
+            )
+            yield joined([piece(list(one.sequences_ids[0]), most) for one in found])
+
+    return ask
 
 
 def card(name: str, facts: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,6 +40,31 @@ class Tuned(NamedTuple):
     runs: Path | None = None
 
 
+class Reply(NamedTuple):
+    """What a runtime wrote, greedily, without special tokens. `tokens`: with the one that ended it, None = not told.
+
+    `ended` is False where it was cut at its most tokens.
+    """
+
+    text: str
+    tokens: int | None = None
+    ended: bool = True
+
+
+# (prompts, most tokens) -> a reply to each, one after the other. A prompt is what `bare_inputs` of the modality's
+# runner gives: token ids, or the pieces of a recording as features.
+Ask = Callable[[Sequence[Any], int], Iterator[Reply]]
+
+
+def joined(pieces: Sequence[Reply]) -> Reply:
+    """The transcripts of a recording's pieces as that of the recording."""
+    return Reply(
+        " ".join(one.text for one in pieces),
+        sum(one.tokens or 0 for one in pieces),
+        all(one.ended for one in pieces),
+    )
+
+
 class Artefact(NamedTuple):
     """One model of an export, as its own runtime answers with it.
 
@@ -48,8 +73,10 @@ class Artefact(NamedTuple):
         exact: it holds what was tuned to within float16, so that it must give the same answers.
         runtime: the program that answers, with its version.
         loaded: the model, where transformers is the runtime: it is asked as the tuned one is.
-        answers: elsewhere: (prompts, most tokens) -> texts, greedily. A prompt is what `bare_inputs` of the
-            modality's runner gives: token ids, or the pieces of a recording as features.
+        opened: elsewhere: what it answers is held to a schema (`Grammar`'s), or free when None.
+        files: its weights; empty where the folder is a model of transformers.
+        holds: whether its runtime can hold answers to a schema.
+        apart: whether the runtime is a process of its own, whose time and memory are not seen here.
         read_lengths: (chats) -> how many tokens each is to the artefact's own chat template and tokenizer.
         handed_over: whether it is in the folder. One that is not is asked for comparison only, and refuses nothing.
     """
@@ -58,7 +85,10 @@ class Artefact(NamedTuple):
     exact: bool
     runtime: str
     loaded: Callable[[], Loaded] | None = None
-    answers: Callable[[Sequence[Any], int], list[str]] | None = None
+    opened: Callable[[JsonDict | None], Ask] | None = None
+    files: tuple[Path, ...] = ()
+    holds: bool = False
+    apart: bool = False
     read_lengths: Callable[[Sequence[list[dict[str, Any]]]], list[int]] | None = None
     handed_over: bool = True
 

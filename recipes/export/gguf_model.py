@@ -90,13 +90,17 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     if not llama_cpp.installed():
         return []
     context = context_of(tuned.ref)
-    found = []
-    for file in sorted(folder.glob("*.gguf")):
-        kind = next(kind for kind in KINDS if file.stem.endswith(kind))
-        ask = functools.partial(llama_cpp.answers, file, context)
-        read = functools.partial(llama_cpp.read_lengths, file, context) if kind == "f16" else None  # all have the same
-        found.append(Artefact(kind, kind == "f16", llama_cpp.version(), answers=ask, read_lengths=read))
-    return found
+    files = {next(kind for kind in KINDS if file.stem.endswith(kind)): file for file in sorted(folder.glob("*.gguf"))}
+    found = [artefact(kind, file, context) for kind, file in files.items()]
+    return [one if one.exact else one._replace(read_lengths=None) for one in found]  # all have the same template
+
+
+def artefact(kind: str, file: Path, context: int) -> Artefact:
+    """One file, as llama.cpp answers with it."""
+    ask = functools.partial(llama_cpp.opened, file, context)
+    read = functools.partial(llama_cpp.read_lengths, file, context)
+    exact = kind == "f16"
+    return Artefact(kind, exact, llama_cpp.version(), opened=ask, files=(file,), holds=True, read_lengths=read)
 
 
 def context_of(ref: ModelRef) -> int:

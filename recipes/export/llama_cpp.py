@@ -1,6 +1,6 @@
 """llama.cpp in this process, through the `xllamacpp` package: GGUF files answered as they will be, weights quantised.
 
-    with opened(file) as ask: ask(prompts, 64)  # token ids -> greedy texts
+    ask = opened(file, 2048); ask(prompts, 64)  # token ids -> greedy replies
     quantise(values, "Q4_K")                    # float32 (rows, width) -> uint8 (rows, bytes)
 
 k-quants are ggml's own (`ggml_quantize_chunk`, its C interface), without an importance matrix. The package is optional
@@ -12,14 +12,17 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recipes.export.exporter import Ask, Reply
+from recipes.export.gbnf import MOST_REPEATED, gbnf
 from synth.errors import ModelError
+from synth.storage import JsonDict
 
 PACKAGE = "xllamacpp"
 THREADS = 1  # its threads wait for each other by spinning, which a busy machine pays for tenfold
@@ -36,15 +39,38 @@ def version() -> str:
     return f"llama.cpp ({PACKAGE} {metadata.version(PACKAGE)})"
 
 
-def answers(file: Path, context: int, prompts: Sequence[list[int]], most: int) -> list[str]:
-    """Greedy texts of at most `most` tokens after the prompts (token ids), special tokens left out.
+def opened(file: Path, context: int, schema: JsonDict | None = None) -> Ask:
+    """A file as it answers prompts (token ids), within a schema where one is given (`recipes.decode.constrained`).
 
     `context`: the longest prompt with its answer. Raises ModelError when llama.cpp does not read the file or fails.
     """
     server = _opened(file, context)
-    asked: dict[str, Any] = {"temperature": 0, "top_k": 1, "n_predict": most, "cache_prompt": False}
-    replies = (_replied(file, server.handle_completions({"prompt": prompt, **asked})) for prompt in prompts)
-    return [str(reply["choices"][0]["text"]).strip() for reply in replies]
+    asked: dict[str, Any] = {"temperature": 0, "top_k": 1, "cache_prompt": False}
+    asked |= {"grammar": gbnf(schema)} if schema else {}
+
+    def ask(prompts: Sequence[list[int]], most: int) -> Iterator[Reply]:
+        for prompt in prompts:
+            reply = _replied(file, server.handle_completions({"prompt": prompt, "n_predict": most, **asked}))
+            choice = reply["choices"][0]
+            tokens = int(reply["usage"]["completion_tokens"])
+            yield Reply(str(choice["text"]).strip(), tokens, choice["finish_reason"] != "length")
+
+    return ask
+
+
+def without_long_limits(schema: Any) -> Any:
+    """The schema without limits of length that llama.cpp would refuse."""
+    if isinstance(schema, list):
+        return [without_long_limits(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    limits = {"maxLength", "maxItems"}
+    kept = {
+        key: value
+        for key, value in schema.items()
+        if not (key in limits and isinstance(value, int) and value > MOST_REPEATED)
+    }
+    return {key: without_long_limits(value) if isinstance(value, dict | list) else value for key, value in kept.items()}
 
 
 def read_lengths(file: Path, context: int, chats: Sequence[list[dict[str, Any]]]) -> list[int]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.export import merged
-from recipes.export.exporter import Artefact, Exporter, Tuned, merged_from
+from recipes.export.exporter import Artefact, Ask, Exporter, Reply, Tuned, merged_from
 from recipes.models.files import ModelRef
 from synth.errors import ModelError
 from synth.storage import JsonDict, read_json, write_json
@@ -76,7 +76,14 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     if any(importlib.util.find_spec(name) is None for name in PACKAGES):
         return []
     runtime = f"mlx-lm {metadata.version('mlx-lm')}"
-    return [Artefact(dtype_of(tuned.ref), True, runtime, answers=functools.partial(answers, folder))]
+    return [Artefact(dtype_of(tuned.ref), True, runtime, opened=functools.partial(opened, folder), apart=True)]
+
+
+def opened(folder: Path, schema: JsonDict | None = None) -> Ask:
+    """The folder as mlx-lm answers prompts (token ids) with it."""
+    if schema:
+        raise ValueError("mlx-lm is held to no schema here")
+    return lambda prompts, most: map(Reply, answers(folder, prompts, most))
 
 
 def answers(folder: Path, prompts: Sequence[list[int]], most: int) -> list[str]:

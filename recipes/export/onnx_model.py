@@ -142,11 +142,14 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     for kind, ending in KINDS.items():
         if is_speech(tuned.ref):
             encoder, decoder = (folder / GRAPHS / f"{part}{ending}.onnx" for part in (ENCODER, DECODER))
-            ask = functools.partial(onnx_runtime.speech_answers, encoder, decoder, rules(folder), tokenizer)
+            ask = functools.partial(onnx_runtime.speech_opened, encoder, decoder, rules(folder), tokenizer)
+            files: tuple[Path, ...] = (encoder, decoder)
         else:
             file = folder / GRAPHS / f"model{ending}.onnx"
-            ask = functools.partial(onnx_runtime.text_answers, file, rules(folder), tokenizer)
-        found.append(Artefact(kind, kind == "float32", onnx_runtime.version(), answers=ask))
+            ask = functools.partial(onnx_runtime.text_opened, file, rules(folder), tokenizer)
+            files = (file,)
+        runtime, holds = onnx_runtime.version(), not is_speech(tuned.ref)
+        found.append(Artefact(kind, kind == "float32", runtime, opened=ask, files=files, holds=holds))
     return found
 
 

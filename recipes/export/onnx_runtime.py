@@ -1,7 +1,7 @@
 """ONNX graphs with a cache, as `recipes.export.onnx_graphs` writes them, answered greedily through onnxruntime.
 
-    text_answers(file, rules, tokenizer, prompts, 64)            # token ids -> texts
-    speech_answers(encoder, decoder, rules, tokenizer, recordings, 64)
+    ask = text_opened(file, rules, tokenizer); ask(prompts, 64)            # token ids -> replies
+    ask = speech_opened(encoder, decoder, rules, tokenizer); ask(recordings, 64)
 
 One prompt at a time, on one thread: it shows what the files answer, not how fast they can. The packages are optional
 (extra `export`).
@@ -10,7 +10,7 @@ One prompt at a time, on one thread: it shows what the files answer, not how fas
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recipes.decode.constrained import Grammar, State
+from recipes.export.exporter import Ask, Reply, joined
 from recipes.export.onnx_graphs import CACHE, HEARD
+from synth.storage import JsonDict
 
 if TYPE_CHECKING:
     from recipes.audio.backend import Sound
@@ -34,6 +37,13 @@ class Rules(NamedTuple):
     limit: int
     never: tuple[int, ...] = ()
     not_first: tuple[int, ...] = ()
+
+
+class Written(NamedTuple):
+    """Tokens of an answer; `ended` is False where it was cut."""
+
+    tokens: list[int]
+    ended: bool
 
 
 def lacking() -> list[str]:
@@ -56,9 +66,10 @@ def session(file: Path) -> Any:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def text_answers(file: Path, rules: Rules, tokenizer: Any, prompts: Sequence[list[int]], most: int) -> list[str]:
-    """Texts of at most `most` tokens after the prompts, special tokens left out."""
+def text_opened(file: Path, rules: Rules, tokenizer: Any, schema: JsonDict | None = None) -> Ask:
+    """A graph as it answers prompts, within a schema where one is given (`recipes.decode.constrained`)."""
     graph = _Cached(session(file))
+    grammar = Grammar(tokenizer, graph.vocabulary, schema, set(rules.ends)) if schema else None
 
     def feeds(ids: list[int], total: int) -> dict[str, NDArray[Any]]:
         return {
@@ -67,31 +78,38 @@ def text_answers(file: Path, rules: Rules, tokenizer: Any, prompts: Sequence[lis
             "position_ids": np.arange(total - len(ids), total)[None],
         }
 
-    return [_decoded(tokenizer, graph.greedy(prompt, feeds, rules, most)) for prompt in prompts]
+    def ask(prompts: Sequence[list[int]], most: int) -> Iterator[Reply]:
+        for prompt in prompts:
+            state = grammar.start(most) if grammar else None
+            yield _decoded(tokenizer, graph.greedy(prompt, feeds, rules, most, state))
+
+    return ask
 
 
-def speech_answers(
-    encoder: Path, decoder: Path, rules: Rules, tokenizer: Any, recordings: Sequence[list[Sound]], most: int
-) -> list[str]:
-    """Transcripts of recordings, each in pieces of at most `most` tokens that are joined by spaces."""
+def speech_opened(encoder: Path, decoder: Path, rules: Rules, tokenizer: Any, schema: JsonDict | None = None) -> Ask:
+    """Graphs as they transcribe recordings, each in pieces of at most so many tokens that are joined by spaces."""
+    if schema:
+        raise ValueError("transcripts are held to no schema")
     encode, graph = session(encoder), _Cached(session(decoder))
-    texts = []
-    for pieces in recordings:
-        said = []
-        for sound in pieces:
-            features = sound.features.astype(np.float32)[None]
-            encoded = encode.run(None, {"input_features": features})[0]
 
-            def feeds(ids: list[int], total: int, encoded: NDArray[Any] = encoded) -> dict[str, NDArray[Any]]:
-                return {"input_ids": np.array([ids]), HEARD: encoded}
+    def piece(sound: Sound, most: int) -> Reply:
+        encoded = encode.run(None, {"input_features": sound.features.astype(np.float32)[None]})[0]
 
-            said.append(_decoded(tokenizer, graph.greedy(list(sound.head), feeds, rules, most)))
-        texts.append(" ".join(said))
-    return texts
+        def feeds(ids: list[int], total: int) -> dict[str, NDArray[Any]]:
+            return {"input_ids": np.array([ids]), HEARD: encoded}
+
+        return _decoded(tokenizer, graph.greedy(list(sound.head), feeds, rules, most))
+
+    def ask(recordings: Sequence[list[Sound]], most: int) -> Iterator[Reply]:
+        for pieces in recordings:
+            yield joined([piece(sound, most) for sound in pieces])
+
+    return ask
 
 
-def _decoded(tokenizer: Any, tokens: list[int]) -> str:
-    return str(tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+def _decoded(tokenizer: Any, written: Written) -> Reply:
+    text = str(tokenizer.decode(written.tokens, skip_special_tokens=True)).strip()
+    return Reply(text, len(written.tokens) + written.ended, written.ended)
 
 
 class _Cached:
@@ -104,10 +122,14 @@ class _Cached:
             for port in opened.get_inputs()
             if port.name.startswith(f"{CACHE}.")
         }
+        self.vocabulary = int(next(port.shape[-1] for port in opened.get_outputs() if port.name == "logits"))
         self._outputs = ["logits", *(name.replace(CACHE, "present") for name in self._empty)]
 
-    def greedy(self, prompt: list[int], feeds: Any, rules: Rules, most: int) -> list[int]:
-        """The likeliest tokens after the prompt, without what ends them; `feeds(new ids, all tokens)` are the rest."""
+    def greedy(self, prompt: list[int], feeds: Any, rules: Rules, most: int, state: State | None = None) -> Written:
+        """The likeliest tokens after the prompt, without what ends them; `feeds(new ids, all tokens)` are the rest.
+
+        `state`: of the grammar that they obey.
+        """
         from onnxruntime import OrtValue
 
         value = OrtValue.ortvalue_from_numpy
@@ -120,9 +142,13 @@ class _Cached:
             cache = dict(zip(self._empty, present, strict=True))
             scores = logits.numpy()[0, -1]
             scores[[*rules.never, *(() if found else rules.not_first)]] = -np.inf
+            if state:
+                scores[state.forbidden()] = -np.inf
             token = int(scores.argmax())
             if token in rules.ends:
-                break
+                return Written(found, True)
+            if state:
+                state.take(token)
             found.append(token)
             ids = [token]
-        return found
+        return Written(found, False)

@@ -171,5 +171,5 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     )
     encoder, decoder = (folder / MODEL / f"{part}.onnx" for part in ("encoder", "decoder"))
     tokenizer = loading.load_processor(tuned.ref).tokenizer
-    ask = functools.partial(onnx_runtime.speech_answers, encoder, decoder, rules, tokenizer)
-    return [Artefact(KIND, False, onnx_runtime.version(), answers=ask)]
+    ask = functools.partial(onnx_runtime.speech_opened, encoder, decoder, rules, tokenizer)
+    return [Artefact(KIND, False, onnx_runtime.version(), opened=ask, files=(encoder, decoder))]

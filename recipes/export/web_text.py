@@ -7,7 +7,6 @@ words, what every row's system message said, and the JSON schema of the answers,
 
 from __future__ import annotations
 
-import functools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ LICENCE = "wllama/LICENCE"
 RUNTIME_BYTES = 12 << 20
 DOES = "The model answers inside the page; what is typed there leaves it nowhere."
 SPARE_TOKENS = 64
-MOST_REPEATED = 1000  # llama.cpp takes 2,000 repetitions in a grammar
 LONGEST_CONTEXT = 4096  # tokens: a phone's memory
 
 
@@ -78,31 +76,13 @@ def task_of(tuned: Tuned, tokenizer: Any) -> dict[str, Any]:
     return {
         "instruction": instruction,
         "system": system_of(rows),
-        "schema": _repeatable(record_schema(rows, bounded=True)),
+        "schema": llama_cpp.without_long_limits(record_schema(rows, bounded=True)),
         "tokens": int(longest * 1.5) + SPARE_TOKENS,
     }
-
-
-def _repeatable(schema: Any) -> Any:
-    """The schema without limits of length that llama.cpp would refuse."""
-    if isinstance(schema, list):
-        return [_repeatable(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    limits = {"maxLength", "maxItems"}
-    kept = {
-        key: value
-        for key, value in schema.items()
-        if not (key in limits and isinstance(value, int) and value > MOST_REPEATED)
-    }
-    return {key: _repeatable(value) if isinstance(value, dict | list) else value for key, value in kept.items()}
 
 
 def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     """The page's model as llama.cpp answers with it outside a browser."""
     if not llama_cpp.installed():
         return []
-    file, context = folder / MODEL, int(read_json(folder / TASK)["context"])
-    ask = functools.partial(llama_cpp.answers, file, context)
-    read = functools.partial(llama_cpp.read_lengths, file, context)
-    return [Artefact(KIND, False, llama_cpp.version(), answers=ask, read_lengths=read)]
+    return [gguf_model.artefact(KIND, folder / MODEL, int(read_json(folder / TASK)["context"]))]

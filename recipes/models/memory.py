@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,36 @@ def peak_memory() -> Iterator[Peak]:
         yield peak
     finally:
         peak.bytes = torch.cuda.max_memory_allocated(device()) if on_gpu() else _resident_peak()
+
+
+class Grown:
+    """Peak memory since this was made, above what was there then: what a model takes that is loaded and answers.
+
+    Libraries that are imported meanwhile are in it. On a processor it is resident memory, of which what was freed
+    before is given back first.
+    """
+
+    def __init__(self) -> None:
+        import psutil
+        import torch
+
+        with contextlib.suppress(OSError, AttributeError):  # glibc only
+            ctypes.CDLL(None).malloc_trim(0)
+        self._on_gpu = on_gpu()
+        if self._on_gpu:
+            torch.cuda.reset_peak_memory_stats(device())
+            self._before = int(torch.cuda.memory_allocated(device()))
+        else:
+            with contextlib.suppress(OSError):
+                _RESET.write_text("5")
+            self._before = int(psutil.Process().memory_info().rss)
+
+    def so_far(self) -> int:
+        """Bytes."""
+        import torch
+
+        peak = torch.cuda.max_memory_allocated(device()) if self._on_gpu else _resident_peak()
+        return max(0, int(peak) - self._before)
 
 
 def available_bytes() -> int:

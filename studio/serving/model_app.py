@@ -217,7 +217,7 @@ class ModelApp:
             if key not in self._grammars:
                 if len(self._grammars) >= 64:
                     self._grammars.clear()
-                self._grammars[key] = Grammar(self.loaded, schema, end_ids(self.loaded))
+                self._grammars[key] = Grammar.of(self.loaded, schema, end_ids(self.loaded))
         except UserError as fault:
             raise BadRequest(str(fault), "response_format", fault.code) from fault
         except ModuleNotFoundError:

@@ -12,7 +12,8 @@ import pytest
 
 from recipes.decode.answer_schema import record_schema
 from recipes.export import npm, targets
-from recipes.export.web_text import RUNTIME, _repeatable
+from recipes.export.llama_cpp import without_long_limits
+from recipes.export.web_text import RUNTIME
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from recipes.text import text_sft
@@ -75,7 +76,7 @@ def test_a_text_field_has_an_end_in_the_page_where_llama_cpp_can_count_to_it() -
         make_example([user("q")], json.dumps(gold), family="f", template="t", answer=json.dumps(gold), scorer=JSON)
         for gold in ({"title": "ab", "log": "x" * 800, "maxLength": 7}, {"title": "abcd", "log": "", "maxLength": 2000})
     ]
-    fields = _repeatable(record_schema(rows, bounded=True))["properties"]
+    fields = without_long_limits(record_schema(rows, bounded=True))["properties"]
     assert fields["title"]["maxLength"] == 2 * 4 + 32
     assert fields["log"] == {"type": "string"} and fields["maxLength"] == {"type": "number"}
 

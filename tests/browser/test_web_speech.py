@@ -63,8 +63,8 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Page:
     backend = audio_backend(load_for_inference(found.ref, found.adapter))
     sounds = [backend.prepare(cut_at_pauses(wave, backend.limit_sec), None) for wave in map(read_audio, files)]
     (artefact,) = web_speech.artefacts(found, out)
-    assert artefact.answers is not None
-    return Page(out, files, artefact.answers(sounds, 90))
+    assert artefact.opened is not None
+    return Page(out, files, [one.text for one in artefact.opened(None)(sounds, 90)])
 
 
 def transcribed(page: Any) -> str:

@@ -13,7 +13,7 @@ from evaluate.plan import SystemPlan
 from evaluate.predict import local_text
 from evaluate.predict.prediction import Prediction
 from evaluate.predict.prompts import Prompter, Question
-from evaluate.predict.systems import Context, LocalSystem
+from evaluate.predict.systems import LocalSystem
 from recipes.decode import decoder
 from recipes.models.loaded import Loaded
 from recipes.models.loading import load_for_inference
@@ -101,7 +101,7 @@ def test_generate_takes_over_for_models_that_do_not_fit_the_slots(
 
 def test_a_local_system_knows_its_size_and_hardware(workspace: Workspace, loaded: Loaded) -> None:
     plan = SystemPlan(id="s", model=str(loaded.info.ref.path), max_new_tokens=4)
-    local = LocalSystem(plan, Context(workspace))
+    local = LocalSystem(plan, workspace.runs)
     assert len(list(local.answer(questions(3), lambda: False))) == 3
     facts = local.facts()
     assert facts.params == loaded.info.params

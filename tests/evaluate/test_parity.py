@@ -15,7 +15,7 @@ from evaluate.parity import parity_gate
 from evaluate.predict import local_text
 from evaluate.predict.prediction import Prediction
 from recipes.export import exporter, gguf_model, merged, targets
-from recipes.export.exporter import Artefact, Exporter, Tuned
+from recipes.export.exporter import Artefact, Exporter, Reply, Tuned
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from synth.build import build_dataset
@@ -105,7 +105,9 @@ def test_merging_into_the_unrounded_base_is_measured_and_shown_and_is_not_what_i
 
 def test_what_is_asked_for_comparison_only_refuses_nothing(place: Workspace, tmp_path: Path) -> None:
     found = targets.tuned("run-1", place.runs)
-    nonsense = Artefact("toy", True, "toy runtime", answers=lambda prompts, most: ["-"] * len(prompts))
+    nonsense = Artefact(
+        "toy", True, "toy runtime", opened=lambda schema: lambda prompts, most: map(Reply, "-" * len(prompts))
+    )
     beside = toy(right(), exact=False)._replace(artefacts=lambda tuned, folder: [nonsense._replace(handed_over=False)])
     exporter.export(beside, found, tmp_path / "out", parity_gate(place, 4))
     assert manifest(tmp_path / "out")["artefacts"][0]["equal"] == 0
@@ -116,8 +118,11 @@ def toy(answers: Callable[[Sequence[Any], int], list[str]], exact: bool) -> Expo
         (folder / "model.bin").write_bytes(b"weights")
         return "toy"
 
+    def said(prompts: Sequence[Any], most: int) -> Iterator[Reply]:
+        return map(Reply, answers(prompts, most))
+
     def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
-        return [Artefact("toy", exact, "toy runtime", answers=answers)]
+        return [Artefact("toy", exact, "toy runtime", opened=lambda schema: said)]
 
     return Exporter("toy", "a toy", lambda ref: "", lambda tuned: 1, write, lambda name, facts: name, artefacts)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -122,17 +123,20 @@ def test_a_gpu_is_measured_by_the_clock_and_not_beside_full_processors() -> None
     assert "other programs" in crowded.reason
 
 
+CPU_SEC = {"fast": 0.004, "slow": 0.016}  # of an answer
+
+
 class Fake:
     """A runner that works so many seconds of processor time per answer, and notes who was asked."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
 
-    def answer(self, loaded: Any, questions: list[Question], *_: Any) -> Iterator[Prediction]:
-        self.order.append(loaded.name)
+    def answer(self, name: str, questions: Sequence[Question], _: int) -> Iterator[Prediction]:
+        self.order.append(name)
         for question in questions:
-            work(loaded.cpu_sec)
-            yield Prediction(example_id=question.example_id, text="4", seconds=loaded.cpu_sec)
+            work(CPU_SEC[name])
+            yield Prediction(example_id=question.example_id, text="4", seconds=CPU_SEC[name])
 
 
 def work(seconds: float) -> None:
@@ -145,11 +149,8 @@ def work(seconds: float) -> None:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     runner = Fake()
-    models = {
-        name: SimpleNamespace(name=name, cpu_sec=cpu, model=SimpleNamespace(device=SimpleNamespace(type="cpu")))
-        for name, cpu in (("fast", 0.004), ("slow", 0.016))
-    }
-    monkeypatch.setattr(probe._Models, "get", lambda self, plan: probe._Answering(models[plan.id], runner))  # type: ignore[arg-type]
+    ready = {name: probe._Answering("cpu", functools.partial(runner.answer, name)) for name in CPU_SEC}
+    monkeypatch.setattr(probe._Models, "get", lambda self, plan: ready[plan.id])
     monkeypatch.setattr(probe, "SHORTEST_TURN_SEC", 0.05)
     return runner
 

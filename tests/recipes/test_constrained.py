@@ -45,7 +45,7 @@ def texts(loaded: Any, grammar: Grammar | None, count: int = 12, **how: Any) -> 
 
 @pytest.mark.slow
 def test_a_random_model_writes_only_valid_objects(loaded: Any) -> None:
-    grammar = Grammar(loaded, SCHEMA, end_ids(loaded))
+    grammar = Grammar.of(loaded, SCHEMA, end_ids(loaded))
     for how in ({}, {"sampling": Sampling(1.0, 7)}):
         for text in texts(loaded, grammar, **how):
             VALIDATOR.validate(json.loads(text))
@@ -63,7 +63,7 @@ def test_an_answer_that_would_outgrow_its_limit_is_closed_and_counts_as_cut(load
         "hours": {"type": ["number", "null"]},
     }
     schema = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
-    grammar = Grammar(loaded, schema, end_ids(loaded))
+    grammar = Grammar.of(loaded, schema, end_ids(loaded))
     prompts, cut = [[5, 6, 7 + n] for n in range(12)], 0
     for seed in range(3):
         for done in decode(loaded, prompts, 5, 160, sampling=Sampling(1.0, seed), grammar=grammar):
@@ -75,38 +75,38 @@ def test_an_answer_that_would_outgrow_its_limit_is_closed_and_counts_as_cut(load
 
 
 def test_a_limit_without_room_for_an_answer_cuts_it(loaded: Any) -> None:
-    grammar = Grammar(loaded, SCHEMA, end_ids(loaded))
+    grammar = Grammar.of(loaded, SCHEMA, end_ids(loaded))
     for done in decode(loaded, [[5, 6, 7]], 1, 20, grammar=grammar):
         assert not done.ended and len(done.tokens) == 20
 
 
 def test_a_random_model_gives_one_of_the_texts_and_ends(loaded: Any) -> None:
     choice = ['he said "no"', "spam", "größer | kleiner"]
-    found = texts(loaded, Grammar(loaded, {"choice": choice}, end_ids(loaded)), sampling=Sampling(1.0, 7))
+    found = texts(loaded, Grammar.of(loaded, {"choice": choice}, end_ids(loaded)), sampling=Sampling(1.0, 7))
     assert set(found) <= set(choice) and len(set(found)) > 1
 
 
 def test_a_nullable_enum_is_one_of_its_values_or_null(loaded: Any) -> None:
     fields = {"type": {"type": ["string", "null"], "enum": ["bug", "question", None]}}
     schema = {"type": "object", "properties": fields, "required": ["type"], "additionalProperties": False}
-    found = texts(loaded, Grammar(loaded, schema, end_ids(loaded)), 30, sampling=Sampling(1.0, 7))
+    found = texts(loaded, Grammar.of(loaded, schema, end_ids(loaded)), 30, sampling=Sampling(1.0, 7))
     assert {json.loads(text)["type"] for text in found} == {"bug", "question", None}
 
 
 @pytest.mark.slow
 def test_separators_are_those_of_the_targets(loaded: Any) -> None:
-    text = texts(loaded, Grammar(loaded, SCHEMA, end_ids(loaded)))[0]
+    text = texts(loaded, Grammar.of(loaded, SCHEMA, end_ids(loaded)))[0]
     assert text == json.dumps(json.loads(text), ensure_ascii=False)
 
 
 def test_a_class_that_cannot_be_held_to_a_schema_is_refused(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipes.decode.decoder.fits", lambda model: False)
     with pytest.raises(ModelError, match=r"cannot be held to a schema\. Leave the schema out"):
-        texts(loaded, Grammar(loaded, SCHEMA, end_ids(loaded)))
+        texts(loaded, Grammar.of(loaded, SCHEMA, end_ids(loaded)))
 
 
 def test_a_schema_that_cannot_be_enforced_is_refused_in_a_sentence(loaded: Any) -> None:
     with pytest.raises(RecipeError, match="cannot be enforced"):
-        Grammar(
+        Grammar.of(
             loaded, {"type": "object", "properties": {"a": {"$ref": "#/nowhere"}}, "required": ["a"]}, end_ids(loaded)
         )

@@ -12,6 +12,7 @@ import torch
 from gguf import GGMLQuantizationType, GGUFReader, dequantize
 from transformers import LlamaConfig
 
+from recipes.decode.answer_schema import obeys
 from recipes.export import gguf_model, llama_cpp, targets
 from recipes.models import loading
 from recipes.models.files import resolve
@@ -129,3 +130,24 @@ def test_the_mix_of_types_is_llama_cpps() -> None:
     ]  # fmt: skip
     assert kind("blk.3.attn_q.weight", 576) == "Q5_0" and kind("blk.0.attn_v.weight", 576) == "Q8_0"
     assert gguf_model.tensor_kind("output_norm.weight", (64,), "q4_k_m", config) == "F32"
+
+
+def test_llama_cpp_is_held_to_texts_and_to_a_schema(starter: Any, tmp_path: Path) -> None:
+    file = tmp_path / "f16.gguf"
+    gguf_model.write(starter.model, starter.tokenizer, gguf_model.vocabulary(resolve("starter-text").path), file, "f16")
+    prompt = starter.tokenizer("What is 2 + 3?")["input_ids"]
+    labels = ["very high", 'a "low" one']
+    (chosen,) = llama_cpp.opened(file, 256, {"choice": labels})([prompt], 24)
+    assert chosen.text in labels and chosen.ended and chosen.tokens
+    fields = {
+        "a": {"type": ["string", "null"], "maxLength": 4},
+        "b": {"type": "array", "items": {"type": "string", "enum": ["x", 'y "z"']}, "maxItems": 2},
+        "c": {"type": "number"},
+        "d": {"type": "boolean"},
+    }
+    schema = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    (record,) = llama_cpp.opened(file, 256, schema)([prompt], 128)
+    assert record.ended and obeys(schema, json.loads(record.text)), record
+    assert record.text == json.dumps(json.loads(record.text), ensure_ascii=False)  # no space to stall in
+    (cut,) = llama_cpp.opened(file, 256, {"choice": labels[:1]})([prompt], 2)
+    assert cut.tokens == 2 and not cut.ended

@@ -39,7 +39,7 @@ def test_each_class_writes_the_tokens_that_transformers_writes(kind: str, tmp_pa
     file = tmp_path / "model.onnx"
     onnx_graphs.write(onnx_graphs.text_graph(loaded.model), file)
     prompts = [list(range(5, 5 + length)) for length in (1, 7, 40)]
-    texts = onnx_runtime.text_answers(file, OPEN, loaded.tokenizer, prompts, 12)
+    texts = [one.text for one in onnx_runtime.text_opened(file, OPEN, loaded.tokenizer)(prompts, 12)]
     for prompt, text in zip(prompts, texts, strict=True):
         settings = {"max_new_tokens": 12, "min_new_tokens": 12, "do_sample": False}
         with torch.inference_mode():
@@ -59,6 +59,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.fixture(scope="module")
 def exported(place: Workspace) -> Path:
     return targets.export_run("run-1", place.runs, place.path / "exported", "onnx")
+
+
+def test_onnxruntime_is_held_to_a_schema_by_the_grammar_that_our_own_decoding_obeys(
+    exported: Path, place: Workspace
+) -> None:
+    found = targets.tuned("run-1", place.runs)
+    whole, _ = onnx_model.artefacts(found, exported)
+    assert whole.opened is not None and whole.holds
+    labels = ["ab", "cd"]
+    (chosen,) = whole.opened({"choice": labels})([[7, 8, 9]], 12)
+    assert chosen.text in labels and chosen.ended
+    (cut,) = whole.opened(None)([[7, 8, 9]], 3)
+    assert cut.tokens == 3 and not cut.ended
 
 
 def test_rows_padded_to_one_length_are_answered_as_alone_and_eight_bits_are_close(exported: Path) -> None:

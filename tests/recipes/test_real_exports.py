@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from evaluate.compare import run_comparison
 from evaluate.parity import parity_gate
+from evaluate.plan import Plan
+from evaluate.report import render_md
+from evaluate.report.reading import read_report
 from recipes.audio import audio_sft
 from recipes.export import targets
 from recipes.recipe.schema import load_recipe
@@ -20,6 +24,7 @@ from recipes.text import text_sft
 from synth.build import build_dataset
 from synth.dataset import Card, DatasetWriter
 from synth.storage import read_json
+from synth.strict import validated
 from synth.workspace import Workspace
 from tests.recipes.test_real import messages, text_run, weights
 
@@ -75,9 +80,25 @@ def assert_parity(run: Run, out: Path, to: str, rows: int) -> None:
             print(file.relative_to(out), f"{file.stat().st_size / 1e6:.1f} MB")
 
 
-@pytest.mark.parametrize("to", ["onnx", "gguf"])
+@pytest.mark.parametrize("to", ["onnx", "gguf", "merged"])
 def test_smollm2_answers_in_other_runtimes_as_it_was_tuned(orders: Run, tmp_path: Path, to: str) -> None:
     assert_parity(orders, tmp_path / "out", to, rows_asked(200))
+
+
+def test_a_comparison_says_what_each_export_of_smollm2_costs(orders: Run, tmp_path: Path) -> None:
+    place = Workspace(orders.path.parent.parent)
+    base, limit = str(orders.recipe.base_model), 48
+    systems = [{"id": "tuned", "model": base, "adapter": orders.id, "max_new_tokens": limit}]
+    for to, kinds in (("gguf", ("f16", "q8_0", "q4_k_m")), ("onnx", ("float32", "int8"))):
+        folder = targets.export_run(orders.id, place.runs, tmp_path / to, to)
+        systems += [
+            {"id": f"{to}-{kind}", "model": str(folder), "artefact": kind, "max_new_tokens": limit} for kind in kinds
+        ]
+    plan = {"dataset": "orders", "splits": ["test"], "systems": systems, "baselines": False, "speed_rounds": 5}
+    found = read_report(run_comparison(validated(Plan, plan, "plan"), place))
+    print(render_md.render(found).partition("## What exporting costs")[2].partition("\n## ")[0])
+    assert [one.system for one in found.exports] == [system["id"] for system in systems[1:]]
+    assert found.exports[0].same >= SHARE * found.exports[0].n
 
 
 @pytest.mark.parametrize("to", ["onnx", "ctranslate2"])
