@@ -230,11 +230,13 @@ class Shared:
 
     def fetch_new(self, say: Say) -> None:
         """Fetch what was published since this workspace last looked; what was deleted here stays so."""
-        for item, etag in self.listed().items():
-            base = self._base(item)
-            seen = base is not None and base.etag == etag
-            if not seen and not self.busy(item) and self.fetch(item) == "fetched":
-                say(f"Fetched {item} from {self.address}.")
+        self._notes.mkdir(parents=True, exist_ok=True)
+        with DirLock(self._notes, WAIT_SEC):  # another command of this machine may be at it
+            for item, etag in self.listed().items():
+                base = self._base(item)
+                seen = base is not None and base.etag == etag
+                if not seen and not self.busy(item) and self.fetch(item) == "fetched":
+                    say(f"Fetched {item} from {self.address}.")
 
     def publish_made(self, say: Say) -> None:
         """Publish what is here and was made or changed since. Raises the first StorageError after trying all."""

@@ -81,7 +81,7 @@ def test_a_bug_of_ours_is_not_taken_for_a_missing_extra() -> None:
 def test_every_extra_that_a_sentence_names_is_one_of_the_projects() -> None:
     extras = PROJECT["optional-dependencies"]
     assert set(EXTRA_OF.values()) <= set(extras)
-    assert extras["all"] == ["smolstudio[train,audio,export,ui,serve,documents,sweep]"]
+    assert extras["all"] == ["smolstudio[train,audio,export,ui,serve,documents,sweep,s3]"]
     base = {name.split(">")[0].split("[")[0] for name in PROJECT["dependencies"]}
     assert not base & {"torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "streamlit", "torchaudio"}
 

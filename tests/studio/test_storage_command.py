@@ -334,6 +334,19 @@ def test_a_workspace_fetches_what_is_new_and_publishes_what_it_made_and_leaves_d
     assert other.fetch(BOXES) == "fetched"
 
 
+def test_a_large_file_is_sent_in_parts_and_read_in_parts(store: str, served: S3Server, tmp_path: Path) -> None:
+    one, other = machine(tmp_path, "one"), machine(tmp_path, "other")
+    weights = made(one).path / "weights"
+    weights.write_bytes(bytes(range(256)) * (9 << 12))
+    served.faults.append(Fault("cut", lambda method, path: method == "PUT" and "/content/" in path, times=2))
+    Shared(one, address(store)).publish(BOXES)
+    assert ("POST", f"/{address(store).bucket}/team/content") in {
+        (method, path.rpartition("/content/")[0] + "/content") for method, path in served.seen
+    }
+    Shared(other, address(store)).fetch(BOXES)
+    assert (other.datasets / "boxes" / "weights").read_bytes() == weights.read_bytes()
+
+
 def test_what_cannot_be_shared_is_named(store: str, tmp_path: Path) -> None:
     one = machine(tmp_path, "one")
     folder, shared = made(one).path, Shared(one, address(store))
