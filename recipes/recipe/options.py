@@ -96,6 +96,11 @@ class Data(Section):
         advanced=True,
     )
 
+    @field_validator("val_split", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return "" if value is None else value  # what YAML reads where nothing stands, also in `data.val_split=`
+
     def fold_faults(self, objective: str, eval_steps: str | int) -> list[str]:
         """What cannot be in a recipe of a cross-validation."""
         if not self.folds:

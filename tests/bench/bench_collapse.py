@@ -29,17 +29,20 @@ from synth.example import Example, Origin, make_example, user
 from synth.storage import read_json, write_json
 
 BASE = "starter-text"
-TEXTS, HELD_OUT, GENERATIONS = 400, 200, 6
-WORDS = 32
-STEPS, BATCH, RATE = 100, 16, 1e-3
-TEMPERATURE, MOST_TOKENS = 0.8, 160
+TEXTS, HELD_OUT, GENERATIONS = 200, 100, 5
+WORDS = 25
+STEPS, BATCH, RATE = 60, 16, 1e-3
+TEMPERATURE, MOST_TOKENS = 0.8, 110
 WAYS = ("replace", "accumulate")
 LEFT_OUT = ("site-packages", "dist-packages", "test", "idlelib", "lib2to3", "turtledemo")
 CODE = re.compile(r"[<>|=_{}\\\[\]`]|--|\*\*|\S\(")
 
 
-def passages() -> list[str]:
-    """The first words of every paragraph of prose in the standard library's docstrings, each once."""
+def passages(results: Path) -> list[str]:
+    """The first words of every paragraph of prose in the standard library's docstrings, each once; kept in a file."""
+    kept = results / "passages.json"
+    if kept.is_file():
+        return list(read_json(kept)["passages"])
     root, found = Path(sysconfig.get_path("stdlib")), {}
     for file in sorted(root.rglob("*.py")):
         if file.relative_to(root).parts[0] in LEFT_OUT:
@@ -54,6 +57,7 @@ def passages() -> list[str]:
                     words = paragraph.split()
                     if len(words) >= 25 and paragraph.rstrip().endswith((".", ":")) and not CODE.search(paragraph):
                         found[" ".join(words[:WORDS])] = None
+    write_json(kept, {"passages": list(found)})
     return list(found)
 
 
@@ -133,12 +137,17 @@ def read(results: Path, seed: int, way: str) -> list[Made]:
     return [Made(**read_json(file)) for file in files if file.is_file()]
 
 
+def texts_of(results: Path, seed: int) -> tuple[list[str], list[str]]:
+    """The texts of generation 0, and those for the loss."""
+    found = passages(results)
+    Random(seed).shuffle(found)
+    return found[:TEXTS], found[TEXTS : TEXTS + HELD_OUT]
+
+
 def run(results: Path, seed: int, seconds: float) -> None:
     """Make what is missing, as far as the seconds go."""
-    end, found = time.monotonic() + seconds, passages()
-    Random(seed).shuffle(found)
-    real = found[:TEXTS]
-    learner = Learner(seed, found[TEXTS : TEXTS + HELD_OUT])
+    real, held_out = texts_of(results, seed)
+    end, learner = time.monotonic() + seconds, Learner(seed, held_out)
     for generation in range(1, GENERATIONS + 1):
         for way in WAYS:
             file = file_of(results, seed, way, generation)
@@ -153,13 +162,6 @@ def run(results: Path, seed: int, seconds: float) -> None:
             write_json(file, made._asdict())
             spent = time.monotonic() - started
             print(f"seed {seed}, {way} {generation}: loss {made.loss}, {spent:.0f} s: {made.texts[0]}", flush=True)
-
-
-def real_of(seed: int) -> list[str]:
-    """The texts of generation 0."""
-    found = passages()
-    Random(seed).shuffle(found)
-    return found[:TEXTS]
 
 
 def report_of(real: list[str], made: list[Made]) -> CollapseReport:
@@ -190,7 +192,7 @@ def lines(results: Path) -> list[Line]:
     """Every seed that there is."""
     found = []
     for seed in sorted({int(file.name.split("-")[0]) for file in results.glob("*-first-1.json")}):
-        real = real_of(seed)
+        real, _ = texts_of(results, seed)
         for way in WAYS:
             made = read(results, seed, way)
             report = report_of(real, made)

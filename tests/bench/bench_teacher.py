@@ -1,12 +1,12 @@
 """Every shipped pipeline with a real small teacher: SmolLM2-135M-Instruct, served on this machine over HTTP.
 
     smolstudio models add smollm2-135m
-    PYTHONPATH=. python tests/bench/bench_teacher.py RESULTS METHOD[,METHOD…] [SECONDS]   # serves the model
+    PYTHONPATH=. python tests/bench/bench_teacher.py RESULTS METHOD[,METHOD…] [SECONDS [OPEN]]   # serves the model
     PYTHONPATH=. python tests/bench/bench_teacher.py RESULTS --page         # table and rows, as in docs
 
 A method runs on the files of `examples/pipelines` until it has ten accepted rows, its seeds end, or SECONDS (300) are
-over; those that are named together run at once and share the server's batches. Answers stay in RESULTS, so a method
-that is run again goes on where it was and asks nothing twice.
+over. Those that are named together run at once and share the server's batches, each with OPEN (16) questions at a time.
+Answers stay in RESULTS, so a method that is run again goes on where it was and asks nothing twice.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ EXAMPLES = ROOT / "examples" / "pipelines"
 MODEL = "smollm2-135m"
 PORT = 8793  # answers on disk belong to an address
 ROWS, SECONDS, OPEN = 10, 300.0, 16
+TIMEOUT_SEC = 3000  # an answer waits for those before it, and the machine may be busy
 SHOWN_CHARS, SHOWN_LOST = 180, 3
 CLINIC = "Messages that patients send to a practice, sorted by urgency"
 HANDBOOK = {"documents": str(EXAMPLES / "handbook"), "extract_chars": 500}
@@ -93,15 +94,15 @@ def inputs_of(results: Path, method: str) -> dict[str, Any]:
     return {"pictures": str(results / "pictures.csv")}
 
 
-def run(results: Path, url: str, method: str, seconds: float) -> None:
+def run(results: Path, url: str, method: str, seconds: float, concurrency: int = OPEN) -> None:
     """Run a method for so long; what it made lies in its run's folder."""
     place, end = Workspace(results), time.monotonic() + seconds
-    teacher = TeacherPlan(model=MODEL, base_url=url, concurrency=OPEN, timeout_sec=900)
+    teacher = TeacherPlan(model=MODEL, base_url=url, concurrency=concurrency, timeout_sec=TIMEOUT_SEC)
     plan = RunPlan(pipeline=method, inputs=inputs_of(results, method), rows=ROWS, teachers={"teacher": teacher})
     outside = Outside(place, stop=lambda: time.monotonic() > end)
     try:
         if (place.pipelines / method / work.RUN).exists():
-            work.resume(method, outside)
+            work.resume(method, outside, teachers={"teacher": teacher})
         else:
             work.start(method, plan, outside)
     except UserError as error:
@@ -184,9 +185,11 @@ def main() -> None:
     if asked == "--page":
         print(page(results))
         return
-    methods, seconds = asked.split(","), float(sys.argv[3]) if len(sys.argv) > 3 else SECONDS
+    seconds = float(sys.argv[3]) if sys.argv[3:] else SECONDS
+    concurrency = int(sys.argv[4]) if sys.argv[4:] else OPEN
+    methods = asked.split(",")
     with served(results) as url, ThreadPoolExecutor(len(methods)) as pool:
-        list(pool.map(lambda method: run(results, url, method, seconds), methods))
+        list(pool.map(lambda method: run(results, url, method, seconds, concurrency), methods))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def test_a_described_task_becomes_rows_a_model_and_a_verdict_by_clicks(studio: S
         newcomer.fill("What should the model do?", TASK)
         page.get_by_label("What should the model do?").blur()
         newcomer.click(page.get_by_text("Rows written by a model"))
+        page.get_by_role("link", name="Write rows with a model").scroll_into_view_if_needed()
         shot(page, "describe-start")
         newcomer.click(page.get_by_role("link", name="Write rows with a model"))
         page.get_by_role("heading", name="Write rows with a model").wait_for()
@@ -60,6 +61,7 @@ def test_a_described_task_becomes_rows_a_model_and_a_verdict_by_clicks(studio: S
         shot(page, "describe-preview")
         asked = len(stub.requests)
         newcomer.press("Write the rows")
+        shot(page, "describe-writing")
         page.get_by_text("is ready").wait_for(timeout=300_000)
         made = DatasetDir(place.datasets / "describe-a-domain-1")
         assert sum(made.card.splits.values()) == 200 and set(made.task.labels) == {"urgent", "soon", "routine"}
@@ -67,6 +69,7 @@ def test_a_described_task_becomes_rows_a_model_and_a_verdict_by_clicks(studio: S
         shot(page, "describe-ready")
         newcomer.press("Look at the rows")
         page.get_by_text("rows · page 1 of").wait_for()
+        shot(page, "describe-rows")
         page.go_back()
         page.get_by_text("is ready").wait_for()
         report = to_verdict(newcomer, place, "starter-text-sft")

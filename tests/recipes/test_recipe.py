@@ -22,6 +22,11 @@ from synth.errors import RecipeError
 BASE = {"base_model": "starter-text"}
 
 
+@pytest.mark.parametrize("override", ["data.val_split=", "data.val_split=null", "data.val_split=''"])
+def test_no_validation_split_is_said_by_an_empty_value(override: str) -> None:
+    assert load_recipe(BASE, [override]).data.val_split == ""
+
+
 def test_all_faults_come_in_one_error() -> None:
     raw = {"base_modle": "x", "lora": {"r": 0}, "optim": {"learning_rat": 1}}
     with pytest.raises(RecipeError) as caught:
