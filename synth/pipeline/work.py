@@ -232,7 +232,14 @@ def _ended(name: str, error: UserError, engine: PipelineEngine, spending: Spendi
     paid = "nothing is priced" if usd is None else f"${usd:.4f} paid"
     target = f" of {engine.target}" if engine.target else ""
     kept = f"{engine.accepted}{target} rows are accepted, {paid}; answers on disk are kept."
+    if engine.reasons() and error.code != "pipeline.nothing_accepted":  # which names them
+        kept = f"{kept} Rejected: {_top(engine)}."
     remedy = f"`smolstudio pipeline resume {name}` goes on; `pipeline take {name}` makes the dataset of what there is."
+    if not engine.accepted and engine.reasons():
+        remedy = (
+            f"Read the answers that were rejected (pipelines/{name}/{output.REJECTED}), and change the prompt, the "
+            f"check or the teacher; `smolstudio pipeline resume {name}` goes on."
+        )
     if error.code == "endpoint.budget":
         remedy = f"`smolstudio pipeline resume {name} --cap USD` goes on; `pipeline take {name}` takes what there is."
     message = error.message if error.code != "run.stopped" else "The pipeline was stopped."

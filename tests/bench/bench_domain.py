@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from synth.dataset import DatasetDir
 from synth.errors import UserError
 from synth.pipeline import work
 from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
@@ -41,8 +42,10 @@ def command(results: Path, *argv: str) -> None:
 
 
 def written(results: Path, teacher: str, seconds: float) -> str:
-    """The name of a dataset of the examples and a teacher's rows."""
+    """The name of a dataset of the examples and a teacher's rows; one that is there already stays."""
     place = Workspace(results)
+    if (place.datasets / teacher).exists():
+        return teacher
     with contextlib.ExitStack() as stack:
         if teacher == "stub":
             url = stack.enter_context(stub(results, 8467, skill=SKILL)).url
@@ -67,7 +70,9 @@ def written(results: Path, teacher: str, seconds: float) -> str:
 
 
 def tuned(results: Path, dataset: str) -> None:
-    """A starter tuned on a dataset, under the dataset's name."""
+    """A starter tuned on a dataset, under the dataset's name; one that is there already stays."""
+    if (results / "runs" / f"on-{dataset}" / "exit.json").exists():
+        return
     given = [f"data.dataset={dataset}", "data.val_split=", "optim.num_train_epochs=auto"]
     command(results, "train", "starter-text-sft", *given, "--id", f"on-{dataset}")
 
@@ -79,10 +84,11 @@ def main() -> None:
     if not (results / "datasets" / EXAMPLES_ONLY).exists():
         given = ["--name", EXAMPLES_ONLY, "--shares", "100,0,0", *COLUMNS]
         command(results, "data", "import", str(EXAMPLES / "patients.csv"), *given)
-        tuned(results, EXAMPLES_ONLY)
+    tuned(results, EXAMPLES_ONLY)
     dataset = written(results, teacher, float(sys.argv[3]) if len(sys.argv) > 3 else SECONDS)
-    test = str(EXAMPLES / "patients-test.csv")
-    command(results, "data", "real", dataset, test, "--origin", "hand", *COLUMNS)
+    if not DatasetDir(results / "datasets" / dataset).count("test_real"):
+        test = str(EXAMPLES / "patients-test.csv")
+        command(results, "data", "real", dataset, test, "--origin", "hand", *COLUMNS)
     tuned(results, dataset)
     systems = [
         {"id": "examples-only", "model": "starter-text", "adapter": f"on-{EXAMPLES_ONLY}"},

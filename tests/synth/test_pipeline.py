@@ -261,6 +261,18 @@ def test_marks_that_a_teacher_copies_from_the_prompt_never_stand_in_a_row() -> N
     assert unmarked(half, "Draw it as SVG.") == half and fault(Reply(half), "Draw it as SVG.") == ""
 
 
+def test_a_piece_of_the_prompt_is_no_text_that_a_teacher_wrote(workspace: Workspace, tmp_path: Path) -> None:
+    said = ["Answer question 0", "question 1.", '"Answer question 2"', "The answer is 3"]
+    rows = [{"prompt": f"Answer question {n}", "answer": answer} for n, answer in enumerate(said)]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with serve_in_thread(StubSettings(answers=tmp_path / "answers.jsonl", accuracy=1.0)) as stub:
+        plan = short_plan(tmp_path / "p", stub, len(said))
+        short(tmp_path / "p", SHORT.replace("into: said", "into: said, echo: false"))
+        dataset = work.start("short", plan, Outside(workspace, price))
+    assert [row.target for row in rows_of(dataset)] == ["The answer is 3"]
+    assert dataset.card.rejected["parse: the answer repeats the prompt"] == 3
+
+
 def test_a_stopped_run_goes_on_without_paying_twice(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:
     plan = short_plan(tmp_path / "p", stub, 60)
     with pytest.raises(RunError, match="stopped") as caught:
@@ -380,6 +392,19 @@ def test_seeds_that_run_out_are_told_and_nothing_is_lost(stub: Stub, workspace: 
         work.start("short", short_plan(tmp_path / "p", stub, 5, rows=9), Outside(workspace, price))
     assert caught.value.code == "pipeline.exhausted" and "5 of 9 rows" in caught.value.message
     assert len(rows_of(work.take("short", workspace))) == 5
+
+
+def test_a_run_without_a_row_says_what_was_rejected_and_offers_no_empty_dataset(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    plan = short_plan(tmp_path / "p", stub, 3, rows=9)
+    short(
+        tmp_path / "p",
+        SHORT.replace("{step: parse,", "{step: length, field: reply, min_chars: 999}\n  - {step: parse,"),
+    )
+    with pytest.raises(RunError, match=r"0 of 9 rows are accepted.*Rejected: 3 reply is too short") as caught:
+        work.start("short", plan, Outside(workspace, price))
+    assert "pipelines/short/rejected" in caught.value.remedy and "take" not in caught.value.remedy
 
 
 def test_a_run_that_accepts_nothing_ends_before_it_spends_all(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:

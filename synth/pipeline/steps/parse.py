@@ -12,6 +12,7 @@ from pydantic import Field
 from synth.pipeline.candidate import Candidate, Outcome, seed_id
 from synth.pipeline.step import Env, Settings
 from synth.scoring import label as labels
+from synth.scoring.verify import fold
 
 FENCE = re.compile(r"^```[\w-]*\n(.*?)\n?```$", re.DOTALL)
 BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+")
@@ -27,6 +28,7 @@ class Parse(Settings):
     keys: list[str] = Field(default=[], description="json: keys that must be there, with text or a number")
     labels: list[str] = Field(default=[], description="label: the closed set")
     items: bool = Field(default=False, description="lines: one candidate for each line, instead of a list")
+    echo: bool = Field(default=True, description="text: may be a piece of the prompt that was asked last")
     low: float = Field(default=0, description="number: the least")
     high: float = Field(default=5, description="number: the most")
 
@@ -55,8 +57,16 @@ def _read(candidate: Candidate, settings: Parse) -> Iterator[Outcome]:
             yield candidate.having(**{settings.into: found[0]})
         else:
             yield candidate.rejected("no number within the limits", answer[:200])
+    elif not settings.echo and _repeats(candidate, answer):
+        yield candidate.rejected("the answer repeats the prompt", answer[:200])
     else:
         yield candidate.having(**{settings.into: unquoted(answer)})
+
+
+def _repeats(candidate: Candidate, answer: str) -> bool:
+    """Whether an answer is a piece of the last prompt, as small models give when they do not know what is asked."""
+    asked = next((note["prompt"] for note in reversed(candidate.lineage) if "prompt" in note), "")
+    return fold(unquoted(answer)) in fold(asked)
 
 
 def unfenced(text: str) -> str:
