@@ -173,7 +173,7 @@ def table(lines: list[Line]) -> str:
     for temperature in TEMPERATURES:
         for way in WAYS:
             mine = [line for line in lines if (line.way, line.temperature) == (way, temperature)]
-            for number in (0, 1, 2, 4, 5, 6):
+            for number in range(GENERATIONS + 1):
                 groups = [line.groups[number] for line in mine]
                 loss = f"{fmean(line.losses[number - 1] for line in mine):.2f}" if number else "–"
                 ratio, bleu = (

@@ -61,7 +61,6 @@ def test_a_described_task_becomes_rows_a_model_and_a_verdict_by_clicks(studio: S
         shot(page, "describe-preview")
         asked = len(stub.requests)
         newcomer.press("Write the rows")
-        shot(page, "describe-writing")
         page.get_by_text("is ready").wait_for(timeout=300_000)
         made = DatasetDir(place.datasets / "describe-a-domain-1")
         assert sum(made.card.splits.values()) == 200 and set(made.task.labels) == {"urgent", "soon", "routine"}
