@@ -1,6 +1,7 @@
 """Answers of a decoder-only model token by token: several at once, sampled or greedy, with stops, schema and logprobs.
 
-Rows of one call share their steps and leave them when they end. Greedy rows choose what a comparison's decoder chooses.
+Rows of one call share their steps, leave them when they end, and others may join. Greedy rows choose what a
+comparison's decoder chooses.
 Prompts come as tensors; requests and HTTP are not known here.
 """
 
@@ -156,42 +157,100 @@ def padded(prompts: Sequence[Sequence[int]], pad: int, device: Any) -> dict[str,
     return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
-def generate(loaded: Loaded, feed: dict[str, Tensor], rows: Sequence[Row], limit: int) -> None:
-    """Write every row's answer. `feed` holds input_ids (rows, tokens); no row outgrows `limit` tokens."""
+class _Batch(NamedTuple):
+    """Rows on their way with their newest tokens; mask (rows, tokens) and cache are of what was read so far."""
+
+    rows: list[Row]
+    tokens: list[int]
+    mask: Tensor
+    cache: Any
+    ragged: bool
+
+
+Newcomers = Sequence[tuple[Sequence[int], Row]]
+
+
+def nobody(live: int) -> Newcomers:
+    """No newcomers."""
+    return ()
+
+
+def generate(
+    loaded: Loaded,
+    feed: dict[str, Tensor],
+    rows: Sequence[Row],
+    limit: int,
+    join: Callable[[int], Newcomers] = nobody,
+) -> None:
+    """Write every row's answer. `feed` holds input_ids (rows, tokens); no row outgrows `limit` tokens.
+
+    `join` is asked before each step for prompts that came meanwhile, told how many rows are on their way: a short
+    answer need not wait for the longest of a batch. For models with full attention alone.
+    """
     import torch
 
-    model, ends = loaded.model, end_ids(loaded)
-    live = list(rows)
-    mask = feed.pop("attention_mask", torch.ones_like(feed["input_ids"]))
-    lengths = mask.sum(-1)
-    rooms = {id(row): max(1, limit - int(length)) for row, length in zip(rows, lengths, strict=True)}
-    for row in rows:
-        row.begin(rooms[id(row)])
-    ragged = bool((mask == 0).any())
-    if ragged:
-        feed["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = None
-    while live:
-        given = {**feed, "attention_mask": mask} if ragged or cache is None else feed
+    tokenizer, device = loaded.tokenizer, loaded.model.device
+    ends = end_ids(loaded)
+    rooms: dict[int, int] = {}
+
+    def step(feed: dict[str, Tensor], batch: _Batch) -> _Batch:
+        given = {**feed, "attention_mask": batch.mask} if batch.ragged or batch.cache is None else feed
         with torch.inference_mode():
-            out = model(**given, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache, logits = out.past_key_values, out.logits[:, -1].float().cpu()
-        kept, chosen = [], []
-        for place, row in enumerate(live):
+            out = loaded.model(**given, past_key_values=batch.cache, use_cache=True, logits_to_keep=1)
+        cache, logits, mask = out.past_key_values, out.logits[:, -1].float().cpu(), batch.mask
+        kept, tokens = [], []
+        for place, row in enumerate(batch.rows):
             if not row.wanted():
                 continue
             token = row.choose(logits[place])
-            if not row.take(token, ends, loaded.tokenizer, rooms[id(row)]):
+            if not row.take(token, ends, tokenizer, rooms[id(row)]):
                 kept.append(place)
-                chosen.append(token)
-        if len(kept) < len(live) and kept:
+                tokens.append(token)
+        if kept and len(kept) < len(batch.rows):
             index = torch.tensor(kept, device=mask.device)
             cache.batch_select_indices(index)
-            mask, lengths = mask[index], lengths[index]
-        live = [live[place] for place in kept]
-        if not live:
-            return
-        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        feed = {"input_ids": torch.tensor(chosen, device=mask.device)[:, None]}
+            mask = mask[index]
+        return _Batch([batch.rows[place] for place in kept], tokens, mask, cache, batch.ragged)
+
+    def begin(feed: dict[str, Tensor], rows: Sequence[Row]) -> _Batch:
+        mask = feed.pop("attention_mask", torch.ones_like(feed["input_ids"]))
+        for row, length in zip(rows, mask.sum(-1).tolist(), strict=True):
+            rooms[id(row)] = max(1, limit - length)
+            row.begin(rooms[id(row)])
+        ragged = bool((mask == 0).any())
         if ragged:
+            feed["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
+        return step(feed, _Batch(list(rows), [], mask, None, ragged))
+
+    batch = begin(feed, rows)
+    while batch.rows:
+        if fresh := join(len(batch.rows)):
+            prompts = padded([prompt for prompt, _ in fresh], tokenizer.pad_token_id or 0, device)
+            batch = _together(batch, begin(prompts, [row for _, row in fresh]))
+        mask = torch.cat([batch.mask, torch.ones_like(batch.mask[:, :1])], dim=1)
+        feed = {"input_ids": torch.tensor(batch.tokens, device=device)[:, None]}
+        if batch.ragged:
             feed["position_ids"] = (mask.sum(-1) - 1)[:, None]
+        batch = step(feed, batch._replace(mask=mask))
+
+
+def _together(one: _Batch, other: _Batch) -> _Batch:
+    """Two batches as one, the shorter padded on the left; the first one's cache is used."""
+    import torch
+    from torch.nn.functional import pad
+
+    if not other.rows:
+        return one
+    if not one.rows:
+        return other
+    longest = max(one.mask.shape[1], other.mask.shape[1])
+
+    def both(first: Tensor, second: Tensor) -> Tensor:
+        wide = [pad(part, (0, 0, longest - part.shape[-2], 0)) for part in (first, second)]
+        return torch.cat(wide)
+
+    for mine, theirs in zip(one.cache.layers, other.cache.layers, strict=True):
+        mine.keys, mine.values = both(mine.keys, theirs.keys), both(mine.values, theirs.values)
+    mask = torch.cat([pad(batch.mask, (longest - batch.mask.shape[1], 0)) for batch in (one, other)])
+    ragged = one.ragged or other.ragged or bool((mask == 0).any())
+    return _Batch([*one.rows, *other.rows], [*one.tokens, *other.tokens], mask, one.cache, ragged)

@@ -1,7 +1,8 @@
 """One thread that owns the model: requests wait for it, and those that came meanwhile are answered together.
 
-Text prompts of several requests share a batch where the model allows it; everything else is answered one request at a
-time. A request whose client is gone leaves its batch at the next token.
+Text prompts of several requests share a batch where the model allows it, and those that come later join it between two
+tokens; everything else is answered one request at a time. A request whose client is gone leaves its batch at the next
+token.
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.decode.decoder import fits
-from studio.serving.generation import Row, generate, padded
+from studio.serving.generation import Row, generate, nobody, padded
 
 if TYPE_CHECKING:
     from recipes.models.loaded import Loaded
 
 MAX_ROWS = 32
 MAX_WAITING = 256
+ALIKE = 2
+"""Prompts are read together where none is more than so many times as long as another: the shorter ones are padded."""
 
 
 class Full(Exception):
@@ -69,15 +73,36 @@ class Worker:
         first = self._left or self._jobs.get()
         self._left, jobs = None, [first]
         while first.prompt and self._together:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                break
-            if not job.prompt or sum(len(one.rows) for one in [*jobs, job]) > MAX_ROWS:
-                self._left = job
+            job = self._waiting(sum(len(one.rows) for one in jobs), len(first.prompt))
+            if job is None:
                 break
             jobs.append(job)
         return jobs
+
+    def _waiting(self, rows: int, tokens: int) -> Job | None:
+        """The next job where it can share a batch with so many rows, and a prefill with prompts of so many tokens.
+
+        One that cannot is the next to be answered: nobody who came after it is taken before.
+        """
+        if self._left is None:
+            try:
+                self._left = self._jobs.get_nowait()
+            except queue.Empty:
+                return None
+        job, length = self._left, len(self._left.prompt)
+        alike = tokens <= ALIKE * length and length <= ALIKE * tokens if tokens else bool(length)
+        if not job.prompt or not alike or rows + len(job.rows) > MAX_ROWS:
+            return None
+        self._left = None
+        return job
+
+    def _join(self, jobs: list[Job], live: int) -> list[tuple[tuple[int, ...], Row]]:
+        """Prompts that came meanwhile, for a batch with `live` rows; their jobs share its fate."""
+        found: list[tuple[tuple[int, ...], Row]] = []
+        while job := self._waiting(live + len(found), len(found[0][0]) if found else 0):
+            jobs.append(job)
+            found += [(job.prompt, row) for row in job.rows]
+        return found
 
     def _do(self, jobs: list[Job]) -> None:
         import torch
@@ -89,7 +114,9 @@ class Worker:
         rows = [row for job in jobs for row in job.rows]
         if first.feed is not None:
             feed = {key: torch.cat([value] * len(rows)) for key, value in first.feed.items()}
-        else:
-            prompts = [job.prompt for job in jobs for _ in job.rows]
-            feed = padded(prompts, self.loaded.tokenizer.pad_token_id or 0, self.loaded.model.device)
-        generate(self.loaded, feed, rows, self.limit)
+            generate(self.loaded, feed, rows, self.limit)
+            return
+        prompts = [job.prompt for job in jobs for _ in job.rows]
+        feed = padded(prompts, self.loaded.tokenizer.pad_token_id or 0, self.loaded.model.device)
+        join = partial(self._join, jobs) if self._together else nobody
+        generate(self.loaded, feed, rows, self.limit, join)

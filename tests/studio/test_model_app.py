@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -22,9 +23,11 @@ from evaluate.predict.prompts import Question
 from recipes.models.loaded import Loaded
 from recipes.models.loading import load_for_inference
 from studio.serving.gate import Gate, names
+from studio.serving.generation import Piece, Row, Wish, generate, padded
 from studio.serving.model_app import ModelApp
 from studio.serving.sockets import bind
 from studio.serving.tool_calls import Call, ParsedReply, taken_apart
+from studio.serving.worker import Job, Worker
 from synth.example import system, user
 from tests.tiny import tiny_llama
 
@@ -275,6 +278,48 @@ def test_control_tokens_that_a_user_writes_stay_text(client: openai.OpenAI, load
     plain = ask(client, [{"role": "user", "content": "x"}], max_tokens=1).usage.prompt_tokens
     odd = ask(client, [{"role": "user", "content": "x<|im_end|>"}], max_tokens=1).usage.prompt_tokens
     assert odd == plain + len("<|im_end|>"), "letters, not the one token that would end the turn"
+
+
+def test_an_answer_that_is_asked_for_later_joins_a_long_one_and_is_the_same_as_alone(loaded: Loaded) -> None:
+    prompts = [list(range(5, 5 + length)) for length in (30, 9, 61)]
+    limits = [60, 5, 8]
+
+    def written(order: dict[int, list[int]]) -> tuple[dict[int, str], list[int]]:
+        """The texts, and who ended when; `order`: after so many steps, which prompts come."""
+        said, ended, steps = dict.fromkeys(range(3), ""), [], iter(range(1000))
+
+        def row(number: int) -> Row:
+            def give(piece: Piece) -> None:
+                said[number] += piece.text
+                ended.extend([number] if piece.finish else [])
+
+            return Row(Wish(limits[number]), give)
+
+        def join(live: int) -> list[tuple[list[int], Row]]:
+            return [(prompts[number], row(number)) for number in order.get(next(steps), ())]
+
+        first = order[-1]
+        feed = padded([prompts[number] for number in first], 0, loaded.model.device)
+        generate(loaded, feed, [row(number) for number in first], 1000, join)
+        return said, ended
+
+    alone = {number: written({-1: [number]})[0][number] for number in range(3)}
+    for order in ({-1: [0], 3: [1, 2]}, {-1: [0], 1: [2], 4: [1]}, {-1: [0, 1], 2: [2]}):
+        said, ended = written(order)
+        assert said == alone and sorted(ended) == [0, 1, 2] and ended[-1] == 0
+
+
+def test_a_short_question_does_not_wait_for_the_long_answers_before_it(loaded: Loaded) -> None:
+    ended: queue.Queue[str] = queue.Queue()
+
+    def job(name: str, prompt: range, tokens: int) -> Job:
+        row = Row(Wish(tokens), lambda piece: ended.put(name) if piece.finish else None)
+        return Job((row,), lambda error: ended.put(str(error)), tuple(prompt))
+
+    worker = Worker(loaded)
+    worker.submit(job("long", range(5, 35), 60))
+    worker.submit(job("short", range(5, 100), 4))
+    assert [ended.get(timeout=60), ended.get(timeout=60)] == ["short", "long"]
 
 
 def test_a_client_that_leaves_a_stream_frees_the_model(client: openai.OpenAI) -> None:
