@@ -11,7 +11,7 @@ from studio.state import titles, uploads
 from studio.views import data_plan
 from studio.views.data_plan import Plan
 from studio.widgets import address, following, ui
-from synth.errors import DataError
+from synth.errors import DataError, UserError
 from synth.modality import MODALITIES, Modality
 
 TABLES = (
@@ -107,6 +107,19 @@ def _offer(kind: Modality, source: Path, plan: Plan) -> None:
         _start(kind, source, name, plan)
 
 
+def _planned(kind: Modality, source: Path) -> None:
+    """The plan; above it what starts it, or why nothing can be made of the rows."""
+    top = st.container()
+    try:
+        plan = data_plan.render(kind, source)
+    except UserError as error:
+        with top:
+            ui.show_error(error.message, error.remedy)
+        return
+    with top, ui.sentences():
+        _offer(kind, source, plan)
+
+
 def render() -> None:
     """The tab."""
     if made := following.outcome("imported"):
@@ -127,7 +140,4 @@ def render() -> None:
         if source is None:
             ui.empty("What it can read", kind.import_help)
         else:
-            top = st.container()  # what starts it, and what forbids it, stand above the plan
-            plan = data_plan.render(kind, source)
-            with top, ui.sentences():
-                _offer(kind, source, plan)
+            _planned(kind, source)

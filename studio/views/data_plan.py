@@ -20,6 +20,7 @@ from synth.importing.preview import (
     Column,
     Preview,
     columns_of,
+    guess_file_roles,
     guess_roles,
     half_width_points,
     preview,
@@ -41,6 +42,8 @@ FIRST_ROLES = {
     "transcript": "What is said",
 }
 """Those that nearly every file has, as a person calls them; the others are behind a fold."""
+ASKED_LAST = ("answer", "transcript", "question")
+"""In this order a column that is left over is taken for one of them."""
 SPLIT_TITLES: dict[str, str] = {
     "train": "Training",
     "val": "Validation",
@@ -78,8 +81,11 @@ def _preview(source: str, state: tuple[int, int], options: Options) -> Preview:
 
 def _roles(kind: Modality, source: Path, guess: Guess, columns: Sequence[Column]) -> dict[str, str]:
     """Which column plays which role."""
-    known = guess_roles(columns, guess.mapping) if kind.part is None else guess.mapping
     roles, options = kind.roles(), ["", *guess.columns]
+    if kind.part is None:
+        known = guess_roles(columns, guess.mapping)
+    else:
+        known = guess_file_roles(guess, kind.uploads, [role for role in ASKED_LAST if role in roles])
     first = [role for role in roles if role in FIRST_ROLES]
     mapping = {}
 
@@ -202,18 +208,14 @@ def _names(found: Preview) -> str:
     return ui.inert(", ".join(key.key for key in found.report.unused[:6]), 200)
 
 
-def _looked(kind: Modality, source: Path, state: tuple[int, int], options: Options) -> Preview | None:
-    """What would be made; None, and the reason as a sentence, where that cannot be shown."""
+def _looked(source: Path, state: tuple[int, int], options: Options) -> Preview | None:
+    """What would be made; None, and the reason as a sentence, where that takes too long. Raises as an import does."""
     most = MAX_BYTES
     if state[0] > most:
         mib = state[0] / 2**20
         st.info(f"With {mib:,.0f} MiB it is counted during the import; what became of the rows is shown after it.")
         return None
-    try:
-        return _preview(str(source), state, options)
-    except UserError as error:
-        st.info(f"{ui.inert(error.message)}\n\n{ui.inert(error.remedy)}", icon=":material/info:")
-        return None
+    return _preview(str(source), state, options)
 
 
 def render(kind: Modality, source: Path) -> Plan:
@@ -248,9 +250,10 @@ def render(kind: Modality, source: Path) -> Plan:
         st.markdown("##### What you get")
         if shares["train"] <= 0:
             raise DataError("No share is left for training.", "Lower those of the test and the validation.")
-        found = _looked(kind, source, state, options._replace(group_by=group_by))
+        found = _looked(source, state, options._replace(group_by=group_by))
         if found:
             _splits(found)
+            ui.words("Validation rows", "Test rows", "Stratified", "Near-duplicate", "Leakage")
             _remarks(found)
     task = None
     if found:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from studio.engines import jobs
 from studio.presets import cards
 from studio.presets.cards import CARDS, Sample, StartCard
 from studio.read.glance import dataset_cards, machine_line, report_heads
+from studio.read.history import history
 from studio.state import tour, uploads
 from studio.views.data_import import TABLES
 from studio.widgets import manage, ui
@@ -53,7 +53,11 @@ def drop() -> None:
 
 
 def _kind(table: Path) -> str:
-    """What the files hold; text where that cannot be told, and the import says why."""
+    """What the files hold, by those beside the table, else by its rows; text where neither tells."""
+    beside = {file.suffix.lower().lstrip(".") for file in table.parent.iterdir()}
+    held = [kind.key for kind in MODALITIES.values() if beside & set(kind.uploads)]
+    if len(held) == 1:
+        return held[0]
     try:
         return modality_of(table)
     except UserError:
@@ -125,7 +129,8 @@ def show_tour() -> None:
 def recent() -> None:
     """The newest datasets, runs and comparisons, each a link."""
     place = ui.workspace()
-    datasets, runs, reports = dataset_cards(place)[:5], jobs.list_runs(place)[:5], report_heads(place)[:5]
+    runs = [run for run in history(place) if not run.recipe.data.fold][:5]  # of a cross-validation, what it made
+    datasets, reports = dataset_cards(place)[:5], report_heads(place)[:5]
     if not (datasets or runs or reports):
         ui.empty(
             "Nothing here yet", "Choose a task above. What you make appears here, and stays when you close the page."
@@ -140,7 +145,7 @@ def recent() -> None:
     with columns[1]:
         st.markdown("##### Runs")
         for run in runs:
-            label = f"{ui.status_label(run)} {ui.inert(manage.shown('runs', run.id))}"
+            label = f"{ui.STATUS_ICON[run.status]} {run.status} {ui.inert(manage.shown('runs', run.id))}"
             st.page_link("views/runs.py", label=label, query_params={"run": run.id})
     with columns[2]:
         st.markdown("##### Verdicts")

@@ -126,9 +126,15 @@ def _sample(source: Source) -> list[dict[str, Any]]:
     return found
 
 
-def lacking(parts: Mapping[str, Any], row: Mapping[str, Any], modality: str) -> str:
+def lacking(
+    parts: Mapping[str, Any], row: Mapping[str, Any], modality: str, mapping: Mapping[str, str] | None = None
+) -> str:
     """What a row lacks, and whether the column for it is there."""
     kind = ROW_KINDS[modality]
+    for role in ("question", "answer"):
+        column = (mapping or {}).get(role)
+        if column and role not in parts and column in row:
+            return f"no {role}: its cell of '{column}' is empty"
     if kind.medium and kind.medium not in parts:
         return f"no {kind.noun} named"
     names = {str(key).strip().casefold() for key in row}
@@ -171,6 +177,8 @@ def nothing_left(
             "What a batch answers does not say what was asked: put the `body` of the line with the same custom_id in "
             "the batch's input file into each line."
         )
+    if mapping and reason == "no question" and ROW_KINDS[modality].medium:
+        return sentence, "Add a column `question`, in each row the same if need be, such as “What is the total?”."
     if mapping or not source.named or not _is_about_columns(reason):
         return sentence, "Fix the rows."
     return sentence, _offer(rows, columns, modality) or "Fix the rows."

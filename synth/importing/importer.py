@@ -22,7 +22,7 @@ from synth.build import check_name, now_utc
 from synth.curation import leakage
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError
-from synth.example import Example, Split, prompt_id
+from synth.example import SPLITS, Example, Split, prompt_id
 from synth.importing import archives, compose, detect, folders, garbage, logs, unread
 from synth.importing.compose import Fields
 from synth.importing.examples import asked, identity, own_example, to_example
@@ -276,7 +276,7 @@ class _Import:
         if refused := plan.refusal or (plan.verdicts and no_example(row, plan.verdicts)):
             raise BadRow(refused)
         if not plan.complete:
-            raise BadRow(detect.lacking(parts, row, self.modality))
+            raise BadRow(detect.lacking(parts, row, self.modality, self.options.mapping))
         if "label" in parts:
             self.judgements.label(parts["label"])
         fields = compose.compose(parts, media, lambda key, value: self._inner.append((key, value)))
@@ -354,7 +354,7 @@ class _Import:
             rejected=self.rejected,
             reasons=dict(self.writer.reasons.most_common()),
             splits=splits,
-            why={split: dict(causes) for split, causes in self.why.items()},
+            why={split: dict(self.why[split]) for split in SPLITS if split in self.why},
             layouts=dict(self.layouts.most_common()),
             unused=self.unused.listing(),
             groupings=self.suggested,

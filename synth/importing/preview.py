@@ -18,6 +18,7 @@ from typing import NamedTuple
 from synth.dataset import DatasetDir
 from synth.example import Split
 from synth.importing import archives, detect, folders, streams, tables
+from synth.importing.detect import Guess
 from synth.importing.importer import Options, import_data
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.report import ImportReport
@@ -127,6 +128,24 @@ def guess_roles(columns: Sequence[Column], known: Mapping[str, str]) -> dict[str
     return found
 
 
+def guess_file_roles(guess: Guess, endings: Sequence[str], others: Sequence[str]) -> dict[str, str]:
+    """`guess.mapping` of pictures or recordings, with what no name told: the column whose values end as files with
+    these `endings` do and, where one other column is left, the first of these `others` that no column has yet.
+    """
+    found = dict(guess.mapping)
+    free = [column for column in guess.columns if column not in found.values()]
+    named = (c for c in free if guess.sample and all(_ends(row.get(c), endings) for row in guess.sample))
+    if "path" not in found and (path := next(named, None)) is not None:
+        found["path"] = path
+        free.remove(path)
+    lacking = [role for role in others if role not in found]
+    return found | ({lacking[0]: free[0]} if lacking and len(free) == 1 else {})
+
+
+def _ends(value: object, endings: Sequence[str]) -> bool:
+    return isinstance(value, str) and value.rpartition(".")[2].strip().lower() in endings
+
+
 def only_reading(path: Path, modality: str, aside: Sequence[str] = (), answered: bool = False) -> dict[str, str]:
     """Role → column of a table of texts whose columns no layout knows, where there is one way to read it; else {}.
 
@@ -153,7 +172,7 @@ def only_reading(path: Path, modality: str, aside: Sequence[str] = (), answered:
 def shares_for(rows: int) -> dict[Split, float]:
     """80, 10 and 10 % of the rows; of few rows more are for the test, so that it has FEWEST_TEST, up to 30 %."""
     percents = range(10, round(100 * LARGEST_TEST_SHARE) + 1)
-    test = next((p / 100 for p in percents if round(rows * p / 100) >= FEWEST_TEST), LARGEST_TEST_SHARE)
+    test = next((p / 100 for p in percents if rows * p / 100 > FEWEST_TEST - 0.5), LARGEST_TEST_SHARE)
     return {"train": round(0.9 - test, 2), "val": 0.1, "test": test}
 
 

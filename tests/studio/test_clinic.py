@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import wave
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from studio.views.data_plan import FIRST_ROLES
@@ -20,6 +23,7 @@ from tests.synth.test_shares import clinic
 pytestmark = pytest.mark.slow
 
 __all__ = ["at_once"]
+READ_AS = {"question": "message", "answer": "category"}
 PATH = "… or a file or folder on this machine"
 
 
@@ -86,6 +90,43 @@ def test_a_group_that_holds_a_class_out_is_refused_before_import(tmp_path: Path,
     assert refused or "would have no test row" in shown(app)
 
 
+def test_an_empty_cell_is_called_so_and_295_rows_have_30_to_test_on(tmp_path: Path, workspace: Workspace) -> None:
+    lines = clinic(tmp_path, rows=297).read_text("utf-8").splitlines()
+    lines[1:3] = [",billing,low", "Where can I park?,,low"]
+    (tmp_path / "clinic.csv").write_text("\n".join(lines), "utf-8")
+    app = opened(tmp_path / "clinic.csv")
+    reasons = next(d.value for d in app.dataframe if "reason" in d.value)["reason"]
+    assert list(reasons) == [f"no {r}: its cell of '{c}' is empty" for r, c in READ_AS.items()]
+    assert "295 rows" in text(app) and "test rows are few" not in shown(app)
+
+
+def test_what_cannot_be_imported_has_no_button_and_says_so_above_the_form(tmp_path: Path, workspace: Workspace) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "totals.csv").write_text("scan,total\na.png,12.50\n", "utf-8")
+    app = page("data", tab="import", modality="vision")
+    write(app, PATH, str(tmp_path / "totals.csv"))
+    app.run()
+    assert "no question" in app.error[0].value and "Add a column `question`" in app.error[0].value.replace("\\", "")
+    assert not any(b.label == "Import" for b in app.button)
+    menus = {s.label: s.value for s in app.selectbox}
+    assert menus["The file of the picture or recording"] == "scan", "found by its values"
+    assert menus["The right answer"] == "total"
+
+
+def test_recordings_dropped_with_a_table_of_any_headers_are_imported_as_recordings(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    with wave.open(sound := io.BytesIO(), "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", ""))
+        out.writeframes(bytes(32_000))
+    app = page("start")
+    table = ("t.csv", b"recording,said\nmemo 1.wav,no pain\n", "text/csv")
+    app.file_uploader[0].set_value([table, ("memo 1.wav", sound.getvalue(), "audio/wav")]).run()
+    assert app.query_params["modality"] in ("audio", ["audio"])
+    menus = {s.label: s.value for s in app.selectbox}
+    assert (menus["The file of the picture or recording"], menus["What is said"]) == ("recording", "said")
+
+
 def test_few_rows_get_a_larger_test_and_a_word_about_it(tmp_path: Path, workspace: Workspace) -> None:
     app = opened(clinic(tmp_path, rows=60))
     assert next(n for n in app.number_input if n.label == "Test, %").value == 30
@@ -140,7 +181,7 @@ def test_a_label_that_rows_have_and_the_list_lacks_is_said(imported: DatasetDir)
 
 def test_pasted_lines_become_real_rows_and_the_page_says_what_they_allow(imported: DatasetDir) -> None:
     app = page("data", tab="real", dataset="clinic")
-    assert "has **no real row**" in text(app)
+    assert "has **no real row**" in text(app) and "no promise about your own work" not in text(app)
     assert "30 imported test rows only" in text(app)
     lines = "\n".join(f"Could somebody call me, reason {n} of mine? → billing" for n in range(3))
     write(app, "Rows, one a line: “text → answer”, JSON lines, or a table with its header", lines)

@@ -244,9 +244,7 @@ def test_a_table_of_pictures_is_mapped_and_its_faults_listed(tmp_path: Path, wor
     app.run()
     menus = {s.label: s for s in app.selectbox}
     file, asked, answer = "The file of the picture or recording", "What is asked, or the text", "The right answer"
-    assert (menus[file].value, menus[asked].value, menus[answer].value) == ("", "", "label")
-    menus[file].set_value("bild")
-    menus[asked].set_value("frage")
+    assert (menus[file].value, menus[asked].value, menus[answer].value) == ("bild", "frage", "label")
     button(app, "Import")
     assert not app.exception
     assert "1 rows kept, 1 set aside" in text(app)
