@@ -31,10 +31,11 @@ def _verdict(report: Report) -> str:
         return f"{neither} Decide nothing from it."
     figures = f"On {rows} it is {ours}, {name} is {theirs}"
     points = f"{100 * report.margin:g} point{'' if report.margin == 0.01 else 's'}"
-    yours = not report.basis.qualifier  # rows that are not the user's own say nothing about what to use
+    yours = tells_what_to_use(report)
     use, take, keep = ("Use the tuned model: it", "The tuned model can take over from", f"Keep {name}: the")
     if not yours:
-        use, take, keep = "the tuned model", "the tuned model is not worse than", "the"
+        the = "the" if report.basis.qualifier else "The"
+        use, take, keep = f"{the} tuned model", f"{the} tuned model is not worse than", the
     said = {
         "BETTER": f"{use} is better than {name}. {figures}, a difference that is not chance.",
         "NOT WORSE": f"{take} {name}. {figures}; that it loses more than {points} is ruled out.",
@@ -48,6 +49,13 @@ def _verdict(report: Report) -> str:
         more = would_decide(main.rows_to_decide_range, main.unit)
         said += f" {more[0].upper()}{more[1:]}."
     return basis.qualified(report.basis.kind, said) if word in decision.DECIDED else said
+
+
+def tells_what_to_use(report: Report) -> bool:
+    """Whether the rows are the user's own, the other model is one to be had, and nothing cheaper does as well."""
+    large = report.large_system
+    to_be_had = large is not None and not large.stand_in
+    return not report.basis.qualifier and to_be_had and _as_good_without(report) is None
 
 
 def _sentences(reasons: Sequence[str]) -> str:

@@ -74,7 +74,7 @@ def _in_plain_words(report: Report, folder: Path) -> None:
     """The verdict as one sentence, and what to do where it is weak; the statistics are below."""
     word = basis.bare(report.verdict.word)
     box = {"BETTER": st.success, "NOT WORSE": st.success, "WORSE": st.error}.get(word or "", st.warning)
-    (box if not report.basis.qualifier or box is not st.success else st.info)(
+    (box if plain.tells_what_to_use(report) or box is not st.success else st.info)(
         f"**{ui.inert(plain.sentence(report))}**", icon=":material/gavel:"
     )
     found = advice.advise(report, ui.workspace(), folder / "scores.jsonl")
