@@ -117,6 +117,7 @@ def render() -> None:
     if dataset.card.rejected:
         st.markdown("##### Why rows were rejected")
         st.dataframe([{"Reason": r, "Rows": n} for r, n in dataset.card.rejected.items()], hide_index=True)
+    ui.words("Leakage", "Near-duplicate", "Family", "Unseen families", "Self-BLEU")
     with ui.sentences():
         _clean(dataset)
     with ui.sentences():

@@ -39,6 +39,7 @@ def detail(run: Run, others: Sequence[Run]) -> None:
         st.warning(ui.inert(warning), icon=":material/warning:")
     _figures(run)
     _curves([run, *others])
+    ui.words("Loss", "Validation rows", "Learning rate", "Epoch", "Token", "Early stopping", "Adapter")
     show_answers(run, status in ui.ACTIVE)
     _settings(run, others)
     if log := ui.fold("Log", f"log.{run.id}.{status}", ":material/terminal:", status == "failed"):
@@ -159,7 +160,7 @@ def _curves(runs: Sequence[Run]) -> None:
         with columns[position % 2]:
             st.markdown(f"**{CURVES[key]}** :gray[by step]")
             drawn = [
-                line_chart.Line(str(name), ui.PALETTE[place], column.index, column.to_numpy())
+                line_chart.Line(str(name), place, column.index, column.to_numpy())
                 for place, (name, whole) in enumerate(frame.items())
                 if not (column := whole.dropna()).empty
             ]

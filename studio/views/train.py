@@ -29,12 +29,16 @@ from studio.read.models import model_choices, model_facts
 from studio.state import drafts
 from studio.views import train_balance, train_folds
 from studio.views.preflight import show_preflight
-from studio.widgets import address, forms, ui
+from studio.widgets import address, forms, manage, ui
 from synth.dataset import Card
 from synth.errors import DataError, RunError, UserError
 
 PAGE = {"title": "Train", "icon": ":material/model_training:", "order": 30}
 
+WORDS = (
+    *("Base model", "LoRA", "Quantisation", "Epoch", "Learning rate", "Effective batch", "Preflight"),
+    *("Validation rows", "Early stopping", "Cross-validation", "SFT", "DPO"),
+)
 SKIP = frozenset({"version", "name", "method", "base_model", "revision", "adapter"})
 
 
@@ -47,7 +51,7 @@ def _pick_dataset() -> Card | None:
     wanted = ui.param("dataset")
     if wanted and wanted not in cards:
         ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
-    chosen = address.menu("Dataset", list(cards), "dataset")
+    chosen = address.menu("Dataset", list(cards), "dataset", show=manage.all_shown("datasets"))
     return cards[chosen]
 
 
@@ -228,3 +232,4 @@ with ui.sentences():
         wanted = _settings(draft, picked, identity, in_folds)
         with start:
             _start(picked, wanted, in_folds, identity)
+        ui.words(*WORDS)

@@ -64,6 +64,7 @@ def render(folder: Path, report: Report) -> None:
         st.markdown("##### Labels to look at")
         st.caption("The models agree on another answer here and are sure of it: the label may be the mistake.")
         _table(suspects)
+    ui.words("Confusion matrix", "Recall", "Precision", "Confidence", "Threshold", "Out of fold")
     if labels:
         _costs(folder, rows, labels)
 

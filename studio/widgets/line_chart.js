@@ -16,12 +16,12 @@ const say = (value) => {
   return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? 6 : 4 });
 };
 
-// Round numbers from low to high, about `count` of them.
+// Round numbers from low to high, about `count` of them, never so few that one stands alone.
 const ticks = (low, high, count, whole) => {
   const rough = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
-  let step = [1, 2, 5, 10].map((times) => times * power).find((one) => one >= rough);
-  if (whole) step = Math.max(1, Math.round(step));
+  const fits = (one) => one >= 0.8 * rough && (!whole || Number.isInteger(one));
+  const step = [1, 2, 2.5, 5, 10].map((times) => times * power).find(fits) ?? 1;
   const found = [];
   for (let n = Math.ceil(low / step); n * step <= high + step * 1e-9; n += 1) found.push(n * step || 0);
   return found;
@@ -62,7 +62,10 @@ function draw(chart, data) {
     const points = line.steps.map((step, n) => `${x(step).toFixed(1)},${y(line.values[n]).toFixed(1)}`);
     svg.append(
       points.length > 1
-        ? make("polyline", { points: points.join(" "), fill: "none", stroke: line.color, "stroke-width": 1.8 })
+        ? make("polyline", {
+            points: points.join(" "), fill: "none", stroke: line.color, "stroke-width": 1.8,
+            "stroke-dasharray": line.dashed ? "6 4" : "none",
+          })
         : make("circle", { cx: x(line.steps[0]), cy: y(line.values[0]), r: 4, fill: line.color }),
     );
   }
@@ -100,6 +103,7 @@ export default function ({ data, parentElement }) {
     const one = document.createElement("span");
     one.textContent = line.name;
     one.style.setProperty("--line", line.color);
+    one.style.setProperty("--dash", line.dashed ? "dashed" : "solid");
     return one;
   }));
   chart.drawn = () => draw(chart, data);

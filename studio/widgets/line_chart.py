@@ -12,8 +12,11 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from studio.widgets import ui
+
 HEIGHT_PX = 220
 DIGITS = 6
+SOLID = 4  # lines that their colours alone tell apart
 HTML = '<div class="key"></div><div class="chart"></div>'
 CSS = f"""
 .chart {{position: relative; min-height: {HEIGHT_PX}px}}
@@ -26,7 +29,7 @@ CSS = f"""
 .words div {{padding-left: 6px}}
 .key {{display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 12px}}
 .key span::before {{content: ""; display: inline-block; width: 14px; margin-right: 5px; vertical-align: middle;
-  border-top: 3px solid var(--line)}}
+  border-top: 3px var(--dash) var(--line)}}
 """
 _CHART = st.components.v2.component(
     "line_chart", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text("utf-8")
@@ -34,10 +37,10 @@ _CHART = st.components.v2.component(
 
 
 class Line(NamedTuple):
-    """One line: its values at these steps, of which there is at least one."""
+    """One line: its values at these steps, of which there is at least one; `place` decides its colour and dashes."""
 
     name: str
-    color: str
+    place: int
     steps: Sequence[int]
     values: Sequence[float]
 
@@ -51,7 +54,8 @@ def show(lines: Sequence[Line], about: str, key: str) -> None:
         "lines": [
             {
                 "name": line.name,
-                "color": line.color,
+                "color": ui.PALETTE[line.place],
+                "dashed": line.place >= SOLID,
                 "steps": [int(step) for step in line.steps],
                 "values": [float(f"{value:.{DIGITS}g}") for value in line.values],
             }

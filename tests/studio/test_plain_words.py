@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from evaluate.report import report_json
 from evaluate.report.results import Results
 from evaluate.report.schema import Report
 from recipes.run.directory import Run
+from studio.presets import glossary
 from studio.presets.glossary import GLOSSARY, terms_in
 from studio.read import advice, mistakes, plain
 from synth.dataset import Card, DatasetWriter
@@ -87,6 +89,24 @@ def test_nothing_right_on_both_sides_is_no_success_whatever_the_test_says() -> N
 def test_a_stand_in_is_named_in_the_sentence() -> None:
     report = report_json.build(results(("sft", "large-few"), small="sft", large="large-few", per_split=200))
     assert "small stand-in made by this project" in plain.sentence(report)
+
+
+def test_nobody_is_told_to_use_a_model_that_beat_a_stand_in_or_that_something_cheaper_equals() -> None:
+    for rival in ("mini", "large-few"):
+        made = results(("sft", rival), small="sft", large=rival, per_split=200)
+        own = made.model_copy(update={"dataset": made.dataset.model_copy(update={"generator": "import"})})
+        report = report_json.build(own)
+        cheap = report.small_system.model_copy(update={"id": "tfidf", "label": "TF-IDF", "method": "baseline"})
+        equalled = report.model_copy(update={"systems": (*report.systems, cheap)})
+        assert plain.tells_what_to_use(report) == (rival == "mini")
+        assert not plain.tells_what_to_use(equalled)
+        for told in (equalled, *([report] if rival != "mini" else [])):
+            for word, begin in {
+                "BETTER": "The tuned model is better than “",
+                "NOT WORSE": "The tuned model is not worse than “",
+                "WORSE": "The tuned model is worse than “",
+            }.items():
+                assert said(told, word=word).startswith(begin)
 
 
 def test_a_baseline_that_does_as_well_is_said_in_the_same_breath() -> None:
@@ -219,6 +239,17 @@ def test_the_words_of_a_report_lead_to_what_they_mean(place: Workspace) -> None:
     first = next(str(m.value) for m in page("glossary", term="Macro-F1").markdown if str(m.value).startswith("**"))
     assert first.startswith("**Macro\\-F1**")
     assert "There is no word" in text(page("glossary", term="nonsense"))
+
+
+@pytest.mark.slow
+def test_the_jargon_of_a_page_is_in_the_glossary_and_leads_there(workspace: Workspace) -> None:
+    pages = Path(glossary.__file__).parents[1] / "views"
+    calls = [found for file in pages.glob("*.py") for found in re.findall(r"ui\.words\(([^)*]+)\)", file.read_text())]
+    assert len(calls) >= 5
+    assert {term for call in calls for term in re.findall(r'"([^"]+)"', call)} <= set(GLOSSARY)
+    filled.dataset(workspace)
+    links = re.findall(r"\[([^\]]+)\]\(glossary\?term=", text(page("train")))
+    assert {"LoRA", "Learning rate"} <= set(links) <= set(GLOSSARY)
 
 
 def test_every_word_of_the_glossary_says_something() -> None:

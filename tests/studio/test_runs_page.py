@@ -12,6 +12,7 @@ from recipes.run.directory import DISCARDED, Run
 from studio.engines import jobs
 from studio.read.curves import answers, curve_frame, events, last_figures, phases
 from studio.state.notes import read_notes, write_notes
+from studio.widgets import ui
 from synth.workspace import Workspace
 from tests.studio.test_views import page, text, unfold
 
@@ -86,6 +87,19 @@ def test_others_are_laid_over_and_only_what_differs_is_tabled(place: Workspace) 
     assert table.to_dict("list") == {"setting": ["seed"], "first": ["0"], "second": ["7"]}
     frame = curve_frame([Run(place.runs / name) for name in ("first", "second")], "loss")
     assert list(frame.columns) == ["first", "second"] and len(frame) == 20
+
+
+def test_each_curve_stands_out_by_3_to_1_on_a_light_page_and_on_a_dark_one() -> None:
+    def luminance(color: str) -> float:
+        parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    light, dark = luminance("#FFFFFF"), luminance("#191919")
+    assert len(set(ui.PALETTE)) == 7 + 1, "the run itself has a line too"
+    for color in ui.PALETTE:
+        own = luminance(color) + 0.05
+        assert (light + 0.05) / own >= 3 and own / (dark + 0.05) >= 3, color
 
 
 def test_what_cannot_go_on_says_why_and_offers_a_clone(place: Workspace) -> None:
