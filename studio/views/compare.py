@@ -13,6 +13,7 @@ from evaluate.plan import Plan, dump_plan
 from evaluate.report.basis import FEWEST_REAL
 from evaluate.report.wording import usd
 from recipes.models.files import starters
+from studio.presets import bases
 from studio.presets.cards import card_for
 from studio.read.glance import ReportHead, dataset_cards, report_heads
 from studio.read.history import tuned
@@ -45,7 +46,7 @@ def _dataset() -> Card | None:
     wanted = ui.param("dataset")
     if wanted and wanted not in cards:
         ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
-    chosen = address.menu("Dataset", list(cards), "dataset")
+    chosen = address.menu("Dataset", list(cards), "dataset", show=manage.all_shown("datasets"))
     return cards[chosen]
 
 
@@ -56,8 +57,8 @@ def _offer(dataset: Card) -> dict[str, dict[str, Any]]:
     promptings = modality(dataset.modality).promptings
     shipped, runs = starters(), tuned(ui.workspace(), dataset.modality)
     own = [run.recipe.base_model for run in runs if run.recipe.data.dataset == dataset.name]
-    bases = list(dict.fromkeys(own)) or [card.starter]  # the base that was tuned is the one to be compared with
-    for role, model in (*(("Base", base) for base in bases), ("Large", card.large)):
+    untuned = list(dict.fromkeys(own)) or [card.starter]  # the base that was tuned is the one to be compared with
+    for role, model in (*(("Base", base) for base in untuned), ("Large", card.large)):
         if model not in shipped and role == "Large":
             continue
         for prompting in promptings:
@@ -168,11 +169,14 @@ def _folds(dataset: Card, offers: dict[str, dict[str, Any]], chosen: list[str]) 
 def _plan(dataset: Card) -> Plan:
     offers = _offer(dataset)
     if not dataset.splits.get("test_real"):
-        st.info(
-            "No real rows are in this dataset, so the verdict will be about generated or imported rows only. Thirty or "
-            "more rows as you meet them make it one about your work: add them on the Data page.",
-            icon=":material/info:",
+        said = (
+            "The verdict will be about rows of your file. Thirty or more newer ones, as you meet them, show whether it "
+            "holds: add them as real rows on the Data page."
+            if bases.is_own(dataset)
+            else "No real rows are in this dataset, so the verdict will be about generated rows only. Thirty or more "
+            "rows as you meet them make it one about your work: add them on the Data page."
         )
+        st.info(said, icon=":material/info:")
         address_of = {"tab": "real", "dataset": dataset.name}
         st.page_link("views/data.py", label="Add real rows", icon=":material/fact_check:", query_params=address_of)
     chosen = st.multiselect("Systems", list(offers), _preset(offers, dataset), help="All answer the same rows.")
@@ -191,6 +195,7 @@ def _plan(dataset: Card) -> Plan:
     rows = fourth.number_input(
         "Rows per split", 10, 100_000, 200, 10, help="Drawn at random, of each tested split.", disabled=bool(folds)
     )
+    ui.words("Zero-shot", "Few-shot", "Schema", "Margin", "Base model", "Real rows", "Out of fold")
     _unpriced([offers[label] for label in chosen])
     money = _money()
     searched = 0

@@ -11,7 +11,7 @@ import streamlit as st
 from studio.read.glance import dataset_cards
 from studio.read.rows import Rows, read_at, rows_of
 from studio.views import data_review
-from studio.widgets import address, following, ui
+from studio.widgets import address, following, manage, ui
 from studio.widgets.media import show_example
 from synth.curation.review import STATES, Reviews, states
 from synth.dataset import DatasetDir, open_dataset
@@ -35,7 +35,8 @@ def pick_dataset() -> DatasetDir | None:
     wanted = ui.param("dataset")
     if wanted and wanted not in names:
         ui.show_error(f"There is no dataset '{wanted}' in this workspace.", "Choose another one below.")
-    chosen = address.menu("Dataset", names, "dataset", forget=(*ROW_PARAMS, "split", "q", "label", "standing", "made"))
+    forget = (*ROW_PARAMS, "split", "q", "label", "standing", "made")
+    chosen = address.menu("Dataset", names, "dataset", forget, manage.all_shown("datasets"))
     return open_dataset(chosen, ui.workspace().datasets)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from evaluate.report import basis, prices_said
+from studio.presets import bases
 from studio.state import uploads
 from studio.views import data_label
 from studio.views.data_browse import pick_dataset
@@ -48,12 +49,15 @@ def _standing(dataset: DatasetDir) -> None:
             f"is known to {so}. {usual}"
         )
         return
-    made = "imported" if card.generator == "import" else "generated"
     test = sum(card.splits.get(split, 0) for split in ("test", "test_ood"))
-    st.markdown(
-        f"{ui.inert(dataset.name)} has **no real row**. Without them a verdict is possible on its {test:,} {made} "
-        f"test rows only, and the report says so: it is no promise about your own work. {usual}"
+    said = (
+        f"{test:,} imported test rows only: it is about your work as far as your file is. Newer rows, which nobody "
+        "chose or corrected for it, show whether that holds."
+        if bases.is_own(card)
+        else f"{test:,} generated test rows only, and the report says so: it is no promise about your own work."
     )
+    name = ui.inert(dataset.name)
+    st.markdown(f"{name} has **no real row**. Without them a verdict is possible on its {said} {usual}")
 
 
 def _rows(card: Card) -> str:

@@ -15,7 +15,6 @@ from studio.state.endpoints import Endpoint, about_pipeline, load_endpoints
 from studio.views.data_import import TABLES
 from studio.widgets import address, consent, following, ui
 from studio.widgets.media import show_lineage
-from synth.errors import RecipeError
 from synth.pipeline.prompts import template
 from synth.pipeline.spec import OWN, Input, Pipeline, find_pipeline, own_pipelines, shipped_pipelines
 from synth.pipeline.step import MAIN
@@ -108,12 +107,8 @@ def _keep(pipeline: Pipeline, prompts: dict[str, str]) -> None:
 
 
 def _teacher() -> Endpoint:
-    """The endpoint that writes. Raises RecipeError when there is none."""
-    known = load_endpoints(ui.workspace())
-    if not known:
-        st.page_link("views/settings.py", label="Add an endpoint in Settings", icon=":material/settings:")
-        raise RecipeError("No endpoint is known that could write rows.", "Add one in Settings.")
-    names = {one.name: one for one in known}
+    """The endpoint that writes; there is one."""
+    names = {one.name: one for one in load_endpoints(ui.workspace())}
     return names[address.menu("Teacher", list(names), "teacher")]
 
 
@@ -191,6 +186,10 @@ def render() -> None:
     titles = {name: one.file.title + (" (yours)" if name.endswith(MINE) else "") for name, one in found.items()}
     pipeline = found[address.menu("Method", list(found), "pipeline", ("previewed",), titles.__getitem__)]
     st.caption(ui.inert(pipeline.file.about))
+    if not load_endpoints(ui.workspace()):  # said before anything is typed that going to Settings would lose
+        ui.show_error("No endpoint is known that could write rows.", "Add one in Settings.")
+        st.page_link("views/settings.py", label="Add an endpoint in Settings", icon=":material/settings:")
+        return
     left, right = st.columns(2, gap="large")
     with right:
         start = st.container(key="first-on-phone")  # beside what it needs; see the style in studio.app

@@ -16,7 +16,7 @@ from studio.read.glance import dataset_cards
 from studio.read.history import RunFacts, tuned
 from studio.serving import asking
 from studio.state.endpoints import TYPED, load_endpoints
-from studio.widgets import address, consent, issue_form, ui
+from studio.widgets import address, consent, issue_form, manage, ui
 from studio.widgets.media import show_content
 from synth.dataset import DatasetDir
 from synth.errors import UserError
@@ -34,8 +34,10 @@ def _offers(modality: str, runs: list[RunFacts]) -> dict[str, dict[str, Any]]:
     card = card_for(modality)
     shipped = starters()
     offers: dict[str, dict[str, Any]] = {}
-    if card.starter in shipped:
-        offers[f"Base: {card.starter}"] = {"model": card.starter}
+    bases = dict.fromkeys(run.recipe.base_model for run in runs)  # those that were tuned are the ones to compare with
+    for base in bases or [card.starter]:
+        if bases or base in shipped:
+            offers[f"Base: {base}"] = {"model": base}
     for run in runs:
         offers[f"Tuned: {run.id}"] = {"model": run.recipe.base_model, "adapter": run.id}
     if card.large in shipped:
@@ -46,20 +48,16 @@ def _offers(modality: str, runs: list[RunFacts]) -> dict[str, dict[str, Any]]:
 
 
 def _preset(labels: list[str]) -> list[str]:
-    """The base, the tuned model of the address or the newest, and a large one: an endpoint when there is one."""
-    named = f"Tuned: {ui.param('run')}"
-    kinds = ("Base", named if named in labels else "Tuned", "Endpoint")
+    """A base, its tuned model, and a large one: an endpoint when there is one."""
+    kinds = ("Base", "Tuned", "Endpoint")
     found = [next((label for label in labels if label.startswith(kind)), None) for kind in kinds]
     if found[-1] is None:
         found[-1] = next((label for label in labels if label.startswith("Large")), None)
     return [label for label in found if label]
 
 
-def _learned(runs: list[RunFacts]) -> str:
-    """The dataset of the run in the address, else of the newest."""
-    named = ui.param("run")
-    run = next((one for one in runs if one.id == named), next(iter(runs), None))
-    return run.recipe.data.dataset if run else ""
+def _task_title(dataset: str) -> str:
+    return manage.shown("datasets", dataset) if dataset else "none"
 
 
 def _like(dataset: str) -> str:
@@ -155,13 +153,14 @@ titles = {key: found.title for key, found in MODALITIES.items()}
 kind = MODALITIES[address.tabs("Kind", list(titles), "modality", titles.__getitem__, wanted.modality)]
 with ui.sentences():
     runs = tuned(ui.workspace(), kind.key)
+    runs.sort(key=lambda run: run.id != ui.param("run"))  # that of the address, else the newest
     offers = _offers(kind.key, runs)
     labels = list(offers)
     chosen = st.multiselect("Models", labels, _preset(labels), max_selections=4)
     media = _media(kind)
     if media:
         show_content(media, kind.suffix)
-    learned = _learned(runs)
+    learned = runs[0].recipe.data.dataset if runs else ""
     prompt = st.text_area("Question", placeholder=_like(learned) or kind.hint) if kind.asks else ""
     tasks = [card.name for card in dataset_cards(ui.workspace()) if card.modality == kind.key]
     help_task = "Prompted models are told this dataset's task first, as in a comparison; tuned ones as they were tuned."
@@ -169,7 +168,7 @@ with ui.sentences():
     task = ""
     if tasks:
         options = ["", *tasks]
-        task = st.selectbox("Task", options, of_run, format_func=lambda name: name or "none", help=help_task) or ""
+        task = st.selectbox("Task", options, of_run, format_func=_task_title, help=help_task) or ""
     agreed = _agreed(offers, chosen, task)
     # Never disabled: a field tells what was typed only when it is left, and a dead button beside a full one misleads.
     asked, lacking = (

@@ -30,25 +30,25 @@ def page() -> None:
         st.page_link("views/train.py", label="Train a model", icon=":material/model_training:")
         manage.bin_of("runs")
         return
-    shown = _filtered(runs)
+    found = _filtered(runs)
     wanted = ui.param("run")
     ids = [run.id for run in runs]
     if wanted and wanted not in ids:
         ui.show_error(f"There is no run '{wanted}' in this workspace.", "Choose another one below.")
-    _table(shown, FEW_ROWS if wanted in ids else MOST_ROWS)  # the buttons of a chosen run stay above the fold
+    _table(found, FEW_ROWS if wanted in ids else MOST_ROWS)  # the buttons of a chosen run stay above the fold
     run_sweeps.show()
     if any(run.status in ui.ACTIVE for run in runs):
         _watch({run.id: run.status for run in runs})
-    listed = [run.id for run in shown]
+    listed, shown = [run.id for run in found], manage.all_shown("runs")
     if wanted in ids and wanted not in listed:
         listed.insert(0, wanted)
     if listed:
         left, right = st.columns([2, 3])
         with left:
-            chosen = address.menu("Run", listed, "run", show=manage.all_shown("runs"))
+            chosen = address.menu("Run", listed, "run", show=shown)
         with right:
             rest = [i for i in listed if i != chosen]
-            others = address.several("Show with the curves of", rest, "over", MOST_OVERLAID) if rest else []
+            others = address.several("Show with the curves of", rest, "over", MOST_OVERLAID, shown) if rest else []
         _show(Run(ui.workspace().runs / chosen), others, tags_of(runs))
     manage.bin_of("runs")
 
@@ -85,9 +85,10 @@ def _table(runs: list[RunFacts], most_rows: int) -> None:
     if not runs:
         ui.empty("No run fits", "Widen the search, or choose **any** status and tag.")
         return
+    shown = manage.all_shown("runs")
     frame = pd.DataFrame(
         {
-            "Run": [run.id for run in runs],
+            "Run": [shown(run.id) for run in runs],
             "Status": [run.status for run in runs],
             "Dataset": [run.recipe.data.dataset for run in runs],
             "Method": [run.recipe.method for run in runs],

@@ -136,6 +136,8 @@ def _add(known: list[Endpoint]) -> None:
             "spend_cap_usd": cap or None,
         }
         with ui.sentences():
+            if not (values["base_url"] and values["model"]):
+                raise EndpointError("An endpoint needs its address and a model.", "Test connection lists the models.")
             added = validated(Endpoint, values, "endpoint")
             save_endpoints(ui.workspace(), [*[e for e in known if e.name != added.name], added])
             ui.new_draft("endpoint")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from studio.read.history import RunFacts, history
+from studio.read.history import RunFacts, tuned
 from studio.views import use_file, use_model
-from studio.widgets import address, ui
+from studio.widgets import address, manage, ui
+from synth.modality import MODALITIES
 
 PAGE = {"title": "Use", "icon": ":material/rocket_launch:", "order": 55}
 
@@ -15,13 +16,8 @@ FORGET = ("answered", "exported", "served")  # tasks in the address that belong 
 
 
 def _usable() -> list[RunFacts]:
-    """Finished runs whose adapter is there, newest first."""
-    runs = ui.workspace().runs
-    return [
-        run
-        for run in history(ui.workspace())
-        if run.status == "done" and (runs / run.id / "adapter" / "adapter_config.json").exists()
-    ]
+    """Finished runs whose adapter is there, newest first; none that left out a fold."""
+    return sorted((run for key in MODALITIES for run in tuned(ui.workspace(), key)), key=lambda run: -run.changed)
 
 
 def page() -> None:
@@ -36,7 +32,7 @@ def page() -> None:
         ui.show_error(f"There is no finished run '{wanted}' in this workspace.", "Choose another one below.")
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
-        chosen = runs[address.menu("Tuned model", list(runs), "run", FORGET)]
+        chosen = runs[address.menu("Tuned model", list(runs), "run", FORGET, manage.all_shown("runs"))]
     if right.button("Try it", icon=":material/chat:", width="stretch"):
         where = {"run": chosen.id, "modality": chosen.recipe.modality}
         st.switch_page("views/playground.py", query_params=where)

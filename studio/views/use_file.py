@@ -14,6 +14,7 @@ from studio.views.data_import import TABLES
 from studio.widgets import following, ui
 from synth.errors import DataError
 from synth.importing.detect import detect
+from synth.importing.preview import columns_of, guess_roles
 from synth.modality import Modality, modality
 
 SHOWN = 200
@@ -51,7 +52,9 @@ def _table(run: RunFacts) -> None:
     if not columns:
         raise DataError(f"{given.name} has no columns.", "Save it as a table with a header.", "answer.columns")
     learned = _question_column(run)
-    preset = columns.index(learned) if learned in columns else 0
+    if learned not in columns:  # numbers and dates are asked about by nobody
+        learned = guess_roles(columns_of(source), guess.mapping).get("question", columns[0])
+    preset = columns.index(learned)
     column = st.selectbox("Column with the text", columns, preset)
     if st.button("Answer them", type="primary", icon=":material/play_arrow:"):
         following.start(
@@ -84,7 +87,11 @@ def _answers(made: dict[str, object]) -> None:
     """What came of it, the first rows, and the file."""
     file = Path(str(made["file"]))
     noted = f" · {made['with_note']:,} with a note that says what is wrong" if made["with_note"] else ""
-    st.success(f"{made['rows']:,} rows, {made['answered']:,} answered{noted}.", icon=":material/check_circle:")
+    said = f"{made['rows']:,} rows, {made['answered']:,} answered{noted}."
+    if made["answered"]:
+        st.success(said, icon=":material/check_circle:")
+    else:
+        st.warning(f"{said} See the notes; another column may hold the texts.", icon=":material/warning:")
     line = st.container(horizontal=True)
     if file.is_file():
         line.download_button(

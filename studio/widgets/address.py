@@ -57,7 +57,7 @@ def number(label: str, low: int, high: int, param: str) -> int:
     return int(st.number_input(label, low, high, step=1, **_key(param, value, ())))
 
 
-def several(label: str, options: Sequence[str], param: str, most: int) -> list[str]:
+def several(label: str, options: Sequence[str], param: str, most: int, show: Callable[[str], str] = str) -> list[str]:
     """Several of `options`, none of which may hold a comma; those of the address that exist."""
     key = f"address.{param}"
     wanted = (ui.param(param) or "").split(",")
@@ -66,4 +66,4 @@ def several(label: str, options: Sequence[str], param: str, most: int) -> list[s
     def changed() -> None:
         ui.set_params(**{param: ",".join(st.session_state[key]) or None})
 
-    return st.multiselect(label, options, key=key, on_change=changed, max_selections=most)
+    return st.multiselect(label, options, format_func=show, key=key, on_change=changed, max_selections=most)

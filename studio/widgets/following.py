@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import streamlit as st
 
 from studio.engines import jobs
-from studio.widgets import ui
+from studio.widgets import manage, ui
 from synth.jobdir import EXIT, JobDir
 from synth.storage import JsonDict, read_json
 
@@ -75,7 +75,7 @@ def _offer_again(param: str, job: JobDir) -> None:
 
 def ready(dataset: str) -> None:
     """Say that a dataset was made, with the ways to its rows and on to training."""
-    st.success(f"{ui.inert(dataset)} is ready.", icon=":material/check_circle:")
+    st.success(f"{ui.inert(manage.shown('datasets', dataset))} is ready.", icon=":material/check_circle:")
     line = st.container(horizontal=True)
     task = ui.task_param()
     if line.button("Look at the rows", icon=":material/table_rows:"):

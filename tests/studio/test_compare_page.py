@@ -13,6 +13,7 @@ from studio.engines.engine import Work
 from studio.read import disagreements
 from studio.read.rows import read_at
 from studio.state.endpoints import Endpoint, is_here, may_leave, save_endpoints
+from synth.storage import read_json, write_json
 from synth.workspace import Workspace
 from tests.studio.test_runs_page import address, press, said
 from tests.studio.test_views import page
@@ -141,6 +142,10 @@ def test_another_dataset_can_be_chosen_again_and_again(place: Workspace) -> None
 def test_without_real_rows_the_page_says_before_comparing_what_the_verdict_will_be_about(place: Workspace) -> None:
     app = page("compare", dataset="invoices")
     assert "No real rows are in this dataset" in " ".join(str(one.value) for one in app.info)
+    card = place.datasets / "invoices" / "dataset.json"
+    write_json(card, {**read_json(card), "generator": "import"})
+    (told,) = (str(one.value) for one in page("compare", dataset="invoices").info)
+    assert told.startswith("The verdict will be about rows of your file."), "whose rows a file holds is the user's say"
 
 
 def test_an_endpoint_is_offered_every_way_of_prompting_and_no_answer_limit_of_160(place: Workspace) -> None:

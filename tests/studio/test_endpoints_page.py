@@ -45,6 +45,8 @@ def test_what_is_wrong_with_a_connection_is_a_sentence_with_a_remedy() -> None:
     write(app, "Address", "http://127.0.0.1:9/v1")
     button(app, "Test connection")
     assert "does not answer" in said(app) and "Check the address" in said(app)
+    button(app, "Add")
+    assert "An endpoint needs its address and a model." in said(app) and "String should" not in said(app)
     with serve_in_thread() as stub, pytest.raises(EndpointError, match="status 404"):
         probe.models(stub.base_url.removesuffix("/v1") + "/v2", "NO_KEY")
     with pytest.raises(EndpointError, match="must look like https"):

@@ -193,6 +193,9 @@ def test_a_name_in_any_script_is_shown_and_changes_no_folder(place: Workspace) -
     next(b for b in app.button if b.key == "save.datasets.others").click().run()
     assert titles.shown(place, "datasets", "others") == "Überweisungen · 紹介状 · إحالات (others)"
     assert "紹介状" in text(page("data", tab="list"))
+    for where in ("train", "compare"):
+        menu = next(s for s in page(where, dataset="others").selectbox if s.label == "Dataset")
+        assert "Überweisungen · 紹介状 · إحالات (others)" in menu.options
     assert DatasetDir(place.datasets / "others").verify() == []
 
 

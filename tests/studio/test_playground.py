@@ -128,6 +128,15 @@ def test_base_tuned_and_large_stand_side_by_side_at_first(workspace: Workspace) 
     assert models.value == ["Base: starter-text", "Tuned: first", "Large: starter-text-large"]
 
 
+def test_the_base_beside_a_tuned_model_is_the_one_that_was_tuned(workspace: Workspace) -> None:
+    filled.dataset(workspace)
+    filled.run(workspace, "another")
+    recipe = filled.run(workspace, "published").path / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("base_model: starter-text", "base_model: SmolLM2-135M-Instruct"))
+    models = next(m for m in page("playground", run="published").multiselect if m.label == "Models")
+    assert models.value[:2] == ["Base: SmolLM2-135M-Instruct", "Tuned: published"]
+
+
 def test_what_a_local_answer_costs_is_the_machines_time(workspace: Workspace) -> None:
     from evaluate.plan import SystemPlan
     from synth.usage import Usage

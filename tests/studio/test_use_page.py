@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -167,10 +168,26 @@ def test_the_page_answers_a_file_and_offers_it_for_download(place: Workspace) ->
     assert next(s for s in app.selectbox if s.label == "Column with the text").value == "message"
     button(app, "Answer them")
     assert not app.exception, app.exception
-    assert "2 rows" in " ".join(str(s.value) for s in app.success)
+    (said,) = (str(s.value) for s in app.warning)  # the model was not trained: no success is shown for that
+    assert said.startswith("2 rows, 0 answered") and "another column may hold the texts" in said
     (shown,) = [d.value for d in app.dataframe]
     assert list(shown["extra"]) == ["1", "2"]
     assert not list((place.path / "uploads").iterdir())  # the upload is forgotten
+
+
+def test_the_column_with_the_text_is_found_where_it_has_another_name(place: Workspace) -> None:
+    app = page("use", run=RUN)
+    app.file_uploader[0].set_value(("new.csv", b"nr,mitteilung\n1,My bill is wrong\n2,I feel ill\n", "text/csv")).run()
+    assert next(s for s in app.selectbox if s.label == "Column with the text").value == "mitteilung"
+
+
+def test_of_a_cross_validation_only_the_model_of_all_rows_is_offered(place: Workspace) -> None:
+    folder = place.runs / f"{RUN}-fold1"
+    shutil.copytree(place.runs / RUN, folder)
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("folds: 0", "folds: 5").replace("fold: 0", "fold: 1"))
+    assert next(s for s in page("use").selectbox if s.label == "Tuned model").options == [RUN]
+    assert f"{RUN}-fold1" not in text(page("start"))
 
 
 @pytest.mark.usefixtures("at_once")
