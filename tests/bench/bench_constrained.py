@@ -48,7 +48,7 @@ def main(model: str, adapter: str, rounds: str = "5") -> None:
     import torch
 
     torch.set_num_threads(1)
-    spec = Spec(train=LEARNED, val=0, test=max(AT_ONCE.values()), test_ood=0, languages=("en",))
+    spec = Spec(seed=0, train=LEARNED, val=0, test=max(AT_ONCE.values()), test_ood=0, languages=("en",))
     drawn = [one.example for one in generate(spec, Context(lambda content, suffix: suffix)) if one.example]
     schema = record_schema([row for row in drawn if row.split == "train"], bounded=True)
     assert schema is not None
