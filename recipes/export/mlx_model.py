@@ -76,7 +76,8 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     if any(importlib.util.find_spec(name) is None for name in PACKAGES):
         return []
     runtime = f"mlx-lm {metadata.version('mlx-lm')}"
-    return [Artefact(dtype_of(tuned.ref), True, runtime, opened=functools.partial(opened, folder), apart=True)]
+    kind = dtype_of(tuned.ref)
+    return [Artefact(kind, kind != "bfloat16", runtime, opened=functools.partial(opened, folder), apart=True)]
 
 
 def opened(folder: Path, schema: JsonDict | None = None) -> Ask:
