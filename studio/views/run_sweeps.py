@@ -12,6 +12,7 @@ from studio.widgets import address, ui
 
 CHART_PX = 300
 FEW = 20
+ENDS = (ui.PALETTE[1], ui.PALETTE[0])  # of the worst and of the best trial; a dark page hides viridis' dark end
 
 
 def show() -> None:
@@ -86,7 +87,7 @@ def _parallel(one: SweepFacts, done: list[TrialFacts]) -> None:
             "field": "result",
             "type": "quantitative",
             "title": one.metric,
-            "scale": {"scheme": "viridis", "reverse": not one.lower_is_better},
+            "scale": {"range": list(reversed(ENDS) if one.lower_is_better else ENDS)},
         },
         "size": {"condition": {"test": "datum.best", "value": 4}, "value": 1.5},
         "tooltip": [{"field": name} for name in ("trial", "axis", "value", "result")],

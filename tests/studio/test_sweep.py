@@ -21,6 +21,7 @@ from studio.engines.engine import Work
 from studio.engines.local import LocalEngine
 from studio.engines.sweep import Asked, Swept
 from studio.read.history import history
+from studio.widgets import ui
 from synth.dataset import Card, DatasetWriter
 from synth.errors import DataError, RecipeError, RunError
 from synth.example import make_example, user
@@ -330,6 +331,12 @@ def test_the_terminal_tells_trials_winner_and_what_a_plan_needs(
 def test_the_runs_page_shows_what_went_with_which_result(workspace: Workspace, engine: Pretends) -> None:
     found = search(workspace)
     app = page("runs", sweep="found")
+    (colours,) = {
+        str(layer["encoding"]["color"]["scale"])
+        for chart in app.get("vega_lite_chart")
+        for layer in json.loads(chart.proto.spec).get("layer", [])
+    }
+    assert all(ui.PALETTE[place] in colours for place in (0, 1)), "seen on a light page and on a dark one"
     seen = text(app).replace("\\", "")
     assert not app.exception, app.exception
     assert "6 of 6 trials" in seen and f"Best: {trial_run('found', found.best.number)}" in seen
