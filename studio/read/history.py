@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,21 +75,26 @@ def tags_of(runs: list[RunFacts]) -> list[str]:
     return sorted({tag for run in runs for tag in run.notes.tags})
 
 
-def matching(runs: list[RunFacts], words: str = "", status: str = "", tag: str = "") -> list[RunFacts]:
-    """The runs of a status and tag that have every word in id, note, tags, method, base or dataset; "" means any."""
+def matching(
+    runs: list[RunFacts], words: str = "", status: str = "", tag: str = "", shown: Callable[[str], str] = str
+) -> list[RunFacts]:
+    """The runs of a status and tag that have every word in id, note, tags, method, base or dataset; "" means any.
+
+    shown: what a run is called, which may hold more than its id.
+    """
     wanted = words.lower().split()
     return [
         run
         for run in runs
         if status in ("", run.status)
         and (not tag or tag in run.notes.tags)
-        and (not wanted or all(word in _searched(run) for word in wanted))
+        and (not wanted or all(word in _searched(run, shown(run.id)) for word in wanted))
     ]
 
 
-def _searched(run: RunFacts) -> str:
+def _searched(run: RunFacts, name: str) -> str:
     recipe, notes = run.recipe, run.notes
-    parts = (run.id, notes.note, *notes.tags, recipe.method, recipe.base_model, recipe.data.dataset)
+    parts = (name, notes.note, *notes.tags, recipe.method, recipe.base_model, recipe.data.dataset)
     return " ".join(parts).lower()
 
 

@@ -69,7 +69,7 @@ def _filtered(runs: list[RunFacts]) -> list[RunFacts]:
         status = address.menu("Status", ["", *ui.STATUS_ICON], "status", show=lambda s: s or "any")
     with third:
         tag = address.menu("Tag", ["", *tags_of(runs)], "tag", show=lambda t: t or "any")
-    found = matching(runs, words, status, tag)
+    found = matching(runs, words, status, tag, manage.all_shown("runs"))
     waiting = sum(run.status == "queued" for run in runs)
     going = next((run.id for run in runs if run.status == "running"), None)
     queue = f" · {ui.inert(going)} is training" if going else ""

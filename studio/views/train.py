@@ -223,12 +223,14 @@ ui.steps("train")
 with ui.sentences():
     picked = None if train_folds.going() else _pick_dataset()
     if picked is not None:
-        train_balance.show(picked)
+        balance = st.container()  # it counts the rows that are learned, which a choice below decides
         draft, chosen = _pick_recipe(picked)
         identity = f"{chosen}.{draft['base_model']}.{picked.name}".replace(".", "-")
         start = st.container()  # above the settings: with its defaults a run is started without scrolling
         with start:
             in_folds = train_folds.choose(picked, load_recipe(draft))
+        with balance:
+            train_balance.show(picked, bool(in_folds))
         wanted = _settings(draft, picked, identity, in_folds)
         with start:
             _start(picked, wanted, in_folds, identity)

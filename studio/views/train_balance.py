@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 
 from studio.read.rows import answers_of
 from studio.widgets import ui
 from synth.dataset import Card
+from synth.folds import POOL
 
 SHOWN = 12
 FEW = 10
@@ -14,11 +17,17 @@ MOST_SHARE = 0.8
 """Of one answer, from which a model that always gives it looks good."""
 
 
-def show(dataset: Card) -> None:
-    """The counts in a line, and what is out of balance in another; nothing for other kinds of tasks."""
+def show(dataset: Card, in_folds: bool) -> None:
+    """The counts in a line, and what is out of balance in another; nothing for other kinds of tasks.
+
+    in_folds: every row is learned, by the model of all rows at the latest.
+    """
     if dataset.task is None or dataset.task.kind != "classification":
         return
-    counts = answers_of(ui.workspace().datasets / dataset.name / "train.jsonl")
+    folder = ui.workspace().datasets / dataset.name
+    counts: Counter[str] = Counter()
+    for split in POOL if in_folds else ("train",):
+        counts.update(answers_of(folder / f"{split}.jsonl"))
     if not counts:
         return
     listed = sorted(counts.items(), key=lambda item: -item[1])

@@ -195,6 +195,8 @@ def test_below_150_own_rows_the_train_page_begins_with_folds(workspace: Workspac
     assert next(b for b in app.segmented_control if b.label == "Tested by").value == train_folds.IN_FOLDS
     assert "6 trainings: 5 that each leave out a part of the 120 rows" in text(app).replace("\\", "")
     assert "auto: 30 epochs for the about 84 rows that each fold learns, 180 steps" in text(app)
+    (counted,) = re.findall(r"^Training rows by answer: (.+)$", text(app).replace("\\", ""), re.MULTILINE)
+    assert sum(map(int, re.findall(r"\d+", counted))) == 120, "all of them are learned from"
     press(app, "Start training")
     (work,) = started
     asked = jobs.task_of(JobDir(work.directory.path))

@@ -70,6 +70,9 @@ def test_runs_are_found_by_words_status_and_tag(place: Workspace) -> None:
     assert {r.id for r in matching(runs, tag="keep")} == {"first", "broken"}
     assert {r.id for r in matching(runs, tag="keep", status="failed")} == {"broken"}
     assert {r.id for r in matching(runs, words="BOARD starter-text")} == {"first"}
+    called = {"first": "Überweisungen (first)"}
+    named = matching(runs, words="überweisung", shown=lambda run: called.get(run, run))
+    assert {r.id for r in named} == {"first"}
     assert len(matching(runs)) == 4
 
 
