@@ -11,6 +11,7 @@ from studio.read.glance import dataset_cards
 from studio.views import data_browse, data_generate, data_import, data_quality, data_real, data_task
 from studio.views.data_plan import SPLIT_TITLES
 from studio.widgets import address, manage, ui
+from synth.dataset import Card
 
 PAGE = {"title": "Data", "icon": ":material/database:", "order": 20}
 
@@ -67,7 +68,17 @@ def listing() -> None:
         hide_index=True,
         column_config={"Created": st.column_config.DatetimeColumn(format="distance")},
     )
-    for card in cards[:LISTED]:
+    _lines(cards[:LISTED])
+    older = cards[LISTED:]
+    if older and (box := ui.fold(f"{len(older):,} older", "datasets.older", ":material/history:")):
+        with box:
+            _lines(older)
+    manage.bin_of("datasets")
+
+
+def _lines(cards: list[Card]) -> None:
+    """Of each dataset the ways to its tabs and to training, and what can be done with it."""
+    for card in cards:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{ui.inert(manage.shown('datasets', card.name))}**")
             for tab, icon in LINKS.items():
@@ -77,7 +88,6 @@ def listing() -> None:
                 "views/train.py", label="Train", icon=":material/model_training:", query_params={"dataset": card.name}
             )
             manage.menu("datasets", card.name)
-    manage.bin_of("datasets")
 
 
 st.title("Data")

@@ -22,7 +22,7 @@ from synth.storage import write_json
 from synth.temporary import temporary
 from synth.workspace import Workspace
 from tests.studio.test_data_page import button, write
-from tests.studio.test_views import page, text
+from tests.studio.test_views import page, text, unfold
 
 PATIENT = "Ottilie Quarzsand"
 OTHER = "another person"
@@ -197,6 +197,15 @@ def test_a_name_in_any_script_is_shown_and_changes_no_folder(place: Workspace) -
         menu = next(s for s in page(where, dataset="others").selectbox if s.label == "Dataset")
         assert "Überweisungen · 紹介状 · إحالات (others)" in menu.options
     assert DatasetDir(place.datasets / "others").verify() == []
+
+
+@pytest.mark.slow
+def test_a_dataset_can_be_managed_however_many_there_are(workspace: Workspace) -> None:
+    for number in range(13):
+        filled.dataset(workspace, f"set-{number:02}", rows=1)
+    app = unfold(page("data", tab="list"), "datasets.older")
+    assert not app.exception, app.exception
+    assert {f"delete.datasets.set-{number:02}" for number in range(13)} <= {button.key for button in app.button}
 
 
 def test_the_run_that_wrote_a_dataset_is_erased_with_it(workspace: Workspace) -> None:
