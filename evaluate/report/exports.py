@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from evaluate.report.export_parts import ExportPart
 from evaluate.report.results import SystemResult
+from evaluate.report.wording import points
 from evaluate.stats import measures, paired
 
 
@@ -50,12 +51,11 @@ def _original(export: SystemResult, systems: Sequence[SystemResult]) -> SystemRe
 
 def _said(export: SystemResult, original: SystemResult, split: str, gain: paired.Difference) -> str:
     """'q4 costs you 0.4 points [0.1, 0.9] on test against Tuned'."""
-    low, high = f"{-100 * gain.high:.1f}", f"{-100 * gain.low:.1f}"
     if gain.low <= 0 <= gain.high:
-        known = f"costs {-100 * gain.delta:.1f} points [{low}, {high}]".replace("-0.0 ", "0.0 ")
-        effect = f"{known}, which these rows cannot tell from nothing,"
+        known = f"{points(gain.delta)} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        effect = f"differs by {known}, which these rows cannot tell from nothing,"
     elif gain.delta < 0:
-        effect = f"costs {-100 * gain.delta:.1f} points [{low}, {high}]"
+        effect = f"costs {-100 * gain.delta:.1f} points [{-100 * gain.high:.1f}, {-100 * gain.low:.1f}]"
     else:
         effect = f"is {100 * gain.delta:.1f} points [{100 * gain.low:.1f}, {100 * gain.high:.1f}] better"
     return f"{export.label} {effect} on {split}, against {original.label}."

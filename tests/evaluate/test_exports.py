@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
 from evaluate import lineage
 from evaluate.compare import run_comparison
 from evaluate.plan import Plan
-from evaluate.report import render_html, render_md
+from evaluate.report import exports, render_html, render_md
 from evaluate.report.reading import read_report
+from evaluate.report.results import SystemResult
 from evaluate.report.schema import Report
+from evaluate.stats import paired
 from recipes.export import targets
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
@@ -73,6 +76,24 @@ def test_an_export_is_compared_with_the_model_it_was_made_of(report: Report, pla
         assert one.memory_bytes and one.requests_per_s and one.tokens_per_s
     assert export.batch_size == 1 and (report.small, report.large) == ("tuned", None)
     assert export.splits["test"].value is not None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "low", "high", "words"),
+    [
+        (-0.004, -0.009, -0.001, "q4 costs 0.4 points [0.1, 0.9] on test, against Tuned."),
+        (0.02, 0.01, 0.03, "q4 is 2.0 points [1.0, 3.0] better on test, against Tuned."),
+        (0.003, -0.025, 0.032, "q4 differs by +0.3 points [-2.5, +3.2], which these rows cannot tell from nothing,"),
+    ],
+)
+def test_what_an_export_costs_is_said_as_far_as_the_rows_can_tell(
+    ahead: float, low: float, high: float, words: str
+) -> None:
+    q4, tuned = (SystemResult(id=one, label=one, kind="local", metric="accuracy") for one in ("q4", "Tuned"))
+    gain = paired.paired_difference(np.array([1.0, 0.0]), np.array([1.0, 1.0]), ["a", "b"])._replace(
+        delta=ahead, low=low, high=high
+    )
+    assert exports._said(q4, tuned, "test", gain).startswith(words)
 
 
 def test_what_exporting_costs_is_in_every_view(report: Report) -> None:
