@@ -51,20 +51,28 @@ def csv_rows(file: IO[bytes], name: str) -> Iterator[RawRow]:
 
 
 def tsv_rows(file: IO[bytes], name: str, notes: list[str]) -> Iterator[RawRow]:
-    """Rows of TSV, one a line; quotation marks are ordinary characters, and `notes` counts cells that stand in them."""
+    """Rows of TSV, one a line; quotation marks are ordinary characters, and `notes` counts cells that stand in them, or
+    begin with one and break off.
+    """
     header: list[str] | None = None
-    quoted = 0
+    quoted = broken = 0
     for number, line in enumerate(_Lines(file, name), start=1):
         fields = line.rstrip("\r\n").split("\t")
         if header is None:
             header = _header(fields, name)
         elif any(field.strip() for field in fields):
             quoted += sum(len(field) > 1 and field[0] == field[-1] == '"' for field in fields)
+            broken += fields[-1].startswith('"') and (fields[-1] == '"' or not fields[-1].endswith('"'))
             yield _row(number, header, fields)
     if quoted:
         notes.append(
             f"{quoted:,} cells of {name} stand in quotation marks, which were kept: TSV has no quoting. Where a "
             "program put them there, save the table as CSV"
+        )
+    if broken:
+        notes.append(
+            f"{broken:,} lines of {name} break off in a cell that begins with a quotation mark: TSV has no cells of "
+            "several lines, and the rest of these was read as rows. Save the table as CSV"
         )
 
 

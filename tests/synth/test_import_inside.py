@@ -203,6 +203,12 @@ def test_quotation_marks_of_a_tsv_are_kept_and_counted(tmp_path: Path, workspace
     assert any(note.startswith("1 cells of a.tsv stand in quotation marks") for note in report.notes)
 
 
+def test_cells_of_several_lines_in_a_tsv_are_said_to_break_off(tmp_path: Path, workspace: Workspace) -> None:
+    (tmp_path / "a.tsv").write_text('question\tanswer\nOne?\tyes\n"Two\nlines?"\tno\n', "utf-8")
+    report, _ = bring(tmp_path / "a.tsv", workspace)
+    assert any(note.startswith("1 lines of a.tsv break off in a cell") for note in report.notes)
+
+
 def test_columns_of_each_split_are_read_with_their_split(tmp_path: Path, workspace: Workspace) -> None:
     value = {"train": {"question": ["a", "b"], "answer": ["1", "2"]}, "test": {"question": ["c"], "answer": ["3"]}}
     (tmp_path / "a.json").write_text(json.dumps(value))
