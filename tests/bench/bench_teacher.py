@@ -157,7 +157,8 @@ def lost(results: Path, method: str) -> list[str]:
     found: dict[str, str] = {}
     for file in sorted((Workspace(results).pipelines / method / output.REJECTED).glob("*.jsonl")):
         for line in read_jsonl(file):
-            said = [note["answers"][-1] for note in (line.value or {}).get("lineage", ()) if note.get("answers")]
+            notes = (line.value or {}).get("lineage", ())
+            said = [note["answers"][-1] for note in notes if isinstance(note.get("answers"), list) and note["answers"]]
             if said and line.value:
                 found.setdefault(f"✗ {file.stem}: {line.value['reason']}", said[-1])
     return [f"{reason}: {short(said)}" for reason, said in found.items()][:SHOWN_LOST]
@@ -172,7 +173,7 @@ def page(results: Path) -> str:
         parts.append(f"### `{method}`: {len(rows)} row{'' if len(rows) == 1 else 's'}")
         lines = []
         for row in rows:
-            lines += [short(text_of(row)), f"→ {short(row.target)}"]
+            lines += [short(text_of(row))] + ([f"→ {short(row.target)}"] if row.target != text_of(row) else [])
             lines += [f"↛ {short(row.rejected)}"] if row.rejected else []
         parts.append("\n".join(["```text", *lines, *lost(results, method), "```"]))
     return "\n\n".join(parts)

@@ -252,7 +252,7 @@ def test_a_declining_phrase_is_no_answer() -> None:
 
 def test_marks_that_a_teacher_copies_from_the_prompt_never_stand_in_a_row() -> None:
     prompt = "Rewrite this.\n<text>\nIt rains.\n</text>"
-    for answer in ("<text>\nRain falls.\n</text>", "  <text>Rain falls.</text>"):
+    for answer in ("<text>\nRain falls.\n</text>", "  <text>Rain falls.</text>", "Rain falls.\n</text>"):
         assert unmarked(answer, prompt) == "Rain falls." and fault(Reply(answer), prompt) == ""
     half = "Here it is:\n\n<text>\nRain falls."
     assert fault(Reply(half), prompt) == fault(Reply(f"{half}\n</text>"), prompt)

@@ -23,7 +23,6 @@ DECLINED = re.compile(
     re.IGNORECASE,
 )
 MARK = re.compile(r"</?text>")  # what the shipped prompts put around a text
-MARKED = re.compile(r"<text>((?:(?!</?text>).)+)</text>", re.DOTALL)
 
 
 class Ask(Settings):
@@ -78,9 +77,9 @@ def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcom
 
 
 def unmarked(answer: str, prompt: str) -> str:
-    """The answer without the marks around all of it that it took over from the prompt."""
-    whole = MARKED.fullmatch(answer.strip()) if MARK.search(prompt) else None
-    return (whole.group(1) if whole else answer).strip()
+    """The answer without marks of the prompt at its beginning and end."""
+    text = answer.strip()
+    return text.removeprefix("<text>").removesuffix("</text>").strip() if MARK.search(prompt) else text
 
 
 def fault(reply: Reply, prompt: str = "") -> str:
