@@ -71,9 +71,9 @@ def written(results: Path, teacher: str, seconds: float) -> str:
 
 def tuned(results: Path, dataset: str) -> None:
     """A starter tuned on a dataset, under the dataset's name; one that is there already stays."""
-    if (results / "runs" / f"on-{dataset}" / "exit.json").exists():
+    if (results / "runs" / f"on-{dataset}" / "adapter").exists():
         return
-    given = [f"data.dataset={dataset}", "data.val_split=", "optim.num_train_epochs=auto"]
+    given = [f"data.dataset={dataset}", "data.val_split=", "optim.num_train_epochs=auto", "optim.max_length=768"]
     command(results, "train", "starter-text-sft", *given, "--id", f"on-{dataset}")
 
 
