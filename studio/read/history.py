@@ -7,6 +7,7 @@ import functools
 import os
 import stat
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +46,18 @@ class RunFacts(NamedTuple):
 
 def history(workspace: Workspace) -> list[RunFacts]:
     """Every run that can be read, newest first."""
+    found = (_facts(path, changed) for path, changed in _folders(workspace))
+    return [facts for facts in found if facts]
+
+
+def newest(workspace: Workspace, count: int) -> list[RunFacts]:
+    """The newest runs, none that left out a fold; no more are read than that takes."""
+    found = (_facts(path, changed) for path, changed in _folders(workspace))
+    return list(islice((facts for facts in found if facts and not facts.recipe.data.fold), count))
+
+
+def _folders(workspace: Workspace) -> list[tuple[str, float]]:
+    """(path, time of its last change) of what may be a run, newest first."""
     if not workspace.runs.is_dir():
         return []
     folders = []
@@ -53,8 +66,7 @@ def history(workspace: Workspace) -> list[RunFacts]:
             with contextlib.suppress(OSError):  # a link to itself, or gone meanwhile
                 if entry.is_dir() and not entry.name.startswith("."):
                     folders.append((entry.path, entry.stat().st_mtime))
-    found = (_facts(path, changed) for path, changed in folders)
-    return sorted((facts for facts in found if facts), key=lambda facts: facts.changed, reverse=True)
+    return sorted(folders, key=lambda folder: folder[1], reverse=True)
 
 
 def tuned(workspace: Workspace, modality: str) -> list[RunFacts]:

@@ -10,7 +10,7 @@ import streamlit as st
 from studio.presets import cards
 from studio.presets.cards import CARDS, Sample, StartCard
 from studio.read.glance import dataset_cards, machine_line, report_heads
-from studio.read.history import history
+from studio.read.history import newest
 from studio.state import tour, uploads
 from studio.views.data_import import TABLES
 from studio.widgets import manage, ui
@@ -129,8 +129,7 @@ def show_tour() -> None:
 def recent() -> None:
     """The newest datasets, runs and comparisons, each a link."""
     place = ui.workspace()
-    runs = [run for run in history(place) if not run.recipe.data.fold][:5]  # of a cross-validation, what it made
-    datasets, reports = dataset_cards(place)[:5], report_heads(place)[:5]
+    datasets, runs, reports = dataset_cards(place)[:5], newest(place, 5), report_heads(place)[:5]
     if not (datasets or runs or reports):
         ui.empty(
             "Nothing here yet", "Choose a task above. What you make appears here, and stays when you close the page."
