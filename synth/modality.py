@@ -38,6 +38,7 @@ class ImportRows(Protocol):
         split_by_time: str = ...,
         shares: Mapping[Split, float] = ...,
         answer_columns: Sequence[str] = ...,
+        question: str = ...,
         split_near_duplicates: bool = ...,
     ) -> ImportReport: ...
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from recipes.models import files
 from synth.errors import ModelError
-from synth.extras import EXTRA_OF, missing_extra
+from synth.extras import APART, EXTRA_OF, missing_extra
 from tests.faults import fresh
 
 pytestmark = pytest.mark.slow
@@ -72,6 +72,12 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it() -> None:
     assert asked.returncode == 1
     assert "Traceback" not in asked.stderr
     assert "smolstudio[train]" in asked.stderr
+
+
+def test_what_all_leaves_out_is_not_promised_by_it() -> None:
+    everything = PROJECT["optional-dependencies"]["all"][0]
+    assert {extra for extra in EXTRA_OF.values() if extra not in everything} == set(APART)
+    assert "[all]" not in str(missing_extra(ModuleNotFoundError("No module named 'ray'", name="ray")))
 
 
 def test_a_bug_of_ours_is_not_taken_for_a_missing_extra() -> None:

@@ -216,6 +216,7 @@ def import_(
     answer_columns: Annotated[
         str, typer.Option(help="Columns, with commas between them, that together are the answer: one JSON object")
     ] = "",
+    question: Annotated[str, typer.Option(help="What is asked about each picture whose row brings no question")] = "",
     split_near_duplicates: Annotated[
         bool, typer.Option("--split-near-duplicates", help="Let rows that say nearly the same fall into several splits")
     ] = False,
@@ -242,6 +243,7 @@ def import_(
         split_by_time=split_by_time,
         shares=shares_of(shares),
         answer_columns=several,
+        question=question.strip(),
         split_near_duplicates=split_near_duplicates,
     )
     _say_import(name, report, guessed, as_json)

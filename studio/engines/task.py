@@ -72,7 +72,7 @@ def _import(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
         group_by=arguments.get("group_by", ""),
         **{
             name: arguments[name]
-            for name in ("shares", "answer_columns", "split_near_duplicates")
+            for name in ("shares", "answer_columns", "question", "split_near_duplicates")
             if arguments.get(name)
         },
     )

@@ -89,6 +89,7 @@ def _start(kind: Modality, source: Path, name: str, plan: Plan) -> None:
         "group_by": plan.group_by,
         "shares": plan.shares,
         "answer_columns": list(plan.answer_columns),
+        "question": plan.question,
         "split_near_duplicates": plan.split_near_duplicates,
         "task": plan.task.model_dump() if plan.task else None,
     }

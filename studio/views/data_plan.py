@@ -58,6 +58,7 @@ class Plan(NamedTuple):
 
     mapping: dict[str, str]
     answer_columns: tuple[str, ...]
+    question: str
     group_by: str
     shares: dict[Split, float]
     split_near_duplicates: bool
@@ -108,6 +109,14 @@ def _roles(kind: Modality, source: Path, guess: Guess, columns: Sequence[Column]
             for place, role in zip(st.columns(ROLES_A_LINE), line, strict=False):
                 ask(place, role)
     return mapping if kind.names_unmapped else {role: column for role, column in mapping.items() if column}
+
+
+def _question(kind: Modality, source: Path) -> str:
+    """What is asked about all pictures of a table without a column for it; "" for rows that are asked nothing."""
+    if kind.part is None or not kind.asks:
+        return ""
+    typed = st.text_input("What is asked about each of them", placeholder="What is the total?", key=f"ask.{source}")
+    return str(typed).strip()
 
 
 def _several(source: Path, mapping: Mapping[str, str], columns: Sequence[Column]) -> tuple[str, ...]:
@@ -232,11 +241,12 @@ def render(kind: Modality, source: Path) -> Plan:
         st.markdown("##### Which column is what?" if guess.columns else "##### How the rows are split")
         mapping = _roles(kind, source, guess, columns) if guess.columns else {}
         several = _several(source, mapping, columns) if kind.part is None else ()
+        question = _question(kind, source) if columns and not mapping.get("question") else ""
         taken = {column for role, column in mapping.items() if role in FIRST_ROLES} | set(several)
         named = guess.format == NAMED or kind.part is not None
         if named and not several and {role: column for role, column in mapping.items() if column} == guess.mapping:
             mapping = {}  # as guessed: the importer reads the columns by their names, and the others that it knows
-        first = Options(kind.key, mapping or None, SHARES, answer_columns=several)
+        first = Options(kind.key, mapping or None, SHARES, answer_columns=several, question=question)
         keys = list(guess.columns) or list(dict.fromkeys(str(key) for row in guess.sample for key in row))
         counted = None if state[0] > MAX_BYTES else _quietly(source, state, first)
         shares = _shares(source, counted.report.kept if counted else 1000)
@@ -265,7 +275,7 @@ def render(kind: Modality, source: Path) -> Plan:
         guessed = found.task.model_copy(update={"instruction": said}) if said else found.task
         key = f"task.{source}.{guessed.sha256()[:8]}"
         task = task_form(guessed, key, found.classes if found.task.kind == "classification" else ())
-    return Plan(mapping, several, group_by, shares, alike, task, tuple(found.refusals) if found else ())
+    return Plan(mapping, several, question, group_by, shares, alike, task, tuple(found.refusals) if found else ())
 
 
 def _quietly(source: Path, state: tuple[int, int], options: Options) -> Preview | None:

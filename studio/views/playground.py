@@ -163,7 +163,10 @@ with ui.sentences():
     learned = runs[0].recipe.data.dataset if runs else ""
     prompt = st.text_area("Question", placeholder=_like(learned) or kind.hint) if kind.asks else ""
     tasks = [card.name for card in dataset_cards(ui.workspace()) if card.modality == kind.key]
-    help_task = "Prompted models are told this dataset's task first, as in a comparison; tuned ones as they were tuned."
+    help_task = (
+        "Prompted models are told this dataset's task first, as in a comparison; tuned ones as they were tuned, and "
+        "embedded starters never."
+    )
     of_run = tasks.index(learned) + 1 if learned in tasks else 0
     task = ""
     if tasks:

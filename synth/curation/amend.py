@@ -107,6 +107,8 @@ def add_real_file(
 ) -> RealImport:
     """Add the rows of a file or folder, as an import of the dataset's modality reads them. Raises as `add_real`."""
     several: dict[str, Any] = {"answer_columns": answer_columns} if answer_columns else {}
+    if (question := dataset.card.spec.get("question")) and not (mapping or {}).get("question"):
+        several["question"] = question
     with tempfile.TemporaryDirectory(prefix="smolstudio-real-") as folder:
         workspace = Workspace(Path(folder))
         import_rows = modality(dataset.card.modality).import_rows()

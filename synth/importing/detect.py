@@ -178,7 +178,10 @@ def nothing_left(
             "the batch's input file into each line."
         )
     if mapping and reason == "no question" and ROW_KINDS[modality].medium:
-        return sentence, "Add a column `question`, in each row the same if need be, such as “What is the total?”."
+        return (
+            sentence,
+            "Say what is asked about each of them (--question “What is the total?”), or add a column `question`.",
+        )
     if mapping or not source.named or not _is_about_columns(reason):
         return sentence, "Fix the rows."
     return sentence, _offer(rows, columns, modality) or "Fix the rows."

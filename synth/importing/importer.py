@@ -28,7 +28,7 @@ from synth.importing.compose import Fields
 from synth.importing.examples import asked, identity, own_example, to_example
 from synth.importing.excerpts import excerpts
 from synth.importing.folders import Source, Table
-from synth.importing.joined import JSON_ANSWER, with_json_answer
+from synth.importing.joined import JSON_ANSWER, with_json_answer, with_question
 from synth.importing.judgements import Judgements, no_example
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import Plan, Planner
@@ -60,6 +60,7 @@ class Options(NamedTuple):
         group_by: the key whose rows of one value stay in one split.
         split_by_time: the key with each row's time: the earliest rows are learned, the latest test.
         answer_columns: columns that together are the answer, as one JSON object (`joined.JSON_ANSWER`).
+        question: what is asked about each picture whose row brings no question.
         split_near_duplicates: whether rows that say nearly the same may fall into different splits.
         max_seconds: longer recordings are set aside, by their header, before decoding.
     """
@@ -70,6 +71,7 @@ class Options(NamedTuple):
     group_by: str = ""
     split_by_time: str = ""
     answer_columns: tuple[str, ...] = ()
+    question: str = ""
     split_near_duplicates: bool = False
     max_seconds: float = MAX_SECONDS
 
@@ -113,6 +115,9 @@ def import_data(
             found = with_json_answer(found, options.answer_columns)
             options = options._replace(mapping={**(options.mapping or {}), "answer": JSON_ANSWER})
         modality = options.modality or folders.modality_of(found)
+        if options.question:
+            found, mapping = with_question(found, options.question, options.mapping, modality)
+            options = options._replace(mapping=mapping)
         detect.check_options(found, modality, options.mapping, options.group_by or options.split_by_time)
         with garbage.rarely, atomic_dir(workspace.datasets / check_name(name)) as folder:
             work = _Import(found, modality, name, options, DatasetWriter(folder))
@@ -138,10 +143,13 @@ def import_as(
     split_by_time: str = "",
     shares: Mapping[Split, float] = SHARES,
     answer_columns: Sequence[str] = (),
+    question: str = "",
     split_near_duplicates: bool = False,
 ) -> ImportReport:
     """`import_data` of a known modality, as `synth.modality.ImportRows` asks for it."""
-    options = Options(modality, mapping, shares, group_by, split_by_time, tuple(answer_columns), split_near_duplicates)
+    options = Options(
+        modality, mapping, shares, group_by, split_by_time, tuple(answer_columns), question, split_near_duplicates
+    )
     return import_data(path, name, workspace, options, on_progress)
 
 
@@ -374,6 +382,7 @@ class _Import:
                 "mapping": dict(options.mapping or {}),
                 "shares": dict(options.shares),
                 "answer_columns": list(options.answer_columns),
+                "question": options.question,
                 "group_by": options.group_by,
                 "split_by_time": options.split_by_time,
                 "split_near_duplicates": options.split_near_duplicates,

@@ -30,6 +30,7 @@ from synth.pipeline.plan import Outside, PriceOf, RunPlan
 from synth.pipeline.routing import Route, Routes, contestants, decide
 from synth.pipeline.spec import Pipeline, find_pipeline
 from synth.pipeline.step import MAIN, Env
+from synth.pipeline.steps.ask import NO_ANSWER
 from synth.progress import Meter
 from synth.storage import Journal, read_json, write_json
 from synth.strict import validated
@@ -168,9 +169,15 @@ def _collect(job: JobDir, plan: RunPlan, outside: Outside, spending: Spending) -
             record |= {"routes": routes.model_dump()} if routes else {}
             write_json(job.path / output.COUNTS, record)
     if engine.exhausted and plan.rows is not None and engine.accepted < plan.rows:
-        raise _ended(
-            job.id, RunError("The seeds ran out.", "Give more of them.", "pipeline.exhausted"), engine, spending
-        )
+        raise _ended(job.id, _exhausted(engine), engine, spending)
+
+
+def _exhausted(engine: PipelineEngine) -> RunError:
+    """Why the seeds did not suffice: there were too few, or most of them met a teacher that does not answer."""
+    if engine.reasons() and engine.reasons().most_common(1)[0][0] == NO_ANSWER:
+        message = "The seeds ran out, most of them because the teacher did not answer."
+        return RunError(message, "See that it answers at its address.", "pipeline.exhausted")
+    return RunError("The seeds ran out.", "Give more of them.", "pipeline.exhausted")
 
 
 def _routes(

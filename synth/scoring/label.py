@@ -58,11 +58,11 @@ def labels_of(row: Example) -> list[str]:
 
 
 def with_label_set(row: Example, labels: Collection[str]) -> Example:
-    """The row as one of a closed set, for whoever measures: an exact answer that is one of the task's labels.
+    """The row as one of a closed set, for whoever measures: a text or number that is one of the task's labels.
 
     The set is the task card's; rows need not repeat it. Rows of other scorers, and rows that bring a set, stay.
     """
-    if row.scorer not in (names.EXACT, names.LABEL) or row.answer not in labels or labels_of(row):
+    if row.scorer not in (names.EXACT, names.MATH, names.LABEL) or row.answer not in labels or labels_of(row):
         return row
     return row.model_copy(update={"scorer": names.LABEL, "source": {**row.source, "labels": list(labels)}})
 

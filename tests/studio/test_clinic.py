@@ -106,11 +106,15 @@ def test_what_cannot_be_imported_has_no_button_and_says_so_above_the_form(tmp_pa
     app = page("data", tab="import", modality="vision")
     write(app, PATH, str(tmp_path / "totals.csv"))
     app.run()
-    assert "no question" in app.error[0].value and "Add a column `question`" in app.error[0].value.replace("\\", "")
+    assert "no question" in app.error[0].value and "add a column `question`" in app.error[0].value.replace("\\", "")
     assert not any(b.label == "Import" for b in app.button)
     menus = {s.label: s.value for s in app.selectbox}
     assert menus["The file of the picture or recording"] == "scan", "found by its values"
     assert menus["The right answer"] == "total"
+    write(app, "What is asked about each of them", "What is the total?")
+    app.run()
+    assert not app.error
+    assert next(b for b in app.button if b.label == "Import").disabled is False
 
 
 def test_recordings_dropped_with_a_table_of_any_headers_are_imported_as_recordings(

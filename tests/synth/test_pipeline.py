@@ -394,6 +394,12 @@ def test_seeds_that_run_out_are_told_and_nothing_is_lost(stub: Stub, workspace: 
     assert len(rows_of(work.take("short", workspace))) == 5
 
 
+def test_seeds_that_meet_a_teacher_without_answers_are_not_called_too_few(workspace: Workspace, tmp_path: Path) -> None:
+    with serve_in_thread(StubSettings(faults={"no-choices": 1.0})) as stub, pytest.raises(RunError) as caught:
+        work.start("short", short_plan(tmp_path / "p", stub, 2, rows=9), Outside(workspace, price))
+    assert "the teacher did not answer. See that it answers" in caught.value.message
+
+
 def test_a_run_without_a_row_says_what_was_rejected_and_offers_no_empty_dataset(
     stub: Stub, workspace: Workspace, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from synth.dataset import DatasetDir
 from synth.errors import DataError
@@ -127,3 +128,23 @@ def test_beyond_a_size_rows_go_by_their_hash_and_none_is_lost(
     )
     assert report.kept == sum(report.splits.values()) == 299
     assert {cause for causes in report.why.values() for cause in causes} == {"by a hash of their wording"}
+
+
+def test_one_question_is_asked_about_every_picture_that_brings_none(tmp_path: Path, workspace: Workspace) -> None:
+    for name, colour in (("a.png", "red"), ("b.png", "blue"), ("c.png", "green")):
+        Image.new("RGB", (32, 32), colour).save(tmp_path / name)
+    table = tmp_path / "totals.csv"
+    table.write_text("scan,total,question\na.png,12.50,\nb.png,7.00,What is the tax?\nc.png,9.10,\n")
+    options = Options("vision", {"path": "scan", "answer": "total"}, question="What is the total?")
+    report = import_data(table, "receipts", workspace, options)
+    assert (report.kept, report.rejected) == (3, [])
+    dataset = DatasetDir(workspace.datasets / "receipts")
+    asked = Counter(row.prompt[-1].text for split in dataset.splits() for row in dataset.examples(split))
+    assert asked == {"What is the total?": 2, "What is the tax?": 1}
+    assert dataset.card.spec["question"] == "What is the total?", "real rows that are added later are asked the same"
+    for wrong, message in (
+        (options._replace(mapping={"path": "scan", "answer": "total", "question": "question"}), "given twice"),
+        (Options("text", question="What is it?"), "for pictures"),
+    ):
+        with pytest.raises(DataError, match=message):
+            import_data(table, "wrong", workspace, wrong)

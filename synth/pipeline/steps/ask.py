@@ -22,6 +22,7 @@ DECLINED = re.compile(
     r"|as an ai\b)",
     re.IGNORECASE,
 )
+NO_ANSWER = "no answer came"
 MARK = re.compile(r"</?text>")  # what the shipped prompts put around a text
 
 
@@ -85,7 +86,7 @@ def unmarked(answer: str, prompt: str) -> str:
 def fault(reply: Reply, prompt: str = "") -> str:
     """Why a reply to a prompt is no answer, in words that can be counted; "" when it is one."""
     if not reply.ok:
-        return "no answer came"
+        return NO_ANSWER
     if reply.refused or DECLINED.match(reply.text):
         return "the teacher declined"
     if reply.finish_reason == "length":

@@ -162,4 +162,5 @@ def test_rows_of_a_classification_task_are_drawn_with_its_label_set(tmp_path: Pa
 def test_a_label_set_is_given_only_to_rows_that_it_fits() -> None:
     assert label.with_label_set(row("exact", "billing"), DESK).scorer == "label"
     assert label.with_label_set(row("exact", "a refund"), DESK).scorer == "exact"
-    assert label.with_label_set(row("math", "12"), ["12", "13"]).scorer == "math"
+    assert label.with_label_set(row("math", "4"), ["3", "4"]).scorer == "label", "urgency from 1 to 5"
+    assert label.with_label_set(row("choice", "A"), ["A", "B"]).scorer == "choice"
