@@ -669,7 +669,7 @@ def test_classes_that_datasets_wrote_as_numbers_have_their_names(
     report = import_data(path, "d", workspace, Options(mapping={"question": "text", "answer": "label"}))
     dataset = DatasetDir(workspace.datasets / "d")
     assert sorted(e.target for s in dataset.splits() for e in dataset.examples(s)) == ["bad", "good"]
-    assert report.rejected == [(3, "no answer")]
+    assert report.rejected == [(3, "no answer: its cell of 'label' is empty")]
     assert any("bad, good" in note for note in report.notes)
 
 
