@@ -42,7 +42,7 @@ FEWEST_ROUNDS = 5
 CLOCK = 2.5  # times that, by the clock, in which rounds are added while a speed varies too much to carry a price
 MOST_ROUNDS = 25
 WARMING_PROMPTS = 4
-WARM = 2.0  # an answer among the few of the first turn takes some twice as long as one of a full batch
+WARM = 4.0  # an answer among the few of the first turn takes so many times as long as one of a full batch, at most
 SINGLE_PROMPTS, SINGLE_ROUNDS = 2, 3  # answered one at a time
 SHARE_OF_MEMORY = 0.4  # of what is free; models that need more are loaded anew for each turn
 
