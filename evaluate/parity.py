@@ -64,11 +64,11 @@ class Parity(BaseModel):
 
     def sentence(self) -> str:
         """In a sentence, or two where the score could not have shown a loss."""
+        aside = "" if self.handed_over else "Not handed over, asked for comparison only: "
         counts = (
-            f"{self.artefact}: {self.equal} of {self.rows} answers equal in {self.runtime}, mean score "
+            f"{aside}{self.artefact}: {self.equal} of {self.rows} answers equal in {self.runtime}, mean score "
             f"{self.score_exported:.1%} (tuned model: {self.score_tuned:.1%})."
         )
-        counts = counts if self.handed_over else f"Not handed over, asked for comparison only: {counts}"
         return counts if self.score_low > TELLING else f"{counts} So low a score could not show a loss."
 
 

@@ -36,7 +36,7 @@ def build(systems: Sequence[SystemResult], units: measures.Units) -> list[Export
                         same=same,
                         ahead=gain.delta,
                         ci95=(gain.low, gain.high),
-                        sentence=_said(system, original, split, gain),
+                        sentence=_sentence(system, original, split, gain),
                     )
                 )
     return found
@@ -49,7 +49,7 @@ def _original(export: SystemResult, systems: Sequence[SystemResult]) -> SystemRe
     return next((one for one in same if one.prompting == export.prompting), same[0] if same else None)
 
 
-def _said(export: SystemResult, original: SystemResult, split: str, gain: paired.Difference) -> str:
+def _sentence(export: SystemResult, original: SystemResult, split: str, gain: paired.Difference) -> str:
     """'q4 costs you 0.4 points [0.1, 0.9] on test against Tuned'."""
     if gain.low <= 0 <= gain.high:
         known = f"{points(gain.delta)} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from recipes.methods import methods_of
+from recipes.methods import METHODS, methods_of
 from recipes.recipe.schema import Recipe
 from recipes.run.directory import RECIPE, Run
 from studio.state.notes import FILE as NOTES
@@ -69,9 +69,9 @@ def _folders(workspace: Workspace) -> list[tuple[str, float]]:
     return sorted(folders, key=lambda folder: folder[1], reverse=True)
 
 
-def tuned(workspace: Workspace, modality: str) -> list[RunFacts]:
-    """The finished runs of a modality whose adapter is there, newest first; none that left out a fold."""
-    methods, runs = methods_of(modality), str(workspace.runs)
+def tuned(workspace: Workspace, modality: str = "") -> list[RunFacts]:
+    """The finished runs of a modality ("": of all) whose adapter is there, newest first; none that left out a fold."""
+    methods, runs = methods_of(modality) if modality else tuple(METHODS), str(workspace.runs)
     return [
         run
         for run in history(workspace)

@@ -1,8 +1,7 @@
 """Answers of a decoder-only model token by token: several at once, sampled or greedy, with stops, schema and logprobs.
 
 Rows of one call share their steps, leave them when they end, and others may join. Greedy rows choose what a
-comparison's decoder chooses.
-Prompts come as tensors; requests and HTTP are not known here.
+comparison's decoder chooses. Prompts come as tensors; requests and HTTP are not known here.
 """
 
 from __future__ import annotations
@@ -61,17 +60,20 @@ class Row:
 
         self.wish, self.give, self.wanted = wish, give, wanted
         self.tokens: list[int] = []
+        self.over = False
         self.state: State | None = None
         self._generator = torch.Generator().manual_seed(wish.seed % (1 << 63))
         self._chances: list[tuple[int, TokenChance]] = []  # with the characters that were written before each
         self._logprob = 0.0
         self._shown = 0
         self._text = ""
+        self._most = wish.max_tokens
 
     def begin(self, room: int) -> None:
         """Before the first token: the context leaves `room` tokens."""
+        self._most = min(self.wish.max_tokens, room)
         if self.wish.grammar:
-            self.state = self.wish.grammar.start(min(self.wish.max_tokens, room))
+            self.state = self.wish.grammar.start(self._most)
 
     def choose(self, logits: Tensor) -> int:
         """The next token from logits (V,)."""
@@ -96,7 +98,7 @@ class Row:
             self._chances.append((len(self._text), TokenChance(token, float(logprobs[token]), top)))
         return token
 
-    def take(self, token: int, ends: set[int], tokenizer: Any, room: int) -> bool:
+    def take(self, token: int, ends: set[int], tokenizer: Any) -> bool:
         """Go on with a token and give out what is sure; True when the answer is over."""
         if token in ends:
             del self._chances[-1:]  # the end is no token of the answer
@@ -113,7 +115,7 @@ class Row:
             self._chances = [one for one in self._chances if one[0] < cut]
             self._finish("stop", len(self.tokens))
             return True
-        if len(self.tokens) >= min(self.wish.max_tokens, room):
+        if len(self.tokens) >= self._most:
             self._finish("length", len(self.tokens))
             return True
         self._show(len(self._text) - self._unsure())
@@ -141,6 +143,7 @@ class Row:
         self._shown = until
 
     def _finish(self, why: str, tokens: int) -> None:
+        self.over = True
         chances = tuple(chance for _, chance in self._chances)
         confidence = math.exp(self._logprob / max(1, tokens))
         self.give(Piece(self._text[self._shown :], chances, why, tokens, confidence))
@@ -191,7 +194,6 @@ def generate(
 
     tokenizer, device = loaded.tokenizer, loaded.model.device
     ends = end_ids(loaded)
-    rooms: dict[int, int] = {}
 
     def step(feed: dict[str, Tensor], batch: _Batch) -> _Batch:
         given = {**feed, "attention_mask": batch.mask} if batch.ragged or batch.cache is None else feed
@@ -203,7 +205,7 @@ def generate(
             if not row.wanted():
                 continue
             token = row.choose(logits[place])
-            if not row.take(token, ends, tokenizer, rooms[id(row)]):
+            if not row.take(token, ends, tokenizer):
                 kept.append(place)
                 tokens.append(token)
         if kept and len(kept) < len(batch.rows):
@@ -215,8 +217,7 @@ def generate(
     def begin(feed: dict[str, Tensor], rows: Sequence[Row]) -> _Batch:
         mask = feed.pop("attention_mask", torch.ones_like(feed["input_ids"]))
         for row, length in zip(rows, mask.sum(-1).tolist(), strict=True):
-            rooms[id(row)] = max(1, limit - length)
-            row.begin(rooms[id(row)])
+            row.begin(max(1, limit - length))
         ragged = bool((mask == 0).any())
         if ragged:
             feed["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
@@ -226,12 +227,20 @@ def generate(
     while batch.rows:
         if fresh := join(len(batch.rows)):
             prompts = padded([prompt for prompt, _ in fresh], tokenizer.pad_token_id or 0, device)
-            batch = _together(batch, begin(prompts, [row for _, row in fresh]))
+            batch = _together(_trimmed(batch), begin(prompts, [row for _, row in fresh]))
         mask = torch.cat([batch.mask, torch.ones_like(batch.mask[:, :1])], dim=1)
         feed = {"input_ids": torch.tensor(batch.tokens, device=device)[:, None]}
         if batch.ragged:
             feed["position_ids"] = (mask.sum(-1) - 1)[:, None]
         batch = step(feed, batch._replace(mask=mask))
+
+
+def _trimmed(batch: _Batch) -> _Batch:
+    """Without the columns of rows that left: a batch that others keep joining would become wider without end."""
+    empty = int(batch.mask.any(0).int().argmax())
+    for layer in batch.cache.layers if empty else ():
+        layer.keys, layer.values = layer.keys[..., empty:, :], layer.values[..., empty:, :]
+    return batch._replace(mask=batch.mask[:, empty:])
 
 
 def _together(one: _Batch, other: _Batch) -> _Batch:
@@ -241,8 +250,6 @@ def _together(one: _Batch, other: _Batch) -> _Batch:
 
     if not other.rows:
         return one
-    if not one.rows:
-        return other
     longest = max(one.mask.shape[1], other.mask.shape[1])
 
     def both(first: Tensor, second: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class Worker:
                 self._do(jobs)
             except Exception as error:  # whatever a model raises ends these requests, never the server
                 logging.getLogger(__name__).exception("a request failed")
-                for job in jobs:
+                for job in filter(_going, jobs):
                     job.fail(error)
 
     def _next(self) -> list[Job]:
@@ -98,6 +98,7 @@ class Worker:
 
     def _join(self, jobs: list[Job], live: int) -> list[tuple[tuple[int, ...], Row]]:
         """Prompts that came meanwhile, for a batch with `live` rows; their jobs share its fate."""
+        jobs[:] = filter(_going, jobs)
         found: list[tuple[tuple[int, ...], Row]] = []
         while job := self._waiting(live + len(found), len(found[0][0]) if found else 0):
             jobs.append(job)
@@ -120,3 +121,8 @@ class Worker:
         feed = padded(prompts, self.loaded.tokenizer.pad_token_id or 0, self.loaded.model.device)
         join = partial(self._join, jobs) if self._together else nobody
         generate(self.loaded, feed, rows, self.limit, join)
+
+
+def _going(job: Job) -> bool:
+    """Whether somebody still waits for an answer of it."""
+    return job.call is not None or any(not row.over and row.wanted() for row in job.rows)

@@ -219,8 +219,7 @@ def _names(found: Preview) -> str:
 
 def _looked(source: Path, state: tuple[int, int], options: Options) -> Preview | None:
     """What would be made; None, and the reason as a sentence, where that takes too long. Raises as an import does."""
-    most = MAX_BYTES
-    if state[0] > most:
+    if state[0] > MAX_BYTES:
         mib = state[0] / 2**20
         st.info(f"With {mib:,.0f} MiB it is counted during the import; what became of the rows is shown after it.")
         return None

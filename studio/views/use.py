@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from studio.read.history import RunFacts, tuned
+from studio.read.history import tuned
 from studio.views import use_file, use_model
 from studio.widgets import address, manage, ui
-from synth.modality import MODALITIES
 
 PAGE = {"title": "Use", "icon": ":material/rocket_launch:", "order": 55}
 
@@ -15,14 +14,9 @@ WAYS = {"file": "Answer a file", "export": "Export", "serve": "Serve", "share": 
 FORGET = ("answered", "exported", "served")  # tasks in the address that belong to the run
 
 
-def _usable() -> list[RunFacts]:
-    """Finished runs whose adapter is there, newest first; none that left out a fold."""
-    return sorted((run for key in MODALITIES for run in tuned(ui.workspace(), key)), key=lambda run: -run.changed)
-
-
 def page() -> None:
     """The whole page."""
-    runs = {run.id: run for run in _usable()}
+    runs = {run.id: run for run in tuned(ui.workspace())}
     if not runs:
         ui.empty("No tuned model yet", "A run that ended well is a model: it can be tried, served and taken along.")
         st.page_link("views/train.py", label="Train a model", icon=":material/model_training:")

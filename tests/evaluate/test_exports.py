@@ -93,7 +93,7 @@ def test_what_an_export_costs_is_said_as_far_as_the_rows_can_tell(
     gain = paired.paired_difference(np.array([1.0, 0.0]), np.array([1.0, 1.0]), ["a", "b"])._replace(
         delta=ahead, low=low, high=high
     )
-    assert exports._said(q4, tuned, "test", gain).startswith(words)
+    assert exports._sentence(q4, tuned, "test", gain).startswith(words)
 
 
 def test_what_exporting_costs_is_in_every_view(report: Report) -> None:

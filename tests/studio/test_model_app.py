@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from evaluate.predict import local_text
 from evaluate.predict.prompts import Question
 from recipes.models.loaded import Loaded
 from recipes.models.loading import load_for_inference
+from studio.serving import generation
 from studio.serving.gate import Gate, names
 from studio.serving.generation import Piece, Row, Wish, generate, padded
 from studio.serving.model_app import ModelApp
@@ -307,6 +309,33 @@ def test_an_answer_that_is_asked_for_later_joins_a_long_one_and_is_the_same_as_a
     for order in ({-1: [0], 3: [1, 2]}, {-1: [0], 1: [2], 4: [1]}, {-1: [0, 1], 2: [2]}):
         said, ended = written(order)
         assert said == alone and sorted(ended) == [0, 1, 2] and ended[-1] == 0
+
+
+def test_a_batch_that_others_keep_joining_does_not_become_wider(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths: list[int] = []
+    ended: list[int] = []
+    joined = generation._together
+
+    def noted(*batches: Any) -> Any:
+        whole = joined(*batches)
+        widths.append(whole.mask.shape[1])
+        return whole
+
+    monkeypatch.setattr(generation, "_together", noted)
+    waiting, steps = iter(range(1, 40)), count()
+
+    def row(number: int) -> Row:
+        return Row(Wish(6), lambda piece: ended.append(number) if piece.finish else None)
+
+    def join(live: int) -> list[tuple[range, Row]]:
+        comes = 0 if next(steps) % 4 else 1  # each writes six tokens: there is always one on its way
+        return [(range(5, 14), row(number)) for number in islice(waiting, comes)]
+
+    generate(loaded, padded([range(5, 14)], 0, loaded.model.device), [row(0)], 1000, join)
+    assert sorted(ended) == list(range(40)) and len(widths) == 39
+    assert max(widths) <= 9 + 6
 
 
 def test_a_short_question_does_not_wait_for_the_long_answers_before_it(loaded: Loaded) -> None:
