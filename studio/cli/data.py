@@ -230,7 +230,7 @@ def import_(
 
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
     several = [column.strip() for column in answer_columns.split(",") if column.strip()]
-    kind, guessed = modality or modality_of(source), dict[str, str]()
+    kind, guessed = modality or modality_of(source, bool(question.strip())), dict[str, str]()
     import_rows = modality_named(kind).import_rows()
     if not mapping:
         mapping = guessed = only_reading(source, kind, [*several, group_by, split_by_time], bool(several))

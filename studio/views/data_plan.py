@@ -112,10 +112,12 @@ def _roles(kind: Modality, source: Path, guess: Guess, columns: Sequence[Column]
 
 
 def _question(kind: Modality, source: Path) -> str:
-    """What is asked about all pictures of a table without a column for it; "" for rows that are asked nothing."""
+    """What is asked about pictures whose rows ask nothing; "" for rows of other kinds."""
     if kind.part is None or not kind.asks:
         return ""
-    typed = st.text_input("What is asked about each of them", placeholder="What is the total?", key=f"ask.{source}")
+    typed = st.text_input(
+        "What is asked where a row brings no question", placeholder="What is the total?", key=f"ask.{source}"
+    )
     return str(typed).strip()
 
 
@@ -240,7 +242,7 @@ def render(kind: Modality, source: Path) -> Plan:
         st.markdown("##### Which column is what?" if guess.columns else "##### How the rows are split")
         mapping = _roles(kind, source, guess, columns) if guess.columns else {}
         several = _several(source, mapping, columns) if kind.part is None else ()
-        question = _question(kind, source) if columns and not mapping.get("question") else ""
+        question = _question(kind, source) if guess.format != "example" else ""
         taken = {column for role, column in mapping.items() if role in FIRST_ROLES} | set(several)
         named = guess.format == NAMED or kind.part is not None
         if named and not several and {role: column for role, column in mapping.items() if column} == guess.mapping:

@@ -107,7 +107,7 @@ def add_real_file(
 ) -> RealImport:
     """Add the rows of a file or folder, as an import of the dataset's modality reads them. Raises as `add_real`."""
     several: dict[str, Any] = {"answer_columns": answer_columns} if answer_columns else {}
-    if (question := dataset.card.spec.get("question")) and not (mapping or {}).get("question"):
+    if question := _one_question(dataset):
         several["question"] = question
     with tempfile.TemporaryDirectory(prefix="smolstudio-real-") as folder:
         workspace = Workspace(Path(folder))
@@ -117,6 +117,21 @@ def add_real_file(
         rows = (row for split in read.splits() for row in read.examples(split))
         report = add_real(dataset, rows, Origin(kind=kind, by=source.name), read.path, said)
     return RealImport(report, list(found.rejected), (*found.notes, *(f"not used: {key}" for key in found.unused)))
+
+
+def _one_question(dataset: DatasetDir) -> str:
+    """What all pictures of a dataset are asked: as its import was told, or as its training rows agree; else ""."""
+    kind = modality(dataset.card.modality)
+    if kind.part is None or not kind.asks:
+        return ""
+    if told := str(dataset.card.spec.get("question", "")):
+        return told
+    first = ""
+    for row in dataset.examples("train"):
+        first = first or row.prompt[-1].text
+        if row.prompt[-1].text != first:
+            return ""
+    return first
 
 
 class _Gate:

@@ -16,6 +16,7 @@ from synth.importing import dialogues, marks, requests, turns
 from synth.importing.answers import accepted, listed, with_target
 from synth.importing.judgements import verdict
 from synth.importing.kinds import CLASS_QUESTION, ROW_KINDS
+from synth.importing.layouts import ANSWERS
 from synth.importing.media import Media
 from synth.importing.raw import SPLIT_NAMES
 from synth.importing.turns import Unused
@@ -25,6 +26,7 @@ from synth.scoring.answers import final_answer
 MAX_CHARS = 1_000_000
 _MEDIA = frozenset(("images", "pictures", "audio"))
 _GIVEN = frozenset(("input", "choices", "choice", "numbered", "distractor"))
+_CHATS = frozenset(("messages", "dialogue", "request", "previous"))
 CAPTION = "Describe the picture."
 """What is asked where a picture comes with a text and no question."""
 
@@ -58,7 +60,7 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     if "videos" in parts:
         raise BadRow("has a video")
     if "class" in parts:
-        parts |= {"question": CLASS_QUESTION, "answer": parts["class"]}
+        parts = {"question": CLASS_QUESTION, **parts, "answer": parts["class"]}
     if "previous" in parts:
         raise BadRow("the turns before it are in another request (previous_response_id)")
     if isinstance(parts.get("request"), dict):
@@ -97,6 +99,22 @@ def compose(parts: Mapping[str, Any], media: Media, unused: Unused) -> Fields:
     elif ROW_KINDS[media.modality].medium:
         marks.check_none(fields.prompt)
     return _checked(fields, media)
+
+
+def with_question(parts: dict[str, Any], question: str) -> dict[str, Any]:
+    """The parts of a picture's row, asked this where the row itself asks nothing."""
+    own = {part: value for part, value in parts.items() if not missing(value)}
+    is_chat = not _CHATS.isdisjoint(own) or isinstance(own.get("chosen"), list | dict)
+    if is_chat or own.get("question", CLASS_QUESTION) != CLASS_QUESTION:
+        return parts
+    if "caption" in own and ANSWERS.isdisjoint(own.keys() - {"caption"}):
+        own["answer"] = own.pop("caption")
+    return {**own, "question": question}
+
+
+def is_answered_picture(parts: Mapping[str, Any]) -> bool:
+    """Whether parts with a question have all else that a row of pictures needs."""
+    return not _MEDIA.isdisjoint(parts) and not {*ANSWERS, "class", "rejected"}.isdisjoint(parts)
 
 
 def _with_chosen(parts: dict[str, Any]) -> dict[str, Any]:

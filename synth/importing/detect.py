@@ -52,10 +52,10 @@ def detect(path: Path, modality: str = "") -> Guess:
     return Guess(found or "columns", chosen, tuple(columns), mapping, rows[:5])
 
 
-def modality_of(path: Path) -> str:
-    """text, vision or audio: what a file or folder holds. Raises DataError."""
+def modality_of(path: Path, asked: bool = False) -> str:
+    """text, vision or audio: what a file or folder holds (`folders.modality_of`). Raises DataError."""
     with archives.unpacked(path) as place:
-        return folders.modality_of(folders.recognise(place))
+        return folders.modality_of(folders.recognise(place), asked)
 
 
 def guess_mapping(columns: list[str], modality: str) -> dict[str, str]:
@@ -106,6 +106,14 @@ def check_options(source: Source, modality: str, mapping: Mapping[str, str] | No
         said = {"answer", "target", "messages", "chosen", "choice_answer"} & set(mapping)
         if not asked or not said:
             raise DataError("The mapping needs a column for the question and one for the answer.", "Map both.")
+
+
+def check_question(modality: str) -> None:
+    """Raises DataError where rows are no pictures, which alone can all be asked the same."""
+    kind = ROW_KINDS[modality]
+    if not (kind.medium and kind.asks):
+        message = "One question for all rows is for pictures."
+        raise DataError(message, "What a model does with each text is the task's instruction (`data task`).")
 
 
 def _check_column(source: Source, rows: list[dict[str, Any]], columns: list[str], column: str) -> None:

@@ -212,8 +212,11 @@ def _pictures(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
 
 
-def modality_of(source: Source) -> str:
-    """text, vision or audio: by the layout, else by what the first rows name or hold. Raises DataError."""
+def modality_of(source: Source, asked: bool = False) -> str:
+    """text, vision or audio: by the layout, else by what the first rows name or hold. Raises DataError.
+
+    `asked`: whether one question is given for all pictures; rows of which nothing is recognised are pictures then.
+    """
     from itertools import islice
 
     if source.modality:
@@ -224,7 +227,7 @@ def modality_of(source: Source) -> str:
             return kind
         if rows:  # an empty table says nothing
             break
-    return "text"
+    return "vision" if asked else "text"
 
 
 def _media_in(value: object, key: str = "", depth: int = 6) -> str:

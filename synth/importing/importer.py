@@ -28,7 +28,7 @@ from synth.importing.compose import Fields
 from synth.importing.examples import asked, identity, own_example, to_example
 from synth.importing.excerpts import excerpts
 from synth.importing.folders import Source, Table
-from synth.importing.joined import JSON_ANSWER, with_json_answer, with_question
+from synth.importing.joined import JSON_ANSWER, with_json_answer
 from synth.importing.judgements import Judgements, no_example
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import Plan, Planner
@@ -114,11 +114,10 @@ def import_data(
         if options.answer_columns:
             found = with_json_answer(found, options.answer_columns)
             options = options._replace(mapping={**(options.mapping or {}), "answer": JSON_ANSWER})
-        modality = options.modality or folders.modality_of(found)
-        if options.question:
-            found, mapping = with_question(found, options.question, options.mapping, modality)
-            options = options._replace(mapping=mapping)
+        modality = options.modality or folders.modality_of(found, bool(options.question))
         detect.check_options(found, modality, options.mapping, options.group_by or options.split_by_time)
+        if options.question:
+            detect.check_question(modality)
         with garbage.rarely, atomic_dir(workspace.datasets / check_name(name)) as folder:
             work = _Import(found, modality, name, options, DatasetWriter(folder))
             start = time.monotonic()
@@ -283,7 +282,11 @@ class _Import:
             raise BadRow(failed)
         if refused := plan.refusal or (plan.verdicts and no_example(row, plan.verdicts)):
             raise BadRow(refused)
-        if not plan.complete:
+        complete = plan.complete
+        if self.options.question:
+            parts = compose.with_question(parts, self.options.question)
+            complete = complete or compose.is_answered_picture(parts)
+        if not complete:
             raise BadRow(detect.lacking(parts, row, self.modality, self.options.mapping))
         if "label" in parts:
             self.judgements.label(parts["label"])

@@ -1,22 +1,19 @@
-"""Columns that a table does not have: several as one JSON object, which is then the answer; one question for all rows.
+"""Columns that a table does not have: several as one JSON object, which is then the answer.
 
 Changes no file; rows pass through on their way to the importer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from synth.errors import DataError, did_you_mean
 from synth.importing.folders import Source, Table
-from synth.importing.kinds import ROW_KINDS
 from synth.importing.raw import RawRow
 from synth.importing.values import json_text, missing
 
 JSON_ANSWER = "answer as JSON"
 """The column that the others become."""
-QUESTION = "question"
-"""The column that holds the one question."""
 
 
 def with_json_answer(source: Source, columns: Sequence[str]) -> Source:
@@ -53,29 +50,3 @@ def _joined(table: Table, columns: Sequence[str]) -> Table:
             )
 
     return table._replace(rows=rows)
-
-
-def with_question(
-    source: Source, question: str, mapping: Mapping[str, str] | None, modality: str
-) -> tuple[Source, Mapping[str, str] | None]:
-    """The source with this question in each row that has none in its column `question`, and the mapping to it.
-
-    Raises DataError for rows that are asked nothing in words, or a mapping that names another column for it.
-    """
-    kind = ROW_KINDS[modality]
-    if not (kind.medium and kind.asks):
-        message = "One question for all rows is for pictures."
-        raise DataError(message, "What a model does with each text is the task's instruction (`data task`).")
-    if mapping and mapping.get(QUESTION):
-        raise DataError("The question is given twice: as a column and as one for all rows.", "Leave one of them out.")
-
-    def asking(table: Table) -> Table:
-        def rows(notes: list[str]) -> Iterator[RawRow]:
-            for raw in table.rows(notes):
-                lacks = raw.value is not None and missing(raw.value.get(QUESTION))
-                yield raw._replace(value={**(raw.value or {}), QUESTION: question}) if lacks else raw
-
-        return table._replace(rows=rows)
-
-    asked = source._replace(tables=tuple(map(asking, source.tables)))
-    return asked, {**mapping, QUESTION: QUESTION} if mapping else mapping

@@ -2,7 +2,8 @@
 
 The set is the row's `source["labels"]`, which those who measure take from the task card. Case, Markdown, `_` for a
 space and a sentence around the label do not matter; two labels named are no answer, and neither is a label that is
-denied. Without a set, labels are compared as texts.
+denied. Signs count where only they tell labels of the set apart (`A` and `A-`, `<1` and `>1`). Without a set, labels
+are compared as texts.
 Per-class figures and macro-F1 are in `evaluate.stats.classes`.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from synth.example import Example
 from synth.scoring import exact, names
@@ -18,6 +19,8 @@ from synth.scoring.answers import bold, is_bare, lines, marked, plain
 from synth.scoring.rule import Metric, Score, ScoreRule
 from synth.scoring.verify import fold, quote
 
+Key = Callable[[str], str]
+"""What two writings of one label share."""
 SENTENCE_WORDS = 2
 _DENIED = re.compile(
     r"(?:\b(?:not|never|no|neither|nor|without|rather than|instead of|than"
@@ -47,7 +50,8 @@ def grade(reply: str, row: Example) -> Score:
     if len(named) != 1:
         why = f"two labels are named: {', '.join(named)}" if named else f"no label of the set in {quote(reply)}"
         return Score(0.0, "", why, readable=False)
-    ok = _key(named[0]) == _key(gold)
+    key = _key_of(labels)
+    ok = key(named[0]) == key(gold)
     return Score(float(ok), named[0], "equal" if ok else f"{quote(named[0])} is not {quote(gold)}")
 
 
@@ -58,29 +62,31 @@ def labels_of(row: Example) -> list[str]:
 
 
 def with_label_set(row: Example, labels: Collection[str]) -> Example:
-    """The row as one of a closed set, for whoever measures: a text or number that is one of the task's labels.
+    """The row as one of a closed set, for whoever measures: a text that is one of the task's labels.
 
-    The set is the task card's; rows need not repeat it. Rows of other scorers, and rows that bring a set, stay.
+    The set is the task card's; rows need not repeat it. Rows of other scorers, and rows that bring a set, stay: numbers
+    too, of which `3 of 5` and `03` are read as numbers.
     """
-    if row.scorer not in (names.EXACT, names.MATH, names.LABEL) or row.answer not in labels or labels_of(row):
+    if row.scorer not in (names.EXACT, names.LABEL) or row.answer not in labels or labels_of(row):
         return row
     return row.model_copy(update={"scorer": names.LABEL, "source": {**row.source, "labels": list(labels)}})
 
 
 def read(reply: str, labels: Sequence[str]) -> list[str]:
     """The labels that the reply names where it states its answer: one is an answer, none or two are not."""
-    by_key = {_key(label): label for label in labels}
-    if _key(reply) in by_key:
-        return [by_key[_key(reply)]]
+    key = _key_of(labels)
+    by_key = {key(label): label for label in labels}
+    if key(reply) in by_key:
+        return [by_key[key(reply)]]
     explicit = [*_from_json(reply), *marked(reply)]
     parts = [line for line in lines(reply) if not _BESIDE.match(plain(line))]
-    shown = [one for line in parts[:1] + parts[-1:] for one in (line, _without_name(line, by_key))]
+    shown = [one for line in parts[:1] + parts[-1:] for one in (line, _without_name(line, key, by_key))]
     ends = [part for line in shown for part in (line, _first_clause(line))]
     for passage in [*explicit, *(end for end in ends if is_bare(end))]:
-        if _key(passage) in by_key:
-            return [by_key[_key(passage)]]
+        if key(passage) in by_key:
+            return [by_key[key(passage)]]
     for passage in explicit[:1] or [*bold(reply), *parts[:1], *parts[-1:], reply]:
-        found = _named(passage, by_key)
+        found = _named(key(passage), by_key)
         if found:
             return found
     return []
@@ -92,21 +98,40 @@ def _first_clause(line: str) -> str:
     return first if rest and len(rest[0].split()) >= SENTENCE_WORDS else line
 
 
-def _without_name(line: str, by_key: dict[str, str]) -> str:
+def _without_name(line: str, key: Key, by_key: dict[str, str]) -> str:
     """What follows the name of a field (`Urgency: High – …`); the line itself where there is none, or it is a label."""
     name, colon, rest = plain(line).partition(":")
-    return rest.strip() if colon and len(name.split()) <= SENTENCE_WORDS and _key(name) not in by_key else line
+    return rest.strip() if colon and len(name.split()) <= SENTENCE_WORDS and key(name) not in by_key else line
 
 
-def _key(text: str) -> str:
+def _key_of(labels: Sequence[str]) -> Key:
+    """The most forgiving reading that tells the most labels apart."""
+    return max((_word, _signed, _written), key=lambda key: len({key(label) for label in labels}))
+
+
+def _word(text: str) -> str:
     return re.sub(r"[\s_/-]+", " ", fold(plain(text).strip("\"'[](){}<> "))).strip() or fold(text)
 
 
+def _signed(text: str) -> str:
+    """With the signs at its edges: `-1` is not `1`, `A-` is not `A`."""
+    folded = fold(plain(text).replace("−", "-").strip("\"'[](){} "))
+    return re.sub(r"(?<=\w)-(?=\w)|[\s_/]+", " ", folded).strip() or fold(text)
+
+
+def _written(text: str) -> str:
+    """With Markdown's signs and closing points too: `A*` is not `A`."""
+    return " ".join(text.split()).casefold()
+
+
 def _named(text: str, by_key: dict[str, str]) -> list[str]:
-    """Labels in a text as whole words, the longest first, those left out that the text denies."""
-    text = _PHRASES.sub(" ", _key(text))
+    """Labels in a folded text as whole words, the longest first, those left out that the text denies.
+
+    Digits of a longer number are no label: `4.5` is neither 4 nor 5.
+    """
+    text = _PHRASES.sub(" ", text)
     pattern = "|".join(re.escape(key) for key in sorted(by_key, key=len, reverse=True) if key)
-    found = list(re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text)) if pattern else []
+    found = list(re.finditer(rf"(?<!\w)(?<!\d[.,])(?:{pattern})(?!\w)(?![.,]\d)", text)) if pattern else []
     denied = [_DENIED.search(text[max(0, match.start() - 60) : match.start()]) is not None for match in found]
     refused = _with_lists(text, found, denied)
     kept = list(dict.fromkeys(match.group(0) for match, no in zip(found, refused, strict=True) if not no))

@@ -111,7 +111,7 @@ def test_what_cannot_be_imported_has_no_button_and_says_so_above_the_form(tmp_pa
     menus = {s.label: s.value for s in app.selectbox}
     assert menus["The file of the picture or recording"] == "scan", "found by its values"
     assert menus["The right answer"] == "total"
-    write(app, "What is asked about each of them", "What is the total?")
+    write(app, "What is asked where a row brings no question", "What is the total?")
     app.run()
     assert not app.error
     assert next(b for b in app.button if b.label == "Import").disabled is False

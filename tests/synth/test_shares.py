@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from synth.curation.amend import add_real_file
 from synth.dataset import DatasetDir
 from synth.errors import DataError
 from synth.example import Split
@@ -130,21 +131,76 @@ def test_beyond_a_size_rows_go_by_their_hash_and_none_is_lost(
     assert {cause for causes in report.why.values() for cause in causes} == {"by a hash of their wording"}
 
 
+def pictures(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        Image.new("RGB", (32, 32), (40 * number, 90, 7)).save(folder / name)
+    return folder
+
+
+def asked_in(workspace: Workspace, name: str) -> Counter[str]:
+    dataset = DatasetDir(workspace.datasets / name)
+    return Counter(row.prompt[-1].text for split in dataset.splits() for row in dataset.examples(split))
+
+
+TOTAL = "What is the total?"
+
+
 def test_one_question_is_asked_about_every_picture_that_brings_none(tmp_path: Path, workspace: Workspace) -> None:
-    for name, colour in (("a.png", "red"), ("b.png", "blue"), ("c.png", "green")):
-        Image.new("RGB", (32, 32), colour).save(tmp_path / name)
-    table = tmp_path / "totals.csv"
+    table = pictures(tmp_path, "a.png", "b.png", "c.png") / "totals.csv"
     table.write_text("scan,total,question\na.png,12.50,\nb.png,7.00,What is the tax?\nc.png,9.10,\n")
-    options = Options("vision", {"path": "scan", "answer": "total"}, question="What is the total?")
+    options = Options(mapping={"path": "scan", "answer": "total"}, question=TOTAL)
     report = import_data(table, "receipts", workspace, options)
-    assert (report.kept, report.rejected) == (3, [])
-    dataset = DatasetDir(workspace.datasets / "receipts")
-    asked = Counter(row.prompt[-1].text for split in dataset.splits() for row in dataset.examples(split))
-    assert asked == {"What is the total?": 2, "What is the tax?": 1}
-    assert dataset.card.spec["question"] == "What is the total?", "real rows that are added later are asked the same"
-    for wrong, message in (
-        (options._replace(mapping={"path": "scan", "answer": "total", "question": "question"}), "given twice"),
-        (Options("text", question="What is it?"), "for pictures"),
-    ):
-        with pytest.raises(DataError, match=message):
-            import_data(table, "wrong", workspace, wrong)
+    assert (report.kept, report.rejected, report.modality) == (3, [], "vision")
+    assert asked_in(workspace, "receipts") == {TOTAL: 2, "What is the tax?": 1}
+    card = DatasetDir(workspace.datasets / "receipts").card
+    assert card.spec["question"] == TOTAL, "real rows that are added later are asked the same"
+    again = options._replace(mapping={"path": "scan", "answer": "total", "question": "question"})
+    import_data(table, "mapped", workspace, again)
+    assert asked_in(workspace, "mapped") == asked_in(workspace, "receipts")
+    with pytest.raises(DataError, match="for pictures"):
+        import_data(table, "wrong", workspace, Options("text", question="What is it?"))
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "mapping", "asked"),
+    [
+        ("file_name,prompt,label", "a.png,Which one?,cat", {}, "Which one?"),
+        ("file_name,frage,label", "a.png,Was ist das?,cat", {"question": "frage"}, "Was ist das?"),
+        ("file_name,label", "a.png,cat", {}, TOTAL),
+        ("file_name,text", "a.png,a cat", {}, TOTAL),
+        ("image,query,answer", "a.png,,cat", {}, TOTAL),
+        ("bild,wert", "a.png,3", {"path": "bild", "answer": "wert"}, TOTAL),
+    ],
+)
+def test_a_rows_own_question_wins_in_whatever_column_it_stands(
+    tmp_path: Path, workspace: Workspace, header: str, line: str, mapping: dict[str, str], asked: str
+) -> None:
+    table = pictures(tmp_path, "a.png") / "rows.csv"
+    table.write_text(f"{header}\n{line}\n")
+    import_data(table, "made", workspace, Options("vision", mapping or None, question=TOTAL))
+    assert asked_in(workspace, "made") == {asked: 1}
+
+
+def test_folders_of_classes_are_asked_the_one_question_and_datasets_of_ours_keep_theirs(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    for name in ("cat", "dog"):
+        pictures(tmp_path / "pets" / name, f"{name}.png")
+        Image.new("RGB", (16, 16), {"cat": "red", "dog": "blue"}[name]).save(tmp_path / "pets" / name / f"{name}.png")
+    import_data(tmp_path / "pets", "pets", workspace, Options(question="Which animal?"))
+    assert asked_in(workspace, "pets") == {"Which animal?": 2}
+    import_data(workspace.datasets / "pets", "copy", workspace, Options("vision", question=TOTAL))
+    assert asked_in(workspace, "copy") == {"Which animal?": 2}
+
+
+def test_pictures_that_come_later_are_asked_what_all_others_are(tmp_path: Path, workspace: Workspace) -> None:
+    table = pictures(tmp_path, *(f"{n}.png" for n in range(6))) / "rows.csv"
+    table.write_text("file_name,answer\n" + "".join(f"{n}.png,{n}\n" for n in range(4)))
+    import_data(table, "first", workspace, Options("vision", question=TOTAL))
+    import_data(workspace.datasets / "first", "copy", workspace)  # whose card was told nothing
+    table.write_text("file_name,answer\n4.png,4\n5.png,5\n")
+    for name in ("first", "copy"):
+        dataset = DatasetDir(workspace.datasets / name)
+        add_real_file(dataset, table, "real")
+        assert {row.prompt[-1].text for row in DatasetDir(dataset.path).examples("test_real")} == {TOTAL}

@@ -162,5 +162,35 @@ def test_rows_of_a_classification_task_are_drawn_with_its_label_set(tmp_path: Pa
 def test_a_label_set_is_given_only_to_rows_that_it_fits() -> None:
     assert label.with_label_set(row("exact", "billing"), DESK).scorer == "label"
     assert label.with_label_set(row("exact", "a refund"), DESK).scorer == "exact"
-    assert label.with_label_set(row("math", "4"), ["3", "4"]).scorer == "label", "urgency from 1 to 5"
+    assert label.with_label_set(row("math", "12"), ["12", "13"]).scorer == "math", "`12 of 13` and `012` are numbers"
     assert label.with_label_set(row("choice", "A"), ["A", "B"]).scorer == "choice"
+
+
+@pytest.mark.parametrize(
+    ("labels", "reply", "gold"),
+    [
+        (["-1", "0", "1"], "-1", "-1"),
+        (["-1", "0", "1"], "1", "1"),
+        (["-1", "0", "1"], "The sentiment is −1.", "-1"),
+        (["-1", "0", "1"], "**Answer:** 1", "1"),
+        (["A+", "A", "A-", "B"], "A-", "A-"),
+        (["A+", "A", "A-", "B"], "The grade is A.", "A"),
+        (["A+", "A", "A-", "B"], "Grade: A+", "A+"),
+        (["<1", "1-5", ">5"], "<1", "<1"),
+        (["<1", ">1"], "It took >1 day", ">1"),
+        (["A*", "A", "B"], "A*", "A*"),
+        (["A*", "A", "B"], "**A**", "A"),
+        (["C", "C++", "C#"], "This is C++ code.", "C++"),
+        (["+", "-", "0"], "-", "-"),
+        (["yes", "yes?", "no"], "yes?", "yes?"),
+    ],
+)
+def test_labels_that_only_signs_tell_apart_stay_apart(labels: list[str], reply: str, gold: str) -> None:
+    assert label.read(reply, labels) == [gold]
+    for other in labels:
+        assert score_reply(reply, row("label", other, labels=labels)).value == float(other == gold)
+
+
+@pytest.mark.parametrize("reply", ["4.5", "I would say 4.5 of 5,0.", "Between 3,5 and 4,5"])
+def test_digits_of_a_longer_number_are_no_label(reply: str) -> None:
+    assert label.read(reply, ["1", "2", "3", "4", "5"]) == []
