@@ -25,21 +25,22 @@ def _verdict(report: Report) -> str:
         return headline.no_verdict(report)
     split = report.primary_split
     ours, theirs = _does(report.small_system, split), _does(large, split)
+    model = "tuned model" if _is_tuned(report.small_system) else "model under test"
     rows, name = headline.rows_of(report, split), f"“{large.label}”"
     if _useless(report.small_system, split) and _useless(large, split):
-        neither = f"Neither model can do this yet: on {rows} the tuned one is {ours}, {name} {theirs}."
+        neither = f"Neither model can do this yet: on {rows} the {model} is {ours}, {name} {theirs}."
         return f"{neither} Decide nothing from it."
     figures = f"On {rows} it is {ours}, {name} is {theirs}"
     points = f"{100 * report.margin:g} point{'' if report.margin == 0.01 else 's'}"
     yours = tells_what_to_use(report)
-    use, take, keep = ("Use the tuned model: it", "The tuned model can take over from", f"Keep {name}: the")
+    use, take, keep = (f"Use the {model}: it", f"The {model} can take over from", f"Keep {name}: the")
     if not yours:
         the = "the" if report.basis.qualifier else "The"
-        use, take, keep = f"{the} tuned model", f"{the} tuned model is not worse than", the
+        use, take, keep = f"{the} {model}", f"{the} {model} is not worse than", the
     said = {
         "BETTER": f"{use} is better than {name}. {figures}, a difference that is not chance.",
         "NOT WORSE": f"{take} {name}. {figures}; that it loses more than {points} is ruled out.",
-        "WORSE": f"{keep} tuned model is worse{'' if yours else f' than {name}'}. {figures}, a difference that is not "
+        "WORSE": f"{keep} {model} is worse{'' if yours else f' than {name}'}. {figures}, a difference that is not "
         "chance.",
         "INCONCLUSIVE": f"It is not decided yet. {figures}, and that few rows cannot tell a difference from chance.",
         "WITHHELD": f"No verdict is given. {_sentences(report.verdict.withheld) or 'The report says why.'}",
@@ -52,10 +53,15 @@ def _verdict(report: Report) -> str:
 
 
 def tells_what_to_use(report: Report) -> bool:
-    """Whether the rows are the user's own, the other model is one to be had, and nothing cheaper does as well."""
+    """Whether a tuned model met one that is to be had, on the user's own rows, and nothing untuned does as well."""
     large = report.large_system
     to_be_had = large is not None and not large.stand_in
-    return not report.basis.qualifier and to_be_had and _as_good_without(report) is None
+    is_theirs = not report.basis.qualifier and _is_tuned(report.small_system)
+    return is_theirs and to_be_had and _as_good_without(report) is None
+
+
+def _is_tuned(system: SystemPart) -> bool:
+    return bool(system.adapter or system.artefact) or system.method not in (None, "baseline")
 
 
 def _sentences(reasons: Sequence[str]) -> str:
@@ -74,14 +80,18 @@ def _does(system: SystemPart, split: str) -> str:
 
 
 def _as_good_without(report: Report) -> SystemPart | None:
-    """A baseline without a neural network that is right at least as often as the tuned model on the same rows."""
+    """Another system that needs no tuning and is right as often on the same rows; one without a neural network, which
+    costs next to nothing, also where it is worse by no more than the margin.
+    """
     split = report.primary_split
     ours = report.small_system.splits.get(split)
-    for one in sorted(report.systems, key=lambda one: one.id == CONSTANT):  # one that reads the row says more
+    for one in sorted(report.systems, key=lambda one: (one.method != "baseline", one.id == CONSTANT)):
         theirs = one.splits.get(split)
-        if one.method == "baseline" and ours and theirs and None not in (ours.value, theirs.value):
-            sign = 1 if one.higher_is_better else -1
-            if sign * (theirs.value or 0) >= sign * (ours.value or 0) and (theirs.value or 0) > USELESS:
+        if one.id in (report.small, report.large) or _is_tuned(one) or _useless(one, split):
+            continue
+        if ours and theirs and ours.value is not None and theirs.value is not None:
+            ahead = (theirs.value - ours.value) * (1 if one.higher_is_better else -1)
+            if ahead >= (-report.margin if one.method == "baseline" else 0.0):
                 return one
     return None
 
@@ -100,7 +110,9 @@ def _but(report: Report) -> str:
         home = "The model you take home is trained on all rows"
         said.append(f"{home}; the answers are those of {folds} models that each left out a part of them.")
     if cheap := _as_good_without(report):
-        if cheap.id != CONSTANT:
+        if cheap.method != "baseline":
+            said.append(f"“{cheap.label}”, which is not tuned, does as well or better: compare it with that first.")
+        elif cheap.id != CONSTANT:
             said.append(f"“{cheap.label}”, which needs no neural network, does as well: consider that first.")
         elif not any("same answer" in reason for reason in report.verdict.withheld):
             said.append("The same answer to every row would do as well.")

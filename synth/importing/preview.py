@@ -7,6 +7,7 @@ MAX_BYTES are not looked at this way, because somebody waits for the answer.
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 import zipfile
 from collections import Counter
@@ -33,12 +34,18 @@ LARGEST_TEST_SHARE = 0.3
 MAX_CLASSES = 50
 _LOOKED_AT = 2000
 _SHORT_CHARS, _REPEATS = 60, 4
+_WORD = re.compile(r"(?<!\S)[^\w\s]*[^\W\d_]+(?:['’-][^\W\d_]+)*[^\w\s]*(?!\S)")
+_UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
+"""Letters of scripts that put no spaces between words, about _UNSPACED_CHARS to a word."""
+_UNSPACED_CHARS = 2
+_READ_CHARS = 4000
 
 
 class Column(NamedTuple):
-    """A column by its values: how long they are on average, how many differ.
+    """A column by its values: how long they are on average, how many words they have, how many differ.
 
-    `short` ones repeat a few short texts; `words`: whether most values are more than a number.
+    `short` ones repeat a few short texts; `words`: whether most values are more than a number; `nested`: whether one is
+    a list or an object. Addresses, times and keys have no words.
     """
 
     name: str
@@ -46,6 +53,8 @@ class Column(NamedTuple):
     different: int
     short: bool
     words: bool = True
+    mean_words: float = 0.0
+    nested: bool = False
 
 
 class Preview(NamedTuple):
@@ -96,21 +105,30 @@ def _unpacked_bytes(file: Path) -> int:
 def columns_of(path: Path) -> list[Column]:
     """The columns of the first table, from its first rows. Raises DataError."""
     values: dict[str, Counter[str]] = {}
+    nested: set[str] = set()
     with archives.unpacked(path) as place:
         for raw in islice(folders.recognise(place).tables[0].rows([]), _LOOKED_AT):
             for key, value in (raw.value or {}).items():
                 if not missing(value):
                     values.setdefault(str(key), Counter())[str(value)] += 1
-    return [_column(name, counts) for name, counts in values.items()]
+                    nested |= {str(key)} if isinstance(value, dict | list) else set()
+    return [_column(name, counts, name in nested) for name, counts in values.items()]
 
 
-def _column(name: str, counts: Counter[str]) -> Column:
+def _column(name: str, counts: Counter[str], nested: bool) -> Column:
     rows = counts.total()
     few = 1 < len(counts) <= min(MAX_CLASSES, rows / _REPEATS)
     numbers = sum(any(c.isdigit() for c in value) for value in counts)
     short = few and all(len(value) <= _SHORT_CHARS for value in counts) and numbers <= len(counts) / 2
     words = sum(any(c.isalpha() for c in value) for value in counts) > len(counts) / 2
-    return Column(name, sum(len(value) * n for value, n in counts.items()) / rows, len(counts), short, words)
+    mean_chars = sum(len(value) * n for value, n in counts.items()) / rows
+    mean_words = sum(_words_in(value) * n for value, n in counts.items()) / rows
+    return Column(name, mean_chars, len(counts), short, words, mean_words, nested)
+
+
+def _words_in(value: str) -> float:
+    value = value[:_READ_CHARS]
+    return len(_WORD.findall(value)) + len(_UNSPACED.findall(value)) / _UNSPACED_CHARS
 
 
 def guess_roles(columns: Sequence[Column], known: Mapping[str, str]) -> dict[str, str]:
@@ -119,7 +137,8 @@ def guess_roles(columns: Sequence[Column], known: Mapping[str, str]) -> dict[str
     free = [column for column in columns if column.name not in found.values()]
     if {"messages", "chosen", "target", "choice_answer"} & found.keys():
         return found
-    longest = max((c for c in free if not c.short), key=lambda c: c.mean_chars, default=None)
+    texts = (c for c in free if not c.short and not c.nested)
+    longest = max(texts, key=lambda c: (c.mean_words, c.mean_chars), default=None)
     if "question" not in found and longest is not None:
         found["question"] = longest.name
     first = next((c for c in free if c.short and c.name != found.get("question")), None)

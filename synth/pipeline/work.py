@@ -174,7 +174,8 @@ def _collect(job: JobDir, plan: RunPlan, outside: Outside, spending: Spending) -
 
 def _exhausted(engine: PipelineEngine) -> RunError:
     """Why the seeds did not suffice: there were too few, or most of them met a teacher that does not answer."""
-    if engine.reasons() and engine.reasons().most_common(1)[0][0] == NO_ANSWER:
+    ended = engine.accepted + engine.reasons().total()
+    if 2 * engine.reasons()[NO_ANSWER] > ended:
         message = "The seeds ran out, most of them because the teacher did not answer."
         return RunError(message, "See that it answers at its address.", "pipeline.exhausted")
     return RunError("The seeds ran out.", "Give more of them.", "pipeline.exhausted")
@@ -241,17 +242,23 @@ def _ended(name: str, error: UserError, engine: PipelineEngine, spending: Spendi
     kept = f"{engine.accepted}{target} rows are accepted, {paid}; answers on disk are kept."
     if engine.reasons() and error.code != "pipeline.nothing_accepted":  # which names them
         kept = f"{kept} Rejected: {_top(engine)}."
-    remedy = f"`smolstudio pipeline resume {name}` goes on; `pipeline take {name}` makes the dataset of what there is."
-    if not engine.accepted and engine.reasons():
-        remedy = (
-            f"Read the answers that were rejected (pipelines/{name}/{output.REJECTED}), and change the prompt, the "
-            f"check or the teacher; `smolstudio pipeline resume {name}` goes on."
-        )
-    if error.code == "endpoint.budget":
-        remedy = f"`smolstudio pipeline resume {name} --cap USD` goes on; `pipeline take {name}` takes what there is."
     message = error.message if error.code != "run.stopped" else "The pipeline was stopped."
     further = "" if error.code in ("endpoint.budget", "run.stopped") else f" {error.remedy}"
-    return type(error)(f"{message}{further} {kept}", remedy, error.code)
+    return type(error)(f"{message}{further} {kept}", _how_to_go_on(name, error, engine), error.code)
+
+
+def _how_to_go_on(name: str, error: UserError, engine: PipelineEngine) -> str:
+    """What was accepted may be taken; what was answered and not accepted should be read first."""
+    cap = " --cap USD" if error.code == "endpoint.budget" else ""
+    resume = f"`smolstudio pipeline resume {name}{cap}` goes on"
+    if engine.accepted:
+        return f"{resume}; `pipeline take {name}` makes the dataset of what there is."
+    if engine.reasons().total() == engine.reasons()[NO_ANSWER]:
+        return f"{resume}."
+    return (
+        f"Read the answers that were rejected (pipelines/{name}/{output.REJECTED}), and change the prompt, the check "
+        f"or the teacher; {resume}."
+    )
 
 
 class _Files:

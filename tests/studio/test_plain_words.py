@@ -26,6 +26,8 @@ from synth.workspace import Workspace
 from tests.studio.test_views import page, text
 
 LABELS = ["billing", "results", "rare"]
+UNTUNED: dict[str, Any] = {"adapter": None, "method": None}
+BASELINE = {**UNTUNED, "id": "tfidf", "label": "TF-IDF", "method": "baseline"}
 
 
 def classified(share_right: float, sure: float = 0.95, names: tuple[str, ...] = ("sft", "mini")) -> Results:
@@ -96,7 +98,7 @@ def test_nobody_is_told_to_use_a_model_that_beat_a_stand_in_or_that_something_ch
         made = results(("sft", rival), small="sft", large=rival, per_split=200)
         own = made.model_copy(update={"dataset": made.dataset.model_copy(update={"generator": "import"})})
         report = report_json.build(own)
-        cheap = report.small_system.model_copy(update={"id": "tfidf", "label": "TF-IDF", "method": "baseline"})
+        cheap = report.small_system.model_copy(update=BASELINE)
         equalled = report.model_copy(update={"systems": (*report.systems, cheap)})
         assert plain.tells_what_to_use(report) == (rival == "mini")
         assert not plain.tells_what_to_use(equalled)
@@ -109,11 +111,51 @@ def test_nobody_is_told_to_use_a_model_that_beat_a_stand_in_or_that_something_ch
                 assert said(told, word=word).startswith(begin)
 
 
+def own_report() -> Report:
+    """A tuned model against one that is to be had, on own rows."""
+    made = results(("sft", "mini"), small="sft", large="mini", per_split=200)
+    facts = made.dataset.model_copy(update={"generator": "import"})
+    return report_json.build(made.model_copy(update={"dataset": facts}))
+
+
+def beside(report: Report, points: float, **changes: Any) -> Report:
+    """With another system, which is right in so many points more than the tuned model."""
+    small = report.small_system
+    summary = small.splits[report.primary_split]
+    moved = summary.model_copy(update={"value": (summary.value or 0) + points})
+    other = small.model_copy(update={**changes, "splits": {**small.splits, report.primary_split: moved}})
+    return report.model_copy(update={"systems": (*report.systems, other)})
+
+
+def test_nobody_is_told_to_use_a_model_where_an_untuned_one_does_as_well() -> None:
+    report = own_report()
+    assert plain.tells_what_to_use(report) and report.margin > 0.01
+    few = {**UNTUNED, "id": "few", "label": "The base with examples"}
+    for told in (beside(report, 0.0, **few), beside(report, 0.02, **few), beside(report, -0.01, **BASELINE)):
+        assert not plain.tells_what_to_use(told)
+        assert said(told, word="BETTER").startswith("The tuned model is better than “")
+    assert "“The base with examples”, which is not tuned, does as well or better" in plain.sentence(
+        beside(report, 0.02, **few)
+    )
+    beaten = (beside(report, -0.05, **few), beside(report, -report.margin - 0.02, **BASELINE))
+    tuned_too = beside(report, 0.02, id="other", label="Another tuned one")
+    assert all(plain.tells_what_to_use(told) for told in (*beaten, tuned_too))
+
+
+def test_a_model_that_nobody_tuned_is_not_called_tuned() -> None:
+    report = own_report()
+    systems = tuple(one.model_copy(update=UNTUNED) if one.id == report.small else one for one in report.systems)
+    bare = report.model_copy(update={"systems": systems})
+    assert not plain.tells_what_to_use(bare)
+    assert said(bare, word="BETTER").startswith("The model under test is better than “")
+    assert "tuned model" not in said(bare, word="NOT WORSE")
+
+
 def test_a_baseline_that_does_as_well_is_said_in_the_same_breath() -> None:
     report = report_json.build(results(("sft", "mini"), small="sft", large="mini", per_split=200))
     assert "consider that first" not in plain.sentence(report)
     small = report.small_system
-    cheap = small.model_copy(update={"id": "tfidf", "label": "TF-IDF", "method": "baseline"})
+    cheap = small.model_copy(update=BASELINE)
     found = plain.sentence(report.model_copy(update={"systems": (*report.systems, cheap)}))
     assert "“TF-IDF”, which needs no neural network, does as well: consider that first." in found
     constant = cheap.model_copy(update={"id": plain.CONSTANT, "label": "Majority answer"})

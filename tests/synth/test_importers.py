@@ -17,6 +17,7 @@ from synth.example import Example, make_example, user
 from synth.importing import json_rows
 from synth.importing.detect import detect
 from synth.importing.importer import Options, import_data
+from synth.importing.preview import columns_of, guess_roles
 from synth.importing.report import ImportReport
 from synth.importing.splits import split_of
 from synth.workspace import Workspace
@@ -268,6 +269,28 @@ def test_csv_faults_are_set_aside(tmp_path: Path, run: Run) -> None:
     report, examples = run(path)
     assert report.rejected == [(3, "not UTF-8"), (4, "contains NUL bytes")]
     assert len(examples) == 3
+
+
+ASIDE = {
+    "key": lambda n: f"3f2504e0-4f89-41d3-9a0c-0305e82c{n:04d}",
+    "when": lambda n: f"2026-11-30T12:{n % 60:02d}:00.000000+00:00",
+    "who": lambda n: f"somebody.with.a.long.name.{n}@hospital.example.org",
+    "link": lambda n: f"https://hospital.example.org/tickets/{n}/messages/first",
+    "street": lambda n: f"{n} Schulstraße, Frankfurt",
+    "more": lambda n: {"browser": "a long name of a browser", "seen": [n]},
+}
+
+
+@pytest.mark.parametrize("aside", ASIDE)
+def test_the_column_with_words_is_preset_as_what_is_asked(tmp_path: Path, aside: str) -> None:
+    asked = ("Where can I park?", "My pills ran out.", "Is it open today?", "駐車場はどこですか。")
+    rows = [
+        {aside: ASIDE[aside](n), "body_of": f"{asked[n % 4]} {chr(97 + n % 26)}", "kind": ("fees", "drugs")[n % 2]}
+        for n in range(40)
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    assert guess_roles(columns_of(file), {}) == {"question": "body_of", "answer": "kind"}
 
 
 def test_usual_column_names_are_guessed(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -241,7 +243,8 @@ def test_a_refused_key_stops_at_once_and_says_how_to_go_on(workspace: Workspace,
     with serve_in_thread(StubSettings(api_key="right")) as stub, pytest.raises(EndpointError) as caught:
         work.start("short", short_plan(tmp_path / "p", stub, 50), Outside(workspace, price))
     assert len(stub.requests) == 1 and caught.value.code == "endpoint.401"
-    assert "0 rows are accepted" in caught.value.message and "pipeline resume short" in caught.value.remedy
+    assert "0 rows are accepted" in caught.value.message and "pipeline take" not in caught.value.remedy
+    assert "pipeline resume short" in caught.value.remedy
 
 
 def test_a_declining_phrase_is_no_answer() -> None:
@@ -398,6 +401,19 @@ def test_seeds_that_meet_a_teacher_without_answers_are_not_called_too_few(worksp
     with serve_in_thread(StubSettings(faults={"no-choices": 1.0})) as stub, pytest.raises(RunError) as caught:
         work.start("short", short_plan(tmp_path / "p", stub, 2, rows=9), Outside(workspace, price))
     assert "the teacher did not answer. See that it answers" in caught.value.message
+    assert caught.value.remedy == "`smolstudio pipeline resume short` goes on.", "there is no answer to read or to take"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "silent", "others", "said"),
+    [(8, 1, 0, "The seeds ran out."), (0, 3, 4, "The seeds ran out."), (1, 4, 2, "did not answer")],
+)
+def test_a_teacher_is_called_silent_only_where_most_seeds_met_no_answer(
+    accepted: int, silent: int, others: int, said: str
+) -> None:
+    reasons = Counter({work.NO_ANSWER: silent, **{f"reason {n}": 1 for n in range(others)}})
+    engine = SimpleNamespace(accepted=accepted, reasons=lambda: reasons)
+    assert said in work._exhausted(engine).message  # type: ignore[arg-type]
 
 
 def test_a_run_without_a_row_says_what_was_rejected_and_offers_no_empty_dataset(
