@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.browser.test_pages import settled, shown
-from tests.browser.test_studio import Studio, page, pytestmark
+from tests.browser.settling import settled
+from tests.browser.test_pages import shown
+from tests.browser.test_studio import Studio, page, pytestmark, wait_for
 
 __all__ = ["page", "pytestmark", "shown"]
 MENU = ("Data", "Write rows", "Train", "Runs", "Compare", "Use", "Playground", "Settings", "Glossary")
@@ -31,8 +32,7 @@ def test_one_press_leaves_each_page_of_the_menu(shown: Studio, page: Any) -> Non
         if (added := visits(page)[len(before) :]) != [page.url]:
             wrong[title] = added
         page.go_back()
-        page.wait_for_timeout(300)
-        settled(page)
+        settled(page, quiet_ms=900)
         if page.url.rstrip("/") != shown.url:
             wrong[f"{title}, back"] = [page.url]
             page.goto(shown.url)
@@ -57,8 +57,7 @@ def test_a_link_and_a_button_that_leads_on_are_one_visit_each(shown: Studio, pag
         assert visits(page)[len(before) :] == [page.url], name
     for _ in range(5):
         page.go_back()
-        page.wait_for_timeout(300)
-        settled(page)
+        settled(page, quiet_ms=900)
     assert page.url == f"{shown.url}/data?tab=browse&dataset=invoices"
 
 
@@ -73,6 +72,4 @@ def test_a_choice_on_a_page_is_one_visit(shown: Studio, page: Any) -> None:
     assert len(visits(page)) == len(before) + 1
     assert "page=" not in page.url
     page.go_back()
-    page.wait_for_timeout(300)
-    settled(page)
-    assert page.get_by_label("Search", exact=True).input_value() == "question"
+    wait_for(lambda: bool(page.get_by_label("Search", exact=True).input_value() == "question"), 60)

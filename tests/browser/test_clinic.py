@@ -22,6 +22,7 @@ from synth.dataset import DatasetDir
 from synth.example import media_parts
 from synth.folds import SMALL
 from synth.workspace import Workspace
+from tests.browser.settling import settled
 from tests.browser.test_studio import Newcomer, Studio, ended, page, studio, wait_for
 from tests.browser.test_studio import pytestmark as browser_marks
 from tests.synth.test_shares import clinic
@@ -51,7 +52,7 @@ def to_verdict(newcomer: Newcomer, place: Workspace, recipe: str, folds: bool = 
     newcomer.click(at.get_by_label("Recipe", exact=True).first)
     newcomer.click(at.get_by_role("option", name=recipe, exact=True))
     at.get_by_text("effective batch").first.wait_for()
-    at.wait_for_timeout(1500)
+    settled(at)
     newcomer.press("Start training")
     if folds:
         at.get_by_text("models were trained without a part of the rows").wait_for(timeout=900_000)
@@ -118,7 +119,7 @@ def test_35_rows_are_cross_validated_and_with_an_endpoint_the_rival_is_told_the_
     task = page.get_by_label("What the model should do", exact=True)
     task.fill(TASK)
     task.press("Control+Enter")
-    page.wait_for_timeout(700)
+    settled(page)
     newcomer.clicks += 1
     newcomer.press("Import")
     page.get_by_text("is ready.").wait_for()
@@ -189,7 +190,7 @@ def test_a_clinics_file_becomes_a_sound_dataset_with_real_rows(studio: Studio, p
     newcomer.press("Label them")
     for number in (1, 2, 3):
         page.get_by_text(re.compile(f"^{number - 1} of 3 lines")).wait_for()
-        page.wait_for_timeout(300)
+        settled(page)
         page.keyboard.press(str(number))
     page.get_by_text("3 of 3 lines").wait_for()
     newcomer.press("Undo")

@@ -14,6 +14,7 @@ import pytest
 
 from studio.state.endpoints import Endpoint, save_endpoints
 from synth.workspace import Workspace
+from tests.browser.settling import settled
 from tests.browser.test_studio import Studio, pytestmark, serving
 
 __all__ = ["pytestmark"]
@@ -70,13 +71,6 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         yield served
 
 
-def settled(page: Any) -> None:
-    """Once the page's script has run to its end."""
-    page.get_by_role("heading").first.wait_for()
-    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')", timeout=60_000)
-    page.wait_for_timeout(600)
-
-
 def complains(message: Any) -> bool:
     """Whether a word in the console is a warning or an error, and of our pages."""
     return message.type in ("warning", "error") and not message.text.startswith(THEIRS)
@@ -128,7 +122,7 @@ def walk(shown: Studio, browser: Any) -> Walk:
 def look(page: Any, scheme: str, place: str, serious: dict[str, list[str]]) -> str:
     """Note what axe finds in a colour scheme; returns the colour behind it all."""
     page.emulate_media(color_scheme=scheme)
-    page.wait_for_timeout(400)  # colours fade into each other
+    settled(page, scheme)
     for one in page.evaluate(f"axe.run(document, {LOOKED_AT[scheme]})")["violations"]:
         if one["impact"] in ("serious", "critical"):
             nodes = [f"{node['target']} {node['html'][:160]}" for node in one["nodes"][:4]]
@@ -155,8 +149,7 @@ def test_pages_never_scroll_sideways(shown: Studio, browser: Any, width: int) ->
     narrow = browser.new_page(viewport={"width": width, "height": 720})
     for name in ("start", "datasets", "train", "runs", "compare"):
         narrow.goto(f"{shown.url}/{PAGES[name]}")
-        narrow.get_by_role("heading").first.wait_for()
-        narrow.wait_for_timeout(1000)
+        settled(narrow)
         assert narrow.evaluate("document.documentElement.scrollWidth") <= width
     narrow.close()
 

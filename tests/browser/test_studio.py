@@ -22,6 +22,7 @@ from synth.dataset import Card, DatasetWriter
 from synth.example import assistant, make_example, user
 from synth.storage import atomic_dir
 from synth.workspace import Workspace
+from tests.browser.settling import settled
 from tests.markup import PAYLOADS
 
 pytestmark = [
@@ -115,7 +116,7 @@ class Newcomer:
         box = self.page.get_by_label(label, exact=True).first
         box.fill(value)
         box.press("Enter")
-        self.page.wait_for_timeout(700)
+        settled(self.page)
         self.clicks += 1
 
     def choose_task(self, title: str) -> None:
@@ -206,8 +207,7 @@ def test_hostile_names_and_cells_stay_inert(studio: Studio, page: Any) -> None:
         "compare?comparison=first",
     ):
         page.goto(f"{studio.url}/{address}")
-        page.get_by_role("heading").first.wait_for()
-        page.wait_for_timeout(1500)
+        settled(page, quiet_ms=1500)
         owned = [frame.evaluate("window.owned") for frame in page.frames]
         assert owned == [None] * len(owned)
         assert page.locator("a[href^='javascript']").count() == 0
@@ -236,8 +236,7 @@ def test_no_payload_runs_on_a_page_of_rows(studio: Studio, page: Any) -> None:
     seen = ""
     for shown in (*(f"train&row={row}" for row in ids), "rejected", "train"):
         page.goto(f"{address}{shown}")
-        page.get_by_role("heading").first.wait_for()
-        page.wait_for_timeout(1500)
+        settled(page, quiet_ms=1500)
         assert [frame.evaluate("window.owned") for frame in page.frames] == [None] * len(page.frames), shown
         assert (
             page.locator("a[href^='javascript' i], a[href^='data' i], form, base, meta[http-equiv=refresh]").count()
