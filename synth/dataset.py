@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from synth.errors import DataError, did_you_mean
 from synth.example import ORIGINS, SPLITS, Example, Split
 from synth.media import resolve_inside
+from synth.scoring.free_text import without_rule
 from synth.scoring.label import with_label_set
 from synth.storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
 from synth.task import TaskCard, guess_task_card
@@ -138,12 +139,12 @@ class DatasetDir:
         """
         file = self.path / f"{split}.jsonl"
         if most is None or not file.is_file():
-            return self.labelled(self.examples(split))
+            return self.to_measure(self.examples(split))
         with file.open("rb") as lines:
             count = sum(1 for _ in lines)
         order = random.Random(f"{seed}/{split}").sample(range(count), count)
         chosen = set(order[:most])
-        return self.labelled(self.rows_at(split, chosen))
+        return self.to_measure(self.rows_at(split, chosen))
 
     def rows_at(self, split: Split, places: Container[int]) -> Iterator[Example]:
         """Rows of a split at some places, counted from 0, in file order; the others are not parsed."""
@@ -174,11 +175,15 @@ class DatasetDir:
             lines.seek(offset)
             yield from (_row(file, line + n, raw) for n, raw in enumerate(islice(lines, count), start=1))
 
-    def labelled(self, rows: Iterable[Example]) -> list[Example]:
-        """Rows as those who measure want them: with the task's label set, where it has one that they belong to."""
+    def to_measure(self, rows: Iterable[Example]) -> list[Example]:
+        """Rows scored as the task's kind wants it: short texts with its label set where they belong to it, and by no
+        rule where they are free text.
+        """
         found = list(rows)
-        labels = self.task.labels if found else {}
-        return [with_label_set(row, labels) for row in found] if labels else found
+        task = self.task if found else TaskCard()
+        if task.kind == "free_text":
+            return [without_rule(row) for row in found]
+        return [with_label_set(row, task.labels) for row in found] if task.labels else found
 
     def draw_all(self, splits: Iterable[Split], most: int | None, seed: int) -> list[Example]:
         """`draw` of several splits, each prompt once: the first split that has it keeps it."""

@@ -158,7 +158,7 @@ class FoldedDataset(DatasetDir):
         rows = self._rows.get(split, [])
         order = random.Random(f"{seed}/{split}").sample(range(len(rows)), len(rows))
         chosen = set(order[:most])
-        return self.labelled(row for place, row in enumerate(rows) if place in chosen)
+        return self.to_measure(row for place, row in enumerate(rows) if place in chosen)
 
 
 def _in(row: Example, split: Split) -> Example:

@@ -70,7 +70,7 @@ def eval_rows(work: Work) -> list[Example]:
     data = work.recipe.data
     seed = work.recipe.seed
     found = drawn(work.dataset, data.val_split, data.max_val_examples, seed) if data.val_split else []
-    return [example for example in work.dataset.labelled(found) if preference.checkable(example)]
+    return [example for example in work.dataset.to_measure(found) if preference.checkable(example)]
 
 
 def last_sentence(run: Run) -> str:

@@ -148,7 +148,7 @@ def prompts_to_mine(dataset: DatasetDir, recipe: Recipe) -> list[Example]:
     taken = {example.id for example in watched}
     spare = [] if data.train_split == "val" else (e for e in dataset.examples("val") if e.id not in taken)
     found = [*in_turns(spare), *in_turns(dataset.examples(data.train_split))]
-    return [with_training_target(example, data.target) for example in dataset.labelled(found[:PROMPTS_TRIED])]
+    return [with_training_target(example, data.target) for example in dataset.to_measure(found[:PROMPTS_TRIED])]
 
 
 def in_turns(examples: Iterable[Example]) -> list[Example]:

@@ -15,4 +15,9 @@ def grade(reply: str, row: Example) -> Score:
     return Score(None, reply.strip(), "a free text, which only a judge model or a person can grade")
 
 
+def without_rule(row: Example) -> Example:
+    """The row of a task whose answers are free text: a short one, too, is not right only word for word."""
+    return row.model_copy(update={"scorer": names.FREE_TEXT}) if row.scorer == names.EXACT else row
+
+
 RULE = ScoreRule(names.FREE_TEXT, grade, Metric("free text", "free text, which only a judge can grade"), shape="text")

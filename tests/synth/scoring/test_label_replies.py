@@ -159,6 +159,26 @@ def test_rows_of_a_classification_task_are_drawn_with_its_label_set(tmp_path: Pa
     assert {example.scorer for example in dataset.examples("test")} == {"exact"}
 
 
+def test_the_kind_of_the_task_decides_how_short_texts_are_scored(tmp_path: Path) -> None:
+    from synth.curation.amend import set_task
+    from synth.dataset import Card, DatasetWriter, open_dataset
+
+    folder = tmp_path / "replies"
+    folder.mkdir()
+    writer = DatasetWriter(folder)
+    for number in range(20):
+        reply = "Thank you, we will call." if number % 2 else f"It costs {number}."
+        asked = (user(f"message {number}"),)
+        writer.keep(make_example(asked, reply, family="f", template=str(number), answer=reply, split="test"))
+    writer.finish(Card(name="replies", generator="import"))
+    dataset = open_dataset("replies", tmp_path)
+    assert {row.scorer for row in dataset.draw("test", None, 0)} == {"exact"}
+    set_task(dataset, kind="free_text")
+    drawn = open_dataset("replies", tmp_path).draw("test", None, 0)
+    assert {row.scorer for row in drawn} == {"free_text"}
+    assert score_reply("We will call you, thank you.", drawn[0]).value is None, "not wrong: a judge or a person decides"
+
+
 def test_a_label_set_is_given_only_to_rows_that_it_fits() -> None:
     assert label.with_label_set(row("exact", "billing"), DESK).scorer == "label"
     assert label.with_label_set(row("exact", "a refund"), DESK).scorer == "exact"
