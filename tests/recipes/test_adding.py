@@ -122,6 +122,58 @@ def test_numbers_are_cut_into_digits_where_the_file_says_so(gguf_file: Path) -> 
     assert [piece for piece, _ in pieces] == ["a", "ĠĠ", "1", "2"]
 
 
+def as_qwen2_gguf(folder: Path, file: Path) -> Any:
+    """A random model of Qwen2's class in a GGUF file, as llama.cpp names things; the model itself comes back."""
+    from gguf import MODEL_ARCH, GGUFWriter, get_tensor_name_map
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    words = gguf_model.vocabulary(folder)
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2}
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(
+        Qwen2Config(vocab_size=len(words.tokens), hidden_size=32, intermediate_size=64, bos_token_id=0, **heads)
+    )
+    writer = GGUFWriter(file, "qwen2")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_block_count(2)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(words.tokens)
+    writer.add_token_types(words.kinds)
+    writer.add_token_merges(words.merges)
+    writer.add_eos_token_id(0)
+    names = get_tensor_name_map(MODEL_ARCH.QWEN2, 2)
+    for name, tensor in model.state_dict().items():
+        writer.add_tensor(names.get_name(name, (".weight", ".bias")), tensor.float().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return model
+
+
+def test_a_gguf_file_of_qwen2_becomes_its_model_and_its_own_tokenizer(llama: Path, tmp_path: Path) -> None:
+    from transformers.models.qwen2 import Qwen2Tokenizer
+
+    given = as_qwen2_gguf(llama, tmp_path / "Queue.gguf")
+    made = add(str(tmp_path / "Queue.gguf"))
+    got = load_file(made.path / "model.safetensors")
+    for name, value in given.state_dict().items():
+        assert torch.equal(got[name], value.to(torch.bfloat16)), name
+    model = json.loads((made.path / "tokenizer.json").read_text())["model"]
+    theirs = Qwen2Tokenizer(vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]])
+    ours = load_for_inference("queue").tokenizer
+    texts = [*TEXTS, "they're here,  isn't it?\n\n  x=42;", "nai\u0308ve\t£5"]
+    assert [ours(text)["input_ids"] for text in texts] == [theirs(text)["input_ids"] for text in texts]
+    assert ours.model_max_length == 64
+
+
 def test_what_quantising_lost_is_said(llama: Path, tmp_path: Path) -> None:
     wide = tiny_llama(tmp_path / "wide", layers=1)
     made = add(str(as_gguf(wide, tmp_path / "small.gguf", "q8_0")), "eight")

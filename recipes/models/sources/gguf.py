@@ -1,8 +1,8 @@
 """A GGUF file (llama.cpp, Ollama, LM Studio) as a safetensors folder: weights, configuration, tokenizer, chat template.
 
 The weights are what the file's quantisation left of them; they are stored as bfloat16, which rounds them once more,
-far below what quantising to 4 or 8 bits did. Data only is read. It knows Llama-class text models; others are refused,
-because a tokenizer that splits a text in another way than in training would go unnoticed.
+far below what quantising to 4 or 8 bits did. Data only is read. It knows text models of the classes Llama and Qwen2;
+others are refused, because a tokenizer that splits a text in another way than in training would go unnoticed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from synth.errors import ModelError, first_line
 
 MAGIC = b"GGUF"
 CODE = "model.gguf"
-ARCHITECTURES = ("llama",)
-# How a text is cut before byte-pair encoding, in GGUF's names: as GPT-2 does, or numbers into digits first.
-PLAIN, DIGITS = "gpt-2", "smollm"
+ARCHITECTURES = ("llama", "qwen2")
+# How a text is cut before byte-pair encoding, in GGUF's names: as GPT-2 does, numbers into digits first, or as Qwen2.
+PLAIN, DIGITS, QWEN2 = "gpt-2", "smollm", "qwen2"
 CONTROL, USER_DEFINED = 3, 4  # kinds of tokens that stand apart from the text
-HEAD = ("general.architecture", "tokenizer.ggml.", "tokenizer.chat_template", "llama.context_length")
+HEAD = ("general.architecture", "tokenizer.ggml.", "tokenizer.chat_template")
 
 
 class Head(NamedTuple):
@@ -52,15 +52,17 @@ def read_head(file: Path) -> Head:
         for tensor in reader.tensors:
             name = tensor.tensor_type.name
             kinds[name] = kinds.get(name, 0) + int(tensor.n_elements)
-        fields = {name: field.contents() for name, field in reader.fields.items() if name.startswith(HEAD)}
+        wanted = (*HEAD, *(f"{architecture}.context_length" for architecture in ARCHITECTURES))
+        fields = {name: field.contents() for name, field in reader.fields.items() if name.startswith(wanted)}
     except (ValueError, IndexError, KeyError, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
         raise ModelError(f"{file.name} is damaged: {first_line(error)}.", "Fetch it again.", CODE) from error
     architecture = str(fields.get("general.architecture", "unknown"))
     words = str(fields.get("tokenizer.ggml.model", "none")), str(fields.get("tokenizer.ggml.pre", "unnamed"))
     if architecture not in ARCHITECTURES:
         message = f"{file.name} holds a model of the class '{architecture}'."
-        raise ModelError(message, "Llama-class models are read from GGUF; take this one from the hub.", CODE)
-    if words not in (("gpt2", PLAIN), ("gpt2", DIGITS)):
+        remedy = "Llama- and Qwen2-class models are read from GGUF; take this one from the hub."
+        raise ModelError(message, remedy, CODE)
+    if words not in (("gpt2", PLAIN), ("gpt2", DIGITS), ("gpt2", QWEN2)):
         message = f"The tokenizer of {file.name} is of the kind {'/'.join(words)}, which cannot be rebuilt faithfully."
         raise ModelError(message, "Take the model from the hub, or as a safetensors folder.", CODE)
     if not kinds or not fields.get("tokenizer.ggml.tokens"):
@@ -97,7 +99,7 @@ def tokenizer(fields: dict[str, Any]) -> Any:
 
     Built here, because transformers' reader cuts every text as GPT-2 does, whatever the file says.
     """
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import AddedToken, Tokenizer, decoders, models
     from transformers import PreTrainedTokenizerFast
 
     tokens = [str(token) for token in fields["tokenizer.ggml.tokens"]]
@@ -105,10 +107,7 @@ def tokenizer(fields: dict[str, Any]) -> Any:
     pairs = (str(merge).partition(" ") for merge in fields.get("tokenizer.ggml.merges") or [])
     merges = [(first, second) for first, _, second in pairs]
     built = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges))
-    letters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    named_digits = fields["tokenizer.ggml.pre"] == DIGITS
-    built.pre_tokenizer = pre_tokenizers.Sequence([digits, letters]) if named_digits else letters
+    _cut(built, fields["tokenizer.ggml.pre"])
     built.decoder = decoders.ByteLevel()
     apart = {token: kind for token, kind in zip(tokens, kinds, strict=True) if kind in (CONTROL, USER_DEFINED)}
     built.add_special_tokens([AddedToken(t, special=True, normalized=False) for t, k in apart.items() if k == CONTROL])
@@ -124,7 +123,22 @@ def tokenizer(fields: dict[str, Any]) -> Any:
         eos_token=named("eos"),
         unk_token=named("unknown"),
         pad_token=named("padding"),
-        model_max_length=int(fields["llama.context_length"]),
+        model_max_length=int(fields[f"{fields['general.architecture']}.context_length"]),
     )
     made.chat_template = fields.get("tokenizer.chat_template")
     return made
+
+
+def _cut(built: Any, how: str) -> None:
+    """Have a tokenizer cut texts as a file says."""
+    from tokenizers import Regex, normalizers, pre_tokenizers
+    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+    letters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=how != QWEN2)
+    first: Any = None
+    if how == DIGITS:
+        first = pre_tokenizers.Digits(individual_digits=True)
+    elif how == QWEN2:
+        built.normalizer = normalizers.NFC()
+        first = pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated")
+    built.pre_tokenizer = pre_tokenizers.Sequence([first, letters]) if first else letters
