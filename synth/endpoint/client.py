@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import secrets
 import threading
 import time
@@ -56,6 +57,7 @@ FATAL = {
     403: ("forbids this request", "Check the rights of the key in {key}."),
     404: ("knows no such address or model", "Check base_url and model."),
 }
+FORMS = re.compile(r"response_format|json_?schema|guided|structured output", re.IGNORECASE)
 RETRIED = frozenset({408, 409, 425, 429})
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 FAILED_BEFORE_FIRST_ANSWER = 3
@@ -106,6 +108,7 @@ class Endpoint:
         self._budget = Budget(purse or Purse(), price)
         self._throttle = Throttle(settings.concurrency)
         self._limit_field = "max_tokens"
+        self._formats = True  # until the server refuses one
         self._key = find_key(settings.api_key_env)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._http, self._cut = connected(headers, settings.concurrency, settings.max_body_bytes, send)
@@ -283,6 +286,9 @@ class Endpoint:
             raise _Again("the server did not answer in time") from error
         except httpx.HTTPError as error:
             raise _Again(f"the connection failed ({type(error).__name__})") from error
+        if status in (400, 422) and ask.response_format and not ask.format_needed and FORMS.search(self._excerpt(body)):
+            self._formats = False
+            raise _Again("the server takes no such response format", 0.0)
         if status != 200:
             self._judge_status(status, headers, body)
         replayed = _is_replay(headers)
@@ -298,8 +304,8 @@ class Endpoint:
 
     def _request(self, ask: Ask, key: str, timeout: httpx.Timeout) -> httpx.Request:
         """The request of an attempt; the same key always goes with the same bytes."""
-        limit_field = self._limit_field  # another thread may learn meanwhile that the server wants the other one
-        once = sha256_bytes(f"{key} {limit_field}".encode())
+        limit_field, formats = self._limit_field, self._formats  # another thread may learn better meanwhile
+        once = sha256_bytes(f"{key} {limit_field}{'' if formats else ' free'}".encode())
         headers = {"Idempotency-Key": once}
         if ask.transcription:
             headers["Content-Type"] = f"multipart/form-data; boundary={once}"
@@ -308,7 +314,7 @@ class Endpoint:
             files = {"file": transcription_file(ask)}
             url = f"{self._url}/audio/transcriptions"
             return self._http.build_request("POST", url, data=form, files=files, headers=headers, timeout=timeout)
-        payload = chat_payload(self.settings.model, ask, limit_field)
+        payload = chat_payload(self.settings.model, ask, limit_field, formats)
         url = f"{self._url}/chat/completions"
         return self._http.build_request("POST", url, json=payload, headers=headers, timeout=timeout)
 

@@ -31,6 +31,7 @@ class Ask(NamedTuple):
 
     `sample` tells repeated answers to one question apart: same question and sample = same cached answer.
     `language` is the code of a recording's, "" where none is named; transcription endpoints are told it.
+    `format_needed`: a server that refuses the response format refuses the question; otherwise it is asked without one.
     """
 
     messages: tuple[Message, ...]
@@ -41,6 +42,7 @@ class Ask(NamedTuple):
     media_root: Path | None = None
     transcription: bool = False
     language: str = ""
+    format_needed: bool = True
 
 
 class Reply(NamedTuple):
@@ -100,8 +102,11 @@ def cache_key(url: str, model: str, ask: Ask) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def chat_payload(model: str, ask: Ask, limit_field: str) -> JsonDict:
-    """Body of /chat/completions; `limit_field` is max_tokens, or max_completion_tokens where a server insists."""
+def chat_payload(model: str, ask: Ask, limit_field: str, formats: bool = True) -> JsonDict:
+    """Body of /chat/completions; `limit_field` is max_tokens, or max_completion_tokens where a server insists.
+
+    `formats`: the server takes response formats.
+    """
     payload: JsonDict = {
         "model": model,
         "messages": [{"role": m.role, "content": _content(m, ask.media_root)} for m in ask.messages],
@@ -109,7 +114,7 @@ def chat_payload(model: str, ask: Ask, limit_field: str) -> JsonDict:
     }
     if ask.temperature is not None:
         payload["temperature"] = ask.temperature
-    if ask.response_format is not None:
+    if ask.response_format is not None and (formats or ask.format_needed):
         payload["response_format"] = ask.response_format
     return payload
 

@@ -52,7 +52,7 @@ def written(results: Path, teacher: str, seconds: float) -> str:
             plan = TeacherPlan(model="stub-model", base_url=url, concurrency=OPEN)
         else:
             plan = TeacherPlan(
-                model=MODEL, base_url=stack.enter_context(served(results)), concurrency=OPEN, timeout_sec=900
+                model=MODEL, base_url=stack.enter_context(served(results, MODEL)), concurrency=OPEN, timeout_sec=900
             )
         end = time.monotonic() + seconds
         inputs = {"task": CLINIC, "examples": str(EXAMPLES / "patients.csv")}

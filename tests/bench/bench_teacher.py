@@ -1,12 +1,12 @@
-"""Every shipped pipeline with a real small teacher: SmolLM2-135M-Instruct, served on this machine over HTTP.
+"""Every shipped pipeline with a real small teacher, SmolLM2-135M-Instruct or another, served here over HTTP.
 
     smolstudio models add smollm2-135m
-    PYTHONPATH=. python tests/bench/bench_teacher.py RESULTS METHOD[,METHOD…] [SECONDS [OPEN]]   # serves the model
+    PYTHONPATH=. python tests/bench/bench_teacher.py RESULTS METHOD[,METHOD…] [SECONDS [OPEN [MODEL]]]
     PYTHONPATH=. python tests/bench/bench_teacher.py RESULTS --page         # table and rows, as in docs
 
 A method runs on the files of `examples/pipelines` until it has ten accepted rows, its seeds end, or SECONDS (300) are
-over. Those that are named together run at once and share the server's batches, each with OPEN (16) questions at a time.
-Answers stay in RESULTS, so a method that is run again goes on where it was and asks nothing twice.
+over. Those that are named together (`all`: every one) run at once and share the server's batches, each with OPEN (16)
+questions at a time. Answers stay in RESULTS, one folder for a model: a method that is run again goes on where it was.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from synth.example import Example, text_of
 from synth.pipeline import output, work
 from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
 from synth.pipeline.spec import shipped_pipelines
-from synth.storage import read_json, read_jsonl
+from synth.storage import read_json, read_jsonl, sha256_bytes
 from synth.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "pipelines"
 MODEL = "smollm2-135m"
-PORT = 8793  # answers on disk belong to an address
+PORTS = range(8700, 8800)  # answers on disk belong to an address, and so to the model's own port
 ROWS, SECONDS, OPEN = 10, 300.0, 16
 TIMEOUT_SEC = 3000  # an answer waits for those before it, and the machine may be busy
 SHOWN_CHARS, SHOWN_LOST = 180, 3
@@ -62,17 +62,18 @@ INPUTS: dict[str, dict[str, Any]] = {
 
 
 @contextlib.contextmanager
-def served(results: Path) -> Iterator[str]:
+def served(results: Path, model: str) -> Iterator[str]:
     """The address of the model, served by `smolstudio serve` in a process of its own."""
-    argv = [sys.executable, "-m", "studio", "serve", MODEL, "--port", str(PORT), "--workspace", str(results)]
+    port = PORTS[93 if model == MODEL else int(sha256_bytes(model.encode()), 16) % 93]
+    argv = [sys.executable, "-m", "studio", "serve", model, "--port", str(port), "--workspace", str(results)]
     process = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
     try:
         for _ in range(1200):
             with contextlib.suppress(httpx.HTTPError):
-                httpx.get(f"http://127.0.0.1:{PORT}/health")
+                httpx.get(f"http://127.0.0.1:{port}/health")
                 break
             time.sleep(0.25)
-        yield f"http://127.0.0.1:{PORT}/v1"
+        yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
         process.wait()
@@ -94,10 +95,10 @@ def inputs_of(results: Path, method: str) -> dict[str, Any]:
     return {"pictures": str(results / "pictures.csv")}
 
 
-def run(results: Path, url: str, method: str, seconds: float, concurrency: int = OPEN) -> None:
+def run(results: Path, url: str, model: str, method: str, seconds: float, concurrency: int) -> None:
     """Run a method for so long; what it made lies in its run's folder."""
     place, end = Workspace(results), time.monotonic() + seconds
-    teacher = TeacherPlan(model=MODEL, base_url=url, concurrency=concurrency, timeout_sec=TIMEOUT_SEC)
+    teacher = TeacherPlan(model=model, base_url=url, concurrency=concurrency, timeout_sec=TIMEOUT_SEC)
     plan = RunPlan(pipeline=method, inputs=inputs_of(results, method), rows=ROWS, teachers={"teacher": teacher})
     outside = Outside(place, stop=lambda: time.monotonic() > end)
     try:
@@ -188,9 +189,10 @@ def main() -> None:
         return
     seconds = float(sys.argv[3]) if sys.argv[3:] else SECONDS
     concurrency = int(sys.argv[4]) if sys.argv[4:] else OPEN
-    methods = asked.split(",")
-    with served(results) as url, ThreadPoolExecutor(len(methods)) as pool:
-        list(pool.map(lambda method: run(results, url, method, seconds, concurrency), methods))
+    model = sys.argv[5] if sys.argv[5:] else MODEL
+    methods = list(shipped_pipelines()) if asked == "all" else asked.split(",")
+    with served(results, model) as url, ThreadPoolExecutor(len(methods)) as pool:
+        list(pool.map(lambda method: run(results, url, model, method, seconds, concurrency), methods))
 
 
 if __name__ == "__main__":

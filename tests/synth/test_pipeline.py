@@ -20,14 +20,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
+from synth.context import Context
 from synth.dataset import DatasetDir
 from synth.endpoint import Reply
+from synth.endpoint.elsewhere import Got, Sent
 from synth.errors import EndpointError, RecipeError, RunError, StorageError, UserError
 from synth.pipeline import forecast, work
+from synth.pipeline.candidate import Candidate, Rejected
 from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
 from synth.pipeline.spec import find_pipeline, shipped_pipelines
+from synth.pipeline.step import Env
 from synth.pipeline.steps.ask import fault, unmarked
+from synth.pipeline.steps.parse import Parse, parse
 from synth.pipeline.steps.spread import shown_and_held_out
+from synth.storage import sha256_bytes
 from synth.usage import Usage
 from synth.workspace import Workspace
 from tests.short_pipeline import SHORT
@@ -274,6 +280,99 @@ def test_a_piece_of_the_prompt_is_no_text_that_a_teacher_wrote(workspace: Worksp
         dataset = work.start("short", plan, Outside(workspace, price))
     assert [row.target for row in rows_of(dataset)] == ["The answer is 3"]
     assert dataset.card.rejected["parse: the answer repeats the prompt"] == 3
+
+
+def test_a_line_of_the_instructions_is_no_row_and_a_quotation_of_the_source_is(tmp_path: Path) -> None:
+    asked = "Answer briefly, in the words of the text.\nThe lake is nine metres deep at its end."
+    candidate = Candidate("s", {"text": "The lake is nine metres deep at its end."}).noting("ask", prompt=asked)
+    reply = {
+        "Sure. Answer briefly, in the words of the text. Nine metres.": "the answer repeats the prompt",
+        "As it says: The lake is nine metres deep at its end.": "",
+        "It is nine metres.": "",
+    }
+    settings = Parse(form="text", into="said", echo=False)
+    for said, reason in reply.items():
+        (outcome,) = parse(iter([candidate.having(reply=said)]), settings, Env(Context(fail), {}, tmp_path))
+        assert getattr(outcome, "reason", "") == reason
+    lines = Parse(form="lines", into="item", items=True, echo=False)
+    said = "- Answer briefly, in the words of the text.\n- how deep a lake is\n- the text"
+    found = list(parse(iter([candidate.having(reply=said)]), lines, Env(Context(fail), {}, tmp_path)))
+    assert [one.fields["item"] for one in found if isinstance(one, Candidate)] == ["how deep a lake is", "the text"]
+    assert [one.reason for one in found if isinstance(one, Rejected)] == ["a line repeats the prompt"]
+
+
+def fail(*_: Any) -> str:
+    raise AssertionError("no media here")
+
+
+def answering(answer: Callable[[dict[str, Any]], str | None]) -> tuple[Callable[..., Got], list[dict[str, Any]]]:
+    """A server that says what `answer` makes of a request, and refuses one that it makes None of; and the requests."""
+    asked: list[dict[str, Any]] = []
+
+    def send(sent: Sent, gone: Callable[[], bool]) -> Got:
+        asked.append(json.loads(sent.body))
+        said = answer(asked[-1])
+        if said is None:
+            return Got(400, (), b'{"error": {"message": "response_format json_schema is not supported"}}')
+        choice = {"message": {"content": said}, "finish_reason": "stop"}
+        return Got(200, (), json.dumps({"choices": [choice], "usage": {}}).encode())
+
+    return send, asked
+
+
+CHOOSES = """
+version: 1
+title: Chooses
+about: One label for each row.
+inputs: {seeds: {title: Seeds, kind: path}}
+steps:
+  - {step: records, path: $seeds}
+  - {step: ask, prompt: "Which label has {{ question }}?", choices: [hot, cold], max_tokens: 60, temperature: 0}
+  - {step: parse, form: label, labels: [hot, cold], into: said}
+  - {step: row, prompt: "{{ question }}", target: "{{ said }}"}
+"""
+
+
+@pytest.mark.parametrize("takes_formats", [True, False])
+def test_a_server_holds_an_answer_to_the_choices_where_it_can(
+    takes_formats: bool, workspace: Workspace, tmp_path: Path
+) -> None:
+    def answer(body: dict[str, Any]) -> str | None:
+        if "response_format" not in body:
+            return "It is cold."
+        if not takes_formats:
+            return None
+        (key, schema), *_ = body["response_format"]["json_schema"]["schema"]["properties"].items()
+        return json.dumps({key: schema["enum"][0]})
+
+    send, asked = answering(answer)
+    teachers = {"teacher": TeacherPlan(model="m", base_url="http://127.0.0.1:9/v1", concurrency=4)}
+    given = {"seeds": str(seeds(tmp_path / "p", 12))}
+    plan = RunPlan(pipeline=short(tmp_path / "p", CHOOSES), inputs=given, teachers=teachers)
+    dataset = work.start("made", plan, Outside(workspace, send=send))
+    assert {row.target for row in rows_of(dataset)} == {"hot" if takes_formats else "cold"}
+    assert len(rows_of(dataset)) == 12 and len(asked) <= (12 if takes_formats else 12 + 4)
+
+
+def test_people_that_give_the_prompt_back_are_no_personas_and_no_answers(workspace: Workspace) -> None:
+    def answer(body: dict[str, Any]) -> str:
+        prompt, number = body["messages"][-1]["content"], len(asked)
+        if prompt.startswith("Somebody: "):
+            return f"- people who have something to do with this person\n- {prompt.splitlines()[0]} number {number}"
+        if prompt.startswith("You are "):
+            return " ".join(sha256_bytes(str(number).encode())[place : place + 8] for place in range(0, 40, 8))
+        return f"Write the answer: friendly, correct, and no longer than it needs to be. {'Upstairs.' * (number % 2)}"
+
+    send, asked = answering(answer)
+    teachers = {"teacher": TeacherPlan(model="m", base_url="http://127.0.0.1:9/v1", concurrency=1)}
+    given = {"task": "Questions to a library", "people": "a nurse,a roofer"}
+    plan = RunPlan(pipeline="personas", inputs=given, rows=2, teachers=teachers)
+    with pytest.raises(RunError, match="repeats the prompt"):
+        work.start("made", plan, Outside(workspace, send=send))
+    steps = {step["step"]: step for step in json.loads((workspace.pipelines / "made/counts.json").read_text())["steps"]}
+    assert steps["read people"]["rejected"] == {"a line repeats the prompt": 2} and steps["read people"]["kept"] == 2
+    assert steps["read answer"]["rejected"].keys() == {"the answer repeats the prompt"}
+    assert steps["read answer"]["kept"] == 0
 
 
 def test_a_stopped_run_goes_on_without_paying_twice(stub: Stub, workspace: Workspace, tmp_path: Path) -> None:

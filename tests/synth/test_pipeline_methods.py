@@ -116,6 +116,9 @@ def test_pairs_have_a_right_answer_chosen_and_a_wrong_one_rejected(workspace: Wo
     for row in rows_of(dataset):
         assert row.target.endswith(f"Answer: {row.answer}") and row.rejected and row.rejected != row.target
         assert not row.rejected.endswith(f"Answer: {row.answer}")
+        notes = row.source["lineage"]
+        assert all(isinstance(text, str) for note in notes for text in note.get("answers", ()))  # a page shows each
+        assert next(note for note in notes if note["step"] == "best")["compared"] >= 2
 
 
 def test_without_known_answers_the_points_of_a_judge_make_the_pair(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +16,7 @@ from synth.example import system, user
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.step import MAIN, Env, Settings
 from synth.pipeline.steps.medium import media_of
+from synth.storage import JsonDict
 
 DECLINED = re.compile(
     r"^\W*(?:(?:i['’]?m |i am )?(?:very )?sorry,? (?:but )?(?:i|we) (?:can(?:['’]?t|not)|am unable|won['’]t)"
@@ -23,6 +25,7 @@ DECLINED = re.compile(
     re.IGNORECASE,
 )
 NO_ANSWER = "no answer came"
+CHOICE = "answer"
 MARK = re.compile(r"</?text>")  # what the shipped prompts put around a text
 
 
@@ -40,7 +43,10 @@ class Ask(Settings):
     temperature: float | None = Field(default=0.7, ge=0, le=2, description="null leaves it to the server")
     media: bool = Field(default=False, description="Send the candidate's picture or recording too")
     json_schema: dict[str, Any] | None = Field(
-        default=None, description="JSON schema that the server holds the answer to"
+        default=None, description="JSON schema that the server holds the answer to, where it can"
+    )
+    choices: list[str] = Field(
+        default=[], description="The server holds the answer to one of these, where it can, as JSON: its text is kept"
     )
 
 
@@ -48,13 +54,14 @@ def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcom
     """Candidates with their answer, or several; rejected where no answer is of use."""
     prompt = env.template(settings.prompt)
     instruction = env.template(settings.system) if settings.system else None
-    form = _response_format(settings.json_schema)
+    form = response_format(choice_schema(settings.choices) if settings.choices else settings.json_schema)
     asked_before: Counter[str] = Counter()  # a prompt that comes again wants another answer, not the one in the cache
 
     def questions(candidate: Candidate) -> list[endpoint.Ask]:
         media = media_of(candidate, settings.media)
         messages = (*([system(instruction(candidate))] if instruction else []), user(*media, prompt(candidate)))
-        one = endpoint.Ask(messages, settings.max_tokens, settings.temperature, form, media_root=env.media)
+        limits = settings.max_tokens, settings.temperature, form
+        one = endpoint.Ask(messages, *limits, media_root=env.media, format_needed=False)
         text = "\n".join([*(part.sha256 for part in media), *(message.text for message in messages)])
         first = asked_before[text] if settings.temperature != 0 else 0
         asked_before[text] += settings.samples
@@ -64,7 +71,7 @@ def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcom
         replies = [answer.reply for answer in answers]
         said = asks[0].messages[-1].text
         found = [(unmarked(reply.text, said), fault(reply, said)) for reply in replies]
-        texts = [text for text, wrong in found if not wrong]
+        texts = [chosen(text, settings.choices) for text, wrong in found if not wrong]
         noted = candidate.noting(
             env.step,
             model=env.teacher(settings.teacher, candidate).model,
@@ -97,7 +104,23 @@ def fault(reply: Reply, prompt: str = "") -> str:
     return "" if text else "the answer is empty"
 
 
-def _response_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+def response_format(schema: JsonDict | None) -> JsonDict | None:
+    """A JSON schema as the request's field."""
     if schema is None:
         return None
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+
+
+def choice_schema(choices: Sequence[str], key: str = CHOICE) -> JsonDict:
+    """The schema of an object with one of some texts."""
+    said = {key: {"type": "string", "enum": list(choices)}}
+    return {"type": "object", "properties": said, "required": [key], "additionalProperties": False}
+
+
+def chosen(answer: str, choices: Sequence[str]) -> str:
+    """The text that an answer of `choice_schema` holds; any other answer as it is."""
+    try:
+        value = json.loads(answer) if choices else None
+    except (ValueError, RecursionError):
+        return answer
+    return value[CHOICE] if isinstance(value, dict) and value.get(CHOICE) in choices else answer

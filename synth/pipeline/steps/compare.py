@@ -16,7 +16,7 @@ from synth.endpoint import Ask
 from synth.example import Example, make_example, system, user
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.step import Env, Settings, field_of
-from synth.pipeline.steps.ask import fault
+from synth.pipeline.steps.ask import choice_schema, fault, response_format
 from synth.scoring import names
 from synth.scoring.scorers import known_scorer
 
@@ -49,7 +49,7 @@ def best(stream: Iterator[Candidate], settings: Best, env: Env) -> Iterator[Outc
         verdicts = [known_scorer(gold.scorer).verdict(text, gold) for text in answers]
         right = [text for text, verdict in zip(answers, verdicts, strict=True) if verdict]
         wrong = [text for text, verdict in zip(answers, verdicts, strict=True) if verdict is not None and not verdict]
-        noted = candidate.noting("best", answers=len(answers), right=len(right), wrong_but_readable=len(wrong))
+        noted = candidate.noting(env.step, compared=len(answers), right=len(right), wrong_but_readable=len(wrong))
         if not right:
             yield noted.rejected("no answer is right")
         elif settings.keep == "pairs" and not wrong:
@@ -109,7 +109,8 @@ def judge(stream: Iterator[Candidate], settings: Judge, env: Env) -> Iterator[Ou
 def comparison(purpose: str, one: str, other: str) -> Ask:
     """Which of two texts is better for a purpose, as a question to a judge."""
     content = json.dumps({"purpose": purpose, "text_A": one, "text_B": other}, ensure_ascii=False)
-    return Ask((system(INSTRUCTION), user(content)), max_tokens=60, temperature=0.0)
+    form = response_format(choice_schema(("A", "B", "tie"), "winner"))
+    return Ask((system(INSTRUCTION), user(content)), 60, 0.0, form, format_needed=False)
 
 
 def winner_of(text: str, order: str) -> str:

@@ -16,6 +16,7 @@ from synth.scoring.verify import fold
 
 FENCE = re.compile(r"^```[\w-]*\n(.*?)\n?```$", re.DOTALL)
 BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+")
+LINE_WORDS, PIECE_WORDS = 6, 4  # fewer may stand in a prompt and in a good answer by chance
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -28,7 +29,9 @@ class Parse(Settings):
     keys: list[str] = Field(default=[], description="json: keys that must be there, with text or a number")
     labels: list[str] = Field(default=[], description="label: the closed set")
     items: bool = Field(default=False, description="lines: one candidate for each line, instead of a list")
-    echo: bool = Field(default=True, description="text: may be a piece of the prompt that was asked last")
+    echo: bool = Field(
+        default=True, description="text, lines: may be a piece of the prompt that was asked last, or hold a line of it"
+    )
     low: float = Field(default=0, description="number: the least")
     high: float = Field(default=5, description="number: the most")
 
@@ -57,16 +60,25 @@ def _read(candidate: Candidate, settings: Parse) -> Iterator[Outcome]:
             yield candidate.having(**{settings.into: found[0]})
         else:
             yield candidate.rejected("no number within the limits", answer[:200])
-    elif not settings.echo and _repeats(candidate, answer):
+    elif not settings.echo and _repeats(candidate, answer, settings.field):
         yield candidate.rejected("the answer repeats the prompt", answer[:200])
     else:
         yield candidate.having(**{settings.into: unquoted(answer)})
 
 
-def _repeats(candidate: Candidate, answer: str) -> bool:
-    """Whether an answer is a piece of the last prompt, as small models give when they do not know what is asked."""
+def _repeats(candidate: Candidate, answer: str, field: str) -> bool:
+    """Whether an answer gives the last prompt back, as small models do when they do not know what is asked.
+
+    It is a piece of the prompt, or holds a whole line of its instructions; lines of a source it may quote.
+    """
     asked = next((note["prompt"] for note in reversed(candidate.lineage) if "prompt" in note), "")
-    return fold(unquoted(answer)) in fold(asked)
+    said = fold(unquoted(answer))
+    if said in fold(asked):
+        return True
+    others = (value for name, value in candidate.fields.items() if name != field and isinstance(value, str))
+    sources = fold("\n".join(others))
+    lines = (fold(line) for line in asked.splitlines() if len(line.split()) >= LINE_WORDS)
+    return any(line in said and line not in sources for line in lines)
 
 
 def unfenced(text: str) -> str:
@@ -96,6 +108,9 @@ def _lines(candidate: Candidate, answer: str, settings: Parse) -> Iterator[Outco
         yield candidate.having(**{settings.into: values})
     else:
         for value in values:
+            if not settings.echo and len(value.split()) >= PIECE_WORDS and _repeats(candidate, value, settings.field):
+                yield candidate.rejected("a line repeats the prompt", value[:200])
+                continue
             yield candidate._replace(seed=seed_id(candidate.seed, value)).having(**{settings.into: value})
 
 

@@ -15,7 +15,7 @@ from synth import endpoint
 from synth.example import user
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.step import Env, Settings, field_of
-from synth.pipeline.steps.ask import fault
+from synth.pipeline.steps.ask import choice_schema, chosen, fault, response_format
 from synth.pipeline.steps.parse import NUMBER
 
 
@@ -30,6 +30,9 @@ class Rank(Settings):
     )
     low: float = Field(default=0, description="Fewest points")
     high: float = Field(default=5, description="Most points")
+    choices: list[str] = Field(
+        default=[], description="The server holds a judgement to one of these, where it can; a reward model's is free"
+    )
     max_tokens: int = Field(default=10, ge=1, description="Tokens of a judgement")
     at_least: float = Field(default=3, description="Points that the chosen answer needs")
 
@@ -45,6 +48,7 @@ def rank(stream: Iterator[Candidate], settings: Rank, env: Env) -> Iterator[Outc
     The very worst is mostly noise and teaches little; where few answers are compared it may still be the nearest.
     """
     prompt = env.template(settings.prompt)
+    form = response_format(choice_schema(settings.choices)) if settings.choices else None
 
     def answers_of(candidate: Candidate) -> list[str]:
         found = field_of(candidate, settings.field)
@@ -52,13 +56,14 @@ def rank(stream: Iterator[Candidate], settings: Rank, env: Env) -> Iterator[Outc
 
     def questions(candidate: Candidate) -> list[endpoint.Ask]:
         said = (prompt(candidate.having(one=one)) for one in answers_of(candidate))
-        return [endpoint.Ask((user(text),), settings.max_tokens, 0.0) for text in said]
+        return [endpoint.Ask((user(text),), settings.max_tokens, 0.0, form, format_needed=False) for text in said]
 
     for candidate, _, answers in env.ask(stream, settings.teacher, questions):
         replies = [answer.reply for answer in answers]
         rated = []
         for text, reply in zip(answers_of(candidate), replies, strict=True):
-            points = [float(number) for number in NUMBER.findall(reply.text)] if not fault(reply) else []
+            judged = "" if fault(reply) else chosen(reply.text, settings.choices)
+            points = [float(number) for number in NUMBER.findall(judged)]
             if points and settings.low <= points[0] <= settings.high:
                 rated.append(Rated(text, points[0]))
         model = env.teacher(settings.teacher, candidate).model
