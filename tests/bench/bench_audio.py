@@ -5,7 +5,8 @@
 
 Training is measured on whisper-tiny's shape with random weights (train) and on the published Whisper tiny.en
 (published, only where asked for), against transformers' Seq2SeqTrainer with PEFT as its documentation shows it:
-30-second windows, the same rows, rank, batch, steps and threads. With several rounds the sides take turns, and the
+30-second windows. Both learn the same: rows masked alike (SpecAugment) and in the same batches, the transcript and its
+end, from the same adapter, at the same rate, on as many threads. With several rounds the sides take turns, and the
 middle is shown. Both then answer for the loss on the same held-out rows, each in its own window. CPU time is shown
 beside wall time, because it does not depend on what else the machine does. Exit code 1 below a goal (60 x real time
 per core; 1.2 x; 1.5 x).
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import numpy as np
 import torch
 
 from recipes.audio import audio_answers, audio_rows, audio_sft
@@ -32,7 +34,8 @@ from recipes.models.files import resolve, starters
 from recipes.models.loading import load_for_inference
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
-from recipes.train.work import cores, load_rows
+from recipes.train.rows import IGNORED
+from recipes.train.work import Work, cores, load_rows
 from recipes.train.work import prepare as prepare_training
 from synth.audio import Spec
 from synth.build import build_dataset
@@ -156,8 +159,18 @@ def watch(spent: list[Clock]) -> Any:
     return Watch()
 
 
-def ours(base: Path, workspace: Workspace, name: str, size: Size) -> Side:
-    """audio_sft."""
+class Own(NamedTuple):
+    """Our training, not begun: its trainer, what belongs to it, and its rows in the order in which they are learned,
+    each with its number, on which its mask depends.
+    """
+
+    trainer: Any
+    work: Work
+    learned: list[tuple[int, Example]]
+
+
+def build(base: Path, workspace: Workspace, name: str, size: Size) -> Own:
+    """audio_sft, ready to train."""
     recipe = load_recipe(
         "whisper-tiny",
         [f"base_model={base}", f"data.dataset={name}", f"threads={torch.get_num_threads()}", f"max_steps={size.steps}",
@@ -170,15 +183,21 @@ def ours(base: Path, workspace: Workspace, name: str, size: Size) -> Side:
     backend = audio_backend(work.loaded)
     backend.fit(backend.window_seconds(recordings))
     trainer = audio_sft.build_trainer(work, audio_sft.encode(rows, recordings, backend, recipe.data), None)
+    return Own(trainer, work, [(number, rows[number]) for batch in trainer.batches for number in batch])
+
+
+def ours(own: Own) -> Side:
+    """audio_sft."""
     spent: list[Clock] = []
-    trainer.add_callback(watch(spent))
-    trainer.train()
-    return side(spent, held_out_loss(work.loaded.model, work.loaded.processor, work.dataset))
+    own.trainer.add_callback(watch(spent))
+    own.trainer.train()
+    loaded = own.work.loaded
+    return side(spent, held_out_loss(loaded.model, loaded.processor, own.work.dataset))
 
 
-def plain(base: Path, dataset: DatasetDir, home: Path, size: Size) -> Side:
-    """Seq2SeqTrainer with PEFT on a 4-bit base, as their documentation shows it."""
-    from peft import LoraConfig, get_peft_model
+def plain(base: Path, own: Own, home: Path, size: Size) -> Side:
+    """Seq2SeqTrainer with PEFT on a 4-bit base, as their documentation shows it, on what `own` would learn."""
+    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
     from transformers import (
         BitsAndBytesConfig,
         Seq2SeqTrainer,
@@ -199,19 +218,25 @@ def plain(base: Path, dataset: DatasetDir, home: Path, size: Size) -> Side:
     )
     targets = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
     model = get_peft_model(model, LoraConfig(r=32, lora_alpha=64, target_modules=targets))
+    set_peft_model_state_dict(model, get_peft_model_state_dict(own.work.loaded.model))
+    given = len(processor.tokenizer("").input_ids) - 1  # what every transcript begins with
     rows: list[dict[str, Any]] = []
-    for example in list(dataset.examples("train"))[: size.batch * size.steps]:
-        sound = audio_rows.recording(example, dataset)
+    for number, example in own.learned:
+        sound = audio_rows.recording(example, own.work.dataset)
         features = processor.feature_extractor(sound, sampling_rate=16_000).input_features[0]
-        rows.append({"input_features": features, "labels": processor.tokenizer(example.target).input_ids})
+        sounding = -(-len(sound) // processor.feature_extractor.hop_length)
+        chance = np.random.default_rng((own.work.recipe.seed, 0, number))
+        ids = torch.tensor(processor.tokenizer(example.target).input_ids)
+        rows.append({"input_features": audio_rows.masked(features, sounding, chance), "ids": ids})
 
     def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-        labels = [torch.tensor(i["labels"]) for i in items]
-        masked = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=-100)
-        sounds = processor.feature_extractor.pad(
-            [{"input_features": i["input_features"]} for i in items], return_tensors="pt"
+        read = torch.nn.utils.rnn.pad_sequence(
+            [i["ids"][:-1] for i in items], batch_first=True, padding_value=processor.tokenizer.eos_token_id
         )
-        return {"input_features": sounds["input_features"], "labels": masked[:, 1:]}
+        labels = torch.nn.utils.rnn.pad_sequence([i["ids"][1:] for i in items], batch_first=True, padding_value=IGNORED)
+        labels[:, : given - 1] = IGNORED
+        features = torch.from_numpy(np.stack([i["input_features"] for i in items]))
+        return {"input_features": features, "decoder_input_ids": read, "labels": labels}
 
     spent: list[Clock] = []
     trainer = Seq2SeqTrainer(
@@ -220,14 +245,14 @@ def plain(base: Path, dataset: DatasetDir, home: Path, size: Size) -> Side:
             str(home / "plain"), per_device_train_batch_size=size.batch, max_steps=size.steps,
             learning_rate=LEARNING_RATE, lr_scheduler_type="cosine", warmup_steps=WARMUP, bf16=True, use_cpu=True,
             report_to="none", remove_unused_columns=False, label_names=["labels"], save_strategy="no",
-            disable_tqdm=True,
+            disable_tqdm=True, train_sampling_strategy="sequential",
         ),
         train_dataset=rows,
         data_collator=collate,
         callbacks=[watch(spent)],
     )  # fmt: skip
     trainer.train()
-    return side(spent, held_out_loss(model, processor, dataset))
+    return side(spent, held_out_loss(model, processor, own.work.dataset))
 
 
 def spoken(workspace: Workspace, size: Size) -> DatasetDir:
@@ -243,14 +268,14 @@ def bench_train(home: Path, kind: str) -> float:
     size, workspace = SIZES[kind], Workspace(home / kind)
     dataset = spoken(workspace, size)
     base = resolve("whisper-tiny.en").path if kind == "published" else random_whisper_tiny(home)
-    turns: dict[str, Callable[[], Side]] = {
-        "Seq2SeqTrainer + PEFT": lambda: plain(base, dataset, home, size),
-        "audio_sft": lambda: ours(base, workspace, dataset.name, size),
+    turns: dict[str, Callable[[Own], Side]] = {
+        "Seq2SeqTrainer + PEFT": lambda own: plain(base, own, home, size),
+        "audio_sft": ours,
     }
     sides: dict[str, list[Side]] = {name: [] for name in turns}
     for number in range(size.rounds):
         for name in list(turns) if number % 2 == 0 else reversed(turns):
-            sides[name].append(turns[name]())
+            sides[name].append(turns[name](build(base, workspace, dataset.name, size)))
     theirs, own = (Side(*map(median, zip(*found, strict=True))) for found in sides.values())
     for name, one in zip(turns, (theirs, own), strict=True):
         speeds = [f"{size.batch / found.wall:.2f}" for found in sides[name]]
