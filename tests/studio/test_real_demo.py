@@ -71,13 +71,14 @@ def test_the_demo_of_issues_holds_every_system_to_the_schema_and_its_prompts_fit
 def test_a_published_model_is_compared_with_a_larger_one_or_else_with_itself_prompted(name: str) -> None:
     spec = DEMOS[name]
     for large in {spec.large, ""}:
-        plan = Plan.model_validate(spec.plan(name, "data", [0], ADAPTERS, large))
+        adapters = [("sft", "dpo" if spec.dpo else "")]
+        plan = Plan.model_validate(spec.plan(name, "data", [0], adapters, large))
         small, rival = plan.system(plan.small), plan.system(plan.large)
-        assert small.model == spec.base and small.adapter == "dpo"
+        assert small.model == spec.base and small.adapter == ("dpo" if spec.dpo else "sft")
         assert rival.model == (large or spec.base) and rival.adapter is None
         assert "test_real" in plan.splits
     for recipe, overrides in ((spec.sft, spec.sft_overrides), (spec.dpo, spec.dpo_overrides)):
-        assert load_recipe(recipe, [f"base_model={spec.base}", *overrides]).modality == spec.modality
+        assert not recipe or load_recipe(recipe, [f"base_model={spec.base}", *overrides]).modality == spec.modality
 
 
 def test_no_demo_measures_a_speed_in_so_few_rounds_that_it_carries_no_price() -> None:
