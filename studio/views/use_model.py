@@ -6,16 +6,18 @@ import json
 
 import streamlit as st
 
+from evaluate.report.reading import read_report
+from evaluate.report.schema import Report
 from recipes.export.targets import exporters
 from recipes.models.files import resolve
 from studio.engines import jobs
+from studio.read import plain
 from studio.read.glance import report_heads
 from studio.read.history import RunFacts
 from studio.state import uploads
 from studio.widgets import following, ui
 from synth.errors import UserError
 from synth.jobdir import JobDir
-from synth.storage import read_json
 
 DEFAULT_PORT = 8000
 CURL = """curl {address}/chat/completions \\
@@ -115,21 +117,22 @@ def _running(task: str, run: str) -> None:
 
 def share(run: RunFacts) -> None:
     """The reports that speak of this run, each as one HTML file that needs nothing else."""
-    found = [head for head in report_heads(ui.workspace()) if _speaks_of(head.id, run.id)]
+    named = [(head.id, _report_of(head.id, run.id)) for head in report_heads(ui.workspace())]
+    found = [(comparison, report) for comparison, report in named if report is not None]
     if not found:
         ui.empty("No verdict yet", "Compare this model first; its report is one HTML file to send or print.")
         where = {"dataset": run.recipe.data.dataset, "run": run.id}
         st.page_link("views/compare.py", label="Compare it", icon=":material/balance:", query_params=where)
         return
-    for head in found:
-        file = ui.workspace().comparisons / head.id / "report.html"
+    for comparison, report in found:
+        file = ui.workspace().comparisons / comparison / "report.html"
         if not file.is_file():
             continue
-        st.markdown(f"**{ui.inert(head.verdict)}** · {ui.inert(head.headline)}")
+        st.markdown(f"**{ui.inert(report.verdict.word or 'No verdict')}** · {ui.inert(plain.sentence(report))}")
         st.download_button(
-            f"Download {head.id} as HTML",
+            f"Download {comparison} as HTML",
             file.read_bytes(),
-            f"{head.id}.html",
+            f"{comparison}.html",
             "text/html",
             icon=":material/download:",
             on_click="ignore",
@@ -137,9 +140,10 @@ def share(run: RunFacts) -> None:
     st.caption("It holds tested rows with the models' answers. Look at them before you send it to others.")
 
 
-def _speaks_of(comparison: str, run: str) -> bool:
+def _report_of(comparison: str, run: str) -> Report | None:
+    """The report of a comparison in which the run took part."""
     try:
-        systems = read_json(ui.workspace().comparisons / comparison / "report.json")["systems"]
-        return any(system.get("adapter") == run for system in systems)
-    except (UserError, KeyError, TypeError):
-        return False
+        report = read_report(ui.workspace().comparisons / comparison / "report.json")
+    except UserError:
+        return None
+    return report if any(system.adapter == run for system in report.systems) else None

@@ -232,3 +232,6 @@ def test_a_verdict_is_shared_as_one_file(place: Workspace) -> None:
     app = page("use", run=RUN, way="share")
     assert "No verdict yet" not in text(app)
     assert any("Download first as HTML" in str(b.label) for b in app.get("download_button"))
+    assert "small stand-in made by this project" in text(app).replace("\\", ""), (
+        "before it is sent, its sender knows what it is"
+    )
