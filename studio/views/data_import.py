@@ -57,7 +57,7 @@ def _source(kind: Modality) -> Path | None:
     """The file or folder to import: uploaded, or a path on this machine."""
     if upload := uploaded(kind):
         return upload
-    typed = st.text_input("… or a file or folder on this machine", placeholder="/data/questions.csv")
+    typed = address.text("… or a file or folder on this machine", "path", placeholder="/data/questions.csv")
     if typed.strip():
         path = Path(typed.strip()).expanduser()
         if not path.exists():
@@ -99,11 +99,13 @@ def _start(kind: Modality, source: Path, name: str, plan: Plan) -> None:
 def _offer(kind: Modality, source: Path, plan: Plan) -> None:
     """The name and the button, with the reasons for which it cannot be pressed."""
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    name = left.text_input("Name of the dataset", "my-data", help="In any script.")
+    usual = plan.form.preset("name", "my-data")
+    name = left.text_input("Name of the dataset", usual, help="In any script.", key=plan.form.key("name"))
     refused = bool(plan.refusals)
     pressed = right.button("Import", type="primary", icon=":material/upload:", disabled=refused, width="stretch")
     for sentence in plan.refusals:
         st.error(ui.inert(sentence), icon=":material/error:")
+    plan.form.keep()
     if pressed:
         _start(kind, source, name, plan)
 
@@ -124,7 +126,7 @@ def _planned(kind: Modality, source: Path) -> None:
 def render() -> None:
     """The tab."""
     if made := following.outcome("imported"):
-        ui.set_params(upload=None, said=None)  # it was forgotten when its rows were in the dataset
+        ui.set_params(upload=None, said=None, path=None)  # it was forgotten when its rows were in the dataset
         _report(made)
         if st.button("Import another file", icon=":material/upload:"):
             ui.set_params(imported=None)

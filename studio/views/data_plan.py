@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
+from pydantic import ValidationError
 
 from studio.widgets import ui
+from studio.widgets.kept import Form
 from studio.widgets.task_form import task_form
 from synth.errors import DataError, UserError
 from synth.example import Split
@@ -42,6 +45,7 @@ FIRST_ROLES = {
     "transcript": "What is said",
 }
 """Those that nearly every file has, as a person calls them; the others are behind a fold."""
+SHARED: tuple[Split, Split] = ("test", "val")
 ASKED_LAST = ("answer", "transcript", "question")
 """In this order a column that is left over is taken for one of them."""
 SPLIT_TITLES: dict[str, str] = {
@@ -54,7 +58,9 @@ SPLIT_TITLES: dict[str, str] = {
 
 
 class Plan(NamedTuple):
-    """How to import. `task` is the card as edited, None where the rows were not looked at; `refusals` forbid it."""
+    """How to import. `task` is the card as edited, None where the rows were not looked at; `refusals` forbid it. `form`
+    keeps all of it over a refresh.
+    """
 
     mapping: dict[str, str]
     answer_columns: tuple[str, ...]
@@ -64,6 +70,7 @@ class Plan(NamedTuple):
     split_near_duplicates: bool
     task: TaskCard | None
     refusals: tuple[str, ...]
+    form: Form
 
 
 def _state(source: Path) -> tuple[int, int]:
@@ -80,7 +87,7 @@ def _preview(source: str, state: tuple[int, int], options: Options) -> Preview:
     return preview(Path(source), options)
 
 
-def _roles(kind: Modality, source: Path, guess: Guess, columns: Sequence[Column]) -> dict[str, str]:
+def _roles(kind: Modality, form: Form, guess: Guess, columns: Sequence[Column]) -> dict[str, str]:
     """Which column plays which role."""
     roles, options = kind.roles(), ["", *guess.columns]
     if kind.part is None:
@@ -91,11 +98,14 @@ def _roles(kind: Modality, source: Path, guess: Guess, columns: Sequence[Column]
     mapping = {}
 
     def ask(place: st.delta_generator.DeltaGenerator, role: str) -> None:
-        preset = options.index(known[role]) if known.get(role) in options else 0
-        key = f"map.{kind.key}.{source}.{role}"
+        preset = form.place(f"map.{role}", options, options.index(known[role]) if known.get(role) in options else 0)
         mapping[role] = str(
             place.selectbox(
-                FIRST_ROLES.get(role, role), options, preset, format_func=lambda column: column or "no column", key=key
+                FIRST_ROLES.get(role, role),
+                options,
+                preset,
+                format_func=lambda column: column or "no column",
+                key=form.key(f"map.{role}"),
             )
         )
 
@@ -111,17 +121,20 @@ def _roles(kind: Modality, source: Path, guess: Guess, columns: Sequence[Column]
     return mapping if kind.names_unmapped else {role: column for role, column in mapping.items() if column}
 
 
-def _question(kind: Modality, source: Path) -> str:
+def _question(kind: Modality, form: Form) -> str:
     """What is asked about pictures whose rows ask nothing; "" for rows of other kinds."""
     if kind.part is None or not kind.asks:
         return ""
     typed = st.text_input(
-        "What is asked where a row brings no question", placeholder="What is the total?", key=f"ask.{source}"
+        "What is asked where a row brings no question",
+        form.preset("ask", ""),
+        placeholder="What is the total?",
+        key=form.key("ask"),
     )
     return str(typed).strip()
 
 
-def _several(source: Path, mapping: Mapping[str, str], columns: Sequence[Column]) -> tuple[str, ...]:
+def _several(form: Form, mapping: Mapping[str, str], columns: Sequence[Column]) -> tuple[str, ...]:
     """Columns that together are the answer, when two or more could be one and the user wants all."""
     own = mapping.get("answer", "")
     used = {column for role, column in mapping.items() if role != "answer"}
@@ -131,7 +144,8 @@ def _several(source: Path, mapping: Mapping[str, str], columns: Sequence[Column]
     chosen = st.multiselect(
         "Answer with several columns at once, as one JSON object",
         possible,
-        key=f"several.{source}",
+        [column for column in form.preset("several", []) if column in possible],
+        key=form.key("several"),
         placeholder=f"only {own}; choose two or more of {', '.join(possible)}",
         help="The model then answers with an object that has these keys, and every key is checked.",
     )
@@ -140,16 +154,17 @@ def _several(source: Path, mapping: Mapping[str, str], columns: Sequence[Column]
     return tuple(chosen) if len(chosen) > 1 else ()
 
 
-def _shares(source: Path, rows: int) -> dict[Split, float]:
+def _shares(form: Form, rows: int) -> dict[Split, float]:
     """Shares of training, validation and test rows; the training rows are what is left."""
     usual = shares_for(rows)
     left, right = st.columns(2)
-    test = left.number_input("Test, %", 1, 50, round(100 * usual["test"]), key=f"share.test.{source}")
-    val = right.number_input("Validation, %", 0, 40, round(100 * usual["val"]), key=f"share.val.{source}")
+    tested, validated = (form.preset(f"share.{split}", round(100 * usual[split])) for split in SHARED)
+    test = left.number_input("Test, %", 1, 50, tested, key=form.key("share.test"))
+    val = right.number_input("Validation, %", 0, 40, validated, key=form.key("share.val"))
     return {"train": round(1 - (test + val) / 100, 4), "val": val / 100, "test": test / 100}
 
 
-def _group(kind: Modality, source: Path, keys: Sequence[str], found: Preview | None) -> str:
+def _group(form: Form, keys: Sequence[str], found: Preview | None) -> str:
     """The key whose rows stay in one split; "" for none. Nothing is preset: a column is never taken by its name."""
     sizes = {grouping.column: grouping for grouping in (found.report.groupings if found else ())}
     options = ["", *(key for key in sizes), *(key for key in keys if key not in sizes)]
@@ -166,8 +181,9 @@ def _group(kind: Modality, source: Path, keys: Sequence[str], found: Preview | N
         st.selectbox(
             "Keep rows together by",
             options,
+            form.place("group", options),
             format_func=title,
-            key=f"group.{kind.key}.{source}",
+            key=form.key("group"),
             help="Choose the column that says who or what a row is about (a patient, a customer), when several rows "
             "are about the same one. Not the column with the answer.",
         )
@@ -231,6 +247,7 @@ def _looked(source: Path, state: tuple[int, int], options: Options) -> Preview |
 def render(kind: Modality, source: Path) -> Plan:
     """The choices of an import, with what follows from them. Raises DataError for a file that cannot be read."""
     guess, state = kind.detect(source), _state(source)
+    form = Form(f"import.{kind.key}.{source}.{state}")
     columns = _columns(str(source), state) if guess.columns else []
     if guess.format != "columns":
         st.caption(ui.inert(f"Looks like: {guess.format}"))
@@ -240,9 +257,9 @@ def render(kind: Modality, source: Path) -> Plan:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("##### Which column is what?" if guess.columns else "##### How the rows are split")
-        mapping = _roles(kind, source, guess, columns) if guess.columns else {}
-        several = _several(source, mapping, columns) if kind.part is None else ()
-        question = _question(kind, source) if guess.format != "example" else ""
+        mapping = _roles(kind, form, guess, columns) if guess.columns else {}
+        several = _several(form, mapping, columns) if kind.part is None else ()
+        question = _question(kind, form) if guess.format != "example" else ""
         taken = {column for role, column in mapping.items() if role in FIRST_ROLES} | set(several)
         named = guess.format == NAMED or kind.part is not None
         if named and not several and {role: column for role, column in mapping.items() if column} == guess.mapping:
@@ -250,13 +267,13 @@ def render(kind: Modality, source: Path) -> Plan:
         first = Options(kind.key, mapping or None, SHARES, answer_columns=several, question=question)
         keys = list(guess.columns) or list(dict.fromkeys(str(key) for row in guess.sample for key in row))
         counted = None if state[0] > MAX_BYTES else _quietly(source, state, first)
-        shares = _shares(source, counted.report.kept if counted else 1000)
+        shares = _shares(form, counted.report.kept if counted else 1000)
         alike = kind.part is None and not st.checkbox(
-            "Keep rows that say nearly the same in one split", True, key=f"near.{kind.key}.{source}"
+            "Keep rows that say nearly the same in one split", form.preset("near", True), key=form.key("near")
         )
         options = first._replace(shares=shares, split_near_duplicates=alike)
         alone = _quietly(source, state, options) if counted else None
-        group_by = _group(kind, source, [key for key in keys if key not in taken], alone)
+        group_by = _group(form, [key for key in keys if key not in taken], alone)
     with right:
         st.markdown("##### What you get")
         if shares["train"] <= 0:
@@ -274,9 +291,22 @@ def render(kind: Modality, source: Path) -> Plan:
         )
         said = ui.param("said")  # what was written on Start
         guessed = found.task.model_copy(update={"instruction": said}) if said else found.task
-        key = f"task.{source}.{guessed.sha256()[:8]}"
-        task = task_form(guessed, key, found.classes if found.task.kind == "classification" else ())
-    return Plan(mapping, several, question, group_by, shares, alike, task, tuple(found.refusals) if found else ())
+        task = _task(form, guessed, found.classes if found.task.kind == "classification" else ())
+    refusals = tuple(found.refusals) if found else ()
+    return Plan(mapping, several, question, group_by, shares, alike, task, refusals, form)
+
+
+def _task(form: Form, guessed: TaskCard, answers: Iterable[str]) -> TaskCard:
+    """The task card; what was made of this guess before a refresh is shown again."""
+    guess = guessed.sha256()
+    shown = guessed
+    if form.preset("task.of", "") == guess:
+        with contextlib.suppress(ValidationError):
+            shown = TaskCard.model_validate(form.preset("task", {}))
+    task = task_form(shown, f"task.{form.name}.{shown.sha256()[:8]}", answers)
+    form.note("task.of", guess)
+    form.note("task", task.model_dump())
+    return task
 
 
 def _quietly(source: Path, state: tuple[int, int], options: Options) -> Preview | None:

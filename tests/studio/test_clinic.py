@@ -90,6 +90,27 @@ def test_a_group_that_holds_a_class_out_is_refused_before_import(tmp_path: Path,
     assert refused or "would have no test row" in shown(app)
 
 
+def test_a_refresh_keeps_what_was_chosen_of_an_import(tmp_path: Path, workspace: Workspace) -> None:
+    source = clinic(tmp_path)
+    app = opened(source)
+    choose(app, FIRST_ROLES["answer"], "urgency")
+    next(n for n in app.number_input if n.label == "Test, %").set_value(25)
+    write(app, "What the model should do", "Say how urgent it is.")
+    write(app, "Name of the dataset", "wards")
+    app.run()
+    path = str(source)
+    assert path in app.query_params["path"], "the address names the file"
+    again = page("data", tab="import", modality="text", path=path)
+    menus = {s.label: s.value for s in again.selectbox}
+    assert (menus["What is asked, or the text"], menus["The right answer"]) == ("message", "urgency")
+    assert next(n.value for n in again.number_input if n.label == "Test, %") == 25
+    held = {field.label: field.value for field in [*again.text_input, *again.text_area]}
+    assert held["What the model should do"] == "Say how urgent it is." and held["Name of the dataset"] == "wards"
+    source.write_text(source.read_text("utf-8") + "Another message,billing,low\n", "utf-8")
+    other = page("data", tab="import", modality="text", path=path)
+    assert {s.label: s.value for s in other.selectbox}["The right answer"] == "category", "another file, another form"
+
+
 def test_an_empty_cell_is_called_so_and_295_rows_have_30_to_test_on(tmp_path: Path, workspace: Workspace) -> None:
     lines = clinic(tmp_path, rows=297).read_text("utf-8").splitlines()
     lines[1:3] = [",billing,low", "Where can I park?,,low"]
