@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +20,11 @@ from evaluate.cost import formulas, prices
 from evaluate.plan import LONGEST_REPLY, Plan, SystemPlan
 from evaluate.predict import ranged
 from evaluate.predict.journal import Answers, Predictor, Session, every_prediction
-from evaluate.predict.prediction import Facts, Prediction
+from evaluate.predict.prediction import Facts, Prediction, no_predictions
 from evaluate.predict.prompts import Prompter, Question
 from evaluate.predict.systems import Context, open_system
 from evaluate.report.results import Row, Speed, SystemResult
+from evaluate.report.rows import Rows
 from synth.dataset import DatasetDir, open_dataset
 from synth.endpoint import Ask
 from synth.endpoint.wire import worst_case
@@ -33,6 +34,7 @@ from synth.progress import ProgressFn
 from synth.ranges import RangeEngine
 from synth.scoring.rule import Score, golds
 from synth.scoring.scorers import known_scorer, metric_name, normaliser_name, score_reply
+from synth.shelf import Mapped, Shelf
 from synth.usage import Usage
 from synth.workspace import Workspace
 
@@ -52,8 +54,8 @@ class Job(NamedTuple):
     workspace: Workspace
     folder: Path
     dataset: DatasetDir
-    examples: list[Example]
-    train: list[Example]
+    examples: Sequence[Example]
+    train: Sequence[Example]
     parts: tuple[folds.Part, ...]
     sheet: prices.PriceSheet
     on_progress: ProgressFn
@@ -66,7 +68,7 @@ def prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: Progres
     dataset = open_dataset(plan.dataset, workspace.datasets)
     needs_train = any(system.prompting != "zero_shot" for system in plan.systems)
     parts = folds.compared(plan, dataset, needs_train or plan.baselines)
-    examples = [example for part in parts for example in part.rows]
+    examples = parts[0].rows if len(parts) == 1 else [example for part in parts for example in part.rows]
     for scorer in {example.scorer for example in examples} if plan.metric == "auto" else {plan.metric}:
         known_scorer(scorer)  # refused now rather than when every answer has been paid
     if needs_train and not parts[0].train:
@@ -77,7 +79,7 @@ def prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: Progres
     return Job(plan, workspace, folder, dataset, examples, parts[0].train, parts, sheet, on_progress, stop)
 
 
-def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Sequence[Example], made_of: lineage.Origin) -> SystemPlan:
+def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Iterable[Example], made_of: lineage.Origin) -> SystemPlan:
     """A system with its instruction and its answer limit filled in: a tuned model is told what it was tuned with."""
     learned = bool(made_of.recipe.get("data", {}).get("task"))
     by_itself = learned if plan.tuned else made_of.model_kind != "starter"
@@ -90,7 +92,7 @@ def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Sequence[Example],
     return plan.model_copy(update=filled)
 
 
-def answer_limit(plan: SystemPlan, examples: Sequence[Example]) -> int:
+def answer_limit(plan: SystemPlan, examples: Iterable[Example]) -> int:
     """Tokens that the longest right answer may take, with a half more; models that are not tuned may talk before it."""
     longest = max((len(example.target) for example in examples), default=0)
     needed = max(SHORTEST_LIMIT, math.ceil(1.5 * longest / LETTERS_PER_TOKEN))
@@ -111,7 +113,7 @@ def answers_of(
     mark = lineage.fingerprint(plan, made_of, [shot.id for shot in prompter.shots], prompter.obeyed)
     path = job.folder / "predictions" / f"{journal}.jsonl"
     predictor = Predictor(path, mark, plan.name, job.workspace, retry_errors=plan.kind == "endpoint")
-    questions = [prompter.question(example) for example in examples]
+    questions = Mapped(examples, prompter.question)
     spent = paid(job, plan, [path], questions) + spent_on_search(job, plan, path, questions)
     context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
     if job.engine is not None and plan.kind == "local":  # what is paid is asked from here, where its cap is kept
@@ -145,23 +147,24 @@ class Given(NamedTuple):
     """What one system answered to all rows of a comparison, scored, in their order; `shots` it was shown."""
 
     answers: Answers
-    rows: list[Row]
+    rows: Rows
     shots: int
 
 
 def given(job: Job, plan: SystemPlan, made_of: lineage.Origin) -> Given:
     """One system's answers to all rows, each part by who did not learn it, after examples from outside it."""
-    predictions: dict[str, Prediction] = {}
+    predictions: Shelf[Prediction] = no_predictions()
     sessions: dict[str, Session] = {}
-    rows: list[Row] = []
+    rows = Rows()
     shots = 0
     for part in job.parts:
         asked = folds.of_part(plan, part, made_of)
         origin = made_of if asked is plan else lineage.origin(asked, job.workspace)
         here = job._replace(train=part.train)
         answers, prompter = answers_of(here, asked, origin, part.rows, job.dataset.path, plan.id)
-        rows += scored(job, answers, prompter, part.rows)
-        predictions |= answers.predictions
+        for row in scored(job, answers, prompter, part.rows):
+            rows.append(row)
+        predictions = answers.predictions if len(job.parts) == 1 else predictions.with_all(answers.predictions)
         sessions |= {session.id: session for session in answers.sessions}
         shots = len(prompter.shots)
     return Given(Answers(predictions, list(sessions.values())), rows, shots)
@@ -212,7 +215,7 @@ def of_system(job: Job, plan: SystemPlan, made_of: lineage.Origin, large: str | 
         batch=any(prediction.batch for prediction in answers.predictions.values()),
         metric=metric,
         normaliser=normaliser_name(metric),
-        rows=tuple(rows),
+        rows=rows,
         speed=_speed(answers, answers.facts, rows, plan.kind),
     )
 
@@ -223,10 +226,11 @@ def _billed_model(answers: Answers) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def scored(job: Job, answers: Answers, prompter: Prompter, examples: Sequence[Example]) -> list[Row]:
+def scored(job: Job, answers: Answers, prompter: Prompter, examples: Sequence[Example]) -> Iterator[Row]:
     """The rows of these examples that the system was asked, in order."""
-    known = answers.predictions
-    return [row_of(one, known[one.id], prompter.reply, job.plan.metric) for one in examples if one.id in known]
+    for one in examples:
+        if (known := answers.predictions.get(one.id)) is not None:
+            yield row_of(one, known, prompter.reply, job.plan.metric)
 
 
 def row_of(example: Example, prediction: Prediction, read: Callable[[str, str], str], metric: str) -> Row:

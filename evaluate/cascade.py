@@ -9,6 +9,7 @@ scores.jsonl. Serves nothing (`studio.serving.cascade`) and asks nobody.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,7 +106,7 @@ class _Rows(NamedTuple):
     small: Floats
     large: Floats
     bills: Floats | None
-    clusters: list[str]
+    clusters: Sequence[str]
     unit: str
 
 

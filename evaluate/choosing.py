@@ -87,7 +87,7 @@ def strongest(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:
     values: dict[str, float] = {}
     for one in (*same, *written):
         answers, prompter = answers_of(job, one, made_of, val, job.dataset.path, one.id)
-        values[one.id] = value_of(scored(job, answers, prompter, val))
+        values[one.id] = value_of(list(scored(job, answers, prompter, val)))
         # Rows that are tested too are billed there; machine time of the plan's own ways is in their journals.
         tried = {row.id for row in val} - ({row.id for row in job.examples} if one in same else set())
         if one in written or (one.kind == "endpoint" and tried):

@@ -15,7 +15,9 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from evaluate import choosing, folds, forgetting, lineage, margin
@@ -30,6 +32,7 @@ from evaluate.report import report_json
 from evaluate.report.parts import PromptChoice
 from evaluate.report.reading import read_report
 from evaluate.report.results import Forgetting, LedgerItem, Results, SystemResult
+from evaluate.report.rows import Rows, chosen
 from evaluate.report.schema import Report
 from evaluate.report.speech_parts import NormalisersDisagree
 from evaluate.stats import audio_metrics
@@ -40,9 +43,11 @@ from synth.jobdir import JobDir
 from synth.progress import ProgressFn, silent
 from synth.ranges import RangeEngine
 from synth.scoring.scorers import metric_name
-from synth.storage import atomic_write_text
+from synth.storage import atomic_file, atomic_write_text
 from synth.usage import Usage
 from synth.workspace import Workspace
+
+AT_ONCE = 10_000  # rows that a baseline answers at once
 
 
 def run_comparison(
@@ -95,8 +100,9 @@ def _run(job: Job, margin_fixed: float) -> Path:
     unused = _check_imported(job)
     origins = {plan.id: lineage.origin(plan, job.workspace) for plan in job.plan.systems}
     folds.refuse_learned(job.plan, job.dataset, job.examples, origins, job.workspace)
-    rows = [*job.examples, *job.train]
-    asked = tuple(as_asked(plan, job.dataset, rows, origins[plan.id]) for plan in job.plan.systems)
+    asked = tuple(
+        as_asked(plan, job.dataset, chain(job.examples, job.train), origins[plan.id]) for plan in job.plan.systems
+    )
     job = job._replace(plan=job.plan.model_copy(update={"systems": asked}))
     job, choice, searching = _with_strongest(job, origins)
     large = job.plan.roles()[1]
@@ -163,16 +169,13 @@ def _baselines(job: Job) -> list[SystemResult]:
     for baseline in fitted[0].values() if fitted else ():
         if not all(baseline.id in one for one in fitted):
             continue  # it fits the rows of some folds only
-        rows = [
-            row_of(
-                example,
-                Prediction(example_id=example.id, text=text, usage=Usage(requests=0)),
-                lambda said, scorer: said,
-                job.plan.metric,
-            )
-            for part, known in zip(job.parts, fitted, strict=True)
-            for example, text in zip(part.rows, known[baseline.id].replies(part.rows), strict=True)
-        ]
+        rows = Rows()
+        for part, known in zip(job.parts, fitted, strict=True):
+            for start in range(0, len(part.rows), AT_ONCE):
+                some = part.rows[start : start + AT_ONCE]
+                for example, text in zip(some, known[baseline.id].replies(some), strict=True):
+                    reply = Prediction(example_id=example.id, text=text, usage=Usage(requests=0))
+                    rows.append(row_of(example, reply, lambda said, scorer: said, job.plan.metric))
         found.append(
             SystemResult(
                 id=baseline.id,
@@ -182,7 +185,7 @@ def _baselines(job: Job) -> list[SystemResult]:
                 method="baseline",
                 prompting="none",
                 metric=metric_name({row.scorer for row in rows}),
-                rows=tuple(rows),
+                rows=rows,
             )
         )
     return found
@@ -194,13 +197,12 @@ def _check_imported(job: Job) -> tuple[str, ...]:
     Raises DataError for a file that is faulty, or about other rows altogether.
     """
     said = []
-    asked = {example.id for example in job.examples}
     for plan in job.plan.systems:
         if plan.kind != "predictions":
             continue
         file = Path(plan.path or "")
         known = read_predictions(file)
-        left = len(known.keys() - asked)
+        left = len(known) - sum(example.id in known for example in job.examples)
         if left == len(known):
             message = f"{file.name} has no prediction for any row of this comparison."
             raise DataError(message, "Give each answer the `id` of its row of the dataset.", "predictions.foreign")
@@ -213,17 +215,19 @@ def _check_imported(job: Job) -> tuple[str, ...]:
 
 
 def _counts(examples: Sequence[Example]) -> dict[str, int]:
-    splits = [str(example.split) for example in examples]
-    return {split: splits.count(split) for split in dict.fromkeys(splits)}
+    return dict(Counter(str(example.split) for example in examples))
 
 
 def _with_speeds(
     job: Job, systems: Sequence[SystemResult], origins: dict[str, lineage.Origin]
 ) -> tuple[list[SystemResult], list[LedgerItem]]:
     """The systems with their speeds measured in turns, and the machine time that this took."""
+    if all(plan.kind != "local" for plan in job.plan.systems):
+        return [_at_speed(system, None, "") for system in systems], []
     split = probe.split_to_measure({str(example.split) for example in job.examples})
-    rows = [example for example in job.examples if example.split == split]
-    sample = random.Random(f"{job.plan.seed}/speed").sample(rows, min(len(rows), probe.MOST_PROMPTS))
+    places = [place for place, example in enumerate(job.examples) if example.split == split]
+    drawn = random.Random(f"{job.plan.seed}/speed").sample(places, min(len(places), probe.MOST_PROMPTS))
+    sample = [job.examples[place] for place in drawn]
     probed = []
     for plan, system in zip(job.plan.systems, systems, strict=True):
         if plan.kind == "local":
@@ -248,7 +252,7 @@ def _at_speed(system: SystemResult, found: throughput.Probe | None, split: str) 
         unknown = {"requests_per_s": None, "audio_sec_per_s": None} if system.kind == "local" else {}
         return system.model_copy(update={"speed": system.speed.model_copy(update=unknown)})
     rate = throughput.rate(found).requests_per_s
-    rows = [row for row in system.rows if row.split == split]
+    rows = chosen(system.rows, lambda row: row.split == split)
     sound = sum(row.usage.audio_sec for row in rows)
     speed = system.speed.model_copy(
         update={
@@ -270,7 +274,7 @@ def _forgetting(job: Job) -> tuple[tuple[Forgetting, ...], list[LedgerItem]]:
     seconds: dict[str, float] = {}  # of each session: tuned systems share the answers of their base
     quiet: dict[str, float] = {}
 
-    def answer(plan: SystemPlan, examples: Sequence[Example]) -> dict[str, Prediction]:
+    def answer(plan: SystemPlan, examples: Sequence[Example]) -> Mapping[str, Prediction]:
         made_of = lineage.origin(plan, job.workspace)
         answers, _ = answers_of(job, plan, made_of, examples, job.dataset.path, f"forgetting-{plan.id}")
         for one in answers.sessions:
@@ -286,12 +290,11 @@ def _forgetting(job: Job) -> tuple[tuple[Forgetting, ...], list[LedgerItem]]:
 
 
 def _write_scores(results: Results, path: Path) -> None:
-    lines = [
-        json.dumps({"system": system.id, **row.model_dump(mode="json")}, ensure_ascii=False)
-        for system in results.systems
-        for row in system.rows
-    ]
-    atomic_write_text(path, "\n".join(lines) + "\n")
+    with atomic_file(path) as file:
+        for system in results.systems:
+            for row in system.rows:
+                line = json.dumps({"system": system.id, **row.model_dump(mode="json")}, ensure_ascii=False)
+                file.write(f"{line}\n".encode("utf-8", "replace"))
 
 
 def _write_report(found: Report, folder: Path, media: Path | None) -> Path:

@@ -33,8 +33,8 @@ class Part(NamedTuple):
     """Rows that are answered, and the rows that whoever answers them may have seen. fold 0: of no cross-validation."""
 
     fold: int
-    rows: list[Example]
-    train: list[Example]
+    rows: Sequence[Example]
+    train: Sequence[Example]
 
 
 def compared(plan: Plan, dataset: DatasetDir, needs_train: bool = True) -> tuple[Part, ...]:

@@ -5,7 +5,7 @@ Known for embedded starters only, whose families can be generated anew; for othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from evaluate.plan import SystemPlan
 from evaluate.predict.prediction import Prediction
@@ -13,7 +13,7 @@ from evaluate.report.results import Forgetting, Remembered
 from synth.example import Example
 from synth.scoring.scorers import score_reply
 
-Answer = Callable[[SystemPlan, Sequence[Example]], dict[str, Prediction]]
+Answer = Callable[[SystemPlan, Sequence[Example]], Mapping[str, Prediction]]
 
 
 def measure(plans: Sequence[SystemPlan], rows: int, answer: Answer) -> tuple[Forgetting, ...]:
@@ -39,7 +39,7 @@ def _rows_for(plan: SystemPlan, rows: int) -> list[Example]:
     return forgetting_rows(ref, rows) if ref.kind == "starter" else []
 
 
-def _right(predictions: dict[str, Prediction], examples: Sequence[Example]) -> dict[str, bool]:
+def _right(predictions: Mapping[str, Prediction], examples: Sequence[Example]) -> dict[str, bool]:
     """Whether each row is right in full: partial scores count as wrong."""
     return {
         example.id: score_reply(predictions[example.id].text, example).value == 1.0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from synth.example import ORIGINS, SPLITS, Example, Split
 from synth.media import resolve_inside
 from synth.scoring.free_text import without_rule
 from synth.scoring.label import with_label_set
+from synth.shelf import Shelf
 from synth.storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
 from synth.task import TaskCard, guess_task_card
 
@@ -176,22 +177,28 @@ class DatasetDir:
             yield from (_row(file, line + n, raw) for n, raw in enumerate(islice(lines, count), start=1))
 
     def to_measure(self, rows: Iterable[Example]) -> list[Example]:
+        """As `measuring`, all at once."""
+        return list(self.measuring(rows))
+
+    def measuring(self, rows: Iterable[Example]) -> Iterator[Example]:
         """Rows scored as the task's kind wants it: short texts with its label set where they belong to it, and by no
         rule where they are free text.
         """
-        found = list(rows)
-        task = self.task if found else TaskCard()
-        if task.kind == "free_text":
-            return [without_rule(row) for row in found]
-        return [with_label_set(row, task.labels) for row in found] if task.labels else found
+        for row in rows:
+            if self.task.kind == "free_text":
+                yield without_rule(row)
+            else:
+                yield with_label_set(row, self.task.labels) if self.task.labels else row
 
-    def draw_all(self, splits: Iterable[Split], most: int | None, seed: int) -> list[Example]:
-        """`draw` of several splits, each prompt once: the first split that has it keeps it."""
-        seen: dict[str, Example] = {}
+    def draw_all(self, splits: Iterable[Split], most: int | None, seed: int) -> Sequence[Example]:
+        """`draw` of several splits, each prompt once: the first split that has it keeps it. They are not in memory."""
+        seen: Shelf[Example] = Shelf(_line, Example.model_validate_json)
         for split in splits:
-            for example in self.draw(split, most, seed):
-                seen.setdefault(example.id, example)
-        return list(seen.values())
+            drawn = self.measuring(self.examples(split)) if most is None else self.draw(split, most, seed)
+            for example in drawn:
+                if example.id not in seen:
+                    seen[example.id] = example
+        return seen.records
 
     def rejected(self) -> Iterator[RejectedRow]:
         """Rows that were not kept, with reasons."""

@@ -14,7 +14,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from io import BufferedRandom, BufferedReader
+from io import BufferedRandom, BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,13 +54,20 @@ def fsync_dir(path: Path) -> None:
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Write `data` under its final name or not at all. Raises StorageError."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BufferedWriter]:
+    """A file to write, which takes its final name when all is written, or not at all. Raises StorageError."""
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         made = temporary(path)
         try:
             with made.open("wb") as file:
                 reach("file.open")
-                file.write(data)
+                yield file
                 file.flush()
                 reach("file.written")
                 os.fsync(file.fileno())

@@ -30,6 +30,7 @@ from evaluate.report.money import (
 )
 from evaluate.report.parts import Bounds
 from evaluate.report.results import Results, Row, SystemResult
+from evaluate.report.rows import chosen, taken
 from evaluate.report.schema import MeasuredSystem, SystemPart
 from evaluate.stats import clusters, measures
 from evaluate.stats.clusters import Floats
@@ -185,13 +186,13 @@ def cost_spread(system: SystemResult, split: str, unit: str, sheet: PriceSheet) 
     model = price_name(system)
     if model is None:
         return None
-    rows = [row for row in system.rows if row.split == split and not row.error]
+    rows = chosen(system.rows, lambda row: row.split == split and not row.error)
     bills = [formulas.bill(row.usage, model, sheet, system.batch).usd for row in rows]
-    known = [(usd, row) for usd, row in zip(bills, rows, strict=True) if usd is not None]
-    money = np.array([usd for usd, _ in known])
+    known = taken(rows, [place for place, usd in enumerate(bills) if usd is not None])
+    money = np.array([usd for usd in bills if usd is not None])
     if len(known) < 2 or money.mean() <= 0:
         return None
-    codes = clusters.cluster_codes(len(known), measures.cluster_ids([row for _, row in known], unit))
+    codes = clusters.cluster_codes(len(known), measures.cluster_ids(known, unit))
     found = clusters.spread(money - money.mean(), money != np.median(money), codes, 0.0)
     if found.clusters < 2 or found.se < 1e-12 * money.mean():  # equal bills, but for the last bit
         return None
@@ -240,7 +241,7 @@ def per_right_answer(
     system: SystemResult, facts: SystemPart, sheet: PriceSheet, split: str, unit: str
 ) -> Interval | None:
     """Cost per right answer over all rows that the system is scored on: its price over its score, both of one split."""
-    rows = [row for row in system.rows if row.split == split and measures.is_scored(row, system.metric)]
+    rows = measures.scored_rows(system, split)
     if len(rows) < 2 or metric_facts(system.metric).pools_edits:
         return None
     usd = row_costs(rows, facts, sheet)

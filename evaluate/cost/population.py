@@ -8,9 +8,11 @@ Counts only; `economics` prices them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from evaluate.report.money import AnswersUsage
 from evaluate.report.results import Row
+from evaluate.report.rows import chosen
 from synth.usage import Usage, total
 
 
@@ -20,14 +22,13 @@ def consumption(rows: Sequence[Row]) -> AnswersUsage:
     Rows without an answer were paid too where attempts were billed: what they reported is in the sum, but they are not
     among the answers it is shared by. `lost_attempts` are billed attempts of which nobody reported anything.
     """
-    answered = [row for row in rows if not row.error]
-    failed = [row for row in rows if row.error]
+    answered, failed = chosen(rows, lambda row: not row.error), chosen(rows, lambda row: bool(row.error))
     lost = sum(row.usage.billed_retries for row in failed if not row.usage.reported)
     unreported = 0
     if any(row.usage.reported for row in answered):
         unreported = sum(not row.usage.reported for row in answered)
-        answered = [row for row in answered if row.usage.reported]
-    counted: list[Usage] = [row.usage for row in (*answered, *failed) if row.usage.reported or not row.error]
+        answered = chosen(answered, lambda row: row.usage.reported)
+    counted: list[Usage] = [row.usage for row in chain(answered, failed) if row.usage.reported or not row.error]
     return AnswersUsage(
         **total(counted).model_dump(),
         answers=len(answered),

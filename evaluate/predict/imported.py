@@ -19,11 +19,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evaluate.predict.prediction import Prediction
+from evaluate.predict.prediction import Prediction, no_predictions
 from synth.endpoint.bodies import reply_of
 from synth.endpoint.reported_usage import read_usage, without_empty_counts
 from synth.endpoint.wire import Unreadable
 from synth.errors import DataError
+from synth.shelf import Shelf
 from synth.storage import read_jsonl
 from synth.usage import Usage
 
@@ -32,8 +33,8 @@ TEXT_COLUMNS = ("text", "answer", "prediction", "output")
 MAX_CELL = 16 << 20  # characters; Python's own limit, 131,072, is shorter than some answers
 
 
-def read_predictions(path: Path) -> dict[str, Prediction]:
-    """Example id -> prediction. Raises DataError that names the first faulty line, or an empty file."""
+def read_predictions(path: Path) -> Shelf[Prediction]:
+    """Example id -> prediction, on disk. Raises DataError that names the first faulty line, or an empty file."""
     if not path.is_file():
         raise DataError(f"There is no file of predictions at {path}.", "Check `path` in the plan.")
     found = _read_csv(path) if path.suffix.lower() == ".csv" else _read_jsonl(path)
@@ -42,8 +43,8 @@ def read_predictions(path: Path) -> dict[str, Prediction]:
     return found
 
 
-def _read_jsonl(path: Path) -> dict[str, Prediction]:
-    found: dict[str, Prediction] = {}
+def _read_jsonl(path: Path) -> Shelf[Prediction]:
+    found = no_predictions()
     for line in read_jsonl(path):
         if line.value is None:
             raise DataError(f"{path.name}, line {line.number}: {line.fault}.", "Fix or remove the line.")
@@ -56,7 +57,7 @@ def _read_jsonl(path: Path) -> dict[str, Prediction]:
     return found
 
 
-def _keep(found: dict[str, Prediction], prediction: Prediction, place: str) -> None:
+def _keep(found: Shelf[Prediction], prediction: Prediction, place: str) -> None:
     """Add it; an answer takes the place of an earlier failure. Raises DataError where two answers differ."""
     before = found.get(prediction.example_id)
     if before is not None and not before.error and not prediction.error and before.text != prediction.text:
@@ -118,7 +119,7 @@ def _batch(row: dict[str, Any]) -> Prediction:
     )
 
 
-def _read_csv(path: Path) -> dict[str, Prediction]:
+def _read_csv(path: Path) -> Shelf[Prediction]:
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -132,14 +133,14 @@ def _read_csv(path: Path) -> dict[str, Prediction]:
         raise DataError(f"{path.name} cannot be read as CSV: {error}.", "Save it again.") from error
 
 
-def _rows_of(reader: csv.DictReader[str], path: Path) -> dict[str, Prediction]:
+def _rows_of(reader: csv.DictReader[str], path: Path) -> Shelf[Prediction]:
     columns = reader.fieldnames or []
     name = next((column for column in ID_COLUMNS if column in columns), None)
     said = next((column for column in TEXT_COLUMNS if column in columns), None)
     if name is None or said is None:
         remedy = f"Add one of {', '.join(ID_COLUMNS)} and one of {', '.join(TEXT_COLUMNS)}."
         raise DataError(f"{path.name} lacks a column for {'the id' if name is None else 'the text'}.", remedy)
-    found: dict[str, Prediction] = {}
+    found = no_predictions()
     for row in reader:
         place = f"{path.name}, line {reader.line_num}"
         if not row[name]:

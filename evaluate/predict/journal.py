@@ -13,18 +13,20 @@ import contextlib
 import mmap
 import secrets
 import time
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from evaluate.predict.prediction import Facts, Prediction, Stop
+from evaluate.predict.prediction import Facts, Prediction, Stop, no_predictions
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import System
 from synth.errors import RunError, StorageError
 from synth.jobdir import load_per_core
 from synth.progress import Meter, ProgressFn
+from synth.shelf import Mapped, Shelf
 from synth.storage import Journal, read_jsonl
 from synth.workspace import Workspace
 
@@ -46,7 +48,7 @@ class Session(BaseModel):
 class Answers(NamedTuple):
     """All that is known of a system: prediction per example id, and the sessions that made them."""
 
-    predictions: dict[str, Prediction]
+    predictions: Shelf[Prediction]
     sessions: list[Session]
 
     @property
@@ -78,7 +80,7 @@ class Answers(NamedTuple):
 
 def read_answers(journal: Path, fingerprint: str) -> Answers:
     """What a journal holds of this system; lines that cannot be read cost their row only."""
-    predictions: dict[str, Prediction] = {}
+    predictions = no_predictions()
     sessions: dict[str, Session] = {}
     lines = read_jsonl(journal) if journal.is_file() else iter(())
     for line in lines:
@@ -108,7 +110,7 @@ def every_prediction(journal: Path) -> Iterator[Prediction]:
 
 def known_elsewhere(workspace: Workspace, fingerprint: str, own: Path) -> Answers:
     """The answers of the same system in the other comparison that holds the most of them."""
-    best = Answers({}, [])
+    best = Answers(no_predictions(), [])
     for journal in sorted(workspace.comparisons.glob("*/predictions/*.jsonl")):
         with contextlib.suppress(StorageError, OSError, ValueError):  # another comparison's damage is not this one's
             if journal != own and _mentions(journal, fingerprint):
@@ -145,18 +147,21 @@ class Predictor:
                 journal.append(_line(self.fingerprint, "prediction", prediction))
             for session in found.sessions:
                 journal.append(_line(self.fingerprint, "sitting", session))
-        self.answers.predictions.update(found.predictions)
+        self.answers.predictions.with_all(found.predictions)
         self.answers.sessions.extend(found.sessions)
 
     def take(self, journal: Path) -> None:
         """Add what another process journaled of this system."""
         self._adopt(read_answers(journal, self.fingerprint))
 
-    def missing(self, questions: Sequence[Question]) -> list[Question]:
+    def missing(self, questions: Sequence[Question]) -> Sequence[Question]:
         """Questions without an answer, or whose error may pass."""
-        known = self.answers.predictions
-        good = {name for name, found in known.items() if not (found.error and self._retry_errors)}
-        return [question for question in questions if question.example_id not in good]
+        places = array("L")
+        for place, question in enumerate(questions):
+            known = self.answers.predictions.get(question.example_id)
+            if known is None or (known.error and self._retry_errors):
+                places.append(place)
+        return Mapped(questions, lambda question: question, places)
 
     def run(
         self, questions: Sequence[Question], open_it: Callable[[], System], on_progress: ProgressFn, stop: Stop
@@ -176,9 +181,9 @@ class Predictor:
                     meter.update(done, kept)
         finally:
             system.close()
-        left = [question for question in questions if question.example_id not in self.answers.predictions]
+        left = sum(question.example_id not in self.answers.predictions for question in questions)
         if left:
-            kept = f"{len(questions) - len(left)} of {len(questions)} answers are kept"
+            kept = f"{len(questions) - left} of {len(questions)} answers are kept"
             message = f"The comparison was stopped at {self.label}; {kept}."
             raise RunError(message, "Run it again to resume.", "run.stopped")
         return self.answers

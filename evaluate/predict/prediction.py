@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 
+from synth.shelf import Shelf
 from synth.usage import Usage
 
 Stop = Callable[[], bool]
@@ -32,6 +33,11 @@ class Prediction(BaseModel):
     model: str = ""
     batch: bool = False
     error: str = ""
+
+
+def no_predictions() -> Shelf[Prediction]:
+    """Room for predictions by example id."""
+    return Shelf(lambda one: one.model_dump_json(exclude_defaults=True).encode(), Prediction.model_validate_json)
 
 
 class Facts(BaseModel):

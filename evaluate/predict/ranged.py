@@ -17,7 +17,7 @@ from pathlib import Path
 
 from evaluate.plan import SystemPlan
 from evaluate.predict.journal import Answers, Predictor, record
-from evaluate.predict.prediction import Stop
+from evaluate.predict.prediction import Stop, no_predictions
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import System, open_local
 from synth.errors import RunError
@@ -69,7 +69,9 @@ def answer_range(plan: SystemPlan, workspace: Path, fingerprint: str, one: Range
     """Answer the questions of a range into its journal."""
     made = temporary(one.file)
     with Journal(made, durable=False) as journal:
-        for _ in record(_system(plan, workspace), one.rows, journal, fingerprint, lambda: False, Answers({}, [])):
+        for _ in record(
+            _system(plan, workspace), one.rows, journal, fingerprint, lambda: False, Answers(no_predictions(), [])
+        ):
             pass
     with storage_faults(one.file):
         made.replace(one.file)

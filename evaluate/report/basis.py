@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from evaluate.report.parts import BasisPart, RealityGap, RowsNeeded, SplitSummary
 from evaluate.report.results import Results, Row
+from evaluate.report.rows import Rows
 from synth.errors import DataError
 from synth.example import ORIGINS
 
@@ -73,19 +74,21 @@ def sliced(results: Results) -> Sliced:
             name = split if len(found) == 1 else f"{split}.{kind}"
             kinds[name], sizes[name] = kind, found[kind] if len(found) > 1 else results.dataset.splits[split]
     systems = tuple(
-        system.model_copy(update={"rows": tuple(_moved(row, kinds, _unrecorded(results)) for row in system.rows)})
+        system.model_copy(update={"rows": _moved(system.rows, kinds, _unrecorded(results))})
         for system in results.systems
     )
     dataset = results.dataset.model_copy(update={"splits": sizes})
     return Sliced(results.model_copy(update={"systems": systems, "dataset": dataset}), kinds)
 
 
-def _moved(row: Row, kinds: Mapping[str, str], unrecorded: str) -> Row:
-    origin = row.origin or unrecorded
-    split = row.split if row.split in kinds else f"{row.split}.{origin}"
-    return (
-        row if (split, origin) == (row.split, row.origin) else row.model_copy(update={"split": split, "origin": origin})
-    )
+def _moved(rows: Sequence[Row], kinds: Mapping[str, str], unrecorded: str) -> Sequence[Row]:
+    def place_of(split: str, origin: str) -> tuple[str, str]:
+        return split if split in kinds else f"{split}.{origin or unrecorded}", origin or unrecorded
+
+    if isinstance(rows, Rows):
+        return rows.moved(place_of)
+    places = ((row, *place_of(row.split, row.origin)) for row in rows)
+    return tuple(row.model_copy(update={"split": split, "origin": origin}) for row, split, origin in places)
 
 
 def _unrecorded(results: Results) -> str:

@@ -22,7 +22,7 @@ def build(
     """The part of one split, or None when its answers are no classes."""
     tables = {}
     for system in sorted(systems, key=lambda one: (one is not small, one is not large)):
-        rows = [row for row in system.rows if row.split == split and measures.is_scored(row, system.metric)]
+        rows = measures.scored_rows(system, split)
         if (table := measures.class_table(rows, unit)) is not None:
             tables[system.id] = table
     if small.id not in tables:

@@ -35,7 +35,7 @@ def build(
     for split, unit in units.items():
         found = {}
         for system in systems:
-            rows = [row for row in system.rows if row.split == split and measures.is_scored(row, system.metric)]
+            rows = measures.scored_rows(system, split)
             seen = [one for row in rows if _is_record(row) if (one := _seen(row)).fields]
             if seen:
                 found[system.id] = _of_system(seen, unit, schema)

@@ -6,11 +6,14 @@ of 50,000 rows stays small and two builds show the same rows.
 
 from __future__ import annotations
 
+import heapq
+from array import array
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 from evaluate.report.parts import FormatCheck, FormatExample, Gallery, GalleryAnswer, GalleryItem
 from evaluate.report.results import Row, SystemResult
+from evaluate.report.rows import chosen
 from evaluate.stats import measures
 
 SHOWN_PER_KIND = 24
@@ -46,16 +49,16 @@ def disagreements(small: SystemResult, large: SystemResult, splits: Sequence[str
     items: list[GalleryItem] = []
     for split in splits:
         both = measures.pair(small, large, split)
-        found: dict[Kind, list[tuple[Row, Row]]] = {kind: [] for kind in KINDS}
-        for a, b in zip(both.small, both.large, strict=True):
+        found: dict[Kind, array[int]] = {kind: array("L") for kind in KINDS}
+        for place, (a, b) in enumerate(zip(both.small, both.large, strict=True)):
             kind = kind_of(a, b)
             if kind:
-                found[kind].append((a, b))
+                found[kind].append(place)
         counts[split] = {kind: len(rows) for kind, rows in found.items()}
         counts[split]["both_right"] = len(both.small) - sum(map(len, found.values()))
-        for kind, rows in found.items():
-            chosen = sorted(rows, key=lambda pair: pair[0].example_id)[:SHOWN_PER_KIND]
-            items.extend(_item(kind, a, b) for a, b in chosen)
+        for kind, places in found.items():
+            shown = heapq.nsmallest(SHOWN_PER_KIND, places, key=lambda place: both.small[place].example_id)
+            items.extend(_item(kind, both.small[place], both.large[place]) for place in shown)
     return Gallery(small=small.id, large=large.id, counts=counts, shown_per_kind=SHOWN_PER_KIND, items=tuple(items))
 
 
@@ -87,13 +90,14 @@ def format_check(systems: Sequence[SystemResult], splits: Sequence[str]) -> list
     """Per system: answers that hold the right result in a form the scorer cannot read, with examples."""
     table = []
     for system in systems:
-        rows = [row for row in system.rows if row.split in splits]
-        faulty = sorted((row for row in rows if row.format_fault), key=lambda row: row.example_id)
+        rows = chosen(system.rows, lambda row: row.split in splits)
+        faulty = chosen(rows, lambda row: row.format_fault)
+        first = heapq.nsmallest(FAULTS_SHOWN, faulty, key=lambda row: row.example_id)
         examples = tuple(
             FormatExample(
                 example_id=row.example_id, gold=shortened(row.gold, 200), text=shortened(row.answer_text, 400)
             )
-            for row in faulty[:FAULTS_SHOWN]
+            for row in first
         )
         table.append(FormatCheck(system=system.id, n=len(rows), right_but_unreadable=len(faulty), examples=examples))
     return table

@@ -18,6 +18,7 @@ from evaluate.report import basis, by_class, by_field, decision, exports, galler
 from evaluate.report.money import Cascade, Cost, Handover, LedgerLine, Price, WhatIf
 from evaluate.report.parts import Baseline, Comparison, ForgettingPart, Latency, OpenBounds, Seeds, Share, SplitSummary
 from evaluate.report.results import Forgetting, Remembered, Results, Row, SystemResult
+from evaluate.report.rows import chosen
 from evaluate.report.schema import VERSION, DatasetPart, MeasuredSystem, ProvenancePart, Report, SystemPart
 from evaluate.report.sentences import Draft, with_sentences
 from evaluate.stats import intervals, measures, paired, verdict
@@ -107,7 +108,7 @@ def dumps(report: Report) -> str:
 
 def _dataset(results: Results, small: SystemResult) -> DatasetPart:
     facts = results.dataset
-    chance = {split: decision.chance([row for row in small.rows if row.split == split]) for split in facts.splits}
+    chance = {split: decision.chance(_of_split(small, split)) for split in facts.splits}
     return DatasetPart(
         name=facts.name,
         path=facts.path,
@@ -121,7 +122,7 @@ def _dataset(results: Results, small: SystemResult) -> DatasetPart:
 
 
 def _facts(system: SystemResult, units: measures.Units, primary: str, sheet: PriceSheet) -> MeasuredSystem:
-    speed, rows = system.speed, [row for row in system.rows if row.split == primary]
+    speed, rows = system.speed, _of_split(system, primary)
     spread = economics.cost_spread(system, primary, units[primary], sheet)
     return MeasuredSystem(
         id=system.id,
@@ -162,7 +163,7 @@ def _facts(system: SystemResult, units: measures.Units, primary: str, sheet: Pri
 
 
 def _on_split(system: SystemResult, split: str, unit: str) -> SplitSummary:
-    quality = decision.quality([row for row in system.rows if row.split == split])
+    quality = decision.quality(_of_split(system, split))
     return measures.split_summary(system, split, unit).model_copy(update=quality)
 
 
@@ -199,15 +200,19 @@ def _comparison(
         again = measures.comparison(a, b, split, unit, margin, main)
         return again.verdict if again is not None and again.verdict != word else None
 
-    rows = [one for system in (small, other) for one in system.rows if one.split == split]
+    both = (_of_split(small, split), _of_split(other, split))
     found = {}
-    if any(one.format_fault for one in rows):
+    if any(one.format_fault for rows in both for one in rows):
         found["verdict_if_format_forgiven"] = if_(decision.forgiven(small.rows), decision.forgiven(other.rows))
-    if any(one.error for one in rows) and word != verdict.INCONCLUSIVE:
+    if any(one.error for rows in both for one in rows) and word != verdict.INCONCLUSIVE:
         behind = word == verdict.WORSE
         ours, theirs = decision.completed(small.rows, behind), decision.completed(other.rows, not behind)
         found["verdict_if_unanswered"] = if_(ours, theirs)
     return row.model_copy(update=found)
+
+
+def _of_split(system: SystemResult, split: str) -> Sequence[Row]:
+    return chosen(system.rows, lambda row: row.split == split)
 
 
 def _model_of(system: SystemResult) -> tuple[str | None, ...]:

@@ -5,9 +5,10 @@ Everything here is plain, frozen data: no statistics, no prices, no files. `None
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from evaluate.cost.throughput import Probe
 from evaluate.plan import Plan
@@ -116,7 +117,7 @@ class SystemResult(Frozen):
         description="accuracy | f1 | anls | vqa | wer | cer | judge: what the mean of scores is called."
     )
     normaliser: str | None = Field(default=None, description="Text normaliser and its version, for wer and cer.")
-    rows: tuple[Row, ...] = ()
+    rows: SkipValidation[Sequence[Row]] = ()
     speed: Speed = Speed()
 
 

@@ -165,7 +165,8 @@ def disagreements(small: SystemResult, large: SystemResult, examples: Sequence[E
     """
     origins: dict[str, set[str]] = defaultdict(set)
     for row in small.rows:
-        origins[row.split].add(row.origin)
+        if row.edits is not None:
+            origins[row.split].add(row.origin)
     found = []
     for split, kinds in origins.items():
         for kind in sorted(kinds):
@@ -217,7 +218,8 @@ def speech_section(
     systems: Sequence[SystemResult], examples: Sequence[Example], splits: Sequence[str]
 ) -> dict[str, dict[str, SpeechErrors]] | None:
     """report.json's `speech`: system id -> split -> errors by kind, entities, conditions; None without speech rows."""
-    known = {example.id: example for example in examples}
+    spoken = any(metric(system.metric).unit == "words" for system in systems)
+    known = {example.id: example for example in examples} if spoken else {}
     out = {
         system.id: {split: part for split in splits if (part := _part(system, split, known))}
         for system in systems

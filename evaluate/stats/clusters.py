@@ -67,7 +67,11 @@ def cluster_codes(n: int, clusters: Sequence[str] | None) -> Codes:
         return np.arange(n)
     if len(clusters) != n:
         raise ValueError(f"{len(clusters)} cluster ids for {n} rows")
-    return np.unique(np.asarray(clusters, dtype=str), return_inverse=True)[1]
+    known: dict[str, int] = {}
+    codes = np.fromiter((known.setdefault(one, len(known)) for one in clusters), np.intp, n)
+    in_order = np.empty(len(known), np.intp)  # by the order of the ids, not by who came first
+    in_order[[known[one] for one in sorted(known)]] = np.arange(len(known))
+    return in_order[codes]
 
 
 def cluster_sums(columns: Floats, codes: Codes) -> Floats:

@@ -8,7 +8,8 @@ Not here: the mathematics (`paired`, `intervals`, `ratios`), money (`cost`), wor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from evaluate.report.parts import (
     SplitSummary,
 )
 from evaluate.report.results import Results, Row, SystemResult
+from evaluate.report.rows import chosen, taken
 from evaluate.stats import influence, paired, power, verdict
 from evaluate.stats.classes import Classes, classification, macro_f1_difference
 from evaluate.stats.clusters import Floats, cluster_codes
@@ -31,6 +33,7 @@ from evaluate.stats.intervals import Interval, error_rate, mean_score
 from evaluate.stats.ratios import error_rate_difference
 from synth.generators import sampling_unit
 from synth.scoring.scorers import metric as metric_facts
+from synth.shelf import Mapped
 
 MOST_FAMILIES = 100  # of one split; data whose every row is its own family must not make a report of 50,000 tables
 MOST_CLASSES = 50  # labels of a classification; more are an open answer
@@ -40,13 +43,13 @@ Units = dict[str, str]  # split -> "template", "group" or "family": what its row
 class PairedRows(NamedTuple):
     """Rows that both systems have a score for, in the same order; `dropped` rows lack one or both scores."""
 
-    small: tuple[Row, ...]
-    large: tuple[Row, ...]
+    small: Sequence[Row]
+    large: Sequence[Row]
     dropped: int
     unit: str
 
     @property
-    def clusters(self) -> list[str]:
+    def clusters(self) -> Sequence[str]:
         """(n,) cluster id of each row."""
         return cluster_ids(self.small, self.unit)
 
@@ -65,9 +68,9 @@ def units(results: Results, splits: Sequence[str]) -> Units:
     return found
 
 
-def cluster_ids(rows: Sequence[Row], unit: str) -> list[str]:
+def cluster_ids(rows: Sequence[Row], unit: str) -> Sequence[str]:
     """(n,) cluster id of each row."""
-    return [row.family if unit == "family" else row.template for row in rows]
+    return Mapped(rows, lambda row: row.family if unit == "family" else row.template)
 
 
 def is_scored(row: Row, metric: str) -> bool:
@@ -75,15 +78,20 @@ def is_scored(row: Row, metric: str) -> bool:
     return row.score is not None and (not metric_facts(metric).pools_edits or row.ref_units is not None)
 
 
+def scored_rows(system: SystemResult, split: str) -> Sequence[Row]:
+    """The rows of a split that count."""
+    return chosen(system.rows, lambda row: row.split == split and is_scored(row, system.metric))
+
+
 def scores(rows: Sequence[Row]) -> Floats:
     """(n,) scores of scored rows, higher is better."""
-    return np.array([row.score for row in rows], dtype=np.float64)
+    return np.fromiter((row.score for row in rows), np.float64, len(rows))
 
 
 def edits_and_words(rows: Sequence[Row]) -> tuple[Floats, Floats]:
     """(n,) edits and (n,) reference units of each row."""
-    edits = np.array([row.edits or 0 for row in rows], dtype=np.float64)
-    return edits, np.array([row.ref_units or 0 for row in rows], dtype=np.float64)
+    edits = np.fromiter((row.edits or 0 for row in rows), np.float64, len(rows))
+    return edits, np.fromiter((row.ref_units or 0 for row in rows), np.float64, len(rows))
 
 
 def value(rows: Sequence[Row], metric: str, unit: str) -> Interval | None:
@@ -102,10 +110,14 @@ def class_table(rows: Sequence[Row], unit: str = "template") -> Classes | None:
     A small set: at most MOST_CLASSES labels, and five rows or more to each on average. A right answer counts as its
     gold label however it was written; any other as what the scorer read.
     """
-    golds = [row.gold for row in rows]
-    labels = len(set(golds))
-    if not 2 <= labels <= min(MOST_CLASSES, len(rows) // 5):
+    labels, most = set(), min(MOST_CLASSES, len(rows) // 5)
+    for row in rows:
+        labels.add(row.gold)
+        if len(labels) > most:
+            return None
+    if len(labels) < 2:
         return None
+    golds = [row.gold for row in rows]
     given = [row.gold if row.score == 1 else row.answer for row in rows]
     return classification(golds, given, cluster_ids(rows, unit), unit)
 
@@ -121,15 +133,26 @@ def macro_f1_ahead(both: PairedRows) -> paired.Difference | None:
 
 def pair(small: SystemResult, large: SystemResult, split: str, unit: str = "template") -> PairedRows:
     """The rows of one split that both systems were scored on."""
-    ours, theirs = ([row for row in system.rows if row.split == split] for system in (small, large))
+    ours, theirs = (chosen(system.rows, lambda row: row.split == split) for system in (small, large))
     return pair_rows(ours, theirs, small.metric, unit)
 
 
 def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str, unit: str = "template") -> PairedRows:
     """The rows, matched by example id, that are scored on both sides."""
-    wanted = {row.example_id: row for row in large if is_scored(row, metric)}
-    kept = [row for row in small if row.example_id in wanted and is_scored(row, metric)]
-    return PairedRows(tuple(kept), tuple(wanted[row.example_id] for row in kept), len(small) - len(kept), unit)
+    ours, theirs = array("L"), array("L")
+    for place, other in enumerate(_places(small, large)):
+        if other is not None and is_scored(small[place], metric) and is_scored(large[other], metric):
+            ours.append(place)
+            theirs.append(other)
+    return PairedRows(taken(small, ours), taken(large, theirs), len(small) - len(ours), unit)
+
+
+def _places(small: Sequence[Row], large: Sequence[Row]) -> Iterable[int | None]:
+    """The place in `large` of each row of `small`: the same one where both answered the same rows in one order."""
+    if len(small) == len(large) and all(a.example_id == b.example_id for a, b in zip(small, large, strict=True)):
+        return range(len(small))
+    known = {row.example_id: place for place, row in enumerate(large)}
+    return (known.get(row.example_id) for row in small)
 
 
 def difference(both: PairedRows, metric: str) -> paired.Difference | None:
@@ -158,8 +181,8 @@ def mcnemar(both: PairedRows, metric: str) -> paired.McNemar | None:
 
 def split_summary(system: SystemResult, split: str, unit: str = "template") -> SplitSummary:
     """One system on one split: counts, value, interval."""
-    rows = [row for row in system.rows if row.split == split]
-    scored = [row for row in rows if is_scored(row, system.metric)]
+    rows = chosen(system.rows, lambda row: row.split == split)
+    scored = chosen(rows, lambda row: is_scored(row, system.metric))
     interval = value(scored, system.metric, unit)
     faults = sum(row.format_fault for row in rows)
     return SplitSummary(
@@ -193,7 +216,7 @@ def _forgiven(rows: Sequence[Row], metric: str) -> float | None:
     """Accuracy if every answer that is right but unreadable counted as right."""
     if metric_facts(metric).pools_edits or not rows:
         return None
-    return float(np.mean([_forgiven_score(row) for row in rows]))
+    return float(np.mean(np.fromiter(map(_forgiven_score, rows), np.float64, len(rows))))
 
 
 def _forgiven_score(row: Row) -> float:
@@ -302,15 +325,15 @@ def families_in_all(small: SystemResult, splits: Sequence[str]) -> dict[str, int
     return {split: len({row.family for row in small.rows if row.split == split}) for split in splits}
 
 
-def _by_family(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.split, row.family), []).append(row)
-    return groups
+def _by_family(rows: Sequence[Row]) -> dict[tuple[str, str], Sequence[Row]]:
+    groups: dict[tuple[str, str], array[int]] = {}
+    for place, row in enumerate(rows):
+        groups.setdefault((row.split, row.family), array("L")).append(place)
+    return {name: taken(rows, places) for name, places in groups.items()}
 
 
 def _value_of(rows: Sequence[Row], metric: str) -> FamilyValue:
-    counted = [row for row in rows if is_scored(row, metric)]
+    counted = chosen(rows, lambda row: is_scored(row, metric))
     interval = value(counted, metric, "template")
     if interval is None:  # without rows, or with recordings in which nothing is said: they have no error rate
         return FamilyValue(value=None, ci95=None, n=len(counted))

@@ -1,0 +1,87 @@
+"""Scored rows on disk say what the rows said that were put there, and a comparison of many stays in little memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+
+from evaluate.report.results import Row
+from evaluate.report.rows import COUNTS, FLAGS, NUMBERS, REPEATED, STRINGS, TEXTS, Rows, chosen, taken
+from evaluate.stats import measures
+from synth.shelf import Mapped, Shelf, Stack
+from synth.usage import Usage
+
+
+def row(number: int, **more: object) -> Row:
+    return Row(
+        example_id=f"{number:032x}",
+        split="test" if number % 3 else "val",
+        family=f"family {number % 5}",
+        template=f"t{number % 7} ä",
+        scorer="exact",
+        score=None if number % 11 == 0 else float(number % 2),
+        gold=f"{number}",
+        answer="\ud7ff" * 3,
+        media=("media/a.png",) if number % 2 else (),
+        edits=number % 4 or None,
+        usage=Usage(input_tokens=number % 3),
+        **more,
+    )
+
+
+def test_every_field_of_a_row_has_its_place() -> None:
+    assert sorted((*NUMBERS, *COUNTS, *FLAGS, *REPEATED, *STRINGS, *TEXTS)) == sorted(Row.model_fields)
+
+
+def test_rows_on_disk_are_the_rows_that_were_put_there() -> None:
+    given = [row(number, format_fault=number == 4, seconds=0.25 * number) for number in range(50)]
+    rows = Rows()
+    for one in given:
+        rows.append(one)
+    for name in Row.model_fields:
+        assert [getattr(one, name) for one in rows] == [getattr(one, name) for one in given], name
+    assert [one.model_dump() for one in rows] == [one.model_dump() for one in given]
+    assert rows[-1].gold == "49" and len(rows[2:5]) == 3
+    assert rows[3].model_copy(update={"score": 0.5}) == given[3].model_copy(update={"score": 0.5})
+    tested = chosen(rows, lambda one: one.split == "test")
+    assert [one.example_id for one in tested] == [one.example_id for one in given if one.split == "test"]
+    assert [one.gold for one in taken(tested, [0, 2])] == ["1", "4"]
+    moved = rows.moved(lambda split, origin: (f"{split}.real", "real"))
+    assert {one.split for one in moved} == {"test.real", "val.real"} and {one.origin for one in moved} == {"real"}
+    assert {one.split for one in rows} == {"test", "val"}, "the others stay as they were"
+
+
+def test_rows_are_paired_by_id_also_where_the_other_system_has_fewer_in_another_order() -> None:
+    ours, theirs = Rows(), Rows()
+    for number in range(30):
+        ours.append(row(number))
+    for number in reversed(range(5, 30)):
+        theirs.append(row(number))
+    both = measures.pair_rows(ours, theirs, "accuracy")
+    assert [one.example_id for one in both.small] == [one.example_id for one in both.large]
+    assert len(both.small) == 23 and both.dropped == 7  # 0 to 4 are missing there; 11 and 22 have no score
+
+
+def test_records_come_back_by_name_and_place_and_the_last_one_of_a_name_stays() -> None:
+    shelf: Shelf[str] = Shelf(str.encode, bytes.decode)
+    for name, record in (("a", "one"), ("b", "two"), ("a", "three")):
+        shelf[name] = record
+    assert dict(shelf) == {"a": "three", "b": "two"} and len(shelf) == 2 and "c" not in shelf
+    assert [*shelf.records] == ["three", "two"] and shelf.records[1:] == ["two"]
+    with pytest.raises(KeyError):
+        shelf["c"]
+    with pytest.raises(IndexError):
+        shelf.records[2]
+    assert [*Mapped(shelf.records, len)] == [5, 3] and Mapped(shelf.records, len, [1, 1])[1] == 3
+    assert not Stack(str.encode, bytes.decode)
+
+
+def test_a_row_takes_some_hundred_bytes_of_memory() -> None:
+    rows = Rows()
+    tracemalloc.start()
+    for number in range(4000):
+        rows.append(row(number, prompt_text="word " * 400, answer_text="word " * 200))
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held / 4000 < 250, held / 4000
