@@ -7,6 +7,7 @@ the same numbers with another name is not. Paraphrases with other words are not 
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
@@ -15,9 +16,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from synth.curation.runs import NUMBERS, Runs, Shared, Text, read_text
+from synth.curation.runs import NUMBERS, Keys, Marks, Runs, Text, number_mark, read_text
 from synth.dataset import CARD, Card, DatasetDir, readme
 from synth.example import SPLITS, Example, Split, media_parts, text_of
+from synth.shelf import Stack
 from synth.storage import atomic_write_text, write_json
 
 TESTS: tuple[Split, ...] = ("test_real", "test", "test_ood")
@@ -29,6 +31,7 @@ BOILERPLATE = 50
 """A sequence of words that more training rows share than this says nothing about leakage."""
 SIZE_DISTANCE = 0.2
 """Kolmogorov-Smirnov distance of number sizes above which a difference is reported."""
+_AT_ONCE = 1 << 16  # keys whose candidates are looked up at once
 _HEADING = "## Leakage between splits"
 
 
@@ -84,12 +87,12 @@ class _Split:
 
     def __init__(self) -> None:
         self.rows = 0
-        self.ids: set[str] = set()
-        self.templates: set[str] = set()
-        self.media: set[str] = set()
-        self.wordings: Counter[str] = Counter()
-        self.texts: list[Text] = []
-        self._shared: Shared | None = None
+        self.ids, self.templates, self.media, self.wordings = Marks(), Marks(), Marks(), Marks()
+        self.sizes = array("d")
+        self.texts: Stack[Text] = Stack(lambda text: text.text.encode("utf-8", "surrogatepass"), _said)
+        self.numbers = array("I")
+        self.runs = Runs(GRAM)
+        self._keys: Keys | None = None
 
     def add(self, example: Example, text: Text | None = None) -> None:
         """A row; `text` is that of the user, where it was read already."""
@@ -97,20 +100,25 @@ class _Split:
         self.ids.add(example.id)
         self.templates.add(example.template)
         media = [part.sha256 for part in media_parts(example)]
-        self.media.update(media)
+        for one in media:
+            self.media.add(one)
         if not media:  # the same question about another picture or recording is no duplicate
             said = text_of(example)
-            self.texts.append(text or read_text(said))
-            self.wordings[NUMBERS.sub("0", said)] += 1
+            self.add_text(text or read_text(said))
+            self.wordings.add(NUMBERS.sub("0", said))
 
-    def shared(self) -> Shared:
-        """The keys (ten words, or all numbers) of `texts`."""
-        if self._shared is None:
-            runs = Runs(GRAM)
-            for text in self.texts:
-                runs.add(text)
-            self._shared = runs.shared()
-        return self._shared
+    def add_text(self, text: Text) -> None:
+        """What a row without media says."""
+        self.texts.append(text)
+        self.runs.add(text)
+        self.numbers.append(number_mark(text))
+        self.sizes.extend(float(one) for one in text.numbers if ":" not in one and _is_float(one))
+
+    def keys(self) -> Keys:
+        """The keys (ten words, or all numbers) of `texts`, once all are there."""
+        if self._keys is None:
+            self._keys = self.runs.keys()
+        return self._keys
 
 
 class Known:
@@ -152,6 +160,8 @@ class Tests:
 
     def __init__(self) -> None:
         self._known = _Split()
+        self._ids: set[str] = set()
+        self._media: set[str] = set()
 
     def take(self, rows: Sequence[Example], texts: Sequence[Text]) -> bytes:
         """1 for each row that stands in a test split, 0 for the others and for rows of tests, which become known."""
@@ -159,13 +169,15 @@ class Tests:
         for place, (row, text) in enumerate(zip(rows, texts, strict=True)):
             if row.split in TESTS:
                 known.add(row, text)
+                self._ids.add(row.id)
+                self._media.update(part.sha256 for part in media_parts(row))
                 continue
             media = [part.sha256 for part in media_parts(row)]
-            found[place] = row.id in known.ids or not known.media.isdisjoint(media)
+            found[place] = row.id in self._ids or not self._media.isdisjoint(media)
             if not media:
-                asked.texts.append(text)
+                asked.add_text(text)
                 places.append(place)
-        for place, _ in _near(known, asked) if known.texts and asked.texts else ():
+        for place, _ in _near(known, asked) if known.texts and places else ():
             found[places[place]] = 1
         return bytes(found)
 
@@ -173,43 +185,54 @@ class Tests:
 def near_duplicates(known: Iterable[str], texts: Iterable[str]) -> list[tuple[int, int]]:
     """Pairs (place in `texts`, place in `known`) of near-duplicates; at most one for each of `texts`."""
     one, other = _Split(), _Split()
-    one.texts, other.texts = [read_text(text) for text in known], [read_text(text) for text in texts]
+    for split, given in ((one, known), (other, texts)):
+        for text in given:
+            split.add_text(read_text(text))
     return _near(one, other)
 
 
 def _near(one: _Split, other: _Split) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     found = -1  # the last place of `other` that has its near-duplicate
-    for place, candidate in _candidates(one.shared(), other.shared()):
+    for place, candidate in _candidates(one, other):
         if place != found and _same(one.texts[candidate], other.texts[place]):
             pairs.append((place, candidate))
             found = place
     return pairs
 
 
-def _candidates(one: Shared, other: Shared) -> list[tuple[int, int]]:
-    """(place in `other`, place in `one`) of texts that share a key, in order and each once."""
+def _candidates(one: _Split, other: _Split) -> Iterator[tuple[int, int]]:
+    """(place in `other`, place in `one`) of texts that share a key and, by their marks, all numbers; in order, once."""
     import numpy as np
 
-    first = np.searchsorted(one.keys, other.keys, "left")
-    counts = np.searchsorted(one.keys, other.keys, "right") - first
-    counts[counts > BOILERPLATE] = 0
-    places = np.repeat(other.places.astype(np.uint64), counts)
-    offsets = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    met = one.places[np.repeat(first, counts) + offsets].astype(np.uint64)
-    packed = np.unique((places << np.uint64(32)) | met)
-    return list(zip((packed >> np.uint64(32)).tolist(), (packed & np.uint64(0xFFFFFFFF)).tolist(), strict=True))
+    ours, theirs = np.frombuffer(one.numbers, np.uint32), np.frombuffer(other.numbers, np.uint32)
+    found = [np.empty(0, np.uint64)]
+    for known, asked in zip(one.keys().parts(), other.keys().parts(), strict=True):
+        first = np.searchsorted(known.keys, asked.keys, "left")
+        counts = np.searchsorted(known.keys, asked.keys, "right") - first
+        counts[counts > BOILERPLATE] = 0
+        for start in range(0, len(counts), _AT_ONCE):
+            here = counts[start : start + _AT_ONCE]
+            places = np.repeat(asked.places[start : start + _AT_ONCE], here)
+            offsets = np.arange(int(here.sum())) - np.repeat(np.cumsum(here) - here, here)
+            met = known.places[np.repeat(first[start : start + _AT_ONCE], here) + offsets]
+            same = ours[met] == theirs[places]
+            found.append(np.unique((places[same].astype(np.uint64) << np.uint64(32)) | met[same]))
+    for packed in np.unique(np.concatenate(found)):
+        yield int(packed >> np.uint64(32)), int(packed & np.uint64(0xFFFFFFFF))
 
 
-def _sizes(split: _Split) -> list[float]:
-    return [float(number) for text in split.texts for number in text.numbers if ":" not in number and _is_float(number)]
+def _said(value: bytes) -> Text:
+    """A text as it was folded, without its words."""
+    text = value.decode("utf-8", "surrogatepass")
+    return Text(text, tuple(NUMBERS.findall(text)), array("I"))
 
 
 def _is_float(number: str) -> bool:
     return number.count(".") <= 1 and len(number) <= 15
 
 
-def _distance(one: list[float], other: list[float]) -> float | None:
+def _distance(one: Sequence[float], other: Sequence[float]) -> float | None:
     from scipy.stats import ks_2samp
 
     if min(len(one), len(other)) < 30:
@@ -218,7 +241,8 @@ def _distance(one: list[float], other: list[float]) -> float | None:
 
 
 class Check:
-    """Compares every pair of splits, of rows that come one by one. Memory grows with them (about 3 kB each).
+    """Compares every pair of splits, of rows that come one by one; what they say lies on disk, but for some
+    60 bytes of each row.
 
     Args:
         most: rows of each split that are looked at; all by default.
@@ -242,7 +266,7 @@ class Check:
 
 
 def check(splits: Mapping[Split, Iterable[Example]]) -> LeakageReport:
-    """Compare every pair of the splits given. Memory grows with the number of rows (about 3 kB each)."""
+    """Compare every pair of the splits given."""
     read: dict[Split, _Split] = {name: _Split() for name in SPLITS if name in splits}
     for name, split in read.items():
         for example in splits[name]:
@@ -251,7 +275,7 @@ def check(splits: Mapping[Split, Iterable[Example]]) -> LeakageReport:
 
 
 def _report(read: dict[Split, _Split]) -> LeakageReport:
-    sizes = {name: _sizes(split) for name, split in read.items()}
+    sizes = {name: split.sizes for name, split in read.items()}
     pairs = []
     for one, other in combinations(read, 2):
         first, second = read[one], read[other]
@@ -260,11 +284,11 @@ def _report(read: dict[Split, _Split]) -> LeakageReport:
             SimilarPair(
                 one=one,
                 other=other,
-                shared_templates=len(first.templates & second.templates),
-                shared_media=len(first.media & second.media),
-                equal_prompts=len(first.ids & second.ids),
+                shared_templates=first.templates.common(second.templates),
+                shared_media=first.media.common(second.media),
+                equal_prompts=first.ids.common(second.ids),
                 near_duplicates=len(near),
-                same_wording=sum(n for wording, n in second.wordings.items() if wording in first.wordings),
+                same_wording=second.wordings.found_in(first.wordings),
                 size_distance=_distance(sizes[one], sizes[other]),
                 samples=tuple((first.texts[b].text[:300], second.texts[a].text[:300]) for a, b in near[:3]),
                 rows=len(second.texts),
@@ -297,7 +321,7 @@ def write_readme(folder: Path, card: Card) -> None:
     atomic_write_text(folder / "README.md", text)
 
 
-def _digit_shares(values: list[float]) -> dict[str, float]:
+def _digit_shares(values: Sequence[float]) -> dict[str, float]:
     counts = Counter(min(6, len(str(int(value)))) for value in values)
     return {str(digits): round(counts[digits] / len(values), 4) for digits in sorted(counts)}
 

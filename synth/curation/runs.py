@@ -6,14 +6,21 @@ every process.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import tempfile
 import zlib
 from array import array
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 WORDS = re.compile(r"\w+(?:[.:]\d+)*")
 NUMBERS = re.compile(r"\d+(?:[.:]\d+)*")
 _BLOCK_WORDS = 1 << 16
+MOST_HELD = 1 << 21
+"""Keys in memory; more are sorted and put on disk."""
+PARTS = 64
+"""Ranges in which keys are read again."""
 _MIX = 0x9E3779B97F4A7C15
 
 
@@ -67,6 +74,8 @@ class Runs:
         self._words = 0
         self._keys: list[Any] = []
         self._places: list[Any] = []
+        self._held = 0
+        self._kept: list[_Kept] = []
 
     def add(self, text: Text) -> None:
         """The next text."""
@@ -95,7 +104,7 @@ class Runs:
         begun = np.repeat(np.cumsum(lengths) - lengths, lengths)
         inside = np.arange(len(flat)) - begun <= (lengths - self.length)[row]
         row, keys = row[inside], mixed(runs[inside[: len(runs)]])
-        said = np.array([zlib.crc32("|".join(text.numbers).encode()) for text in self._block], np.uint64)
+        said = np.array([number_mark(text) for text in self._block], np.uint64)
         numbers = mixed(said + np.uint64(1 << 40))
         if self.with_numbers:
             keys = keys ^ numbers[row]
@@ -109,19 +118,120 @@ class Runs:
         places = np.concatenate([row, several]) + self.count - len(self._block)
         self._places.append(places.astype(np.uint32))
         self._block, self._words = [], 0
+        self._held += len(self._keys[-1])
+        if self._held > MOST_HELD:
+            self._kept.append(_Kept(self._in_order()))
 
-    def shared(self) -> Shared:
-        """All keys, sorted, and among equal ones by place."""
+    def _in_order(self) -> Shared:
+        """The keys that are held, which are held no longer."""
         import numpy as np
 
+        found = _sorted(
+            np.concatenate([np.empty(0, np.uint64), *self._keys]),
+            np.concatenate([np.empty(0, np.uint32), *self._places]),
+        )
+        self._keys, self._places, self._held = [], [], 0
+        return found
+
+    def keys(self) -> Keys:
+        """All keys. Nothing is added afterwards."""
         self._flush()
-        if not self._keys:
-            return Shared(np.empty(0, np.uint64), np.empty(0, np.uint32))
-        if len(self._keys) > 1:
-            self._keys, self._places = [np.concatenate(self._keys)], [np.concatenate(self._places)]
-        keys, places = self._keys[0], self._places[0]
-        order = np.lexsort((places, keys))
-        return Shared(keys[order], places[order])
+        return Keys(self._in_order(), self._kept)
+
+    def shared(self) -> Shared:
+        """All keys at once, sorted, and among equal ones by place."""
+        import numpy as np
+
+        parts = list(self.keys().parts())
+        return Shared(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+class Keys(NamedTuple):
+    """Sorted keys in memory, and some more on disk."""
+
+    held: Shared
+    kept: Sequence[_Kept]
+
+    def parts(self) -> Iterator[Shared]:
+        """All of them, sorted, range after range; the ranges are the same for all."""
+        import numpy as np
+
+        ends = self.held.keys.searchsorted(_bounds())
+        for part in range(PARTS):
+            held = slice(int(ends[part]), int(ends[part + 1]) if part + 1 < PARTS else None)
+            here = Shared(self.held.keys[held], self.held.places[held])
+            if self.kept:
+                several = [here, *(one.part(part) for one in self.kept)]
+                here = _sorted(*(np.concatenate(columns) for columns in zip(*several, strict=True)))
+            yield here
+
+
+class _Kept:
+    """Sorted keys on disk."""
+
+    def __init__(self, keys: Shared) -> None:
+        self._files = [tempfile.TemporaryFile() for _ in keys]  # noqa: SIM115
+        for column, file in zip(keys, self._files, strict=True):
+            file.write(column.tobytes())
+        self._ends = [*keys.keys.searchsorted(_bounds()).tolist(), len(keys.keys)]
+
+    def part(self, part: int) -> Shared:
+        """Those of a range."""
+        import numpy as np
+
+        start, end = self._ends[part : part + 2]
+        found = []
+        for kind, file in zip((np.uint64, np.uint32), self._files, strict=True):
+            file.seek(start * np.dtype(kind).itemsize)
+            found.append(np.fromfile(file, kind, end - start))
+        return Shared(*found)
+
+
+class Marks:
+    """Hashes (64 bits) of texts, of which the number and the order do not matter."""
+
+    def __init__(self) -> None:
+        self._values = array("Q")
+
+    def add(self, text: str) -> None:
+        """One more."""
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        self._values.frombytes(digest)
+
+    def common(self, other: Marks) -> int:
+        """How many different texts are in both."""
+        import numpy as np
+
+        return len(np.intersect1d(np.unique(self._array()), np.unique(other._array()), assume_unique=True))
+
+    def found_in(self, other: Marks) -> int:
+        """How many of these, each as often as it was added, are among the others."""
+        import numpy as np
+
+        return int(np.isin(self._array(), np.unique(other._array()), kind="sort").sum())
+
+    def _array(self) -> Any:
+        import numpy as np
+
+        return np.frombuffer(self._values, np.uint64)
+
+
+def number_mark(text: Text) -> int:
+    """A hash (32 bits) of all numbers of a text in order."""
+    return zlib.crc32("|".join(text.numbers).encode())
+
+
+def _bounds() -> Any:
+    import numpy as np
+
+    return np.arange(PARTS, dtype=np.uint64) << np.uint64(58)
+
+
+def _sorted(keys: Any, places: Any) -> Shared:
+    import numpy as np
+
+    order = np.lexsort((places, keys))
+    return Shared(keys[order], places[order])
 
 
 def mixed(values: Any) -> Any:
