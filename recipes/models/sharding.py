@@ -7,6 +7,7 @@ embeddings, is held whole too. A base is loaded whole before it is shared out.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from synth.errors import ModelError
@@ -16,6 +17,17 @@ def repeated_layers(model: Any) -> list[Any]:
     """The layers of a PEFT model that its class names as units that are not to be split; none where it names none."""
     names = set(getattr(model.get_base_model(), "_no_split_modules", None) or ())
     return [module for module in model.modules() if type(module).__name__ in names]
+
+
+def hash_of_parts(model: Any) -> str:
+    """A hash of the weights that this process holds."""
+    import torch
+
+    found = hashlib.sha256()
+    for _, tensor in sorted(model.state_dict().items()):
+        mine = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+        found.update(mine.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def shard(model: Any, name: str) -> None:

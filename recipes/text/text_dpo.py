@@ -27,6 +27,7 @@ from recipes.train.pairs import (
     both_sides,
     compares_first_difference,
     preference_rows,
+    reference_in_parts,
     trl_options,
 )
 from recipes.train.trainer import RunTrainer, training_args
@@ -83,12 +84,13 @@ def build_trainer(work: Work, train_rows: list[PairRow], eval_encoded: list[Pair
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset  # the rows are tokens already
 
-    return Trainer(
-        model=work.loaded.model,
-        args=training_args(DPOConfig, work, **trl_options(work.recipe.dpo)),
-        train_dataset=as_dataset(train_rows),
-        eval_dataset=as_dataset(eval_encoded) if eval_encoded else None,
-        processing_class=work.loaded.tokenizer,
-        work=work,
-        lengths=lengths,
-    )
+    with reference_in_parts():
+        return Trainer(
+            model=work.loaded.model,
+            args=training_args(DPOConfig, work, **trl_options(work.recipe.dpo)),
+            train_dataset=as_dataset(train_rows),
+            eval_dataset=as_dataset(eval_encoded) if eval_encoded else None,
+            processing_class=work.loaded.tokenizer,
+            work=work,
+            lengths=lengths,
+        )

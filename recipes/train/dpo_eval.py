@@ -84,7 +84,7 @@ def _first_look(run: Run) -> list[int]:
 
 def _look(work: Work, generator: samples.Generator, rows: list[Example], when: str) -> None:
     run = work.run
-    if not ranks().leads:
+    if not ranks().leads or ranks().shards:  # no process can answer alone
         return
     run.emit("phase", name="checking")
     try:

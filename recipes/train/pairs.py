@@ -6,10 +6,13 @@ answers become a pair is decided in `recipes.train.preference`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from recipes.models.sharding import hash_of_parts
 from recipes.recipe.options import Data, Dpo
+from recipes.train.ranks import ranks
 from recipes.train.rows import IGNORED, TokenRow
 from synth.example import Example
 
@@ -94,6 +97,20 @@ def trl_options(dpo: Dpo) -> dict[str, Any]:
         "loss_weights": weights,
         "precompute_ref_log_probs": True,
     }
+
+
+@contextlib.contextmanager
+def reference_in_parts() -> Iterator[None]:
+    """While a trainer of TRL is made whose base is shared out: it names the reference's results by a hash of all
+    weights, which no process can read; the parts of this process name them as well."""
+    from trl.trainer import dpo_trainer
+
+    whole = dpo_trainer.hash_module
+    dpo_trainer.hash_module = hash_of_parts if ranks().shards else whole
+    try:
+        yield
+    finally:
+        dpo_trainer.hash_module = whole
 
 
 def as_dataset(pairs: Sequence[PairRow]) -> Any:
