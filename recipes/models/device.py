@@ -21,3 +21,13 @@ def device() -> torch.device:
 def on_gpu() -> bool:
     """Whether networks run on a GPU."""
     return bool(device().type == "cuda")
+
+
+def device_name() -> str:
+    """What this process computes on, in words: `NVIDIA H100 (cuda:1)`, or `2 CPU threads`."""
+    import torch
+
+    if on_gpu():
+        return f"{torch.cuda.get_device_name(device())} ({device()})"
+    count = torch.get_num_threads()
+    return f"{count} CPU thread{'' if count == 1 else 's'}"

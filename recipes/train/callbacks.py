@@ -6,6 +6,7 @@ The events of a run, in its events.jsonl, each with `at` and `kind`. This module
     progress    of mining: the fields of `synth.progress.Progress`
     pairs       pairs, without, answers: what mining gave (`recipes.train.preference`)
     accuracy    when, right, sentence: validation rows before and after preference tuning (`recipes.train.dpo_eval`)
+    ranks       of several processes, as they begin: machines, devices (a name for each rank)
     step        step, total_steps, epoch, loss, learning_rate, grad_norm, tokens, tokens_per_s, memory_mb, seconds,
                 eta_sec, and for DPO rewards/… and logps/… (of rank 0); rank_memory_mb where there are several ranks
     eval        step, loss
@@ -22,12 +23,13 @@ keeps no state that a checkpoint would need; that is in `recipes.train.trainer`.
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Any
 
 from transformers import TrainerCallback
 
-from recipes.models.device import device, on_gpu
+from recipes.models.device import device, device_name, on_gpu
 from recipes.run.directory import Run
 from recipes.train.ranks import ranks
 from recipes.train.samples import Samples
@@ -48,6 +50,8 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._begin = (time.monotonic(), state.global_step, self.trainer.tokens)
+        if ranks().world > 1:
+            self.run.emit("ranks", machines=ranks().names(socket.gethostname()), devices=ranks().names(device_name()))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         step, last = state.global_step, state.max_steps

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WAIT = timedelta(hours=3)  # rank 0 may mine pairs or answer validation rows while the others wait
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket Timeout", "gloo/transport")
+NAME_BYTES = 64
 # What transformers and accelerate read to find other processes.
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
@@ -87,6 +88,14 @@ class Ranks(NamedTuple):
         found = [torch.empty_like(tensor) for _ in range(self.world)]
         dist.all_gather(found, tensor)
         return found
+
+    def names(self, own: str) -> list[str]:
+        """A name that each process has, in the order of their ranks; cut at 64 bytes."""
+        import torch
+
+        padded = own.encode()[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
+        found = self.all_of(torch.tensor(list(padded), dtype=torch.uint8))
+        return [bytes(one.tolist()).rstrip(b"\0").decode("utf-8", "replace") for one in found]
 
     def mine(self, rows: Sequence[int]) -> list[int]:
         """This process's rows of a batch; where there are fewer rows than processes, some are taken twice."""

@@ -38,13 +38,20 @@ def train(
     engine: Annotated[str, typer.Option(help="local, or accelerate for several processes")] = "local",
     num_processes: Annotated[int, typer.Option("--num-processes", help="Processes that train together", min=1)] = 1,
     config_file: Annotated[str, typer.Option("--config-file", help="accelerate's own, for --engine accelerate")] = "",
+    num_machines: Annotated[int, typer.Option("--num-machines", help="Machines that train together", min=1)] = 1,
+    machine_rank: Annotated[int, typer.Option("--machine-rank", help="Number of this machine, from 0", min=0)] = 0,
+    main_process_ip: Annotated[str, typer.Option("--main-process-ip", help="Address of machine 0")] = "",
+    main_process_port: Annotated[
+        int, typer.Option("--main-process-port", help="A free port of machine 0", min=1, max=65535)
+    ] = 29500,
     create_only: Annotated[bool, typer.Option("--create-only", help="Only make the run, for a job file")] = False,
     seeds: Annotated[int, typer.Option(help="Train this many times, with seeds from the recipe's on", min=1)] = 1,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a model. It runs in its own process; Ctrl-C asks it to save and stop."""
-    launch = _launch(engine, num_processes, config_file)
+    at = (num_machines, machine_rank, main_process_ip, main_process_port)
+    launch = _among_machines(_launch(engine, num_processes, config_file), run_id, *at)
     if seeds > 1:
         if launch:
             raise RecipeError("Several seeds are trained by one process each.", "Leave out --engine, or --seeds.")
@@ -65,6 +72,11 @@ def train(
 
         print(Run.create(place, chosen, run_id or None).path)
         return
+    if launch and launch.machine_rank:
+        from recipes.run.directory import Run
+        from studio.engines.launched import take_part
+
+        raise typer.Exit(take_part(Run(place.runs / run_id), chosen, launch))
     _hint_at_folds(chosen, place)
     run = jobs.start_training(place, chosen, run_id or None, check_only=preflight, launch=launch)
     if detach:
@@ -88,6 +100,22 @@ def _launch(engine: str, num_processes: int, config_file: str) -> Launch | None:
         message = "Several processes need both --engine accelerate and --num-processes of two or more."
         raise RecipeError(message, "Give both, or neither.", "recipe.launch")
     return None
+
+
+def _among_machines(
+    launch: Launch | None, run_id: str, num_machines: int, machine_rank: int, ip: str, port: int
+) -> Launch | None:
+    """The launch as one of several machines. Raises RecipeError where something is missing for that."""
+    if num_machines == 1 and not machine_rank and not ip:
+        return launch
+    if launch is None or num_machines == 1:
+        message = "Several machines need --engine accelerate, --num-processes and --num-machines."
+        raise RecipeError(message, "Give all of them, or none.", "recipe.launch")
+    if not run_id or not ip:
+        message = "Several machines need a name for their run, and the address of the first."
+        raise RecipeError(message, "Give --id and --main-process-ip, the same on each.", "recipe.launch")
+    where = {"machine_rank": machine_rank, "main_process_ip": ip, "main_process_port": port}
+    return launch.model_copy(update={"num_machines": num_machines, **where})
 
 
 def _hint_at_folds(recipe: Recipe, workspace: Workspace) -> None:

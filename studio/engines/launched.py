@@ -3,12 +3,14 @@
     choose(run, Launch(num_processes=2))    before the run is submitted: it keeps that, and resumes so
     main(RUN_DIR, options)                  the worker of such a run, instead of `recipes.__main__`
 
-What the processes say to each other is in `recipes.train.ranks`. Machines are not started here: see
-`studio.engines.job_file`.
+    take_part(run, recipe, launch)          on every machine but the first, where there are several
+
+What the processes say to each other is in `recipes.train.ranks`, how machines meet in `studio.engines.machines`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -22,15 +24,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recipes.__main__ import CODES, check_start
-from recipes.recipe.schema import Recipe
+from recipes.recipe.schema import Recipe, recipe_hash
 from recipes.run.directory import Run, Stopped
 from recipes.train.ranks import lost_one
 from recipes.train.work import cores
+from studio.engines import machines
 from studio.engines.local import PYTHON, SAFE_PATH
 from studio.engines.turns import turn
 from synth.errors import RecipeError, RunError, StorageError, UserError
 from synth.jobdir import EXIT, LOG
-from synth.storage import DirLock, read_json, write_json
+from synth.storage import DirLock, read_json, sha256_bytes, write_json
 from synth.strict import read_yaml, validated
 from synth.tied import TIED
 
@@ -44,7 +47,8 @@ PARALLEL = ("NO", "MULTI_GPU", "MULTI_CPU", "MULTI_XPU")
 class Launch(BaseModel):
     """How many processes train one run together, and accelerate's own configuration file for more.
 
-    `shards`: each process holds a part of the base (FSDP), as the file said when it was chosen.
+    `shards`: each process holds a part of the base (FSDP), as the file said when it was chosen. `num_processes` are
+    those of all machines; the others meet the first one, whose process of rank 0 writes, at its address.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +57,15 @@ class Launch(BaseModel):
     num_processes: int = Field(ge=2, le=1024)
     config_file: str = ""
     shards: bool = False
+    num_machines: int = Field(default=1, ge=1, le=512)
+    machine_rank: int = Field(default=0, ge=0)
+    main_process_ip: str = "127.0.0.1"
+    main_process_port: int = Field(default=29500, ge=1, le=65535)
+
+    @property
+    def place(self) -> machines.Place:
+        """This machine among the others."""
+        return machines.Place(self.machine_rank, self.num_machines, self.main_process_ip, self.main_process_port)
 
 
 def launch_of(run: Run) -> Launch | None:
@@ -76,14 +89,17 @@ def choose(run: Run, launch: Launch) -> None:
 
 def check(recipe: Recipe, launch: Launch) -> None:
     """Raise RecipeError for what several processes cannot do together."""
+    if launch.num_processes % launch.num_machines:
+        message = f"{launch.num_processes} processes cannot be shared out evenly over {launch.num_machines} machines."
+        raise RecipeError(message, "Give a multiple of --num-machines.", "recipe.launch")
+    if launch.machine_rank >= launch.num_machines:
+        message = f"There is no machine {launch.machine_rank}: {launch.num_machines} are numbered from 0."
+        raise RecipeError(message, "Give each machine its own --machine-rank.", "recipe.launch")
     if recipe.objective not in OBJECTIVES:
         message = f"{recipe.method} compares the rows of a batch with each other, which several processes share out."
         raise RecipeError(message, "Train it with one process, or with *_sft or *_dpo.", "recipe.launch")
     if not launch.config_file or _kind(Path(launch.config_file)) != "FSDP":
         return
-    if recipe.objective != "sft":
-        message = f"{recipe.method} reads the whole base for its reference, and with FSDP no process has it."
-        raise RecipeError(message, "Train it data-parallel, without FSDP.", "recipe.launch")
     if recipe.score_rows:
         message = "With FSDP no process has the whole base, so none can answer rows of val meanwhile."
         raise RecipeError(message, "Set score_rows to 0, or train data-parallel.", "recipe.launch")
@@ -107,8 +123,8 @@ def _kind(file: Path) -> str:
         message = f"{file.name} says distributed_type {kind}, which trainings here cannot follow."
         raise RecipeError(message, f"Use one of {', '.join(PARALLEL)} or FSDP.", "recipe.launch")
     if (said.num_machines or 1) > 1:
-        message = f"{file.name} is for several machines, and this command starts processes on one."
-        raise RecipeError(message, "Print a job file with `smolstudio launch-script`.", "recipe.launch")
+        message = f"{file.name} says num_machines, which is given with the command."
+        raise RecipeError(message, "Leave it out there, and give --num-machines.", "recipe.launch")
     options = said.fsdp_config or {}
     if kind == "FSDP" and (options.get("fsdp_version") != 2 or options.get("fsdp_offload_params")):
         message = f"{file.name} asks for FSDP in a way that trainings here cannot follow."
@@ -126,11 +142,50 @@ def command(run: Path, launch: Launch, options: Sequence[str]) -> list[str]:
         "-m",
         "accelerate.commands.launch",
         *more,
-        "--multi_gpu",  # accelerate's word for torchrun on one machine, which needs no GPU
-        *("--num_processes", str(launch.num_processes), "--num_machines", "1", "--main_process_port", "0"),
+        "--multi_gpu",  # accelerate's word for torchrun, which needs no GPU
+        *("--num_processes", str(launch.num_processes), "--num_machines", str(launch.num_machines)),
+        *("--main_process_port", str(launch.main_process_port if launch.num_machines > 1 else 0)),
+        *(_place(launch) if launch.num_machines > 1 else ()),
         *("--mixed_precision", "no", "--dynamo_backend", "no"),  # the recipe decides
         *("-m", "recipes", str(run), *options),
     ]
+
+
+def _place(launch: Launch) -> tuple[str, ...]:
+    return "--machine_rank", str(launch.machine_rank), "--main_process_ip", launch.main_process_ip
+
+
+def take_part(run: Run, recipe: Recipe, launch: Launch) -> int:
+    """What a machine that is not the first does for a run that the first one makes; returns the exit code.
+
+    It writes nothing and waits for no turn: that is the first one's. Raises RunError, RecipeError.
+    """
+    check(recipe, launch)
+    deadline = time.monotonic() + machines.MEET_SEC
+    while not (run.path / FILE).is_file():
+        if time.monotonic() > deadline:
+            message = f"The first machine did not make {run.id} in this workspace within {machines.MEET_SEC:.0f} s."
+            remedy = "Start it there too, with --machine-rank 0; the workspace must be one folder for all machines."
+            raise RunError(message, remedy, machines.MISSING)
+        time.sleep(0.2)
+    if recipe_hash(run.recipe) != recipe_hash(recipe):
+        message = f"{run.id} of the first machine has other settings."
+        raise RunError(message, "Start the same command on every machine.", machines.MISSING)
+    if chosen := launch_of(run):
+        launch = launch.model_copy(update={"config_file": chosen.config_file, "shards": chosen.shards})
+    machines.meet(launch.place, _mark(run, launch))
+    with _processes(run, launch, ()) as processes:
+        code = processes.wait()
+    if code:
+        message = f"The processes of this machine ended early; {run.path / LOG} says how {run.id} ended."
+        raise RunError(message, f"Resume it with `smolstudio runs resume {run.id}`, and start this again.", LOST)
+    return CODES["done"]
+
+
+def _mark(run: Run, launch: Launch) -> str:
+    """What all machines must agree on."""
+    same = [run.id, recipe_hash(run.recipe), launch.num_processes, launch.num_machines, machines.code_hash()]
+    return sha256_bytes(json.dumps(same).encode())
 
 
 def main(arguments: Sequence[str], launch: Launch) -> int:
@@ -155,21 +210,29 @@ def main(arguments: Sequence[str], launch: Launch) -> int:
 
 
 def _supervise(run: Run, launch: Launch, options: Sequence[str]) -> int:
+    if launch.num_machines > 1:
+        machines.meet(launch.place, _mark(run, launch))
     (run.path / EXIT).unlink(missing_ok=True)
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // launch.num_processes))
     log = run.path / LOG
     begin = log.stat().st_size if log.is_file() else 0
-    with subprocess.Popen(
-        command(run.path, launch, options),
-        stdin=subprocess.PIPE,  # with whose end they end: when this process is killed, or the launcher alone
-        env={**os.environ, **SAFE_PATH, TIED: "1", "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"},
-    ) as processes:
+    with _processes(run, launch, options) as processes:
         processes.wait()
     _wait_until_free(run)
     ended = run.exit()
     if ended is None or ended.code == LOST:  # rank 0 saw that another is gone, but not which
         return _failed(run, lost_one(launch.num_processes, _which(log, begin)))
     return CODES[ended.verdict]
+
+
+def _processes(run: Run, launch: Launch, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Those of this machine, started."""
+    here = launch.num_processes // launch.num_machines
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // here))
+    return subprocess.Popen(
+        command(run.path, launch, options),
+        stdin=subprocess.PIPE,  # with whose end they end: when this process is killed, or the launcher alone
+        env={**os.environ, **SAFE_PATH, TIED: "1", "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"},
+    )
 
 
 def _failed(run: Run, error: UserError) -> int:

@@ -25,12 +25,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from studio.engines.machines import code_hash
 from studio.engines.senders import sending
 from synth import errors
 from synth.endpoint.elsewhere import Send
 from synth.errors import RunError, StorageError, UserError, first_line
 from synth.ranges import Range, Work
-from synth.storage import atomic_write_text, sha256_bytes, sha256_file
+from synth.storage import atomic_write_text
 from synth.temporary import temporary
 from synth.workspace import Workspace
 
@@ -119,7 +120,7 @@ class OnRay:
             for node in (node for node in ray.nodes() if node["Alive"]):
                 there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 remote = ray.remote(_look).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
-                asked.append((node, remote.remote(str(file), secret, _code())))
+                asked.append((node, remote.remote(str(file), secret, code_hash())))
             found = [_machine(node, ref) for node, ref in asked]
             return [machine for machine in found if machine is not None]
         finally:
@@ -232,16 +233,9 @@ def _wait(one: Range, ref: Any, stop: Callable[[], bool]) -> None:
         raise StorageError(message, "Keep the workspace on storage that all machines share.", "engine.machine")
 
 
-def _code() -> str:
-    """A hash of our own code: another version would give other rows, and nobody would see it."""
-    root = Path(__file__).parents[2]
-    files = (file for package in ("synth", "recipes", "evaluate", "studio") for file in (root / package).rglob("*.py"))
-    return sha256_bytes("".join(sha256_file(file) for file in sorted(files)).encode())
-
-
 def _look(file: str, secret: str, code: str) -> str:
     """Why this machine cannot take part, "" where it can."""
-    if _code() != code:
+    if code_hash() != code:
         return "its smolstudio is another version"
     try:
         if Path(file).read_text("utf-8") != secret:

@@ -138,11 +138,27 @@ def last_figures(run: Run) -> list[tuple[str, str]]:
     ):
         if isinstance(last.get(key), int | float):
             figures.append((label, form.format(last[key])))
-    several = last.get("rank_memory_mb")
-    if isinstance(several, list) and all(isinstance(one, int) for one in several):
-        figures.append((f"Memory of {len(several)} processes", " · ".join(f"{one:,}" for one in several) + " MiB"))
     figures.append(("Time", duration(last["seconds"])))
     return figures
+
+
+class Rank(NamedTuple):
+    """One of several processes that trained a run: where, on what, and what it had in memory (MiB, None = unknown)."""
+
+    machine: str
+    device: str
+    memory_mb: int | None
+
+
+def ranks(run: Run) -> list[Rank]:
+    """The processes of the last session, in order; none where there was one alone."""
+    recorded = events(run)
+    begun = next((event for event in reversed(recorded) if event["kind"] == "ranks"), None)
+    if begun is None:
+        return []
+    last = next((event for event in reversed(recorded) if event["kind"] == "step"), {})
+    memory = [*last.get("rank_memory_mb", ()), *[None] * len(begun["machines"])]
+    return [Rank(*one) for one in zip(begun["machines"], begun["devices"], memory, strict=False)]
 
 
 def phases(run: Run, now: float | None = None) -> list[Phase]:

@@ -12,7 +12,7 @@ from recipes.run.directory import Run
 from recipes.run.folds import fold_run
 from studio.cli.terminal import duration
 from studio.engines import jobs
-from studio.read.curves import CURVES, curve_frame, events, last_figures, phases
+from studio.read.curves import CURVES, curve_frame, events, last_figures, phases, ranks
 from studio.state.notes import read_notes, write_notes
 from studio.views.run_samples import show_answers
 from studio.widgets import line_chart, manage, ui
@@ -147,6 +147,17 @@ def _figures(run: Run) -> None:
     with st.container(horizontal=True, gap="large"):  # as many beside each other as there is room for
         for label, value in last_figures(run):
             st.metric(label, value, width="content")
+    if several := ranks(run):
+        machines = len({one.machine for one in several})
+        where = "on one machine" if machines == 1 else f"on {machines} machines"
+        st.caption(f"{len(several)} processes {where} train it together; the first one writes.")
+        st.dataframe(
+            [
+                {"Rank": rank, "Machine": ui.inert(m), "Device": ui.inert(d), "Memory (MiB)": memory}
+                for rank, (m, d, memory) in enumerate(several)
+            ],
+            hide_index=True,
+        )
 
 
 def _curves(runs: Sequence[Run]) -> None:

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -30,9 +31,11 @@ from recipes.train.ranks import Ranks
 from recipes.train.repeatable import Batches
 from studio.engines import jobs, launched
 from studio.engines.launched import Launch
+from studio.read import curves
 from synth.errors import RecipeError, RunError
 from synth.workspace import Workspace
 from tests import workers
+from tests.studio.test_views import page, text
 from tests.tiny import sums_dataset, tiny_llama
 from tests.tiny_audio import tiny_whisper, tones_dataset
 from tests.tiny_vision import picture_dataset, tiny_vlm
@@ -106,6 +109,11 @@ def of_speech(workspace: Workspace, folder: Path) -> dict[str, Any]:
     return {"method": "audio_sft", "base_model": str(tiny_whisper(folder))}
 
 
+def of_speech_pairs(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    tones_dataset(workspace.datasets / "rows", train=44, wrong=True)
+    return {"method": "audio_dpo", "base_model": str(tiny_whisper(folder)), "lora_alpha": 64}
+
+
 def made_run(workspace: Workspace, name: str, options: dict[str, Any], processes: int, **more: Any) -> Run:
     """Six steps of eight rows together, the last of four, in fp32 and without dropout."""
     common = {
@@ -167,6 +175,10 @@ def test_one_writes_the_others_leave_no_trace_and_memory_of_each_is_told(workspa
     for kind, count in (("step", STEPS), ("plan", 1), ("eval", 2), ("checkpoint", 2)):
         assert len(run.events(kind)) == count, kind
     assert all(len(event["rank_memory_mb"]) == 2 and min(event["rank_memory_mb"]) > 50 for event in run.events("step"))
+    told = curves.ranks(run)
+    assert len(told) == 2 and {one.machine for one in told} == {socket.gethostname()}
+    assert all("CPU thread" in one.device and (one.memory_mb or 0) > 50 for one in told)
+    assert "2 processes on one machine train it together" in text(page("runs", run=run.id))
     kept = {path.name for path in run.path.iterdir()}
     assert kept <= {
         *("recipe.yaml", "env.json", "events.jsonl", "worker.log", "lock", "checkpoints", "adapter", "exit.json"),
@@ -233,7 +245,33 @@ def test_accelerate_launches_a_run_and_a_killed_rank_is_named_within_30_s(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("making", [of_text, of_pictures, of_speech])
+def test_two_machines_that_are_started_apart_equal_one_process(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two commands with one process each, over gloo; the second one writes nothing of its own."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    options = of_text(workspace, tmp_path / "model")
+    alone = workers.finish(made_run(workspace, "alone", options, 1))
+    recipe = made_run(workspace, "unused", options, 2).path / "recipe.yaml"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "studio", "train", str(recipe), "--engine", "accelerate", "--num-processes", "2"]
+    words += ["--num-machines", "2", "--main-process-ip", "127.0.0.1", "--main-process-port", str(port)]
+    words += ["--id", "apart", "--workspace", str(workspace.path), "--machine-rank"]
+    both = [subprocess.Popen([*words, str(rank)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for rank in (1, 0)]
+    said = [one.communicate(timeout=200)[0].decode() for one in both]
+    assert [one.returncode for one in both] == [0, 0], said
+    apart = Run(workspace.runs / "apart")
+    assert losses(apart) == pytest.approx(losses(alone), rel=1e-5)
+    assert len(apart.events("step")) == STEPS and len(apart.events("plan")) == 1
+    first, second = (load_file(run.adapter / "adapter_model.safetensors") for run in (alone, apart))
+    far = {name: float((first[name] - second[name]).abs().mean()) for name in first}
+    assert first.keys() == second.keys() and max(far.values()) < 1e-3 * STEPS / 2 / 100, far
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("making", [of_text, of_pictures, of_speech, of_pairs, of_speech_pairs])
 def test_a_4_bit_base_in_two_parts_learns_what_a_whole_one_does(
     workspace: Workspace, tmp_path: Path, making: Making
 ) -> None:
@@ -290,13 +328,8 @@ def test_accelerate_launches_a_base_in_parts_and_one_process_loads_its_adapter(
         ([], "absent.yaml", "There is no file absent.yaml"),
         ([], "distributed_type: DEEPSPEED", "distributed_type DEEPSPEED, which trainings here cannot follow"),
         ([], "{distributed_type: FSDP, fsdp_config: {fsdp_version: 1}}", "Set fsdp_version: 2"),
-        (
-            ["method=text_dpo"],
-            "{distributed_type: FSDP, fsdp_config: {fsdp_version: 2}}",
-            "text_dpo reads the whole base for its reference",
-        ),
         (["score_rows=4"], "{distributed_type: FSDP, fsdp_config: {fsdp_version: 2}}", "Set score_rows to 0"),
-        ([], "{distributed_type: MULTI_GPU, num_machines: 2}", "for several machines"),
+        ([], "{distributed_type: MULTI_GPU, num_machines: 2}", "says num_machines, which is given with the command"),
     ],
 )
 def test_what_several_processes_cannot_do_is_refused_before_a_run_is_made(
