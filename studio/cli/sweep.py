@@ -53,17 +53,22 @@ def sweep(
     seeds: Annotated[int, typer.Option(help="Other seeds with which the best is repeated", min=0)] = 3,
     metric: Annotated[str, typer.Option(help="Compare by this metric of val, or by `loss` [default: the task's]")] = "",
     sweep_id: Annotated[str, typer.Option("--id", help="Name of the sweep; the same name goes on")] = "",
+    engine: Annotated[str, typer.Option(help="local, or ray: several trials at once")] = "local",
+    address: Annotated[str, typer.Option(help="Ray cluster, host:port; empty: the cores of this machine")] = "",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search for better values of a recipe: trials that fall behind on val end early. Ctrl-C saves; the same again
     resumes.
 
-    Trials are runs like any other, one after another, with a tag of the sweep's name. Test rows are never looked at.
+    Trials are runs like any other, one after another or several at once on a Ray cluster, with a tag of the sweep's
+    name. Test rows are never looked at.
     """
     from recipes.recipe.schema import load_recipe
     from recipes.recipe.space import parse_space
     from studio.cli.terminal import ProgressLine
+    from studio.engines.ray_trainings import RayTrainings
+    from studio.engines.rows import opened
     from studio.engines.sweep import Asked
     from studio.engines.sweep import sweep as search
 
@@ -75,7 +80,10 @@ def sweep(
     stops: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: stops.append(number))
     try:
-        found = search(workspace_of(workspace), sweep_id or _name(asked), asked, ProgressLine(), lambda: bool(stops))
+        with opened(workspace_of(workspace), engine, address) as cluster:
+            trainings = RayTrainings(cluster.slots(model=True)) if cluster else None
+            place, name = workspace_of(workspace), sweep_id or _name(asked)
+            found = search(place, name, asked, ProgressLine(), lambda: bool(stops), trainings)
     finally:
         signal.signal(signal.SIGINT, before)
     if as_json:

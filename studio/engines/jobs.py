@@ -42,6 +42,7 @@ def start_training(
     run_id: str | None = None,
     check_only: bool = False,
     launch: Launch | None = None,
+    engine: Engine | None = None,
 ) -> Run:
     """Create a run and set a worker to it; if `run_id` exists already, that run is returned instead of a second one.
 
@@ -66,7 +67,7 @@ def start_training(
         raise
     if launch:
         launched.choose(run, launch)
-    ENGINE.submit(Work(run, TRAINING, ("--check",) if check_only else ()))
+    (engine or ENGINE).submit(Work(run, TRAINING, ("--check",) if check_only else ()))
     return run
 
 
@@ -80,7 +81,7 @@ def _same(run: Run, recipe: Recipe) -> Run:
     return run
 
 
-def resume_training(run: Run) -> None:
+def resume_training(run: Run, engine: Engine | None = None) -> None:
     """Set a worker to a run that ended early. Raises RunError when it runs or is complete."""
     status = run.status()
     if status in ("running", "queued"):
@@ -90,7 +91,7 @@ def resume_training(run: Run) -> None:
     if why := run.resume_blocker():
         raise RunError(why, "Put it back as it was, or clone this run and start anew.", "run.changed")
     (run.path / STOP).unlink(missing_ok=True)  # of the stop before, which would end it again while it waits
-    ENGINE.submit(Work(run, TRAINING, ("--resume",)))
+    (engine or ENGINE).submit(Work(run, TRAINING, ("--resume",)))
 
 
 def start_task(workspace: Workspace, kind: str, arguments: dict[str, Any], task_id: str | None = None) -> JobDir:

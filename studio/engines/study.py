@@ -7,6 +7,7 @@ trial draws from a generator of its own, so that a sweep that was killed goes on
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,27 +57,29 @@ class Study:
         """All trials so far."""
         return [_trial(found) for found in self._begun()]
 
-    def next(self) -> Trial | None:
-        """The trial that was open, else a new one, else None when all were tried."""
+    def next(self, busy: Sequence[int] = ()) -> Trial | None:
+        """The first trial that was open and is not among those at work, else a new one, else None: all were tried."""
         import optuna
 
         begun = self._begun()
-        opened = begun and begun[-1].state.name == "RUNNING"
+        opened = next((one for one in begun if one.state.name == "RUNNING" and one.number + 1 not in busy), None)
         if not opened and len(begun) >= self._trials:
             return None
-        number = len(begun) - 1 if opened else len(begun)
+        number = opened.number if opened else len(begun)
         startup = min(10, max(LEAST_TO_COMPARE, self._trials // 3))
         self._study.sampler = optuna.samplers.TPESampler(
-            seed=random.Random(f"{self._seed}/{number}").randrange(2**32), n_startup_trials=startup
+            seed=random.Random(f"{self._seed}/{number}").randrange(2**32),
+            n_startup_trials=startup,
+            constant_liar=bool(busy),  # whoever is at work counts as bad, so that no two try the same
         )
         if opened:
-            trial = optuna.trial.Trial(self._study, begun[-1]._trial_id)
+            trial = optuna.trial.Trial(self._study, opened._trial_id)
         else:
             self._enqueue(number)
             trial = self._study.ask()
         for name, axis in self._space.items():
             _suggest(trial, name, axis)
-        return self.trials()[-1]
+        return self.trials()[number]
 
     def report(self, trial: Trial, look: int, value: float) -> bool:
         """Note what was seen of an open trial; whether others at the same look were better, so that it may end."""

@@ -3,21 +3,23 @@
     asked = Asked(recipe, space, trials=12, seeds=3, metric="")
     found = sweep(workspace, "invoices-sweep", asked, on_progress, stop)
 
-Trials are ordinary runs, one after another, scored by the task's own metric on rows of val. What is done is kept and
-what was open goes on: the same call again takes up where a stopped or killed one was. Nothing here looks at test.
+Trials are ordinary runs, one after another or several at once on a cluster, scored by the task's own metric on rows of
+val. What is done is kept and what was open goes on: the same call again takes up where a stopped or killed one was.
+Nothing here looks at test.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recipes.recipe.space import Space, as_json, combinations, with_values
 from recipes.run.sweeps import ASKED, RESULT, Member, members, note_run, seed_run, trial_run
 from studio.engines import jobs
+from studio.engines.engine import Engine
 from studio.engines.study import Study, Trial
 from studio.state.notes import LONGEST_TAG, write_notes
 from synth.build import check_name
@@ -30,6 +32,7 @@ from synth.workspace import Workspace
 if TYPE_CHECKING:
     from recipes.recipe.schema import Recipe
     from recipes.run.directory import Run
+    from studio.engines.ray_trainings import RayTrainings
 
 LOSS = "loss"
 ROWS_SCORED = 100
@@ -108,23 +111,26 @@ def prepared(asked: Asked, workspace: Workspace) -> tuple[Recipe, Objective]:
     return load_recipe({**recipe.model_dump(mode="json"), "score_rows": 0}), Objective("validation loss", True)
 
 
-def sweep(workspace: Workspace, name: str, asked: Asked, on_progress: ProgressFn, stop: Stop = lambda: False) -> Swept:
-    """Try, compare, repeat. Raises RecipeError, DataError, RunError; code run.stopped when `stop` says so."""
+def sweep(
+    workspace: Workspace,
+    name: str,
+    asked: Asked,
+    on_progress: ProgressFn,
+    stop: Stop = lambda: False,
+    cluster: RayTrainings | None = None,
+) -> Swept:
+    """Try, compare, repeat. Raises RecipeError, DataError, RunError; code run.stopped when `stop` says so.
+
+    cluster: what trains several at once; without it they are trained here, one after another.
+    """
     recipe, objective = prepared(asked, workspace)
     folder = workspace.sweeps / check_name(name)
     folder.mkdir(parents=True, exist_ok=True)
     with DirLock(folder):
         _keep_asked(folder, asked, recipe, objective)
         study = Study(folder, asked.space, asked.trials, recipe.seed, objective.lower_is_better)
-        work = _Sweep(workspace, folder, recipe, objective, study, on_progress, stop, asked.trials)
-        failures: list[str] = []
-        while (trial := study.next()) is not None:
-            fault = work.try_out(trial)
-            failures = [*failures, fault] if fault else []
-            work.keep_result(())
-            if len(failures) >= FAILURES:
-                message = f"{len(failures)} trials in a row failed; the last: {failures[-1]}"
-                raise RunError(message, "Correct the recipe or the space, and give the sweep another name with --id.")
+        work = _Sweep(workspace, folder, recipe, objective, study, on_progress, stop, asked.trials, cluster)
+        work.search()
         best = study.best()
         if best is None:
             raise RunError(f"No trial of {name} came to its end.", "Narrow the space, or raise --trials.")
@@ -158,6 +164,22 @@ def _plain(value: object) -> object:
     return json.loads(json.dumps(value))
 
 
+class _Open:
+    """A training that was begun and whose end is waited for. trial: None where it repeats the best one."""
+
+    def __init__(self, run: Run, label: str, seed: int, trial: Trial | None = None) -> None:
+        self.run, self.label, self.seed, self.trial = run, label, seed, trial
+        self.asked = ""
+        self.offset = jobs.events_end(run)
+        self.revived = False
+
+    @property
+    def discarded(self) -> bool:
+        """Whether it ended because it was hopeless."""
+        ended = self.run.exit()
+        return ended is not None and ended.code == DISCARDED
+
+
 class _Sweep(NamedTuple):
     workspace: Workspace
     folder: Path
@@ -167,21 +189,37 @@ class _Sweep(NamedTuple):
     on_progress: ProgressFn
     stop: Stop
     trials: int
+    cluster: RayTrainings | None
 
-    def try_out(self, trial: Trial) -> str:
-        """Train a trial to its end, or to where it is hopeless; returns why it failed, "" when it did not."""
+    @property
+    def engine(self) -> Engine:
+        """Who trains."""
+        return self.cluster or jobs.ENGINE
+
+    def search(self) -> None:
+        """Train trials until there are enough. Raises RunError when several in a row fail."""
+        failures: list[str] = []
+        for one, status in self._ended(self._next_trial):
+            fault = self._told(one, status)
+            failures = [*failures, fault] if fault else []
+            self.keep_result(())
+            if len(failures) >= FAILURES:
+                message = f"{len(failures)} trials in a row failed; the last: {failures[-1]}"
+                raise RunError(message, "Correct the recipe or the space, and give the sweep another name with --id.")
+
+    def _next_trial(self, busy: Sequence[_Open]) -> _Open | None:
+        trial = self.study.next([one.trial.number for one in busy if one.trial])
+        if trial is None:
+            return None
         name = trial_run(self.folder.name, trial.number)
-        label = f"trial {trial.number} of {self.trials}"
-        recipe = with_values(self.recipe, trial.values)
-        run = self._begun(recipe, Member(name, trial.number, recipe.seed))
+        run = self._begun(with_values(self.recipe, trial.values), Member(name, trial.number, self.recipe.seed))
+        return _Open(run, f"trial {trial.number} of {self.trials}", self.recipe.seed, trial)
 
-        def hopeless() -> bool:
-            looks = looks_of(run, self.objective)
-            return any(self.study.report(trial, look, value) for look, value in enumerate(looks, start=1))
-
-        status = self._followed(run, label, hopeless)
-        ended = run.exit()
-        if ended and ended.code == DISCARDED:
+    def _told(self, one: _Open, status: str) -> str:
+        """Say in the study how a trial ended; returns why it failed, "" when it did not."""
+        run, trial = one.run, one.trial
+        assert trial is not None
+        if one.discarded:
             self.study.tell(trial, "pruned")
             return ""
         value = value_of(run, self.objective) if status == "done" else None
@@ -189,24 +227,38 @@ class _Sweep(NamedTuple):
             self.study.tell(trial, "failed")
             why = jobs.how_it_ended(run) if status != "done" else "its metric was not measured"
             return f"{run.id} {status}: {why}"
-        hopeless()  # what was told since the last look belongs to the record
+        self._hopeless(one)  # what was told since the last look belongs to the record
         self.study.tell(trial, "done", value)
         return ""
 
+    def _hopeless(self, one: _Open) -> bool:
+        """Note what was seen of a trial; whether it falls behind the others."""
+        if one.trial is None:
+            return False
+        looks = looks_of(one.run, self.objective)
+        return any(self.study.report(one.trial, look, value) for look, value in enumerate(looks, start=1))
+
     def repeat(self, best: Trial, seeds: int) -> tuple[Repeat, ...]:
         """The winner trained again with the seeds after the recipe's own: the best of many is partly luck."""
-        found: list[Repeat] = []
         recipe = with_values(self.recipe, best.values)
-        for seed in range(recipe.seed + 1, recipe.seed + 1 + seeds):
-            again = recipe.model_copy(update={"seed": seed})
-            run = self._begun(again, Member(seed_run(self.folder.name, best.number, seed), best.number, seed))
-            status = self._followed(run, f"seed {seed}", lambda: False)
+        left = iter(range(recipe.seed + 1, recipe.seed + 1 + seeds))
+
+        def begin(busy: Sequence[_Open]) -> _Open | None:
+            seed = next(left, None)
+            if seed is None:
+                return None
+            member = Member(seed_run(self.folder.name, best.number, seed), best.number, seed)
+            return _Open(self._begun(recipe.model_copy(update={"seed": seed}), member), f"seed {seed}", seed)
+
+        found: list[Repeat] = []
+        for one, status in self._ended(begin):
+            run = one.run
             if status != "done":
                 message = f"{run.id}, which repeats the best trial, {status}: {jobs.how_it_ended(run)}"
                 remedy = f"Delete it with `smolstudio runs delete {run.id}`, then start the sweep again."
                 raise RunError(message, remedy)
-            found.append(Repeat(run.id, seed, value_of(run, self.objective)))
-        return tuple(found)
+            found.append(Repeat(run.id, one.seed, value_of(run, self.objective)))
+        return tuple(sorted(found, key=lambda repeat: repeat.seed))
 
     def keep_result(self, repeats: Sequence[Repeat]) -> None:
         """Write down what is known so far, for pages and reports."""
@@ -235,38 +287,65 @@ class _Sweep(NamedTuple):
                 raise RunError(message, "Give the sweep another name with --id.", "run.changed")
             ended = run.exit()
             if run.status() in ("stopped", "lost") and not (ended and ended.code == DISCARDED):
-                jobs.resume_training(run)
+                jobs.resume_training(run, self.cluster)
             return run
         note_run(self.folder, member)
-        jobs.start_training(self.workspace, recipe, run.id)
+        jobs.start_training(self.workspace, recipe, run.id, engine=self.cluster)
         what = "The best trial with another seed" if member.seed != self.recipe.seed else f"Trial {member.trial}"
         write_notes(run, f"{what} of the sweep {self.folder.name}.", [self.folder.name[:LONGEST_TAG]])
         return run
 
-    def _followed(self, run: Run, label: str, hopeless: Callable[[], bool]) -> str:
-        """Wait for the run's end, asking it to end when it is hopeless. Raises RunError, code run.stopped."""
-        asked, offset, revived = "", jobs.events_end(run), False
-        while True:
-            status = run.status()
-            events, offset = jobs.read_new(run.path / "events.jsonl", offset)
-            for progress in filter(None, map(jobs.progress_of, events)):
-                self.on_progress(Progress(label, *progress[1:]))
-            if not asked and self.stop():
-                asked = "stop"
-                jobs.ENGINE.cancel(run)
-            elif not asked and events and status == "running" and hopeless():
-                asked = "pruned"
-                jobs.ENGINE.cancel(run, discard=True)
-            if status == "lost" and not revived:
-                revived = True
-                jobs.resume_training(run)
-            elif status not in ("queued", "running"):
-                break
-            time.sleep(jobs.POLL_SEC)
-        if asked == "stop" or (status == "stopped" and (run.exit() or ("", "", ""))[1] != DISCARDED):
-            message = f"The sweep was stopped at {label} ({run.id}); what was trained is kept."
+    def _ended(self, begin: Callable[[Sequence[_Open]], _Open | None]) -> Iterator[tuple[_Open, str]]:
+        """Trainings with their status as they end, as many at once as there is room for, until `begin` has no more.
+
+        Raises RunError, code run.stopped, when all that were open have ended.
+        """
+        busy: list[_Open] = []
+        stopped: list[_Open] = []
+        more = True
+        try:
+            while True:
+                room = (self.cluster.at_once if self.cluster else 1) - len(busy)
+                while more and room > 0 and not stopped and not (busy and self.stop()):
+                    one = begin(busy)
+                    more, room = one is not None, room - 1
+                    busy += [one] if one else []
+                if not busy:
+                    break
+                ended = [(one, said) for one in busy if (said := self._look(one, bool(stopped)))]
+                for one, status in ended:
+                    busy.remove(one)
+                    if one.asked == "stop" or (status == "stopped" and not one.discarded):
+                        stopped.append(one)
+                    else:
+                        yield one, status
+                if not ended:
+                    time.sleep(jobs.POLL_SEC)
+        finally:
+            for one in busy:
+                self.engine.cancel(one.run)
+        if stopped:
+            which = ", ".join(f"{one.label} ({one.run.id})" for one in stopped)
+            message = f"The sweep was stopped at {which}; what was trained is kept."
             raise RunError(message, "The same command again goes on.", "run.stopped")
-        return status
+
+    def _look(self, one: _Open, ending: bool) -> str:
+        """Its status once it has ended, else ""; one that is hopeless, or not wanted any longer, is asked to end."""
+        status = self.engine.status(one.run)
+        events, one.offset = jobs.read_new(one.run.path / "events.jsonl", one.offset)
+        for progress in filter(None, map(jobs.progress_of, events)):
+            self.on_progress(Progress(one.label, *progress[1:]))
+        if not one.asked and (ending or self.stop()):
+            one.asked = "stop"
+            self.engine.cancel(one.run)
+        elif not one.asked and events and status == "running" and self._hopeless(one):
+            one.asked = "pruned"
+            self.engine.cancel(one.run, discard=True)
+        if status == "lost" and not one.revived:
+            one.revived = True
+            jobs.resume_training(one.run, self.cluster)
+            return ""
+        return "" if status in ("queued", "running") else status
 
 
 def looks_of(run: Run, objective: Objective) -> list[float]:
