@@ -38,6 +38,7 @@ from synth.workspace import Workspace
 MARKS = {"datasets": CARD, "runs": "recipe.yaml", "comparisons": "plan.yaml"}
 """What is shared, and the file by which such a folder is known."""
 FORMAT = 1
+ADDRESS = "address.txt"
 LOCAL = {"lock", QUEUED, STOP, LOG}
 AT_ONCE = 8
 WHOLE_BYTES = 8 << 20  # files up to this are read once, and sent as they were hashed
@@ -157,7 +158,7 @@ class Shared:
 
     def changed(self, item: Item) -> bool:
         """Whether a folder may differ from what it was last equal to, by the looks of its files."""
-        base = self._base(item)
+        base = self.base(item)
         return base is None or base.stamp != _stamp(self._folder(item), list(_files(self._folder(item))))
 
     def busy(self, item: Item) -> bool:
@@ -183,7 +184,7 @@ class Shared:
                 host=socket.gethostname(),
                 at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             )
-            base, there = self._base(item), self._there(item)
+            base, there = self.base(item), self._there(item)
             if there and there[0].digest == made.digest:
                 self._remember(item, Base(there[1], made.digest, stamp))
                 return "unchanged"
@@ -211,7 +212,7 @@ class Shared:
                 message = f"{item} is being written here and was not fetched."
                 raise StorageError(message, "Fetch it when it has ended, or stop it first.", "storage.busy")
             with DirLock(folder, WAIT_SEC):
-                base = self._base(item)
+                base = self.base(item)
                 own = Manifest(files=tuple(_hashed(folder, file) for file in _files(folder))).digest
                 if own == found.digest:
                     self._remember(item, Base(etag, own, _stamp(folder, list(_files(folder)))))
@@ -228,12 +229,21 @@ class Shared:
         self._remember(item, Base(etag, found.digest, _stamp(folder, list(_files(folder)))))
         return "fetched"
 
+    def equal_at(self, item: Item) -> float | None:
+        """When the folder was last equal to what is published, in seconds since the epoch; None = never."""
+        note = self._notes / item.key
+        return note.stat().st_mtime if note.is_file() else None
+
+    def know(self) -> None:
+        """Keep the address with the workspace, whose pages then offer it."""
+        atomic_write_text(self._notes / ADDRESS, f"{self.address}\n")
+
     def fetch_new(self, say: Say) -> None:
         """Fetch what was published since this workspace last looked; what was deleted here stays so."""
-        self._notes.mkdir(parents=True, exist_ok=True)
+        self.know()
         with DirLock(self._notes, WAIT_SEC):  # another command of this machine may be at it
             for item, etag in self.listed().items():
-                base = self._base(item)
+                base = self.base(item)
                 seen = base is not None and base.etag == etag
                 if not seen and not self.busy(item) and self.fetch(item) == "fetched":
                     say(f"Fetched {item} from {self.address}.")
@@ -310,7 +320,8 @@ class Shared:
         remedy = f"Give yours another name, or choose: smolstudio storage {command} {self.address} {item} --replace."
         return StorageError(message, remedy, "storage.conflict")
 
-    def _base(self, item: Item) -> Base | None:
+    def base(self, item: Item) -> Base | None:
+        """What a folder was last equal to; None where nobody knows."""
         try:
             value = read_json(self._notes / item.key)
             return Base(str(value["etag"]), str(value["digest"]), str(value["stamp"]))
@@ -318,6 +329,8 @@ class Shared:
             return None
 
     def _remember(self, item: Item, base: Base) -> None:
+        if not (self._notes / ADDRESS).is_file():
+            self.know()
         atomic_write_text(self._notes / item.key, json.dumps(base._asdict()) + "\n")
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from evaluate.cost import prices
 from studio.doctor import examine
 from studio.state.endpoints import load_endpoints
-from studio.views import settings_endpoints, settings_engine
+from studio.views import settings_endpoints, settings_engine, settings_storage
 from studio.widgets import ui
 
 PAGE = {"title": "Settings", "icon": ":material/settings:", "order": 70}
@@ -102,8 +102,7 @@ with ui.sentences():
     st.caption("What is set here is kept in this workspace's `prices.yaml` and used by every comparison made in it.")
     price_sheet()
     st.markdown("### Workspace")
-    st.code(str(ui.workspace().path), language=None)
-    st.caption("Change it with `smolstudio ui --workspace FOLDER`.")
+    settings_storage.render()
     st.markdown("### Theme")
     st.caption("Light, dark, or as your system has it: the menu at the top right, **Settings**.")
     st.markdown("### This machine")
