@@ -32,7 +32,7 @@ class _Kept(BaseModel):
 
 
 class ReplyCache:
-    """Key -> Reply. Safe for threads; `put` returns when the answer is on disk."""
+    """Key -> Reply. Safe for threads. What is written survives the process; what is synced, the machine."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -60,23 +60,24 @@ class ReplyCache:
         with self._lock:
             return self._replies.get(key)
 
-    def put(self, key: str, reply: Reply) -> None:
-        """Store an answer. Raises StorageError when the disk refuses."""
+    def write(self, key: str, reply: Reply) -> int:
+        """Store an answer, and return its number for `sync`. Raises StorageError when the disk refuses."""
         row = {"key": key, "text": reply.text, "usage": reply.usage.model_dump(), "seconds": reply.seconds}
         with self._lock:
             if self._journal is None:
                 self._journal = Journal(self._folder / f"{secrets.token_hex(8)}.jsonl", durable=False)
-            journal = self._journal
-            journal.append({**row, "finish_reason": reply.finish_reason, "model": reply.model})
-            self._written += 1
-            mine = self._written
-        with self._syncing:  # one wait for the disk serves all answers that came meanwhile
-            if self._synced < mine:
-                written = self._written
-                journal.sync()
-                self._synced = written
-        with self._lock:
+            self._journal.append({**row, "finish_reason": reply.finish_reason, "model": reply.model})
             self._replies[key] = reply._replace(cached=True)
+            self._written += 1
+            return self._written
+
+    def sync(self, number: int) -> None:
+        """Wait until the answer of that number is on disk; one wait serves all that were written meanwhile."""
+        with self._syncing:
+            if self._synced < number and self._journal is not None:
+                written = self._written
+                self._journal.sync()
+                self._synced = written
 
     def __len__(self) -> int:
         return len(self._replies)

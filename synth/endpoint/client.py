@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import random
-import re
 import secrets
 import threading
 import time
@@ -28,6 +27,7 @@ from synth.endpoint.redact import Redactor, redacted
 from synth.endpoint.settings import Settings
 from synth.endpoint.throttle import Budget, Price, Purse, Throttle, backoff_sec, retry_after_sec
 from synth.endpoint.wire import (
+    FORMS,
     Ask,
     Piece,
     Reply,
@@ -35,6 +35,7 @@ from synth.endpoint.wire import (
     cache_key,
     chat_payload,
     chat_reply,
+    is_replay,
     lines,
     read_body,
     streamed_piece,
@@ -57,7 +58,6 @@ FATAL = {
     403: ("forbids this request", "Check the rights of the key in {key}."),
     404: ("knows no such address or model", "Check base_url and model."),
 }
-FORMS = re.compile(r"response_format|json_?schema|guided|structured output", re.IGNORECASE)
 RETRIED = frozenset({408, 409, 425, 429})
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 FAILED_BEFORE_FIRST_ANSWER = 3
@@ -111,7 +111,7 @@ class Endpoint:
         self._formats = True  # until the server refuses one
         self._key = find_key(settings.api_key_env)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        self._http, self._cut = connected(headers, settings.concurrency, settings.max_body_bytes, send)
+        self._http = connected(headers, settings.max_body_bytes, send)
         self._rng = random.Random()
         self._fatal: UserError | None = None
         self._lock = threading.Lock()
@@ -142,7 +142,7 @@ class Endpoint:
         """Take no more, and break what is under way; such an answer may have been made and billed."""
         self._closed.set()
         self._throttle.close()
-        self._cut()
+        self._http.cut()
 
     def ask_many(self, asks: Iterable[Ask], stop: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, Reply]]:
         """(index, reply) as answers come. `asks` is read lazily, at most 2 x concurrency ahead.
@@ -191,14 +191,16 @@ class Endpoint:
         if not self._throttle.enter():
             raise self._fatal or EndpointError("The endpoint was closed.", "Start again.", "endpoint.closed")
         try:
-            reply = self._ask_until_answered(ask, key if self._cache is not None else secrets.token_hex(16))
-            if reply.ok and self._cache is not None:
-                self._cache.put(key, reply)
+            try:
+                reply = self._ask_until_answered(ask, key if self._cache is not None else secrets.token_hex(16))
+                written = self._cache.write(key, reply) if reply.ok and self._cache is not None else 0
+            finally:
+                self._throttle.leave()
+            if written and self._cache is not None:  # the next question goes out while this waits for the disk
+                self._cache.sync(written)
         except UserError as error:
             self._stop(error)
             raise
-        finally:
-            self._throttle.leave()
         self._give_up_when_hopeless(reply)
         return reply
 
@@ -215,7 +217,10 @@ class Endpoint:
         ends, url = time.monotonic() + self.settings.deadline_sec, f"{self._url}/chat/completions"
         said = Redactor(self._key)
         try:
-            with self._http.stream("POST", url, json=payload, timeout=timeout(ends)) as response:
+            with (
+                self._http.lend() as http,
+                http.stream("POST", url, json=payload, timeout=timeout(ends)) as response,
+            ):
                 if response.status_code != 200:
                     self._judge_status(response.status_code, response.headers, self._body(response, ends))
                 if "event-stream" not in response.headers.get("content-type", ""):
@@ -291,7 +296,7 @@ class Endpoint:
             raise _Again("the server takes no such response format", 0.0)
         if status != 200:
             self._judge_status(status, headers, body)
-        replayed = _is_replay(headers)
+        replayed = is_replay(headers)
         try:
             value = read_body(body)
             reply = transcription_reply(value) if ask.transcription else chat_reply(value)
@@ -302,7 +307,7 @@ class Endpoint:
         reply = reply._replace(text=text, finish_reason=finish, model=model)
         return reply._replace(seconds=time.monotonic() - started, replayed=replayed)
 
-    def _request(self, ask: Ask, key: str, timeout: httpx.Timeout) -> httpx.Request:
+    def _request(self, http: httpx.Client, ask: Ask, key: str, timeout: httpx.Timeout) -> httpx.Request:
         """The request of an attempt; the same key always goes with the same bytes."""
         limit_field, formats = self._limit_field, self._formats  # another thread may learn better meanwhile
         once = sha256_bytes(f"{key} {limit_field}{'' if formats else ' free'}".encode())
@@ -313,10 +318,9 @@ class Endpoint:
             form = {"model": self.settings.model, "response_format": "json", **spoken}
             files = {"file": transcription_file(ask)}
             url = f"{self._url}/audio/transcriptions"
-            return self._http.build_request("POST", url, data=form, files=files, headers=headers, timeout=timeout)
-        payload = chat_payload(self.settings.model, ask, limit_field, formats)
-        url = f"{self._url}/chat/completions"
-        return self._http.build_request("POST", url, json=payload, headers=headers, timeout=timeout)
+            return http.build_request("POST", url, data=form, files=files, headers=headers, timeout=timeout)
+        payload, url = chat_payload(self.settings.model, ask, limit_field, formats), f"{self._url}/chat/completions"
+        return http.build_request("POST", url, json=payload, headers=headers, timeout=timeout)
 
     def _exchange(self, ask: Ask, key: str, ends: float) -> tuple[int, httpx.Headers, bytes]:
         """Send, and read the body under the deadline and the size cap."""
@@ -324,15 +328,16 @@ class Endpoint:
 
         from synth.endpoint.deadline import timeout
 
-        response = self._http.send(self._request(ask, key, timeout(ends)), stream=True)
-        # An answer that is under way was made and will be billed, unless it was made and billed before.
-        billed = response.is_success and not _is_replay(response.headers)
-        try:
-            return response.status_code, response.headers, self._body(response, ends, billed)
-        except httpx.RequestError as error:  # also what cannot be unpacked
-            raise _Again(f"the answer broke off ({type(error).__name__})", billed=billed) from error
-        finally:
-            response.close()
+        with self._http.lend() as http:
+            response = http.send(self._request(http, ask, key, timeout(ends)), stream=True)
+            # An answer that is under way was made and will be billed, unless it was made and billed before.
+            billed = response.is_success and not is_replay(response.headers)
+            try:
+                return response.status_code, response.headers, self._body(response, ends, billed)
+            except httpx.RequestError as error:  # also what cannot be unpacked
+                raise _Again(f"the answer broke off ({type(error).__name__})", billed=billed) from error
+            finally:
+                response.close()
 
     def _body(self, response: httpx.Response, ends: float, billed: bool = False) -> bytes:
         """The whole body. Raises _Again when it is too large or takes too long."""
@@ -393,8 +398,3 @@ class Endpoint:
         self._fatal = self._fatal or error
         self._closed.set()
         self._throttle.close()
-
-
-def _is_replay(headers: httpx.Headers) -> bool:
-    """Whether the server says that it made, and billed, this answer before."""
-    return str(headers.get("idempotent-replayed", "")).lower() == "true"

@@ -125,10 +125,8 @@ class Watch(httpcore.NetworkBackend):
                     raw.shutdown(socket.SHUT_RDWR)
 
 
-def watch(client: httpx.Client) -> Watch:
+def put_under(watch: Watch, client: httpx.Client) -> None:
     """Put the connections of a client, and of the proxies that its environment names, under a watch."""
-    watching = Watch(httpcore.SyncBackend())
     for transport in (client._transport, *client._mounts.values()):
         if isinstance(transport, httpx.HTTPTransport):
-            transport._pool._network_backend = watching
-    return watching
+            transport._pool._network_backend = watch

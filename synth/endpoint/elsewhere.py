@@ -1,7 +1,7 @@
 """The connections of a client: of this machine, or of another that sends a request for it.
 
-    connected(headers, 8)                 an HTTP client whose requests leave from here
-    connected(headers, 8, send)           each request is handed to `send`, which has it sent by some machine
+    connected(headers, most_bytes)        HTTP clients whose requests leave from here
+    connected(headers, most_bytes, send)  each request is handed to `send`, which has it sent by some machine
 
 What is asked, retried, paid and kept is decided where the client is, so that one spend cap, one rate and one set of
 idempotency keys hold for all machines. A machine that is lost looks like a connection that breaks: the request is
@@ -10,15 +10,17 @@ asked again with the same key. Who the other machines are is not known here (`st
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+import httpcore
 import httpx
 
-from synth.endpoint.deadline import Until, timeout, watch
+from synth.endpoint.deadline import Until, Watch, put_under, timeout
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -47,22 +49,53 @@ Send = Callable[[Sent, Callable[[], bool]], Got]
 """Has a request sent; the function says whether nobody waits for it any more. Raises UserError, httpx.RequestError."""
 
 
-class Connected(NamedTuple):
-    """A client, and how to break what it has under way."""
+class Connections:
+    """Clients of one connection each, lent to one request at a time; the one that was used last comes first.
 
-    http: httpx.Client
-    cut: Callable[[], None]
+    A client that holds all connections looks through every one of them for each request: with 64 open, that took more
+    processor time than the request. How many there are is up to whoever asks.
+    """
+
+    def __init__(self, make: Callable[[], httpx.Client], cut: Callable[[], None]) -> None:
+        self.cut = cut  # breaks what is under way
+        self._make = make
+        self._made: list[httpx.Client] = []
+        self._idle: list[httpx.Client] = []
+
+    @contextlib.contextmanager
+    def lend(self) -> Iterator[httpx.Client]:
+        """A client that nobody else uses meanwhile."""
+        try:
+            http = self._idle.pop()
+        except IndexError:
+            http = self._make()
+            self._made.append(http)
+        try:
+            yield http
+        finally:
+            self._idle.append(http)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for http in self._made:
+            http.close()
 
 
-def connected(headers: Mapping[str, str], most: int, most_bytes: int, send: Send | None = None) -> Connected:
-    """A client with at most so many connections, under the deadlines of `synth.endpoint.deadline`."""
+def connected(headers: Mapping[str, str], most_bytes: int, send: Send | None = None) -> Connections:
+    """Connections with these headers, under the deadlines of `synth.endpoint.deadline`."""
     if send is not None:
         transport = _Elsewhere(send, most_bytes)
-        http = httpx.Client(headers=headers, transport=transport, follow_redirects=False)
-        return Connected(http, transport.cut)
-    limits = httpx.Limits(max_connections=most)
-    http = httpx.Client(headers=headers, limits=limits, follow_redirects=False)
-    return Connected(http, watch(http).cut)
+        return Connections(
+            lambda: httpx.Client(headers=headers, transport=transport, follow_redirects=False), transport.cut
+        )
+    trusted, watch = httpx.create_ssl_context(), Watch(httpcore.SyncBackend())
+
+    def make() -> httpx.Client:
+        http = httpx.Client(headers=headers, verify=trusted, follow_redirects=False)
+        put_under(watch, http)
+        return http
+
+    return Connections(make, watch.cut)
 
 
 class _Elsewhere(httpx.BaseTransport):
@@ -105,7 +138,7 @@ def _fault(name: str) -> httpx.RequestError:
 def _client() -> httpx.Client:
     """This process's, for requests of others; the machine that asks bounds their number."""
     http = httpx.Client(follow_redirects=False, limits=httpx.Limits(max_connections=None))
-    watch(http)
+    put_under(Watch(httpcore.SyncBackend()), http)
     return http
 
 

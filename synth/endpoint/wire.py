@@ -9,8 +9,9 @@ import base64
 import hashlib
 import json
 import mimetypes
+import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from synth.usage import Usage
 JsonDict = dict[str, Any]
 MAX_AUDIO_SEC = 1e7  # four months; a server that says more says nonsense
 TWO_A_TOKEN = (string.ascii_letters + " ").encode()
+FORMS = re.compile(r"response_format|json_?schema|guided|structured output", re.IGNORECASE)
 REFUSALS = frozenset({"refusal", "content_filter"})  # finish reasons
 
 
@@ -181,6 +183,11 @@ def chat_reply(value: JsonDict) -> Reply:
         raise Unreadable("the answer's message has no text", usage=read_usage(value.get("usage"), answered=False))
     usage = read_usage(value.get("usage"), answered=bool(text))
     return Reply(text or "", usage, 0.0, finish, str(value.get("model") or ""))
+
+
+def is_replay(headers: Mapping[str, str]) -> bool:
+    """Whether a server says that it made, and billed, this answer before."""
+    return str(headers.get("idempotent-replayed", "")).lower() == "true"
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:

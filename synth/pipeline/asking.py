@@ -74,7 +74,7 @@ class Teacher:
         self._endpoint = endpoint
         self._price = price
         self._spending = spending
-        self._pool = ThreadPoolExecutor(self.concurrency, f"teacher-{name}")
+        self._pool = ThreadPoolExecutor(self.concurrency + self.concurrency // 4, f"teacher-{name}")
         self._open: set[Future[Answer]] = set()
 
     def submit(self, ask: Ask) -> Future[Answer]:

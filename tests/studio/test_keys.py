@@ -68,7 +68,8 @@ def test_an_endpoint_is_asked_with_the_key_of_the_keyring() -> None:
     keys.store_key(NAME, SECRET)
     with serve_in_thread() as stub, Endpoint(Settings(stub.base_url, "stub-model", NAME)) as endpoint:
         assert endpoint.ask(Ask((user("What is 2 + 2?"),))).ok
-        assert endpoint._http.headers["authorization"] == f"Bearer {SECRET}"
+        with endpoint._http.lend() as http:
+            assert http.headers["authorization"] == f"Bearer {SECRET}"
 
 
 @pytest.mark.usefixtures("ring")

@@ -230,15 +230,15 @@ def test_a_full_disk_stops_the_run_and_the_answers_before_it_are_kept(
 ) -> None:
     from synth.endpoint import ReplyCache
 
-    put = ReplyCache.put
+    write = ReplyCache.write
 
-    def full(self: ReplyCache, key: str, reply: Reply) -> None:
+    def full(self: ReplyCache, key: str, reply: Reply) -> int:
         if len(self) >= 10:
             raise StorageError("Cannot write: No space left on device.", "Free some space.")
-        put(self, key, reply)
+        return write(self, key, reply)
 
     with monkeypatch.context() as patched, pytest.raises(StorageError, match="No space left") as caught:
-        patched.setattr(ReplyCache, "put", full)
+        patched.setattr(ReplyCache, "write", full)
         work.start("short", short_plan(tmp_path / "p", stub, 40), Outside(workspace, price))
     assert "pipeline resume short" in caught.value.remedy and len(stub.requests) <= 10 + 2 * 8
     dataset = work.resume("short", Outside(workspace, price))
