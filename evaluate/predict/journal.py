@@ -156,6 +156,8 @@ class Predictor:
 
     def missing(self, questions: Sequence[Question]) -> Sequence[Question]:
         """Questions without an answer, or whose error may pass."""
+        if not self.answers.predictions:
+            return questions
         places = array("L")
         for place, question in enumerate(questions):
             known = self.answers.predictions.get(question.example_id)
@@ -177,12 +179,13 @@ class Predictor:
         try:
             with Journal(self.path, durable=False) as journal:
                 answering = record(system, todo, journal, self.fingerprint, stop, self.answers)
+                done = 0
                 for done, _ in enumerate(answering, start=1):
                     meter.update(done, kept)
         finally:
             system.close()
-        left = sum(question.example_id not in self.answers.predictions for question in questions)
-        if left:
+        known = self.answers.predictions
+        if done < len(todo) and (left := sum(question.example_id not in known for question in todo)):
             kept = f"{len(questions) - left} of {len(questions)} answers are kept"
             message = f"The comparison was stopped at {self.label}; {kept}."
             raise RunError(message, "Run it again to resume.", "run.stopped")

@@ -153,8 +153,8 @@ def _figures(run: Run) -> None:
         st.caption(f"{len(several)} processes {where} train it together; the first one writes.")
         st.dataframe(
             [
-                {"Rank": rank, "Machine": ui.inert(m), "Device": ui.inert(d), "Memory (MiB)": memory}
-                for rank, (m, d, memory) in enumerate(several)
+                {"Rank": rank, "Machine": one.machine, "Device": one.device, "Memory (MiB)": one.memory_mb}
+                for rank, one in enumerate(several)
             ],
             hide_index=True,
         )

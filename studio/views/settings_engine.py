@@ -44,7 +44,7 @@ def _show(seen: list[rows.Seen]) -> None:
     st.dataframe(
         [
             {
-                "Machine": ui.inert(one.name),
+                "Machine": one.name,
                 "Cores": one.cpus,
                 "GPUs": one.gpus,
                 "Can take part": one.fault or "yes",

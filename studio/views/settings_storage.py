@@ -76,7 +76,7 @@ def _show(shared: Shared) -> None:
 
 def _row(one: Standing) -> dict[str, str]:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.at)) if one.at else "never"
-    return {"Folder": ui.inert(one.item), "How it stands": SAID[one.state], "Last equal": when}
+    return {"Folder": str(one.item), "How it stands": SAID[one.state], "Last equal": when}
 
 
 def _do(shared: Shared, work: Callable[[Callable[[str], None]], None], nothing: str) -> None:

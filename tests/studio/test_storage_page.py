@@ -55,7 +55,7 @@ def test_the_page_pushes_what_is_new_and_pulls_what_others_made(
     assert "Nothing was pushed there or pulled from there yet" in text(app)
     button(app, "See what differs")
     shown = next(one.value for one in app.dataframe if "How it stands" in one.value.columns)
-    assert shown["How it stands"].tolist() == ["Only here: push it"]
+    assert shown["How it stands"].tolist() == ["Only here: push it"] and shown["Folder"].tolist() == ["datasets/boxes"]
     button(app, "Push what is new here")
     assert "Published datasets/boxes" in text(app).replace("\\", "")
     other = machine(tmp_path, "other")
