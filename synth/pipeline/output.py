@@ -81,7 +81,8 @@ def splits_of(rows: Sequence[Accepted], rule: SplitRule) -> list[Split]:
     Rows of one template stay together, and each answer of a closed set is in its share.
     """
     free = [place for place, one in enumerate(rows) if one.split is None]
-    held_out = _held_out({rows[place].row.family for place in free}, rule.held_out_families)
+    given = {one.row.family for one in rows if one.split is not None}
+    held_out = _held_out({rows[place].row.family for place in free} - given, rule.held_out_families)
     splits: list[Split] = [one.split or "test_ood" for one in rows]
     rest = [place for place in free if rows[place].row.family not in held_out]
     keys = [rows[place].row.template for place in rest]
@@ -92,8 +93,8 @@ def splits_of(rows: Sequence[Accepted], rule: SplitRule) -> list[Split]:
 
 
 def _held_out(families: set[str], share: float) -> set[str]:
-    """Families of test_ood, chosen by their hash: none of fewer than four, else at least one."""
-    if not share or len(families) < 4:
+    """Families of test_ood, chosen by their hash: none of fewer than four, else at least one; all with a share of 1."""
+    if not share or (share < 1 and len(families) < 4):
         return set()
     ordered = sorted(families, key=lambda family: sha256_bytes(family.encode("utf-8", "replace")))
     return set(ordered[: max(1, round(share * len(ordered)))])

@@ -67,6 +67,7 @@ def _fields(row: Mapping[str, Any]) -> JsonDict:
         else:
             fields = {"question": text_of(example), "target": example.target, "answer": example.answer}
             fields |= {"scorer": example.scorer, "example_id": example.id, "_generation": generation_of(example)}
+            fields |= {"topic": example.family} if example.origin and example.origin.kind == "teacher" else {}
     text = next((fields[name] for name in TEXTS if isinstance(fields.get(name), str)), None)
     label = next((fields[name] for name in LABELS if fields.get(name) is not None), None)
     target = fields.get("target")

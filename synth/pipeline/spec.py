@@ -66,7 +66,10 @@ class SplitRule(_Frozen):
     val: float = Field(default=0.1, ge=0, le=1)
     test: float = Field(default=0.1, ge=0, le=1)
     held_out_families: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of the families that only test_ood has"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the families without given rows that only test_ood has",
     )
 
     def shares(self) -> dict[Split, float]:

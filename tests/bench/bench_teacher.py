@@ -45,6 +45,7 @@ PATIENTS = str(EXAMPLES / "patients.csv")
 QUESTIONS = str(EXAMPLES / "questions.csv")
 INPUTS: dict[str, dict[str, Any]] = {
     "describe-a-domain": {"task": CLINIC, "examples": PATIENTS},
+    "evaluation-set": {"training": PATIENTS, "task": CLINIC, "known_topics": "chest pain,a sore knee,prescriptions"},
     "multilingual": {"task": CLINIC, "labels": "urgent,soon,routine", "languages": "en,de,fr"},
     "documents-to-questions": HANDBOOK,
     "rephrase": HANDBOOK,

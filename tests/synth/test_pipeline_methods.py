@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
+from synth.curation.leakage import check_dataset
 from synth.dataset import DatasetDir
 from synth.example import text_of
 from synth.pipeline import work
@@ -233,6 +234,28 @@ def test_sentences_of_a_teacher_are_what_the_voices_say(stub: Stub, workspace: W
     said = read_sentences(str(dataset.path / "train.jsonl"))
     assert [one.written for one in said] == [" ".join(row.target.split()) for row in dataset.examples("train")]
     assert len(said) == 20 and len(dataset.card.notes["coverage"]["style"]) == 3
+
+
+def test_an_evaluation_set_holds_topics_out_of_training_and_nothing_that_nearly_stands_there(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    training = tmp_path / "training.csv"
+    topics = ("bills", "parcels")
+    lines = [f"Message {n} about my {topics[n % 2]},{'ab'[n % 2]},{topics[n % 2]}" for n in range(30)]
+    training.write_text("text,label,topic\n" + "\n".join(lines) + "\n")
+    dataset = made(stub, workspace, "evaluation-set", 60, training=str(training), task="Sort messages")
+    families = {split: {row.family for row in dataset.examples(split)} for split in dataset.splits()}
+    assert families["train"] == families["test"] == set(topics) and len(families["test_ood"]) > 4
+    assert families["test_ood"].isdisjoint(topics) and dataset.card.splits["train"] == 30
+    assert dataset.card.splits["test"] + dataset.card.splits["test_ood"] == 60
+    report = check_dataset(dataset)
+    pairs = {(pair.one, pair.other): pair for pair in report.pairs}
+    for split in ("test", "test_ood"):
+        pair = pairs["train", split]
+        assert (pair.near_duplicates, pair.equal_prompts, pair.shared_templates, report.faults) == (0, 0, 0, ())
+    for row in (*dataset.examples("test"), *dataset.examples("test_ood")):
+        looks = [note for note in row.source["lineage"] if note["step"] == "same"]
+        assert row.answer == looks[0]["seen_as"] == looks[1]["seen_again_as"] and len(looks) == 2
 
 
 def test_each_shipped_method_has_a_test_here_or_beside() -> None:

@@ -28,6 +28,7 @@ class Parse(Settings):
     into: str = Field(default="", description="Field for what was read; json: none, its keys are fields")
     keys: list[str] = Field(default=[], description="json: keys that must be there, with text or a number")
     labels: list[str] = Field(default=[], description="label: the closed set")
+    also: list[str] = Field(default=[], description="lines: values that come before those of the answer")
     items: bool = Field(default=False, description="lines: one candidate for each line, instead of a list")
     echo: bool = Field(
         default=True, description="text, lines: may be a piece of the prompt that was asked last, or hold a line of it"
@@ -102,13 +103,19 @@ def _lines(candidate: Candidate, answer: str, settings: Parse) -> Iterator[Outco
     if len(bulleted) > 1:
         found = [BULLET.sub("", line).strip() for line in bulleted]
     values = list(dict.fromkeys(unquoted(line.strip("* ")) for line in found if line.strip("*-—= ")))
+    values = list(dict.fromkeys((*settings.also, *values)))
     if not values:
         yield candidate.rejected("the answer holds no list", answer[:200])
     elif not settings.items:
         yield candidate.having(**{settings.into: values})
     else:
         for value in values:
-            if not settings.echo and len(value.split()) >= PIECE_WORDS and _repeats(candidate, value, settings.field):
+            if (
+                not settings.echo
+                and value not in settings.also
+                and len(value.split()) >= PIECE_WORDS
+                and _repeats(candidate, value, settings.field)
+            ):
                 yield candidate.rejected("a line repeats the prompt", value[:200])
                 continue
             yield candidate._replace(seed=seed_id(candidate.seed, value)).having(**{settings.into: value})
