@@ -18,6 +18,7 @@ from synth.pipeline.records import read_records
 
 MAX_BYTES = 64 << 20
 """Larger files are no documents to be read whole."""
+BLANK = r"[ \t\f\v\u00a0]"
 MAX_UNPACKED = 256 << 20
 """Most that the parts of a DOCX may unpack to."""
 
@@ -41,21 +42,26 @@ def read_document(path: Path) -> Iterator[Page]:
         raise DataError(f"{path.name} is larger than {MAX_BYTES >> 20} MB.", "Split it.", "documents.size")
     found = False
     for page in read(path):
-        text = tidy(page.text)
+        text = tidy(page.text, indented=read is _plain)
         if text:
             found = True
             yield Page(page.number, text)
     if not found:
         message = f"{path.name} holds no text; it may be a scan."
-        raise DataError(message, "Run text recognition (OCR) on it first.", "documents.empty")
+        remedy = "Run text recognition (OCR) on it first, or take it out of the folder."
+        raise DataError(message, remedy, "documents.empty")
 
 
-def tidy(text: str) -> str:
-    """Line ends, soft hyphens and runs of white space as one writes them; words split at a line's end are joined."""
+def tidy(text: str, indented: bool = False) -> str:
+    """Line ends, soft hyphens and runs of white space as one writes them; words split at a line's end are joined.
+
+    `indented`: what a line begins with has a meaning, as in code and lists, and stays.
+    """
     plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00ad", "").replace("\0", "")
     plain = re.sub(r"(?<=[a-zäöüß])-\n(?=[a-zäöüß])", "", plain)
-    plain = re.sub(r"[ \t\f\v\u00a0]+", " ", plain)
-    return re.sub(r" ?\n ?", "\n", re.sub(r"\n{3,}", "\n\n", plain)).strip()
+    plain = re.sub(rf"(?<=\S){BLANK}+" if indented else rf"{BLANK}+", " ", plain)
+    plain = re.sub(rf"{BLANK}*\n" if indented else r" ?\n ?", "\n", plain)
+    return re.sub(r"\n{3,}", "\n\n", plain).strip()
 
 
 def _plain(path: Path) -> Iterator[Page]:

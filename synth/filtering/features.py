@@ -8,6 +8,7 @@ nothing else.
 from __future__ import annotations
 
 import functools
+import logging
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -72,7 +73,12 @@ def _vectorizer() -> Any:
 def _embedder() -> tuple[Any, Any]:
     """Token vectors `[tokens, 256]` and their tokenizer, out of the package's own files."""
     import numpy as np
-    import wordllama
+
+    root = logging.getLogger()
+    kept = root.level, root.handlers[:]
+    import wordllama  # which sets up the log of whoever imports it: every request of a pipeline was printed
+
+    root.level, root.handlers[:] = kept
     from safetensors import safe_open
     from tokenizers import Tokenizer
 

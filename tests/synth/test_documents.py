@@ -159,6 +159,15 @@ def test_a_folder_that_is_not_there_or_holds_no_extract_is_a_sentence(tmp_path: 
 
 def test_words_that_a_line_cut_are_joined() -> None:
     assert tidy("re-\nservoir of\r\nthe   dam") == "reservoir of\nthe dam"
+    assert tidy("  the \n  dam") == "the\ndam"
+
+
+def test_code_and_lists_of_a_text_keep_how_their_lines_begin(tmp_path: Path) -> None:
+    code = "```python\nfor dam in dams:\n    if dam.old:\n\tprint(dam)\n```"
+    for name in ("code.md", "code.txt"):
+        (tmp_path / name).write_text(f"# Dams \n\n\n\n{code}\n- one\n  - two   of  it\n")
+        (page,) = read_document(tmp_path / name)
+        assert page.text == f"# Dams\n\n{code}\n- one\n  - two of it"
 
 
 ABOUT = {

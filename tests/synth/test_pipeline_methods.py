@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth.curation.leakage import check_dataset
 from synth.dataset import DatasetDir
+from synth.errors import DataError
 from synth.example import text_of
 from synth.pipeline import work
 from synth.pipeline.candidate import Candidate
@@ -22,6 +25,7 @@ from synth.usage import Usage
 from synth.workspace import Workspace
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
 DAMS = """# Dams
 
 The Hoover Dam was finished in 1936 after 5 years of work. It is 221 metres high and holds back Lake Mead.
@@ -88,6 +92,16 @@ def test_a_rewriting_keeps_the_numbers_of_its_source(stub: Stub, workspace: Work
     for row in rows_of(dataset):
         numbers = {word.strip(".,") for word in text_of(row).split() if word.strip(".,").isdigit()}
         assert numbers <= {word.strip(".,") for word in row.target.split()}
+
+
+def test_documents_that_say_nothing_of_it_are_named_as_such_and_no_log_is_switched_on(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="No extract of the documents is about 'zebras'"):
+        made(stub, workspace, "rephrase", 2, documents=str(documents(tmp_path)), about="zebras")
+    code = "import logging; from synth.filtering import features; features._embedder(); print(logging.root.handlers)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
 
 
 def test_logs_are_labelled_anew_and_say_how_often_production_was_agreed_with(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
 
 from synth.documents.search import By
+from synth.errors import DataError
 from synth.pipeline.candidate import Candidate, Outcome, seed_id
 from synth.pipeline.records import read_records
 from synth.pipeline.step import Env, Settings
@@ -63,6 +65,11 @@ def documents(stream: Iterator[Candidate], settings: Documents, env: Env) -> Ite
     found = extracts(Path(settings.path), settings.chars, settings.min_chars)
     if settings.about:
         found = iter(search(list(found), settings.about, settings.most, settings.by))
+        first = next(found, None)
+        if first is None:
+            message = f"No extract of the documents is about '{settings.about}'."
+            raise DataError(message, "Use words that stand in them, or leave `about` empty.", "documents.about")
+        found = itertools.chain([first], found)
     named = ((settings.about, one) for one in found)
     if settings.topics:
         named = ((topic.name, one) for topic, one in in_turn(topics([one for _, one in named], settings.topics)))
