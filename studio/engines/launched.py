@@ -211,7 +211,10 @@ def main(arguments: Sequence[str], launch: Launch) -> int:
 
 def _supervise(run: Run, launch: Launch, options: Sequence[str]) -> int:
     if launch.num_machines > 1:
-        machines.meet(launch.place, _mark(run, launch))
+        try:
+            machines.meet(launch.place, _mark(run, launch))
+        except RunError as error:
+            return _failed(run, error)
     (run.path / EXIT).unlink(missing_ok=True)
     log = run.path / LOG
     begin = log.stat().st_size if log.is_file() else 0

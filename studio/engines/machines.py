@@ -18,7 +18,7 @@ from typing import NamedTuple
 from synth.errors import RunError
 from synth.storage import sha256_bytes, sha256_file
 
-MEET_SEC = 25.0
+MEET_SEC = 20.0
 MISSING = "run.machine"
 _POLL_SEC = 0.5
 _LONGEST = 4096  # bytes of what a machine says of itself
@@ -68,7 +68,7 @@ def _wait(place: Place, mark: str) -> None:
             _say(one, _absent(missing, place) if missing else "")
         if missing:
             remedy = (
-                "Start the same command there with its own --machine-rank within half a minute, and see that it "
+                "Start the same command there with its own --machine-rank within 20 s, and see that it "
                 "reaches this address."
             )
             raise RunError(_absent(missing, place), remedy, MISSING)

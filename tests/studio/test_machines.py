@@ -12,6 +12,7 @@ import filled
 import pytest
 from typer.testing import CliRunner
 
+from recipes.__main__ import CODES
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from studio.cli import app
@@ -99,6 +100,18 @@ def test_a_run_that_the_first_machine_never_made_is_told(
         launched.check(recipe, launch.model_copy(update={"machine_rank": 3}))
     with pytest.raises(RecipeError, match="3 processes cannot be shared out evenly over 2 machines"):
         launched.check(recipe, launch.model_copy(update={"num_machines": 2}))
+
+
+def test_a_run_whose_other_machine_did_not_come_ends_with_that_sentence_and_can_be_resumed(
+    workspace: Workspace, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, "MEET_SEC", 0.3)
+    filled.dataset(workspace)
+    run = Run.create(workspace, load_recipe("starter-text-sft", ["data.dataset=invoices"]), "shared")
+    assert launched._supervise(run, launch, ()) == CODES["failed"]
+    ended = run.exit()
+    assert ended and ended.code == machines.MISSING and "Machines 1, 2 of 3 did not come" in ended.sentence
+    assert run.status() == "failed" and not run.resume_blocker()
 
 
 @pytest.mark.parametrize(
