@@ -31,7 +31,7 @@ BOILERPLATE = 50
 """A sequence of words that more training rows share than this says nothing about leakage."""
 SIZE_DISTANCE = 0.2
 """Kolmogorov-Smirnov distance of number sizes above which a difference is reported."""
-_AT_ONCE = 1 << 16  # keys whose candidates are looked up at once
+_AT_ONCE = 1 << 12  # keys whose candidates are looked up at once
 _HEADING = "## Leakage between splits"
 
 
