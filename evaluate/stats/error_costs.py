@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluate.stats.clusters import Floats, t_quantile
+from evaluate.stats.intervals import wilson
 
 FOLDS = 10
 FEWEST_ROWS = 20
@@ -57,8 +58,11 @@ def mistake_costs(gold: Sequence[str], given: Sequence[str], costs: Mapping[tupl
     )
 
 
-def best_threshold(mistakes: Floats, confidence: Floats, handed: float) -> Threshold | None:
-    """The threshold with the least cost on these rows; None for fewer than 20 rows, which decide nothing."""
+def best_threshold(mistakes: Floats, confidence: Floats, handed: float, dearest: float = 0.0) -> Threshold | None:
+    """The threshold with the least cost on these rows; None for fewer than 20 rows, which decide nothing.
+
+    `dearest`: what the dearest kind of mistake costs, for rows that show none.
+    """
     n = len(mistakes)
     if n < FEWEST_ROWS:
         return None
@@ -70,14 +74,20 @@ def best_threshold(mistakes: Floats, confidence: Floats, handed: float) -> Thres
         chosen = _cheapest(mistakes[~here], confidence[~here], handed)
         out_of_fold[here] = np.where(confidence[here] >= chosen, mistakes[here], handed)
     alone = float(np.mean(confidence >= at))
-    return Threshold(at, alone, mean_cost(out_of_fold), mean_cost(mistakes), handed)
+    return Threshold(at, alone, mean_cost(out_of_fold, dearest), mean_cost(mistakes, dearest), handed)
 
 
-def mean_cost(costs: Floats) -> Cost:
-    """Mean with a t interval over rows; it never begins below 0."""
+def mean_cost(costs: Floats, dearest: float = 0.0) -> Cost:
+    """Mean with a t interval over rows, which never begins below 0.
+
+    It ends no lower than where the Wilson interval of the share of rows that cost something would put it: rows without
+    a mistake do not show that there are none. Unseen mistakes cost as much as those that were seen, or `dearest`.
+    """
+    n, costly = len(costs), costs[costs > 0]
     mean = float(costs.mean())
-    half = t_quantile(0.975, max(1, len(costs) - 1)) * float(costs.std(ddof=1)) / len(costs) ** 0.5
-    return Cost(mean, max(0.0, mean - half), mean + half)
+    half = t_quantile(0.975, max(1, n - 1)) * float(costs.std(ddof=1)) / n**0.5
+    each = float(costly.mean()) if len(costly) else dearest
+    return Cost(mean, max(0.0, mean - half), max(mean + half, wilson(len(costly), n).high * each))
 
 
 def _cheapest(mistakes: Floats, confidence: Floats, handed: float) -> float:

@@ -118,8 +118,13 @@ def class_table(rows: Sequence[Row], unit: str = "template") -> Classes | None:
     if len(labels) < 2:
         return None
     golds = [row.gold for row in rows]
-    given = [row.gold if row.score == 1 else row.answer for row in rows]
+    given = [label_given(row.gold, row.answer, row.score) for row in rows]
     return classification(golds, given, cluster_ids(rows, unit), unit)
+
+
+def label_given(gold: str, answer: str, score: float | None) -> str:
+    """The label that an answer counts as: its score says whether that is the gold one, however it was written."""
+    return gold if score == 1 else "" if answer == gold else answer
 
 
 def macro_f1_ahead(both: PairedRows) -> paired.Difference | None:
@@ -127,7 +132,7 @@ def macro_f1_ahead(both: PairedRows) -> paired.Difference | None:
     if class_table(both.small) is None:
         return None
     golds = [row.gold for row in both.small]
-    ours, theirs = ([row.gold if row.score == 1 else row.answer for row in rows] for rows in (both.small, both.large))
+    ours, theirs = ([label_given(row.gold, row.answer, row.score) for row in rows] for rows in (both.small, both.large))
     return macro_f1_difference(golds, ours, theirs, both.clusters, both.unit)
 
 

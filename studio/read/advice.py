@@ -23,6 +23,8 @@ GOOD = 0.95
 """Share of right answers from which nothing needs advice, unless the verdict is against it."""
 FEW_OF_A_CLASS = 30
 WEAK_RECALL = 0.8
+NOTHING_LEFT = 0.005
+"""A validation loss below which longer training has nothing to gain."""
 STILL_FALLING = 0.02
 """Of the validation loss, from one look to the last one."""
 
@@ -79,6 +81,8 @@ def _longer(report: Report, workspace: Workspace) -> list[Advice]:
     losses = [e["loss"] for e in Run(workspace.runs / adapter).events("eval") if isinstance(e.get("loss"), float)]
     if len(losses) < 2 or losses[-1] > min(losses) or losses[-1] > (1 - STILL_FALLING) * losses[-2]:
         return []
+    if losses[-2] < NOTHING_LEFT:
+        return []
     text = f"Train longer: the validation loss was still falling when it ended, {losses[-2]:.3f} to {losses[-1]:.3f}."
     return [Advice(text, "views/train.py", {"dataset": report.dataset.name, "clone": adapter})]
 
@@ -99,13 +103,17 @@ def _more_of(report: Report, dataset: DatasetDir | None) -> list[Advice]:
     weak.sort(key=lambda one: one.recall)
     return [
         Advice(
-            f"Label about {FEW_OF_A_CLASS - learned[one.label]} more rows of “{one.label}”: there were "
+            f"Label about {_rows(FEW_OF_A_CLASS - learned[one.label])} of “{one.label}”: there were "
             f"{learned[one.label]} to learn from, and {one.gold - one.right} of {one.gold} were missed.",
             "views/data.py",
             {"tab": "import"},
         )
         for one in weak[:3]
     ]
+
+
+def _rows(count: int) -> str:
+    return "1 more row" if count == 1 else f"{count} more rows"
 
 
 def _mislabelled(report: Report, scores: Path) -> list[Advice]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from evaluate.report.schema import Report
 from evaluate.report.scored_rows import is_in
+from evaluate.stats.measures import label_given
 from studio.read.scored import rows_of_scores
 
 MOST_SUSPECTS = 12
@@ -19,7 +20,7 @@ SURE = 0.9
 
 
 class Answer(NamedTuple):
-    """One scored row; confidence is None where the system gave none."""
+    """One scored row; `given` is the gold answer where the row counts as right, and confidence None without one."""
 
     example_id: str
     gold: str
@@ -71,9 +72,9 @@ def _read(scores: Path, changed_ns: int) -> dict[str, list[Answer]]:
     found: dict[str, list[Answer]] = defaultdict(list)
     for _, row in rows_of_scores(scores):
         if row["score"] is not None:
-            given, text, origin = (str(row.get(key) or "") for key in ("answer", "prompt_text", "origin"))
-            answer = Answer(
-                row["example_id"], str(row.get("gold")), given, row.get("confidence"), text, row["split"], origin
-            )
+            said, text, origin = (str(row.get(key) or "") for key in ("answer", "prompt_text", "origin"))
+            gold = str(row.get("gold"))
+            given = label_given(gold, said, row["score"])
+            answer = Answer(row["example_id"], gold, given, row.get("confidence"), text, row["split"], origin)
             found[row["system"]].append(answer)
     return dict(found)

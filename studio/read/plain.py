@@ -103,7 +103,7 @@ def _useless(system: SystemPart, split: str) -> bool:
 
 def _but(report: Report) -> str:
     """What a decision must not forget: whose rows these are, and that the rival is a stand-in."""
-    said = []
+    said, split = [], report.primary_split
     if report.basis.qualifier:
         said.append("The rows are not from your own work, so this is no promise about it.")
     if folds := report.dataset.folds:
@@ -111,11 +111,12 @@ def _but(report: Report) -> str:
         said.append(f"{home}; the answers are those of {folds} models that each left out a part of them.")
     if cheap := _as_good_without(report):
         if cheap.method != "baseline":
-            said.append(f"“{cheap.label}”, which is not tuned, does as well or better: compare it with that first.")
+            said.append(f"“{cheap.label}”, which is not tuned, is {_does(cheap, split)}: compare it with that first.")
         elif cheap.id != CONSTANT:
-            said.append(f"“{cheap.label}”, which needs no neural network, does as well: consider that first.")
+            figure = _does(cheap, split)
+            said.append(f"“{cheap.label}”, which needs no neural network, is {figure}: consider that first.")
         elif not any("same answer" in reason for reason in report.verdict.withheld):
-            said.append("The same answer to every row would do as well.")
+            said.append(f"The same answer to every row is {_does(cheap, split)}.")
     large = report.large_system
     if large is not None and large.stand_in:
         said.append(f"“{large.label}” is a small stand-in made by this project, not a model that you would pay for.")

@@ -155,11 +155,12 @@ def _costs(folder: Path, rows: list[Answer], labels: list[str]) -> None:
     paid = error_costs.mistake_costs([row.gold for row in rows], [row.given for row in rows], costs)
     sure = [row.confidence for row in rows]
     if any(one is None for one in sure):
-        mean = error_costs.mean_cost(paid) if len(rows) > 1 else None
+        mean = error_costs.mean_cost(paid, max(costs.values())) if len(rows) > 1 else None
         if mean:
-            st.markdown(f"Its mistakes cost **{1000 * mean.mean:,.0f}** per 1,000 rows. It gives no confidence.")
+            spread = f"**{1000 * mean.mean:,.0f}** [{1000 * mean.low:,.0f}, {1000 * mean.high:,.0f}]"
+            st.markdown(f"Its mistakes cost {spread} per 1,000 rows. It gives no confidence.")
         return
-    found = error_costs.best_threshold(paid, np.array(sure, dtype=float), float(handed))
+    found = error_costs.best_threshold(paid, np.array(sure, dtype=float), float(handed), max(costs.values()))
     if found is None:
         st.info(f"{error_costs.FEWEST_ROWS} or more tested rows are needed to choose a threshold.")
         return
@@ -170,6 +171,11 @@ def recommended(found: Threshold) -> str:
     """Who should answer, as Markdown; no threshold where it costs more on rows that had no part in choosing it."""
     if found.at == error_costs.NEVER:
         return "**Let a person look at every row**: at these prices the model's mistakes cost more."
+    if found.alone == 1 and found.all_alone.high > found.all_handed:
+        return (
+            "**Not decided**: on these rows the model alone costs least, but they are too few to rule out that its "
+            f"mistakes cost up to {1000 * found.all_alone.high:,.0f} per 1,000 rows, more than a person's look."
+        )
     if found.alone == 1:
         return "**Let the model answer every row**: at these prices no look at a row pays."
     said = f"from a confidence of {found.at:.3f} on, which is {found.alone:.0%} of the rows"

@@ -9,18 +9,22 @@ Per-class figures and macro-F1 are in `evaluate.stats.classes`.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Collection, Sequence
 
-from synth.example import Example
-from synth.scoring import exact, names
+from synth.example import Example, make_example, user
+from synth.scoring import choice, exact, math_answer, names
 from synth.scoring.answers import bold, is_bare, lines, marked, plain
 from synth.scoring.rule import Metric, Score, ScoreRule
 from synth.scoring.verify import fold, quote
 
 Key = Callable[[str], str]
 """What two writings of one label share."""
+READ_AS = "own_scorer"
+"""Key of `source`: the scorer of a row before its task's labels made it one of a set; it reads what names no label."""
+_OWN = {names.MATH: math_answer.grade, names.CHOICE: choice.grade}
 SENTENCE_WORDS = 2
 _DENIED = re.compile(
     r"(?:\b(?:not|never|no|neither|nor|without|rather than|instead of|than"
@@ -47,6 +51,10 @@ def grade(reply: str, row: Example) -> Score:
     if gold not in labels:
         labels.append(gold)
     named = read(reply, labels)
+    own = _OWN.get(str(row.source.get(READ_AS)))
+    if not named and own is not None:  # `03` for 3
+        found = own(reply, row)
+        named = [gold] if found.value == 1 else [label for label in labels if label == found.answer]
     if len(named) != 1:
         why = f"two labels are named: {', '.join(named)}" if named else f"no label of the set in {quote(reply)}"
         return Score(0.0, "", why, readable=False)
@@ -62,14 +70,28 @@ def labels_of(row: Example) -> list[str]:
 
 
 def with_label_set(row: Example, labels: Collection[str]) -> Example:
-    """The row as one of a closed set, for whoever measures: a text that is one of the task's labels.
+    """The row as one of a closed set, for whoever measures: a short text that is one of the task's labels.
 
-    The set is the task card's; rows need not repeat it. Rows of other scorers, and rows that bring a set, stay: numbers
-    too, of which `3 of 5` and `03` are read as numbers.
+    The set is the task card's; rows need not repeat it. Numbers and letters of choices stay with their own scorer where
+    that tells all labels apart (`03` is 3, `A` is not `B`): it would take `A-` for `A`, and `1/2` for `2/4`. Rows of
+    other scorers, and rows that bring a set, stay.
     """
-    if row.scorer not in (names.EXACT, names.LABEL) or row.answer not in labels or labels_of(row):
+    if row.answer not in labels or labels_of(row):
         return row
-    return row.model_copy(update={"scorer": names.LABEL, "source": {**row.source, "labels": list(labels)}})
+    if row.scorer in _OWN and not _tells_apart(row.scorer, tuple(labels)):
+        source = {**row.source, "labels": list(labels), READ_AS: row.scorer}
+    elif row.scorer in (names.EXACT, names.LABEL):
+        source = {**row.source, "labels": list(labels)}
+    else:
+        return row
+    return row.model_copy(update={"scorer": names.LABEL, "source": source})
+
+
+@functools.lru_cache(64)
+def _tells_apart(scorer: str, labels: tuple[str, ...]) -> bool:
+    """Whether a scorer takes each label for itself and for no other one."""
+    rows = [make_example((user("?"),), label, family="", template="", answer=label) for label in labels]
+    return all((_OWN[scorer](label, row).value == 1) == (label == row.answer) for label in labels for row in rows)
 
 
 def read(reply: str, labels: Sequence[str]) -> list[str]:

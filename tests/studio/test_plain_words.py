@@ -134,7 +134,7 @@ def test_nobody_is_told_to_use_a_model_where_an_untuned_one_does_as_well() -> No
     for told in (beside(report, 0.0, **few), beside(report, 0.02, **few), beside(report, -0.01, **BASELINE)):
         assert not plain.tells_what_to_use(told)
         assert said(told, word="BETTER").startswith("The tuned model is better than “")
-    assert "“The base with examples”, which is not tuned, does as well or better" in plain.sentence(
+    assert "“The base with examples”, which is not tuned, is right in 96.0 %" in plain.sentence(
         beside(report, 0.02, **few)
     )
     beaten = (beside(report, -0.05, **few), beside(report, -report.margin - 0.02, **BASELINE))
@@ -157,12 +157,12 @@ def test_a_baseline_that_does_as_well_is_said_in_the_same_breath() -> None:
     small = report.small_system
     cheap = small.model_copy(update=BASELINE)
     found = plain.sentence(report.model_copy(update={"systems": (*report.systems, cheap)}))
-    assert "“TF-IDF”, which needs no neural network, does as well: consider that first." in found
+    assert "“TF-IDF”, which needs no neural network, is right in 94.0 %: consider that first." in found
     constant = cheap.model_copy(update={"id": plain.CONSTANT, "label": "Majority answer"})
     both = plain.sentence(report.model_copy(update={"systems": (*report.systems, constant, cheap)}))
     assert "“TF-IDF”" in both and "Majority answer" not in both
     alone = report.model_copy(update={"systems": (*report.systems, constant)})
-    assert "The same answer to every row would do as well." in plain.sentence(alone)
+    assert "The same answer to every row is right in 94.0 %." in plain.sentence(alone)
     assert "consider that first" not in plain.sentence(alone)
 
 
@@ -258,6 +258,29 @@ def test_missed_rows_are_listed_by_class_and_priced_and_prices_are_kept(place: W
     costs = next(d.value for d in app.dataframe if "Cost per 1,000 rows" in d.value.columns)
     assert list(costs["Who answers"]) == ["The model, every row", "A person, every row"]
     assert json.loads((place.comparisons / "first" / "error_costs.json").read_text())[""] == 0.01
+
+
+def test_an_answer_that_is_right_in_other_letters_is_no_mistake(tmp_path: Path) -> None:
+    made = classified(0.8)
+    loud = [row.model_copy(update={"answer": row.answer.upper()}) for row in made.systems[0].rows]
+    systems = (made.systems[0].model_copy(update={"rows": tuple(loud)}), *made.systems[1:])
+    report = write(tmp_path, made.model_copy(update={"systems": systems}))
+    rows = mistakes.answers(tmp_path / "scores.jsonl", report, "sft")
+    wrong = sum(row.score != 1 for row in loud)
+    assert 0 < len(mistakes.missed(rows)) == wrong < len(rows)
+    assert all(row.given == row.gold for row in rows if row not in mistakes.missed(rows))
+
+
+def test_nobody_is_told_to_trust_a_model_of_whom_too_few_rows_were_seen() -> None:
+    from evaluate.stats import error_costs
+    from studio.views.verdict_mistakes import recommended
+
+    for n, said_first in ((30, "**Not decided**"), (2000, "**Let the model answer every row**")):
+        sure = np.linspace(0.5, 1, n)
+        found = error_costs.best_threshold(np.zeros(n), sure, 1.0, 10.0)
+        assert found is not None and recommended(found).startswith(said_first)
+    few = error_costs.mean_cost(np.zeros(30), 10.0)
+    assert few.mean == 0 and 1.0 < few.high < 1.3, "12 % of wrong rows are not ruled out"
 
 
 def test_a_threshold_that_only_its_own_rows_favour_is_not_recommended() -> None:

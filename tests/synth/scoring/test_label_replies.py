@@ -8,7 +8,7 @@ import pytest
 
 from synth.example import make_example, user
 from synth.scoring import label
-from synth.scoring.scorers import score_reply
+from synth.scoring.scorers import score_reply, scorer_for
 from tests.synth.scoring.replies import misread, row
 
 DESK = ["billing", "shipping", "account_access", "product quality", "other"]
@@ -209,6 +209,29 @@ def test_labels_that_only_signs_tell_apart_stay_apart(labels: list[str], reply: 
     assert label.read(reply, labels) == [gold]
     for other in labels:
         assert score_reply(reply, row("label", other, labels=labels)).value == float(other == gold)
+
+
+@pytest.mark.parametrize(
+    ("labels", "own"),
+    [
+        (["A", "A-", "B", "B+"], "choice"),
+        (["<1", "1", ">1", "n/a"], "math"),
+        (["1", "1+", "2"], "math"),
+        (["1/2", "2/4"], "math"),
+        (["50", "50%"], "math"),
+        (["A", "nicht A"], "choice"),
+    ],
+)
+def test_a_label_is_never_taken_for_another_one_whatever_its_row_is_scored_by(labels: list[str], own: str) -> None:
+    for gold in labels:
+        scorer = own if scorer_for(gold) == own else "exact"
+        drawn = label.with_label_set(row(scorer, gold), labels)
+        assert drawn.scorer == "label"
+        for reply in labels:
+            assert score_reply(reply, drawn).value == float(reply == gold), (reply, gold)
+    if "1+" in labels:
+        drawn = label.with_label_set(row("math", "1"), labels)
+        assert score_reply("01", drawn).value == 1.0 and score_reply("1 or 2", drawn).value == 0.0
 
 
 @pytest.mark.parametrize("reply", ["4.5", "I would say 4.5 of 5,0.", "Between 3,5 and 4,5"])
