@@ -89,7 +89,7 @@ def _preview(source: str, state: tuple[int, int], options: Options) -> Preview:
 
 def _roles(kind: Modality, form: Form, guess: Guess, columns: Sequence[Column]) -> dict[str, str]:
     """Which column plays which role."""
-    roles, options = kind.roles(), ["", *guess.columns]
+    roles, options = kind.roles(), ["", *dict.fromkeys([*guess.columns, *(column.name for column in columns)])]
     if kind.part is None:
         known = guess_roles(columns, guess.mapping)
     else:
@@ -121,6 +121,24 @@ def _roles(kind: Modality, form: Form, guess: Guess, columns: Sequence[Column]) 
     return mapping if kind.names_unmapped else {role: column for role, column in mapping.items() if column}
 
 
+def _check_chosen(mapping: Mapping[str, str], several: Sequence[str], columns: Sequence[Column]) -> None:
+    """Raises DataError, with what to choose, while nothing says which column is the question, or which the answer."""
+    left = [column for column in columns if column.name not in mapping.values()]
+    if not {"question", "messages"} & mapping.keys():
+        likely = [column.name for column in left if column.words and not column.nested]
+        raise DataError("No column is chosen for what is asked.", f"Choose it on the left{_one_of(likely)}.")
+    if not several and not {"answer", "target", "messages", "chosen", "choice_answer"} & mapping.keys():
+        likely = [column.name for column in left if column.short] or [column.name for column in left]
+        raise DataError(
+            "No column is chosen for the right answer.",
+            f"Choose under “{FIRST_ROLES['answer']}” what the model shall answer{_one_of(likely)}.",
+        )
+
+
+def _one_of(columns: Sequence[str]) -> str:
+    return f": {', '.join(columns[:10])}" if columns else ""
+
+
 def _question(kind: Modality, form: Form) -> str:
     """What is asked about pictures whose rows ask nothing; "" for rows of other kinds."""
     if kind.part is None or not kind.asks:
@@ -139,14 +157,14 @@ def _several(form: Form, mapping: Mapping[str, str], columns: Sequence[Column]) 
     own = mapping.get("answer", "")
     used = {column for role, column in mapping.items() if role != "answer"}
     possible = [c.name for c in columns if (c.short or c.name == own) and c.name not in used]
-    if len(possible) < 2 or not own:
+    if len(possible) < 2:
         return ()
     chosen = st.multiselect(
         "Answer with several columns at once, as one JSON object",
         possible,
         [column for column in form.preset("several", []) if column in possible],
         key=form.key("several"),
-        placeholder=f"only {own}; choose two or more of {', '.join(possible)}",
+        placeholder=f"{f'only {own}; ' if own else ''}choose two or more of {', '.join(possible)}",
         help="The model then answers with an object that has these keys, and every key is checked.",
     )
     if len(chosen) == 1:
@@ -155,12 +173,14 @@ def _several(form: Form, mapping: Mapping[str, str], columns: Sequence[Column]) 
 
 
 def _shares(form: Form, rows: int) -> dict[Split, float]:
-    """Shares of training, validation and test rows; the training rows are what is left."""
+    """Shares of training, validation and test rows; the training rows are what is left. They follow the number of
+    rows, which other choices change, until a person sets them.
+    """
     usual = shares_for(rows)
     left, right = st.columns(2)
-    tested, validated = (form.preset(f"share.{split}", round(100 * usual[split])) for split in SHARED)
-    test = left.number_input("Test, %", 1, 50, tested, key=form.key("share.test"))
-    val = right.number_input("Validation, %", 0, 40, validated, key=form.key("share.val"))
+    tested, validated = (form.following(f"share.{split}", round(100 * usual[split])) for split in SHARED)
+    test = left.number_input("Test, %", 1, 50, key=tested)
+    val = right.number_input("Validation, %", 0, 40, key=validated)
     return {"train": round(1 - (test + val) / 100, 4), "val": val / 100, "test": test / 100}
 
 
@@ -259,6 +279,8 @@ def render(kind: Modality, source: Path) -> Plan:
         st.markdown("##### Which column is what?" if guess.columns else "##### How the rows are split")
         mapping = _roles(kind, form, guess, columns) if guess.columns else {}
         several = _several(form, mapping, columns) if kind.part is None else ()
+        if kind.part is None and guess.columns:
+            _check_chosen(mapping, several, columns)
         question = _question(kind, form) if guess.format != "example" else ""
         taken = {column for role, column in mapping.items() if role in FIRST_ROLES} | set(several)
         named = guess.format == NAMED or kind.part is not None

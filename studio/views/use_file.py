@@ -53,7 +53,9 @@ def _table(run: RunFacts) -> None:
         raise DataError(f"{given.name} has no columns.", "Save it as a table with a header.", "answer.columns")
     learned = _question_column(run)
     if learned not in columns:  # numbers and dates are asked about by nobody
-        learned = guess_roles(columns_of(source), guess.mapping).get("question", columns[0])
+        learned = guess_roles([c for c in columns_of(source) if c.name in columns], guess.mapping).get(
+            "question", columns[0]
+        )
     preset = columns.index(learned)
     column = st.selectbox("Column with the text", columns, preset)
     if st.button("Answer them", type="primary", icon=":material/play_arrow:"):

@@ -41,6 +41,20 @@ class Form:
         held = self._before.get(widget)
         return options.index(held) if held in options else usual
 
+    def following(self, widget: str, usual: int) -> str:
+        """The key of a widget that shows what is usual, also when that changes, until a person has set another value.
+
+        The value is in the session under that key, so the widget gets no default.
+        """
+        key, last = self.key(widget), f"usual.{widget}"
+        shown = st.session_state.get(key, self._before.get(widget))
+        if not isinstance(shown, int) or shown == st.session_state.get(f"{key}.usual", self._before.get(last)):
+            shown = usual
+        st.session_state[key] = shown
+        st.session_state[f"{key}.usual"] = usual
+        self.note(last, usual)
+        return key
+
     def note(self, name: str, value: Any) -> None:
         """Keep something that is no widget's."""
         self._now[name] = value

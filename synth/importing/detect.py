@@ -15,6 +15,7 @@ from synth.importing.kinds import ROW_KINDS
 from synth.importing.layouts import ANSWERS_COLUMN, LAYOUTS, ROLES, Planner
 from synth.importing.lifted import lifted
 from synth.importing.paths import at
+from synth.importing.usual_names import ASKS, SAYS, best, no_content, rank
 from synth.importing.values import missing
 
 SAMPLE_ROWS = 50
@@ -105,7 +106,11 @@ def check_options(source: Source, modality: str, mapping: Mapping[str, str] | No
         asked = {"question", "messages"} & set(mapping)
         said = {"answer", "target", "messages", "chosen", "choice_answer"} & set(mapping)
         if not asked or not said:
-            raise DataError("The mapping needs a column for the question and one for the answer.", "Map both.")
+            role, columns = "answer" if asked else "question", [c for c in columns if c not in mapping.values()]
+            raise DataError(
+                f"No column is chosen for the {role}.",
+                f"Say which one holds it, with --map {role}=COLUMN: one of {', '.join(columns[:20])}.",
+            )
 
 
 def check_question(modality: str) -> None:
@@ -232,18 +237,6 @@ def _offer(rows: list[dict[str, Any]], columns: list[str], modality: str) -> str
     )
 
 
-NO_CONTENT = re.compile(
-    r"(?i)(.*[_ ])?(ids?|idx|index|hash|uuid|url|uri|path|file|date|time|timestamp|at|source|license|split|lang"
-    r"|language|model|version|annotator|author|user|project|status|method|type|role|domain)|\w+Id|model_\w"
-)
-"""Names of columns that hold facts about a row, and nothing that is asked or answered."""
-_ASKS = ("text", "sentence", "article", "document", "body", "content", "title", "description", "comment", "review")
-SAYS = (
-    *("label", "sentiment", "category", "class", "intent", "summary", "highlights", "answer", "output", "response"),
-    *("code", "translation", "best_answer", "correct", "gold", "canonical_solution"),
-)
-
-
 def _likely(rows: list[dict[str, Any]], guessed: Mapping[str, str]) -> dict[str, str]:
     """Columns, also inside objects, that may hold the question and the answer: by their names, else the first texts."""
     texts, numbers = dict[str, None](), dict[str, None]()
@@ -251,20 +244,19 @@ def _likely(rows: list[dict[str, Any]], guessed: Mapping[str, str]) -> dict[str,
         for key, value in row.items():
             inside = value.items() if isinstance(value, dict) else ()
             for path, name, item in ((key, key, value), *((f"{key}.{inner}", inner, item) for inner, item in inside)):
-                if path not in guessed.values() and not NO_CONTENT.fullmatch(name):
+                if path not in guessed.values() and not no_content(name):
                     if isinstance(item, str):
                         texts[path] = None
-                    elif isinstance(item, int) and name in SAYS:
+                    elif isinstance(item, int) and rank(name, SAYS) is not None:
                         numbers[path] = None
     found: dict[str, str] = {}
-    for role, names in (("question", _ASKS), ("answer", SAYS)):
+    for role, names in (("question", ASKS), ("answer", SAYS)):
         if role in guessed:
             continue
         free = [
             path for path in (*texts, *numbers) if path not in found.values() and (role == "answer" or path in texts)
         ]
-        named = (path for name in names for path in free if path.split(".")[-1].casefold() == name)
-        if path := next(named, "") or next(iter(free), ""):
+        if path := best(free, names) or next(iter(free), ""):
             found[role] = path
     return found
 

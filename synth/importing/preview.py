@@ -11,10 +11,10 @@ import re
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from synth.dataset import DatasetDir
 from synth.example import Split
@@ -23,6 +23,7 @@ from synth.importing.detect import Guess
 from synth.importing.importer import Options, import_data
 from synth.importing.kinds import ROW_KINDS
 from synth.importing.report import ImportReport
+from synth.importing.usual_names import ASKS, SAYS, called, no_content, rank
 from synth.importing.values import missing
 from synth.task import TaskCard
 from synth.workspace import Workspace
@@ -108,11 +109,19 @@ def columns_of(path: Path) -> list[Column]:
     nested: set[str] = set()
     with archives.unpacked(path) as place:
         for raw in islice(folders.recognise(place).tables[0].rows([]), _LOOKED_AT):
-            for key, value in (raw.value or {}).items():
+            for key, value in _with_inner(raw.value or {}):
                 if not missing(value):
-                    values.setdefault(str(key), Counter())[str(value)] += 1
-                    nested |= {str(key)} if isinstance(value, dict | list) else set()
+                    values.setdefault(key, Counter())[str(value)] += 1
+                    nested |= {key} if isinstance(value, dict | list) else set()
     return [_column(name, counts, name in nested) for name, counts in values.items()]
+
+
+def _with_inner(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The cells of a row, and after an object those in it, as `payload.text`."""
+    for key, value in row.items():
+        yield str(key), value
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", item) for inner, item in value.items())
 
 
 def _column(name: str, counts: Counter[str], nested: bool) -> Column:
@@ -131,19 +140,33 @@ def _words_in(value: str) -> float:
     return len(_WORD.findall(value)) + len(_UNSPACED.findall(value)) / _UNSPACED_CHARS
 
 
-def guess_roles(columns: Sequence[Column], known: Mapping[str, str]) -> dict[str, str]:
-    """`known` (role → column), with question and answer found by their values where no name told them."""
+def guess_roles(columns: Sequence[Column], known: Mapping[str, str], sure: bool = False) -> dict[str, str]:
+    """`known` (role → column), with question and answer by their usual names, else by their values.
+
+    The answer is the one column with a usual name, else the one that repeats a few short texts; of several nothing
+    tells which. The question is the text with a usual name, else any, of several the longest: where `sure`, the only.
+    """
     found = dict(known)
-    free = [column for column in columns if column.name not in found.values()]
     if {"messages", "chosen", "target", "choice_answer"} & found.keys():
         return found
-    texts = (c for c in free if not c.short and not c.nested)
-    longest = max(texts, key=lambda c: (c.mean_words, c.mean_chars), default=None)
-    if "question" not in found and longest is not None:
-        found["question"] = longest.name
-    first = next((c for c in free if c.short and c.name != found.get("question")), None)
-    if "answer" not in found and first is not None:
-        found["answer"] = first.name
+    free = [column for column in columns if column.name not in found.values()]
+    told = [column for column in free if not no_content(column.name)]
+    if "question" not in found:
+        texts = [c for c in told if c.words and not c.short and not c.nested]
+        texts = texts or [c for c in free if not c.short and not c.nested and not sure]
+        texts = [c for c in texts if rank(c.name, SAYS) is None] or texts
+        names = called([c.name for c in texts], ASKS)
+        texts = [c for c in texts if c.name in names] or texts
+        if texts and (len(texts) == 1 or not sure):
+            found["question"] = max(texts, key=lambda c: (c.mean_words, c.mean_chars)).name
+    if "answer" not in found:
+        outer = {column.name.partition(".")[0] for column in columns if "." in column.name}
+        short = [c.name for c in told if c.short and c.name not in outer]
+        short = short or [c.name for c in free if c.short and c.name not in outer and not sure]
+        asked = found.get("question")
+        possible = called([c.name for c in told if c.name != asked], SAYS) or [name for name in short if name != asked]
+        if len(possible) == 1:
+            found["answer"] = possible[0]
     return found
 
 
@@ -175,17 +198,11 @@ def only_reading(path: Path, modality: str, aside: Sequence[str] = (), answered:
     guess = detect.detect(path, modality)
     if guess.format != "columns":
         return {}
-    plain = {key for row in guess.sample for key, value in row.items() if not isinstance(value, dict | list)}
-    taken = {*aside, *(column for role, column in guess.mapping.items() if role not in ("question", "answer"))}
-    names = [name for name in guess.columns if name in plain - taken and not detect.NO_CONTENT.fullmatch(name)]
-    columns = [column for column in columns_of(path) if column.name in names and column.words]
-    answers = {c.name for c in columns if c.short or c.name.casefold() in detect.SAYS} | {guess.mapping.get("answer")}
-    answers -= {None, *aside}
-    questions = {c.name for c in columns} - answers
-    if len(questions) != 1 or (len(answers) != 1 and not answered):
-        return {}
-    named = {"question": str(questions.pop()), **({} if answered else {"answer": str(answers.pop())})}
-    return {**named, **{role: column for role, column in guess.mapping.items() if role not in ("question", "answer")}}
+    known = {role: column for role, column in guess.mapping.items() if column not in aside}
+    found = guess_roles([column for column in columns_of(path) if column.name not in aside], known, sure=True)
+    if answered:
+        found.pop("answer", None)
+    return found if "question" in found and (answered or "answer" in found) else {}
 
 
 def shares_for(rows: int) -> dict[Split, float]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from studio.engines import jobs, task
 from studio.engines.engine import Work
 from studio.widgets import ui
 from synth.dataset import DatasetDir
 from synth.importing.importer import import_data
+from synth.importing.preview import shares_for
 from synth.workspace import Workspace
 from tests.studio.test_data_page import button, write
 from tests.studio.test_views import page, text
@@ -90,3 +92,33 @@ def _with_shares(shares: dict[Any, float]) -> Any:
     from synth.importing.importer import Options
 
     return Options("text", shares={split: round(share, 4) for split, share in shares.items()})
+
+
+def test_a_column_that_nothing_tells_is_asked_for_and_then_the_test_share_follows_the_rows(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    file = tmp_path / "rows.csv"
+    rows = [f"Where is tram {n} of the blue line?,{('yes', 'no')[n % 2]},{('Ada', 'Eve')[n % 2]}" for n in range(160)]
+    file.write_text("\n".join(["message,known,by whom", *rows]))
+    app = page("data", tab="import", modality="text")
+    write(app, "… or a file or folder on this machine", str(file))
+    app.run()
+    assert "No column is chosen for the right answer" in text(app) and "known, by whom" in text(app)
+    choice(app, "The right answer").set_value("known")
+    app.run()
+    assert _share(app) == round(100 * shares_for(160)["test"]) > 10
+    next(n for n in app.number_input if n.label == "Test, %").set_value(25)
+    app.run()
+    again = page("data", tab="import", modality="text", path=str(file))
+    assert _share(again) == 25, "what a person set is kept over a refresh"
+    choice(again, "The right answer").set_value("by whom")
+    again.run()
+    assert _share(again) == 25
+
+
+def _share(app: AppTest) -> int:
+    return int(next(n for n in app.number_input if n.label == "Test, %").value)
+
+
+def choice(app: AppTest, label: str) -> Any:
+    return next(box for box in app.selectbox if box.label == label)

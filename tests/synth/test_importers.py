@@ -17,7 +17,7 @@ from synth.example import Example, make_example, user
 from synth.importing import json_rows
 from synth.importing.detect import detect
 from synth.importing.importer import Options, import_data
-from synth.importing.preview import columns_of, guess_roles
+from synth.importing.preview import columns_of, guess_roles, only_reading
 from synth.importing.report import ImportReport
 from synth.importing.splits import split_of
 from synth.workspace import Workspace
@@ -293,6 +293,80 @@ def test_the_column_with_words_is_preset_as_what_is_asked(tmp_path: Path, aside:
     assert guess_roles(columns_of(file), {}) == {"question": "body_of", "answer": "kind"}
 
 
+TEXTS = ("Kann ich morgen einen Termin bekommen?", "Die Rechnung ist falsch", "Mein Rezept fehlt noch")
+KINDS = ("Termin", "Rechnung", "Rezept")
+NAMED: dict[str, tuple[dict[str, Callable[[int], Any]], dict[str, str]]] = {
+    "short columns before the one that is called so": (
+        {
+            "salutation": lambda n: ("Ms", "Mr")[n % 2],
+            "channel": lambda n: ("web", "phone")[n % 2],
+            "message": lambda n: f"{TEXTS[n % 3]} {n}",
+            "interne Kategorie": lambda n: KINDS[n % 3],
+        },
+        {"question": "message", "answer": "interne Kategorie"},
+    ),
+    "accents, and words of a name": (
+        {
+            "Geschl.": lambda n: ("w", "m")[n % 2],
+            "Nachricht des Patienten": lambda n: f"{TEXTS[n % 3]} {n}",
+            "ZUSTÄNDIG": lambda n: KINDS[n % 3],
+        },
+        {"question": "Nachricht des Patienten", "answer": "ZUSTÄNDIG"},
+    ),
+    "two texts": (
+        {
+            "Mensaje": lambda n: f"{TEXTS[n % 3]} {n}",
+            "Respuesta": lambda n: f"Guten Tag, vielen Dank für Ihre Nachricht. Wir melden uns bald bei Ihnen {n}",
+        },
+        {"question": "Mensaje", "answer": "Respuesta"},
+    ),
+    "a longer text that no name tells": (
+        {
+            "Wiadomość": lambda n: f"{TEXTS[n % 3]} {n}",
+            "klasa": lambda n: KINDS[n % 3],
+            "interne Notiz": lambda n: f"Intern: {' '.join(TEXTS)} {n}",
+        },
+        {"question": "Wiadomość", "answer": "klasa"},
+    ),
+    "inside objects": (
+        {
+            "id": lambda n: n,
+            "payload": lambda n: {"text": f"{TEXTS[n % 3]} {n}", "from": "a@b.de"},
+            "annotation": lambda n: {"label": KINDS[n % 3], "by": ("anna", "otto")[n % 2]},
+        },
+        {"question": "payload.text", "answer": "annotation.label"},
+    ),
+    "a code and a date beside the answer": (
+        {
+            "zip_code": lambda n: ("Nord", "Ost")[n % 2],
+            "Texte": lambda n: f"{TEXTS[n % 3]} {n}",
+            "date réponse": lambda n: ("lundi", "mardi")[n % 2],
+            "catégorie": lambda n: KINDS[n % 3],
+        },
+        {"question": "Texte", "answer": "catégorie"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_usual_name_wins_over_the_first_short_column_on_the_page_and_by_command(name: str, tmp_path: Path) -> None:
+    columns, roles = NAMED[name]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(json.dumps({key: of(n) for key, of in columns.items()}) for n in range(36)), "utf-8")
+    assert guess_roles(columns_of(file), {}) == only_reading(file, "text") == roles
+    kept = import_data(file, "rows", Workspace(tmp_path / "w"), Options(mapping=roles)).kept
+    assert kept == 36
+
+
+def test_of_several_short_columns_that_no_name_tells_none_is_preset_and_the_command_asks(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    rows = [f"{TEXTS[n % 3]} {n},{('ja', 'nein')[n % 2]},{('Dr. A', 'Dr. B')[n % 2]}" for n in range(36)]
+    file.write_text("\n".join(["Anfrage,Stammpatient,Arzt", *rows]), "utf-8")
+    assert guess_roles(columns_of(file), {}) == {"question": "Anfrage"} and only_reading(file, "text") == {}
+    with pytest.raises(DataError, match="No column is chosen for the answer"):
+        import_data(file, "rows", Workspace(tmp_path / "w"), Options("text", {"question": "Anfrage"}))
+
+
 def test_usual_column_names_are_guessed(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("Problem,Solution,Answer,Topic\na,b,c,d\n")
@@ -305,7 +379,7 @@ def test_usual_column_names_are_guessed(tmp_path: Path) -> None:
     ("mapping", "message"),
     [
         ({"question": "quesion", "answer": "answer"}, r"no column 'quesion' \(did you mean 'question'\?\)"),
-        ({"question": "question"}, "needs a column"),
+        ({"question": "question"}, "No column is chosen for the answer"),
         ({"questions": "question", "answer": "answer"}, r"no role 'questions' \(did you mean 'question'\?\)"),
     ],
 )
