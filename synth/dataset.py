@@ -13,7 +13,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from synth.scoring.free_text import without_rule
 from synth.scoring.label import with_label_set
 from synth.shelf import Shelf
 from synth.storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
-from synth.task import TaskCard, guess_task_card
+from synth.task import Guess, TaskCard, guess_task_card
 
 CARD = "dataset.json"
 REJECTED = "rejected.jsonl"
@@ -36,8 +36,8 @@ REAL: Split = "test_real"
 TASK = "task"
 """The name under which the card's hashes hold that of the task card, which is no file of its own."""
 VERSION = 1  # of the card
-GUESSED_FROM = 200
-"""Rows that a task card is guessed from."""
+LOOKED_AT = 5000
+"""Rows of each split that the task card of a dataset without one is guessed from, whenever it is opened."""
 
 
 class Card(BaseModel):
@@ -120,8 +120,7 @@ class DatasetDir:
         """What the dataset asks of a model: its task card, or for datasets without one what the rows look like."""
         if self.card.task is not None:
             return self.card.task
-        rows = chain.from_iterable(self.examples(split) for split in self.splits())
-        return guess_task_card(islice(rows, GUESSED_FROM))
+        return guess_task_card(row for split in self.splits() for row in self._spread(split))
 
     def examples(self, split: Split) -> Iterator[Example]:
         """Rows of a split in file order. Raises DataError at a line that is not an Example."""
@@ -146,6 +145,11 @@ class DatasetDir:
         order = random.Random(f"{seed}/{split}").sample(range(count), count)
         chosen = set(order[:most])
         return self.to_measure(self.rows_at(split, chosen))
+
+    def _spread(self, split: Split) -> Iterator[Example]:
+        """Up to LOOKED_AT rows of a split, from everywhere in it."""
+        count = self.count(split)
+        return self.rows_at(split, set(random.Random(0).sample(range(count), min(count, LOOKED_AT))))
 
     def rows_at(self, split: Split, places: Container[int]) -> Iterator[Example]:
         """Rows of a split at some places, counted from 0, in file order; the others are not parsed."""
@@ -246,7 +250,7 @@ class DatasetWriter:
         self.reasons: Counter[str] = Counter()
         self.families: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.origins: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self._first: list[Example] = []
+        self._guess = Guess()
         self._journals: dict[str, Journal] = {}
         self._media: set[str] = set()
 
@@ -261,8 +265,7 @@ class DatasetWriter:
         self.counts[example.split] += 1
         self.families[example.split][example.family] += 1
         self.origins[example.split][example.origin.kind] += 1
-        if len(self._first) < GUESSED_FROM:
-            self._first.append(example)
+        self._guess.add(example)
 
     def reject(self, row: Example | Mapping[str, Any], reason: str) -> None:
         """Keep a row out, and on record; `reason` is counted as it stands, so keep it short and general."""
@@ -286,7 +289,7 @@ class DatasetWriter:
         """
         for journal in self._journals.values():
             journal.close()
-        task = card.task or guess_task_card(self._first)
+        task = card.task or self._guess.card()
         full = card.model_copy(
             update={
                 "splits": {s: self.counts[s] for s in SPLITS if self.counts[s]},

@@ -7,6 +7,7 @@ no prompt of any system; those are built from it where a model is asked.
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -26,6 +27,8 @@ KINDS: dict[TaskKind, str] = {
     "dictation": "Dictation",
 }
 """Kinds and what they are called."""
+GUESSED_FROM = 200
+"""Rows, of all, whose form a task card is guessed from."""
 MAX_LABELS = 50
 _LABEL_CHARS, _LABEL_REPEATS = 60, 4
 _SHORT_WORDS = 12
@@ -72,32 +75,68 @@ class TaskCard(BaseModel):
         return "\n".join(lines)
 
 
-def guess_task_card(rows: Iterable[Example]) -> TaskCard:
-    """What these rows look like; 200 or so are enough. A guess: whoever knows better edits it."""
-    examples = list(rows)
-    if not examples:
-        return TaskCard(kind="free_text")
-    media = [part for example in examples for part in media_parts(example)]
-    instruction = _shared_system(examples)
-    if any(isinstance(part, AudioPart) for part in media):
-        said = instruction or "Transcribe the recording."
-        return TaskCard(kind="dictation", instruction=said, answer_format="the transcript and nothing else")
-    ending = _ending(examples)
-    if any(isinstance(part, ImagePart) for part in media):
-        return TaskCard(kind="picture_questions", instruction=instruction, answer_format=ending)
-    if keys := _record_keys(examples):
-        said = instruction or f"Extract these fields from the text: {', '.join(keys)}."
-        return TaskCard(
-            kind="extraction", instruction=said, answer_format=f"a JSON object with the keys {', '.join(keys)}"
-        )
-    if labels := _labels(examples):
-        said = instruction or f"Say which of these the text is: {', '.join(labels)}."
+class Guess:
+    """What a task card is guessed from: a sample of the rows, each as likely, and the counts of all their answers.
+
+    Rows come one at a time; what is held does not grow with them.
+    """
+
+    def __init__(self) -> None:
+        self.sample: list[Example] = []
+        self.answers: Counter[str] | None = Counter()
+        """Of all rows; None once they are too many to be labels."""
+        self.rows = 0
+        self._random = random.Random(0)
+
+    def add(self, example: Example) -> None:
+        """One more row."""
+        self.rows += 1
+        if len(self.sample) < GUESSED_FROM:
+            self.sample.append(example)
+        elif (place := int(self._random.random() * self.rows)) < GUESSED_FROM:
+            self.sample[place] = example
+        if self.answers is not None:
+            self.answers[example.answer or ""] += 1
+            if len(self.answers) > 2 * MAX_LABELS:
+                self.answers = None
+
+    def card(self) -> TaskCard:
+        """What the rows look like. Whoever knows better edits it."""
+        if not self.sample:
+            return TaskCard(kind="free_text")
+        media = [part for example in self.sample for part in media_parts(example)]
+        instruction = _shared_system(self.sample)
+        if any(isinstance(part, AudioPart) for part in media):
+            said = instruction or "Transcribe the recording."
+            return TaskCard(kind="dictation", instruction=said, answer_format="the transcript and nothing else")
+        ending, labels = _ending(self.sample), {} if self.answers is None else labels_in(self.answers)
+        if sum(map(numeric, labels)) > len(labels) / 2:
+            labels = {}  # a person may say that these are labels
         form = ending or "one of the labels and nothing else"
-        return TaskCard(kind="classification", instruction=said, labels=dict.fromkeys(labels, ""), answer_format=form)
-    answers = [example.target if example.answer is None else example.answer for example in examples]
-    if all(example.answer is None for example in examples) or _share(len(a.split()) > _SHORT_WORDS for a in answers):
-        return TaskCard(kind="free_text", instruction=instruction)
-    return TaskCard(kind="question_answering", instruction=instruction, answer_format=ending)
+        if any(isinstance(part, ImagePart) for part in media):
+            if labels and len({example.prompt[-1].text for example in self.sample}) == 1:
+                return TaskCard(kind="classification", instruction=instruction, labels=labels, answer_format=form)
+            return TaskCard(kind="picture_questions", instruction=instruction, answer_format=ending)
+        if keys := _record_keys(self.sample):
+            said = instruction or f"Extract these fields from the text: {', '.join(keys)}."
+            form = f"a JSON object with the keys {', '.join(keys)}"
+            return TaskCard(kind="extraction", instruction=said, answer_format=form)
+        if labels:
+            said = instruction or f"Say which of these the text is: {', '.join(labels)}."
+            return TaskCard(kind="classification", instruction=said, labels=labels, answer_format=form)
+        answers = [example.target if example.answer is None else example.answer for example in self.sample]
+        unknown = all(example.answer is None for example in self.sample)
+        if unknown or _share(len(a.split()) > _SHORT_WORDS for a in answers):
+            return TaskCard(kind="free_text", instruction=instruction)
+        return TaskCard(kind="question_answering", instruction=instruction, answer_format=ending)
+
+
+def guess_task_card(rows: Iterable[Example]) -> TaskCard:
+    """What these rows look like, see `Guess`."""
+    guess = Guess()
+    for example in rows:
+        guess.add(example)
+    return guess.card()
 
 
 def _share(flags: Iterable[bool], least: float = 0.5) -> bool:
@@ -142,12 +181,16 @@ def _record(text: str) -> Mapping[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def _labels(examples: Sequence[Example]) -> list[str]:
-    """The answers, when they are few short words that come again and again; numbers are no labels."""
-    answers = Counter(example.answer or "" for example in examples)
-    few = len(answers) <= min(MAX_LABELS, len(examples) / _LABEL_REPEATS)
-    short = all(0 < len(answer) <= _LABEL_CHARS and "\n" not in answer for answer in answers)
-    numbers = sum(any(c.isdigit() for c in answer) for answer in answers)
-    if len(answers) < 2 or not few or not short or numbers > len(answers) / 2:
-        return []
-    return [label for label, _ in answers.most_common()]
+def labels_in(answers: Mapping[str, int]) -> dict[str, str]:
+    """The answers (→ their rows) as labels, the commonest first, when they are few short texts that come again and
+    again; else none.
+    """
+    few = 2 <= len(answers) <= min(MAX_LABELS, sum(answers.values()) / _LABEL_REPEATS)
+    if not few or not all(0 < len(answer) <= _LABEL_CHARS and "\n" not in answer for answer in answers):
+        return {}
+    return dict.fromkeys(sorted(answers, key=lambda answer: -answers[answer]), "")
+
+
+def numeric(text: str) -> bool:
+    """Whether it holds a number and is no code: `3`, `-1`, `5 kg`, but not `P1`."""
+    return any(c.isdigit() for c in text) and not text[0].isalpha()

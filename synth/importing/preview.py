@@ -25,7 +25,7 @@ from synth.importing.kinds import ROW_KINDS
 from synth.importing.report import ImportReport
 from synth.importing.usual_names import ASKS, SAYS, called, no_content, rank
 from synth.importing.values import missing
-from synth.task import TaskCard
+from synth.task import TaskCard, numeric
 from synth.workspace import Workspace
 
 MAX_BYTES = 16 << 20
@@ -127,7 +127,7 @@ def _with_inner(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _column(name: str, counts: Counter[str], nested: bool) -> Column:
     rows = counts.total()
     few = 1 < len(counts) <= min(MAX_CLASSES, rows / _REPEATS)
-    numbers = sum(any(c.isdigit() for c in value) for value in counts)
+    numbers = sum(map(numeric, counts))
     short = few and all(len(value) <= _SHORT_CHARS for value in counts) and numbers <= len(counts) / 2
     words = sum(any(c.isalpha() for c in value) for value in counts) > len(counts) / 2
     mean_chars = sum(len(value) * n for value, n in counts.items()) / rows
