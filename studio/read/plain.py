@@ -106,6 +106,9 @@ def _but(report: Report) -> str:
     said, split = [], report.primary_split
     if report.basis.qualifier:
         said.append("The rows are not from your own work, so this is no promise about it.")
+    tested = report.small_system.splits.get(split)
+    if tested is not None and 0 < tested.n < basis.FEWEST_REAL and basis.bare(report.verdict.word) in decision.DECIDED:
+        said.append(f"Only {tested.n} rows were tested: test more before you decide.")
     if folds := report.dataset.folds:
         home = "The model you take home is trained on all rows"
         said.append(f"{home}; the answers are those of {folds} models that each left out a part of them.")

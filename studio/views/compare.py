@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Any
 
 import streamlit as st
@@ -13,6 +14,7 @@ from evaluate.plan import Plan, dump_plan
 from evaluate.report.basis import FEWEST_REAL
 from evaluate.report.wording import usd
 from recipes.models.files import starters
+from studio.engines import jobs
 from studio.presets import bases
 from studio.presets.cards import card_for
 from studio.read.glance import ReportHead, dataset_cards, report_heads
@@ -34,6 +36,7 @@ PROMPTINGS = {
     "few_shot_schema": "few-shot with a schema",
 }
 FEW, MOST = 5, 50  # earlier verdicts: those that are shown, and with those behind the fold
+LOOKED_AT = 20  # newest tasks, among which a comparison that runs is looked for
 TESTED = ("test_real", "test", "test_ood")
 
 
@@ -271,6 +274,15 @@ def _agreed(dataset: Card, plan: Plan) -> bool:
     return agreed
 
 
+def _under_way() -> None:
+    """The way to comparisons that are running, for whoever comes back."""
+    for job, asked in islice(jobs.tasks(ui.workspace()), LOOKED_AT):
+        if asked["kind"] == "compare" and job.status() in ui.ACTIVE:
+            name = manage.shown("datasets", str(asked["arguments"]["plan"]["dataset"]))
+            label, way = f"A comparison on {ui.inert(name)} is running: follow it", {"job": job.id}
+            st.page_link("views/compare.py", label=label, icon=":material/progress_activity:", query_params=way)
+
+
 def _earlier() -> None:
     manage.undo("comparisons")
     heads = report_heads(ui.workspace())
@@ -306,5 +318,6 @@ with ui.sentences():
         if comparison and (made or not ui.param("job")):
             verdict.show(comparison, line)
     else:
+        _under_way()
         _ask()
         _earlier()

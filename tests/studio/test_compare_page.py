@@ -13,6 +13,7 @@ from studio.engines.engine import Work
 from studio.read import disagreements
 from studio.read.rows import read_at
 from studio.state.endpoints import Endpoint, is_here, may_leave, save_endpoints
+from synth.jobdir import JobDir
 from synth.storage import read_json, write_json
 from synth.workspace import Workspace
 from tests.studio.test_runs_page import address, press, said
@@ -161,3 +162,15 @@ def test_an_endpoint_is_offered_every_way_of_prompting_and_no_answer_limit_of_16
     app.multiselect[0].set_value([offered[0]]).run()
     assert not app.exception, app.exception
     assert any("Instructions to try" in one.label for one in app.number_input)
+
+
+def test_a_comparison_that_is_running_is_found_again(workspace: Workspace) -> None:
+    job = JobDir(workspace.tasks / "compare-x")
+    job.path.mkdir(parents=True)
+    asked = {"kind": "compare", "arguments": {"plan": {"dataset": "mine"}, "comparison_id": "mine-x"}}
+    write_json(job.path / "task.json", asked)
+    with job.hold():
+        links = [str(link.proto.label) for link in page("compare").get("page_link")]
+        job.finish("done", "")
+    assert any("A comparison on mine is running" in label for label in links)
+    assert not any("is running" in str(link.proto.label) for link in page("compare").get("page_link"))

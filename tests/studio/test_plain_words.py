@@ -142,6 +142,16 @@ def test_nobody_is_told_to_use_a_model_where_an_untuned_one_does_as_well() -> No
     assert all(plain.tells_what_to_use(told) for told in (*beaten, tuned_too))
 
 
+def test_a_decision_on_few_rows_says_how_few() -> None:
+    report = own_report()
+    small = report.small_system
+    summary = small.splits[report.primary_split].model_copy(update={"n": 9})
+    few = small.model_copy(update={"splits": {**small.splits, report.primary_split: summary}})
+    told = report.model_copy(update={"systems": (few, *(one for one in report.systems if one.id != small.id))})
+    assert "Only 9 rows were tested: test more before you decide." in said(told, word="BETTER")
+    assert "Only" not in said(told, word="INCONCLUSIVE") and "Only" not in said(report, word="BETTER")
+
+
 def test_a_model_that_nobody_tuned_is_not_called_tuned() -> None:
     report = own_report()
     systems = tuple(one.model_copy(update=UNTUNED) if one.id == report.small else one for one in report.systems)
