@@ -46,8 +46,6 @@ FIRST_ROLES = {
 }
 """Those that nearly every file has, as a person calls them; the others are behind a fold."""
 SHARED: tuple[Split, Split] = ("test", "val")
-ASKED_LAST = ("answer", "transcript", "question")
-"""In this order a column that is left over is taken for one of them."""
 SPLIT_TITLES: dict[str, str] = {
     "train": "Training",
     "val": "Validation",
@@ -93,7 +91,7 @@ def _roles(kind: Modality, form: Form, guess: Guess, columns: Sequence[Column]) 
     if kind.part is None:
         known = guess_roles(columns, guess.mapping)
     else:
-        known = guess_file_roles(guess, kind.uploads, [role for role in ASKED_LAST if role in roles])
+        known = guess_file_roles(guess)
     first = [role for role in roles if role in FIRST_ROLES]
     mapping = {}
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from synth.errors import DataError, did_you_mean
 from synth.importing import archives, folders
 from synth.importing.folders import Source
-from synth.importing.kinds import ROW_KINDS
+from synth.importing.kinds import ROW_KINDS, file_columns
 from synth.importing.layouts import ANSWERS_COLUMN, LAYOUTS, ROLES, Planner
 from synth.importing.lifted import lifted
 from synth.importing.paths import at
@@ -183,6 +183,13 @@ def nothing_left(
             sentence,
             "Plain text says neither what is asked nor what is answered: give questions with answers, or chats.",
         )
+    own = ROW_KINDS[modality].endings
+    if named := next(((kind, column) for kind, column in file_columns(rows) if not own), None):
+        noun = ROW_KINDS[named[0]].noun
+        return sentence, (
+            f"The column '{named[1]}' names {noun}s: put them beside the table, as it names them, and import their "
+            f"folder with --modality {named[0]}."
+        )
     if other := _OTHER_MODALITY.search(reason):
         return sentence, f"Import it with --modality {other[1]}."
     if "custom_id" in columns and "response" in columns and "body" not in columns and not mapping:
@@ -195,6 +202,10 @@ def nothing_left(
             sentence,
             "Say what is asked about each of them (--question “What is the total?”), or add a column `question`.",
         )
+    if mapping and reason == "no answer" and ROW_KINDS[modality].medium:
+        left = ", ".join(column for column in columns if column not in mapping.values())
+        role = "answer" if "answer" in ROLES[modality] else "transcript"
+        return sentence, f"Say which column holds the {role}, with --map {role}=COLUMN: one of {left}."
     if mapping or not source.named or not _is_about_columns(reason):
         return sentence, "Fix the rows."
     return sentence, _offer(rows, columns, modality) or "Fix the rows."
@@ -225,7 +236,10 @@ def _offer(rows: list[dict[str, Any]], columns: list[str], modality: str) -> str
             guessed["question"] = turns  # turns that lack their answer
     objects = {column for column in columns if isinstance(rows[0].get(column), dict)}
     guessed = {role: column for role, column in guessed.items() if role == "path" or column not in objects}
-    likely = _likely([{key: row.get(key) for key in columns} for row in rows], guessed)
+    files = {column for _, column in file_columns(rows)}
+    likely = _likely([{key: row.get(key) for key in columns if key not in files} for row in rows], guessed)
+    if ROW_KINDS[modality].medium and files:
+        likely["path"] = next(column for column in columns if column in files)
     if len(columns) < 2 and len(likely) < 2:
         return ""
     roles = {"text": ("question", "answer"), "vision": ("path", "question", "answer"), "audio": ("path", "transcript")}

@@ -7,21 +7,22 @@ their subtitles; data files, of which the names may tell the split.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from synth.errors import DataError
 from synth.example import SPLITS
 from synth.importing import excerpts, streams, tables
 from synth.importing.files import DATA_SUFFIXES, read_rows
 from synth.importing.json_rows import parse
-from synth.importing.kinds import CLASS_QUESTION
+from synth.importing.kinds import CLASS_QUESTION, PICTURE_SUFFIXES, SOUND_SUFFIXES, file_columns
 from synth.importing.layouts import MOST_NUMBERED
-from synth.importing.media import PICTURE_SUFFIXES, SOUND_SUFFIXES
 from synth.importing.raw import SPLIT_NAMES, RawRow
+from synth.media import resolve_inside
 
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 COMMON_VOICE = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}
@@ -223,11 +224,22 @@ def modality_of(source: Source, asked: bool = False) -> str:
         return source.modality
     for table in source.tables:
         rows = list(islice(table.rows([]), 50))
-        if kind := next((kind for raw in rows if raw.value and (kind := _media_in(raw.value))), ""):
+        values = [raw.value for raw in rows if raw.value]
+        if kind := next((kind for value in values if (kind := _media_in(value))), "") or _named_files(values, table):
             return kind
         if rows:  # an empty table says nothing
             break
     return "vision" if asked else "text"
+
+
+def _named_files(rows: Sequence[Mapping[str, Any]], table: Table) -> str:
+    """The modality of a column that names files, whatever it is called, of which one is there; "" without one."""
+    for modality, column in file_columns(rows):
+        for row in rows:
+            with contextlib.suppress(DataError):
+                resolve_inside(table.root, str(row.get(column) or "").strip())
+                return modality
+    return ""
 
 
 def _media_in(value: object, key: str = "", depth: int = 6) -> str:

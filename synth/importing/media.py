@@ -25,8 +25,6 @@ from synth.storage import sha256_bytes
 
 Store = Callable[[bytes, str], str]
 KINDS = {"vision": "picture", "audio": "recording"}
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".aif")
 
 
 class Media:

@@ -21,9 +21,10 @@ from synth.example import Split
 from synth.importing import archives, detect, folders, streams, tables
 from synth.importing.detect import Guess
 from synth.importing.importer import Options, import_data
-from synth.importing.kinds import ROW_KINDS
+from synth.importing.kinds import ROW_KINDS, names_files
+from synth.importing.layouts import ROLES
 from synth.importing.report import ImportReport
-from synth.importing.usual_names import ASKS, SAYS, called, no_content, rank
+from synth.importing.usual_names import ASKS, SAYS, TRANSCRIPTS, called, no_content, rank
 from synth.importing.values import missing
 from synth.task import TaskCard, numeric
 from synth.workspace import Workspace
@@ -33,6 +34,9 @@ FEWEST_TEST = 30
 """Test rows below which hardly any difference can be shown."""
 LARGEST_TEST_SHARE = 0.3
 MAX_CLASSES = 50
+ASKED_LAST = ("answer", "transcript", "question")
+"""In this order a column that is left over beside a picture or recording is taken for one of them."""
+_USUAL = {"answer": SAYS, "transcript": TRANSCRIPTS, "question": ASKS}
 _LOOKED_AT = 2000
 _SHORT_CHARS, _REPEATS = 60, 4
 _WORD = re.compile(r"(?<!\S)[^\w\s]*[^\W\d_]+(?:['’-][^\W\d_]+)*[^\w\s]*(?!\S)")
@@ -104,7 +108,9 @@ def _unpacked_bytes(file: Path) -> int:
 
 
 def columns_of(path: Path) -> list[Column]:
-    """The columns of the first table, from its first rows. Raises DataError."""
+    """The columns of the first table, from its first rows, without those that name pictures or recordings. Raises
+    DataError.
+    """
     values: dict[str, Counter[str]] = {}
     nested: set[str] = set()
     with archives.unpacked(path) as place:
@@ -113,7 +119,9 @@ def columns_of(path: Path) -> list[Column]:
                 if not missing(value):
                     values.setdefault(key, Counter())[str(value)] += 1
                     nested |= {key} if isinstance(value, dict | list) else set()
-    return [_column(name, counts, name in nested) for name, counts in values.items()]
+    files = tuple(ending for kind in ROW_KINDS.values() for ending in kind.endings)
+    read = {name: counts for name, counts in values.items() if not all(v.casefold().endswith(files) for v in counts)}
+    return [_column(name, counts, name in nested) for name, counts in read.items()]
 
 
 def _with_inner(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -170,32 +178,37 @@ def guess_roles(columns: Sequence[Column], known: Mapping[str, str], sure: bool 
     return found
 
 
-def guess_file_roles(guess: Guess, endings: Sequence[str], others: Sequence[str]) -> dict[str, str]:
-    """`guess.mapping` of pictures or recordings, with what no name told: the column whose values end as files with
-    these `endings` do and, where one other column is left, the first of these `others` that no column has yet.
+def guess_file_roles(guess: Guess) -> dict[str, str]:
+    """`guess.mapping` of pictures or recordings, with what no name told: the column whose values end as such files do,
+    and those of ASKED_LAST by their usual names, or the first of them where one column is left.
     """
     found = dict(guess.mapping)
     free = [column for column in guess.columns if column not in found.values()]
-    named = (c for c in free if guess.sample and all(_ends(row.get(c), endings) for row in guess.sample))
-    if "path" not in found and (path := next(named, None)) is not None:
+    endings = ROW_KINDS[guess.modality].endings
+    path = next((column for column in free if names_files(guess.sample, column, endings)), None)
+    if "path" not in found and path is not None:
         found["path"] = path
         free.remove(path)
-    lacking = [role for role in others if role not in found]
-    return found | ({lacking[0]: free[0]} if lacking and len(free) == 1 else {})
-
-
-def _ends(value: object, endings: Sequence[str]) -> bool:
-    return isinstance(value, str) and value.rpartition(".")[2].strip().lower() in endings
+    lacking = [role for role in ASKED_LAST if role in ROLES[guess.modality] and role not in found]
+    if lacking and len(free) == 1:
+        return found | {lacking[0]: free[0]}
+    for role in lacking:
+        if len(likely := called([c for c in free if c not in found.values()], _USUAL[role])) == 1:
+            found[role] = likely[0]
+    return found
 
 
 def only_reading(path: Path, modality: str, aside: Sequence[str] = (), answered: bool = False) -> dict[str, str]:
-    """Role → column of a table of texts whose columns no layout knows, where there is one way to read it; else {}.
+    """Role → column of a table whose columns no layout knows, where there is one way to read it; else {}.
 
     `aside`: columns that have another use; `answered`: whether the answer is known, so that a question is enough.
     """
-    if modality not in ROW_KINDS or not ROW_KINDS[modality].names_all_columns:
+    if modality not in ROW_KINDS:
         return {}
     guess = detect.detect(path, modality)
+    if ROW_KINDS[modality].medium:
+        found = guess_file_roles(guess)
+        return {} if found == guess.mapping else found
     if guess.format != "columns":
         return {}
     known = {role: column for role, column in guess.mapping.items() if column not in aside}

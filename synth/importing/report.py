@@ -58,7 +58,10 @@ class ImportReport(NamedTuple):
         yield from self.notes
         for key in self.unused:
             yield f"not used: {key}"
-        for grouping in self.groupings[:5]:
+        tested = [
+            grouping for grouping in self.groupings if grouping.splits.get("test") and grouping.splits.get("train")
+        ]
+        for grouping in tested[:5]:
             sizes = ", ".join(f"{rows} {split}" for split, rows in grouping.splits.items())
             yield (
                 f"--group-by '{grouping.column}' would keep the rows of each of its {grouping.values} values in one "

@@ -26,6 +26,11 @@ SAYS = (
     *("clase", "respuesta", "etiqueta", "prioridad", "resposta", "prioridade", "risposta", "etichetta", "priorita"),
     *("antwoord", "klas", "prioriteit", "kategoria", "klasa", "odpowiedz", "etykieta", "priorytet", "department"),
 )
+TRANSCRIPTS = (
+    *("transcript", "transcription", "text", "sentence", "transkript", "transkription", "abschrift", "diktat"),
+    *("dictation", "wortlaut", "texto", "texte", "testo", "tekst", "transcripcion", "transcricao", "trascrizione"),
+    *("transcriptie", "transkrypcja", "dictee", "dictado", "ditado", "dettatura", "dictaat"),
+)
 _FACTS = {
     *("id", "code", "count", "number", "nr", "date", "datum", "fecha", "data", "time", "to", "by", "from", "length"),
     "score",

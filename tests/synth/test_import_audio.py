@@ -15,8 +15,9 @@ import soundfile
 from synth.audio.files import decode, read_audio
 from synth.dataset import DatasetDir
 from synth.errors import DataError
-from synth.importing.detect import detect
+from synth.importing.detect import detect, modality_of
 from synth.importing.importer import Options, import_data
+from synth.importing.preview import only_reading
 from synth.importing.report import ImportReport
 from synth.workspace import Workspace
 from tests.tiny_audio import tone
@@ -253,3 +254,14 @@ def test_a_question_about_a_recording_is_kept_and_said_to_go_unread(tmp_path: Pa
     assert any("do not read it" in note for note in report.notes)
     dataset = DatasetDir(workspace.datasets / "mine")
     assert [e.prompt[0].text for s in dataset.splits() for e in dataset.examples(s)] == ["Who speaks?"]
+
+
+def test_recordings_of_a_table_with_names_of_its_own_are_found_and_their_transcript_guessed(tmp_path: Path) -> None:
+    folder = tmp_path / "dictations"
+    folder.mkdir()
+    for n in range(3):
+        write(folder / f"a{n}.wav")
+    rows = [f"a{n}.wav;please call patient {n} back;Dr. A" for n in range(3)]
+    (folder / "liste.csv").write_text("\n".join(["Datei;Diktat;Arzt", *rows]))
+    assert modality_of(folder) == "audio"
+    assert only_reading(folder, "audio") == {"path": "Datei", "transcript": "Diktat"}

@@ -16,9 +16,10 @@ from PIL import Image
 
 from synth.dataset import DatasetDir
 from synth.errors import DataError
-from synth.importing.detect import detect
+from synth.importing.detect import detect, modality_of
 from synth.importing.images import read_image
 from synth.importing.importer import Options, import_data
+from synth.importing.preview import columns_of, guess_roles, only_reading
 from synth.importing.report import ImportReport
 from synth.workspace import Workspace
 
@@ -292,3 +293,39 @@ def test_an_archive_of_a_folder_is_read_like_the_folder(tmp_path: Path, workspac
         archive.writestr("../escape.txt", "no")
     assert import_data(tmp_path / "in.zip", "mine", workspace).kept == 4
     assert not (tmp_path.parent / "escape.txt").exists()
+
+
+def receipts(folder: Path, header: str = "Datei;Summe;Händler") -> Path:
+    folder.mkdir()
+    for n in range(12):
+        Image.new("RGB", (8, 8), (n, 0, 0)).save(folder / f"bon_{n}.png")
+    rows = [f"bon_{n}.png;{n},10;{('Edeka', 'Rewe')[n % 2]}" for n in range(12)]
+    (folder / "bons.csv").write_text("\n".join([header, *rows]), "utf-8")
+    return folder
+
+
+def test_a_column_of_files_that_are_there_makes_pictures_whatever_it_is_called(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    folder = receipts(tmp_path / "bons")
+    assert modality_of(folder) == "vision" and only_reading(folder, "vision") == {"path": "Datei"}
+    with pytest.raises(DataError, match="map answer=COLUMN: one of Summe, Händler"):
+        import_data(folder, "rows", workspace, Options(mapping={"path": "Datei"}, question="What is the total?"))
+    asked = Options(mapping={"path": "Datei", "answer": "Summe"}, question="What is the total?")
+    report = import_data(folder, "rows", workspace, asked)
+    assert report.kept == 12 and report.modality == "vision"
+
+
+def test_file_names_are_never_offered_as_a_question(tmp_path: Path, workspace: Workspace) -> None:
+    folder = receipts(tmp_path / "bons")
+    assert only_reading(folder, "text") == {} and "Datei" not in guess_roles(columns_of(folder), {}).values()
+    with pytest.raises(DataError, match=r"'Datei' names pictures: .* --modality vision") as refused:
+        import_data(folder, "rows", workspace, Options("text"))
+    assert "question=" not in str(refused.value)
+
+
+def test_no_grouping_is_suggested_that_leaves_no_test_row(tmp_path: Path, workspace: Workspace) -> None:
+    asked = Options(mapping={"path": "Datei", "answer": "Summe"}, question="What is the total?")
+    report = import_data(receipts(tmp_path / "bons"), "rows", workspace, asked)
+    left = [grouping for grouping in report.groupings if not grouping.splits.get("test")]
+    assert left and "--group-by" not in "\n".join(report.lines())
