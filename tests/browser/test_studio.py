@@ -22,6 +22,7 @@ from synth.dataset import Card, DatasetWriter
 from synth.example import assistant, make_example, user
 from synth.storage import atomic_dir
 from synth.workspace import Workspace
+from tests import spare
 from tests.browser.settling import settled
 from tests.markup import PAYLOADS
 
@@ -30,26 +31,28 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-# How long speed is measured says nothing of a page.
-
 
 class Studio:
-    """A studio server that can be restarted on the same port."""
+    """A studio server that can be restarted on the same port, forked from the spare process or started as it is."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: Workspace, spared: bool = True) -> None:
+        self.workspace, self.spared = workspace, spared
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | spare.Forked | None = None
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
+        begin = subprocess.Popen
+        if self.spared:
+            spare.start()
+            begin = spare.fork
+        self.process = begin(
             command(self.port),
             env=environment(self.workspace) | {"SMOLSTUDIO_MODELS": str(self.workspace.path.parent / "models")},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
         )
         wait_for(self.healthy, 60)
 
@@ -74,9 +77,9 @@ def wait_for(true: Callable[[], bool], timeout_sec: float) -> None:
 
 
 @contextlib.contextmanager
-def serving(workspace: Workspace) -> Iterator[Studio]:
+def serving(workspace: Workspace, spared: bool = True) -> Iterator[Studio]:
     """A studio on that workspace, as long as the block lasts."""
-    served = Studio(workspace)
+    served = Studio(workspace, spared)
     try:
         served.start()
         yield served
@@ -87,6 +90,13 @@ def serving(workspace: Workspace) -> Iterator[Studio]:
 @pytest.fixture
 def studio(workspace: Workspace) -> Iterator[Studio]:
     with serving(workspace) as served:
+        yield served
+
+
+@pytest.fixture
+def own(workspace: Workspace) -> Iterator[Studio]:
+    """A studio that is a process of its own, and so are its workers."""
+    with serving(workspace, spared=False) as served:
         yield served
 
 
@@ -142,22 +152,24 @@ class Newcomer:
 
     def compare(self) -> Any:
         """From the run that ended to the verdict: the frame of the report."""
+        settled(self.page)
         self.press("Compare")
         self.page.get_by_text("Rows per split").wait_for()
+        settled(self.page)
         self.press("Compare")
         self.page.get_by_role("button", name="Download HTML").wait_for(timeout=500_000)
         return self.page.frame_locator("iframe").first
 
 
 def ended(run: Path) -> str:
-    """How a run ended, once it has."""
+    """How a run or a task ended, once it has."""
     wait_for(lambda: (run / "exit.json").exists(), 900)  # two cores that other tests use too
     return str(json.loads((run / "exit.json").read_text())["verdict"])
 
 
 @pytest.mark.skipif("starter-text" not in starters(), reason="the text starter's weights are not here")
-def test_journey_from_start_to_verdict(studio: Studio, page: Any) -> None:
-    place, newcomer = studio.workspace, Newcomer(page)
+def test_journey_from_start_to_verdict(own: Studio, page: Any) -> None:
+    studio, place, newcomer = own, own.workspace, Newcomer(page)
     page.goto(studio.url)
     newcomer.choose_task("Math problems")
     newcomer.generate("Test rows, unseen families")
