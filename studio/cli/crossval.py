@@ -29,16 +29,17 @@ def crossval(
 
     A comparison whose plan says `folds` then tests every row, by the model of its fold.
     """
-    from recipes.recipe.schema import load_recipe, recipe_hash
+    from recipes.recipe.schema import recipe_hash
     from studio.cli.terminal import ProgressLine
     from studio.engines.crossval import cross_validate
+    from studio.presets.bases import load_fitted
     from synth.dataset import open_dataset
     from synth.folds import fold_count
 
     place, notices = workspace_of(workspace), list[str]()
-    chosen = load_recipe(recipe, overrides or [], notices)
+    chosen, fitted = load_fitted(recipe, overrides or [], place, notices)
     counted = fold_count(open_dataset(chosen.data.dataset, place.datasets), folds)
-    for notice in (*notices, *filter(None, [counted.why])):
+    for notice in (*notices, *filter(None, [fitted, counted.why])):
         print(notice, file=sys.stderr)
     asked: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))

@@ -59,13 +59,13 @@ def train(
             raise RecipeError("Several seeds are trained in turn and watched.", "Leave out --detach and --preflight.")
         _train_seeds(recipe, overrides or [], run_id, seeds, workspace, as_json)
         return
-    from recipes.recipe.schema import load_recipe
     from studio.engines import jobs
+    from studio.presets.bases import load_fitted
 
     place = workspace_of(workspace)
     notices: list[str] = []
-    chosen = load_recipe(recipe, overrides or [], notices)
-    for notice in notices:
+    chosen, fitted = load_fitted(recipe, overrides or [], place, notices)
+    for notice in (*notices, *filter(None, [fitted])):
         print(notice, file=sys.stderr)
     if create_only:
         from recipes.run.directory import Run
@@ -134,13 +134,16 @@ def _train_seeds(
     recipe: str, overrides: list[str], name: str, seeds: int, workspace: Path | None, as_json: bool
 ) -> None:
     """Train one after another, and print how a plan names the systems whose spread a comparison shows."""
-    from recipes.recipe.schema import load_recipe
     from studio.engines import jobs
+    from studio.presets.bases import load_fitted
 
-    chosen, trained = load_recipe(recipe, overrides), []
+    place, notices, trained = workspace_of(workspace), list[str](), []
+    chosen, fitted = load_fitted(recipe, overrides, place, notices)
+    for notice in (*notices, *filter(None, [fitted])):
+        print(notice, file=sys.stderr)
     for seed in range(chosen.seed, chosen.seed + seeds):
         once = chosen.model_copy(update={"seed": seed})
-        run = jobs.start_training(workspace_of(workspace), once, f"{name}-s{seed}" if name else None)
+        run = jobs.start_training(place, once, f"{name}-s{seed}" if name else None)
         trained.append((seed, run.id))
         if _watch(run, as_json) != "done":
             return

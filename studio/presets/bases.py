@@ -5,13 +5,17 @@ Rows of a generator begin with a starter, which needs no network; a person's own
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from recipes.models import catalogue, store
 from recipes.models.catalogue import Entry
 from recipes.models.files import starters
+from recipes.recipe.schema import Recipe, canonical, load_recipe, ready_recipes
 from studio.read.models import fit
-from synth.dataset import Card
+from synth.dataset import Card, open_dataset
+from synth.errors import DataError
+from synth.workspace import Workspace
 
 # Real rows, each starter beside the published model of its modality that this project ran.
 MEASURED = {
@@ -20,6 +24,8 @@ MEASURED = {
 }
 # What a person's own rows get whatever the recipe says; real models' recipes say the same.
 FITTED = {"eval_steps": "auto", "early_stopping_patience": 3, "load_best_model_at_end": True}
+
+LENGTHS = {"optim.num_train_epochs", "optim.max_steps"}
 
 
 def is_own(dataset: Card) -> bool:
@@ -66,6 +72,33 @@ def starter_warning(base: str, modality: str) -> str:
 def fitted(values: dict[str, Any]) -> dict[str, Any]:
     """A recipe's values with a length that follows from the rows, and validation that decides what is kept."""
     return {**values, **FITTED, "optim": {**values["optim"], "num_train_epochs": "auto"}}
+
+
+def load_fitted(source: str, overrides: Sequence[str], workspace: Workspace, notices: list[str]) -> tuple[Recipe, str]:
+    """The recipe of a command, and a sentence where it is not as written: a ready one for a person's own rows gets
+    what the Train page gives it, unless epochs or steps are among the overrides, which win in any case.
+
+    Raises RecipeError.
+    """
+    recipe = load_recipe(source, overrides, notices)
+    told = {canonical(item.partition("=")[0].strip()) for item in overrides}
+    if source not in ready_recipes() or recipe.objective != "sft" or told & LENGTHS:
+        return recipe, ""
+    try:
+        own = is_own(open_dataset(recipe.data.dataset, workspace.datasets).card)
+    except DataError:  # said where the training starts
+        own = False
+    if not own:
+        return recipe, ""
+    length = recipe.optim.num_train_epochs
+    recipe = load_recipe(fitted(load_recipe(source).model_dump(mode="json")), overrides)
+    if length == "auto":
+        return recipe, ""
+    return recipe, (
+        f"{recipe.data.dataset} has rows of your own: as many epochs as they need, as on the Train page, instead of "
+        f"the {length:g} of {source}, and the best by validation is kept. For those of the recipe: "
+        f"num_train_epochs={length:g}."
+    )
 
 
 def fetch(entry: Entry) -> str:

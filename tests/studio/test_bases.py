@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from recipes.models import store
-from recipes.recipe.schema import Recipe
+from recipes.recipe.schema import Recipe, load_recipe
 from recipes.run.directory import Run
 from studio.engines import jobs
 from studio.presets import bases
@@ -130,3 +130,15 @@ def test_a_refresh_keeps_changed_settings_until_they_are_reset() -> None:
     for refreshed in (app, page("train", dataset="messages")):
         assert "0 settings changed" in text(refreshed)
         assert "auto: 16 epochs for these 299 rows" in text(refreshed)
+
+
+def test_the_command_trains_own_rows_as_long_as_the_page_unless_it_is_told_how_long(messages: Workspace) -> None:
+    own = ["data.dataset=messages"]
+    fitted, said = bases.load_fitted("starter-text-sft", own, messages, [])
+    assert fitted.optim.num_train_epochs == "auto" and fitted.load_best_model_at_end
+    assert "as many epochs as they need" in said
+    for length in ("epochs=2", "optim.max_steps=3"):
+        told, nothing = bases.load_fitted("starter-text-sft", [*own, length], messages, [])
+        assert told == load_recipe("starter-text-sft", [*own, length]) and not nothing
+    patient, _ = bases.load_fitted("starter-text-sft", [*own, "early_stopping_patience=7"], messages, [])
+    assert patient.early_stopping_patience == 7
