@@ -23,6 +23,7 @@ from synth.pipeline.plan import Outside, RunPlan
 from synth.pipeline.routing import contestants, roles
 from synth.pipeline.spec import find_pipeline
 from synth.pipeline.step import MAIN
+from synth.pipeline.steps import KINDS
 from synth.pipeline.steps.row import ROW
 from synth.pipeline.work import engine_of, note_of, opened
 from synth.progress import Meter
@@ -116,6 +117,9 @@ def forecast(engine: PipelineEngine, rows: int | None, teachers: dict[str, Teach
     fixed, variable = usd_of(once), usd_of(repeated)
     if not accepted:
         return Forecast(rows, None, None, None, None, 0, lost)
+    ended = [_ended(repeated[place:], accepted) for place in range(len(repeated))]
+    if variable is not None:
+        variable = sum((one.usd or 0.0) * share for one, share in zip(repeated, ended, strict=True))
     per_row = None if variable is None else variable / accepted
     usd = None if per_row is None or fixed is None or rows is None else fixed + per_row * rows
     bounds = None
@@ -123,16 +127,32 @@ def forecast(engine: PipelineEngine, rows: int | None, teachers: dict[str, Teach
         low, high = wilson_bounds(accepted / (accepted + lost), accepted + lost)
         per_candidate = variable / (accepted + lost)
         bounds = (min(usd, fixed + per_candidate * rows / high), fixed + per_candidate * rows / low)
-    seconds = None if rows is None else _seconds(once, teachers) + _seconds(repeated, teachers) * rows / accepted
+    seconds = None
+    if rows is not None:
+        seconds = _seconds(once, [1.0] * len(once), teachers)
+        seconds += _seconds(repeated, ended, teachers) * rows / accepted
     return Forecast(rows, usd, bounds, per_row, seconds, accepted, lost)
 
 
-def _seconds(tallies: list[Tally], teachers: dict[str, Teacher]) -> float:
-    """Time of the answers, each teacher's at its concurrency; teachers work beside each other."""
+def _ended(tallies: list[Tally], accepted: int) -> float:
+    """The share of the first step's candidates that were accepted or rejected since.
+
+    A preview ends with its last row, and answers of candidates that were on their way then belong to none. Where a
+    later step makes several candidates of one, they cannot be told apart: 1.
+    """
+    later = [one for one in tallies[1:] if one.step.kind is not KINDS["given"]]  # which adds rows of the user's own
+    if any(one.step.kind.fans_out and one.out > one.taken for one in later):
+        return 1.0
+    out = tallies[0].out
+    return min(1.0, (accepted + sum(one.reasons.total() for one in tallies)) / out) if out else 1.0
+
+
+def _seconds(tallies: list[Tally], shares: list[float], teachers: dict[str, Teacher]) -> float:
+    """Time of these shares of the answers, each teacher's at its concurrency; teachers work beside each other."""
     by_teacher: dict[str, float] = {}
-    for one in tallies:
+    for one, share in zip(tallies, shares, strict=True):
         if one.step.kind.asks:
             name = getattr(one.step.settings, "teacher", "")
             name = name if name in teachers else next(iter(teachers), "")
-            by_teacher[name] = by_teacher.get(name, 0.0) + one.seconds / teachers[name].concurrency
+            by_teacher[name] = by_teacher.get(name, 0.0) + one.seconds * share / teachers[name].concurrency
     return max(by_teacher.values(), default=0.0)

@@ -569,6 +569,18 @@ def test_a_preview_forecasts_the_bill_within_ten_percent(stub: Stub, workspace: 
     assert {row.id for row in seen.rows} <= {row.id for row in rows_of(dataset)} and after_preview > 20
 
 
+def test_answers_of_candidates_on_their_way_when_a_preview_ends_are_no_cost_of_its_rows(
+    stub: Stub, workspace: Workspace
+) -> None:
+    seen = forecast.preview(describe_plan(stub, rows=300), Outside(workspace, price), 20)
+    steps = {step.step: step for step in seen.steps}
+    ended = seen.forecast.accepted + seen.forecast.rejected
+    assert steps["agree"].rejected and steps["write"].kept > ended  # some were on their way
+    assert set().union(*(step.rejected for step in seen.steps)) == {"label and seen_as disagree"}
+    each = sum((steps[name].usd or 0) / steps[name].kept for name in ("write", "second look"))
+    assert seen.forecast.usd_per_row == pytest.approx(each * ended / seen.forecast.accepted)
+
+
 @pytest.mark.slow
 def test_a_killed_run_repeats_at_most_what_was_in_flight(workspace: Workspace, tmp_path: Path) -> None:
     with serve_in_thread(StubSettings(latency_sec=0.03)) as stub:
