@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from synth.curation.runs import NUMBERS, Keys, Marks, Runs, Text, number_mark, read_text
+from synth.curation.runs import NUMBERS, Keys, Marks, Runs, Shared, Text, number_mark, read_text
 from synth.dataset import CARD, Card, DatasetDir, readme
 from synth.example import SPLITS, Example, Split, media_parts, text_of
 from synth.shelf import Stack
@@ -126,27 +126,35 @@ class Known:
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._given: Iterable[str] = texts
-        self._texts: list[Text] = []
-        self._index: dict[Any, list[int]] | None = None
+        self._split = _Split()
+        self._shared: Shared | None = None
+        self._by_numbers: Any = None
 
     def near(self, text: str) -> bool:
         """Whether the text is one of these, or nearly."""
-        if self._index is None:
-            self._index = {}
-            for place, given in enumerate(self._given):
-                self._texts.append(read_text(given))
-                for key in _keys(self._texts[-1]):
-                    self._index.setdefault(key, []).append(place)
+        import numpy as np
+
+        if self._shared is None:
+            for given in self._given:
+                self._split.add_text(read_text(given))
+            self._given = ()
+            self._shared = self._split.runs.shared()
+            self._by_numbers = np.sort(np.frombuffer(self._split.numbers, np.uint32))
         asked = read_text(text)
-        met = (self._index.get(key, ()) for key in _keys(asked))
-        return any(_same(self._texts[place], asked) for places in met if len(places) <= BOILERPLATE for place in places)
-
-
-def _keys(text: Text) -> Iterator[Any]:
-    for start in range(max(1, len(text.words) - GRAM + 1)):
-        yield text.words[start : start + GRAM].tobytes()
-    if len(text.numbers) > 1:
-        yield text.numbers
+        place = int(self._by_numbers.searchsorted(number_mark(asked)))
+        if place == len(self._by_numbers) or self._by_numbers[place] != number_mark(asked):
+            return False
+        runs = Runs(GRAM)
+        runs.add(asked)
+        keys = np.unique(runs.shared().keys)
+        first = self._shared.keys.searchsorted(keys, "left")
+        last = self._shared.keys.searchsorted(keys, "right")
+        for start, end in zip(first.tolist(), last.tolist(), strict=True):
+            if end - start <= BOILERPLATE:
+                met = self._shared.places[start:end].tolist()
+                if any(_same(self._split.texts[one], asked) for one in met):
+                    return True
+        return False
 
 
 def _same(one: Text, other: Text) -> bool:
