@@ -37,8 +37,10 @@ from synth.example import (
 )
 from synth.media import read_inside
 from synth.modality import modality
+from synth.scoring import label
+from synth.scoring.verify import quote
 from synth.storage import DirLock, atomic_write_bytes, sha256_bytes, write_json
-from synth.task import TaskCard, TaskKind
+from synth.task import MAX_LABELS, TaskCard, TaskKind
 from synth.workspace import Workspace
 
 WAIT_SEC = 30.0
@@ -75,7 +77,7 @@ def add_real(
         gate = _Gate(dataset)
         kept: list[Example] = []
         refused: list[tuple[Example, str]] = []
-        for row in rows:
+        for row in map(gate.as_labelled, rows):
             reason = gate.reason(row)
             if reason:
                 refused.append((row, reason))
@@ -140,6 +142,8 @@ class _Gate:
     def __init__(self, dataset: DatasetDir) -> None:
         part = modality(dataset.card.modality).part
         self.parts = () if part is None else (part,)
+        self.labels, self.name = list(dataset.task.labels), dataset.name
+        self.unknown: set[str] = set()
         self.splits: dict[str, str] = {}
         self.media: set[str] = set()
         texts: list[str] = []
@@ -162,6 +166,8 @@ class _Gate:
             return "it has not the picture or recording that rows of this dataset have"
         if row.label is False:
             return "its answer is judged as bad, so that nothing can be measured against it"
+        if reason := self._no_label(row):
+            return reason
         if row.id in self.splits:
             return f"the same prompt is in {self.splits[row.id]}"
         if any(part.sha256 in self.media for part in media):
@@ -170,6 +176,26 @@ class _Gate:
             return "it nearly stands in training"
         self.splits[row.id] = REAL
         return ""
+
+    def as_labelled(self, row: Example) -> Example:
+        """The row with its answer written as the label that it is, so that it is counted and measured as one."""
+        found = label.member(row.answer, self.labels) if self.labels and row.answer else None
+        if found is None or found == row.answer:
+            return row
+        target = found if row.target == row.answer else row.target
+        return row.model_copy(update={"answer": found, "target": target})
+
+    def _no_label(self, row: Example) -> str:
+        """Why nobody could answer right, where the answer is none of the task's labels."""
+        if not self.labels or row.answer is None or row.answer in self.labels or label.labels_of(row):
+            return ""
+        if len(self.unknown) >= MAX_LABELS and row.answer not in self.unknown:
+            return "its answer, too, is no label of the task"
+        self.unknown.add(row.answer)
+        return (
+            f"its answer {quote(row.answer)} is no label of the task, so that no model could be right: add it to the "
+            f"labels first (page Task, or `smolstudio data task {self.name}` with a --label for each)"
+        )
 
 
 def _as_real(row: Example, origin: Origin | None, scorer: str | None, source: Path | None, target: Path) -> Example:

@@ -114,6 +114,29 @@ def read(reply: str, labels: Sequence[str]) -> list[str]:
     return []
 
 
+def member(text: str, labels: Sequence[str]) -> str | None:
+    """The label that the whole text is, as `grade` compares (case, `_` for a space); None for another text."""
+    key = _key_of(labels)
+    return text if text in labels else next((label for label in labels if key(label) == key(text)), None)
+
+
+def variants(labels: Sequence[str]) -> list[list[str]]:
+    """Labels that `grade` takes for one another, each group by itself: `High`, `high`."""
+    key, groups = _key_of(labels), dict[str, list[str]]()
+    for label in labels:
+        groups.setdefault(key(label), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def variants_notes(labels: Sequence[str]) -> list[str]:
+    """A sentence for each group of `variants`."""
+    return [
+        f"{' and '.join(map(quote, group))} differ only in case, spaces or signs and are scored as one label: write "
+        "them alike before anything is tuned"
+        for group in variants(labels)
+    ]
+
+
 def _first_clause(line: str) -> str:
     """What stands before the first comma or dash when a sentence follows it; a list of labels is left whole."""
     first, *rest = re.split(r"[,.;:(\n]|\s[—–-]\s", plain(line), maxsplit=1)

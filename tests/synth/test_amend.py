@@ -121,6 +121,25 @@ def test_a_real_row_that_stands_in_training_is_refused_with_a_counted_reason(wor
         add_real(after, [real_row(5)], REAL)
 
 
+def test_a_real_row_that_no_label_answers_is_refused_and_another_spelling_is_the_label(workspace: Workspace) -> None:
+    with atomic_dir(workspace.datasets / "d") as folder:
+        writer = DatasetWriter(folder)
+        for row in rows_of(["Very high", "low"] * 20):
+            writer.keep(row)
+        writer.finish(Card(name="d"))
+    dataset = DatasetDir(workspace.datasets / "d")
+    asked = ["The lift is stuck", "Somebody fell", "A lamp is out", "May I ask something", "Who has the key"]
+    given = zip(asked, ["very_high", "LOW", "Other", "Other", "This is low."], strict=True)
+    rows = [make_example([user(text)], a, answer=a, family="own", template=text) for text, a in given]
+    report = add_real(dataset, rows, REAL)
+    assert [row.answer for row in dataset.examples("test_real")] == ["Very high", "low"]
+    assert sorted(report.refused.values()) == [1, 2]
+    refused = next(reason for reason, count in report.refused.items() if count == 2)
+    assert "“Other” is no label of the task" in refused and "`smolstudio data task d` with a --label" in refused
+    set_task(dataset, labels={"Very high": "", "low": "", "Other": ""})
+    assert add_real(dataset, rows, REAL).added == 2
+
+
 def test_pictures_of_real_rows_come_along_and_those_of_training_are_refused(
     workspace: Workspace, tmp_path: Path
 ) -> None:
