@@ -172,7 +172,7 @@ def test_receipts_and_recordings_end_in_a_verdict_on_the_defaults(
     studio: Studio, page: Any, tmp_path: Path, key: str
 ) -> None:
     newcomer = Newcomer(page)
-    to_import(newcomer, studio.url, elsewhere(tmp_path, key, rows=SMALL))
+    to_import(newcomer, studio.url, elsewhere(tmp_path, key, rows=160))
     newcomer.press("Import")
     page.get_by_text("is ready.").wait_for()
     report = to_verdict(newcomer, studio.workspace, f"starter-{key}-sft")
