@@ -26,7 +26,7 @@ from synth.scoring.free_text import without_rule
 from synth.scoring.label import with_label_set
 from synth.shelf import Shelf
 from synth.storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
-from synth.task import Guess, TaskCard, guess_task_card
+from synth.task import LEAST_REPEATS, MAX_LABELS, Guess, TaskCard, guess_task_card, labels_in
 
 CARD = "dataset.json"
 REJECTED = "rejected.jsonl"
@@ -145,6 +145,16 @@ class DatasetDir:
         order = random.Random(f"{seed}/{split}").sample(range(count), count)
         chosen = set(order[:most])
         return self.to_measure(self.rows_at(split, chosen))
+
+    def labels_in_rows(self) -> dict[str, str]:
+        """The answers of all rows as labels, for a person who says that they are; {} where they are too many."""
+        found: Counter[str] = Counter()
+        for split in self.splits():
+            for row in self.examples(split):
+                found[row.answer or ""] += 1
+                if len(found) > MAX_LABELS:
+                    return {}
+        return labels_in(found, LEAST_REPEATS)
 
     def _spread(self, split: Split) -> Iterator[Example]:
         """Up to LOOKED_AT rows of a split, from everywhere in it."""

@@ -27,13 +27,21 @@ KINDS: dict[TaskKind, str] = {
     "dictation": "Dictation",
 }
 """Kinds and what they are called."""
+_OF_PART: dict[TaskKind, type] = {"picture_questions": ImagePart, "dictation": AudioPart}
 GUESSED_FROM = 200
 """Rows, of all, whose form a task card is guessed from."""
 MAX_LABELS = 50
+LEAST_REPEATS = 2
+"""Rows of each label, on average, where a person says that the answers are labels."""
 _LABEL_CHARS, _LABEL_REPEATS = 60, 4
 _SHORT_WORDS = 12
 _MOST = 0.9
 """Share of rows that must look alike for the card to say so."""
+
+
+def kinds_for(part: type | None) -> list[TaskKind]:
+    """The kinds that rows with this medium, or with none, can have."""
+    return [kind for kind in KINDS if _OF_PART.get(kind, part) == part]
 
 
 class TaskCard(BaseModel):
@@ -181,11 +189,11 @@ def _record(text: str) -> Mapping[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def labels_in(answers: Mapping[str, int]) -> dict[str, str]:
-    """The answers (→ their rows) as labels, the commonest first, when they are few short texts that come again and
-    again; else none.
+def labels_in(answers: Mapping[str, int], repeats: int = _LABEL_REPEATS) -> dict[str, str]:
+    """The answers (→ their rows) as labels, the commonest first, when they are few short texts that come again, each
+    `repeats` times on average; else none.
     """
-    few = 2 <= len(answers) <= min(MAX_LABELS, sum(answers.values()) / _LABEL_REPEATS)
+    few = 2 <= len(answers) <= min(MAX_LABELS, sum(answers.values()) / repeats)
     if not few or not all(0 < len(answer) <= _LABEL_CHARS and "\n" not in answer for answer in answers):
         return {}
     return dict.fromkeys(sorted(answers, key=lambda answer: -answers[answer]), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from studio.widgets import ui
 from studio.widgets.kept import Form
-from studio.widgets.task_form import task_form
+from studio.widgets.task_form import NO_LABELS, task_form
 from synth.errors import DataError, UserError
 from synth.example import Split
 from synth.importing.detect import Guess
@@ -32,7 +32,7 @@ from synth.importing.preview import (
 )
 from synth.importing.splits import SHARES
 from synth.modality import Modality
-from synth.task import TaskCard
+from synth.task import LEAST_REPEATS, TaskCard, kinds_for, labels_in
 
 ROLES_A_LINE = 4
 FEW_KEYS = 5
@@ -311,19 +311,23 @@ def render(kind: Modality, source: Path) -> Plan:
         )
         said = ui.param("said")  # what was written on Start
         guessed = found.task.model_copy(update={"instruction": said}) if said else found.task
-        task = _task(form, guessed, found.classes if found.task.kind == "classification" else ())
+        task = _task(form, guessed, kind, found.classes)
     refusals = tuple(found.refusals) if found else ()
+    if task and task.kind == "classification" and not task.labels:
+        refusals = (*refusals, NO_LABELS)
     return Plan(mapping, several, question, group_by, shares, alike, task, refusals, form)
 
 
-def _task(form: Form, guessed: TaskCard, answers: Iterable[str]) -> TaskCard:
+def _task(form: Form, guessed: TaskCard, kind: Modality, classes: Mapping[str, Mapping[str, int]]) -> TaskCard:
     """The task card; what was made of this guess before a refresh is shown again."""
     guess = guessed.sha256()
     shown = guessed
     if form.preset("task.of", "") == guess:
         with contextlib.suppress(ValidationError):
             shown = TaskCard.model_validate(form.preset("task", {}))
-    task = task_form(shown, f"task.{form.name}.{shown.sha256()[:8]}", answers)
+    labels = labels_in({answer: sum(splits.values()) for answer, splits in classes.items()}, LEAST_REPEATS)
+    key = f"task.{form.name}.{shown.sha256()[:8]}"
+    task = task_form(shown, key, kinds_for(kind.part), lambda: labels)
     form.note("task.of", guess)
     form.note("task", task.model_dump())
     return task

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from studio.read.task_uses import Uses, uses
@@ -11,7 +13,8 @@ from studio.widgets.task_form import task_form
 from synth.curation.amend import restore_task, set_task
 from synth.curation.task_history import versions
 from synth.dataset import DatasetDir
-from synth.task import TaskCard
+from synth.modality import modality
+from synth.task import TaskCard, kinds_for
 
 CHANGES = (
     "**What a change does:** models that were not tuned are given this text before every question, in Compare and in "
@@ -28,7 +31,8 @@ def render() -> None:
     card = dataset.task
     st.markdown(CHANGES)
     key = f"card.{dataset.name}.{card.sha256()[:8]}"
-    edited = task_form(card, key, card.labels)
+    kinds = kinds_for(modality(dataset.card.modality).part)
+    edited = task_form(card, key, kinds, lambda: card.labels or _labels(str(dataset.path), str(dataset.card.sha256)))
     with st.expander("As a model is given it", icon=":material/chat:"):
         st.code(edited.in_words() or "Nothing is said before the question.", language=None, wrap_lines=True)
     changed = [TaskCard.model_fields[n].title or n for n in TaskCard.model_fields if _differs(card, edited, n)]
@@ -40,6 +44,11 @@ def render() -> None:
         said = f"Changed: {', '.join(changed)}" if changed else "Nothing was changed."
         st.caption(said, width="content")
     _versions(dataset)
+
+
+@st.cache_data(max_entries=16, show_spinner="Reading the answers …")
+def _labels(folder: str, state: str) -> list[str]:
+    return list(DatasetDir(Path(folder)).labels_in_rows())
 
 
 def _versions(dataset: DatasetDir) -> None:

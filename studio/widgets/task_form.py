@@ -5,15 +5,19 @@ Draws and reads; who saves it is up to the page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import streamlit as st
 
 from studio.widgets import ui
-from synth.task import KINDS, TaskCard
+from synth.task import KINDS, TaskCard, TaskKind
 
 BETWEEN = ": "
 """Between a label and what it means, on its line."""
+NO_LABELS = (
+    "A classification needs its possible answers. Where the rows have many different ones, none are filled in: list "
+    "them, or choose another kind of task."
+)
 
 
 def labels_text(labels: dict[str, str]) -> str:
@@ -34,9 +38,12 @@ def read_labels(text: str, known: Iterable[str] = ()) -> dict[str, str]:
     return found
 
 
-def task_form(card: TaskCard, key: str, answers: Iterable[str] = ()) -> TaskCard:
-    """The card as edited; `answers` are those of the rows, and a label list that lacks one says so."""
-    answers = list(answers)
+def task_form(card: TaskCard, key: str, kinds: Sequence[TaskKind], answers: Callable[[], Iterable[str]]) -> TaskCard:
+    """The card as edited.
+
+    kinds: those offered, besides the card's own.
+    answers: of the rows, where they can be labels: they fill an empty list, and a list that lacks one says so.
+    """
     instruction = st.text_area(
         "What the model should do",
         card.instruction,
@@ -46,10 +53,11 @@ def task_form(card: TaskCard, key: str, answers: Iterable[str] = ()) -> TaskCard
         placeholder="Say which department a message to our clinic belongs to.",
     )
     left, right = st.columns(2)
+    offered = [kind for kind in KINDS if kind in kinds or kind == card.kind]
     kind = left.selectbox(
         "Kind of task",
-        list(KINDS),
-        list(KINDS).index(card.kind),
+        offered,
+        offered.index(card.kind),
         format_func=KINDS.__getitem__,
         key=f"{key}.kind",
     )
@@ -58,6 +66,8 @@ def task_form(card: TaskCard, key: str, answers: Iterable[str] = ()) -> TaskCard
     )
     labels = dict(card.labels)
     if kind == "classification":
+        given = list(answers())
+        labels = labels or ({} if card.kind == kind else dict.fromkeys(given, ""))
         text = st.text_area(
             "Possible answers, one a line; a meaning may follow after a colon",
             labels_text(labels),
@@ -65,9 +75,11 @@ def task_form(card: TaskCard, key: str, answers: Iterable[str] = ()) -> TaskCard
             key=f"{key}.labels",
             placeholder="billing: invoices, insurance, payments",
         )
-        labels = read_labels(text, [*labels, *answers])
-        lacking = [answer for answer in answers if answer not in labels]
-        if lacking:
+        labels = read_labels(text, [*labels, *given])
+        lacking = [answer for answer in given if answer not in labels]
+        if not labels:
+            st.warning(NO_LABELS, icon=":material/warning:")
+        elif lacking:
             names = ui.inert(", ".join(lacking[:5]))
             said = f"The rows also answer {names}, which the list lacks: models that are prompted would not know of it."
             st.warning(said, icon=":material/warning:")

@@ -40,7 +40,7 @@ from synth.modality import modality
 from synth.scoring import label
 from synth.scoring.verify import quote
 from synth.storage import DirLock, atomic_write_bytes, sha256_bytes, write_json
-from synth.task import MAX_LABELS, TaskCard, TaskKind
+from synth.task import KINDS, MAX_LABELS, TaskCard, TaskKind, kinds_for
 from synth.workspace import Workspace
 
 WAIT_SEC = 30.0
@@ -266,7 +266,10 @@ def _line(row: Mapping[str, Any]) -> bytes:
 def set_task(dataset: DatasetDir, **changes: Any) -> TaskCard:
     """Change fields of the task card (`TaskCard`'s names; None leaves one as it is) and return it.
 
-    Raises DataError for a kind that there is not, or a value that is no text.
+    What becomes a classification without labels gets the answers of its rows.
+
+    Raises DataError for a kind that there is not or that other media have, a value that is no text, or rows with too
+    many answers to be labels.
     """
     given = {name: value for name, value in changes.items() if value is not None}
     with DirLock(dataset.path, WAIT_SEC):
@@ -281,6 +284,8 @@ def set_task(dataset: DatasetDir, **changes: Any) -> TaskCard:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise DataError(f"The task card cannot hold that: {first['msg']} at {place}.", "Give a text.") from error
+        if task.kind != dataset.task.kind:
+            task = _become(dataset, task)
         card = dataset.card
         if task == card.task:
             return task
@@ -288,6 +293,21 @@ def set_task(dataset: DatasetDir, **changes: Any) -> TaskCard:
         write_card(dataset.path, card.model_copy(update={"task": task, "sha256": hashes}))
         task_history.note(dataset, task)
     return task
+
+
+def _become(dataset: DatasetDir, task: TaskCard) -> TaskCard:
+    """The card, of another kind than before, with labels where that wants some. Raises DataError as `set_task`."""
+    possible = kinds_for(modality(dataset.card.modality).part)
+    if task.kind not in possible:
+        message = f"{KINDS[task.kind]} is no task for rows such as those of {dataset.name}."
+        raise DataError(message, f"Choose one of {', '.join(possible)}.")
+    if task.kind != "classification" or task.labels:
+        return task
+    labels = dataset.labels_in_rows()
+    if not labels:
+        message = f"The rows of {dataset.name} do not have a few short answers that repeat, so no labels can be listed."
+        raise DataError(message, "List the labels (--label, once for each; on the page Task one a line).")
+    return task.model_copy(update={"labels": labels})
 
 
 def restore_task(dataset: DatasetDir, number: int) -> TaskCard:

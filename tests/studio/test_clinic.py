@@ -13,6 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from studio.views.data_plan import FIRST_ROLES
+from synth.curation.amend import set_task
 from synth.dataset import DatasetDir
 from synth.importing.importer import Options, import_data
 from synth.workspace import Workspace
@@ -173,6 +174,21 @@ def test_two_answer_columns_are_offered_as_one_json_answer(tmp_path: Path, works
     assert next(made.examples("train")).scorer == "json"
 
 
+@pytest.mark.usefixtures("at_once")
+def test_stars_called_a_classification_before_the_import_are_its_labels(tmp_path: Path, workspace: Workspace) -> None:
+    rows = "".join(f"The stay on ward {n * 37} was as told,{n % 5 + 1}\n" for n in range(60))
+    (tmp_path / "stars.csv").write_text("question,answer\n" + rows)
+    app = opened(tmp_path / "stars.csv")
+    menu = next(s for s in app.selectbox if s.label == "Kind of task")
+    assert menu.value == "question_answering"
+    menu.set_value("classification").run()
+    listed = next(a for a in app.text_area if a.label.startswith("Possible answers"))
+    assert set(listed.value.split()) == {"1", "2", "3", "4", "5"}
+    button(app, "Import")
+    assert not app.exception
+    assert set(DatasetDir(workspace.datasets / "my-data").task.labels) == {"1", "2", "3", "4", "5"}
+
+
 # --- the task ----------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +215,19 @@ def test_a_label_that_rows_have_and_the_list_lacks_is_said(imported: DatasetDir)
     assert "which the list lacks" in shown(app)
     button(app, "Save the task")
     assert DatasetDir(imported.path).task.labels == {"billing": "invoices and payments", "results": ""}
+
+
+def test_a_kind_chosen_on_the_task_page_fits_the_rows_and_brings_their_labels(imported: DatasetDir) -> None:
+    labels = imported.task.labels
+    set_task(imported, kind="free_text", labels={})
+    app = page("data", tab="task", dataset="clinic")
+    menu = next(s for s in app.selectbox if s.label == "Kind of task")
+    assert "Classification" in menu.options and "Dictation" not in menu.options
+    menu.set_value("classification").run()
+    listed = next(a for a in app.text_area if a.label.startswith("Possible answers"))
+    assert set(listed.value.splitlines()) == set(labels)
+    listed.set_value("").run()
+    assert "needs its possible answers" in shown(app)
 
 
 # --- real rows ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from synth.curation.amend import set_task
 from synth.dataset import CARD, DatasetDir
+from synth.errors import DataError
 from synth.example import Example, ImagePart, make_example, user
 from synth.importing.importer import Options, import_data
 from synth.storage import read_json, write_json
@@ -92,3 +94,20 @@ def test_pictures_in_class_folders_are_classified_and_pictures_with_questions_ar
         return make_example([user(part, question)], answer, answer=answer, family="f", template=str(n))
 
     assert guess_task_card(asked(n, f"Is {n // 2} there?") for n in range(40)).kind == "picture_questions"
+
+
+def test_numbers_that_a_person_calls_labels_are_listed_from_the_rows(workspace: Workspace, tmp_path: Path) -> None:
+    stars = imported(workspace, table(tmp_path / "stars.csv", ["1", "2", "3", "4", "5"] * 12))
+    assert stars.task.kind == "question_answering"
+    assert set(set_task(stars, kind="classification").labels) == {"1", "2", "3", "4", "5"}
+    sums = imported(workspace, table(tmp_path / "sums.csv", map(str, range(60))))
+    with pytest.raises(DataError, match="no labels can be listed") as refused:
+        set_task(sums, kind="classification")
+    assert "--label" in refused.value.remedy and sums.task == DatasetDir(sums.path).task
+    assert set_task(sums, kind="classification", labels={"1": "", "2": ""}).labels == {"1": "", "2": ""}
+
+
+def test_a_kind_of_task_of_other_media_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    dataset = imported(workspace, table(tmp_path / "texts.csv", ["a", "b"] * 20))
+    with pytest.raises(DataError, match="Dictation is no task for rows such as those of texts"):
+        set_task(dataset, kind="dictation")
