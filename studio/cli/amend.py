@@ -27,12 +27,16 @@ def real(
         str, typer.Option(help="real (from the world), hand (written by hand), stand_in (stands in for real)")
     ] = "real",
     said: Annotated[str, typer.Option("--note", help="What these rows are; shown wherever they are counted")] = "",
-    columns: Annotated[list[str] | None, typer.Option("--map", help="role=column, such as question=Q")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="role=column, such as question=Q; without it, as the dataset was imported"),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add rows to the split test_real, which is never trained on; rows that stand in training are refused."""
     from synth.curation.amend import add_real_file
+    from synth.curation.recorded import Recorded, recorded_reading
     from synth.dataset import open_dataset
     from synth.errors import DataError, did_you_mean
     from synth.example import ORIGINS
@@ -45,12 +49,18 @@ def real(
         )
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
     found = open_dataset(dataset, workspace_of(workspace).datasets)
-    report, unread, read_as = add_real_file(found, source, kind, mapping or None, said)
+    recorded = None if mapping else recorded_reading(found.card, source)
+    chosen, several = recorded or Recorded(mapping)
+    report, unread, read_as = add_real_file(found, source, kind, chosen or None, said, several)
     if as_json:
         lines = [list(line) for line in unread]
         print_json({"dataset": found.name, **report._asdict(), "unread": lines, "said": list(read_as)})
         return
     print(f"{found.name}: {report.added} rows added to test_real, which has {report.total} now")
+    if recorded:
+        named = [f"{role} = {column}" for role, column in chosen.items()]
+        named += [f"answer = {', '.join(several)}"] if several else []
+        print(f"  read as {found.name} was imported: {', '.join(named)}")
     for reason, count in report.refused.items():
         print(f"  {count} refused: {reason}")
     for sentence in read_as:

@@ -211,8 +211,12 @@ def import_(
     group_by: Annotated[str, typer.Option(help="Key whose rows of one value stay in one split")] = "",
     split_by_time: Annotated[str, typer.Option(help="Key with a timestamp: earlier rows train, later rows test")] = "",
     shares: Annotated[
-        str, typer.Option(help="Percent of training, validation and test rows, where rows name no split")
-    ] = "80,10,10",
+        str,
+        typer.Option(
+            help="Percent of training, validation and test rows, where rows name no split; without it 80,10,10, and of "
+            "few rows up to 30 for the test"
+        ),
+    ] = "",
     answer_columns: Annotated[
         str, typer.Option(help="Columns, with commas between them, that together are the answer: one JSON object")
     ] = "",
@@ -225,7 +229,8 @@ def import_(
 ) -> None:
     """Import your own rows; faulty ones are set aside with their line numbers, keys that play no part are listed."""
     from synth.importing.detect import modality_of
-    from synth.importing.preview import only_reading
+    from synth.importing.importer import Options
+    from synth.importing.preview import only_reading, usual_shares
     from synth.importing.splits import shares_of
 
     mapping = {role: "" if column is None else str(column) for role, column in key_values(columns or []).items()}
@@ -234,18 +239,15 @@ def import_(
     import_rows = modality_named(kind).import_rows()
     if not mapping:
         mapping = guessed = only_reading(source, kind, [*several, group_by, split_by_time], bool(several))
-    report = import_rows(
-        source,
-        name,
-        workspace_of(workspace),
-        mapping or None,
-        group_by=group_by,
-        split_by_time=split_by_time,
-        shares=shares_of(shares),
-        answer_columns=several,
-        question=question.strip(),
-        split_near_duplicates=split_near_duplicates,
-    )
+    how: dict[str, Any] = {
+        "group_by": group_by,
+        "split_by_time": split_by_time,
+        "answer_columns": tuple(several),
+        "question": question.strip(),
+        "split_near_duplicates": split_near_duplicates,
+    }
+    chosen = shares_of(shares) if shares else usual_shares(source, Options(kind, mapping or None, **how))
+    report = import_rows(source, name, workspace_of(workspace), mapping or None, shares=chosen, **how)
     _say_import(name, report, guessed, as_json)
 
 
@@ -262,6 +264,8 @@ def _say_import(name: str, report: ImportReport, guessed: Mapping[str, str], as_
             }
         )
         return
+    from synth.importing.preview import few_test_rows
+
     first, *more = report.lines()
     print(f"{name}: {first}")
     if guessed:
@@ -269,6 +273,8 @@ def _say_import(name: str, report: ImportReport, guessed: Mapping[str, str], as_
         print(f"  guessed from the columns: {said}; for others, give --map {next(iter(guessed))}=COLUMN …")
     for line in more:
         print(f"  {line}")
+    if few := few_test_rows(report.splits.get("test", 0)):
+        print(f"  {few}")
     for number, reason in report.rejected[:20]:
         print(f"  line {number}: {reason}")
     if report.rejected_rows > 20:

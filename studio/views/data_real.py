@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -16,6 +15,7 @@ from studio.views.data_browse import pick_dataset
 from studio.views.data_plan import FIRST_ROLES
 from studio.widgets import address, ui
 from synth.curation.amend import RealImport, add_real_file
+from synth.curation.recorded import recorded_reading
 from synth.dataset import Card, DatasetDir
 from synth.errors import DataError
 from synth.example import OriginKind
@@ -96,13 +96,8 @@ def _mapping(dataset: DatasetDir, source: Path) -> dict[str, str]:
     guess = kind.detect(source)
     if not guess.columns:
         return {}
-    spec: dict[str, Any] = dataset.card.spec
-    several = list(spec.get("answer_columns") or [])
-    own = {role: column for role, column in (spec.get("mapping") or {}).items() if column and role != "split"}
-    if several and set(several) <= set(guess.columns) and own.get("question") in guess.columns:
-        return {**{role: column for role, column in own.items() if column in guess.columns}, "answer": ""}
-    if own and set(own.values()) <= set(guess.columns):
-        return own
+    if recorded := recorded_reading(dataset.card, source):
+        return {**recorded.mapping, **({"answer": ""} if recorded.answer_columns else {})}
     if kind.part is not None:
         return {}
     found = guess_roles(columns_of(source), guess.mapping)

@@ -6,6 +6,7 @@ MAX_BYTES are not looked at this way, because somebody waits for the answer.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from synth.dataset import DatasetDir
+from synth.errors import UserError
 from synth.example import Split
 from synth.importing import archives, detect, folders, streams, tables
 from synth.importing.detect import Guess
@@ -24,6 +26,7 @@ from synth.importing.importer import Options, import_data
 from synth.importing.kinds import ROW_KINDS, names_files
 from synth.importing.layouts import ROLES
 from synth.importing.report import ImportReport
+from synth.importing.splits import SHARES
 from synth.importing.usual_names import ASKS, SAYS, TRANSCRIPTS, called, no_content, rank
 from synth.importing.values import missing
 from synth.task import TaskCard, numeric
@@ -212,10 +215,16 @@ def only_reading(path: Path, modality: str, aside: Sequence[str] = (), answered:
     if guess.format != "columns":
         return {}
     known = {role: column for role, column in guess.mapping.items() if column not in aside}
-    found = guess_roles([column for column in columns_of(path) if column.name not in aside], known, sure=True)
+    columns = [column for column in columns_of(path) if column.name not in aside]
+    others = [column.name for column in columns if "." not in column.name and column.name != known.get("question")]
+    if not answered and "answer" in known and called(others, SAYS) not in ([], [known["answer"]]):
+        return {}
+    found = guess_roles(columns, known, sure=True)
     if answered:
         found.pop("answer", None)
-    return found if "question" in found and (answered or "answer" in found) else {}
+    if "question" not in found or not (answered or "answer" in found):
+        return {}
+    return {role: found[role] for role in ("question", "answer") if role in found} | found
 
 
 def shares_for(rows: int) -> dict[Split, float]:
@@ -223,6 +232,32 @@ def shares_for(rows: int) -> dict[Split, float]:
     percents = range(10, round(100 * LARGEST_TEST_SHARE) + 1)
     test = next((p / 100 for p in percents if rows * p / 100 > FEWEST_TEST - 0.5), LARGEST_TEST_SHARE)
     return {"train": round(0.9 - test, 2), "val": 0.1, "test": test}
+
+
+def usual_shares(source: Path, options: Options) -> dict[Split, float]:
+    """`shares_for` the rows that an import with these options keeps; SHARES where counting them would take long, or
+    where it fails, which the import then says.
+    """
+    with contextlib.suppress(UserError):
+        if size_bytes(source) <= MAX_BYTES and not _is_long(source):
+            return shares_for(preview(source, options).report.kept)
+    return dict(SHARES)
+
+
+def _is_long(source: Path) -> bool:
+    with archives.unpacked(source) as place:
+        rows = (raw for table in folders.recognise(place).tables for raw in table.rows([]))
+        return next(islice(rows, _LOOKED_AT, None), None) is not None
+
+
+def few_test_rows(tested: int) -> str:
+    """A sentence on fewer test rows than FEWEST_TEST; "" for more, and for none."""
+    if not 0 < tested < FEWEST_TEST:
+        return ""
+    return (
+        f"{tested} test rows are few: an accuracy of 80 % would be known to ± {half_width_points(tested):.0f} points. "
+        "Raise the share for the test, or add real rows after the import."
+    )
 
 
 def half_width_points(rows: int, accuracy: float = 0.8) -> float:
@@ -269,11 +304,8 @@ def _judged(report: ImportReport, classes: Mapping[str, Mapping[str, int]]) -> t
     few = [name for name, splits in classes.items() if 0 < splits.get("train", 0) < 5]
     if few:
         warnings.append(f"{_listed(few)} would have fewer than 5 training rows, too few to be learned well.")
-    if tested < FEWEST_TEST:
-        warnings.append(
-            f"{tested} test rows are few: an accuracy of 80 % would be known to ± {half_width_points(tested):.0f} "
-            "points. Raise the share for the test, or add real rows after the import."
-        )
+    if few_tested := few_test_rows(tested):
+        warnings.append(few_tested)
     return refusals, warnings
 
 

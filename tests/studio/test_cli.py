@@ -15,6 +15,7 @@ from recipes.recipe.schema import Recipe
 from studio.cli import app, main
 from synth.dataset import DatasetDir
 from synth.errors import DataError, RecipeError
+from synth.importing.preview import shares_for
 from synth.workspace import Workspace
 
 
@@ -280,3 +281,36 @@ def test_several_seeds_are_trained_in_turn_and_named_for_a_plan(
     assert [(s.adapter, s.train_seed, s.seed_group) for s in systems] == [(f"x-s{n}", n, "x") for n in (4, 5, 6)]
     with pytest.raises(RecipeError, match="in turn"):
         app(["train", "starter-text-sft", "--seeds", "2", "--detach"], standalone_mode=False)
+
+
+def test_of_few_rows_as_many_are_tested_on_as_the_page_presets_and_few_are_called_few(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, workspace: Workspace
+) -> None:
+    rows = [f"words of message {n},{('billing', 'visits')[n % 2]}" for n in range(160)]
+    (tmp_path / "rows.csv").write_text("\n".join(["message,category", *rows]))
+    said(capsys, "import", str(tmp_path / "rows.csv"), "-n", "mine")
+    splits = DatasetDir(workspace.datasets / "mine").card.splits
+    assert splits["test"] >= 30 and splits["test"] == round(160 * shares_for(160)["test"])
+    assert "16 test rows are few" in said(
+        capsys, "import", str(tmp_path / "rows.csv"), "-n", "b", "--shares", "80,10,10"
+    )
+
+
+def test_real_rows_are_read_by_the_columns_that_the_dataset_was_imported_from(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, workspace: Workspace
+) -> None:
+    def table(name: str, first: int) -> str:
+        rows = [
+            f"wording {n * 37} of it,{('yes', 'no')[n % 2]},{('a', 'b')[n // 2 % 2]}" for n in range(first, first + 40)
+        ]
+        (tmp_path / name).write_text("\n".join(["told,known,queue", *rows]))
+        return str(tmp_path / name)
+
+    own = table("rows.csv", 0)
+    said(capsys, "import", own, "-n", "one", "--map", "question=told", "--map", "answer=queue")
+    printed = said(capsys, "real", "one", table("more.csv", 900))
+    assert "question = told, answer = queue" in printed and "40 rows added" in printed
+    said(capsys, "import", own, "-n", "two", "--map", "question=told", "--answer-columns", "known,queue")
+    said(capsys, "real", "two", str(tmp_path / "more.csv"))
+    row = next(DatasetDir(workspace.datasets / "two").examples("test_real"))
+    assert set(json.loads(row.target)) == {"known", "queue"}
