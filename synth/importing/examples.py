@@ -20,6 +20,7 @@ from synth.importing.media import Media
 from synth.importing.values import BadRow
 from synth.scoring import names
 from synth.scoring.scorers import scorer_for
+from synth.scoring.verify import fold
 
 
 def to_example(
@@ -89,6 +90,18 @@ def identity(example: Example) -> str:
         return example.id
     key = f"{example.id}|{example.target}|{example.rejected}|{example.label}"
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def answered(example: Example) -> str:
+    """By what two rows of one prompt contradict each other; "" for rows of which several are meant to share one."""
+    compared = example.label is not None or example.rejected is not None
+    return "" if compared else fold(example.answer or example.target)
+
+
+def repeated(modality: str, line: int, agrees: bool) -> str:
+    """Why a row that comes again is set aside."""
+    what = {"text": "prompt", "vision": "picture and question", "audio": "recording"}[modality]
+    return f"same {what} as line {line}{'' if agrees else ', with another answer'}"
 
 
 def own_example(row: Mapping[str, Any], media: Media) -> Example:

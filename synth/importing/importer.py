@@ -25,7 +25,7 @@ from synth.errors import DataError
 from synth.example import SPLITS, Example, Split, prompt_id
 from synth.importing import archives, compose, detect, folders, garbage, logs, unread
 from synth.importing.compose import Fields
-from synth.importing.examples import asked, identity, own_example, to_example
+from synth.importing.examples import answered, asked, identity, own_example, repeated, to_example
 from synth.importing.excerpts import excerpts
 from synth.importing.folders import Source, Table
 from synth.importing.joined import JSON_ANSWER, with_json_answer
@@ -234,10 +234,10 @@ class _Import:
                 example, cause = self._example(table, raw, row, plan, media)
         except BadRow as fault:
             return (str(fault).startswith(_UNANSWERED) and logs.failure(row)) or str(fault)
-        line = self.seen.line_of(identity(example), raw.line)
+        line, agrees = self.seen.first(identity(example), raw.line, answered(example))
         if line:
-            what = {"text": "prompt", "vision": "picture and question", "audio": "recording"}[self.modality]
-            return f"same {what} as line {line}"
+            self.remarks.contradicting += not agrees
+            return repeated(self.modality, line, agrees)
         for placed in (
             [Placed(example, cause)] if cause else self.waiting.add(example, row, "group" in dict(plan.takes))
         ):
@@ -334,7 +334,7 @@ class _Import:
         if len(self.rejected) < MAX_LISTED:
             place = f"{reason} ({table.name})" if len(self.source.tables) > 1 else reason
             self.rejected.append((raw.line, place))
-        general = reason.split(" as line ")[0] + " as an earlier line" if " as line " in reason else reason
+        general = re.sub(r" as line \d+", " as an earlier line", reason)
         row = printable(raw.value) if raw.value is not None else {"text": raw.text}
         general = general.partition(": ")[0] if general.startswith(logs.FAILED) else general
         self.writer.reject({"line": raw.line, "file": table.name, **row}, general)

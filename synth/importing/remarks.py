@@ -21,7 +21,7 @@ class Remarks:
     """Counts over rows that are kept."""
 
     def __init__(self) -> None:
-        self.ungraded = self.several = self.marked = self.whole = 0
+        self.ungraded = self.several = self.marked = self.whole = self.contradicting = 0
         self.places: set[int] = set()  # of right choices, where a number told them
         self.words: Counter[str] = Counter()
         self.given: Counter[str] = Counter()
@@ -61,6 +61,11 @@ class Remarks:
         """For the report."""
         if self.places:
             yield "numbers of right choices were read as places counted from 0"
+        if self.contradicting:
+            yield (
+                f"{self.contradicting:,} of the rows set aside ask what an earlier row asks and answer otherwise; the "
+                "first answer was kept, right or wrong: decide which is right in the file"
+            )
         if self.several:
             yield (
                 f"{self.several:,} rows have a list of answers: each counts as right, and only the first is learned. "

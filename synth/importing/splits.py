@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -280,7 +281,9 @@ def hashed_sizes(counts: Mapping[str, int], shares: Mapping[Split, float]) -> di
 
 
 class Seen:
-    """Ids that were met, with their lines, in some 40 bytes each: a hash table in arrays, so that millions fit."""
+    """Ids that were met, with their lines and marks of their answers, in some 50 bytes each: a hash table in arrays, so
+    that millions fit.
+    """
 
     def __init__(self) -> None:
         self._size, self._count = 1 << 10, 0
@@ -289,30 +292,32 @@ class Seen:
     def _make(self, size: int) -> None:
         self._size = size
         self._high, self._low = (array("Q", bytes(8 * size)) for _ in range(2))
-        self._lines = array("I", bytes(4 * size))
+        self._lines, self._answers = (array("I", bytes(4 * size)) for _ in range(2))
 
-    def line_of(self, key: str, line: int) -> int:
-        """The line (from 1) at which this id of 32 hex digits was met first; 0, and it is noted, when it is new."""
-        number = int(key, 16)
-        found = self._put(number >> 64, number & 0xFFFFFFFFFFFFFFFF, line)
+    def first(self, key: str, line: int, answer: str) -> tuple[int, bool]:
+        """The line (from 1) at which this id of 32 hex digits was met first, and whether with the same answer;
+        line 0, and it is noted, when it is new.
+        """
+        number, mark = int(key, 16), zlib.crc32(answer.encode("utf-8", "replace"))
+        found, before = self._put(number >> 64, number & 0xFFFFFFFFFFFFFFFF, line, mark)
         if not found:
             self._count += 1
             if 3 * self._count > 2 * self._size:
                 self._grow()
-        return found
+        return found, before == mark
 
-    def _put(self, high: int, low: int, line: int) -> int:
+    def _put(self, high: int, low: int, line: int, mark: int) -> tuple[int, int]:
         mask, place = self._size - 1, low & (self._size - 1)
         while self._lines[place]:
             if self._low[place] == low and self._high[place] == high:
-                return self._lines[place]
+                return self._lines[place], self._answers[place]
             place = (place + 1) & mask
-        self._high[place], self._low[place], self._lines[place] = high, low, line
-        return 0
+        self._high[place], self._low[place], self._lines[place], self._answers[place] = high, low, line, mark
+        return 0, mark
 
     def _grow(self) -> None:
-        before = zip(self._high, self._low, self._lines, strict=True)
+        before = zip(self._high, self._low, self._lines, self._answers, strict=True)
         self._make(2 * self._size)
-        for high, low, line in before:
+        for high, low, line, mark in before:
             if line:
-                self._put(high, low, line)
+                self._put(high, low, line, mark)

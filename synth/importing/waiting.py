@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from synth.curation.alike import alike, wording
 from synth.curation.runs import Text, read_text
 from synth.example import Example, Message, Split, TextPart, media_parts, text_of
+from synth.importing.examples import answered
 from synth.importing.paths import at
 from synth.importing.splits import hashed_sizes, joined, share_out, split_of
 
@@ -141,6 +142,7 @@ class Waiting:
         self._groups: list[list[int]] | None = None
         self._continued: list[list[int]] = []
         self._texts: dict[int, Text] = {}
+        self._contradicting = 0
         self._chats = 0  # rows whose conversation cannot be told by its first words
 
     def add(self, example: Example, row: Mapping[str, Any], grouped: bool) -> Iterator[Placed]:
@@ -190,6 +192,11 @@ class Waiting:
     def sentences(self) -> Iterator[str]:
         """For the report."""
         yield from self.near.sentences()
+        if self._contradicting:
+            yield (
+                f"{self._contradicting:,} rows say the same as another one but for case and punctuation, and have "
+                "another answer: decide which is right in the file"
+            )
         if self._chats:
             yield (
                 f"{self._chats:,} rows of several turns begin with fewer than {LEAST_WORDS} words, and went by a hash "
@@ -210,10 +217,18 @@ class Waiting:
         found = [[places[place] for place in group] for group in groups]
         self._groups = [group for group in found if len(group) <= most]
         self._continued = continued([row.example for row in self._rows], most)
+        self._contradicting = sum(map(self._contradictions, self._groups))
         rows = sum(map(len, self._groups))
         apart = sum(map(len, found)) - rows
         self.near = NearDuplicates("near", len(self._groups), rows, apart)
         return self._groups
+
+    def _contradictions(self, group: Sequence[int]) -> int:
+        """Rows of a group with the words of another one of it (case and punctuation aside) and another answer."""
+        answers: dict[str, list[str]] = {}
+        for example in (self._rows[place].example for place in group):
+            answers.setdefault(wording(text_of(example)), []).append(answered(example))
+        return sum(len(said) for said in answers.values() if len(set(said)) > 1)
 
     def _drawn(self, keys: list[str]) -> list[Split]:
         """The split of each row; rows of one key, and near-duplicates with all that share their keys, together."""

@@ -111,3 +111,23 @@ def test_a_kind_of_task_of_other_media_is_refused(workspace: Workspace, tmp_path
     dataset = imported(workspace, table(tmp_path / "texts.csv", ["a", "b"] * 20))
     with pytest.raises(DataError, match="Dictation is no task for rows such as those of texts"):
         set_task(dataset, kind="dictation")
+
+
+def test_rows_that_contradict_another_one_are_told_from_copies_and_counted(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    said = ["Please renew my prescription", "When is the next free appointment", "Where are my results"]
+    rows = [(f"{said[n % 3]}, patient {n * 7919}", "abc"[n % 3]) for n in range(60)]
+    more = [(rows[0][0], "b"), (rows[1][0], "B "), (rows[2][0].upper(), "a")]
+    file = tmp_path / "desk.csv"
+    with file.open("w", newline="") as opened:
+        csv.writer(opened).writerows([("question", "answer"), *rows, *more])
+    report = import_data(file, "desk", workspace)
+    assert report.rejected == [(62, "same prompt as line 2, with another answer"), (63, "same prompt as line 3")]
+    assert report.reasons == {
+        "same prompt as an earlier line, with another answer": 1,
+        "same prompt as an earlier line": 1,
+    }
+    notes = "\n".join(report.notes)
+    assert "1 of the rows set aside ask what an earlier row asks and answer otherwise" in notes
+    assert "2 rows say the same as another one but for case and punctuation, and have another answer" in notes
