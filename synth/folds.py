@@ -76,7 +76,10 @@ def fold_count(dataset: DatasetDir, wanted: int = FOLDS) -> FoldCount:
         few = f"“{label}” has one row" if label else f"{dataset.name} has too few rows"
         message = f"{few}, so it cannot be learned and tested."
         raise DataError(message, "Add rows of it, or leave it out, and import them again.")
-    why = f"{count} folds instead of {wanted}: “{label}” has {rarest} rows, and each fold needs one of it."
+    few = f"“{label}” has {rarest} rows, and each fold needs one of it" if counts else f"there are {rarest} rows"
+    if counts and not label:
+        few = f"{rarest} rows have an empty answer, and each fold needs one of them"
+    why = f"{count} folds instead of {wanted}: {few}."
     _places(dataset.name, rows, count, labelled=bool(counts))
     return FoldCount(count, why if count < wanted else "")
 

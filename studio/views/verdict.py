@@ -46,7 +46,10 @@ PAGE = 10
 def show(comparison: str, line: DeltaGenerator) -> None:
     """The comparison of that id, with its buttons on `line`; a sentence when it has no report."""
     folder = ui.workspace().comparisons / comparison
-    if Path(comparison).name != comparison or not (folder / "report.json").is_file():
+    if Path(comparison).name != comparison or not folder.is_dir():
+        ui.show_error(f"There is no comparison '{comparison}' here.", "Choose one under Compare, or start one there.")
+        return
+    if not (folder / "report.json").is_file():
         ui.show_error(f"The comparison '{comparison}' has no report yet.", "Run it again: answers so far are kept.")
         return
     report = read_report(folder / "report.json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from synth.errors import DataError
@@ -129,11 +129,22 @@ def _bad_quoting(name: str, start: int, end: int, reason: str) -> DataError:
     return DataError(message, remedy, "data.quoting")
 
 
+def no_header(what: str, named: Sequence[str], columns: int) -> DataError:
+    """Refuses a first line, `what`, that is no header: names that occur twice, or fewer names than columns."""
+    if twice := next((name for name in named if named.count(name) > 1), ""):
+        message = f"{what} names two columns '{twice[:100]}'."
+        return DataError(message, "Give each column a name of its own, or delete one of them.", "data.header")
+    message = f"{what} is no header: it names {len(named)} of {columns} columns."
+    return DataError(
+        message, "Delete what stands above the names of the columns, or write a name over each.", "data.header"
+    )
+
+
 def _header(fields: list[str], name: str) -> list[str]:
     header = [field.strip() for field in fields]
     named = [column for column in header if column]  # pandas leaves its index without a name
     if not named or len(set(named)) < len(named) or len(header) - len(named) > 1:
-        raise DataError(f"The first line of {name} is no header of different column names.", "Add one.", "data.header")
+        raise no_header(f"The first line of {name}", named, len(header))
     return [column or "(no name)" for column in header]
 
 

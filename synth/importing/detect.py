@@ -19,6 +19,7 @@ from synth.importing.usual_names import ASKS, SAYS, best, no_content, rank
 from synth.importing.values import missing
 
 SAMPLE_ROWS = 50
+_ABOVE = "The first line names fewer or more columns than the rows have: delete what stands above the header."
 
 
 class Guess(NamedTuple):
@@ -133,10 +134,16 @@ def _check_column(source: Source, rows: list[dict[str, Any]], columns: list[str]
 def _sample(source: Source) -> list[dict[str, Any]]:
     """The first readable rows of the first table. Raises DataError when there is none."""
     table = source.tables[0]
-    found = [raw.value for raw in islice(table.rows([]), 20 * SAMPLE_ROWS) if raw.value is not None][:SAMPLE_ROWS]
-    if not found:
-        raise DataError(f"No row of {table.name} can be read.", "Check that it has rows, in UTF-8.", "data.no_rows")
-    return found
+    rows = list(islice(table.rows([]), 20 * SAMPLE_ROWS))
+    found = [raw.value for raw in rows if raw.value is not None][:SAMPLE_ROWS]
+    if found:
+        return found
+    if not rows:
+        raise DataError(f"{table.name} has no rows.", "Put the questions and answers in, one a row.", "data.no_rows")
+    first = rows[0]
+    remedy = _ABOVE if "header" in first.fault else "Check that it has rows, in UTF-8."
+    message = f"No row of {table.name} can be read; the first, line {first.line}: {first.fault}."
+    raise DataError(message, remedy, "data.no_rows")
 
 
 def lacking(
@@ -176,7 +183,7 @@ def nothing_left(
     try:
         rows = _sample(source)
     except DataError:  # not one line could be taken apart
-        return sentence, "Fix the rows."
+        return sentence, _ABOVE if "header" in reason else "Fix the rows."
     columns = [column for column in dict.fromkeys(str(key) for row in rows for key in row) if column]
     if columns == ["text"] and not mapping:
         return (

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from synth.errors import DataError
-from synth.importing.delimited import NOT_A_NUMBER
+from synth.importing.delimited import NOT_A_NUMBER, no_header
 from synth.importing.raw import Digits, RawRow
 from synth.importing.tables import plain
 
@@ -67,9 +67,9 @@ def xlsx_rows(path: Path, notes: list[str] | None = None) -> Iterator[RawRow]:
         header = [str(cell).strip() if cell is not None else "" for cell in next(rows, ())]
         while header and not header[-1]:
             header.pop()
-        if not header or len(set(header)) < len(header):
-            message = f"The first row of {path.name} is no header of different column names."
-            raise DataError(message, "Add one.", "data.header")
+        named = [name for name in header if name]
+        if not named or len(set(named)) < len(named) or len(header) - len(named) > 1:
+            raise no_header(f"The first row of {path.name}", named, len(header))
         for number, cells in enumerate(rows, start=2):
             if number > MAX_ROWS:
                 raise swollen(path, f"has rows beyond number {MAX_ROWS:,}")

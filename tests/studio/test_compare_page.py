@@ -128,7 +128,8 @@ def test_a_server_of_this_machine_needs_no_consent(place: Workspace) -> None:
 
 
 def test_a_comparison_elsewhere_cannot_be_named(place: Workspace) -> None:
-    assert "no report yet" in said(page("compare", comparison="../comparisons/first"))
+    for name in ("../comparisons/first", "never-made"):
+        assert f"There is no comparison '{name}' here" in said(page("compare", comparison=name))
 
 
 @pytest.mark.slow

@@ -102,6 +102,13 @@ def test_a_class_with_fewer_rows_than_folds_makes_fewer_folds_and_says_so(worksp
     assert fold_count(dataset, 2) == (2, "")
 
 
+def test_fewer_folds_because_of_empty_answers_or_few_rows_name_no_empty_label(workspace: Workspace) -> None:
+    empty = made(workspace, [*messages(), *(row(400 + n, "") for n in range(3))])
+    assert fold_count(empty, 5).why == (
+        "3 folds instead of 5: 3 rows have an empty answer, and each fold needs one of them."
+    )
+
+
 def test_a_class_of_one_row_cannot_be_tested(workspace: Workspace) -> None:
     dataset = made(workspace, [*messages(), row(400, "rare")])
     with pytest.raises(DataError, match="“rare” has one row, so it cannot be learned and tested"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from synth.dataset import DatasetDir
@@ -711,3 +713,27 @@ def test_folders_named_like_splits_and_a_folder_around_them_are_read(tmp_path: P
             f'{{"question": "{split}", "answer": "a"}}\n'
         )
     assert import_data(tmp_path / "outer", "d", workspace).splits == {"train": 1, "val": 1, "test": 1}
+
+
+def sheet(*rows: tuple[str, ...]) -> bytes:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    written = io.BytesIO()
+    book.save(written)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.xlsx", sheet(("Export of May",), ("text", "label"), ("Where?", "place")), "delete what stands above"),
+        ("a.csv", b"Export of May;;\n\ntext;label;\nWhere?;place;\n", "Delete what stands above"),
+        ("a.xlsx", sheet(("text", "label", "label"), ("Where?", "place", "x")), "names two columns 'label'"),
+        ("a.csv", b"text,label,label\nWhere?,place,x\n", "names two columns 'label'"),
+    ],
+)
+def test_a_first_line_that_is_no_header_is_called_what_it_is(bring: Bring, name: str, data: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said) as refused:
+        bring(data, name=name)
+    assert "UTF-8" not in str(refused.value)

@@ -217,7 +217,7 @@ def test_columns_of_other_names_end_with_the_mapping_that_would_read_them(tmp_pa
         ("a.json", b'[{"a": 1}, {', "cannot be read as JSON"),
         ("a.json", b"[" * 100_000, "nested too deeply"),
         ("a.json", b"3\n", "holds no list"),
-        ("a.csv", b"q,q\n1,2\n", "no header"),
+        ("a.csv", b"q,q\n1,2\n", "names two columns 'q'"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(name: str, content: bytes, message: str, tmp_path: Path) -> None:
