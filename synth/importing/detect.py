@@ -207,12 +207,13 @@ def nothing_left(
     if mapping and reason == "no question" and ROW_KINDS[modality].medium:
         return (
             sentence,
-            "Say what is asked about each of them (--question “What is the total?”), or add a column `question`.",
+            "Say what is asked about each of them, such as “What is the total?” (below the columns on the page, or with "
+            "--question), or add a column `question`.",
         )
     if mapping and reason == "no answer" and ROW_KINDS[modality].medium:
         left = ", ".join(column for column in columns if column not in mapping.values())
         role = "answer" if "answer" in ROLES[modality] else "transcript"
-        return sentence, f"Say which column holds the {role}, with --map {role}=COLUMN: one of {left}."
+        return sentence, f"Choose the column of the {role} (--map {role}=COLUMN): one of {left}."
     if mapping or not source.named or not _is_about_columns(reason):
         return sentence, "Fix the rows."
     return sentence, _offer(rows, columns, modality) or "Fix the rows."

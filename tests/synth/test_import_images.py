@@ -309,7 +309,7 @@ def test_a_column_of_files_that_are_there_makes_pictures_whatever_it_is_called(
 ) -> None:
     folder = receipts(tmp_path / "bons")
     assert modality_of(folder) == "vision" and only_reading(folder, "vision") == {"path": "Datei"}
-    with pytest.raises(DataError, match="map answer=COLUMN: one of Summe, Händler"):
+    with pytest.raises(DataError, match=r"map answer=COLUMN\): one of Summe, Händler"):
         import_data(folder, "rows", workspace, Options(mapping={"path": "Datei"}, question="What is the total?"))
     asked = Options(mapping={"path": "Datei", "answer": "Summe"}, question="What is the total?")
     report = import_data(folder, "rows", workspace, asked)
