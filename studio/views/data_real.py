@@ -162,7 +162,7 @@ def _upload(dataset: DatasetDir) -> None:
         return
     mapping = _mapping(dataset, source)
     if kind.part is None and mapping.get("answer") != "":
-        columns = ["", *kind.detect(source).columns]
+        columns = ["", *dict.fromkeys([*kind.detect(source).columns, *filter(None, mapping.values())])]
         if len(columns) > 1:
             for place, role in zip(st.columns(2), ("question", "answer"), strict=True):
                 preset = columns.index(mapping[role]) if mapping.get(role) in columns else 0

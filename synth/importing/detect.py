@@ -207,7 +207,7 @@ def nothing_left(
     if mapping and reason == "no question" and ROW_KINDS[modality].medium:
         return (
             sentence,
-            "Say what is asked about each of them, such as “What is the total?” (below the columns on the page, or with "
+            "Say what is asked about each of them, such as “What is the total?” (below the columns, or with "
             "--question), or add a column `question`.",
         )
     if mapping and reason == "no answer" and ROW_KINDS[modality].medium:
