@@ -292,6 +292,10 @@ class DatasetWriter:
             self._media.add(relative)
         return relative
 
+    def task(self) -> TaskCard:
+        """What the rows kept so far look like."""
+        return self._guess.card()
+
     def finish(self, card: Card) -> Card:
         """Close the files and write the card with counts and hashes filled in, and the README.
 
@@ -299,7 +303,7 @@ class DatasetWriter:
         """
         for journal in self._journals.values():
             journal.close()
-        task = card.task or self._guess.card()
+        task = card.task or self.task()
         full = card.model_copy(
             update={
                 "splits": {s: self.counts[s] for s in SPLITS if self.counts[s]},

@@ -90,24 +90,34 @@ def check(
     from synth.curation import collapse
     from synth.curation.leakage import check_dataset, markdown
     from synth.dataset import open_dataset
+    from synth.scoring.label import variants_notes
     from synth.strict import validated
+    from synth.task import MAX_LABELS
 
     allowed = validated(collapse.Limits, key_values(limits or []), "limits")
 
     found = open_dataset(dataset, workspace_of(workspace).datasets)
     faults = found.verify()
-    counts = {split: sum(1 for _ in found.examples(split)) for split in found.splits()}
+    counts, labels = dict.fromkeys(found.splits(), 0), dict.fromkeys(found.task.labels)
+    for split in counts:
+        for row in found.examples(split):
+            counts[split] += 1
+            if labels and row.answer and len(labels) <= MAX_LABELS:
+                labels[row.answer] = None
     leakage = check_dataset(found)
     variety = collapse.check_collapse(found, allowed)
     faults += [*leakage.faults, *variety.faults]
+    notes = variants_notes(list(labels) if len(labels) <= MAX_LABELS else list(found.task.labels))
     if as_json:
         figures = {"leakage": leakage.model_dump(), "masked_overlap": leakage.masked_overlap}
         figures["variety"] = variety.model_dump()
-        print_json({"dataset": found.name, "rows": counts, "faults": faults, **figures})
+        print_json({"dataset": found.name, "rows": counts, "faults": faults, "notes": notes, **figures})
     else:
         print(f"{found.name}: {', '.join(f'{n} {s}' for s, n in counts.items())} rows read")
         print(markdown(leakage))
         print(collapse.markdown(variety), end="")
+        for note in notes:
+            print(f"  note: {note}")
         for fault in faults:
             print(f"  fault: {fault}")
     if faults:

@@ -233,7 +233,7 @@ def _remarks(found: Preview) -> None:
     for sentence in found.warnings:
         st.warning(ui.inert(sentence), icon=":material/warning:")
     for sentence in (
-        *found.report.notes,
+        *(note for note in found.report.notes if note not in found.warnings),
         *(f"Leakage check: {fault}." for fault in found.report.leaks),
     ):
         st.caption(ui.inert(sentence))

@@ -341,7 +341,7 @@ class _Import:
 
     def finish(self, folder: Path, start: float) -> ImportReport:
         """Write the card, check for leakage, and report."""
-        self.notes += self.remarks.ungraded_note()
+        self.notes += self.remarks.closing_notes(self.writer.task())
         if apart := sum(len(splits) > 1 for splits in self.spread.values()):
             self.notes.append(
                 f"{apart:,} values of '{self.options.group_by}' are in several splits, because their rows or files say "

@@ -29,6 +29,7 @@ from synth.importing.report import ImportReport
 from synth.importing.splits import SHARES
 from synth.importing.usual_names import ASKS, SAYS, TRANSCRIPTS, called, no_content, rank
 from synth.importing.values import missing
+from synth.scoring.label import variants_notes
 from synth.task import TaskCard, numeric
 from synth.workspace import Workspace
 
@@ -281,6 +282,7 @@ def preview(source: Path, options: Options) -> Preview:
     ordered = sorted(counts, key=lambda answer: (-counts[answer].total(), answer)) if repeated else []
     classes = {answer: dict(counts[answer]) for answer in ordered}
     refusals, warnings = _judged(report, classes if task.kind == "classification" else {})
+    warnings += variants_notes(list(task.labels))
     return Preview(report, classes, task, tuple(refusals), tuple(warnings))
 
 

@@ -15,6 +15,8 @@ from synth.importing.compose import Fields
 from synth.importing.marks import foreign
 from synth.importing.values import BEYOND
 from synth.scoring import names
+from synth.scoring.label import variants_notes
+from synth.task import TaskCard
 
 
 class Remarks:
@@ -95,8 +97,9 @@ class Remarks:
                     f"{said}; leave the cell empty where there is none"
                 )
 
-    def ungraded_note(self) -> Iterator[str]:
+    def closing_notes(self, task: TaskCard) -> Iterator[str]:
         """For the report, when all rows are kept."""
+        yield from variants_notes(list(task.labels))
         if self.ungraded:
             yield (
                 f"{self.ungraded:,} rows have long answers that no rule can grade: they can be trained on, but only a "

@@ -121,18 +121,18 @@ def member(text: str, labels: Sequence[str]) -> str | None:
 
 
 def variants(labels: Sequence[str]) -> list[list[str]]:
-    """Labels that `grade` takes for one another, each group by itself: `High`, `high`."""
-    key, groups = _key_of(labels), dict[str, list[str]]()
+    """Labels that differ only in case or in what joins their words, each group by itself: `High`, `high`."""
+    groups: dict[str, list[str]] = {}
     for label in labels:
-        groups.setdefault(key(label), []).append(label)
+        groups.setdefault(re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", label.strip()).casefold(), []).append(label)
     return [group for group in groups.values() if len(group) > 1]
 
 
 def variants_notes(labels: Sequence[str]) -> list[str]:
     """A sentence for each group of `variants`."""
     return [
-        f"{' and '.join(map(quote, group))} differ only in case, spaces or signs and are scored as one label: write "
-        "them alike before anything is tuned"
+        f"{' and '.join(map(quote, group))} differ only in case, spaces or joining signs: make them one label in your "
+        "file before anything is tuned"
         for group in variants(labels)
     ]
 

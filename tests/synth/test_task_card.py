@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from studio.cli import app
 from synth.curation.amend import set_task
 from synth.dataset import CARD, DatasetDir
 from synth.errors import DataError
 from synth.example import Example, ImagePart, make_example, user
 from synth.importing.importer import Options, import_data
+from synth.importing.preview import preview
+from synth.scoring.label import variants
 from synth.storage import read_json, write_json
 from synth.task import GUESSED_FROM, Guess, guess_task_card
 from synth.workspace import Workspace
@@ -131,3 +135,16 @@ def test_rows_that_contradict_another_one_are_told_from_copies_and_counted(
     notes = "\n".join(report.notes)
     assert "1 of the rows set aside ask what an earlier row asks and answer otherwise" in notes
     assert "2 rows say the same as another one but for case and punctuation, and have another answer" in notes
+
+
+def test_labels_that_differ_in_case_alone_are_named_by_import_preview_and_check(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    file = table(tmp_path / "urgency.csv", ["Hoch", "hoch", "sehr niedrig", "sehr_niedrig", "mittel"] * 12)
+    said = "“Hoch” and “hoch” differ only in case, spaces or joining signs: make them one label"
+    for sentences in (preview(file, Options("text")).warnings, import_data(file, "urgency", workspace).notes):
+        found = [sentence for sentence in sentences if "differ only in case" in sentence]
+        assert len(found) == 2 and any(said in sentence for sentence in found)
+    assert variants(["A", "A-", "-1", "1", "<1", "C", "C++"]) == []
+    shown = CliRunner().invoke(app, ["data", "check", "urgency", "--workspace", str(workspace.path)])
+    assert f"note: {said}" in shown.output and shown.output.count("note: ") == 2, shown.output
