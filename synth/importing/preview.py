@@ -27,7 +27,7 @@ from synth.importing.kinds import ROW_KINDS, names_files
 from synth.importing.layouts import ROLES
 from synth.importing.report import ImportReport
 from synth.importing.splits import SHARES
-from synth.importing.usual_names import ASKS, SAYS, TRANSCRIPTS, called, no_content, rank
+from synth.importing.usual_names import ASKS, SAYS, TRANSCRIPTS, best, called, no_content, rank
 from synth.importing.values import missing
 from synth.scoring.label import variants_notes
 from synth.task import TaskCard, numeric
@@ -155,8 +155,9 @@ def _words_in(value: str) -> float:
 def guess_roles(columns: Sequence[Column], known: Mapping[str, str], sure: bool = False) -> dict[str, str]:
     """`known` (role → column), with question and answer by their usual names, else by their values.
 
-    The answer is the one column with a usual name, else the one that repeats a few short texts; of several nothing
-    tells which. The question is the text with a usual name, else any, of several the longest: where `sure`, the only.
+    The answer is the column with the most usual name, else the one that repeats a few short texts; of several such
+    nothing tells which. The question is the text with a usual name, else any, of several the longest. Where `sure`
+    both are the only ones.
     """
     found = dict(known)
     if {"messages", "chosen", "target", "choice_answer"} & found.keys():
@@ -177,8 +178,9 @@ def guess_roles(columns: Sequence[Column], known: Mapping[str, str], sure: bool 
         short = short or [c.name for c in free if c.short and c.name not in outer and not sure]
         asked = found.get("question")
         possible = called([c.name for c in told if c.name != asked], SAYS) or [name for name in short if name != asked]
-        if len(possible) == 1:
-            found["answer"] = possible[0]
+        usual = "" if sure else best(possible, SAYS)
+        if usual or len(possible) == 1:
+            found["answer"] = usual or possible[0]
     return found
 
 
