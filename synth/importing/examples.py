@@ -100,8 +100,12 @@ def answered(example: Example) -> str:
 
 def repeated(modality: str, line: int, agrees: bool) -> str:
     """Why a row that comes again is set aside."""
-    what = {"text": "prompt", "vision": "picture and question", "audio": "recording"}[modality]
-    return f"same {what} as line {line}{'' if agrees else ', with another answer'}"
+    what, answer = {
+        "text": ("prompt", "answer"),
+        "vision": ("picture and question", "answer"),
+        "audio": ("recording", "transcript"),
+    }[modality]
+    return f"same {what} as line {line}{'' if agrees else f', with another {answer}'}"
 
 
 def own_example(row: Mapping[str, Any], media: Media) -> Example:

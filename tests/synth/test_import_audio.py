@@ -152,7 +152,7 @@ def test_each_bad_file_is_a_row_error_and_the_good_row_stays(tmp_path: Path, wor
     assert reasons[7] == "recording is missing"
     assert reasons[8] == "recording lies outside the folder"
     assert reasons[9] == "recording is an address, which is never fetched"
-    assert reasons[11] == "same recording as line 1"
+    assert reasons[11] == "same recording as line 1, with another transcript"
     assert reasons[13] == "no answer"
     card = DatasetDir(workspace.datasets / "bad").card
     assert card.rows_in == len(lines)
