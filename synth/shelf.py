@@ -17,7 +17,7 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 _CACHE_KIB = 8192
-_TABLE = "CREATE TABLE records (place INTEGER PRIMARY KEY, name TEXT UNIQUE, value BLOB)"
+_TABLE = "CREATE TABLE records (place INTEGER PRIMARY KEY, name BLOB UNIQUE, value BLOB)"
 _PUT = (
     "INSERT INTO records (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value "
     "RETURNING place"
@@ -44,6 +44,10 @@ class Lazy(Sequence[T]):
         return self.at(at)
 
 
+def _key(name: str | None) -> bytes | None:
+    return None if name is None else name.encode("utf-8", "surrogatepass")
+
+
 class Stack(Lazy[T], Generic[T]):
     """Records in the order in which they came. encode, decode: a record as bytes, and back."""
 
@@ -58,17 +62,18 @@ class Stack(Lazy[T], Generic[T]):
 
     def append(self, record: T, name: str | None = None) -> None:
         """Add a record; one of the same name gives its place to it."""
-        ((place,),) = self._file.execute(_PUT, (name, self._encode(record))).fetchall()
+        ((place,),) = self._file.execute(_PUT, (_key(name), self._encode(record))).fetchall()
         self._count = max(self._count, place)
 
     def place(self, name: str) -> int | None:
         """Where the record of that name is."""
-        found = self._file.execute("SELECT place FROM records WHERE name = ?", (name,)).fetchone()
+        found = self._file.execute("SELECT place FROM records WHERE name = ?", (_key(name),)).fetchone()
         return None if found is None else int(found[0]) - 1
 
     def names(self) -> Iterator[str]:
         """All names in their order."""
-        return (name for (name,) in self._file.execute("SELECT name FROM records ORDER BY place"))
+        found = self._file.execute("SELECT name FROM records ORDER BY place")
+        return (name.decode("utf-8", "surrogatepass") for (name,) in found)
 
     def at(self, place: int) -> T:
         (value,) = self._file.execute("SELECT value FROM records WHERE place = ?", (place + 1,)).fetchone()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from synth.shelf import Shelf
 from synth.usage import Usage
@@ -37,7 +39,21 @@ class Prediction(BaseModel):
 
 def no_predictions() -> Shelf[Prediction]:
     """Room for predictions by example id."""
-    return Shelf(lambda one: one.model_dump_json(exclude_defaults=True).encode(), Prediction.model_validate_json)
+    return Shelf(_as_bytes, _from_bytes)
+
+
+def _as_bytes(prediction: Prediction) -> bytes:
+    try:
+        return prediction.model_dump_json(exclude_defaults=True).encode()
+    except PydanticSerializationError:  # half of a character, as answers may hold that were cut off
+        return json.dumps(prediction.model_dump(exclude_defaults=True)).encode()
+
+
+def _from_bytes(data: bytes) -> Prediction:
+    try:
+        return Prediction.model_validate_json(data)
+    except ValidationError:
+        return Prediction.model_validate(json.loads(data))
 
 
 class Facts(BaseModel):

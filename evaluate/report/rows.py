@@ -145,7 +145,7 @@ def _columns() -> _Columns:
 
 
 def _as_json(texts: tuple[Any, ...]) -> bytes:
-    return json.dumps(texts, ensure_ascii=False).encode()
+    return json.dumps(texts, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _from_json(value: bytes) -> tuple[Any, ...]:

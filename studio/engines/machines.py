@@ -89,7 +89,7 @@ def _who(found: socket.socket, place: Place, mark: str, there: dict[int, socket.
         found.settimeout(5.0)
         said = json.loads(found.makefile("rb").readline(_LONGEST))
         rank, theirs = int(said["machine"]), str(said["mark"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0, "That was no machine of a training."
     if theirs != mark:
         return 0, "The first machine trains something else: another recipe, run, code or number of processes."
@@ -122,7 +122,7 @@ def _come(place: Place, mark: str) -> None:
             first.settimeout(MEET_SEC + 5)
             first.sendall(json.dumps({"machine": place.rank, "mark": mark}).encode() + b"\n")
             why = str(json.loads(first.makefile("rb").readline(_LONGEST))["why"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         why = "The first machine ended before all were there."
         raise RunError(why, "See its log, and start them again.", MISSING) from error
     if why:

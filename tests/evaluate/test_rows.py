@@ -6,6 +6,7 @@ import tracemalloc
 
 import pytest
 
+from evaluate.predict.prediction import Prediction, no_predictions
 from evaluate.report.results import Row
 from evaluate.report.rows import COUNTS, FLAGS, NUMBERS, REPEATED, STRINGS, TEXTS, Rows, chosen, taken
 from evaluate.stats import measures
@@ -85,3 +86,11 @@ def test_a_row_takes_some_hundred_bytes_of_memory() -> None:
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert held / 4000 < 250, held / 4000
+
+
+def test_half_a_character_is_kept_on_disk_in_texts_and_in_names() -> None:
+    shelf = no_predictions()
+    for name in ("a", "b\ud83d"):
+        shelf[name] = Prediction(example_id=name, text=f"cut off \ud83d {name}")
+    assert list(shelf) == ["a", "b\ud83d"] and "b\ud83d" in shelf
+    assert [one.text for one in shelf.values()] == ["cut off \ud83d a", "cut off \ud83d b\ud83d"]
