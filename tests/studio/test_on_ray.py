@@ -163,7 +163,7 @@ def test_a_range_that_kills_every_process_ends_the_work_with_a_sentence(
 
 @pytest.mark.slow
 def test_a_machine_of_another_version_is_named(workspace: Workspace, cluster: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(on_ray, "_code", lambda: "another")
+    monkeypatch.setattr(on_ray, "code_hash", lambda: "another")
     with (
         pytest.raises(RunError, match="its smolstudio is another version") as caught,
         on_ray.joined(workspace, cluster.address),
