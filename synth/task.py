@@ -200,5 +200,5 @@ def labels_in(answers: Mapping[str, int], repeats: int = _LABEL_REPEATS) -> dict
 
 
 def numeric(text: str) -> bool:
-    """Whether it holds a number and is no code: `3`, `-1`, `5 kg`, but not `P1`."""
-    return any(c.isdigit() for c in text) and not text[0].isalpha()
+    """Whether it holds a number and is no code or range: `3`, `-1`, `5 kg`, but not `P1` or `<1`."""
+    return any(c.isdigit() for c in text) and not (text[0].isalpha() or text[0] in "<>≤≥~")

@@ -79,6 +79,7 @@ def test_what_is_held_of_the_rows_does_not_grow_with_them() -> None:
 
 def test_codes_that_repeat_are_labels_and_numbers_and_quantities_are_none() -> None:
     assert set(guess_task_card(rows_of(["P1", "P2", "P3"] * 20)).labels) == {"P1", "P2", "P3"}
+    assert set(guess_task_card(rows_of(["<1", "1", ">1"] * 20)).labels) == {"<1", "1", ">1"}
     for numbers in (["1", "2", "5"], ["-1", "0", "1"], ["3 kg", "5 kg"], ["$5", "$7"]):
         assert guess_task_card(rows_of(numbers * 20)).kind == "question_answering", numbers
 
