@@ -10,6 +10,7 @@ They lie in an unnamed file that goes with its process; few records never leave 
 from __future__ import annotations
 
 import sqlite3
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar, overload
 
@@ -27,9 +28,9 @@ _PUT = (
 class Lazy(Sequence[T]):
     """A sequence whose slices are lists."""
 
+    @abstractmethod
     def at(self, place: int) -> T:
         """The record at a place, which is within 0 and the length."""
-        raise NotImplementedError
 
     @overload
     def __getitem__(self, place: int) -> T: ...

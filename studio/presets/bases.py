@@ -14,7 +14,7 @@ from recipes.models.files import starters
 from recipes.recipe.schema import Recipe, canonical, load_recipe, ready_recipes
 from studio.read.models import fit
 from synth.dataset import Card, open_dataset
-from synth.errors import DataError
+from synth.errors import UserError
 from synth.workspace import Workspace
 
 # Real rows, each starter beside the published model of its modality that this project ran.
@@ -24,7 +24,6 @@ MEASURED = {
 }
 # What a person's own rows get whatever the recipe says; real models' recipes say the same.
 FITTED = {"eval_steps": "auto", "early_stopping_patience": 3, "load_best_model_at_end": True}
-
 LENGTHS = {"optim.num_train_epochs", "optim.max_steps"}
 
 
@@ -69,6 +68,11 @@ def starter_warning(base: str, modality: str) -> str:
     )
 
 
+def begins_fitted(name: str, recipe: Recipe, dataset: Card) -> bool:
+    """Whether the recipe of that name is a ready one of SFT and the rows are a person's own: then as `fitted`."""
+    return name in ready_recipes() and recipe.objective == "sft" and is_own(dataset)
+
+
 def fitted(values: dict[str, Any]) -> dict[str, Any]:
     """A recipe's values with a length that follows from the rows, and validation that decides what is kept."""
     return {**values, **FITTED, "optim": {**values["optim"], "num_train_epochs": "auto"}}
@@ -82,13 +86,11 @@ def load_fitted(source: str, overrides: Sequence[str], workspace: Workspace, not
     """
     recipe = load_recipe(source, overrides, notices)
     told = {canonical(item.partition("=")[0].strip()) for item in overrides}
-    if source not in ready_recipes() or recipe.objective != "sft" or told & LENGTHS:
-        return recipe, ""
     try:
-        own = is_own(open_dataset(recipe.data.dataset, workspace.datasets).card)
-    except DataError:  # said where the training starts
-        own = False
-    if not own:
+        card = open_dataset(recipe.data.dataset, workspace.datasets).card
+    except UserError:  # said where the training starts
+        return recipe, ""
+    if told & LENGTHS or not begins_fitted(source, recipe, card):
         return recipe, ""
     length = recipe.optim.num_train_epochs
     recipe = load_recipe(fitted(load_recipe(source).model_dump(mode="json")), overrides)

@@ -85,7 +85,7 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
     for notice in notices:
         st.caption(ui.inert(notice))
     values = recipe.model_dump(mode="json")
-    if own and not upload and label in ready_recipes() and recipe.objective == "sft":
+    if not upload and bases.begins_fitted(label, recipe, dataset):
         values = bases.fitted(values)
     first = real.id if real and label == real.recipe and bases.is_here(real) else bases.local_name(values["base_model"])
     names = list(dict.fromkeys([first, *model_choices(dataset.modality)]))
