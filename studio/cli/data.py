@@ -134,6 +134,7 @@ def show(
     """Print the first rows of a split, or rejected rows with their reasons."""
     from itertools import islice
 
+    from studio.read.rejected import lines_of
     from synth.dataset import open_dataset
     from synth.errors import DataError
     from synth.example import SPLITS
@@ -141,7 +142,10 @@ def show(
     found = open_dataset(dataset, workspace_of(workspace).datasets)
     if split == "rejected":
         for item in islice(found.rejected(), rows):
-            print(f"[{item.reason}] {item.row}")
+            print(f"[{item.reason}]")
+            for name, text in lines_of(item.row):
+                print(f"  {name}: " + text.replace("\n", "\n    "))
+            print()
         return
     if split not in SPLITS:
         raise DataError(f"There is no split '{split}'.", f"Choose one of {', '.join(SPLITS)} or rejected.")

@@ -373,6 +373,8 @@ def _print_preview(seen: Preview) -> None:
     if found.usd is not None and found.usd_range is not None:
         low, high = found.usd_range
         print(f"{found.rows} rows: about ${found.usd:.4f} (${low:.4f} to ${high:.4f}), this preview included")
+        if found.rows_for_tenth and found.rows_for_tenth > found.accepted:
+            print(f"`--preview {found.rows_for_tenth}` narrows that to about 10 %; the run uses those answers too.")
     elif found.accepted and found.usd_per_row is None:
         print("No price: `smolstudio prices set MODEL input_mtok USD`; also output_mtok, and cached_mtok where a")
         print("server reports cached tokens.")

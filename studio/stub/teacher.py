@@ -72,6 +72,7 @@ PLACES = [
 ]
 LABELS = re.compile(r"(?:labels?|answers?)[^:\n]*: ([^\n?]+)\?", re.IGNORECASE)
 TEXT = re.compile(r"<text>\n?(.*?)\n?</text>", re.DOTALL)
+NUMBERED = re.compile(r"^\[(\d+)\] (.*)$", re.MULTILINE)
 SENTENCE = re.compile(r"[^.!?\n][^.!?\n]{20,}[.!?]")
 
 
@@ -127,11 +128,12 @@ def _source(asked: str) -> str:
 
 
 def _question(asked: str, able: bool, mark: float) -> str:
-    source = _source(asked)
-    quote = _pick(SENTENCE.findall(source) or [source], mark).strip()
-    answer = " ".join(quote.split()[:6])
-    said = quote if able else quote.replace(" the ", " a certain ", 1) + " Or so."
-    return json.dumps({"question": f"{MARK} What is said of “{answer}”?", "answer": answer, "quote": said})
+    sentences = NUMBERED.findall(_source(asked))
+    whole = [number for number, sentence in sentences if SENTENCE.search(sentence)]
+    number = int(_pick(whole or ["1"], mark))
+    answer = " ".join(dict(sentences).get(str(number), _source(asked)).split()[:6])
+    said = number if able else len(sentences) + 1
+    return json.dumps({"sentence": said, "question": f"{MARK} What is said of “{answer}”?", "answer": answer})
 
 
 def _picture_question(asked: str, able: bool, mark: float) -> str:
@@ -170,7 +172,7 @@ def _harder(asked: str, able: bool, mark: float) -> str:
 Form = tuple[re.Pattern[str], Callable[[str, bool, float], str]]
 FORMS: tuple[Form, ...] = (
     (re.compile(r"text_A.*text_B", re.DOTALL), _winner),
-    (re.compile(r"\"quote\"", re.IGNORECASE), _question),
+    (re.compile(r"\"sentence\"", re.IGNORECASE), _question),
     (re.compile(r"\"question\": .*\"answer\""), _picture_question),
     (re.compile(r"0 to 5", re.IGNORECASE), _points),
     (re.compile(r"^list \d+", re.IGNORECASE | re.MULTILINE), _list),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from studio.read.glance import dataset_cards
+from studio.read.rejected import lines_of
 from studio.read.rows import Rows, read_at, rows_of
 from studio.views import data_review
 from studio.widgets import address, following, manage, ui
-from studio.widgets.media import show_example
+from studio.widgets.media import show_example, show_lineage
 from synth.curation.review import STATES, Reviews, states
 from synth.dataset import DatasetDir, open_dataset
 from synth.example import Example
@@ -22,8 +22,6 @@ PAGE = 20
 STANDINGS = {"": "All rows", "open": "Not reviewed", **{state: state.capitalize() for state in STATES}}
 SHOWN_AS = {"cards": "Cards", "table": "Table"}
 ROW_PARAMS = ("row", "page")
-MOST_CHARACTERS = 5000
-"""Of a rejected row that are shown."""
 
 
 def pick_dataset() -> DatasetDir | None:
@@ -57,11 +55,14 @@ def _page(dataset: DatasetDir, split: str, rows: Rows, filtered: bool, reviews: 
     right.caption(f"{len(rows.ids):,} rows{' match' if filtered else ''} · page {page} of {pages}")
     offsets = rows.offsets[(page - 1) * PAGE : page * PAGE]
     if split == "rejected":
-        for value in read_at(file, offsets):
+        for offset, value in zip(offsets, read_at(file, offsets), strict=True):
             with st.container(border=True):
                 st.markdown(f":material/block: **{ui.inert(value.get('reason', ''))}**")
-                row = json.dumps(value.get("row", {}), ensure_ascii=False)
-                st.code(row[:MOST_CHARACTERS], language=None, wrap_lines=True)
+                row = value["row"] if isinstance(value.get("row"), dict) else {}
+                for name, text in lines_of(row):
+                    st.caption(ui.inert(name))
+                    st.code(text, language=None, wrap_lines=True)
+                show_lineage(row.get("lineage"), f"rejected.{offset}")
         return
     found: list[Example] = []
     for offset in offsets:

@@ -7,7 +7,8 @@ it, can be found again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,22 @@ from synth.errors import DataError
 
 BREAKS = (re.compile(r"\n\n"), re.compile(r"(?<=[.!?])\s"), re.compile(r"\s"))
 """Where a text may be cut, the best places first."""
+
+
+UNREAD = "a document that cannot be read"
+IN_PART = "pages without text"
+OTHER_KIND = "files of other kinds"
+
+
+class LeftOut(NamedTuple):
+    """What of a folder is not among the extracts: the file (or the folder), why in words to count, and a sentence."""
+
+    document: str
+    reason: str
+    sentence: str
+
+
+OnLeftOut = Callable[[LeftOut], None]
 
 
 class Extract(NamedTuple):
@@ -28,28 +45,57 @@ class Extract(NamedTuple):
     end: int
 
 
-def extracts(path: Path, chars: int = 1000, min_chars: int = 80) -> Iterator[Extract]:
+def extracts(
+    path: Path, chars: int = 1000, min_chars: int = 80, on_left_out: OnLeftOut = lambda one: None
+) -> Iterator[Extract]:
     """Extracts of a file, or of every readable file below a folder in the order of their names.
 
-    Raises DataError when there is none.
+    A file of a folder that cannot be read, or only in part, goes to `on_left_out`, and the others go on. Raises
+    DataError for a single file that cannot be read, and when there is no extract.
     """
     if not path.exists():
         raise DataError(f"There is no file or folder {path}.", "Check the path.", "documents.missing")
-    files = [path]
-    if path.is_dir():
-        readable = (file for file in path.rglob("*") if file.suffix.lower() in READERS and file.is_file())
-        files = sorted(file for file in readable if not file.is_symlink())
-    found = False
-    for file in files:
-        name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-        for page in read_document(file):
-            for start, end in spans(page.text, chars):
-                if end - start >= min_chars:
-                    found = True
-                    yield Extract(page.text[start:end], name, page.number, start, end)
+    whole = path.is_dir()
+    found, first = False, None
+    for file in _files(path, on_left_out) if whole else [path]:
+        name = file.relative_to(path).as_posix() if whole else file.name
+
+        def in_part(sentence: str, name: str = name) -> None:
+            on_left_out(LeftOut(name, IN_PART, sentence))
+
+        try:
+            for page in read_document(file, in_part):
+                for start, end in spans(page.text, chars):
+                    if end - start >= min_chars:
+                        found = True
+                        yield Extract(page.text[start:end], name, page.number, start, end)
+        except DataError as error:
+            if not whole:
+                raise
+            first = first or error
+            on_left_out(LeftOut(name, UNREAD, str(error)))
     if not found:
         message = f"{path} holds no extract of {min_chars} characters."
-        raise DataError(message, f"Give documents ({', '.join(READERS)}).", "documents.none")
+        remedy = f"Give documents ({', '.join(READERS)})."
+        raise DataError(f"{message} {first}" if first else message, remedy, "documents.none")
+
+
+def _files(folder: Path, on_left_out: OnLeftOut) -> list[Path]:
+    """The files that can be read, by name; how many of which kinds cannot is told."""
+    files = sorted(file for file in folder.rglob("*") if not file.is_symlink() and file.is_file())
+    files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    others = Counter(file.suffix.lower() or "without an ending" for file in files if not _readable(file))
+    if others:
+        listing = ", ".join(f"{kind} {number}" for kind, number in others.most_common(8))
+        sentence = (
+            f"{others.total()} files are of no kind that can be read: {listing}. Save them as one of these kinds: "
+        )
+        on_left_out(LeftOut(folder.name, OTHER_KIND, f"{sentence}{', '.join(READERS)}."))
+    return [file for file in files if _readable(file)]
+
+
+def _readable(file: Path) -> bool:
+    return file.suffix.lower() in READERS
 
 
 def spans(text: str, chars: int) -> Iterator[tuple[int, int]]:

@@ -30,8 +30,11 @@ class Page(NamedTuple):
     text: str
 
 
-def read_document(path: Path) -> Iterator[Page]:
-    """Pages with text. Raises DataError for a file that cannot be read, or holds no text."""
+def read_document(path: Path, on_remark: Callable[[str], None] = lambda sentence: None) -> Iterator[Page]:
+    """Pages with text. Raises DataError for a file that cannot be read, or holds no text.
+
+    Where a third of a PDF's pages or more hold none, `on_remark` is given that in a sentence.
+    """
     read = READERS.get(path.suffix.lower())
     if read is None:
         message = f"{path.name} is of no kind that can be read."
@@ -40,16 +43,18 @@ def read_document(path: Path) -> Iterator[Page]:
         raise DataError(f"{path.name} is no plain file.", "Copy it into one.", "documents.kind")
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path.name} is larger than {MAX_BYTES >> 20} MB.", "Split it.", "documents.size")
-    found = False
+    pages = empty = 0
     for page in read(path):
         text = tidy(page.text, indented=read is _plain)
+        pages, empty = pages + 1, empty + (not text)
         if text:
-            found = True
             yield Page(page.number, text)
-    if not found:
+    if pages == empty:
         message = f"{path.name} holds no text; it may be a scan."
         remedy = "Run text recognition (OCR) on it first, or take it out of the folder."
         raise DataError(message, remedy, "documents.empty")
+    if read is _pdf and 3 * empty >= pages:
+        on_remark(f"{empty} of {pages} pages of {path.name} hold no text; they may be scans. Run OCR on it first.")
 
 
 def tidy(text: str, indented: bool = False) -> str:
@@ -68,7 +73,10 @@ def _plain(path: Path) -> Iterator[Page]:
     from synth.importing import streams
 
     with streams.open_text(path).file as file:
-        yield Page(0, file.read().decode("utf-8", "replace"))
+        text = file.read().decode("utf-8", "replace")
+    if text.count("\ufffd") * 1000 > len(text):  # a torn character or two are no other encoding
+        raise DataError(f"{path.name} is in no encoding that is known here.", "Save it as UTF-8.", "data.encoding")
+    yield Page(0, text)
 
 
 def _html(path: Path) -> Iterator[Page]:

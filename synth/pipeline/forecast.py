@@ -29,6 +29,7 @@ from synth.pipeline.work import engine_of, note_of, opened
 from synth.progress import Meter
 from synth.wilson import wilson_bounds
 
+TENTH = 0.1
 PATIENCE = 10
 """Rejected candidates for each row of a preview, after which it ends with the rows that it has."""
 
@@ -41,6 +42,8 @@ class Forecast(NamedTuple):
         usd: cost of all answers, those of the preview too; None without a price or an accepted row.
         usd_range: `usd` at the ends of the 95 % interval (Wilson) of the acceptance rate.
         seconds: time at the teachers' concurrency.
+        rows_for_tenth: accepted rows of a preview whose interval would end a tenth above `usd`; None where that many
+            are not to be made.
     """
 
     rows: int | None
@@ -50,6 +53,7 @@ class Forecast(NamedTuple):
     seconds: float | None
     accepted: int
     rejected: int
+    rows_for_tenth: int | None = None
 
 
 class Preview(NamedTuple):
@@ -131,7 +135,20 @@ def forecast(engine: PipelineEngine, rows: int | None, teachers: dict[str, Teach
     if rows is not None:
         seconds = _seconds(once, [1.0] * len(once), teachers)
         seconds += _seconds(repeated, ended, teachers) * rows / accepted
-    return Forecast(rows, usd, bounds, per_row, seconds, accepted, lost)
+    return Forecast(rows, usd, bounds, per_row, seconds, accepted, lost, _rows_for_tenth(accepted, lost, rows))
+
+
+def _rows_for_tenth(accepted: int, lost: int, rows: int | None) -> int | None:
+    """Accepted rows, in tens, from which the interval's upper end is within 10 % of the forecast.
+
+    A preview ends with a row that was accepted, so candidates ÷ rows is an unbiased estimate of what a row takes; how
+    far it may be off depends on nothing but the number of rows and the share that is rejected.
+    """
+    share = accepted / (accepted + lost)
+    for wanted in range(10, rows or 0, 10):
+        if share / wilson_bounds(share, round(wanted / share))[0] <= 1 + TENTH:
+            return wanted
+    return None
 
 
 def _ended(tallies: list[Tally], accepted: int) -> float:

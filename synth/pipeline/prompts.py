@@ -2,7 +2,8 @@
 
 A template that ends in .md or .txt is a file beside the pipeline. Only the pipeline's author writes templates: what
 seeds and teachers say is put in as it is and never read as one. Templates cannot reach Python. Besides Jinja's own
-filters there is `language_name`: `{{ "fr" | language_name }}` is French.
+filters there are `language_name` (`{{ "fr" | language_name }}` is French), `numbered` (the sentences of a text, one a
+line, with their numbers) and `figures` (the different numbers that stand in a text).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from synth.errors import RecipeError, did_you_mean, first_line
 from synth.languages import NAMES
 from synth.media import read_inside
+from synth.pipeline.sentences import figures, numbered
 
 FILES = (".md", ".txt")
 PROMPTS = "prompts"
@@ -49,7 +51,7 @@ def template(text: str, folder: Path) -> Template:
     source = read_prompt(text, folder)
     place = text if is_file(text) else f"'{source[:60]}'"
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["language_name"] = _language_name
+    environment.filters |= {"language_name": _language_name, "numbered": numbered, "figures": figures}
     try:
         compiled = environment.from_string(source)
     except TemplateSyntaxError as error:

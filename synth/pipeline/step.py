@@ -112,12 +112,12 @@ class StepKind(NamedTuple):
     asks: bool = False
 
 
-def each(check: Callable[[Candidate, AnySettings], Outcome]) -> Run:
-    """A step of a function that looks at one candidate at a time."""
+def each(check: Callable[[Candidate, AnySettings, str], Outcome]) -> Run:
+    """A step of a function that looks at one candidate at a time, and is told the step's name for the lineage."""
 
     def run(stream: Iterator[Candidate], settings: AnySettings, env: Env) -> Iterator[Outcome]:
         for candidate in stream:
-            yield check(candidate, settings)
+            yield check(candidate, settings, env.step)
 
     return run
 

@@ -40,8 +40,8 @@ ROWS, SECONDS, OPEN = 10, 300.0, 16
 TIMEOUT_SEC = 3000  # an answer waits for those before it, and the machine may be busy
 SHOWN_CHARS, SHOWN_LOST = 180, 3
 CLINIC = "Messages that patients send to a practice, sorted by urgency"
-HANDBOOK = {"documents": str(EXAMPLES / "handbook"), "extract_chars": 500}
-PATIENTS = str(EXAMPLES / "patients.csv")
+HANDBOOK = {"documents": str(EXAMPLES / "handbook"), "extract_chars": 300}
+PATIENTS, LOGS = str(EXAMPLES / "patients.csv"), str(EXAMPLES / "patients-test.csv")
 QUESTIONS = str(EXAMPLES / "questions.csv")
 INPUTS: dict[str, dict[str, Any]] = {
     "describe-a-domain": {"task": CLINIC, "examples": PATIENTS},
@@ -51,8 +51,8 @@ INPUTS: dict[str, dict[str, Any]] = {
     "rephrase": HANDBOOK,
     "cosmopedia-grid": HANDBOOK,
     "agent-instruct": HANDBOOK,
-    "rate-documents": HANDBOOK,
-    "relabel-logs": {"logs": PATIENTS, "task": CLINIC},
+    "rate-documents": {**HANDBOOK, "extract_chars": 200},
+    "relabel-logs": {"logs": LOGS, "task": CLINIC},
     "best-of-n": {"questions": QUESTIONS},
     "preferences": {"questions": QUESTIONS},
     "personas": {"task": "Questions to the help desk of a library", "related": 2},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from synth.documents.extracts import extracts, spans
+from synth.documents.extracts import LeftOut, extracts, spans
 from synth.documents.readers import READERS, read_document, tidy
 from synth.documents.search import By, Index, search
 from synth.documents.topics import in_turn, topics
@@ -155,6 +155,43 @@ def test_a_folder_that_is_not_there_or_holds_no_extract_is_a_sentence(tmp_path: 
         with pytest.raises(DataError) as caught:
             list(extracts(path))
         assert caught.value.code == code and caught.value.remedy
+
+
+def test_what_of_a_folder_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    pdf(tmp_path / "b-scan.pdf", ["", ""])
+    (tmp_path / "c.docx").write_bytes(b"PK torn")
+    pdf(tmp_path / "d-half.pdf", [TEXT, "", ""])
+    pdf(tmp_path / "e.pdf", [TEXT, TEXT, TEXT, ""])
+    for name in ("old.doc", "older.doc", "notes.rtf"):
+        (tmp_path / name).write_text(TEXT)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "notes.txt").write_text(TEXT)
+    (tmp_path / "z.txt").write_text(TEXT)
+    left_out: list[LeftOut] = []
+    found = list(extracts(tmp_path, on_left_out=left_out.append))
+    assert [one.document for one in found] == ["a.txt", "d-half.pdf", *["e.pdf"] * 3, "z.txt"]
+    said = {one.document: one.sentence for one in left_out}
+    assert "may be a scan" in said["b-scan.pdf"] and "OCR" in said["b-scan.pdf"] and "c.docx" in said["c.docx"]
+    assert "2 of 3 pages of d-half.pdf hold no text" in said["d-half.pdf"]
+    assert ".doc 2, .rtf 1" in said[tmp_path.name] and len(left_out) == 4
+    with pytest.raises(DataError, match="may be a scan"):
+        list(extracts(tmp_path / "b-scan.pdf"))
+    for file in tmp_path.glob("*.txt"):
+        file.unlink()
+    (tmp_path / "d-half.pdf").unlink(), (tmp_path / "e.pdf").unlink()
+    with pytest.raises(DataError, match=r"holds no extract.*b-scan\.pdf holds no text"):
+        list(extracts(tmp_path))
+
+
+def test_a_document_that_cannot_be_read_is_a_rejected_seed_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    pdf(tmp_path / "b.pdf", [""])
+    env = Env(None, {}, tmp_path, step="documents")  # type: ignore[arg-type]
+    outcomes = list(documents(iter(()), Documents(path=str(tmp_path)), env))
+    rejected = [one for one in outcomes if isinstance(one, Rejected)]
+    assert len(outcomes) == 2 and [one.reason for one in rejected] == ["a document that cannot be read"]
+    assert "b.pdf holds no text" in rejected[0].detail and rejected[0].candidate.fields["document"] == "b.pdf"
 
 
 def test_words_that_a_line_cut_are_joined() -> None:

@@ -114,7 +114,7 @@ def test_a_described_domain_becomes_exactly_the_rows_asked_for(stub: Stub, works
     )
     check_counts(dataset)
     steps = [entry["step"] for entry in rows[0].source["lineage"]]
-    assert steps == ["list topics", "grid", "write", "second look", "same"]
+    assert steps == ["list topics", "grid", "write", "second look", "agree"]
     assert rows[0].source["lineage"][2]["prompt"].startswith("A task: Sort messages of patients")
     assert sum(dataset.card.notes["coverage"]["label"].values()) == 40
 
@@ -263,11 +263,13 @@ def test_marks_that_a_teacher_copies_from_the_prompt_never_stand_in_a_row() -> N
     prompt = "Rewrite this.\n<text>\nIt rains.\n</text>"
     for answer in ("<text>\nRain falls.\n</text>", "  <text>Rain falls.</text>", "Rain falls.\n</text>"):
         assert unmarked(answer, prompt) == "Rain falls." and fault(Reply(answer), prompt) == ""
-    half = "Here it is:\n\n<text>\nRain falls."
-    assert fault(Reply(half), prompt) == fault(Reply(f"{half}\n</text>"), prompt)
-    assert "repeats the prompt's <text> marks" in fault(Reply(half), prompt)
+    announced = "Here it is:\n\n<text>\nRain falls."
+    for answer in (announced, f"{announced}\n</text>"):
+        assert unmarked(answer, prompt) == "Rain falls." and fault(Reply(answer), prompt) == ""
+    for copied in (prompt, f"{announced}\n</text>\nIs it right?", "<text>\nRain.\n</text>\n<text>\nIt falls.\n</text>"):
+        assert "repeats the prompt's <text> marks" in fault(Reply(copied), prompt)
     assert fault(Reply("<text>\n</text>"), prompt) != ""
-    assert unmarked(half, "Draw it as SVG.") == half and fault(Reply(half), "Draw it as SVG.") == ""
+    assert unmarked(announced, "Draw it as SVG.") == announced and fault(Reply(announced), "Draw it as SVG.") == ""
 
 
 def test_a_piece_of_the_prompt_is_no_text_that_a_teacher_wrote(workspace: Workspace, tmp_path: Path) -> None:
@@ -361,7 +363,7 @@ def test_people_that_give_the_prompt_back_are_no_personas_and_no_answers(workspa
             return f"- people who have something to do with this person\n- {prompt.splitlines()[0]} number {number}"
         if prompt.startswith("You are "):
             return " ".join(sha256_bytes(str(number).encode())[place : place + 8] for place in range(0, 40, 8))
-        return f"Write the answer: friendly, correct, and no longer than it needs to be. {'Upstairs.' * (number % 2)}"
+        return f"{prompt.splitlines()[-1]} {'Upstairs.' * (number % 2)}"
 
     send, asked = answering(answer)
     teachers = {"teacher": TeacherPlan(model="m", base_url="http://127.0.0.1:9/v1", concurrency=1)}

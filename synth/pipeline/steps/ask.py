@@ -85,9 +85,15 @@ def ask(stream: Iterator[Candidate], settings: Ask, env: Env) -> Iterator[Outcom
 
 
 def unmarked(answer: str, prompt: str) -> str:
-    """The answer without marks of the prompt at its beginning and end."""
+    """The answer without marks of the prompt; of one that announces a marked text of its own, that text alone."""
     text = answer.strip()
-    return text.removeprefix("<text>").removesuffix("</text>").strip() if MARK.search(prompt) else text
+    if not MARK.search(prompt):
+        return text
+    _, mark, rest = text.partition("<text>")
+    inner, _, after = rest.partition("</text>")
+    if mark and not after.strip() and not MARK.search(inner) and inner.strip() not in prompt:
+        return inner.strip()
+    return text.removeprefix("<text>").removesuffix("</text>").strip()
 
 
 def fault(reply: Reply, prompt: str = "") -> str:

@@ -10,11 +10,12 @@ from pydantic import Field
 from synth.languages import code
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.records import TEXTS
+from synth.pipeline.sentences import figures, sentences
 from synth.pipeline.step import Env, Settings, each, field_of
 from synth.pipeline.steps.spread import shown_and_held_out
 from synth.scoring.verify import fold
 
-NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*%?")
+NUMBERED = re.compile(r"\[?(\d{1,3})\]?")
 NAME = re.compile(r"(?<![.!?:\n“\"(]\s)(?<!^)\b[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*", re.MULTILINE)
 
 
@@ -27,7 +28,7 @@ class Length(Settings):
     min_words: int = Field(default=1, ge=0)
 
 
-def _length(candidate: Candidate, settings: Length) -> Outcome:
+def _length(candidate: Candidate, settings: Length, step: str) -> Outcome:
     text = str(field_of(candidate, settings.field))
     if len(text) < settings.min_chars or len(text.split()) < settings.min_words:
         return candidate.rejected(f"{settings.field} is too short")
@@ -41,10 +42,10 @@ class Same(Settings):
     other: str
 
 
-def _same(candidate: Candidate, settings: Same) -> Outcome:
+def _same(candidate: Candidate, settings: Same, step: str) -> Outcome:
     """Equal but for case, white space and closing punctuation."""
     one, other = str(field_of(candidate, settings.field)), str(field_of(candidate, settings.other))
-    noted = candidate.noting("same", **{settings.field: one, settings.other: other})
+    noted = candidate.noting(step, **{settings.field: one, settings.other: other})
     if fold(one) == fold(other):
         return noted
     return noted.rejected(f"{settings.field} and {settings.other} disagree", f"{one[:60]} / {other[:60]}")
@@ -57,9 +58,9 @@ class Equals(Settings):
     value: str
 
 
-def _equals(candidate: Candidate, settings: Equals) -> Outcome:
+def _equals(candidate: Candidate, settings: Equals, step: str) -> Outcome:
     found = str(field_of(candidate, settings.field))
-    noted = candidate.noting("equals", **{settings.field: found})
+    noted = candidate.noting(step, **{settings.field: found})
     if fold(found) == fold(settings.value):
         return noted
     return noted.rejected(f"{settings.field} is not '{settings.value}'", found[:200])
@@ -73,11 +74,11 @@ class Agreement(Settings):
     into: str = "agreement"
 
 
-def _agreement(candidate: Candidate, settings: Agreement) -> Outcome:
+def _agreement(candidate: Candidate, settings: Agreement, step: str) -> Outcome:
     """`agrees`, `disagrees`, or `unknown` where the first field is missing."""
     one, other = candidate.text(settings.field), str(field_of(candidate, settings.other))
     found = "unknown" if not one else "agrees" if fold(one) == fold(other) else "disagrees"
-    return candidate.having(**{settings.into: found}).noting("agreement", was=one, now=other)
+    return candidate.having(**{settings.into: found}).noting(step, was=one, now=other)
 
 
 class Threshold(Settings):
@@ -88,9 +89,9 @@ class Threshold(Settings):
     at_most: float = float("inf")
 
 
-def _threshold(candidate: Candidate, settings: Threshold) -> Outcome:
+def _threshold(candidate: Candidate, settings: Threshold, step: str) -> Outcome:
     value = float(field_of(candidate, settings.field))
-    noted = candidate.noting("threshold", **{settings.field: value})
+    noted = candidate.noting(step, **{settings.field: value})
     if value < settings.at_least:
         return noted.rejected(f"{settings.field} is below {settings.at_least:g}")
     return noted if value <= settings.at_most else noted.rejected(f"{settings.field} is above {settings.at_most:g}")
@@ -99,25 +100,43 @@ def _threshold(candidate: Candidate, settings: Threshold) -> Outcome:
 class Quoted(Settings):
     """A quotation and its source."""
 
-    field: str = "quote"
+    field: str = Field(default="quote", description="Its words, or the number of its sentence by the filter `numbered`")
     source: str = "text"
     min_chars: int = Field(default=12, ge=1, description="A shorter quotation proves nothing")
+    proves: str = Field(default="", description="Field with an answer, whose figures must stand in the quotation")
 
 
-def _quoted(candidate: Candidate, settings: Quoted) -> Outcome:
+def _quoted(candidate: Candidate, settings: Quoted, step: str) -> Outcome:
     """The quotation must stand in the source, white space and typographic quotes aside; where, is kept."""
-    source, quote = str(field_of(candidate, settings.source)), str(field_of(candidate, settings.field))
-    wanted = quote.strip().strip("\"'“”‘’… ").rstrip(".")
-    if len(wanted) < settings.min_chars:
+    source, quote = str(field_of(candidate, settings.source)), str(field_of(candidate, settings.field)).strip()
+    number = NUMBERED.fullmatch(quote)
+    wanted = quote.strip("\"'“”‘’… ").rstrip(".")
+    if number is None and len(wanted) < settings.min_chars:
         return candidate.rejected("the quotation is too short")
-    pattern = r"\s+".join(re.escape(word) for word in _plain(wanted).split())
-    found = re.search(pattern, _plain(source))  # `_plain` changes no length, so places in the source are right
-    if found is None:
+    place = _sentence(source, int(number.group(1))) if number else _place(source, wanted)
+    if place is None:
         return candidate.rejected("the quotation does not stand in the source", quote[:200])
+    verified = source[slice(*place)]
+    if len(verified) < settings.min_chars:
+        return candidate.rejected("the quotation is too short", verified)
+    missing = set(figures(field_of(candidate, settings.proves))) - set(figures(verified)) if settings.proves else ()
+    if missing:
+        return candidate.rejected("figures of the answer do not stand in the quotation", ", ".join(sorted(missing)))
     start = int(candidate.fields.get("start", 0))
-    span = {"quote_start": start + found.start(), "quote_end": start + found.end()}
-    verified = source[found.start() : found.end()]
-    return candidate.having(**span, **{settings.field: verified}).noting("quoted", quote=verified, **span)
+    span = {"quote_start": start + place[0], "quote_end": start + place[1]}
+    return candidate.having(**span, **{settings.field: verified}).noting(step, quote=verified, **span)
+
+
+def _sentence(source: str, number: int) -> tuple[int, int] | None:
+    """Where the sentence of that number stands."""
+    found = sentences(source)
+    return found[number - 1] if 1 <= number <= len(found) else None
+
+
+def _place(source: str, wanted: str) -> tuple[int, int] | None:
+    """Where these words stand; `_plain` changes no length, so places in the source are right."""
+    found = re.search(r"\s+".join(re.escape(word) for word in _plain(wanted).split()), _plain(source))
+    return found.span() if found else None
 
 
 def _plain(text: str) -> str:
@@ -135,16 +154,16 @@ class Faithful(Settings):
     max_copied: float = Field(default=0.9, ge=0, le=1, description="Above this likeness it is a copy, not a rewriting")
 
 
-def _faithful(candidate: Candidate, settings: Faithful) -> Outcome:
+def _faithful(candidate: Candidate, settings: Faithful, step: str) -> Outcome:
     """Numbers and names of the source survive and no number is made up; numbers of a list's items do not count."""
     from rapidfuzz.fuzz import ratio
 
     source, text = str(field_of(candidate, settings.source)), str(field_of(candidate, settings.field))
-    theirs, ours = set(NUMBER.findall(source)), set(NUMBER.findall(re.sub(r"(?m)^\s*\d{1,2}[.)]\s", "", text)))
+    theirs, ours = set(figures(source)), set(figures(re.sub(r"(?m)^\s*\d{1,2}[.)]\s", "", text)))
     names = {fold(name) for name in NAME.findall(source)}
     kept_numbers = len(theirs & ours) / len(theirs) if theirs else 1.0
     kept_names = sum(name in fold(text) for name in names) / len(names) if names else 1.0
-    noted = candidate.noting("faithful", numbers=round(kept_numbers, 3), names=round(kept_names, 3))
+    noted = candidate.noting(step, numbers=round(kept_numbers, 3), names=round(kept_names, 3))
     if kept_numbers < settings.numbers:
         return noted.rejected("numbers of the source are lost", ", ".join(sorted(theirs - ours))[:200])
     if len(ours - theirs) > settings.new_numbers:
@@ -161,12 +180,12 @@ class Language(Settings):
     language: str = Field(default="language", description="Field that holds the language: its ISO 639-1 code or name")
 
 
-def _language(candidate: Candidate, settings: Language) -> Outcome:
+def _language(candidate: Candidate, settings: Language, step: str) -> Outcome:
     from synth.pipeline.languages import detect
 
     text, wanted = str(field_of(candidate, settings.field)), str(field_of(candidate, settings.language))
     found = detect(text)
-    noted = candidate.noting("language", wanted=wanted, found=found)
+    noted = candidate.noting(step, wanted=wanted, found=found)
     if code(found) == code(wanted):
         return noted
     return noted.rejected("in another language", f"{found} instead of {wanted}")

@@ -57,12 +57,21 @@ class Documents(Settings):
 
 
 def documents(stream: Iterator[Candidate], settings: Documents, env: Env) -> Iterator[Outcome]:
-    """A candidate for each extract: `text`, `topic`, `document`, `page`, `start` and `end` (characters)."""
-    from synth.documents.extracts import extracts
+    """A candidate for each extract: `text`, `topic`, `document`, `page`, `start` and `end` (characters).
+
+    A document that cannot be read is rejected with the sentence that says why; the others go on.
+    """
+    from synth.documents.extracts import LeftOut, extracts
     from synth.documents.search import search
     from synth.documents.topics import in_turn, topics
 
-    found = extracts(Path(settings.path), settings.chars, settings.min_chars)
+    left_out: list[Outcome] = []
+
+    def reject(one: LeftOut) -> None:
+        seed = Candidate(seed_id("left out", *one), {"document": one.document}).noting(env.step, said=one.sentence)
+        left_out.append(seed.rejected(one.reason, one.sentence))
+
+    found = extracts(Path(settings.path), settings.chars, settings.min_chars, reject)
     if settings.about:
         found = iter(search(list(found), settings.about, settings.most, settings.by))
         first = next(found, None)
@@ -77,7 +86,10 @@ def documents(stream: Iterator[Candidate], settings: Documents, env: Env) -> Ite
         Candidate(seed_id(one.text), {**one._asdict(), "topic": topic}).noting("seed", topic=topic, **one._asdict())
         for topic, one in named
     )
-    yield from _once_each(seeds)
+    for outcome in _once_each(seeds):
+        yield from _emptied(left_out)
+        yield outcome
+    yield from _emptied(left_out)
 
 
 class Search(Settings):
@@ -92,10 +104,13 @@ class Search(Settings):
 
 def search(stream: Iterator[Candidate], settings: Search, env: Env) -> Iterator[Outcome]:
     """Each candidate with the extracts that fit it best, in the fields of `documents`; without any it is out."""
-    from synth.documents.extracts import extracts
+    from synth.documents.extracts import LeftOut, extracts
     from synth.documents.search import Index
 
-    index = Index(list(extracts(Path(settings.path), settings.chars)))
+    left_out: list[LeftOut] = []
+    index = Index(list(extracts(Path(settings.path), settings.chars, on_left_out=left_out.append)))
+    if left_out:
+        env.found({"left out": [one.sentence for one in left_out]})
     asked = env.template(settings.query)
     for candidate in stream:
         query = asked(candidate)
@@ -105,6 +120,11 @@ def search(stream: Iterator[Candidate], settings: Search, env: Env) -> Iterator[
         for rank, one in enumerate(found):
             seed = seed_id(candidate.seed, one.text) if rank else candidate.seed
             yield candidate._replace(seed=seed).having(**one._asdict()).noting(env.step, query=query, **one._asdict())
+
+
+def _emptied(outcomes: list[Outcome]) -> Iterator[Outcome]:
+    yield from outcomes
+    outcomes.clear()
 
 
 def _once_each(seeds: Iterator[Candidate]) -> Iterator[Outcome]:

@@ -1,0 +1,95 @@
+"""Checks of a pipeline that look at one candidate, without a teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from synth.context import Context
+from synth.pipeline.candidate import Candidate, Outcome, Rejected
+from synth.pipeline.prompts import template
+from synth.pipeline.sentences import numbered, sentences
+from synth.pipeline.step import Env
+from synth.pipeline.steps.checks import Equals, Quoted, Same, equals, quoted, same
+
+SOURCE = "# Dams\n\nDr. Who saw the dam in 1936.  It is 7 m\nhigh, and “old”. No."
+
+
+def no_media(*_: Any) -> NoReturn:
+    raise AssertionError("no media here")
+
+
+def env(step: str) -> Env:
+    return Env(Context(no_media), {}, Path(), step=step)
+
+
+def checked(said: object, answer: str) -> Outcome:
+    fields = {"sentence": said, "text": SOURCE, "answer": answer, "start": 100}
+    settings = Quoted(field="sentence", source="text", proves="answer")
+    (outcome,) = quoted(iter([Candidate("s", fields)]), settings, env("proof"))
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "found"),
+    [
+        (3, "in 1936", "Who saw the dam in 1936."),
+        ("[3]", "Who", "Who saw the dam in 1936."),
+        ('who is this? "It is 7 m high"', "7", None),
+        ("It is 7 m high, and", "7 m", "It is 7 m\nhigh, and"),
+        ('high, and "old"', "old", "high, and “old"),
+    ],
+)
+def test_a_quotation_is_a_sentence_of_the_source_by_its_number_or_its_words(
+    said: object, answer: str, found: str | None
+) -> None:
+    outcome = checked(said, answer)
+    if found is None:
+        assert isinstance(outcome, Rejected)
+        return
+    assert isinstance(outcome, Candidate) and outcome.fields["sentence"] == found
+    assert SOURCE[outcome.fields["quote_start"] - 100 : outcome.fields["quote_end"] - 100] == found
+    assert outcome.lineage[-1]["step"] == "proof"
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "reason"),
+    [
+        (99, "7", "the quotation does not stand in the source"),
+        (0, "7", "the quotation does not stand in the source"),
+        ("It is 8 m high", "8", "the quotation does not stand in the source"),
+        (1, "Dams", "the quotation is too short"),
+        (3, "in 1937", "figures of the answer do not stand in the quotation"),
+    ],
+)
+def test_a_quotation_that_proves_nothing_is_out(said: object, answer: str, reason: str) -> None:
+    outcome = checked(said, answer)
+    assert isinstance(outcome, Rejected) and outcome.reason == reason
+
+
+def test_sentences_are_numbered_as_quotations_find_them() -> None:
+    lines = numbered(SOURCE).splitlines()
+    assert lines[0] == "[1] # Dams" and lines[2] == "[3] Who saw the dam in 1936."
+    assert [" ".join(SOURCE[a:b].split()) for a, b in sentences(SOURCE)] == [line.split("] ", 1)[1] for line in lines]
+    assert numbered("Es regnet! Warum?") == "[1] Es regnet!\n[2] Warum?" and numbered(" ") == ""
+
+
+def test_lines_that_a_page_wrapped_are_one_sentence_and_those_of_a_list_are_several() -> None:
+    wrapped = "The dam holds back the lake that feeds the fields of the whole\nElwha valley, and is\nold. It leaks."
+    assert numbered(wrapped).splitlines()[1:] == ["[2] It leaks."]
+    assert numbered("Colour black\nOdometer 1\n- one\n- two").splitlines()[-1] == "[4] - two"
+
+
+def test_a_prompt_can_name_the_figures_of_a_text() -> None:
+    fill = template('{{ text | figures | join(", ") }}', Path())
+    assert fill({"text": "5.60 euros on 3/4, 20% of 5.60"}) == "5.60, 3/4, 20%"
+
+
+def test_the_lineage_names_the_step_and_not_its_kind() -> None:
+    candidate = Candidate("s", {"a": "x", "b": "X"})
+    (outcome,) = same(iter([candidate]), Same(field="a", other="b"), env("agree again"))
+    assert isinstance(outcome, Candidate) and outcome.lineage[-1]["step"] == "agree again"
+    (rejected,) = equals(iter([candidate]), Equals(field="a", value="y"), env("verdict"))
+    assert isinstance(rejected, Rejected) and rejected.candidate.lineage[-1]["step"] == "verdict"
