@@ -559,22 +559,28 @@ def test_answers_outside_the_schema_are_counted_and_never_asked_for_without_end(
 
 
 @pytest.mark.slow
-def test_a_preview_forecasts_the_bill_within_ten_percent(stub: Stub, workspace: Workspace) -> None:
+def test_a_preview_of_the_rows_it_asks_for_forecasts_the_bill_within_ten_percent(
+    stub: Stub, workspace: Workspace
+) -> None:
     plan = describe_plan(stub, rows=300)
-    seen = forecast.preview(plan, Outside(workspace, price), 20)
-    assert len(seen.rows) == 20 and seen.paid_usd is not None and seen.forecast.usd is not None
+    short_one = forecast.preview(plan, Outside(workspace, price), 20)
+    assert len(short_one.rows) == 20 and short_one.paid_usd
+    wanted = short_one.forecast.rows_for_tenth
+    assert wanted is not None and 20 < wanted < 300
+    seen = forecast.preview(plan, Outside(workspace, price), wanted)
+    assert len(seen.rows) == wanted and seen.paid_usd is not None and seen.forecast.usd is not None
     after_preview = len(stub.requests)
     dataset = work.start("triage", plan, Outside(workspace, price))
     bill = sum((r["prompt_tokens"] + 4 * r["completion_tokens"]) / 1e6 for r in stub.requests)
     assert seen.forecast.usd == pytest.approx(bill, rel=0.10)
-    assert dataset.card.usd == pytest.approx(bill - seen.paid_usd)  # the preview's answers are not paid again
+    before = short_one.paid_usd + seen.paid_usd
+    assert dataset.card.usd == pytest.approx(bill - before)  # answers of previews are not paid again
     assert {row.id for row in seen.rows} <= {row.id for row in rows_of(dataset)} and after_preview > 20
 
 
-def test_answers_of_candidates_on_their_way_when_a_preview_ends_are_no_cost_of_its_rows(
-    stub: Stub, workspace: Workspace
-) -> None:
-    seen = forecast.preview(describe_plan(stub, rows=300), Outside(workspace, price), 20)
+def test_answers_of_candidates_on_their_way_when_a_preview_ends_are_no_cost_of_its_rows(workspace: Workspace) -> None:
+    with serve_in_thread(StubSettings(skill=0.8)) as stub:
+        seen = forecast.preview(describe_plan(stub, rows=300), Outside(workspace, price), 20)
     steps = {step.step: step for step in seen.steps}
     ended = seen.forecast.accepted + seen.forecast.rejected
     assert steps["agree"].rejected and steps["write"].kept > ended  # some were on their way

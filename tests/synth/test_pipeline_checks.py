@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
 
 from synth.context import Context
+from synth.endpoint import Reply
+from synth.pipeline.asking import Answer, Asked
 from synth.pipeline.candidate import Candidate, Outcome, Rejected
 from synth.pipeline.prompts import template
 from synth.pipeline.sentences import numbered, sentences
 from synth.pipeline.step import Env
-from synth.pipeline.steps.checks import Equals, Quoted, Same, equals, quoted, same
+from synth.pipeline.steps.checks import Equals, Quoted, Same, Untagged, equals, quoted, same, untagged
+from synth.pipeline.steps.compare import Alike, alike
 
 SOURCE = "# Dams\n\nDr. Who saw the dam in 1936.  It is 7 m\nhigh, and “old”. No."
 
@@ -69,6 +73,44 @@ def test_a_quotation_that_proves_nothing_is_out(said: object, answer: str, reaso
     assert isinstance(outcome, Rejected) and outcome.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("named", "answer", "found"),
+    [
+        (1, "7 m high", "It is 7 m high."),
+        (2, "the old valley", "The old valley lies below."),
+        (1, "the old valley", "The old valley lies below."),
+        (1, "Because water is needed", "Dams hold back water."),
+        (1, "No", "Dams hold back water."),
+        (2, "7 lakes of Kenya", None),
+    ],
+)
+def test_an_answer_that_stands_in_another_sentence_than_the_teacher_named_is_quoted_from_that_one(
+    named: int, answer: str, found: str | None
+) -> None:
+    fields = {
+        "sentence": named,
+        "text": "Dams hold back water. The old valley lies below. It is 7 m high.",
+        "answer": answer,
+    }
+    settings = Quoted(field="sentence", source="text", proves="answer")
+    (outcome,) = quoted(iter([Candidate("s", fields)]), settings, env("quoted"))
+    assert (outcome.fields["sentence"] if isinstance(outcome, Candidate) else None) == found
+
+
+def test_a_text_that_is_marked_with_its_label_is_out_and_one_that_uses_the_word_is_not() -> None:
+    marked = [
+        "It bleeds. (urgent)",
+        "It bleeds.\nUrgent",
+        "Urgent: it bleeds.",
+        "It bleeds. Label: urgent.",
+        "urgent\nIt bleeds.",
+    ]
+    plain = ["It is urgent, he bleeds.", "Urgent help is needed.", "Is it urgent?", "Nothing (so far) is urgent"]
+    stream = (Candidate("s", {"message": text, "label": "urgent"}) for text in [*marked, *plain])
+    outcomes = list(untagged(stream, Untagged(field="message"), env("untagged")))
+    assert [isinstance(one, Rejected) for one in outcomes] == [True] * len(marked) + [False] * len(plain)
+
+
 def test_sentences_are_numbered_as_quotations_find_them() -> None:
     lines = numbered(SOURCE).splitlines()
     assert lines[0] == "[1] # Dams" and lines[2] == "[3] Who saw the dam in 1936."
@@ -93,3 +135,26 @@ def test_the_lineage_names_the_step_and_not_its_kind() -> None:
     assert isinstance(outcome, Candidate) and outcome.lineage[-1]["step"] == "agree again"
     (rejected,) = equals(iter([candidate]), Equals(field="a", value="y"), env("verdict"))
     assert isinstance(rejected, Rejected) and rejected.candidate.lineage[-1]["step"] == "verdict"
+
+
+def test_nobody_is_asked_whether_equal_answers_mean_the_same() -> None:
+    asked: list[str] = []
+
+    class Judge(Env):
+        def ask(self, stream: Any, name: str, questions: Any) -> Any:
+            for candidate in stream:
+                asks = questions(candidate)
+                asked.extend(one.messages[-1].text for one in asks)
+                said = "yes" if asks and "noon" in asks[-1].messages[-1].text else "no"
+                yield Asked(candidate, asks, tuple(Answer(Reply(f'{{"answer": "{said}"}}'), 0.0) for _ in asks))
+
+        def teacher(self, name: str, candidate: Any = None) -> Any:
+            return SimpleNamespace(model="m")
+
+    pairs = [("At 12.", "at 12"), ("at 12", "at noon"), ("at 12", "at 9")]
+    stream = (Candidate("s", {"answer": one, "other": other}) for one, other in pairs)
+    settings = Alike(field="answer", other="other", prompt="{{ answer }} / {{ other }}?")
+    outcomes = list(alike(stream, settings, Judge(Context(no_media), {}, Path(), step="judge")))
+    assert [isinstance(one, Candidate) for one in outcomes] == [True, True, False]
+    assert asked == ["at 12 / at noon?", "at 12 / at 9?"]
+    assert isinstance(outcomes[2], Rejected) and outcomes[2].reason == "answer and other differ"

@@ -15,6 +15,8 @@ from synth.pipeline.step import Env, Settings, each, field_of
 from synth.pipeline.steps.spread import shown_and_held_out
 from synth.scoring.verify import fold
 
+WORD = re.compile(r"[^\W\d_]{4,}")
+HALF = 0.5
 NUMBERED = re.compile(r"\[?(\d{1,3})\]?")
 NAME = re.compile(r"(?<![.!?:\n“\"(]\s)(?<!^)\b[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*", re.MULTILINE)
 
@@ -103,7 +105,11 @@ class Quoted(Settings):
     field: str = Field(default="quote", description="Its words, or the number of its sentence by the filter `numbered`")
     source: str = "text"
     min_chars: int = Field(default=12, ge=1, description="A shorter quotation proves nothing")
-    proves: str = Field(default="", description="Field with an answer, whose figures must stand in the quotation")
+    proves: str = Field(
+        default="",
+        description="Field with an answer, whose figures must stand in the quotation; where they do not, or no word of "
+        "it does, the sentence is taken that holds them",
+    )
 
 
 def _quoted(candidate: Candidate, settings: Quoted, step: str) -> Outcome:
@@ -116,27 +122,52 @@ def _quoted(candidate: Candidate, settings: Quoted, step: str) -> Outcome:
     place = _sentence(source, int(number.group(1))) if number else _place(source, wanted)
     if place is None:
         return candidate.rejected("the quotation does not stand in the source", quote[:200])
+    if settings.proves:
+        named, answer = place, str(field_of(candidate, settings.proves))
+        place = _proof(source, named, answer)
+        if place is None:
+            return candidate.rejected("figures of the answer do not stand in the quotation", source[slice(*named)])
     verified = source[slice(*place)]
     if len(verified) < settings.min_chars:
         return candidate.rejected("the quotation is too short", verified)
-    missing = set(figures(field_of(candidate, settings.proves))) - set(figures(verified)) if settings.proves else ()
-    if missing:
-        return candidate.rejected("figures of the answer do not stand in the quotation", ", ".join(sorted(missing)))
     start = int(candidate.fields.get("start", 0))
     span = {"quote_start": start + place[0], "quote_end": start + place[1]}
-    return candidate.having(**span, **{settings.field: verified}).noting(step, quote=verified, **span)
+    return candidate.having(**span, **{settings.field: verified}).noting(step, said=quote, quote=verified, **span)
 
 
-def _sentence(source: str, number: int) -> tuple[int, int] | None:
+Place = tuple[int, int]
+
+
+def _sentence(source: str, number: int) -> Place | None:
     """Where the sentence of that number stands."""
     found = sentences(source)
     return found[number - 1] if 1 <= number <= len(found) else None
 
 
-def _place(source: str, wanted: str) -> tuple[int, int] | None:
+def _place(source: str, wanted: str) -> Place | None:
     """Where these words stand; `_plain` changes no length, so places in the source are right."""
     found = re.search(r"\s+".join(re.escape(word) for word in _plain(wanted).split()), _plain(source))
     return found.span() if found else None
+
+
+def _proof(source: str, named: Place, answer: str) -> Place | None:
+    """The place that was named where it holds the answer's figures and a word of it; else the sentence that does.
+
+    Small models answer rightly and name any sentence. None where the answer's figures stand in no sentence with half of
+    its words; words alone decide nothing against what was named, as an answer may be in other words.
+    """
+    numbers, words = set(figures(answer)), set(WORD.findall(fold(answer)))
+
+    def share(place: Place) -> float:
+        said = source[slice(*place)]
+        if not numbers <= set(figures(said)):
+            return -1.0
+        return len(words & set(WORD.findall(fold(said)))) / len(words) if words else 1.0
+
+    if share(named) > 0:
+        return named
+    best = max(sentences(source), key=share)
+    return best if share(best) >= HALF else named if share(named) == 0 else None
 
 
 def _plain(text: str) -> str:
@@ -191,6 +222,22 @@ def _language(candidate: Candidate, settings: Language, step: str) -> Outcome:
     return noted.rejected("in another language", f"{found} instead of {wanted}")
 
 
+class Untagged(Settings):
+    """A text and the label that it must not be marked with."""
+
+    field: str
+    label: str = Field(default="label", description="Field with the label")
+
+
+def _untagged(candidate: Candidate, settings: Untagged, step: str) -> Outcome:
+    """A label set apart from the text, before or after it, tells a model what to answer; in a sentence it may stand."""
+    text, label = str(field_of(candidate, settings.field)), re.escape(str(field_of(candidate, settings.label)))
+    before = rf"^\W*(?:label\W+)?{label}\W*(?:\n|[:–—-]\s)"
+    after = rf"(?:[(\[\n]\s*|[.!?]\W*\s|\blabel\W{{1,3}}){label}\W*$"
+    found = re.search(rf"{before}|{after}", text, re.IGNORECASE)
+    return candidate.rejected("the text is marked with its label", text[-200:]) if found else candidate
+
+
 class Unlike(Settings):
     """A text and the user's examples."""
 
@@ -215,5 +262,5 @@ def unlike(stream: Iterator[Candidate], settings: Unlike, env: Env) -> Iterator[
 
 
 length, same, threshold = each(_length), each(_same), each(_threshold)
-equals, agreement = each(_equals), each(_agreement)
+equals, agreement, untagged = each(_equals), each(_agreement), each(_untagged)
 quoted, faithful, language = each(_quoted), each(_faithful), each(_language)

@@ -16,9 +16,11 @@ from synth.endpoint import Ask
 from synth.example import Example, make_example, system, user
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.step import Env, Settings, field_of
-from synth.pipeline.steps.ask import choice_schema, fault, response_format
+from synth.pipeline.steps.ask import choice_schema, chosen, fault, response_format
+from synth.scoring import label as labels
 from synth.scoring import names
 from synth.scoring.scorers import known_scorer
+from synth.scoring.verify import fold
 
 INSTRUCTION = (
     "You compare two texts for the purpose that the user message states. The user message is a JSON object with "
@@ -104,6 +106,47 @@ def judge(stream: Iterator[Candidate], settings: Judge, env: Env) -> Iterator[Ou
             loser = settings.second if won == "first" else settings.first
             winner = settings.first if won == "first" else settings.second
             yield noted.having(**{settings.into: winner}, chosen=noted.text(winner), rejected=noted.text(loser))
+
+
+class Alike(Settings):
+    """Two answers to one question, and who says whether they mean the same."""
+
+    field: str = Field(description="Field with one answer")
+    other: str = Field(description="Field with the other")
+    prompt: str = Field(min_length=1, description="Asks for yes or no, a template or its file")
+    teacher: str = Field(
+        default="judge", description="Which teacher judges; the main one where this has no model of its own"
+    )
+    max_tokens: int = Field(default=20, ge=1, description="Tokens of a judgement")
+
+
+def alike(stream: Iterator[Candidate], settings: Alike, env: Env) -> Iterator[Outcome]:
+    """Candidates whose answers mean the same. Nobody is asked about equal ones: a small judge says no to those too."""
+    prompt, choices = env.template(settings.prompt), ("yes", "no")
+
+    def equal(candidate: Candidate) -> bool:
+        one, other = (str(field_of(candidate, name)) for name in (settings.field, settings.other))
+        return fold(one) == fold(other)
+
+    def questions(candidate: Candidate) -> list[Ask]:
+        form = response_format(choice_schema(choices))
+        asked = Ask((user(prompt(candidate)),), settings.max_tokens, 0.0, form, format_needed=False)
+        return [] if equal(candidate) else [asked]
+
+    for candidate, _, answers in env.ask(stream, settings.teacher, questions):
+        if not answers:
+            yield candidate.noting(env.step, equal=True)
+            continue
+        reply = answers[0].reply
+        model = env.teacher(settings.teacher, candidate).model
+        noted = candidate.noting(env.step, model=model, answers=[reply.text])
+        named = [] if fault(reply) else labels.read(chosen(reply.text, choices), choices)
+        if named == ["yes"]:
+            yield noted
+        elif named == ["no"]:
+            yield noted.rejected(f"{settings.field} and {settings.other} differ", reply.text[:200])
+        else:
+            yield noted.rejected(fault(reply) or "the judge's reply cannot be read", reply.text[:200])
 
 
 def comparison(purpose: str, one: str, other: str) -> Ask:
