@@ -1,12 +1,14 @@
 """The phrases that messages are made of, by language: YAML files beside this module, read once and checked.
 
-A problem's clauses go into a message word for word, which is what makes them recoverable. It draws nothing.
+What happens goes into a message word for word, which is what makes it recoverable. It draws nothing.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,44 +18,62 @@ from synth.strict import read_yaml, validated
 FOLDER = Path(__file__).with_name("phrases")
 LANGUAGES = ("en", "de", "es", "fr", "pt")
 HELD_OUT_LANGUAGE = "pt"
-_ARTICLES = ("der ", "die ", "das ", "el ", "la ", "los ", "las ", "le ", "les ", "l'", "o ", "a ", "os ", "as ")
 
-PLATFORMS = (
-    "Pixel 8", "Pixel 6a with Android 15", "Samsung Galaxy S22", "Samsung A54, Android 14", "iPhone 15 Pro",
-    "iPhone SE", "iPhone 12 mini, iOS 18.1", "iPad Air", "iPadOS 17", "Android 13", "iOS 17.4", "Windows 11",
-    "Windows 10 22H2", "macOS Sonoma", "macOS 15.1 (M2)", "Ubuntu 24.04", "Debian 12", "Fedora 41", "Firefox",
-    "Firefox 128 on Linux", "Safari", "Safari 17.5", "Chrome 131 on Windows 11", "Chrome", "Edge",
-    "Raspberry Pi 5", "Xiaomi Redmi Note 13", "Huawei P30", "OnePlus 12", "Chromebook", "Apple Watch Series 9",
-    "Fire HD 10", "a Lenovo ThinkPad T14", "Motorola G84", "Kindle",
-)  # fmt: skip
+Levels = dict[Priority, tuple[str, ...]]
 
 
 class Problem(BaseModel):
-    """One thing that can be said: clauses with `{c}` for the part of the product; `p` is its priority by itself."""
+    """One thing that can be said, as phrases; `p` is its priority by itself.
+
+    `do` is what the person did, `when` a circumstance. `actual` is what happens, `clause` that with its subject.
+    `title` may hold `{actual}`, `{expected}`, `{ask}` and `{does}`, the fault that a question is about.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     p: Priority
+    do: str = ""
     when: str = ""
     actual: str | None = None
+    clause: str = ""
     expected: str | None = None
     ask: str | None = None
     noun: bool = False
 
+    @property
+    def key(self) -> str:
+        """What tells it from others."""
+        return self.title if "{n}" in self.title else self.actual or self.expected or self.ask or self.title
+
+    @property
+    def title_phrase(self) -> str:
+        """The title with the phrases that it quotes."""
+        parts = {"actual": self.actual, "expected": self.expected, "ask": (self.ask or "").strip("¿? ")}
+        return functools.reduce(lambda title, key: title.replace(f"{{{key}}}", parts[key] or ""), parts, self.title)
+
 
 class Bank(BaseModel):
-    """A language's phrases. Lists of sentences have slots in braces, see the head of `en.yaml`."""
+    """A language's phrases, see the head of `en.yaml`. `problems` are whole ones, where parts cannot be combined."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     domains: dict[str, tuple[str, ...]]
     held_out_domains: tuple[str, ...]
     unnamed: tuple[str, ...]
-    problems: dict[IssueType, tuple[Problem, ...]]
+    subjects: tuple[str, ...] = ("{c}",)
+    doing: str = "{do}"
+    actions: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    problems: dict[IssueType, tuple[Problem, ...]] = {}
+    does: dict[IssueType, Levels] = {}
+    clauses: dict[IssueType, Levels] = {}
+    wishes: dict[Literal["verb", "noun"], tuple[str, ...]] = {}
+    asks: Levels = {}
+    hopes: dict[IssueType, tuple[str, ...]] = {}
     says: dict[str, tuple[str, ...]]
     steps: tuple[str, ...]
-    impact: dict[Priority, tuple[str, ...]]
+    impact: Levels
     openings: tuple[str, ...]
     closings: tuple[str, ...]
     chatter: tuple[str, ...]
@@ -67,7 +87,30 @@ def bank(language: str) -> Bank:
     return validated(Bank, read_yaml(file, "phrases"), "phrases")
 
 
-def bare(component: str) -> str:
-    """A component's name without its article: `die Kasse` is called `Kasse` in an issue."""
-    article = next((a for a in _ARTICLES if component.startswith(a)), "")
-    return component[len(article) :]
+@functools.cache
+def problems(language: str) -> dict[IssueType, tuple[Problem, ...]]:
+    """Everything that can be said in a language, by type."""
+    words = bank(language)
+    found = {kind: list(group) for kind, group in words.problems.items()}
+    for kind, problem in _combined(words):
+        found.setdefault(kind, []).append(problem)
+    return {kind: tuple(group) for kind, group in found.items()}
+
+
+def _combined(words: Bank) -> Iterator[tuple[IssueType, Problem]]:
+    """Problems that are made of parts."""
+    for kind, levels in words.does.items():
+        for p, phrases in levels.items():
+            for phrase in phrases:
+                yield kind, Problem(title="{N} {actual}", p=p, actual=phrase, clause="{s} " + phrase)
+    for kind, levels in words.clauses.items():
+        for p, phrases in levels.items():
+            for phrase in phrases:
+                yield kind, Problem(title="{actual}", p=p, actual=phrase, clause=phrase)
+    for form, phrases in words.wishes.items():
+        for phrase in phrases:
+            yield "feature", Problem(title="{expected}", p="low", expected=phrase, noun=form == "noun")
+    for p, phrases in words.asks.items():
+        for phrase in phrases:
+            title = "Is it intended that {n} {does}" if "{does}" in phrase else "{ask}"
+            yield "question", Problem(title=title, p=p, ask=phrase)

@@ -13,12 +13,12 @@ import unicodedata
 from pydantic import ValidationError
 
 from synth.example import Example, text_of
-from synth.extraction.bank import LANGUAGES, PLATFORMS, Problem, bank
-from synth.extraction.case import fill
-from synth.extraction.schema import Issue
+from synth.extraction.bank import LANGUAGES, Problem, bank, problems
+from synth.extraction.named import PLATFORM, VERSION
+from synth.extraction.phrase import Pattern, any_within
+from synth.extraction.schema import Issue, IssueType, Priority
 from synth.scoring.verify import Verdict
 
-_VERSION = re.compile(r"(?<![\w.])v?\d+\.\d+(?:\.\d+)*(?:-rc\d+)?(?![\w.]*\w)")
 _HOURS = re.compile(r"\b\d+(?:[.,]\d+)?\s?(?:h|hours?|stunden|horas|heures)\b")
 _COPIED = ("component", "version", "platform", "expected", "actual")
 
@@ -48,9 +48,10 @@ def _missing(issue: Issue, text: str) -> str:
         value = getattr(issue, key)
         if value is not None and _fold(value) not in text:
             return f"{key} does not stand in the message"
+    listed = len(issue.steps) > 1
     end = 0
     for step in issue.steps:
-        end = text.find(_fold(step), end)
+        end = text.find(_fold(step), end) if listed else text.find(_fold(step))
         if end < 0:
             return "the steps do not stand in the message in this order"
     hours = issue.estimated_hours
@@ -61,54 +62,71 @@ def _missing(issue: Issue, text: str) -> str:
 
 def _overlooked(issue: Issue, text: str, row: Example) -> str:
     """What the message says and the issue leaves null. Distractors are named by the row."""
-    known = [_fold(item) for item in row.source.get("distractors", ())]
+    known = [_fold(item) for item in (*row.source.get("distractors", ()), issue.platform or "", issue.component or "")]
     rest = text
-    for item in sorted([*known, _fold(issue.platform or "")], key=len, reverse=True):
+    for item in sorted(known, key=len, reverse=True):
         rest = rest.replace(item, " ") if item else rest
-    if issue.platform is None and any(re.search(rf"(?<!\w){re.escape(_fold(p))}(?!\w)", rest) for p in PLATFORMS):
+    if issue.platform is None and PLATFORM.search(rest):
         return "a platform is named, and the issue has none"
-    if issue.version is None and _VERSION.search(_HOURS.sub(" ", rest)):
+    if issue.version is None and VERSION.search(_HOURS.sub(" ", rest)):
         return "a version is named, and the issue has none"
     if issue.estimated_hours is None and _HOURS.search(rest):
         return "hours are named, and the issue has none"
-    words = bank(str(row.source["language"]))
-    if not issue.steps and any(_fold(intro) in text for intro in (*words.says["steps_intro"], "steps to reproduce")):
+    known_phrases, component = _phrases(str(row.source["language"])), str(row.source["component"])
+    if not issue.steps and any(_fold(intro) in text for intro in known_phrases.steps_intro):
         return "steps are listed, and the issue has none"
-    component = str(row.source["component"])
-    for key in ("expected", "actual"):
-        clauses = {_fold(fill(c, component)) for c in _clauses(str(row.source["language"]), key)}
-        if getattr(issue, key) is None and any(clause in text for clause in clauses):
+    if not issue.steps and any_within(known_phrases.done, text, component):
+        return "the message says what was done, and the issue has no step"
+    for key, patterns in (("expected", known_phrases.expected), ("actual", known_phrases.actual)):
+        if getattr(issue, key) is None and any_within(patterns, text, component):
             return f"the message says what is {key}, and the issue does not"
     return ""
 
 
-@functools.cache
-def _clauses(language: str, key: str) -> tuple[str, ...]:
-    """Clauses that can only be an expectation or an observation: short wishes occur inside other sentences."""
-    problems = [
-        p for group in bank(language).problems.values() for p in group if key == "actual" or p.actual is not None
-    ]
-    return tuple(clause for p in problems if (clause := getattr(p, key)) is not None)
+class _Phrases:
+    """What can be found in messages of a language."""
+
+    def __init__(self, language: str) -> None:
+        words, self.problems = bank(language), problems(language)
+        every = [problem for group in self.problems.values() for problem in group]
+        hoped = [phrase for group in words.hopes.values() for phrase in group]
+        faults = [problem for problem in every if problem.actual is not None]
+        done = (*words.actions, *(problem.do for problem in faults if problem.do))
+        self.steps_intro = (*words.says["steps_intro"], "steps to reproduce")
+        self.actual = _patterns([problem.actual or "" for problem in faults])
+        self.expected = _patterns([*hoped, *(problem.expected or "" for problem in faults)])
+        self.done = _patterns([words.doing.format(do=phrase) for phrase in done])
+        self.impact = {level: _patterns(sentences) for level, sentences in words.impact.items()}
+        self.titles: dict[IssueType, list[tuple[Pattern, Problem]]] = {
+            kind: [(Pattern(problem.title_phrase), problem) for problem in group]
+            for kind, group in self.problems.items()
+        }
+
+    def stated(self, text: str) -> set[Priority]:
+        """The priorities that sentences of a message state."""
+        return {level for level, patterns in self.impact.items() if any_within(patterns, text)}
+
+
+_phrases = functools.cache(_Phrases)
+
+
+def _patterns(phrases: list[str] | tuple[str, ...]) -> list[Pattern]:
+    return [Pattern(phrase.rstrip(" .!?")) for phrase in dict.fromkeys(phrases) if phrase]
 
 
 def _misjudged(issue: Issue, text: str, row: Example) -> str:
     """Type by the problem that the title names; priority by the sentence that states it, else by that problem."""
-    language, component = str(row.source["language"]), str(row.source["component"])
-    found = _problem(issue, language, component)
-    if found is None:
+    known, component = _phrases(str(row.source["language"])), str(row.source["component"])
+    title = _fold(issue.title)
+    found = [problem for pattern, problem in known.titles.get(issue.type, ()) if pattern.is_all_of(title, component)]
+    if not found:
         return "no known problem has this title and type"
-    words = bank(language)
-    stated = {level for level, sentences in words.impact.items() if any(_fold(s) in text for s in sentences)}
+    stated = known.stated(text)
     if len(stated) > 1:
         return "the message states two priorities"
-    if issue.priority != (stated.pop() if stated else found.p):
+    if issue.priority not in (stated or {problem.p for problem in found}):
         return "the priority is another than the message states"
     return ""
 
 
-def _problem(issue: Issue, language: str, component: str) -> Problem | None:
-    problems = bank(language).problems.get(issue.type, ())
-    return next((p for p in problems if fill(p.title, component) == issue.title), None)
-
-
-assert all(bank(language).problems for language in LANGUAGES)
+assert all(bank(language).says for language in LANGUAGES)

@@ -14,17 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from synth.context import Context
 from synth.example import Example, Origin, Split, make_example, user
 from synth.extraction.case import draw
-from synth.extraction.message import FORMS, HELD_OUT_FORMS, compose
+from synth.extraction.message import HELD_OUT_FORMS, WEIGHTS, compose
 from synth.extraction.schema import INSTRUCTION
 from synth.generators import Offers, draw_rows
 from synth.scoring.names import FIELDS
 from synth.task import TaskCard
 
-VERSION = 2  # 1: every row opened with the instruction, which now the task card alone holds
+VERSION = (
+    3  # 2: whole problems, each in a few wordings; now most are made of parts. 1: rows opened with the instruction
+)
 TASK = TaskCard(instruction=INSTRUCTION, kind="extraction")
 Language = Literal["en", "de", "es", "fr"]
 _UNSEEN = ("language", "domain", "form")
-_SEEN_FORMS = tuple(form for form in FORMS if form not in HELD_OUT_FORMS)
 
 
 class Spec(BaseModel):
@@ -58,12 +59,12 @@ def generate(spec: Spec, context: Context) -> Offers:
 
 def _draw(spec: Spec, rng: Random, split: Split, number: int) -> Example:
     unseen = _UNSEEN[number % len(_UNSEEN)] if split == "test_ood" else ""
-    form = rng.choice(HELD_OUT_FORMS if unseen == "form" else _SEEN_FORMS)
+    form = rng.choice(HELD_OUT_FORMS) if unseen == "form" else rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
     case = draw(rng, unseen if unseen != "form" else "", spec.languages)
     message = compose(case, form, rng)
     answer = message.issue.as_json()
     family = f"{case.language}/{case.domain}" if unseen in ("language", "domain") else f"{case.issue.type}/{form}"
-    template = f"{case.language}/{case.issue.type}/{form}/{case.problem.title}"
+    template = f"{case.language}/{case.issue.type}/{form}/{case.problem.key}"
     return make_example(
         (user(message.text),),
         answer,
@@ -79,6 +80,6 @@ def _draw(spec: Spec, rng: Random, split: Split, number: int) -> Example:
             "seed": spec.seed,
             "language": case.language,
             "component": case.component,
-            "distractors": [item for item in (case.other_version, case.other_platform) if item is not None],
+            "distractors": case.distractors,
         },
     )

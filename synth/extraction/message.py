@@ -10,23 +10,39 @@ from random import Random
 from typing import NamedTuple
 
 from synth.extraction.bank import bank
-from synth.extraction.case import Case, fill
+from synth.extraction.case import Case
+from synth.extraction.forms import headed, log, tabled
+from synth.extraction.named import written_version
+from synth.extraction.phrase import capital, fill, vary
 from synth.extraction.schema import Issue
 
-FORMS = ("line", "review", "mail", "template", "chat", "log", "page", "ticket", "thread")
+FORMS = ("line", "review", "mail", "template", "chat", "log", "page", "voice", "notes", "table", "ticket", "thread")
 HELD_OUT_FORMS = ("ticket", "thread")
-_LONG = {"page": (5, 9), "mail": (1, 4), "thread": (1, 3), "log": (0, 2), "review": (0, 2)}
+WEIGHTS = {
+    "line": 4,
+    "review": 3,
+    "template": 4,
+    "mail": 2,
+    "chat": 2,
+    "log": 2,
+    "page": 1,
+    "voice": 1,
+    "notes": 1,
+    "table": 1,
+}
+"""How often each form is drawn that training shows."""
+_LONG = {
+    "page": (5, 9),
+    "mail": (1, 4),
+    "thread": (1, 3),
+    "log": (0, 2),
+    "review": (0, 2),
+    "voice": (0, 3),
+    "line": (0, 1),
+}
 _NEIGHBOURS = {"e": "r", "a": "s", "o": "p", "t": "r", "n": "m", "i": "o", "s": "d", "r": "t"}
-_LOG = (
-    "{time} ERROR handler: timeout after 30000 ms",
-    "{time} WARN retry {n} of 5",
-    "{time} INFO user {n} signed in",
-    "Traceback (most recent call last):\n  File \"app/main.py\", line {n}, in run\nKeyError: 'id'",
-    "java.lang.NullPointerException: null\n\tat com.example.Main.render(Main.java:{n})",
-    "HTTP 500 Internal Server Error (request {n})",
-    "[{time}] segfault at 0000000000000{n} ip 00007f",
-    "POST /items?page={n} 504 (Gateway Time-out)",
-)
+_UNITS = ("hour", "Stunde", "hora", "heure")
+_AND = (" and ", " so ", " but ", " anyway ", " also ", " well ", " ")
 
 
 class Message(NamedTuple):
@@ -40,10 +56,12 @@ class Message(NamedTuple):
 def compose(case: Case, form: str, rng: Random) -> Message:
     """The message of a case in one of FORMS."""
     if form in ("template", "ticket"):
-        text = _headed(case, form, rng)
+        text = headed(case, form, statement(case, rng), rng)
     else:
         text = _flowing(case, form, rng)
-    if form == "chat" or (form in ("line", "review") and rng.random() < 0.25):
+    if rng.random() < 0.3:
+        text = _mistyped(text, _kept(case), rng)
+    if form in ("chat", "voice") or (form in ("line", "review") and rng.random() < 0.25):
         return Message(text.lower(), form, _lowered(case.issue))
     return Message(text, form, case.issue)
 
@@ -57,148 +75,150 @@ def _lowered(issue: Issue) -> Issue:
 
 def statement(case: Case, rng: Random) -> str:
     """The sentence, or two, that say what it is about."""
-    words, problem, issue = bank(case.language), case.problem, case.issue
-    named = "{c}" in f"{problem.when}{problem.actual}{problem.expected}{problem.ask}"
-    subject = [] if named or issue.component is None else [rng.choice(words.says["subject"])]
-    if problem.ask is not None:
-        core = problem.ask
-    elif problem.actual is None:
-        verb = not problem.noun and "wish_verb" in words.says
-        core = rng.choice(words.says["wish_verb" if verb else "wish"])
+    words, said, issue = bank(case.language).says, case.said, case.issue
+    slots = {"s": case.subject, "S": capital(case.subject), "c": case.component, "C": capital(case.component)}
+    if said.ask:
+        sentence = said.ask
+    elif not said.clause:
+        verb = not case.problem.noun and "wish_verb" in words
+        wish = issue.expected or ""
+        sentence = vary(rng.choice(words["wish_verb" if verb else "wish"]), rng).format(
+            expected=wish, Expected=capital(wish)
+        )
     else:
-        core = rng.choice(words.says["problem" if problem.when else "problem_plain"])
-    slots = {"when": problem.when, "actual": problem.actual or "", "expected": problem.expected or ""}
-    filled = {key: fill(value, case.component) for key, value in slots.items()}
-    filled |= {key.capitalize(): value[:1].upper() + value[1:] for key, value in filled.items()}
-    sentence = fill(core, case.component) if problem.ask is not None else core.format(**filled)
-    return " ".join([*(fill(s, case.component) for s in subject), sentence])
+        when = bank(case.language).doing.format(do=said.do) if said.do else said.when
+        slots |= {"actual": said.clause, "Actual": capital(said.clause), "it": said.it}
+        slots |= {"when": when, "When": capital(when), "do": said.do}
+        sentence = rng.choice(words[_carrier(case, rng)]).format(**slots)
+    named = issue.component is None or issue.component.casefold() in sentence.casefold()
+    subject = [] if named else [fill(rng.choice(words["subject"]), case.component, case.subject)]
+    return " ".join([*subject, sentence])
 
 
-def _facts(case: Case, rng: Random) -> list[str]:
-    """The sentences that state what else is known, in any order."""
+def _carrier(case: Case, rng: Random) -> str:
+    """Which list of sentences carries a fault."""
+    words, said = bank(case.language).says, case.said
+    if said.do and "problem_do" in words and rng.random() < 0.35:
+        return "problem_do"
+    if said.do or said.when:
+        return "problem_clause" if "problem_clause" in words and case.problem.clause else "problem"
+    return "problem_it" if said.it and "problem_it" in words and rng.random() < 0.45 else "problem_plain"
+
+
+def _facts(case: Case, statement: str, rng: Random) -> list[str]:
+    """The statement among the sentences that say what else is known."""
     words, issue = bank(case.language).says, case.issue
-    found = []
-    if issue.version is not None:
-        found.append(rng.choice(words["version"]).format(v=issue.version))
+    version = written_version(issue.version, rng) if issue.version is not None else None
+    platform, found = issue.platform, []
+    if version and platform and "both" in words and rng.random() < 0.5:
+        found.append(rng.choice(words["both"]).format(v=version, p=platform))
+        version = platform = None
+    if version and "around" in words and rng.random() < 0.3:
+        statement, version = rng.choice(words["around"]).format(v=version, said=statement), None
+    elif platform and "around_platform" in words and rng.random() < 0.3:
+        statement, platform = rng.choice(words["around_platform"]).format(p=platform, said=statement), None
+    found += [rng.choice(words["version"]).format(v=version)] if version else []
+    found += [rng.choice(words["platform"]).format(p=platform)] if platform else []
     if case.other_version is not None:
         found.append(rng.choice(words["old_version"]).format(o=case.other_version))
-    if issue.platform is not None:
-        found.append(rng.choice(words["platform"]).format(p=issue.platform))
     if case.other_platform is not None:
         found.append(rng.choice(words["other_platform"]).format(o=case.other_platform))
+    if case.latest and "latest" in words:
+        found.append(rng.choice(words["latest"]))
+    if case.lost:
+        found.append(rng.choice(words["lost"]).format(k=case.lost))
     if issue.estimated_hours is not None:
         found.append(rng.choice(words["estimate"]).format(h=f"{issue.estimated_hours:g}"))
-    if issue.expected is not None and case.problem.actual is not None:
+    if issue.expected is not None and case.said.clause:
         wish = issue.expected
-        found.append(rng.choice(words["expected"]).format(expected=wish, Expected=wish[:1].upper() + wish[1:]))
+        found.append(rng.choice(words["expected"]).format(expected=wish, Expected=capital(wish)))
     if case.impact:
-        found.append(rng.choice(bank(case.language).impact[issue.priority]))
+        found.append(case.impact)
     rng.shuffle(found)
-    return found
+    before = rng.randint(0, len(found)) if rng.random() < 0.3 else 0
+    return [*found[:before], statement, *found[before:]]
 
 
 def _steps_block(case: Case, rng: Random) -> str:
     intro = rng.choice(bank(case.language).says["steps_intro"])
-    mark = rng.choice(("{i}. ", "- ", "{i}) ", "* ", "{i}: "))
-    return "\n".join([intro, *(mark.format(i=i) + step for i, step in enumerate(case.issue.steps, 1))])
+    mark = rng.choice(("{i}. ", "- ", "{i}) ", "* ", "{i}: ", "-> "))
+    end = rng.choice(("", "", "", "."))
+    return "\n".join([intro, *(mark.format(i=i) + step + end for i, step in enumerate(case.issue.steps, 1))])
 
 
 def _flowing(case: Case, form: str, rng: Random) -> str:
     """Sentences one after the other, with a greeting, chatter and a farewell as the form has them."""
     words = bank(case.language)
-    facts, least_most = _facts(case, rng), _LONG.get(form, (0, 0))
+    body, least_most = _facts(case, statement(case, rng), rng), _LONG.get(form, (0, 0))
+    if form == "table":
+        body = [statement(case, rng), *([case.impact] if case.impact else [])]
     chatter = rng.sample(words.chatter, min(rng.randint(*least_most), len(words.chatter)))
-    extra = [*chatter, *([rng.choice(words.second)] if rng.random() < 0.12 and form != "line" else [])]
-    extra = [_mistyped(sentence, rng) if rng.random() < 0.3 else sentence for sentence in extra]
-    before = rng.randint(0, len(facts)) if rng.random() < 0.4 else 0
-    body = [*facts[:before], statement(case, rng), *facts[before:]]
-    for sentence in extra:
-        body.insert(rng.randint(0, len(body)), sentence)
+    second = [rng.choice(words.second)] if rng.random() < 0.1 and form != "line" else []
+    for sentence in (*chatter, *second):
+        number = str(rng.randrange(11, 60))
+        body.insert(rng.randint(0, len(body)), vary(sentence, rng).replace("{k}", number))
     blocks = [_joined(body, form, rng)]
-    if case.issue.steps:
+    if case.listed:
         blocks.append(_steps_block(case, rng))
     if form == "log":
-        blocks.append(_log(rng))
-    if form in ("mail", "page", "thread") or rng.random() < 0.3:
-        blocks.insert(
-            0, _mistyped(rng.choice(words.openings), rng) if rng.random() < 0.2 else rng.choice(words.openings)
-        )
-    if form in ("mail", "page") or rng.random() < 0.25:
-        blocks.append(rng.choice(words.closings))
+        blocks.append(log(rng))
+    if form == "table":
+        blocks.append(tabled(case, rng))
+    if form in ("mail", "page", "thread") or rng.random() < 0.2:
+        blocks.insert(0, vary(rng.choice(words.openings), rng))
+    if form in ("mail", "page") or rng.random() < 0.2:
+        blocks.append(vary(rng.choice(words.closings), rng).replace("{k}", str(rng.randrange(10, 99))))
     if form == "thread":
-        blocks.insert(rng.randrange(2), "> " + " ".join(rng.sample(words.chatter, min(2, len(words.chatter)))))
-    separator = "\n\n" if form in ("mail", "page", "template", "log", "thread") else rng.choice((" ", "\n"))
-    if case.issue.steps and separator == " ":
+        quoted = (vary(sentence, rng).replace("{k}", "20") for sentence in rng.sample(words.chatter, 2))
+        blocks.insert(rng.randrange(2), "> " + " ".join(quoted))
+    separator = "\n\n" if form in ("mail", "page", "log", "thread", "table") else rng.choice((" ", " ", "\n"))
+    if case.listed and separator == " ":
         separator = "\n"
-    return separator.join(blocks)
+    return separator.join(block for block in blocks if block)
 
 
 def _joined(sentences: list[str], form: str, rng: Random) -> str:
     """Sentences as one paragraph, or several where there are many."""
+    if form == "voice":  # somebody speaks, and nothing sets stops
+        plain = [sentence.rstrip(".!?").strip() for sentence in sentences]
+        return "".join(part + (rng.choice(_AND) if at + 1 < len(plain) else "") for at, part in enumerate(plain))
+    if form == "notes":
+        mark = rng.choice(("- ", "* ", "• "))
+        return "\n".join(mark + sentence for sentence in sentences)
     if form != "page":
         return (" " if rng.random() < 0.85 else "\n").join(sentences)
     size = rng.randint(2, 4)
     return "\n\n".join(" ".join(sentences[i : i + size]) for i in range(0, len(sentences), size))
 
 
-def _headed(case: Case, form: str, rng: Random) -> str:
-    """A form that was filled in: headings (a bug tracker's), or `key: value` lines (a help desk's)."""
-    issue, words = case.issue, bank(case.language)
-    said = [statement(case, rng)]
-    if case.impact:
-        said.append(rng.choice(words.impact[issue.priority]))
-    if case.other_version is not None:
-        said.append(rng.choice(words.says["old_version"]).format(o=case.other_version))
-    if case.other_platform is not None:
-        said.append(rng.choice(words.says["other_platform"]).format(o=case.other_platform))
-    fields = [
-        (
-            "Description" if form == "ticket" else rng.choice(("Describe the bug", "What happened?", "Problem")),
-            " ".join(said),
-        )
-    ]
-    if issue.steps:
-        listed = "\n".join(f"{i}. {step}" for i, step in enumerate(issue.steps, 1))
-        fields.append(("Steps to reproduce", listed))
-    if issue.expected is not None and case.problem.actual is not None:
-        fields.append((rng.choice(("Expected behaviour", "Expected", "What did you expect?")), issue.expected))
-    if issue.version is not None:
-        fields.append(("Version", issue.version))
-    if issue.platform is not None:
-        fields.append((rng.choice(("Environment", "Platform", "Device")), issue.platform))
-    if issue.estimated_hours is not None:
-        fields.append(("Estimate", f"{issue.estimated_hours:g} hours"))
-    if form == "ticket":
-        head = [
-            ("Ticket", f"#{rng.randrange(1000, 99999)}"),
-            ("From", rng.choice(("web form", "phone", "e-mail", "chat"))),
-        ]
-        return "\n".join(f"{key}: {value}" for key, value in [*head, *fields])
-    level = rng.choice(("### {}", "## {}", "**{}**", "{}:"))
-    return "\n\n".join(f"{level.format(key)}\n{value}" for key, value in fields)
+def _kept(case: Case) -> list[str]:
+    """What typing errors must not touch, as it may stand in a message."""
+    issue, says = case.issue, bank(case.language).says
+    copied = (case.subject, issue.component, issue.version, issue.platform, issue.expected, issue.actual, *issue.steps)
+    said = (*case.said, case.impact.rstrip(" .!?"), *case.distractors, *says["steps_intro"])
+    return [value for value in (*copied, *said, *(_UNITS if issue.estimated_hours else ())) if value]
 
 
-def _log(rng: Random) -> str:
-    lines = []
-    for _ in range(rng.randint(1, 4)):
-        time = f"{rng.randrange(24):02}:{rng.randrange(60):02}:{rng.randrange(60):02}"
-        lines.append(rng.choice(_LOG).format(time=time, n=rng.randrange(10, 999)))
-    block = "\n".join(lines)
-    return f"```\n{block}\n```" if rng.random() < 0.6 else block
-
-
-def _mistyped(sentence: str, rng: Random) -> str:
-    """A sentence with one or two typing errors: letters swapped, doubled, missed or hit beside."""
-    letters = list(sentence)
-    for _ in range(rng.randint(1, 2)):
-        at = rng.randrange(len(letters) - 1)
-        if not (letters[at].isalpha() and letters[at + 1].isalpha()):
+def _mistyped(text: str, kept: list[str], rng: Random) -> str:
+    """The text with a few typing errors: letters swapped, doubled, missed or hit beside."""
+    low, spans = text.casefold(), []
+    if len(low) != len(text):
+        return text
+    for value in kept:
+        sought, at = value.casefold(), -1
+        while (at := low.find(sought, at + 1)) >= 0:
+            spans.append((at, at + len(sought)))
+    letters = list(text)
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(max(1, len(letters) - 1))
+        free = not any(start - 1 <= at <= end for start, end in spans)
+        if not (free and text[at : at + 2].isalpha() and len(text[at : at + 2]) == 2):
             continue
         kind = rng.randrange(4)
         if kind == 0:
             letters[at], letters[at + 1] = letters[at + 1], letters[at]
         elif kind == 1:
-            letters[at] *= 2
+            letters[at] += letters[at]
         elif kind == 2:
             letters[at] = ""
         else:
