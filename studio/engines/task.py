@@ -153,11 +153,15 @@ def _answer(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
 
 
 def _export(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
+    from evaluate.parity import parity_gate
+    from recipes.export.exporter import MANIFEST
     from recipes.export.targets import export_run
+    from synth.storage import read_json
 
     out = workspace.path / "exports" / arguments["name"]
     emit_progress(job)(Progress(f"export {arguments['to']}", 0, None, "", 0.0))
-    return {"folder": str(export_run(arguments["run"], workspace.runs, out, arguments["to"]))}
+    folder = export_run(arguments["run"], workspace.runs, out, arguments["to"], parity_gate(workspace))
+    return {"folder": str(folder), "said": read_json(folder / MANIFEST)["parity"]["said"]}
 
 
 def _serve(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:

@@ -40,6 +40,7 @@ def export(run: RunFacts) -> None:
     if made:
         st.success("The export is complete.", icon=":material/check_circle:")
         st.code(str(made["folder"]), language=None)
+        st.markdown("\n".join(f"- {ui.inert(sentence)}" for sentence in made["said"]))
         if st.button("Export again", icon=":material/refresh:"):
             ui.set_params(exported=None)
             st.rerun()

@@ -25,6 +25,7 @@ from synth.errors import DataError
 from synth.importing.importer import Options, import_data
 from synth.jobdir import JobDir
 from synth.progress import silent
+from synth.storage import read_json
 from synth.workspace import Workspace
 from tests.studio.test_data_page import at_once, button
 from tests.studio.test_views import page, text
@@ -198,7 +199,10 @@ def test_each_export_target_is_a_button_and_says_why_it_cannot(place: Workspace)
     assert not app.exception, app.exception
     (made,) = (place.path / "exports").iterdir()
     assert str(made) in text(app)
-    assert (made / "manifest.json").is_file()
+    assert "answers equal in" in text(app), (
+        "an export from the page is asked before it is handed over, as the command's"
+    )
+    assert read_json(made / "manifest.json")["parity"]["artefacts"]
 
 
 def test_a_model_is_served_until_it_is_stopped_and_ends_with_its_worker(place: Workspace) -> None:
