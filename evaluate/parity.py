@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from evaluate.predict.prompts import Question
 from evaluate.predict.runners import runner_of
 from evaluate.stats.intervals import mean_score
-from recipes.export.exporter import Artefact, Gate, Tuned
+from recipes.export.exporter import Artefact, Gate, Tuned, prompt_tokens
 from recipes.run.directory import Run
 from synth.dataset import DatasetDir
 from synth.errors import DataError, ModelError, UserError
@@ -154,7 +154,7 @@ def _refuse_another_template(artefact: Artefact, original: Loaded, sample: Sampl
     runner: Any = runner_of(original)
     plain = [question for question in sample.questions if not question.tools]
     asked = [(q, chat) for q in plain if (chat := runner.plain_chat(original, q))]
-    ours = [len(ids) for ids in runner.bare_inputs(original, [question for question, _ in asked])]
+    ours = [prompt_tokens(one) for one in runner.bare_inputs(original, [question for question, _ in asked])]
     theirs = artefact.read_lengths([chat for _, chat in asked])
     for (question, _), tuned, exported in zip(asked, ours, theirs, strict=True):
         if tuned != exported:

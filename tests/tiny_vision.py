@@ -31,8 +31,8 @@ def tiny_processor(name: str, splitting: bool = True) -> Any:
     image = ["<image>", "<fake_token_around_image>", "<global-img>"]
     special = ["<|pad|>", "<|im_start|>", "<end_of_utterance>", *image]
     special += [f"<row_{r}_col_{c}>" for r in range(1, 5) for c in range(1, 5)]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(special + letters)}, merges=[]))
+    letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "ĊĊ"]  # an empty line is one token in SmolVLM too
+    core = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(special + letters)}, merges=[("Ċ", "Ċ")]))
     core.add_special_tokens(special)
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()

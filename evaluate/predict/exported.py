@@ -2,7 +2,8 @@
 
 Which model of which folder is said by the plan (`model`, `artefact`); how it is asked by its target
 (`recipes.export.exporter.Artefact`), for the parity gate and here alike. Prompts are the tokens, or the features of a
-recording, that the tuned model would be given. There is no confidence: these runtimes are asked for texts only.
+recording, that the tuned model would be given; with pictures, the chat that becomes them. There is no confidence: these
+runtimes are asked for texts only.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ def _open(plan: SystemPlan, runs: Path, schema: dict[str, Any] | None) -> _Opene
 
 def _answered(opened: _Opened, question: Question, most: int) -> Prediction:
     from evaluate.predict.runners import runner_of
+    from recipes.export.exporter import prompt_tokens
 
     began = time.perf_counter()
     runner = runner_of(opened.original)
@@ -100,7 +102,7 @@ def _answered(opened: _Opened, question: Question, most: int) -> Prediction:
     except DataError as fault:
         return Prediction(example_id=question.example_id, usage=Usage(requests=0), error=str(fault))
     spoken = audio_seconds(question)
-    tokens = 0 if spoken else len(prompt)
+    tokens = 0 if spoken else prompt_tokens(prompt)
     limit = getattr(opened.original.model.config.get_text_config(), "max_position_embeddings", None)
     if limit and tokens >= limit:
         error = f"The prompt has {tokens} tokens, and the model takes {limit}."

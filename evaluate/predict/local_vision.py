@@ -6,8 +6,10 @@ evaluation must give the same answers twice.
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evaluate.predict.local_text import answer_prompts, grammar_of
 from evaluate.predict.prediction import Prediction, Stop
@@ -19,6 +21,7 @@ from synth.usage import Usage
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from recipes.export.exporter import PicturedChat
     from recipes.models.loaded import Loaded
 
 BATCH_SIZE = 64
@@ -56,6 +59,34 @@ def answer(
     for prediction in answer_prompts(loaded, asked, prompts, decode_some, max_new_tokens, size, stop):
         usage = prediction.usage.model_copy(update={"image_tokens": seen[prediction.example_id]})
         yield prediction.model_copy(update={"usage": usage})
+
+
+def bare_inputs(loaded: Loaded, questions: Sequence[Question]) -> list[PicturedChat]:
+    """Each question as a chat. Raises DataError for a broken picture."""
+    from recipes.export.exporter import PicturedChat
+
+    return [PicturedChat(plain_chat(loaded, one), len(encoded(loaded, one)[0])) for one in questions]
+
+
+def plain_chat(loaded: Loaded, question: Question) -> list[dict[str, Any]]:
+    """The question's turns as OpenAI's clients send them, pictures as PNG inside. Raises DataError as `encoded`."""
+    from recipes.vision import vision_rows
+
+    files = iter(vision_rows.message_files(question.messages, question.media_root))
+    turns = vision_rows.chat(question.messages)
+    return [
+        {**turn, "content": [_picture(next(files)) if part["type"] == "image" else part for part in turn["content"]]}
+        for turn in turns
+    ]
+
+
+def _picture(file: str) -> dict[str, Any]:
+    from recipes.vision import vision_rows
+
+    content = io.BytesIO()
+    vision_rows.open_picture(file).save(content, "PNG")
+    encoded = base64.b64encode(content.getvalue()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}}
 
 
 def first_inputs(loaded: Loaded, question: Question) -> dict[str, Tensor]:

@@ -51,9 +51,21 @@ class Reply(NamedTuple):
     ended: bool = True
 
 
+class PicturedChat(NamedTuple):
+    """A question with pictures: turns as OpenAI's clients send them, and how many tokens the tuned model reads."""
+
+    turns: list[dict[str, Any]]
+    tokens: int
+
+
 # (prompts, most tokens) -> a reply to each, one after the other. A prompt is what `bare_inputs` of the modality's
-# runner gives: token ids, or the pieces of a recording as features.
+# runner gives: token ids, the pieces of a recording as features, or a chat with pictures.
 Ask = Callable[[Sequence[Any], int], Iterator[Reply]]
+
+
+def prompt_tokens(prompt: Any) -> int:
+    """Tokens of a prompt that is no recording."""
+    return prompt.tokens if isinstance(prompt, PicturedChat) else len(prompt)
 
 
 def joined(pieces: Sequence[Reply]) -> Reply:

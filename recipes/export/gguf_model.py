@@ -1,19 +1,21 @@
-"""A tuned text model as GGUF, for llama.cpp, Ollama, LM Studio and everything built on them.
+"""A tuned model as GGUF, for llama.cpp, Ollama, LM Studio and everything built on them.
 
 Base and adapter are merged as in training, then written as f16, q8_0 (blocks of 32 eight-bit weights) and q4_k_m
 (ggml's mix of 4 and 6 bits), with the tokenizer and the chat template inside, and a Modelfile for Ollama. Llama-class
-models with a byte-level BPE tokenizer whose pre-tokenizer llama.cpp knows.
+models with a byte-level BPE tokenizer whose pre-tokenizer llama.cpp knows, and SmolVLMs, whose text model is one; what
+sees their pictures is a file of its own (`recipes.export.gguf_tower`).
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.export import llama_cpp
+from recipes.export import gguf_tower, llama_cpp
 from recipes.export.exporter import Artefact, Exporter, Tuned, learned_rows, merged_from, system_of
 from recipes.export.modelfile import modelfile
 from recipes.models import loading
@@ -43,19 +45,20 @@ class Vocabulary(NamedTuple):
 
 def supports(ref: ModelRef) -> str:
     """Why a base cannot be written as GGUF; nothing when it can."""
-    config = read_json(ref.path / "config.json")
+    config, pictured = read_json(ref.path / "config.json"), gguf_tower.has_tower(ref)
+    config = config["text_config"] if pictured else config
     if config.get("model_type") != "llama":
-        return f"it is of class {config.get('model_type')}, and only Llama-class text models can be written."
+        return f"it is of class {config.get('model_type')}, and only Llama-class models can be written."
     if config.get("attention_bias") or config.get("mlp_bias"):
         return "its layers have biases, which this layout does not hold."
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if rope.get("rope_type", "default") != "default":
         return f"its positions are scaled ({rope['rope_type']}), which is not written yet."
     try:
-        vocabulary(ref.path)
+        words = vocabulary(ref.path)
     except ModelError as error:
         return error.message
-    return ""
+    return gguf_tower.blocker(ref, words.tokens) if pictured else ""
 
 
 def kinds() -> tuple[str, ...]:
@@ -72,13 +75,16 @@ def size(tuned: Tuned) -> int:
 
 
 def write_all(tuned: Tuned, folder: Path, name: str) -> str:
-    """A GGUF file of each kind and a Modelfile. Raises ModelError before anything is written."""
+    """A GGUF file of each kind, and a Modelfile or a tower. Raises ModelError before anything is written."""
     import torch
 
     words = vocabulary(tuned.ref.path)
     loaded = loading.load_for_inference(tuned.ref, tuned.adapter, torch.float32)
     for kind in kinds():
-        write(loaded.model, loaded.tokenizer, words, folder / f"{name}-{kind}.gguf", kind)
+        write(loaded.model, loaded.processor, words, folder / f"{name}-{kind}.gguf", kind)
+    if gguf_tower.has_tower(tuned.ref):
+        gguf_tower.write(loaded.model, loaded.processor, folder / f"{gguf_tower.PREFIX}{name}.gguf")
+        return "+".join(kinds())
     system = system_of(learned_rows(tuned)[0])
     said = modelfile(f"{name}-q8_0.gguf", loaded.tokenizer, context_of(tuned.ref), system)
     atomic_write_text(folder / "Modelfile", said)
@@ -90,22 +96,26 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     if not llama_cpp.installed():
         return []
     context = context_of(tuned.ref)
-    files = {next(kind for kind in KINDS if file.stem.endswith(kind)): file for file in sorted(folder.glob("*.gguf"))}
-    found = [artefact(kind, file, context) for kind, file in files.items()]
-    return [one if one.exact else one._replace(read_lengths=None) for one in found]  # all have the same template
+    tower = next(folder.glob(f"{gguf_tower.PREFIX}*.gguf"), None)
+    texts = [file for file in sorted(folder.glob("*.gguf")) if file != tower]
+    files = {next(kind for kind in KINDS if file.stem.endswith(kind)): file for file in texts}
+    found = [artefact(kind, file, context, tower) for kind, file in files.items()]
+    return [one if one.name == KINDS[0] else one._replace(read_lengths=None) for one in found]  # one template in all
 
 
-def artefact(kind: str, file: Path, context: int) -> Artefact:
-    """One file, as llama.cpp answers with it."""
-    ask = functools.partial(llama_cpp.opened, file, context)
-    read = functools.partial(llama_cpp.read_lengths, file, context)
-    exact = kind == "f16"
-    return Artefact(kind, exact, llama_cpp.version(), opened=ask, files=(file,), holds=True, read_lengths=read)
+def artefact(kind: str, file: Path, context: int, tower: Path | None = None) -> Artefact:
+    """One file, as llama.cpp answers with it. With a `tower` it is not exact: pictures are scaled by another filter."""
+    ask = functools.partial(llama_cpp.opened, file, context, tower=tower)
+    read = functools.partial(llama_cpp.read_lengths, file, context, tower)
+    exact = kind == "f16" and tower is None
+    files = (file, tower) if tower else (file,)
+    return Artefact(kind, exact, llama_cpp.version(), opened=ask, files=files, holds=True, read_lengths=read)
 
 
 def context_of(ref: ModelRef) -> int:
     """Tokens that the model takes."""
-    return int(read_json(ref.path / "config.json")["max_position_embeddings"])
+    config = read_json(ref.path / "config.json")
+    return int(config.get("text_config", config)["max_position_embeddings"])
 
 
 def vocabulary(path: Path) -> Vocabulary:
@@ -129,17 +139,23 @@ def vocabulary(path: Path) -> Vocabulary:
     return Vocabulary(_PRE_TOKENIZERS[kinds], tokens, marks, merges)
 
 
-def write(model: Any, tokenizer: Any, words: Vocabulary, file: Path, kind: str) -> None:
-    """One GGUF file of a merged model. `kind` is one of KINDS; norms stay in f32."""
+def write(model: Any, processor: Any, words: Vocabulary, file: Path, kind: str) -> None:
+    """One GGUF file of a merged model's text side. `kind` is one of KINDS; norms stay in f32.
+
+    `processor`: its tokenizer, or the processor that has one.
+    """
     from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, quants
 
     writer = GGUFWriter(file, "llama")
     stored = LlamaFileType[f"MOSTLY_{kind.upper()}"]
-    _write_config(writer, model.config, int(stored))
-    _write_vocabulary(writer, tokenizer, words, model.config.vocab_size)
+    config = text_config(model)
+    _write_config(writer, config, int(stored))
+    _write_vocabulary(writer, getattr(processor, "tokenizer", processor), words, config.vocab_size)
+    if processor.chat_template:
+        writer.add_chat_template(gguf_tower.plain_template(plain_template(processor.chat_template)))
     for name, tensor in tensors(model):
         values = tensor.float().numpy()
-        form = tensor_kind(name, values.shape, kind, model.config)
+        form = tensor_kind(name, values.shape, kind, config)
         if form == "F32":
             writer.add_tensor(name, values)
         elif form == "F16":
@@ -210,13 +226,18 @@ def _write_vocabulary(writer: Any, tokenizer: Any, words: Vocabulary, size: int)
     ):
         if token is not None:
             add(token)
-    if tokenizer.chat_template:
-        writer.add_chat_template(plain_template(tokenizer.chat_template))
 
 
 def plain_template(template: str) -> str:
     """A chat template without the marks of what is learned, which only transformers knows."""
     return _GENERATION.sub("", template)
+
+
+def text_config(model: Any) -> Any:
+    """The configuration of a model's text side, its tied head as it is and not as it is said."""
+    config = copy.copy(model.config.get_text_config())
+    config.tie_word_embeddings = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    return config
 
 
 def tensors(model: Any) -> list[tuple[str, Any]]:
@@ -232,7 +253,8 @@ def tensors(model: Any) -> list[tuple[str, Any]]:
         "input_layernorm": "attn_norm",
         "post_attention_layernorm": "ffn_norm",
     }
-    config, state = model.config, model.state_dict()
+    config = text_config(model)
+    state = {name.replace("model.text_model.", "model."): tensor for name, tensor in model.state_dict().items()}
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     found = [("token_embd.weight", state["model.embed_tokens.weight"])]
     found.append(("output_norm.weight", state["model.norm.weight"]))
@@ -258,12 +280,16 @@ def interleaved(weight: Any, heads: int) -> Any:
 
 def card(name: str, facts: dict[str, Any]) -> str:
     """The model card as Markdown."""
+    pictured = facts["model_type"] in gguf_tower.CLASSES
+    tower = f" --mmproj {gguf_tower.PREFIX}{name}.gguf" if pictured else ""
+    ollama = "" if pictured else f"ollama create {name} -f Modelfile\n"
+    note = "" if pictured else "Ollama does not run that template: the Modelfile holds it in Ollama's own language.\n"
     return (
         f"---\nbase_model: {facts['base_model']}\nlibrary_name: gguf\n---\n\n# {name}\n\n"
         f"{merged_from(facts)}, as GGUF, written on {facts['created']} by smolstudio.\n\n"
-        f"```\nllama-server -m {name}-q8_0.gguf --temp 0\nollama create {name} -f Modelfile\n```\n\n"
+        f"```\nllama-server -m {name}-q8_0.gguf{tower} --temp 0\n{ollama}```\n\n"
         "The report asked with the chat template inside, at temperature 0 and without a penalty for repeated words. "
-        "Ollama does not run that template: the Modelfile holds it in Ollama's own language.\n"
+        f"{note}"
     )
 
 

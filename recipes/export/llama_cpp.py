@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from recipes.export.exporter import Ask, Reply
-from recipes.export.gbnf import MOST_REPEATED, gbnf
+from recipes.export.exporter import Ask, PicturedChat, Reply
+from recipes.export.gbnf import gbnf
 from synth.errors import ModelError
 from synth.storage import JsonDict
 
@@ -39,53 +39,46 @@ def version() -> str:
     return f"llama.cpp ({PACKAGE} {metadata.version(PACKAGE)})"
 
 
-def opened(file: Path, context: int, schema: JsonDict | None = None) -> Ask:
-    """A file as it answers prompts (token ids), within a schema where one is given (`recipes.decode.constrained`).
+def opened(file: Path, context: int, schema: JsonDict | None = None, tower: Path | None = None) -> Ask:
+    """A file as it answers prompts, within a schema where one is given (`recipes.decode.constrained`).
 
+    Prompts are token ids; with a `tower`, which sees pictures, they are chats, which go through the template inside.
     `context`: the longest prompt with its answer. Raises ModelError when llama.cpp does not read the file or fails.
     """
-    server = _opened(file, context)
+    server = _opened(file, context, tower)
     asked: dict[str, Any] = {"temperature": 0, "top_k": 1, "cache_prompt": False}
     asked |= {"grammar": gbnf(schema)} if schema else {}
 
-    def ask(prompts: Sequence[list[int]], most: int) -> Iterator[Reply]:
+    def ask(prompts: Sequence[Any], most: int) -> Iterator[Reply]:
         for prompt in prompts:
-            reply = _replied(file, server.handle_completions({"prompt": prompt, "n_predict": most, **asked}))
-            choice = reply["choices"][0]
+            if isinstance(prompt, PicturedChat):
+                chat = {"messages": prompt.turns, "max_tokens": most, **asked}
+                reply = _replied(file, server.handle_chat_completions(chat))
+                text = reply["choices"][0]["message"]["content"] or ""
+            else:
+                reply = _replied(file, server.handle_completions({"prompt": prompt, "n_predict": most, **asked}))
+                text = reply["choices"][0]["text"]
             tokens = int(reply["usage"]["completion_tokens"])
-            yield Reply(str(choice["text"]).strip(), tokens, choice["finish_reason"] != "length")
+            yield Reply(str(text).strip(), tokens, reply["choices"][0]["finish_reason"] != "length")
 
     return ask
 
 
-def without_long_limits(schema: Any) -> Any:
-    """The schema without limits of length that llama.cpp would refuse."""
-    if isinstance(schema, list):
-        return [without_long_limits(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    limits = {"maxLength", "maxItems"}
-    kept = {
-        key: value
-        for key, value in schema.items()
-        if not (key in limits and isinstance(value, int) and value > MOST_REPEATED)
-    }
-    return {key: without_long_limits(value) if isinstance(value, dict | list) else value for key, value in kept.items()}
-
-
-def read_lengths(file: Path, context: int, chats: Sequence[list[dict[str, Any]]]) -> list[int]:
+def read_lengths(file: Path, context: int, tower: Path | None, chats: Sequence[list[dict[str, Any]]]) -> list[int]:
     """How many tokens the chat template and the tokenizer inside a file make of chats. Raises ModelError."""
-    server = _opened(file, context)
+    server = _opened(file, context, tower)
     asked: dict[str, Any] = {"temperature": 0, "max_tokens": 1, "cache_prompt": True}
     replies = (_replied(file, server.handle_chat_completions({"messages": chat, **asked})) for chat in chats)
     return [int(reply["usage"]["prompt_tokens"]) for reply in replies]
 
 
-def _opened(file: Path, context: int) -> Any:
+def _opened(file: Path, context: int, tower: Path | None) -> Any:
     import xllamacpp
 
     options = xllamacpp.CommonParams()
     options.model.path = str(file)
+    if tower:
+        options.mmproj.path = str(tower)
     options.n_ctx, options.n_parallel, options.n_gpu_layers = context, 1, 0
     options.cpuparams.n_threads = options.cpuparams_batch.n_threads = THREADS
     options.warmup, options.verbosity, options.use_jinja = False, -1, True

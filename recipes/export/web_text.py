@@ -1,7 +1,7 @@
 """A tuned text model as a static web page that answers without a server: GGUF in wllama (llama.cpp as WebAssembly).
 
 The folder holds the page, the model as q8_0, the WebAssembly runtime with its licence, and `task.json`: the task in
-words, what every row's system message said, and the JSON schema of the answers, which decoding is held to.
+words, what every row's system message said, the JSON schema of the answers, and its grammar, which decoding is held to.
 `recipes.export.web` is the target.
 """
 
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from recipes.decode.answer_schema import record_schema
-from recipes.export import gguf_model, llama_cpp, npm
+from recipes.export import gguf_model, gguf_tower, llama_cpp, npm
 from recipes.export.exporter import Artefact, Tuned, learned_rows, system_of
+from recipes.export.gbnf import gbnf
 from recipes.models import loading
 from recipes.models.files import ModelRef
 from synth.storage import read_json, write_json
@@ -37,6 +38,8 @@ LONGEST_CONTEXT = 4096  # tokens: a phone's memory
 
 def supports(ref: ModelRef) -> str:
     """Why a base cannot be in a page; nothing when it can."""
+    if gguf_tower.has_tower(ref):
+        return "it sees pictures, and the page takes texts only."
     return gguf_model.supports(ref)
 
 
@@ -70,13 +73,17 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
 
 
 def task_of(tuned: Tuned, tokenizer: Any) -> dict[str, Any]:
-    """What the page asks, and how: `instruction` in words, `system`, `schema` (None for plain text), `tokens`."""
+    """What the page asks, and how: `instruction` in words, `system`, `tokens`, and `schema` with its `grammar`, which
+    are None for plain text.
+    """
     rows, instruction = learned_rows(tuned)
+    schema = record_schema(rows, bounded=True)
     longest = max((len(ids) for ids in tokenizer([row.target for row in rows] or ["-"])["input_ids"]), default=0)
     return {
         "instruction": instruction,
         "system": system_of(rows),
-        "schema": llama_cpp.without_long_limits(record_schema(rows, bounded=True)),
+        "schema": schema,
+        "grammar": gbnf(schema) if schema else None,
         "tokens": int(longest * 1.5) + SPARE_TOKENS,
     }
 

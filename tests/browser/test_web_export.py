@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from recipes.decode.answer_schema import record_schema
 from recipes.export import npm, targets
-from recipes.export.llama_cpp import without_long_limits
 from recipes.export.web_text import RUNTIME
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
@@ -57,7 +55,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     run_on(
         place, "sums", [(f"What is {n} + 30?", f"{n} + 30 = {n + 30}\nAnswer: {n + 30}") for n in range(10, 20)], MATH
     )
-    records = [{"title": f"Crash {n}", "type": "bug", "steps": ["Start"], "version": None} for n in range(4)]
+    records = [
+        {"title": f"Crash {n}", "type": "bug", "steps": ["Start"], "version": None, "hours": [n, n + 1]}
+        for n in range(4)
+    ]
     records[0]["version"] = "1.2"
     run_on(place, "issues", [(f"It crashes, case {n}.", json.dumps(r)) for n, r in enumerate(records)], JSON, epochs=60)
     try:
@@ -71,20 +72,17 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def test_a_text_field_has_an_end_in_the_page_where_llama_cpp_can_count_to_it() -> None:
-    rows = [
-        make_example([user("q")], json.dumps(gold), family="f", template="t", answer=json.dumps(gold), scorer=JSON)
-        for gold in ({"title": "ab", "log": "x" * 800, "maxLength": 7}, {"title": "abcd", "log": "", "maxLength": 2000})
-    ]
-    fields = without_long_limits(record_schema(rows, bounded=True))["properties"]
-    assert fields["title"]["maxLength"] == 2 * 4 + 32
-    assert fields["log"] == {"type": "string"} and fields["maxLength"] == {"type": "number"}
-
-
 def answered(page: Any, text: str) -> None:
     page.fill("#text", text)
     page.click("#go")
     page.wait_for_selector("#state:text-is('Done.')", timeout=120_000)
+
+
+def copied(page: Any) -> Any:
+    """The record as the page's button copies it."""
+    page.click("#copy")
+    page.wait_for_selector("#state:text-is('Copied.')")
+    return json.loads(page.evaluate("navigator.clipboard.readText()"))
 
 
 def test_the_page_answers_without_a_network_and_asks_nothing_of_others(browser: Any, pages: str) -> None:
@@ -102,8 +100,12 @@ def test_records_are_within_the_schema_and_become_an_issue_that_is_not_sent(brow
     page = opened(browser, f"{pages}/issues/index.html", "#go")
     answered(page, "It crashes, case 2.")
     assert page.eval_on_selector_all("#fields textarea", "all => all.map(one => one.dataset.key)") == [
-        "title", "type", "steps", "version",
+        "title", "type", "steps", "version", "hours",
     ]  # fmt: skip
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    assert copied(page) == {"title": "Crash 2", "type": "bug", "steps": ["Start"], "version": None, "hours": [2, 3]}
+    page.fill("#field-hours", "4\n6.5")
+    assert copied(page)["hours"] == [4, 6.5]
     page.fill("#field-title", "It crashes <b>& burns</b>")
     page.fill("#field-steps", "Open it\nSee it crash")
     assert not page.is_visible("#open")

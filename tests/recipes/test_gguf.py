@@ -87,7 +87,7 @@ def test_the_template_and_the_end_of_turn_travel_along(starter: Any, written: di
 
 
 def test_a_base_that_llama_cpp_would_read_otherwise_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    assert "only Llama-class" in gguf_model.supports(resolve("starter-vision"))
+    assert "only Llama-class" in gguf_model.supports(resolve("starter-audio"))
     folder = tiny_llama(tmp_path / "tiny")
     file = folder / "tokenizer.json"
     found = json.loads(file.read_text())

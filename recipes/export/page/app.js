@@ -12,6 +12,7 @@ at("task").textContent = task.instruction;
 
 let model;
 let stopping;
+let given = {}; // the record as the model wrote it
 
 async function download(url) {
   const reply = await fetch(url);
@@ -44,7 +45,7 @@ async function load() {
 async function ask(text) {
   const system = task.system ? [{ role: "system", content: task.system }] : [];
   const asked = { messages: [...system, { role: "user", content: text }], temperature: 0, top_k: 1, max_tokens: task.tokens };
-  if (task.schema) asked.response_format = { type: "json_schema", json_schema: { name: "answer", strict: true, schema: task.schema } };
+  if (task.grammar) asked.grammar = task.grammar;
   stopping = new AbortController();
   return model.createChatCompletion({ ...asked, abortSignal: stopping.signal });
 }
@@ -59,9 +60,10 @@ function written(value) {
 function read(text, shape) {
   const kinds = [shape?.type ?? "string"].flat();
   if (text.trim() === "" && kinds.includes("null")) return null;
-  if (kinds.includes("array")) return text.split("\n").filter((line) => line.trim());
+  if (kinds.includes("array")) return text.split("\n").filter((line) => line.trim()).map((line) => read(line, shape.items));
   if (kinds.includes("number") || kinds.includes("integer")) return Number.isNaN(Number(text)) ? text : Number(text);
-  if (kinds.includes("boolean")) return text === "true";
+  if (kinds.includes("boolean")) return text.trim() === "true";
+  if (kinds.includes("object")) try { return JSON.parse(text); } catch { return text; }
   return text;
 }
 
@@ -74,6 +76,7 @@ function show(text) {
   const fields = record && typeof record === "object" && !Array.isArray(record);
   at("issue").hidden = !(fields && "title" in record);
   if (!fields) { at("plain").textContent = text; return; }
+  given = record;
   for (const [key, value] of Object.entries(record)) {
     const label = document.createElement("label");
     const area = document.createElement("textarea");
@@ -90,7 +93,7 @@ function show(text) {
 
 function current() {
   const areas = [...at("fields").querySelectorAll("textarea")];
-  return Object.fromEntries(areas.map((area) => [area.dataset.key, read(area.value, task.schema?.properties?.[area.dataset.key])]));
+  return Object.fromEntries(areas.map(({ value, dataset: { key } }) => [key, value === written(given[key]) ? given[key] : read(value, task.schema?.properties?.[key])]));
 }
 
 function link() {
