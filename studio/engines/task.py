@@ -104,7 +104,7 @@ def _curate(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
             return {"dataset": made.name}
         seen = preview_curation(source, rules, on_progress=say, stop=job.stop_requested, engine=engine)
     samples = {reason: [row.model_dump(mode="json") for row in rows] for reason, rows in seen.samples.items()}
-    return {**arguments, "kept": seen.kept, "dropped": seen.dropped, "samples": samples}
+    return {**arguments, "kept": seen.kept, "dropped": seen.dropped, "redacted": seen.redacted, "samples": samples}
 
 
 def _filter(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:

@@ -151,7 +151,7 @@ def _clean(dataset: DatasetDir) -> None:
         _preview(dataset, seen)
         if seen["rules"] != rules:
             st.caption("The rules were changed since; look again before you clean.")
-        elif seen["dropped"]:
+        elif seen["dropped"] or seen["redacted"]:
             _offer(dataset, rules)
     if made := following.outcome("made"):
         following.ready(str(made["dataset"]))
@@ -166,6 +166,8 @@ def _preview(dataset: DatasetDir, seen: dict[str, Any]) -> None:
     kept = ", ".join(f"{count:,} {split}" for split, count in seen["kept"].items())
     dropped = sum(seen["dropped"].values())
     st.markdown(f"It would keep {kept} rows and drop **{dropped:,}**.")
+    for kind, count in seen["redacted"].items():
+        st.caption(f"{count:,} of them redacted · {ui.inert(kind)}")
     for reason, count in seen["dropped"].items():
         with st.expander(f"{count:,} · {ui.inert(reason)}"):
             for value in seen["samples"].get(reason, []):

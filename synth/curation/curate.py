@@ -12,23 +12,34 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from synth.curation import personal
 from synth.curation.derive import Dropped, derive
 from synth.curation.minhash import Sketch, likeness
 from synth.curation.runs import Text, read_text
 from synth.curation.survey import ORDER, Eye, Look, looks_elsewhere, media_of, surveyed
 from synth.dataset import DatasetDir
 from synth.errors import RunError
-from synth.example import Example, text_of
+from synth.example import Example, TextPart, make_example, prompt_id, text_of, user
+from synth.languages import code, detect
+from synth.pipeline.records import read_records
 from synth.progress import Meter, ProgressFn, silent
 from synth.ranges import RangeEngine
 from synth.workspace import Workspace
 
 BUCKET = 100
 """Kept texts of one band key that a text is compared with: more share a phrase that says nothing."""
+
+SURE_CHARS, SURE = 20, 0.7
+"""Of a shorter text the language is a guess, and below that probability: of 10,003 English messages to a bank 24 were
+taken for another language, 4 of them with more.
+"""
+REDACTED = "redacted"
+"""In a row's source: the kinds of personal data that were taken out."""
 
 
 class Rules(BaseModel):
@@ -50,14 +61,38 @@ class Rules(BaseModel):
     decontaminate: bool = Field(
         True, title="Decontaminate", description="Drop training and validation rows that nearly stand in a test split."
     )
+    against: str = Field(
+        "",
+        title="… and against files",
+        description="Tables or splits, a comma between them: training and validation rows that nearly stand there are "
+        "dropped too.",
+    )
+    language: str = Field(
+        "",
+        title="Language",
+        description="Drop rows whose question is surely in another one. Questions under 20 characters stay.",
+    )
+    personal: Literal["keep", "redact", "drop"] = Field(
+        "keep",
+        title="Personal data",
+        description="E-mail addresses, telephone, account, card and social security numbers, public IP addresses, in "
+        "question or answer: put [e-mail address] and the like in their place, or drop the row. Names are not found.",
+    )
+
+    @model_validator(mode="after")
+    def _files_need_decontamination(self) -> Rules:
+        if self.against and not self.decontaminate:
+            raise ValueError("`against` names files to decontaminate against: switch `decontaminate` on")
+        return self
 
 
 class CurationPreview(NamedTuple):
-    """What rules would do to a dataset: rows kept by split, dropped by reason, and a few of those."""
+    """What rules would do to a dataset: rows kept by split, dropped by reason with a few of those, and redacted."""
 
     kept: dict[str, int]
     dropped: dict[str, int]
     samples: dict[str, list[Example]]
+    redacted: dict[str, int]
 
 
 def curate(examples: Iterable[Example], rules: Rules) -> Iterator[Example | Dropped]:
@@ -72,24 +107,50 @@ def curate_ordered(
 
     looks: at those rows in that order, where somebody else makes them.
     """
-    survey = surveyed(Eye(rules.near, rules.decontaminate).looks(examples) if looks is None else looks)
-    seen = SeenTexts(rules.near, rules.exact)
+    survey = surveyed(_looks(examples, rules) if looks is None else looks)
+    seen, redacted_ids = SeenTexts(rules.near, rules.exact), set[str]()
     for place, example in enumerate(examples):
         if survey.contaminated[place]:
-            yield Dropped(example, "stands in a test split, or nearly")
+            yield Dropped(example, f"stands in a test split{' or a file' if rules.against else ''}, or nearly")
         elif reason := _unfit(example, rules):
             yield Dropped(example, reason)
         elif keys := survey.suspected(place):
             reason = seen.duplicate(text_of(example), media_of(example), keys)
-            yield Dropped(example, reason) if reason else example
+            yield Dropped(example, reason) if reason else _without_personal(example, rules, redacted_ids)
         else:
-            yield example
+            yield _without_personal(example, rules, redacted_ids)
+
+
+def _looks(examples: Iterable[Example], rules: Rules) -> Iterator[Look]:
+    """Looks at rows by an eye that knows the files which training must not repeat. Raises DataError for those."""
+    eye = Eye(rules.near, rules.decontaminate)
+    for name in filter(None, (part.strip() for part in rules.against.split(","))):
+        eye.learn_tests(
+            [
+                make_example([user(str(row["text"]))], "", family="file", template="file", split="test")
+                for row in read_records(Path(name).expanduser())
+                if row.get("text")
+            ]
+        )
+    return eye.looks(examples)
+
+
+def _without_personal(example: Example, rules: Rules, ids: set[str]) -> Example | Dropped:
+    """The row, redacted where that is wanted; `ids` are those of rows so far that were."""
+    if rules.personal != "redact" or not personal_kinds(example):
+        return example
+    changed = _redacted(example)
+    if changed.id in ids:
+        return Dropped(example, "exact duplicate once it is redacted")
+    ids.add(changed.id)
+    return changed
 
 
 def _curated(
     source: DatasetDir, rules: Rules, engine: RangeEngine | None, stop: Callable[[], bool]
 ) -> Iterator[Example | Dropped]:
-    looks = looks_elsewhere(source, rules.near, rules.decontaminate, engine, stop) if engine else None
+    here = engine is None or rules.against  # files that are named lie on this machine
+    looks = None if here or not engine else looks_elsewhere(source, rules.near, rules.decontaminate, engine, stop)
     return curate_ordered(_Ordered(source), rules, looks)
 
 
@@ -105,6 +166,7 @@ def preview_curation(
     meter = Meter(f"look through {source.name}", sum(source.card.splits.values()), "rows", on_progress)
     kept: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
+    redacted: Counter[str] = Counter()
     shown: dict[str, list[Example]] = defaultdict(list)
     for done, result in enumerate(_curated(source, rules, engine, stop), start=1):
         if stop():
@@ -115,8 +177,10 @@ def preview_curation(
                 shown[result.reason].append(result.example)
         else:
             kept[result.split] += 1
+            redacted.update(result.source.get(REDACTED, ()) if rules.personal == "redact" else ())
         meter.update(done, f"{sum(dropped.values())} dropped")
-    return CurationPreview({split: kept[split] for split in source.splits()}, dict(dropped.most_common()), dict(shown))
+    splits: dict[str, int] = {split: kept[split] for split in source.splits()}
+    return CurationPreview(splits, dict(dropped.most_common()), dict(shown), dict(redacted.most_common()))
 
 
 def curate_dataset(
@@ -143,7 +207,54 @@ def _unfit(example: Example, rules: Rules) -> str:
         return "the question is too short"
     if len(question) > rules.max_prompt_chars:
         return "the question is too long"
-    return "the answer is too long" if len(example.target) > rules.max_target_chars else ""
+    if len(example.target) > rules.max_target_chars:
+        return "the answer is too long"
+    if rules.language and len(question) >= SURE_CHARS:
+        found = detect(question, SURE)
+        if found and code(found) != code(rules.language):
+            return "the question is in another language"
+    kinds = personal_kinds(example) if rules.personal == "drop" else []
+    return f"holds personal data ({', '.join(kinds)})" if kinds else ""
+
+
+def personal_kinds(example: Example) -> list[str]:
+    """The kinds of personal data in a row's messages and answers."""
+    texts = [*(message.text for message in example.prompt), example.target, example.rejected or ""]
+    return sorted({one.kind for text in texts for one in personal.find(text)})
+
+
+def _redacted(example: Example) -> Example:
+    """The row without them; what of its lineage quotes them goes too."""
+    prompt = tuple(
+        message.model_copy(
+            update={
+                "content": tuple(
+                    part.model_copy(update={"text": personal.redacted(part.text)})
+                    if isinstance(part, TextPart)
+                    else part
+                    for part in message.content
+                )
+            }
+        )
+        for message in example.prompt
+    )
+    answers = {
+        name: personal.redacted(said)
+        for name in ("target", "answer", "rejected", "reasoning", "family", "template")
+        if (said := getattr(example, name))
+    }
+    source = _cleaned(dict(example.source)) | {REDACTED: personal_kinds(example)}
+    return example.model_copy(
+        update={**answers, "prompt": prompt, "source": source, "id": prompt_id(prompt, example.tools)}
+    )
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return personal.redacted(value)
+    if isinstance(value, dict):
+        return {key: _cleaned(one) for key, one in value.items()}
+    return [_cleaned(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 class SeenTexts:

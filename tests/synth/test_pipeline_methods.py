@@ -159,7 +159,7 @@ def test_the_rejected_answer_is_around_two_deviations_below_the_mean_and_not_the
 
 
 def test_a_text_in_another_language_is_no_row(stub: Stub, workspace: Workspace) -> None:
-    from synth.pipeline.languages import detect
+    from synth.languages import detect
 
     dataset = made(stub, workspace, "multilingual", 8, task="Sort messages", labels="a,b", languages="English,de,fr")
     assert set(dataset.card.notes["coverage"]["language"]) == {"English"}  # the stub speaks no other

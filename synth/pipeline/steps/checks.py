@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from synth.languages import code
+from synth.languages import code, detect
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.records import TEXTS
 from synth.pipeline.sentences import figures, sentences
@@ -212,8 +212,6 @@ class Language(Settings):
 
 
 def _language(candidate: Candidate, settings: Language, step: str) -> Outcome:
-    from synth.pipeline.languages import detect
-
     text, wanted = str(field_of(candidate, settings.field)), str(field_of(candidate, settings.language))
     found = detect(text)
     noted = candidate.noting(step, wanted=wanted, found=found)
