@@ -62,6 +62,7 @@ class Bank(BaseModel):
     held_out_domains: tuple[str, ...]
     unnamed: tuple[str, ...]
     subjects: tuple[str, ...] = ("{c}",)
+    wholes: tuple[str, ...] = ()
     doing: str = "{do}"
     actions: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()

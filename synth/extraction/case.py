@@ -166,7 +166,9 @@ def _subject(rng: Random, words: Bank, component: str) -> str:
     """What a message calls the part: with an article or a pronoun, code as it stands."""
     if any(mark in component for mark in "_/.(-\"'>") or component[1:] != component[1:].lower():
         return rng.choice((component, component, f"`{component}`"))
-    return rng.choice(words.subjects).format(c=component)
+    called = rng.choice(words.subjects).format(c=component)
+    several = words.wholes and component.endswith("s") and not component.endswith(("ss", "us"))
+    return f"{called} {rng.choice(words.wholes)}" if several else called
 
 
 def _said(

@@ -109,7 +109,10 @@ def _facts(case: Case, statement: str, rng: Random) -> list[str]:
     """The statement among the sentences that say what else is known."""
     words, issue = bank(case.language).says, case.issue
     version = written_version(issue.version, rng) if issue.version is not None else None
-    platform, found = issue.platform, []
+    platform, other, found = issue.platform, case.other_version, []
+    if version and other and "from_to" in words and rng.random() < 0.5:
+        found.append(rng.choice(words["from_to"]).format(o=other, v=version))
+        version = other = None
     if version and platform and "both" in words and rng.random() < 0.5:
         found.append(rng.choice(words["both"]).format(v=version, p=platform))
         version = platform = None
@@ -119,8 +122,8 @@ def _facts(case: Case, statement: str, rng: Random) -> list[str]:
         statement, platform = rng.choice(words["around_platform"]).format(p=platform, said=statement), None
     found += [rng.choice(words["version"]).format(v=version)] if version else []
     found += [rng.choice(words["platform"]).format(p=platform)] if platform else []
-    if case.other_version is not None:
-        found.append(rng.choice(words["old_version"]).format(o=case.other_version))
+    if other is not None:
+        found.append(rng.choice(words["old_version"]).format(o=other))
     if case.other_platform is not None:
         found.append(rng.choice(words["other_platform"]).format(o=case.other_platform))
     if case.latest and "latest" in words:

@@ -14,6 +14,7 @@ from random import Random
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _PART = re.compile(r"\[([^\[\]]*)\]|\{(\w+)\}")
 _ARTICLES = ("der ", "die ", "das ", "el ", "la ", "los ", "las ", "le ", "les ", "l'", "o ", "a ", "os ", "as ")
+_WHOLE = "(?:page|section|feature|part|area)"
 _ANY = {"k": r"\d+", "does": r"[^\n]+?", "expected": r"[^\n]+?"}
 
 
@@ -88,7 +89,7 @@ def _compiled(phrase: str, component: str) -> re.Pattern[str]:
     slots = {
         **dict.fromkeys("cC", re.escape(named)),
         **dict.fromkeys("nN", name),
-        **dict.fromkeys("sS", rf"(?:the new |\w+ )?`?{name}`?"),
+        **dict.fromkeys("sS", rf"(?:the new |\w+ )?`?{name}`?(?: {_WHOLE})?"),
     }
     for found in _PART.finditer(phrase):
         parts.append(re.escape(phrase[end : found.start()].casefold()))
