@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +22,10 @@ from evaluate.plan import LONGEST_REPLY, Plan, SystemPlan
 from evaluate.predict import ranged
 from evaluate.predict.journal import Answers, Predictor, Session, every_prediction
 from evaluate.predict.prediction import Facts, Prediction, no_predictions
-from evaluate.predict.prompts import Prompter, Question
+from evaluate.predict.prompts import Prompter, Question, Questions
 from evaluate.predict.systems import Context, open_system
 from evaluate.report.results import Row, Speed, SystemResult
-from evaluate.report.rows import Rows
+from evaluate.report.rows import Rows, numbers
 from synth.dataset import DatasetDir, open_dataset
 from synth.endpoint import Ask
 from synth.endpoint.wire import worst_case
@@ -34,7 +35,7 @@ from synth.progress import ProgressFn
 from synth.ranges import RangeEngine
 from synth.scoring.rule import Score, golds
 from synth.scoring.scorers import known_scorer, metric_name, normaliser_name, score_reply
-from synth.shelf import Mapped, Shelf
+from synth.shelf import Shelf
 from synth.usage import Usage
 from synth.workspace import Workspace
 
@@ -47,7 +48,9 @@ class Job(NamedTuple):
     """What every step of one comparison needs. Systems of `plan` are as they were asked: see `as_asked`.
 
     `parts` are the rows by fold, one part where there are no folds; `examples` are all of them, `train` the rows that
-    may be shown with those of the first part. `engine`: who asks the local models, on other machines for example.
+    may be shown with those of the first part. `counts`: rows by split. `longest`: of both, the row with the longest
+    target. `read`: files of predictions that were read already, by their paths. `engine`: who asks the local models, on
+    other machines for example.
     """
 
     plan: Plan
@@ -57,9 +60,12 @@ class Job(NamedTuple):
     examples: Sequence[Example]
     train: Sequence[Example]
     parts: tuple[folds.Part, ...]
+    counts: Mapping[str, int]
+    longest: Example
     sheet: prices.PriceSheet
     on_progress: ProgressFn
     stop: Callable[[], bool]
+    read: Mapping[str, Shelf[Prediction]] = {}
     engine: RangeEngine | None = None
 
 
@@ -69,14 +75,25 @@ def prepare(plan: Plan, workspace: Workspace, folder: Path, on_progress: Progres
     needs_train = any(system.prompting != "zero_shot" for system in plan.systems)
     parts = folds.compared(plan, dataset, needs_train or plan.baselines)
     examples = parts[0].rows if len(parts) == 1 else [example for part in parts for example in part.rows]
-    for scorer in {example.scorer for example in examples} if plan.metric == "auto" else {plan.metric}:
+    scorers, counts, longest = set(), Counter[str](), examples[0]
+    for example in examples:
+        scorers.add(example.scorer if plan.metric == "auto" else plan.metric)
+        counts[example.split] += 1
+        longest = max(longest, example, key=_target_length)
+    longest = max((longest, *parts[0].train), key=_target_length)
+    for scorer in scorers:
         known_scorer(scorer)  # refused now rather than when every answer has been paid
     if needs_train and not parts[0].train:
         raise DataError(f"The dataset {dataset.name} has no train rows to take examples from.", "Use zero_shot.")
     if plan.folds:
         plan = plan.model_copy(update={"splits": ("test",)})  # where out-of-fold rows are tested
     sheet = prices.load(Path(plan.prices) if plan.prices else None, workspace.path)
-    return Job(plan, workspace, folder, dataset, examples, parts[0].train, parts, sheet, on_progress, stop)
+    train = parts[0].train
+    return Job(plan, workspace, folder, dataset, examples, train, parts, counts, longest, sheet, on_progress, stop)
+
+
+def _target_length(example: Example) -> int:
+    return len(example.target)
 
 
 def as_asked(plan: SystemPlan, dataset: DatasetDir, examples: Iterable[Example], made_of: lineage.Origin) -> SystemPlan:
@@ -113,9 +130,9 @@ def answers_of(
     mark = lineage.fingerprint(plan, made_of, [shot.id for shot in prompter.shots], prompter.obeyed)
     path = job.folder / "predictions" / f"{journal}.jsonl"
     predictor = Predictor(path, mark, plan.name, job.workspace, retry_errors=plan.kind == "endpoint")
-    questions = Mapped(examples, prompter.question)
+    questions = Questions(examples, prompter.question)
     spent = paid(job, plan, [path], questions) + spent_on_search(job, plan, path, questions)
-    context = Context(job.workspace, lambda usage, name: priced(job, usage, name))
+    context = Context(job.workspace, lambda usage, name: priced(job, usage, name), job.read)
     if job.engine is not None and plan.kind == "local":  # what is paid is asked from here, where its cap is kept
         place = (plan, job.workspace)
         return ranged.run(predictor, questions, place, job.engine, job.on_progress, job.stop), prompter
@@ -144,30 +161,37 @@ def paid(job: Job, plan: SystemPlan, journals: Sequence[Path], questions: Sequen
 
 
 class Given(NamedTuple):
-    """What one system answered to all rows of a comparison, scored, in their order; `shots` it was shown."""
+    """What one system answered to all rows of a comparison, scored, in their order; `shots` it was shown.
+
+    `billed`: the models that imported batch results name. `batch`: whether any answer is one.
+    """
 
     answers: Answers
     rows: Rows
     shots: int
+    billed: Set[str]
+    batch: bool
 
 
 def given(job: Job, plan: SystemPlan, made_of: lineage.Origin) -> Given:
     """One system's answers to all rows, each part by who did not learn it, after examples from outside it."""
     predictions: Shelf[Prediction] = no_predictions()
     sessions: dict[str, Session] = {}
-    rows = Rows()
-    shots = 0
+    rows, shots, billed, batch = Rows(), 0, set(), False
     for part in job.parts:
         asked = folds.of_part(plan, part, made_of)
         origin = made_of if asked is plan else lineage.origin(asked, job.workspace)
         here = job._replace(train=part.train)
         answers, prompter = answers_of(here, asked, origin, part.rows, job.dataset.path, plan.id)
-        for row in scored(job, answers, prompter, part.rows):
-            rows.append(row)
+        for example, known in answered(answers, part.rows):
+            rows.append(row_of(example, known, prompter.reply, job.plan.metric))
+            batch = batch or known.batch
+            if known.model:
+                billed.add(known.model)
         predictions = answers.predictions if len(job.parts) == 1 else predictions.with_all(answers.predictions)
         sessions |= {session.id: session for session in answers.sessions}
         shots = len(prompter.shots)
-    return Given(Answers(predictions, list(sessions.values())), rows, shots)
+    return Given(Answers(predictions, list(sessions.values())), rows, shots, billed, batch)
 
 
 def search_root(system_id: str) -> str:
@@ -190,7 +214,7 @@ def priced(job: Job, usage: Usage, model: str) -> float | None:
 
 def of_system(job: Job, plan: SystemPlan, made_of: lineage.Origin, large: str | None) -> SystemResult:
     """One system's answers to all rows, scored. `large`: id of the system to replace."""
-    answers, rows, shots = given(job, plan, made_of)
+    answers, rows, shots, billed, batch = given(job, plan, made_of)
     metric = metric_name({row.scorer for row in rows})
     return SystemResult(
         id=plan.id,
@@ -211,8 +235,8 @@ def of_system(job: Job, plan: SystemPlan, made_of: lineage.Origin, large: str | 
         train_seed=plan.train_seed,
         seed_group=plan.seed_group,
         hardware=answers.facts.hardware,
-        price_model=plan.price_model or _billed_model(answers),
-        batch=any(prediction.batch for prediction in answers.predictions.values()),
+        price_model=plan.price_model or (next(iter(billed)) if len(billed) == 1 else None),
+        batch=batch,
         metric=metric,
         normaliser=normaliser_name(metric),
         rows=rows,
@@ -220,17 +244,17 @@ def of_system(job: Job, plan: SystemPlan, made_of: lineage.Origin, large: str | 
     )
 
 
-def _billed_model(answers: Answers) -> str | None:
-    """The model that imported batch results name; None where they name none, or several."""
-    named = {prediction.model for prediction in answers.predictions.values() if prediction.model}
-    return named.pop() if len(named) == 1 else None
+def answered(answers: Answers, examples: Sequence[Example]) -> Iterator[tuple[Example, Prediction]]:
+    """These examples with what the system said, in order, as far as it was asked."""
+    for one in examples:
+        if (known := answers.predictions.get(one.id)) is not None:
+            yield one, known
 
 
 def scored(job: Job, answers: Answers, prompter: Prompter, examples: Sequence[Example]) -> Iterator[Row]:
     """The rows of these examples that the system was asked, in order."""
-    for one in examples:
-        if (known := answers.predictions.get(one.id)) is not None:
-            yield row_of(one, known, prompter.reply, job.plan.metric)
+    for one, known in answered(answers, examples):
+        yield row_of(one, known, prompter.reply, job.plan.metric)
 
 
 def row_of(example: Example, prediction: Prediction, read: Callable[[str, str], str], metric: str) -> Row:
@@ -273,8 +297,9 @@ def _speed(answers: Answers, facts: Facts, rows: Sequence[Row], kind: str) -> Sp
     """How fast it answered; answers from a file were read, not given, so that they have latencies at most."""
     import numpy as np
 
-    latencies = [row.seconds for row in rows if row.seconds is not None]
-    middle, slow = np.percentile(latencies, [50, 95]).tolist() if latencies else (None, None)
+    latencies = numbers(rows, "seconds")
+    latencies = latencies[~np.isnan(latencies)]
+    middle, slow = np.percentile(latencies, [50, 95]).tolist() if len(latencies) else (None, None)
     rate = None if kind == "predictions" else answers.rows_per_second
     sound = sum(row.usage.audio_sec for row in rows)
     return Speed(

@@ -20,7 +20,7 @@ from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, open_system
 from evaluate.report.parts import PromptChoice
 from evaluate.report.results import LedgerItem, Row
-from synth.dataset import DatasetDir
+from synth.dataset import DatasetDir, ids_of
 from synth.example import Example, text_of, user
 from synth.modality import modality
 
@@ -89,7 +89,7 @@ def strongest(job: Job, large: SystemPlan, made_of: lineage.Origin) -> Found:
         answers, prompter = answers_of(job, one, made_of, val, job.dataset.path, one.id)
         values[one.id] = value_of(list(scored(job, answers, prompter, val)))
         # Rows that are tested too are billed there; machine time of the plan's own ways is in their journals.
-        tried = {row.id for row in val} - ({row.id for row in job.examples} if one in same else set())
+        tried = {row.id for row in val} - (set(ids_of(job.examples)) if one in same else set())
         if one in written or (one.kind == "endpoint" and tried):
             cost = (*cost, _spent(job, one, answers, f"Trying “{one.name}” on val", tried))
     best = max((*same, *written), key=lambda one: (values[one.id], one.id == large.id))

@@ -15,9 +15,7 @@ import random
 import re
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 
 from evaluate import choosing, folds, forgetting, lineage, margin
@@ -32,17 +30,19 @@ from evaluate.report import report_json
 from evaluate.report.parts import PromptChoice
 from evaluate.report.reading import read_report
 from evaluate.report.results import Forgetting, LedgerItem, Results, SystemResult
-from evaluate.report.rows import Rows, chosen
+from evaluate.report.rows import Rows, of_split
 from evaluate.report.schema import Report
 from evaluate.report.speech_parts import NormalisersDisagree
 from evaluate.stats import audio_metrics
 from recipes.decode.answer_schema import record_schema
+from synth.dataset import ids_of
 from synth.errors import DataError, UserError
 from synth.example import Example
 from synth.jobdir import JobDir
 from synth.progress import ProgressFn, silent
 from synth.ranges import RangeEngine
 from synth.scoring.scorers import metric_name
+from synth.shelf import Shelf
 from synth.storage import atomic_file, atomic_write_text
 from synth.usage import Usage
 from synth.workspace import Workspace
@@ -97,12 +97,11 @@ def _slug(name: str) -> str:
 
 def _run(job: Job, margin_fixed: float) -> Path:
     # All names are resolved and files read before anything is run, so that a misspelt last system costs nothing.
-    unused = _check_imported(job)
+    unused, read = _check_imported(job)
+    job = job._replace(read=read)
     origins = {plan.id: lineage.origin(plan, job.workspace) for plan in job.plan.systems}
     folds.refuse_learned(job.plan, job.dataset, job.examples, origins, job.workspace)
-    asked = tuple(
-        as_asked(plan, job.dataset, chain(job.examples, job.train), origins[plan.id]) for plan in job.plan.systems
-    )
+    asked = tuple(as_asked(plan, job.dataset, [job.longest], origins[plan.id]) for plan in job.plan.systems)
     job = job._replace(plan=job.plan.model_copy(update={"systems": asked}))
     job, choice, searching = _with_strongest(job, origins)
     large = job.plan.roles()[1]
@@ -111,7 +110,7 @@ def _run(job: Job, margin_fixed: float) -> Path:
     forgot, spent_on_it = _forgetting(job)
     results = Results(
         plan=job.plan,
-        dataset=lineage.dataset_facts(job.dataset, _counts(job.examples), job.workspace),
+        dataset=lineage.dataset_facts(job.dataset, dict(job.counts), job.workspace),
         systems=(*systems, *_baselines(job)),
         forgetting=forgot,
         speech=audio_metrics.speech_section(systems, job.examples, job.plan.splits),
@@ -191,18 +190,18 @@ def _baselines(job: Job) -> list[SystemResult]:
     return found
 
 
-def _check_imported(job: Job) -> tuple[str, ...]:
-    """What files of predictions hold beside the rows compared, in sentences.
+def _check_imported(job: Job) -> tuple[tuple[str, ...], dict[str, Shelf[Prediction]]]:
+    """What files of predictions hold beside the rows compared, in sentences; and what they hold, by their paths.
 
     Raises DataError for a file that is faulty, or about other rows altogether.
     """
-    said = []
+    said, read = [], {}
     for plan in job.plan.systems:
         if plan.kind != "predictions":
             continue
         file = Path(plan.path or "")
-        known = read_predictions(file)
-        left = len(known) - sum(example.id in known for example in job.examples)
+        known = read[plan.path or ""] = read_predictions(file)
+        left = len(known) - sum(name in known for name in ids_of(job.examples))
         if left == len(known):
             message = f"{file.name} has no prediction for any row of this comparison."
             raise DataError(message, "Give each answer the `id` of its row of the dataset.", "predictions.foreign")
@@ -211,11 +210,7 @@ def _check_imported(job: Job) -> tuple[str, ...]:
                 f"{plan.name}: {left:,} of {len(known):,} predictions in {file.name} are about no row of this "
                 "comparison and were not used."
             )
-    return tuple(said)
-
-
-def _counts(examples: Sequence[Example]) -> dict[str, int]:
-    return dict(Counter(str(example.split) for example in examples))
+    return tuple(said), read
 
 
 def _with_speeds(
@@ -224,7 +219,7 @@ def _with_speeds(
     """The systems with their speeds measured in turns, and the machine time that this took."""
     if all(plan.kind != "local" for plan in job.plan.systems):
         return [_at_speed(system, None, "") for system in systems], []
-    split = probe.split_to_measure({str(example.split) for example in job.examples})
+    split = probe.split_to_measure(job.counts)
     places = [place for place, example in enumerate(job.examples) if example.split == split]
     drawn = random.Random(f"{job.plan.seed}/speed").sample(places, min(len(places), probe.MOST_PROMPTS))
     sample = [job.examples[place] for place in drawn]
@@ -252,7 +247,7 @@ def _at_speed(system: SystemResult, found: throughput.Probe | None, split: str) 
         unknown = {"requests_per_s": None, "audio_sec_per_s": None} if system.kind == "local" else {}
         return system.model_copy(update={"speed": system.speed.model_copy(update=unknown)})
     rate = throughput.rate(found).requests_per_s
-    rows = chosen(system.rows, lambda row: row.split == split)
+    rows = of_split(system.rows, split)
     sound = sum(row.usage.audio_sec for row in rows)
     speed = system.speed.model_copy(
         update={

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from synth.example import ORIGINS, SPLITS, Example, Split
 from synth.media import resolve_inside
 from synth.scoring.free_text import without_rule
 from synth.scoring.label import with_label_set
-from synth.shelf import Shelf
+from synth.shelf import Shelf, Stack
 from synth.storage import Journal, JsonDict, read_json, read_jsonl, sha256_bytes, sha256_file, write_json
 from synth.task import LEAST_REPEATS, MAX_LABELS, Guess, TaskCard, guess_task_card, labels_in
 
@@ -240,6 +240,16 @@ class DatasetDir:
             elif sha256_file(file) != expected:
                 faults.append(f"{name} changed since the dataset was made")
         return faults
+
+
+def ids_of(rows: Sequence[Example]) -> Iterator[str]:
+    """Their ids in order; rows on disk are not read for that."""
+    return rows.names() if isinstance(rows, Stack) else (row.id for row in rows)
+
+
+def finder_of(rows: Sequence[Example]) -> Callable[[str], Example | None]:
+    """Who finds a row by its id; rows on disk stay there."""
+    return rows.named if isinstance(rows, Stack) else {row.id: row for row in rows}.get
 
 
 def _row(file: Path, number: int, raw: bytes) -> Example:

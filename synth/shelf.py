@@ -3,20 +3,27 @@
     stack = Stack(encode, decode); stack.append(record); stack[17]
     shelf = Shelf(encode, decode); shelf["a"] = record; shelf.get("b"); shelf.records[0]
     Mapped(records, make)                 # each made when it is asked for
+    column = Numbers("d"); column.append(0.5); column.array()
 
 They lie in an unnamed file that goes with its process; few records never leave memory.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
+import tempfile
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Generic, TypeVar, overload
+from array import array
+from collections.abc import Callable, Iterator, Mapping, MutableSequence, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
 S = TypeVar("S")
 
+BLOCK = 1 << 12
+"""Values of a column that are read, written and held at once."""
 _CACHE_KIB = 8192
 _TABLE = "CREATE TABLE records (place INTEGER PRIMARY KEY, name BLOB UNIQUE, value BLOB)"
 _PUT = (
@@ -66,10 +73,15 @@ class Stack(Lazy[T], Generic[T]):
         ((place,),) = self._file.execute(_PUT, (_key(name), self._encode(record))).fetchall()
         self._count = max(self._count, place)
 
-    def place(self, name: str) -> int | None:
-        """Where the record of that name is."""
-        found = self._file.execute("SELECT place FROM records WHERE name = ?", (_key(name),)).fetchone()
-        return None if found is None else int(found[0]) - 1
+    def named(self, name: str) -> T | None:
+        """The record of that name."""
+        found = self._file.execute("SELECT value FROM records WHERE name = ?", (_key(name),)).fetchone()
+        return None if found is None else self._decode(found[0])
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a record of that name."""
+        asked = "SELECT 1 FROM records WHERE name = ?"
+        return isinstance(name, str) and self._file.execute(asked, (_key(name),)).fetchone() is not None
 
     def names(self) -> Iterator[str]:
         """All names in their order."""
@@ -98,10 +110,10 @@ class Shelf(Mapping[str, T], Generic[T]):
         self.records.append(record, name)
 
     def __getitem__(self, name: str) -> T:
-        place = self.records.place(name)
-        if place is None:
+        found = self.records.named(name)
+        if found is None:
             raise KeyError(name)
-        return self.records.at(place)
+        return found
 
     def with_all(self, others: Mapping[str, T]) -> Shelf[T]:
         """This shelf, after the others were put on it."""
@@ -110,7 +122,7 @@ class Shelf(Mapping[str, T], Generic[T]):
         return self
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.records.place(name) is not None
+        return name in self.records
 
     def __iter__(self) -> Iterator[str]:
         return self.records.names()
@@ -136,3 +148,122 @@ class Mapped(Lazy[T], Generic[S, T]):
 
     def __len__(self) -> int:
         return len(self._records if self._places is None else self._places)
+
+
+class Spool:
+    """Bytes on disk, each piece known by where it begins."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._end = 0
+
+    def put(self, data: bytes) -> int:
+        """Add a piece; where it begins."""
+        start = self._end
+        self._file.write(data)
+        self._file.flush()
+        self._end += len(data)
+        return start
+
+    def get(self, start: int, size: int) -> bytes:
+        """A piece, or a part of one."""
+        return os.pread(self._file.fileno(), size, start)
+
+
+class Column(Lazy[T]):
+    """Values in the order in which they came: the last ones and those that were read last are in memory.
+
+    Args:
+        spool: where the others are put, shared with other columns or its own.
+    """
+
+    def __init__(self, spool: Spool | None = None) -> None:
+        self._spool = spool
+        self._pieces: list[tuple[int, int]] = []
+        self._tail = self._empty()
+        self._read: tuple[int, Sequence[T]] = (0, self._tail)  # which block, and its values
+
+    @abstractmethod
+    def _empty(self) -> MutableSequence[T]:
+        """No values."""
+
+    @abstractmethod
+    def _pack(self, values: Any) -> bytes:
+        """A block as bytes."""
+
+    @abstractmethod
+    def _unpack(self, data: bytes) -> Sequence[T]:
+        """And back."""
+
+    def append(self, value: T) -> None:
+        """Add a value."""
+        self._tail.append(value)
+        if len(self._tail) == BLOCK:
+            self._spool = self._spool or Spool()
+            data = self._pack(self._tail)
+            self._pieces.append((self._spool.put(data), len(data)))
+            self._tail = self._empty()
+            self._read = (len(self._pieces), self._tail)
+
+    def at(self, place: int) -> T:
+        number, inside = divmod(place, BLOCK)
+        read = self._read
+        if number != read[0]:
+            read = self._read = (number, self._block(number))
+        return read[1][inside]
+
+    def _block(self, number: int) -> Sequence[T]:
+        if number == len(self._pieces):
+            return self._tail
+        assert self._spool is not None
+        return self._unpack(self._spool.get(*self._pieces[number]))
+
+    def blocks(self) -> Iterator[Sequence[T]]:
+        """All values, block after block."""
+        return (self._block(number) for number in range(len(self._pieces) + 1))
+
+    def __iter__(self) -> Iterator[T]:
+        return (value for block in self.blocks() for value in block)
+
+    def __len__(self) -> int:
+        return len(self._pieces) * BLOCK + len(self._tail)
+
+
+class Numbers(Column[Any]):
+    """Numbers of one kind. code: of `array`."""
+
+    def __init__(self, code: str, spool: Spool | None = None) -> None:
+        self._code = code
+        super().__init__(spool)
+
+    def _empty(self) -> MutableSequence[Any]:
+        return array(self._code)
+
+    def _pack(self, values: Any) -> bytes:
+        return bytes(values.tobytes())
+
+    def _unpack(self, data: bytes) -> Sequence[Any]:
+        return array(self._code, data)
+
+    def array(self) -> Any:
+        """(n,) all of them."""
+        import numpy as np
+
+        found = np.empty(len(self), self._code)
+        for number, block in enumerate(self.blocks()):
+            found[number * BLOCK : number * BLOCK + len(block)] = block
+        return found
+
+
+class Strings(Column[str]):
+    """Texts."""
+
+    def _empty(self) -> MutableSequence[str]:
+        return []
+
+    def _pack(self, values: Any) -> bytes:
+        return json.dumps(values).encode()
+
+    def _unpack(self, data: bytes) -> Sequence[str]:
+        found: list[str] = json.loads(data)
+        return found

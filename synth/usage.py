@@ -54,9 +54,9 @@ class Usage(BaseModel):
 
 def total(usages: Iterable[Usage]) -> Usage:
     """Sum of many; a token total is None as soon as one term is: a hole must not pass for a small bill."""
-    items = list(usages)
-    sums: dict[str, int | float | None] = {}
-    for name in Usage.model_fields:
-        values = [getattr(item, name) for item in items]
-        sums[name] = None if any(value is None for value in values) else sum(values)
+    sums: dict[str, int | float | None] = dict.fromkeys(Usage.model_fields, 0)
+    for usage in usages:
+        for name, value in usage:
+            before = sums[name]
+            sums[name] = None if before is None or value is None else before + value
     return Usage.model_validate(sums)

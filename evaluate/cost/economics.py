@@ -30,7 +30,7 @@ from evaluate.report.money import (
 )
 from evaluate.report.parts import Bounds
 from evaluate.report.results import Results, Row, SystemResult
-from evaluate.report.rows import chosen, taken
+from evaluate.report.rows import flags, numbers, of_split, where
 from evaluate.report.schema import MeasuredSystem, SystemPart
 from evaluate.stats import clusters, measures
 from evaluate.stats.clusters import Floats
@@ -124,7 +124,7 @@ def price_name(system: SystemResult) -> str | None:
 
     Answers from a file are billed where the file names the model and what was used, or the plan names the price.
     """
-    if system.kind == "predictions" and not any(row.usage.reported for row in system.rows):
+    if system.kind == "predictions" and not flags(system.rows, "usage").any():
         return None
     return system.price_model or (system.base_model if system.kind == "endpoint" else None)
 
@@ -186,10 +186,10 @@ def cost_spread(system: SystemResult, split: str, unit: str, sheet: PriceSheet) 
     model = price_name(system)
     if model is None:
         return None
-    rows = chosen(system.rows, lambda row: row.split == split and not row.error)
-    bills = [formulas.bill(row.usage, model, sheet, system.batch).usd for row in rows]
-    known = taken(rows, [place for place, usd in enumerate(bills) if usd is not None])
-    money = np.array([usd for usd in bills if usd is not None])
+    rows = of_split(system.rows, split)
+    rows = where(rows, ~flags(rows, "error"))
+    bills = _bills(rows, model, sheet, system.batch)
+    known, money = where(rows, ~np.isnan(bills)), bills[~np.isnan(bills)]
     if len(known) < 2 or money.mean() <= 0:
         return None
     codes = clusters.cluster_codes(len(known), measures.cluster_ids(known, unit))
@@ -210,10 +210,16 @@ def row_costs(rows: Sequence[Row], system: SystemPart, sheet: PriceSheet) -> Flo
         return None
     if system.cost.kind == "machine" or system.priced_as is None:
         return np.full(len(rows), mean)
-    bills = [formulas.bill(row.usage, system.priced_as, sheet, system.batch).usd for row in rows]
-    known = [usd for usd in bills if usd is not None]
-    scale = mean * len(known) / sum(known) if any(known) else 1.0
-    return np.array([mean if usd is None else usd * scale for usd in bills], dtype=np.float64)
+    bills = _bills(rows, system.priced_as, sheet, system.batch)
+    known = bills[~np.isnan(bills)]
+    scale = mean * len(known) / float(sum(known)) if known.any() else 1.0
+    return np.where(np.isnan(bills), mean, bills * scale)
+
+
+def _bills(rows: Sequence[Row], model: str, sheet: PriceSheet, batch: bool) -> Floats:
+    """(n,) USD of each answer; nan where something in it is unpriced."""
+    found = (formulas.bill(row.usage, model, sheet, batch).usd for row in rows)
+    return np.fromiter((np.nan if usd is None else usd for usd in found), np.float64, len(rows))
 
 
 def joint(results: Results, facts: Mapping[str, SystemPart], sheet: PriceSheet, split: str) -> formulas.Joint | None:
@@ -353,16 +359,17 @@ class Confident(NamedTuple):
     confidence: Floats
     small: Floats
     large: Floats
-    templates: list[str]
+    templates: Sequence[str]
 
 
 def _confident(both: measures.PairedRows) -> Confident | None:
-    kept = [(s, g) for s, g in zip(both.small, both.large, strict=True) if s.confidence is not None]
-    if len(kept) < 2:
+    confidence = numbers(both.small, "confidence")
+    given = ~np.isnan(confidence)
+    if given.sum() < 2:
         return None
-    confidence = np.array([s.confidence for s, _ in kept], dtype=np.float64)
-    small, large = measures.scores([s for s, _ in kept]), measures.scores([g for _, g in kept])
-    return Confident(confidence, small, large, [s.template for s, _ in kept])
+    small, large = measures.scores(both.small)[given], measures.scores(both.large)[given]
+    templates = measures.cluster_ids(where(both.small, given), "template")
+    return Confident(confidence[given], small, large, templates)
 
 
 def machine_facts(results: Results, sheet: PriceSheet) -> MachinePart:

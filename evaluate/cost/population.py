@@ -7,12 +7,12 @@ Counts only; `economics` prices them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from evaluate.report.money import AnswersUsage
 from evaluate.report.results import Row
-from evaluate.report.rows import chosen
+from evaluate.report.rows import flags, where
 from synth.usage import Usage, total
 
 
@@ -22,26 +22,32 @@ def consumption(rows: Sequence[Row]) -> AnswersUsage:
     Rows without an answer were paid too where attempts were billed: what they reported is in the sum, but they are not
     among the answers it is shared by. `lost_attempts` are billed attempts of which nobody reported anything.
     """
-    answered, failed = chosen(rows, lambda row: not row.error), chosen(rows, lambda row: bool(row.error))
-    lost = sum(row.usage.billed_retries for row in failed if not row.usage.reported)
-    unreported = 0
-    if any(row.usage.reported for row in answered):
-        unreported = sum(not row.usage.reported for row in answered)
-        answered = chosen(answered, lambda row: row.usage.reported)
-    counted: list[Usage] = [row.usage for row in chain(answered, failed) if row.usage.reported or not row.error]
+    failed, reported = flags(rows, "error"), flags(rows, "usage")
+    answered = ~failed & reported if (~failed & reported).any() else ~failed
+    largest = 0
+
+    def counted() -> Iterator[Usage]:
+        nonlocal largest
+        for row in chain(where(rows, answered), where(rows, failed & reported)):
+            largest = max(largest, row.usage.input_tokens or 0)
+            yield row.usage
+
     return AnswersUsage(
-        **total(counted).model_dump(),
-        answers=len(answered),
-        unreported=unreported,
-        lost_attempts=lost,
-        largest_input_tokens=max((one.input_tokens or 0 for one in counted), default=0),
+        **total(counted()).model_dump(),
+        answers=int(answered.sum()),
+        unreported=int((~failed & ~answered).sum()),
+        lost_attempts=sum(row.usage.billed_retries for row in where(rows, failed & ~reported)),
+        largest_input_tokens=largest,
     )
 
 
 def tokens_per_s(rows: Sequence[Row], requests_per_s: float | None) -> float | None:
     """Tokens of answers a second at so many answers; None where a speed, or the tokens of an answer, are not known."""
-    counts = [row.usage.output_tokens for row in rows if not row.error]
-    known = [count for count in counts if count is not None]
-    if requests_per_s is None or not known or len(known) < len(counts):
+    if requests_per_s is None:
         return None
-    return requests_per_s * sum(known) / len(known)
+    sums = answers = 0
+    for row in where(rows, ~flags(rows, "error")):
+        if row.usage.output_tokens is None:
+            return None
+        sums, answers = sums + row.usage.output_tokens, answers + 1
+    return requests_per_s * sums / answers if answers else None

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluate.predict.prediction import Facts, Prediction, Stop, no_predictions
-from evaluate.predict.prompts import Question
+from evaluate.predict.prompts import Question, Questions, ids_asked
 from evaluate.predict.systems import System
 from synth.errors import RunError, StorageError
 from synth.jobdir import load_per_core
 from synth.progress import Meter, ProgressFn
-from synth.shelf import Mapped, Shelf
+from synth.shelf import Shelf
 from synth.storage import Journal, read_jsonl
 from synth.workspace import Workspace
 
@@ -158,12 +158,14 @@ class Predictor:
         """Questions without an answer, or whose error may pass."""
         if not self.answers.predictions:
             return questions
-        places = array("L")
-        for place, question in enumerate(questions):
-            known = self.answers.predictions.get(question.example_id)
+        places = array("I")
+        for place, name in enumerate(ids_asked(questions)):
+            known = self.answers.predictions.get(name)
             if known is None or (known.error and self._retry_errors):
                 places.append(place)
-        return Mapped(questions, lambda question: question, places)
+        if isinstance(questions, Questions):
+            return questions.at_places(places)
+        return [questions[place] for place in places]
 
     def run(
         self, questions: Sequence[Question], open_it: Callable[[], System], on_progress: ProgressFn, stop: Stop
@@ -185,7 +187,7 @@ class Predictor:
         finally:
             system.close()
         known = self.answers.predictions
-        if done < len(todo) and (left := sum(question.example_id not in known for question in todo)):
+        if done < len(todo) and (left := sum(name not in known for name in ids_asked(todo))):
             kept = f"{len(questions) - left} of {len(questions)} answers are kept"
             message = f"The comparison was stopped at {self.label}; {kept}."
             raise RunError(message, "Run it again to resume.", "run.stopped")

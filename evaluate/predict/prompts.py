@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +18,13 @@ from pydantic import BaseModel, ConfigDict
 
 from evaluate.plan import SystemPlan
 from recipes.decode.answer_schema import answer_schema, bare_labels, has_working, record_schema, response_format
+from synth.dataset import ids_of
 from synth.errors import DataError, RecipeError
 from synth.example import AudioPart, Example, Message, assistant, system
 from synth.languages import code
 from synth.media import resolve_inside
 from synth.scoring.scorers import known_scorer
+from synth.shelf import Mapped
 from synth.storage import JsonDict
 
 
@@ -37,6 +40,35 @@ class Question(NamedTuple):
     response_format: JsonDict | None = None
     tools: tuple[JsonDict, ...] = ()
     language: str = ""
+
+
+class Questions(Mapped[Example, Question]):
+    """What a system is asked about examples, each made when it is read. places: of those that are asked, or all."""
+
+    def __init__(
+        self, examples: Sequence[Example], ask: Callable[[Example], Question], places: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(examples, ask, places)
+        self._examples, self._ask, self._asked = examples, ask, places
+
+    def at_places(self, places: Sequence[int]) -> Questions:
+        """Those at some places of all questions."""
+        assert self._asked is None
+        return Questions(self._examples, self._ask, places)
+
+    def ids(self) -> Iterator[str]:
+        """The ids of the examples in order; no question is made for that."""
+        if self._asked is None:
+            return ids_of(self._examples)
+        wanted = bytearray(len(self._examples))
+        for place in self._asked:
+            wanted[place] = 1
+        return compress(ids_of(self._examples), wanted)
+
+
+def ids_asked(questions: Sequence[Question]) -> Iterator[str]:
+    """The ids of the examples that questions are about, in order."""
+    return questions.ids() if isinstance(questions, Questions) else (one.example_id for one in questions)
 
 
 def pick_shots(train: Iterable[Example], count: int, seed: int) -> list[Example]:

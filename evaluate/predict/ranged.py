@@ -18,7 +18,7 @@ from pathlib import Path
 from evaluate.plan import SystemPlan
 from evaluate.predict.journal import Answers, Predictor, record
 from evaluate.predict.prediction import Stop, no_predictions
-from evaluate.predict.prompts import Question
+from evaluate.predict.prompts import Question, ids_asked
 from evaluate.predict.systems import System, open_local
 from synth.errors import RunError
 from synth.progress import Meter, ProgressFn
@@ -54,7 +54,7 @@ def run(
     size = min(MOST, max(FEWEST, math.ceil(len(todo) / PARTS / engine.slots(model=True))))
     work = functools.partial(answer_range, plan, workspace.path, predictor.fingerprint)
     # A machine that was taken for lost may still write a range of an earlier call, whose numbers meant other questions.
-    here = folder / sha256_bytes("\n".join([str(size), *(one.example_id for one in todo)]).encode())[:16]
+    here = folder / sha256_bytes("\n".join([str(size), *ids_asked(todo)]).encode())[:16]
     for one in engine.each(work, cut(here, 0, len(todo), size, todo), stop, model=True):
         predictor.take(one.file)
         meter.update(one.end, kept)

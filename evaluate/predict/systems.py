@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -19,8 +19,9 @@ from evaluate.plan import SystemPlan
 from evaluate.predict.exported import ExportedSystem
 from evaluate.predict.imported import read_predictions
 from evaluate.predict.prediction import Facts, Prediction, Stop
-from evaluate.predict.prompts import Question, audio_seconds
+from evaluate.predict.prompts import Question, audio_seconds, ids_asked
 from synth.endpoint import Ask, Endpoint, Purse, ReplyCache, Settings
+from synth.shelf import Shelf
 from synth.usage import Usage
 from synth.workspace import Workspace
 
@@ -38,10 +39,15 @@ def url_of(plan: SystemPlan) -> str:
 
 
 class Context(NamedTuple):
-    """What systems need from outside. `price`: USD of a usage for a model of the price sheet, None = unpriced."""
+    """What systems need from outside.
+
+    `price`: USD of a usage for a model of the price sheet, None = unpriced. `read`: files of predictions that were read
+    already, by their paths.
+    """
 
     workspace: Workspace
     price: Callable[[Usage, str], float | None] = lambda usage, model: None
+    read: Mapping[str, Shelf[Prediction]] = {}
 
 
 class System(Protocol):
@@ -168,15 +174,14 @@ class EndpointSystem:
 class ImportedSystem:
     """Predictions made elsewhere."""
 
-    def __init__(self, plan: SystemPlan) -> None:
+    def __init__(self, plan: SystemPlan, read: Mapping[str, Shelf[Prediction]]) -> None:
         self._path = Path(plan.path or "")
-        self._found = read_predictions(self._path)
+        self._found = read[plan.path or ""] if plan.path in read else read_predictions(self._path)
 
     def answer(self, questions: Sequence[Question], stop: Stop) -> Iterator[Prediction]:
         """The file's replies; a row that the file lacks is an error of that row."""
         missing = f"{self._path.name} has no prediction for this row."
-        for question in questions:
-            name = question.example_id
+        for name in ids_asked(questions):
             yield self._found.get(name) or Prediction(example_id=name, usage=Usage(requests=0), error=missing)
 
     def facts(self) -> Facts:
@@ -197,7 +202,7 @@ def open_system(plan: SystemPlan, context: Context, spent_usd: float = 0.0) -> S
         return open_local(plan, context.workspace.runs)
     if plan.kind == "endpoint":
         return EndpointSystem(plan, context, spent_usd)
-    return ImportedSystem(plan)
+    return ImportedSystem(plan, context.read)
 
 
 def hardware(device: str, dtype: str) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from evaluate.report.parts import BasisPart, RealityGap, RowsNeeded, SplitSummary
 from evaluate.report.results import Results, Row
-from evaluate.report.rows import Rows
+from evaluate.report.rows import Rows, origins
 from synth.errors import DataError
 from synth.example import ORIGINS
 
@@ -61,8 +61,8 @@ def sliced(results: Results) -> Sliced:
     Raises DataError without any row.
     """
     counts: dict[str, Counter[str]] = {}
-    for row in results.systems[0].rows if results.systems else ():
-        counts.setdefault(row.split, Counter())[row.origin or _unrecorded(results)] += 1
+    for (split, origin), rows in (origins(results.systems[0].rows) if results.systems else {}).items():
+        counts.setdefault(split, Counter())[origin or _unrecorded(results)] += rows
     wanted = [str(split) for split in results.plan.splits if results.dataset.splits.get(split)]
     if not wanted:
         raise DataError("No split of this comparison holds any rows.", "Choose other splits in the plan.")

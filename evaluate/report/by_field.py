@@ -6,25 +6,50 @@ Only where gold answers are JSON objects. Builds the parts of report.json, one p
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from evaluate.report.record_parts import ByField, FieldFigures, SystemByField
 from evaluate.report.results import Row, SystemResult
+from evaluate.report.rows import taken, where
 from evaluate.stats import measures
 from evaluate.stats.intervals import Interval, mean_score
 from recipes.decode.answer_schema import obeys
-from synth.scoring.by_field import FieldOutcome, outcomes
+from synth.scoring.by_field import FieldOutcome, Outcome, outcomes
 from synth.scoring.scorers import SCORERS
 
 MOST_FIELDS = 40  # the first ones of gold records
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+FILLED = 8
+Codes = NDArray[np.uint8]
 
 
-class Seen(NamedTuple):
-    """A scored row with the outcome of each of its fields."""
+class _Seen:
+    """The outcomes of all fields of scored rows, a byte of each field: place in OUTCOMES + 1, FILLED added."""
 
-    row: Row
-    fields: dict[str, FieldOutcome]
+    def __init__(self) -> None:
+        self.places = array("I")
+        self.exact = bytearray()
+        self.fields: dict[str, bytearray] = {}
+        self.overlap: dict[str, float] = {}  # summed over the rows whose gold value is filled
+
+    def add(self, place: int, fields: Sequence[FieldOutcome]) -> None:
+        """A row by its place."""
+        for one in fields:
+            if one.field not in self.fields and len(self.fields) < MOST_FIELDS:
+                self.fields[one.field], self.overlap[one.field] = bytearray(len(self.places)), 0.0
+        self.places.append(place)
+        self.exact.append(all(one.outcome == "right" for one in fields))
+        for known in self.fields.values():
+            known.append(0)
+        for one in fields:
+            if one.field in self.fields:
+                self.fields[one.field][-1] = OUTCOMES.index(one.outcome) + 1 + FILLED * one.filled
+                self.overlap[one.field] += one.overlap if one.filled else 0.0
 
 
 def build(
@@ -35,10 +60,8 @@ def build(
     for split, unit in units.items():
         found = {}
         for system in systems:
-            rows = measures.scored_rows(system, split)
-            seen = [one for row in rows if _is_record(row) if (one := _seen(row)).fields]
-            if seen:
-                found[system.id] = _of_system(seen, unit, schema)
+            if (part := _of_system(measures.scored_rows(system, split), unit, schema)) is not None:
+                found[system.id] = part
         if small in found:
             parts.append(ByField(split=split, systems=found))
     return parts
@@ -48,21 +71,27 @@ def _is_record(row: Row) -> bool:
     return row.scorer in SCORERS and SCORERS[row.scorer].shape == "record"
 
 
-def _seen(row: Row) -> Seen:
-    return Seen(row, {one.field: one for one in outcomes(row.answer, row.gold)})
-
-
-def _of_system(seen: Sequence[Seen], unit: str, schema: dict[str, Any] | None) -> SystemByField:
-    names = list(dict.fromkeys(name for one in seen for name in one.fields))[:MOST_FIELDS]
-    exact = _mean([float(all(f.outcome == "right" for f in one.fields.values())) for one in seen], seen, unit)
-    valid = _mean([float(_valid(one.row, schema)) for one in seen], seen, unit) if schema else None
+def _of_system(rows: Sequence[Row], unit: str, schema: dict[str, Any] | None) -> SystemByField | None:
+    seen, obeying = _Seen(), bytearray()
+    for place, row in enumerate(rows):
+        if _is_record(row) and (fields := outcomes(row.answer, row.gold)):
+            seen.add(place, fields)
+            obeying.append(schema is not None and _valid(row, schema))
+    if not seen.places:
+        return None
+    records = taken(rows, np.array(seen.places, np.intp))
+    exact = _mean(np.frombuffer(seen.exact, np.uint8), records, unit)
+    valid = _mean(np.frombuffer(obeying, np.uint8), records, unit) if schema else None
     return SystemByField(
-        rows=len(seen),
+        rows=len(records),
         exact=exact.value,
         exact_ci95=(exact.low, exact.high),
         valid=valid.value if valid else None,
         valid_ci95=(valid.low, valid.high) if valid else None,
-        fields=tuple(_of_field(name, [one for one in seen if name in one.fields], unit) for name in names),
+        fields=tuple(
+            _of_field(name, np.frombuffer(codes, np.uint8), seen.overlap[name], records, unit)
+            for name, codes in seen.fields.items()
+        ),
     )
 
 
@@ -74,33 +103,36 @@ def _valid(row: Row, schema: dict[str, Any]) -> bool:
         return False
 
 
-def _of_field(name: str, seen: Sequence[Seen], unit: str) -> FieldFigures:
-    filled = [one for one in seen if one.fields[name].filled]
-    empty = [one for one in seen if not one.fields[name].filled]
-    every, named = _share(name, "right", seen, unit), _share(name, "right", filled, unit)
-    invented = _share(name, "invented", empty, unit)
+def _of_field(name: str, codes: Codes, overlap: float, rows: Sequence[Row], unit: str) -> FieldFigures:
+    """codes: (n,) of `rows`; 0 where a gold record has no such field."""
+    there, is_filled = codes > 0, codes >= FILLED
+
+    def came_out(outcome: Outcome) -> NDArray[np.bool_]:
+        return np.equal(codes % FILLED, OUTCOMES.index(outcome) + 1)
+
+    def share(outcome: Outcome, of: NDArray[np.bool_]) -> Interval | None:
+        return _mean(came_out(outcome)[of], where(rows, of), unit) if of.any() else None
+
+    filled, empty = int(is_filled.sum()), there & ~is_filled
+    every, named, invented = share("right", there), share("right", is_filled), share("invented", empty)
     assert every is not None  # a field that no row has is not asked for
     return FieldFigures(
         field=name,
-        rows=len(seen),
+        rows=int(there.sum()),
         accuracy=every.value,
         accuracy_ci95=(every.low, every.high),
-        filled=len(filled),
+        filled=filled,
         right_of_filled=named.value if named else None,
         right_of_filled_ci95=(named.low, named.high) if named else None,
-        overlap=sum(one.fields[name].overlap for one in filled) / len(filled) if filled else None,
-        missed=sum(one.fields[name].outcome in ("missed", "unread") for one in filled),
-        wrong=sum(one.fields[name].outcome == "wrong" for one in filled),
-        empty=len(empty),
-        invented=sum(one.fields[name].outcome == "invented" for one in empty),
+        overlap=overlap / filled if filled else None,
+        missed=int(((came_out("missed") | came_out("unread")) & is_filled).sum()),
+        wrong=int((came_out("wrong") & is_filled).sum()),
+        empty=int(empty.sum()),
+        invented=int((came_out("invented") & empty).sum()),
         invented_share=invented.value if invented else None,
         invented_ci95=(invented.low, invented.high) if invented else None,
     )
 
 
-def _share(name: str, outcome: str, seen: Sequence[Seen], unit: str) -> Interval | None:
-    return _mean([float(one.fields[name].outcome == outcome) for one in seen], seen, unit) if seen else None
-
-
-def _mean(values: Sequence[float], seen: Sequence[Seen], unit: str) -> Interval:
-    return mean_score(values, measures.cluster_ids([one.row for one in seen], unit), unit)
+def _mean(values: NDArray[Any], rows: Sequence[Row], unit: str) -> Interval:
+    return mean_score(values, measures.cluster_ids(rows, unit), unit)

@@ -11,9 +11,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from evaluate.report import basis
 from evaluate.report.parts import Comparison, JudgePart, SplitSummary
 from evaluate.report.results import Row
+from evaluate.report.rows import flags, marks, numbers, where, with_numbers
 from evaluate.report.schema import Report, SystemPart
 from evaluate.stats.intervals import Interval
 from evaluate.stats.verdict import (
@@ -42,43 +45,40 @@ def is_loop(text: str) -> bool:
 
 def quality(rows: Sequence[Row]) -> dict[str, int]:
     """How many answers were cut off, looped, were refused or could not be read; for `splits[]`."""
-    cut = [is_loop(row.answer_text) for row in rows if row.truncated]
+    cut = [is_loop(row.answer_text) for row in where(rows, flags(rows, "truncated"))]
     return {
         "truncated": len(cut) - sum(cut),
         "looped": sum(cut),
-        "refused": sum(row.refused for row in rows),
-        "unreadable": sum(not row.readable and not row.error for row in rows),
+        "refused": int(flags(rows, "refused").sum()),
+        "unreadable": int((~flags(rows, "readable") & ~flags(rows, "error")).sum()),
     }
 
 
 def error_reasons(rows: Sequence[Row]) -> dict[str, int]:
     """The commonest three reasons why rows have no answer."""
-    return dict(Counter(row.error for row in rows if row.error).most_common(3))
+    return dict(Counter(row.error for row in where(rows, flags(rows, "error"))).most_common(3))
 
 
 def chance(rows: Sequence[Row]) -> float:
     """What always giving the commonest right answer would score: about 0 where right answers are many."""
-    return constant_answer([row.gold for row in rows])
+    return constant_answer(marks(rows, "gold"))
 
 
-def forgiven(rows: Sequence[Row]) -> tuple[Row, ...]:
+def forgiven(rows: Sequence[Row]) -> Sequence[Row]:
     """The rows as they would be scored if right answers in an unreadable form counted."""
-    return tuple(
-        row.model_copy(
-            update={"score": row.value_if_format_forgiven if row.value_if_format_forgiven is not None else 1.0}
-        )
-        if row.format_fault and row.score is not None
-        else row
-        for row in rows
-    )
+    score, if_forgiven = numbers(rows, "score"), numbers(rows, "value_if_format_forgiven")
+    at = flags(rows, "format_fault") & ~np.isnan(score)
+    return with_numbers(rows, at, {"score": np.where(np.isnan(if_forgiven), 1.0, if_forgiven)})
 
 
-def completed(rows: Sequence[Row], right: bool) -> tuple[Row, ...]:
+def completed(rows: Sequence[Row], right: bool) -> Sequence[Row]:
     """The rows with those that have no answer counted as right, or as wrong; a transcript has a typical length then."""
-    units = [row.ref_units for row in rows if row.ref_units]
-    typical = round(sum(units) / len(units)) if units else None
-    filled = {"score": float(right), "ref_units": typical, "edits": None if typical is None else typical * (not right)}
-    return tuple(row.model_copy(update=filled) if row.error and row.score is None else row for row in rows)
+    units = numbers(rows, "ref_units")
+    units = units[units > 0]
+    typical = float(round(units.sum() / len(units))) if len(units) else np.nan
+    at = flags(rows, "error") & np.isnan(numbers(rows, "score"))
+    filled = {"score": float(right), "ref_units": typical, "edits": typical * (not right)}
+    return with_numbers(rows, at, {name: np.full(len(rows), value) for name, value in filled.items()})
 
 
 def settled(report: Report, row: Comparison) -> Comparison:

@@ -7,13 +7,15 @@ of 50,000 rows stays small and two builds show the same rows.
 from __future__ import annotations
 
 import heapq
-from array import array
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evaluate.report.parts import FormatCheck, FormatExample, Gallery, GalleryAnswer, GalleryItem
 from evaluate.report.results import Row, SystemResult
-from evaluate.report.rows import chosen
+from evaluate.report.rows import equal, flags, where
 from evaluate.stats import measures
 
 SHOWN_PER_KIND = 24
@@ -29,13 +31,8 @@ def shortened(text: str, limit: int = LONGEST_TEXT) -> str:
     return text if len(text) <= limit else f"{text[:limit]} … ({len(text) - limit:,} more characters)"
 
 
-def kind_of(small: Row, large: Row) -> Kind | None:
-    """only_small | only_large | both_wrong by score; None when both answered fully right."""
-    return None if small.score is None or large.score is None else kind_of_scores(small.score, large.score)
-
-
 def kind_of_scores(small: float, large: float) -> Kind | None:
-    """As `kind_of`, from two scores."""
+    """only_small | only_large | both_wrong by score; None when both answered fully right."""
     if small > large:
         return "only_small"
     if large > small:
@@ -49,14 +46,16 @@ def disagreements(small: SystemResult, large: SystemResult, splits: Sequence[str
     items: list[GalleryItem] = []
     for split in splits:
         both = measures.pair(small, large, split)
-        found: dict[Kind, array[int]] = {kind: array("L") for kind in KINDS}
-        for place, (a, b) in enumerate(zip(both.small, both.large, strict=True)):
-            kind = kind_of(a, b)
-            if kind:
-                found[kind].append(place)
-        counts[split] = {kind: len(rows) for kind, rows in found.items()}
-        counts[split]["both_right"] = len(both.small) - sum(map(len, found.values()))
-        for kind, places in found.items():
+        a, b = measures.scores(both.small), measures.scores(both.large)
+        found: dict[Kind, NDArray[np.bool_]] = {
+            "only_small": a > b,
+            "only_large": b > a,
+            "both_wrong": (a == b) & (a < 1),
+        }
+        counts[split] = {kind: int(here.sum()) for kind, here in found.items()}
+        counts[split]["both_right"] = len(both.small) - sum(counts[split].values())
+        for kind, here in found.items():
+            places = np.flatnonzero(here).tolist()
             shown = heapq.nsmallest(SHOWN_PER_KIND, places, key=lambda place: both.small[place].example_id)
             items.extend(_item(kind, both.small[place], both.large[place]) for place in shown)
     return Gallery(small=small.id, large=large.id, counts=counts, shown_per_kind=SHOWN_PER_KIND, items=tuple(items))
@@ -90,8 +89,9 @@ def format_check(systems: Sequence[SystemResult], splits: Sequence[str]) -> list
     """Per system: answers that hold the right result in a form the scorer cannot read, with examples."""
     table = []
     for system in systems:
-        rows = chosen(system.rows, lambda row: row.split in splits)
-        faulty = chosen(rows, lambda row: row.format_fault)
+        asked = np.logical_or.reduce([equal(system.rows, "split", split) for split in splits])
+        rows = where(system.rows, asked)
+        faulty = where(rows, flags(rows, "format_fault"))
         first = heapq.nsmallest(FAULTS_SHOWN, faulty, key=lambda row: row.example_id)
         examples = tuple(
             FormatExample(

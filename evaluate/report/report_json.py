@@ -18,7 +18,7 @@ from evaluate.report import basis, by_class, by_field, decision, exports, galler
 from evaluate.report.money import Cascade, Cost, Handover, LedgerLine, Price, WhatIf
 from evaluate.report.parts import Baseline, Comparison, ForgettingPart, Latency, OpenBounds, Seeds, Share, SplitSummary
 from evaluate.report.results import Forgetting, Remembered, Results, Row, SystemResult
-from evaluate.report.rows import chosen
+from evaluate.report.rows import flags, of_split
 from evaluate.report.schema import VERSION, DatasetPart, MeasuredSystem, ProvenancePart, Report, SystemPart
 from evaluate.report.sentences import Draft, with_sentences
 from evaluate.stats import intervals, measures, paired, verdict
@@ -202,9 +202,9 @@ def _comparison(
 
     both = (_of_split(small, split), _of_split(other, split))
     found = {}
-    if any(one.format_fault for rows in both for one in rows):
+    if any(flags(rows, "format_fault").any() for rows in both):
         found["verdict_if_format_forgiven"] = if_(decision.forgiven(small.rows), decision.forgiven(other.rows))
-    if any(one.error for rows in both for one in rows) and word != verdict.INCONCLUSIVE:
+    if any(flags(rows, "error").any() for rows in both) and word != verdict.INCONCLUSIVE:
         behind = word == verdict.WORSE
         ours, theirs = decision.completed(small.rows, behind), decision.completed(other.rows, not behind)
         found["verdict_if_unanswered"] = if_(ours, theirs)
@@ -212,7 +212,7 @@ def _comparison(
 
 
 def _of_split(system: SystemResult, split: str) -> Sequence[Row]:
-    return chosen(system.rows, lambda row: row.split == split)
+    return of_split(system.rows, split)
 
 
 def _model_of(system: SystemResult) -> tuple[str | None, ...]:

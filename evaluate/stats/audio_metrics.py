@@ -8,11 +8,15 @@ money in `economics` and `cost`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from evaluate.report.results import Row, SystemResult
+from evaluate.report.rows import equal, flags, matched, numbers, of_split, origins, taken, where
 from evaluate.report.speech_parts import Condition, NormalisersDisagree, SpeechErrors, SpokenEntities
+from synth.dataset import finder_of
 from synth.example import Example
 from synth.scoring.normalise import UNSPACED, language_by_script, language_of, normalised, plain, units_of
 from synth.scoring.scorers import known_scorer, metric
@@ -135,27 +139,25 @@ class BothNormalisers(NamedTuple):
 
 
 def under_both_normalisers(
-    small: Sequence[Row], large: Sequence[Row], examples: Iterable[Example]
+    small: Sequence[Row], large: Sequence[Row], examples: Sequence[Example]
 ) -> BothNormalisers | None:
     """Rates over the rows that both answered; None without a reference word. For the report, when they `disagree`."""
-    known = {example.id: example for example in examples}
-    theirs = {row.example_id: row for row in large if row.edits is not None}
-    pairs = [
-        (known[row.example_id], row, theirs[row.example_id])
-        for row in small
-        if row.edits is not None and row.example_id in theirs and row.example_id in known
-    ]
-    counts = [
-        (mine.edits or 0, yours.edits or 0, mine.ref_units or 0, *_plain_counts(example, mine, yours))
-        for example, mine, yours in pairs
-    ]
-    if not counts:
-        return None
-    small_edits, large_edits, units, small_plain, large_plain, plain_units = map(sum, zip(*counts, strict=True))
+    find = finder_of(examples)
+    ours, theirs = (where(rows, ~np.isnan(numbers(rows, "edits"))) for rows in (small, large))
+    met = matched(ours, theirs)
+    rows = small_edits = large_edits = units = small_plain = large_plain = plain_units = 0
+    for mine, yours in zip(taken(ours, met.ours), taken(theirs, met.theirs), strict=True):
+        if (example := find(mine.example_id)) is None:
+            continue
+        rows += 1
+        small_edits, large_edits = small_edits + (mine.edits or 0), large_edits + (yours.edits or 0)
+        units += mine.ref_units or 0
+        a, b, words = _plain_counts(example, mine, yours)
+        small_plain, large_plain, plain_units = small_plain + a, large_plain + b, plain_units + words
     if not units or not plain_units:
         return None
     plain_rates = (small_plain / plain_units, large_plain / plain_units)
-    return BothNormalisers(len(counts), small_edits / units, large_edits / units, *plain_rates)
+    return BothNormalisers(rows, small_edits / units, large_edits / units, *plain_rates)
 
 
 def disagreements(small: SystemResult, large: SystemResult, examples: Sequence[Example]) -> list[NormalisersDisagree]:
@@ -163,15 +165,15 @@ def disagreements(small: SystemResult, large: SystemResult, examples: Sequence[E
 
     A split whose rows come from several places is taken apart and named as in `evaluate.report.basis.sliced`.
     """
-    origins: dict[str, set[str]] = defaultdict(set)
-    for row in small.rows:
-        if row.edits is not None:
-            origins[row.split].add(row.origin)
+    kinds_of: dict[str, set[str]] = defaultdict(set)
+    for split, kind in origins(where(small.rows, ~np.isnan(numbers(small.rows, "edits")))):
+        kinds_of[split].add(kind)
     found = []
-    for split, kinds in origins.items():
+    for split, kinds in kinds_of.items():
         for kind in sorted(kinds):
             ours, theirs = (
-                [row for row in one.rows if (row.split, row.origin) == (split, kind)] for one in (small, large)
+                where(one.rows, equal(one.rows, "split", split) & equal(one.rows, "origin", kind))
+                for one in (small, large)
             )
             both = under_both_normalisers(ours, theirs, examples)
             if both is not None and both.disagree:
@@ -189,7 +191,7 @@ def _plain_counts(example: Example, small: Row, large: Row) -> tuple[int, int, i
     return edits[0][0], edits[1][0], edits[0][1]
 
 
-def by_condition(rows: Sequence[tuple[Example, Row]]) -> dict[str, Condition]:
+def by_condition(rows: Iterable[tuple[Example, Row]]) -> dict[str, Condition]:
     """Corpus rate by recording condition; empty where rows say nothing of it."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for example, row in rows:
@@ -218,23 +220,26 @@ def speech_section(
     systems: Sequence[SystemResult], examples: Sequence[Example], splits: Sequence[str]
 ) -> dict[str, dict[str, SpeechErrors]] | None:
     """report.json's `speech`: system id -> split -> errors by kind, entities, conditions; None without speech rows."""
-    spoken = any(metric(system.metric).unit == "words" for system in systems)
-    known = {example.id: example for example in examples} if spoken else {}
-    out = {
-        system.id: {split: part for split in splits if (part := _part(system, split, known))}
-        for system in systems
-        if metric(system.metric).unit == "words"
-    }
+    spoken = [system for system in systems if metric(system.metric).unit == "words"]
+    if not spoken:
+        return None
+    find = finder_of(examples)
+    out = {system.id: {split: part for split in splits if (part := _part(system, split, find))} for system in spoken}
     return out if any(out.values()) else None
 
 
-def _part(system: SystemResult, split: str, known: Mapping[str, Example]) -> SpeechErrors | None:
-    rows = [(known[r.example_id], r) for r in system.rows if r.split == split and not r.error and r.example_id in known]
-    if not rows:
+def _part(system: SystemResult, split: str, find: Callable[[str], Example | None]) -> SpeechErrors | None:
+    rows = of_split(system.rows, split)
+    rows = where(rows, ~flags(rows, "error"))
+
+    def asked() -> Iterator[tuple[Example, Row]]:
+        return ((example, row) for row in rows if (example := find(row.example_id)) is not None)
+
+    if next(asked(), None) is None:
         return None
     # What was scored: the transcript that the scorer read against the one answer that it took.
-    errors = breakdown((example.answer or "", row.answer, language_of(example)) for example, row in rows)
-    kinds = entities((example, row.answer) for example, row in rows)
+    errors = breakdown((example.answer or "", row.answer, language_of(example)) for example, row in asked())
+    kinds = entities((example, row.answer) for example, row in asked())
     spoken = sum(kind.spoken for kind in kinds.values())
     missed = sum(kind.missed for kind in kinds.values())
     return SpeechErrors(
@@ -242,5 +247,5 @@ def _part(system: SystemResult, split: str, known: Mapping[str, Example]) -> Spe
         rate=errors.rate,
         entities=kinds,
         entity_error_rate=missed / spoken if spoken else None,
-        conditions=by_condition(rows),
+        conditions=by_condition(asked()),
     )

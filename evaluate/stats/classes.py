@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluate.stats.clusters import Caution, Floats, cluster_codes, counted, spread, t_quantile
+from evaluate.stats.clusters import Caution, Codes, Floats, cluster_codes, counted, picked, spread, t_quantile
 from evaluate.stats.intervals import Interval, mean_score
 from evaluate.stats.paired import Difference
 from synth.wilson import wilson_bounds
@@ -50,29 +50,29 @@ def classification(
     """Every figure of one system. ValueError for no rows or lists of different length."""
     labels = _labels(gold, given)
     codes = cluster_codes(len(gold), clusters)
-    counts, pulls = _macro(gold, given, labels)
+    asked, answered = _coded(gold, labels), _coded(given, labels)
+    counts, pulls = _macro(asked, answered, len(labels))
     value = float(_f1(counts).mean())
     # The variance that a row's pull has when every class is mistaken alike: rare classes weigh more than their rows.
     uneven = float(len(gold) / counts[:, 1] @ np.ones(len(labels))) / len(labels) ** 2
-    found = spread(pulls, np.array(gold) != np.array(given), codes, value * (1 - value) * uneven, CLASSES)
+    found = spread(pulls, asked != answered, codes, value * (1 - value) * uneven, CLASSES)
     effective = found.effective / uneven
     bounds = wilson_bounds(value, effective, t_quantile(0.975, found.dof))
     method = f"linearised, Wilson, t({found.dof}), {counted(found.clusters, len(gold), unit)}"
-    rows = np.array(gold)
     facts = []
     for index, label in enumerate(labels):
-        here = np.flatnonzero(rows == label).tolist()
-        right = np.array([given[row] == label for row in here], dtype=np.float64)
-        own = None if clusters is None else [clusters[row] for row in here]
-        asked, answered = (int(counts[index, which]) for which in (1, 2))
-        precision = float(counts[index, 0] / answered) if answered else None
-        recall = mean_score(right, own, unit)
-        facts.append(ClassFacts(label, asked, answered, int(right.sum()), recall, precision, float(_f1(counts)[index])))
+        here = np.flatnonzero(asked == index)
+        right = (answered[here] == index).astype(np.float64)
+        own = None if clusters is None else picked(clusters, here)
+        of_gold, times_given = (int(counts[index, which]) for which in (1, 2))
+        precision = float(counts[index, 0] / times_given) if times_given else None
+        recall, f1 = mean_score(right, own, unit), float(_f1(counts)[index])
+        facts.append(ClassFacts(label, of_gold, times_given, int(right.sum()), recall, precision, f1))
     most, times = Counter(gold).most_common(1)[0]
     return Classes(
         tuple(facts),
         Interval(value, bounds.low, bounds.high, len(gold), method, effective),
-        mean_score(np.array(gold) == np.array(given), clusters, unit),
+        mean_score(asked == answered, clusters, unit),
         most,
         times / len(gold),
         tuple((a, b, count) for (a, b), count in Counter(zip(gold, given, strict=True)).most_common()),
@@ -90,9 +90,9 @@ def macro_f1_difference(
     from evaluate.stats.ratios import linear_difference
 
     labels = _labels(gold, small)
-    (ours, our_pulls), (theirs, their_pulls) = _macro(gold, small, labels), _macro(gold, large, labels)
+    truth, a, b = (_coded(one, labels) for one in (gold, small, large))
+    (ours, our_pulls), (theirs, their_pulls) = (_macro(truth, one, len(labels)) for one in (a, b))
     delta = float(_f1(ours).mean() - _f1(theirs).mean())
-    a, b, truth = np.array(small), np.array(large), np.array(gold)
     return linear_difference(delta, our_pulls - their_pulls, (a != truth) | (b != truth), clusters, unit)
 
 
@@ -102,15 +102,18 @@ def _labels(gold: Sequence[str], given: Sequence[str]) -> list[str]:
     return sorted(set(gold))
 
 
-def _macro(gold: Sequence[str], given: Sequence[str], labels: Sequence[str]) -> tuple[Floats, Floats]:
-    """(K, 3) right, gold and given per label; (n,) each row's pull on the macro-F1, summing to 0.
+def _coded(given: Sequence[str], labels: Sequence[str]) -> Codes:
+    """(n,) the place of each in the labels, -1 for anything else."""
+    place = {label: index for index, label in enumerate(labels)}
+    return np.fromiter((place.get(one, -1) for one in given), np.intp, len(given))
+
+
+def _macro(asked: Codes, answered: Codes, count: int) -> tuple[Floats, Floats]:
+    """From (n,) gold and given labels, `count` of them: (K, 3) right, gold and given per label; (n,) each row's pull
+    on the macro-F1, summing to 0.
 
     F1 = 2 right / (gold + given), so a row pulls by (2 right - F1 (gold + given)) / total of its classes, over K.
     """
-    place = {label: index for index, label in enumerate(labels)}
-    asked = np.array([place[one] for one in gold])
-    answered = np.array([place.get(one, -1) for one in given])
-    count = len(labels)
     counts = np.zeros((count, 3))
     counts[:, 0] = np.bincount(asked[asked == answered], minlength=count)
     counts[:, 1] = np.bincount(asked, minlength=count)
@@ -119,7 +122,7 @@ def _macro(gold: Sequence[str], given: Sequence[str], labels: Sequence[str]) -> 
     pulls = (2.0 * (asked == answered) - f1[asked]) / total[asked]
     known = answered >= 0
     pulls[known] -= f1[answered[known]] / total[answered[known]]
-    return counts, pulls * len(gold) / count
+    return counts, pulls * len(asked) / count
 
 
 def _f1(counts: Floats) -> Floats:

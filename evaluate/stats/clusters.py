@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.shelf import Lazy, Mapped
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
@@ -21,6 +23,7 @@ FEW_CLUSTERS = 20
 """Fewer than this make any method too sure or too wide, and it is said (MacKinnon, Nielsen and Webb 2023)."""
 FEWEST_CLUSTERS = 3
 """Fewer carry no interval: with one degree of freedom t reaches over 13 standard errors, which says nothing."""
+MOST_HELD = 50_000  # cluster ids
 NO_INTERVAL = "no interval"  # what the `method` of such a figure ends in
 
 
@@ -61,16 +64,48 @@ class Spread(NamedTuple):
     dof: int
 
 
+class Ids(Lazy[str]):
+    """Cluster ids that lie on disk. marks: (n,) hashes by which they are told apart."""
+
+    def __init__(self, ids: Sequence[str], marks: NDArray[np.uint64]) -> None:
+        self._ids, self.marks = ids, marks
+
+    def at(self, place: int) -> str:
+        return self._ids[place]
+
+    def __len__(self) -> int:
+        return len(self.marks)
+
+
+def picked(ids: Sequence[str], places: NDArray[np.intp]) -> Sequence[str]:
+    """(m,) the ids at some places."""
+    some: Sequence[str] = Mapped(ids, str, places.tolist())
+    return Ids(some, ids.marks[places]) if isinstance(ids, Ids) else some
+
+
 def cluster_codes(n: int, clusters: Sequence[str] | None) -> Codes:
     """(n,) cluster index per row, 0..C-1; each row its own cluster when no ids are given."""
     if clusters is None:
         return np.arange(n)
     if len(clusters) != n:
         raise ValueError(f"{len(clusters)} cluster ids for {n} rows")
+    if isinstance(clusters, Ids):
+        return _codes_of(clusters)
     known: dict[str, int] = {}
     codes = np.fromiter((known.setdefault(one, len(known)) for one in clusters), np.intp, n)
     in_order = np.empty(len(known), np.intp)  # by the order of the ids, not by who came first
     in_order[[known[one] for one in sorted(known)]] = np.arange(len(known))
+    return in_order[codes]
+
+
+def _codes_of(ids: Ids) -> Codes:
+    """In the order of the ids, or of their hashes where they are too many to be held."""
+    marks, first, codes = np.unique(ids.marks, return_index=True, return_inverse=True)
+    if len(marks) > MOST_HELD:
+        return codes
+    names = {int(place): ids[int(place)] for place in np.sort(first)}  # in the order in which they lie on disk
+    in_order = np.empty(len(marks), np.intp)
+    in_order[sorted(range(len(marks)), key=lambda code: names[int(first[code])])] = np.arange(len(marks))
     return in_order[codes]
 
 

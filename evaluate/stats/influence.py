@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluate.stats.clusters import Floats
+from evaluate.stats.clusters import Floats, picked
 from evaluate.stats.intervals import Interval, error_rate
 
 FEW = 0.05
@@ -45,7 +45,7 @@ def carried(edits: Floats, words: Floats, ids: Sequence[str], unit: str) -> Carr
     rest = np.sort(order[few:])
     if share < MUCH or not words[rest].any():
         return None
-    without = error_rate(edits[rest], words[rest], [ids[place] for place in rest], unit)
+    without = error_rate(edits[rest], words[rest], picked(ids, rest), unit)
     if abs(total / float(words.sum()) - without.value) < MOVES:
         return None
     return Carried(few, share, without)

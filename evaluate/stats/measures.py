@@ -8,11 +8,13 @@ Not here: the mathematics (`paired`, `intervals`, `ratios`), money (`cost`), wor
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Sequence
+import heapq
+import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluate.report.parts import (
     CarriedPart,
@@ -25,10 +27,10 @@ from evaluate.report.parts import (
     SplitSummary,
 )
 from evaluate.report.results import Results, Row, SystemResult
-from evaluate.report.rows import chosen, taken
+from evaluate.report.rows import Rows, equal, flags, marks, matched, numbers, of_split, taken, where
 from evaluate.stats import influence, paired, power, verdict
 from evaluate.stats.classes import Classes, classification, macro_f1_difference
-from evaluate.stats.clusters import Floats, cluster_codes
+from evaluate.stats.clusters import Floats, Ids, cluster_codes
 from evaluate.stats.intervals import Interval, error_rate, mean_score
 from evaluate.stats.ratios import error_rate_difference
 from synth.generators import sampling_unit
@@ -63,14 +65,22 @@ def units(results: Results, splits: Sequence[str]) -> Units:
     found = {}
     for split in splits:
         unit = sampling_unit(results.dataset.generator, split.partition(".")[0])  # mixed splits: test.real
-        several = len({row.family for system in results.systems for row in system.rows if row.split == split}) > 1
+        known = [np.unique(marks(of_split(system.rows, split), "family")) for system in results.systems]
+        several = bool(known) and len(np.unique(np.concatenate(known))) > 1
         found[split] = unit if unit != "family" or several else "template"
     return found
 
 
 def cluster_ids(rows: Sequence[Row], unit: str) -> Sequence[str]:
     """(n,) cluster id of each row."""
-    return Mapped(rows, lambda row: row.family if unit == "family" else row.template)
+    ids = Mapped(rows, lambda row: row.family if unit == "family" else row.template)
+    return Ids(ids, marks(rows, "family" if unit == "family" else "template")) if isinstance(rows, Rows) else ids
+
+
+def all_scored(rows: Sequence[Row], metric: str) -> NDArray[np.bool_]:
+    """(n,) whether each row counts, see `is_scored`."""
+    there = ~np.isnan(numbers(rows, "score"))
+    return there & ~np.isnan(numbers(rows, "ref_units")) if metric_facts(metric).pools_edits else there
 
 
 def is_scored(row: Row, metric: str) -> bool:
@@ -80,18 +90,18 @@ def is_scored(row: Row, metric: str) -> bool:
 
 def scored_rows(system: SystemResult, split: str) -> Sequence[Row]:
     """The rows of a split that count."""
-    return chosen(system.rows, lambda row: row.split == split and is_scored(row, system.metric))
+    rows = of_split(system.rows, split)
+    return where(rows, all_scored(rows, system.metric))
 
 
 def scores(rows: Sequence[Row]) -> Floats:
     """(n,) scores of scored rows, higher is better."""
-    return np.fromiter((row.score for row in rows), np.float64, len(rows))
+    return numbers(rows, "score")
 
 
 def edits_and_words(rows: Sequence[Row]) -> tuple[Floats, Floats]:
     """(n,) edits and (n,) reference units of each row."""
-    edits = np.fromiter((row.edits or 0 for row in rows), np.float64, len(rows))
-    return edits, np.fromiter((row.ref_units or 0 for row in rows), np.float64, len(rows))
+    return np.nan_to_num(numbers(rows, "edits")), np.nan_to_num(numbers(rows, "ref_units"))
 
 
 def value(rows: Sequence[Row], metric: str, unit: str) -> Interval | None:
@@ -117,9 +127,18 @@ def class_table(rows: Sequence[Row], unit: str = "template") -> Classes | None:
             return None
     if len(labels) < 2:
         return None
-    golds = [row.gold for row in rows]
-    given = [label_given(row.gold, row.answer, row.score) for row in rows]
+    golds, given = _labels(rows)
     return classification(golds, given, cluster_ids(rows, unit), unit)
+
+
+def _labels(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """(n,) gold labels and (n,) given ones, equal ones held once."""
+    golds, given = [], []
+    for row in rows:
+        gold = sys.intern(row.gold)
+        golds.append(gold)
+        given.append(sys.intern(label_given(gold, row.answer, row.score)))
+    return golds, given
 
 
 def label_given(gold: str, answer: str, score: float | None) -> str:
@@ -131,33 +150,22 @@ def macro_f1_ahead(both: PairedRows) -> paired.Difference | None:
     """Macro-F1 of small minus large on the rows of both, where answers are classes."""
     if class_table(both.small) is None:
         return None
-    golds = [row.gold for row in both.small]
-    ours, theirs = ([label_given(row.gold, row.answer, row.score) for row in rows] for rows in (both.small, both.large))
+    (golds, ours), (_, theirs) = _labels(both.small), _labels(both.large)
     return macro_f1_difference(golds, ours, theirs, both.clusters, both.unit)
 
 
 def pair(small: SystemResult, large: SystemResult, split: str, unit: str = "template") -> PairedRows:
     """The rows of one split that both systems were scored on."""
-    ours, theirs = (chosen(system.rows, lambda row: row.split == split) for system in (small, large))
+    ours, theirs = (of_split(system.rows, split) for system in (small, large))
     return pair_rows(ours, theirs, small.metric, unit)
 
 
 def pair_rows(small: Sequence[Row], large: Sequence[Row], metric: str, unit: str = "template") -> PairedRows:
     """The rows, matched by example id, that are scored on both sides."""
-    ours, theirs = array("L"), array("L")
-    for place, other in enumerate(_places(small, large)):
-        if other is not None and is_scored(small[place], metric) and is_scored(large[other], metric):
-            ours.append(place)
-            theirs.append(other)
-    return PairedRows(taken(small, ours), taken(large, theirs), len(small) - len(ours), unit)
-
-
-def _places(small: Sequence[Row], large: Sequence[Row]) -> Iterable[int | None]:
-    """The place in `large` of each row of `small`: the same one where both answered the same rows in one order."""
-    if len(small) == len(large) and all(a.example_id == b.example_id for a, b in zip(small, large, strict=True)):
-        return range(len(small))
-    known = {row.example_id: place for place, row in enumerate(large)}
-    return (known.get(row.example_id) for row in small)
+    met = matched(small, large)
+    both = all_scored(small, metric)[met.ours] & all_scored(large, metric)[met.theirs]
+    ours, theirs = taken(small, met.ours[both]), taken(large, met.theirs[both])
+    return PairedRows(ours, theirs, len(small) - len(ours), unit)
 
 
 def difference(both: PairedRows, metric: str) -> paired.Difference | None:
@@ -186,22 +194,22 @@ def mcnemar(both: PairedRows, metric: str) -> paired.McNemar | None:
 
 def split_summary(system: SystemResult, split: str, unit: str = "template") -> SplitSummary:
     """One system on one split: counts, value, interval."""
-    rows = chosen(system.rows, lambda row: row.split == split)
-    scored = chosen(rows, lambda row: is_scored(row, system.metric))
+    rows = of_split(system.rows, split)
+    scored = where(rows, all_scored(rows, system.metric))
     interval = value(scored, system.metric, unit)
-    faults = sum(row.format_fault for row in rows)
+    faults = int(flags(rows, "format_fault").sum())
     return SplitSummary(
         n=len(rows),
         scored=len(scored),
         unscored=len(rows) - len(scored),
-        errors=sum(bool(row.error) for row in rows),
+        errors=int(flags(rows, "error").sum()),
         metric=system.metric,
         value=interval.value if interval else None,
         ci95=(interval.low, interval.high) if interval else None,
         method=interval.method if interval else "nothing is said in these rows" if scored else "nothing to score",
-        templates=len({row.template for row in scored}),
+        templates=len(np.unique(marks(scored, "template"))),
         unit=unit,
-        clusters=len(set(cluster_ids(scored, unit))),
+        clusters=len(np.unique(marks(scored, "family" if unit == "family" else "template"))),
         format_faults=faults,
         value_if_format_forgiven=_forgiven(scored, system.metric) if faults else None,
         carried=_carried(scored, unit) if metric_facts(system.metric).pools_edits else None,
@@ -221,13 +229,9 @@ def _forgiven(rows: Sequence[Row], metric: str) -> float | None:
     """Accuracy if every answer that is right but unreadable counted as right."""
     if metric_facts(metric).pools_edits or not rows:
         return None
-    return float(np.mean(np.fromiter(map(_forgiven_score, rows), np.float64, len(rows))))
-
-
-def _forgiven_score(row: Row) -> float:
-    if row.value_if_format_forgiven is not None:
-        return row.value_if_format_forgiven
-    return 1.0 if row.format_fault else row.score or 0.0
+    forgiven, kept = numbers(rows, "value_if_format_forgiven"), np.nan_to_num(scores(rows))
+    otherwise = np.where(flags(rows, "format_fault"), 1.0, kept)
+    return float(np.mean(np.where(np.isnan(forgiven), otherwise, forgiven)))
 
 
 def comparison(
@@ -283,15 +287,13 @@ def families(
     Within a family the templates are the clusters. p is the exact sign-flip test over them, so that more wins never
     give a larger p. Of a split with more than MOST_FAMILIES, the most numerous ones.
     """
-    grouped = {system.id: _by_family(system.rows) for system in systems}
     metrics = {system.id: system.metric for system in systems}
     table = []
     for split in splits:
-        sizes = {family: len(rows) for (where, family), rows in grouped[small.id].items() if where == split}
-        names = sorted(sorted(sizes, key=lambda name: (-sizes[name], name))[:MOST_FAMILIES])
+        asked = {system.id: of_split(system.rows, split) for system in systems}
         rows = []
-        for name in names:
-            here = {system_id: groups.get((split, name), []) for system_id, groups in grouped.items()}
+        for name in sorted(_largest_families(asked[small.id])):
+            here = {system_id: where(found, equal(found, "family", name)) for system_id, found in asked.items()}
             values = {system_id: _value_of(found, metrics[system_id]) for system_id, found in here.items()}
             both = pair_rows(here[small.id], here[large.id], small.metric) if large else None
             rows.append(_family(split, name, values, len(here[small.id]), both, small.metric))
@@ -327,18 +329,19 @@ def family_counts(table: Sequence[Family]) -> dict[str, FamilyCounts]:
 
 def families_in_all(small: SystemResult, splits: Sequence[str]) -> dict[str, int]:
     """How many families each split has."""
-    return {split: len({row.family for row in small.rows if row.split == split}) for split in splits}
+    return {split: len(np.unique(marks(of_split(small.rows, split), "family"))) for split in splits}
 
 
-def _by_family(rows: Sequence[Row]) -> dict[tuple[str, str], Sequence[Row]]:
-    groups: dict[tuple[str, str], array[int]] = {}
-    for place, row in enumerate(rows):
-        groups.setdefault((row.split, row.family), array("L")).append(place)
-    return {name: taken(rows, places) for name, places in groups.items()}
+def _largest_families(rows: Sequence[Row]) -> list[str]:
+    """The MOST_FAMILIES with the most rows, of equal ones those that come first in the alphabet."""
+    _, first, sizes = np.unique(marks(rows, "family"), return_index=True, return_counts=True)
+    order = np.argsort(first)
+    found = ((-int(size), rows[int(place)].family) for place, size in zip(first[order], sizes[order], strict=True))
+    return [name for _, name in heapq.nsmallest(MOST_FAMILIES, found)]
 
 
 def _value_of(rows: Sequence[Row], metric: str) -> FamilyValue:
-    counted = chosen(rows, lambda row: is_scored(row, metric))
+    counted = where(rows, all_scored(rows, metric))
     interval = value(counted, metric, "template")
     if interval is None:  # without rows, or with recordings in which nothing is said: they have no error rate
         return FamilyValue(value=None, ci95=None, n=len(counted))

@@ -5,9 +5,10 @@ Reads differences and intervals, computes no statistics. Thresholds and their re
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from evaluate.stats import power
 from evaluate.stats.clusters import FEWEST_CLUSTERS, counted
@@ -65,13 +66,14 @@ def verdict(
     return ComparisonVerdict(INCONCLUSIVE, sentence, rows)
 
 
-def constant_answer(golds: Sequence[str]) -> float:
+def constant_answer(golds: ArrayLike) -> float:
     """Share of rows that the best single answer gets right: chance on a task of few answers, about 0 on an open one.
 
     0 where no gold answer stands out (fewer than five rows share one), because a share of one in ten is no chance.
     """
-    most = Counter(golds).most_common(1)
-    return most[0][1] / len(golds) if most and most[0][1] >= 5 else 0.0
+    counts = np.unique(golds, return_counts=True)[1]
+    most = int(counts.max(initial=0))
+    return most / int(counts.sum()) if most >= 5 else 0.0
 
 
 def near_nothing(small: Interval, large: Interval, chance: float = 0.0, errors: bool = False) -> str | None:

@@ -8,7 +8,6 @@ the same numbers with another name is not. Paraphrases with other words are not 
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from pathlib import Path
@@ -16,9 +15,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from synth.curation.runs import NUMBERS, Keys, Marks, Runs, Shared, Text, number_mark, read_text
+from synth.curation.runs import (
+    NUMBERS,
+    Keys,
+    Marks,
+    Runs,
+    Tally,
+    Text,
+    number_mark,
+    read_text,
+)
 from synth.dataset import CARD, Card, DatasetDir, readme
 from synth.example import SPLITS, Example, Split, media_parts, text_of
+from synth.marks import Seen
 from synth.shelf import Stack
 from synth.storage import atomic_write_text, write_json
 
@@ -88,7 +97,7 @@ class _Split:
     def __init__(self) -> None:
         self.rows = 0
         self.ids, self.templates, self.media, self.wordings = Marks(), Marks(), Marks(), Marks()
-        self.sizes = array("d")
+        self.sizes = Tally()
         self.texts: Stack[Text] = Stack(lambda text: text.text.encode("utf-8", "surrogatepass"), _said)
         self.numbers = array("I")
         self.runs = Runs(GRAM)
@@ -127,18 +136,18 @@ class Known:
     def __init__(self, texts: Iterable[str]) -> None:
         self._given: Iterable[str] = texts
         self._split = _Split()
-        self._shared: Shared | None = None
+        self._index: Keys | None = None
         self._by_numbers: Any = None
 
     def near(self, text: str) -> bool:
         """Whether the text is one of these, or nearly."""
         import numpy as np
 
-        if self._shared is None:
+        if self._index is None:
             for given in self._given:
                 self._split.add_text(read_text(given))
             self._given = ()
-            self._shared = self._split.runs.shared()
+            self._index = self._split.keys()
             self._by_numbers = np.sort(np.frombuffer(self._split.numbers, np.uint32))
         asked = read_text(text)
         place = int(self._by_numbers.searchsorted(number_mark(asked)))
@@ -146,14 +155,10 @@ class Known:
             return False
         runs = Runs(GRAM)
         runs.add(asked)
-        keys = np.unique(runs.shared().keys)
-        first = self._shared.keys.searchsorted(keys, "left")
-        last = self._shared.keys.searchsorted(keys, "right")
-        for start, end in zip(first.tolist(), last.tolist(), strict=True):
-            if end - start <= BOILERPLATE:
-                met = self._shared.places[start:end].tolist()
-                if any(_same(self._split.texts[one], asked) for one in met):
-                    return True
+        for key in np.unique(runs.shared().keys):
+            met = self._index.places(key).tolist()
+            if len(met) <= BOILERPLATE and any(_same(self._split.texts[one], asked) for one in met):
+                return True
         return False
 
 
@@ -168,8 +173,7 @@ class Tests:
 
     def __init__(self) -> None:
         self._known = _Split()
-        self._ids: set[str] = set()
-        self._media: set[str] = set()
+        self._ids, self._media = Seen(), Seen()
 
     def take(self, rows: Sequence[Example], texts: Sequence[Text]) -> bytes:
         """1 for each row that stands in a test split, 0 for the others and for rows of tests, which become known."""
@@ -178,10 +182,11 @@ class Tests:
             if row.split in TESTS:
                 known.add(row, text)
                 self._ids.add(row.id)
-                self._media.update(part.sha256 for part in media_parts(row))
+                for part in media_parts(row):
+                    self._media.add(part.sha256)
                 continue
             media = [part.sha256 for part in media_parts(row)]
-            found[place] = row.id in self._ids or not self._media.isdisjoint(media)
+            found[place] = row.id in self._ids or any(one in self._media for one in media)
             if not media:
                 asked.add_text(text)
                 places.append(place)
@@ -240,20 +245,9 @@ def _is_float(number: str) -> bool:
     return number.count(".") <= 1 and len(number) <= 15
 
 
-def _distance(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Kolmogorov and Smirnov's: the largest difference of the shares of numbers that are no larger than some number."""
-    import numpy as np
-
-    if min(len(one), len(other)) < 30:
-        return None
-    every = np.concatenate((one, other))
-    shares = (np.searchsorted(np.sort(numbers), every, "right") / len(numbers) for numbers in (one, other))
-    return round(float(np.abs(np.subtract(*shares)).max()), 3)
-
-
 class Check:
-    """Compares every pair of splits, of rows that come one by one; what they say lies on disk, but for some
-    60 bytes of each row.
+    """Compares every pair of splits, of rows that come one by one; what they say lies on disk, but for
+    four bytes of each row.
 
     Args:
         most: rows of each split that are looked at; all by default.
@@ -286,7 +280,7 @@ def check(splits: Mapping[Split, Iterable[Example]]) -> LeakageReport:
 
 
 def _report(read: dict[Split, _Split]) -> LeakageReport:
-    sizes = {name: split.sizes for name, split in read.items()}
+    sizes = {name: split.sizes.counted() for name, split in read.items()}
     pairs = []
     for one, other in combinations(read, 2):
         first, second = read[one], read[other]
@@ -300,12 +294,12 @@ def _report(read: dict[Split, _Split]) -> LeakageReport:
                 equal_prompts=first.ids.common(second.ids),
                 near_duplicates=len(near),
                 same_wording=second.wordings.found_in(first.wordings),
-                size_distance=_distance(sizes[one], sizes[other]),
+                size_distance=sizes[one].distance(sizes[other]),
                 samples=tuple((first.texts[b].text[:300], second.texts[a].text[:300]) for a, b in near[:3]),
                 rows=len(second.texts),
             )
         )
-    digits: dict[str, dict[str, float]] = {name: _digit_shares(values) for name, values in sizes.items() if values}
+    digits = {str(name): found.digit_shares() for name, found in sizes.items() if len(found.values)}
     return LeakageReport(pairs=tuple(pairs), digits=digits, faults=_faults(pairs), notes=_notes(pairs))
 
 
@@ -330,11 +324,6 @@ def write_readme(folder: Path, card: Card) -> None:
     if found := card.notes.get("leakage"):
         text += f"\n{markdown(LeakageReport.model_validate(found))}"
     atomic_write_text(folder / "README.md", text)
-
-
-def _digit_shares(values: Sequence[float]) -> dict[str, float]:
-    counts = Counter(min(6, len(str(int(value)))) for value in values)
-    return {str(digits): round(counts[digits] / len(values), 4) for digits in sorted(counts)}
 
 
 def _faults(pairs: Iterable[SimilarPair]) -> tuple[str, ...]:

@@ -17,10 +17,12 @@ from synth.curation.leakage import Known
 from synth.errors import DataError
 from synth.example import GENERATED_SPLITS, Example, Origin, Split, make_example, user
 from synth.generators import Candidate, Offers, kept, rejected, was_kept
+from synth.marks import Seen
 from synth.math.family import Family, Unfit, Values, difficulty
 from synth.math.problems import Problem, draw_values, key_of, plain, pose
 from synth.math.spec import DOMAINS, Spec
 from synth.scoring.names import MATH
+from synth.shelf import Stack
 from synth.task import TaskCard
 
 VERSION = 4
@@ -36,7 +38,7 @@ _OWNERS: tuple[Split, ...] = ("train",) * 7 + ("val",) + ("test",) * 2
 
 def generate(spec: Spec, context: Context) -> Offers:
     """Candidates in the order train, val, test, test_ood; families take turns. Raises DataError when one runs dry."""
-    taken: dict[str, Split] = {}
+    taken: dict[Split, Seen] = {}
     earlier: dict[Split, Known] = {}
     for split in GENERATED_SPLITS:
         if getattr(spec, split):
@@ -57,15 +59,16 @@ class _Filler:
         self,
         spec: Spec,
         split: Split,
-        taken: dict[str, Split],
+        taken: dict[Split, Seen],
         earlier: dict[Split, Known],
         random: Callable[[str], Random],
     ) -> None:
         self.spec = spec
         self.split = split
         self.taken = taken
+        self.taken[split] = Seen()
         self.earlier = earlier
-        self.texts: list[str] = []
+        self.texts: Stack[str] = Stack(str.encode, bytes.decode)
         self.rng = random(f"math {spec.seed} {split}")
         self.families = spec.unseen_families() if split == "test_ood" else spec.seen_families()
         self.turns = {family.name: count(self.rng.randrange(64)) for family in self.families}
@@ -116,11 +119,11 @@ class _Filler:
             return rejected(row, str(fault))
         row["prompt"], row["answer"] = problem.text, problem.answer
         example = self._example(family, template, size, values, problem)
-        if example.id in self.taken:
-            return rejected(row, f"the same prompt is in {self.taken[example.id]}")
+        if same := next((split for split, taken in self.taken.items() if example.id in taken), None):
+            return rejected(row, f"the same prompt is in {same}")
         if near := next((split for split, known in self.earlier.items() if known.near(problem.text)), None):
             return rejected(row, f"nearly the same prompt is in {near}")
-        self.taken[example.id] = self.split
+        self.taken[self.split].add(example.id)
         return kept(example)
 
     def _example(self, family: Family, template: int, size: int, values: Values, problem: Problem) -> Example:
