@@ -2,12 +2,13 @@
 
 Each row has one answer and a label: good or bad. The reference is the adapter that training starts from. The KL term
 pairs every prompt of a batch with the answer of its neighbour, made when the batch is, so rows may come in any order;
-batches need two rows and more. See `recipes.train` for what all train modules share.
+batches need two rows and more. Where several processes share out a batch, neighbours and the mean of the KL term are
+those of the whole batch. See `recipes.train` for what all train modules share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from recipes.models.attention import short_attention
@@ -16,6 +17,8 @@ from recipes.run.directory import Run, TrainResult
 from recipes.text import rows, text_sft
 from recipes.train import preflight, training
 from recipes.train.pairs import WHOLE
+from recipes.train.ranks import Ranks
+from recipes.train.repeatable import Batches
 from recipes.train.rows import IGNORED, TokenRow
 from recipes.train.trainer import RunTrainer, training_args
 from recipes.train.work import Work, load_rows, prepare
@@ -79,8 +82,24 @@ def build_trainer(work: Work, train_rows: list[JudgedRow], eval_rows: list[Judge
     short_attention(work.loaded.model, max(lengths))
 
     class Trainer(RunTrainer, KTOTrainer):  # type: ignore[misc]
+        sharing = False
+
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset  # the rows are tokens already
+
+        def get_train_dataloader(self) -> Any:
+            return self._loader(_Neighbouring(self.train_dataset), batch_sampler=_WithNeighbours(self.batches))
+
+        def training_step(self, *args: Any, **kwargs: Any) -> Any:
+            self.sharing = self.team.world > 1
+            try:
+                return super().training_step(*args, **kwargs)
+            finally:
+                self.sharing = False
+
+        def _compute_kl_logps(self, model: Any, batch: Any) -> Any:
+            own = super()._compute_kl_logps(model, batch)
+            return _mean_of_all(own, self.team) if self.sharing else own
 
     kto = work.recipe.kto
     return Trainer(
@@ -103,8 +122,45 @@ def build_trainer(work: Work, train_rows: list[JudgedRow], eval_rows: list[Judge
     )
 
 
+class _WithNeighbours:
+    """Batch sampler: each row with the one before it in the batch of all processes, the first with the last."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        pairs = ([(row, batch[place - 1]) for place, row in enumerate(batch)] for batch in self._batches.whole())
+        return (self._batches.team.mine(batch) for batch in pairs)
+
+
+class _Neighbouring:
+    """Rows with the answers of other rows, by both their places."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, places: tuple[int, int]) -> dict[str, Any]:
+        row, other = (self._rows[place] for place in places)
+        return {**row, "KL_completion_ids": other["completion_ids"]}
+
+
+def _mean_of_all(values: Any, team: Ranks) -> Any:
+    """(n,) the mean of all processes' values, n times."""
+    import torch
+
+    own = values.detach().double()
+    total, count = team.sum(torch.stack([own.sum(), own.new_tensor(len(own))]))
+    return (total / count).expand(len(own))
+
+
 class _Collator:
-    """TRL's batches, with each prompt's neighbouring answer for the KL term."""
+    """TRL's batches, with each prompt's neighbouring answer for the KL term, where a row does not bring one."""
 
     def __init__(self, pad_token_id: int) -> None:
         from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
@@ -114,7 +170,7 @@ class _Collator:
     def __call__(self, batch: Sequence[dict[str, Any]]) -> dict[str, Any]:
         answers = [row["completion_ids"] for row in batch]
         shifted = [answers[-1], *answers[:-1]]
-        paired = [{**row, "KL_completion_ids": other} for row, other in zip(batch, shifted, strict=True)]
+        paired = [{"KL_completion_ids": other, **row} for row, other in zip(batch, shifted, strict=True)]
         return dict(self._collate(paired))
 
 

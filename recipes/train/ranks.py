@@ -16,13 +16,14 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from synth.errors import RunError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+T = TypeVar("T")
 WAIT = timedelta(hours=3)  # rank 0 may mine pairs or answer validation rows while the others wait
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket Timeout", "gloo/transport")
 NAME_BYTES = 64
@@ -97,7 +98,7 @@ class Ranks(NamedTuple):
         found = self.all_of(torch.tensor(list(padded), dtype=torch.uint8))
         return [bytes(one.tolist()).rstrip(b"\0").decode("utf-8", "replace") for one in found]
 
-    def mine(self, rows: Sequence[int]) -> list[int]:
+    def mine(self, rows: Sequence[T]) -> list[T]:
         """This process's rows of a batch; where there are fewer rows than processes, some are taken twice."""
         if self.world == 1:
             return list(rows)

@@ -36,6 +36,10 @@ class Batches:
         return -(-len(self.lengths) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
+        return (self.team.mine(batch) for batch in self.whole())
+
+    def whole(self) -> Iterator[list[int]]:
+        """The batches of all processes together."""
         chance = random.Random(f"{self.seed}/{self.epoch}")
         rows = list(range(len(self.lengths)))
         chance.shuffle(rows)
@@ -46,7 +50,7 @@ class Batches:
         batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         if self.group:
             chance.shuffle(batches)
-        return (self.team.mine(batch) for batch in batches)
+        return iter(batches)
 
 
 def seed_all(seed: int) -> None:

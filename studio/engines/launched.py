@@ -39,7 +39,6 @@ from synth.tied import TIED
 
 FILE = "engine.json"
 LOST = "run.rank"
-OBJECTIVES = ("sft", "dpo")
 END_SEC = 10.0
 PARALLEL = ("NO", "MULTI_GPU", "MULTI_CPU", "MULTI_XPU")
 
@@ -95,9 +94,6 @@ def check(recipe: Recipe, launch: Launch) -> None:
     if launch.machine_rank >= launch.num_machines:
         message = f"There is no machine {launch.machine_rank}: {launch.num_machines} are numbered from 0."
         raise RecipeError(message, "Give each machine its own --machine-rank.", "recipe.launch")
-    if recipe.objective not in OBJECTIVES:
-        message = f"{recipe.method} compares the rows of a batch with each other, which several processes share out."
-        raise RecipeError(message, "Train it with one process, or with *_sft or *_dpo.", "recipe.launch")
     if not launch.config_file or _kind(Path(launch.config_file)) != "FSDP":
         return
     if recipe.score_rows:

@@ -32,6 +32,7 @@ from recipes.train.repeatable import Batches
 from studio.engines import jobs, launched
 from studio.engines.launched import Launch
 from studio.read import curves
+from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import RecipeError, RunError
 from synth.workspace import Workspace
 from tests import workers
@@ -99,6 +100,17 @@ def of_pairs(workspace: Workspace, folder: Path) -> dict[str, Any]:
     return {**of_text(workspace, folder), "method": "text_dpo", "lora_alpha": 64}
 
 
+def of_judged(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    options = of_text(workspace, folder)
+    (workspace.datasets / "judged").mkdir()
+    writer = DatasetWriter(workspace.datasets / "judged")
+    rows = DatasetDir(workspace.datasets / "rows")
+    for number, row in enumerate(row for split in rows.splits() for row in rows.examples(split)):
+        writer.keep(row.model_copy(update={"rejected": None, "label": number % 3 > 0}))
+    writer.finish(Card(name="judged"))
+    return {**options, "method": "text_kto", "dataset": "judged"}
+
+
 def of_pictures(workspace: Workspace, folder: Path) -> dict[str, Any]:
     picture_dataset(workspace, "rows", rows=44)
     return {"method": "vision_sft", "base_model": str(tiny_vlm(folder, "SmolVLM")), "max_length": None}
@@ -149,7 +161,7 @@ def test_a_batch_with_fewer_rows_than_processes_leaves_none_idle_and_means_the_s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("making", [of_text, of_pairs, of_pictures, of_speech])
+@pytest.mark.parametrize("making", [of_text, of_pairs, of_judged, of_pictures, of_speech])
 def test_two_processes_equal_one_at_the_same_global_batch(workspace: Workspace, tmp_path: Path, making: Making) -> None:
     options = making(workspace, tmp_path / "model")
     alone, shared = (made_run(workspace, f"by{n}", options, n) for n in (1, 2))
@@ -324,7 +336,6 @@ def test_accelerate_launches_a_base_in_parts_and_one_process_loads_its_adapter(
 @pytest.mark.parametrize(
     ("changes", "config", "said"),
     [
-        (["method=text_kto"], "", "text_kto compares the rows of a batch"),
         ([], "absent.yaml", "There is no file absent.yaml"),
         ([], "distributed_type: DEEPSPEED", "distributed_type DEEPSPEED, which trainings here cannot follow"),
         ([], "{distributed_type: FSDP, fsdp_config: {fsdp_version: 1}}", "Set fsdp_version: 2"),
