@@ -24,7 +24,7 @@ S = TypeVar("S")
 
 BLOCK = 1 << 12
 """Values of a column that are read, written and held at once."""
-_CACHE_KIB = 8192
+_CACHE_KIB = 2048
 _TABLE = "CREATE TABLE records (place INTEGER PRIMARY KEY, name BLOB UNIQUE, value BLOB)"
 _PUT = (
     "INSERT INTO records (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value "
