@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from synth.errors import DataError, first_line
-from synth.pipeline.records import read_records
+from synth.pipeline.records import TEXTS, plain_rows
 
 MAX_BYTES = 64 << 20
 """Larger files are no documents to be read whole."""
@@ -126,8 +126,8 @@ def _docx(path: Path) -> Iterator[Page]:
 
 
 def _table(path: Path) -> Iterator[Page]:
-    for number, row in enumerate(read_records(path), start=1):
-        own = row.get("text")
+    for number, row in enumerate(plain_rows(path), start=1):
+        own = next((row[name] for name in TEXTS if isinstance(row.get(name), str)), None)
         others = [f"{name}: {value}" for name, value in row.items() if isinstance(value, str | int | float)]
         yield Page(number, str(own) if own else "\n".join(others))
 

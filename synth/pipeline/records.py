@@ -1,12 +1,13 @@
 """The user's own rows as seeds and examples: any table that can be imported, as plain fields.
 
 Rows of a dataset of ours have `question` (the user's text), `target` and `answer`. Every row has also `text` and
-`label`, where a column looks like them, and `whole`, the text with the target below it. Nothing is checked or split
-here; `synth.importing` does that for datasets.
+`label`, where a column is called like them in one of the languages that imports know, and `whole`, the text with the
+target below it. Nothing is checked or split here; `synth.importing` does that for datasets.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from synth.example import Example, text_of
 from synth.importing import json_rows, streams
 from synth.importing.files import read_rows
 from synth.importing.pasted import read_pasted
+from synth.importing.usual_names import ASKS, SAYS, best, no_content
 from synth.storage import JsonDict
 
 TEXTS = ("text", "message", "question", "prompt", "input", "instruction", "content", "query")
@@ -27,15 +29,17 @@ LABELS = ("label", "answer", "output", "target", "category", "class", "response"
 
 def read_records(path: Path) -> Iterator[JsonDict]:
     """Rows as fields. Raises DataError for a file that holds none, and for a line that cannot be read."""
-    if path.suffix == ".txt":
-        yield from _pasted(path)
-        return
+    return map(_named, _pasted(path) if path.suffix == ".txt" else plain_rows(path))
+
+
+def plain_rows(path: Path) -> Iterator[JsonDict]:
+    """Rows of a table with its own columns alone. Raises as `read_records`."""
     count = 0
     for raw in read_rows(path):
         if raw.value is None:
             raise DataError(f"{path.name}, line {raw.line}: {raw.fault}.", "Fix or remove the line.", "data.torn")
         count += 1
-        yield _fields(raw.value)
+        yield _plain(raw.value)
     if not count:
         raise DataError(f"{path.name} holds no row.", "Choose another file.", "data.no_rows")
 
@@ -54,10 +58,21 @@ def _pasted(path: Path) -> Iterator[JsonDict]:
             row, fault = (None, fault) if fault else json_rows.as_row(value, len(line))
             if row is None:
                 raise DataError(f"{path.name}, line {number}: {fault}.", "Fix or remove the line.", "data.torn")
-            yield _fields(row)
+            yield _plain(row)
 
 
-def _fields(row: Mapping[str, Any]) -> JsonDict:
+@functools.lru_cache(maxsize=256)
+def _columns(texts: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, str]:
+    """The columns of text and label: by the names above, by usual ones, or the only text that is left; "" for none."""
+    label = next((name for name in LABELS if name in names), "")
+    text = next((name for name in TEXTS if name in texts), "")
+    if not text:
+        others = [name for name in texts if name != (label or best(texts, SAYS)) and not no_content(name)]
+        text = best(others, ASKS) or (others[0] if len(others) == 1 else "")
+    return text, label or best((name for name in names if name != text), SAYS)
+
+
+def _plain(row: Mapping[str, Any]) -> JsonDict:
     fields = {str(name).strip(): value for name, value in row.items()}
     if isinstance(fields.get("prompt"), list):
         try:
@@ -68,8 +83,14 @@ def _fields(row: Mapping[str, Any]) -> JsonDict:
             fields = {"question": text_of(example), "target": example.target, "answer": example.answer}
             fields |= {"scorer": example.scorer, "example_id": example.id, "_generation": generation_of(example)}
             fields |= {"topic": example.family} if example.origin and example.origin.kind == "teacher" else {}
-    text = next((fields[name] for name in TEXTS if isinstance(fields.get(name), str)), None)
-    label = next((fields[name] for name in LABELS if fields.get(name) is not None), None)
+    return fields
+
+
+def _named(fields: JsonDict) -> JsonDict:
+    """The fields with `text`, `label` and `whole` where they can be told."""
+    there = tuple(name for name, value in fields.items() if value is not None)
+    texts, names = _columns(tuple(name for name in there if isinstance(fields[name], str)), there)
+    text, label = fields.get(texts), fields.get(names)
     target = fields.get("target")
     whole = f"{text}\n\n{target}" if text and isinstance(target, str) else text
     found = {"text": text, "whole": whole} if text else {}

@@ -38,7 +38,10 @@ MODEL = "smollm2-135m"
 PORTS = range(8700, 8800)  # answers on disk belong to an address, and so to the model's own port
 ROWS, SECONDS, OPEN = 10, 300.0, 16
 TIMEOUT_SEC = 3000  # an answer waits for those before it, and the machine may be busy
-SHOWN_CHARS, SHOWN_LOST = 180, 3
+SHOWN_CHARS, SHOWN_LOST = 150, 3
+LAST = ("documents-to-questions", "agent-instruct")
+AFTER_FIRST = ("rate-documents", "rate-rows")
+"""Methods whose rows are known by the last paragraph of the prompt, or by all but the first."""
 CLINIC = "Messages that patients send to a practice, sorted by urgency"
 HANDBOOK = {"documents": str(EXAMPLES / "handbook"), "extract_chars": 300}
 PATIENTS, LOGS = str(EXAMPLES / "patients.csv"), str(EXAMPLES / "patients-test.csv")
@@ -154,6 +157,12 @@ def short(text: str) -> str:
     return line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS].rstrip() + " […]"
 
 
+def asked(row: Example, method: str) -> str:
+    """What tells a row's prompt from those of the others."""
+    paragraphs = text_of(row).split("\n\n")
+    return "\n".join(paragraphs[-1:] if method in LAST else paragraphs[1:] if method in AFTER_FIRST else paragraphs)
+
+
 def lost(results: Path, method: str) -> list[str]:
     """What the teacher said last of some candidates that were rejected, one for each reason."""
     found: dict[str, str] = {}
@@ -175,7 +184,7 @@ def page(results: Path) -> str:
         parts.append(f"### `{method}`: {len(rows)} row{'' if len(rows) == 1 else 's'}")
         lines = []
         for row in rows:
-            lines += [short(text_of(row))] + ([f"→ {short(row.target)}"] if row.target != text_of(row) else [])
+            lines += [short(asked(row, method))] + ([f"→ {short(row.target)}"] if row.target != text_of(row) else [])
             lines += [f"↛ {short(row.rejected)}"] if row.rejected else []
         parts.append("\n".join(["```text", *lines, *lost(results, method), "```"]))
     return "\n\n".join(parts)

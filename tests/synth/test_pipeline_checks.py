@@ -9,14 +9,18 @@ from typing import Any, NoReturn
 import pytest
 
 from synth.context import Context
+from synth.documents.readers import read_document
 from synth.endpoint import Reply
+from synth.errors import DataError
 from synth.pipeline.asking import Answer, Asked
 from synth.pipeline.candidate import Candidate, Outcome, Rejected
 from synth.pipeline.prompts import template
+from synth.pipeline.records import read_records
 from synth.pipeline.sentences import numbered, sentences
 from synth.pipeline.step import Env
 from synth.pipeline.steps.checks import Equals, Quoted, Same, Untagged, equals, quoted, same, untagged
 from synth.pipeline.steps.compare import Alike, alike
+from synth.pipeline.steps.spread import shown_and_held_out
 
 SOURCE = "# Dams\n\nDr. Who saw the dam in 1936.  It is 7 m\nhigh, and “old”. No."
 
@@ -158,3 +162,16 @@ def test_nobody_is_asked_whether_equal_answers_mean_the_same() -> None:
     assert [isinstance(one, Candidate) for one in outcomes] == [True, True, False]
     assert asked == ["at 12 / at noon?", "at 12 / at 9?"]
     assert isinstance(outcomes[2], Rejected) and outcomes[2].reason == "answer and other differ"
+
+
+def test_tables_are_read_by_the_column_names_that_imports_know(tmp_path: Path) -> None:
+    german, other = tmp_path / "a.csv", tmp_path / "b.jsonl"
+    german.write_bytes("Nachricht;Dringlichkeit\nMein Knie schmerzt;später\nIch blute;sofort\n".encode("latin-1"))
+    other.write_text('{"id": "7", "utterance": "My knee hurts", "intent": 2}\n')
+    rows = list(read_records(german))
+    assert [(row["text"], row["label"]) for row in rows] == [("Mein Knie schmerzt", "später"), ("Ich blute", "sofort")]
+    assert [(row["text"], row["label"]) for row in read_records(other)] == [("My knee hurts", "2")]
+    assert [page.text for page in read_document(other)] == ["id: 7\nutterance: My knee hurts\nintent: 2"]
+    other.write_text('{"a": 1, "b": 2}\n')
+    with pytest.raises(DataError, match="has a text"):
+        shown_and_held_out(str(other), 0)

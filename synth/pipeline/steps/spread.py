@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from synth.errors import RecipeError
+from synth.errors import DataError, RecipeError
 from synth.pipeline.candidate import Candidate, Outcome, seed_id
 from synth.pipeline.records import read_records
 from synth.pipeline.step import Env, Settings
@@ -93,7 +93,8 @@ class Examples(Settings):
 
 def examples(stream: Iterator[Candidate], settings: Examples, env: Env) -> Iterator[Outcome]:
     """Some examples drawn by the candidate's seed, those that agree in `like` first."""
-    shown, _ = shown_and_held_out(settings.path, settings.held_out)
+    given, _ = shown_and_held_out(settings.path, settings.held_out)
+    shown = [row for row in given if row.get("text")]
     for candidate in stream:
         chance = env.context.random(f"examples/{candidate.seed}")
         drawn = chance.sample(shown, min(len(shown), max(settings.take * 4, settings.take)))
@@ -129,6 +130,9 @@ def given(stream: Iterator[Candidate], settings: Given, env: Env) -> Iterator[Ou
 def shown_and_held_out(path: str, held_out: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The user's examples: those that prompts may show, and so many of each label in turn, which only test."""
     rows = list(read_records(Path(path))) if path else []
+    if rows and not any(row.get("text") for row in rows):
+        message = f"No row of {Path(path).name} has a text."
+        raise DataError(message, "Name the column that holds it 'text'.", "pipeline.column")
     if held_out and held_out >= len(rows):
         raise RecipeError(
             f"{held_out} examples are to be held out, and there are {len(rows)}.",
