@@ -1,10 +1,11 @@
 """Generation in ranges: units of a generator are made by an engine, and taken in their order as if made here.
 
-    <workspace>/cache/generation/<name>/<settings>/  <split>/<first>-<end>.jsonl  media/
+    <workspace>/cache/generation/<name>/<settings>/<split>/  <first>-<end>.jsonl  <first>-<end>.media
 
-The caller runs the generator's own loop, which says how many units it takes; so the rows, and what is rejected, are
-those of one process. Ranges that are done outlive a kill, and go when the dataset is there. What a generator offers,
-and whether its rows can be made apart, is `synth.generators`.
+The pictures and recordings of a range lie in one file, one after another: to have a file on disk for sure takes as long
+for one picture as for a thousand. The caller runs the generator's own loop, which says how many units it takes; so the
+rows, and what is rejected, are those of one process. Ranges that are done outlive a kill, and go when the dataset is
+there. What a generator offers, and whether its rows can be made apart, is `synth.generators`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,15 @@ from synth.example import Example, Split
 from synth.generators import Candidate, generator, parse_spec
 from synth.ranges import Range, RangeEngine, cut
 from synth.scoring.verify import Verdict
-from synth.storage import JsonDict, atomic_write_bytes, read_jsonl, sha256_bytes, sha256_file
+from synth.storage import (
+    JsonDict,
+    atomic_file,
+    atomic_write_bytes,
+    read_jsonl,
+    sha256_bytes,
+    sha256_file,
+    storage_faults,
+)
 
 UNITS = 200
 """Of a range: seconds of work, so that a lost one costs little and asking for it even less."""
@@ -36,34 +45,47 @@ MARGIN = 1.05
 """Units asked for at once, over what the share of rejected rows so far makes likely."""
 
 
+class Medium(NamedTuple):
+    """A picture or recording by its reference: where it begins among those of its range, and how many bytes it has."""
+
+    name: str
+    start: int
+    size: int
+
+
 class Unit(NamedTuple):
-    """The candidates of a unit, the references of all media that it made, and how long it took."""
+    """The candidates of a unit, all media that it made and the file that has them, and how long it took."""
 
     candidates: list[Candidate]
-    media: list[str]
+    media: list[Medium]
+    file: Path
     seconds: float
 
 
-def make_range(key: str, settings: JsonDict, split: Split, folder: Path, one: Range) -> None:
+def make_range(key: str, settings: JsonDict, split: Split, one: Range) -> None:
     """Make the units of a range, check their rows, and write them down."""
-    info = generator(key)
-    media: list[str] = []
+    info, lines = generator(key), list[str]()
+    media: list[Medium] = []
+    with atomic_file(_media_of(one)) as written:
 
-    def add_media(data: bytes, suffix: str) -> str:
-        name = f"{MEDIA}/{sha256_bytes(data)}{suffix}"
-        if not (folder / name).is_file():
-            atomic_write_bytes(folder / name, data)
-        media.append(name)
-        return name
+        def add_media(data: bytes, suffix: str) -> str:
+            name = f"{MEDIA}/{sha256_bytes(data)}{suffix}"
+            media.append(Medium(name, written.tell(), len(data)))
+            written.write(data)
+            return name
 
-    lines, start = [], time.monotonic()
-    for candidates in info.made_apart(parse_spec(info, settings), Context(add_media), split, range(one.first, one.end)):
-        now = time.monotonic()
-        rows = [_record(found) for found in candidates]
-        lines.append(json.dumps({"rows": rows, "media": media, "seconds": now - start}, ensure_ascii=False))
-        media.clear()
-        start = now
+        spec, context, start = parse_spec(info, settings), Context(add_media), time.monotonic()
+        for candidates in info.made_apart(spec, context, split, range(one.first, one.end)):
+            now = time.monotonic()
+            rows = [_record(found) for found in candidates]
+            lines.append(json.dumps({"rows": rows, "media": media, "seconds": now - start}, ensure_ascii=False))
+            media.clear()
+            start = now
     atomic_write_bytes(one.file, "".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass"))
+
+
+def _media_of(one: Range) -> Path:
+    return one.file.with_suffix(".media")
 
 
 def _record(candidate: Candidate) -> JsonDict:
@@ -77,7 +99,8 @@ def read_range(one: Range) -> list[Unit]:
     for line in read_jsonl(one.file):
         with contextlib.suppress(LookupError, TypeError, ValueError):  # a line that somebody changed
             row = line.value or {}
-            found.append(Unit([_candidate(made) for made in row["rows"]], row["media"], row["seconds"]))
+            media = [Medium(*made) for made in row["media"]]
+            found.append(Unit([_candidate(made) for made in row["rows"]], media, _media_of(one), row["seconds"]))
     if len(found) != one.end - one.first:
         raise StorageError(
             f"{one.file} holds {len(found)} of {one.end - one.first} units.", "Delete it, and start again.", "data.torn"
@@ -127,16 +150,26 @@ class MadeElsewhere:
             unit = next(self._waiting)
         self._taken += 1
         self.seconds += unit.seconds
-        for name in unit.media:
-            self._add_media((self._folder / name).read_bytes(), Path(name).suffix)
+        self._take(unit)
         return unit.candidates
+
+    def _take(self, unit: Unit) -> None:
+        """Put the media of a unit where they belong. Raises StorageError where they are not what was made."""
+        if not unit.media:
+            return
+        with storage_faults(unit.file), unit.file.open("rb") as file:
+            for name, start, size in unit.media:
+                file.seek(start)
+                if self._add_media(file.read(size), Path(name).suffix) != name:
+                    message = f"{unit.file} does not hold what was made."
+                    raise StorageError(message, f"Delete {unit.file.parent}, and start again.", "data.torn")
 
     def _ask(self, split: Split, room: int) -> Iterator[Unit]:
         """Units for the room that is left, as many as those so far make likely."""
         so_far = self._first_room - room
         count = math.ceil(room * self._taken / so_far * MARGIN) if so_far else math.ceil(room / self._most)
         first, self._asked = self._asked, self._asked + count
-        work = functools.partial(make_range, self._key, self._settings, split, self._folder)
+        work = functools.partial(make_range, self._key, self._settings, split)
         ranges = cut(self._folder / split, first, self._asked, UNITS)
         with contextlib.closing(self._engine.each(work, ranges, self._stop)) as done:  # type: ignore[type-var]
             for one in done:

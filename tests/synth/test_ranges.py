@@ -104,6 +104,15 @@ def test_rows_that_depend_on_those_before_them_are_not_shared(workspace: Workspa
     assert not (workspace.datasets / "m").exists()
 
 
+def test_a_picture_that_is_not_the_one_that_was_made_is_named(workspace: Workspace) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        build_dataset("vision", PICTURES, "shared", workspace, engine=InTurn(dies_after=3))
+    one = next((workspace.path / "cache" / "generation" / "shared").rglob("00000000-*.media"))
+    one.write_bytes(one.read_bytes()[:-9])
+    with pytest.raises(StorageError, match=r"does not hold what was made"):
+        build_dataset("vision", PICTURES, "shared", workspace, engine=InTurn())
+
+
 @pytest.mark.parametrize("last", ["", "{}", "[]", '{"rows": 3}', '{"rows": [{}], "media": [], "seconds": 0}'])
 def test_a_range_that_lost_a_line_is_named(last: str, workspace: Workspace) -> None:
     with pytest.raises(KeyboardInterrupt):
