@@ -2,7 +2,7 @@
 
 Test splits come first and win: a row is dropped from training for their sake, never the other way round. Near
 duplicates are found by MinHash over runs of five words, and count only when their numbers are equal and in the same
-order. Meaning is not compared: a paraphrase in other words stays.
+order. A paraphrase in other words stays, unless `meaning` asks for embeddings to be compared.
 
 Rows are read twice: once for their hashes, which say which of them can be duplicates at all (`survey`; an engine may do
 that on other machines), and once to be judged, here, because what is a duplicate depends on the rows before it.
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synth.curation import personal
 from synth.curation.derive import Dropped, derive
+from synth.curation.meaning import repeats
 from synth.curation.minhash import Sketch, likeness
 from synth.curation.runs import Text, read_text
 from synth.curation.survey import ORDER, Eye, Look, looks_elsewhere, media_of, surveyed
@@ -56,6 +57,14 @@ class Rules(BaseModel):
         title="Near duplicates",
         description="Share of five-word runs that two rows must have in common to count as one; 1 switches it off.",
         ge=0.3,
+        le=1,
+    )
+    meaning: float = Field(
+        1,
+        title="Same meaning",
+        description="Cosine from which a question counts as one said in other words; 0.93 is a good start, 1 switches "
+        "it off. Never between rows whose numbers or known answers differ.",
+        ge=0.8,
         le=1,
     )
     decontaminate: bool = Field(
@@ -108,17 +117,18 @@ def curate_ordered(
     looks: at those rows in that order, where somebody else makes them.
     """
     survey = surveyed(_looks(examples, rules) if looks is None else looks)
+    meant = repeats(examples, rules.meaning) if rules.meaning < 1 else None
     seen, redacted_ids = SeenTexts(rules.near, rules.exact), set[str]()
     for place, example in enumerate(examples):
         if survey.contaminated[place]:
-            yield Dropped(example, f"stands in a test split{' or a file' if rules.against else ''}, or nearly")
-        elif reason := _unfit(example, rules):
-            yield Dropped(example, reason)
-        elif keys := survey.suspected(place):
-            reason = seen.duplicate(text_of(example), media_of(example), keys)
-            yield Dropped(example, reason) if reason else _without_personal(example, rules, redacted_ids)
+            reason = f"stands in a test split{' or a file' if rules.against else ''}, or nearly"
         else:
-            yield _without_personal(example, rules, redacted_ids)
+            reason = _unfit(example, rules)
+        if not reason and (keys := survey.suspected(place)):
+            reason = seen.duplicate(text_of(example), media_of(example), keys)
+        if not reason and meant is not None and meant[place]:
+            reason = "the same in other words"
+        yield Dropped(example, reason) if reason else _without_personal(example, rules, redacted_ids)
 
 
 def _looks(examples: Iterable[Example], rules: Rules) -> Iterator[Look]:

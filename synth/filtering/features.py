@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 FeatureKind = Literal["embeddings", "ngrams"]
 MAX_CHARS = 20_000
@@ -55,9 +55,12 @@ def _embedded(texts: list[str]) -> Any:
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
 
 
-def in_batches(texts: Iterable[str], size: int = BATCH) -> Iterator[list[str]]:
-    """The texts, `size` at a time."""
-    source = iter(texts)
+Item = TypeVar("Item")
+
+
+def in_batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
+    """The items, `size` at a time."""
+    source = iter(items)
     while batch := list(islice(source, size)):
         yield batch
 

@@ -207,3 +207,23 @@ def test_reading_twice_finds_the_same_as_comparing_each_row_with_all_before_it()
         expected = [(text, reason) for text in texts if (reason := seen.duplicate(text))]
         assert dropped([row(text) for text in texts], near=near) == expected
         assert len(expected) >= 10
+
+
+def test_the_same_in_other_words_is_dropped_and_never_where_numbers_or_answers_differ() -> None:
+    asked = [
+        ("How can I activate the new card I got?", "card"),
+        ("How can my new card be activated?", "card"),
+        ("How can my card get activated when new?", "other"),
+        ("Why was I charged 3 euros for a transfer of 20?", "fee"),
+        ("Why was I charged 3 euros for a transfer of 25?", "fee"),
+        ("Where can I buy stamps?", "post"),
+    ]
+    rows = [row(text).model_copy(update={"answer": answer}) for text, answer in asked]
+    assert dropped(rows, meaning=0.9) == [(asked[1][0], "the same in other words")]
+    assert dropped(rows) == []
+    many = [row(f"A shop sells {n} pens for {n + 2} dollars each. What do they cost?") for n in range(40)]
+    assert dropped(many, meaning=0.8) == []
+    again = [row(f"{word} is the capital of that country?") for word in ("What", "Which")] * 300
+    assert Counter(reason for _, reason in dropped(again, meaning=0.9, exact=False, near=1)) == {
+        "the same in other words": 599
+    }
