@@ -14,6 +14,7 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -43,6 +44,7 @@ REPEATED = ("split", "origin", "scorer")
 NAMES = ("example_id", "family", "template")
 STRINGS = ("error",)
 TEXTS = ("why", "answer", "answer_text", "gold", "prompt_text", "media")
+_texts_of = attrgetter(*TEXTS)
 
 
 class _Seen:
@@ -124,7 +126,7 @@ class Rows(Lazy[Row]):
         for name, column in self._columns.short.items():
             column.append(getattr(row, name))
         self._columns.marks["gold"].append(mark_of(row.gold))
-        self._columns.texts.append(tuple(getattr(row, name) for name in TEXTS))
+        self._columns.texts.append(_texts_of(row))
         self._places = range(len(self._columns.texts))
 
     def taken(self, places: NDArray[np.intp]) -> Rows:

@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from synth import marks
 from synth.build import build_dataset
+from synth.curation import runs
 from synth.curation.leakage import LeakageReport, SimilarPair, check, check_dataset, markdown, near_duplicates, record
 from synth.dataset import DatasetDir
 from synth.example import Example, ImagePart, Split, make_example, user
@@ -34,6 +36,19 @@ def test_a_generated_dataset_leaks_nothing(workspace: Workspace) -> None:
     assert pair(report, "train", "test").shared_templates > 100
     assert pair(report, "train", "test").same_wording > 0
     assert set(report.digits) == {"train", "val", "test", "test_ood"}
+
+
+def test_many_rows_on_disk_give_the_report_and_the_dataset_of_few_in_memory(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"train": 300, "val": 60, "test": 90, "test_ood": 60}
+    held = build_dataset("math", asked, "held", workspace)
+    for module, name, most in ((runs, "MOST_HELD", 400), (runs, "_MARKS_HELD", 50), (marks, "_RECENT", 20)):
+        monkeypatch.setattr(module, name, most)
+    kept = build_dataset("math", asked, "kept", workspace)
+    for name in ("rejected.jsonl", "train.jsonl", "val.jsonl", "test.jsonl", "test_ood.jsonl"):
+        assert (kept.path / name).read_bytes() == (held.path / name).read_bytes(), name
+    assert DatasetDir(kept.path).card.notes["leakage"] == DatasetDir(held.path).card.notes["leakage"]
 
 
 def test_the_same_prompt_in_two_splits_is_a_fault() -> None:
