@@ -87,9 +87,12 @@ def _html(path: Path) -> Iterator[Page]:
 
 
 def _pdf(path: Path) -> Iterator[Page]:
+    import logging
+
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # what it repairs on the way it says without the file's name
     try:
         reader = PdfReader(path)
         if reader.is_encrypted and not reader.decrypt(""):

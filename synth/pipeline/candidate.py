@@ -46,6 +46,10 @@ class Candidate(NamedTuple):
         value = self.fields.get(field, "")
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
+    def asked(self) -> bool:
+        """Whether a teacher was asked about it: one that was not has cost nothing."""
+        return any("answers" in note for note in self.lineage)
+
     def rejected(self, reason: str, detail: str = "") -> Rejected:
         """This candidate as one that is out. `reason` is counted as it stands: short and general."""
         return Rejected(self, reason, detail)

@@ -32,7 +32,7 @@ from synth.wilson import wilson_bounds
 
 TENTH = 0.1
 PATIENCE = 10
-"""Rejected candidates for each row of a preview, after which it ends with the rows that it has."""
+"""Candidates that were asked about in vain for each row of a preview, after which it ends with the rows that it has."""
 
 
 class Forecast(NamedTuple):
@@ -76,12 +76,15 @@ def preview(plan: RunPlan, outside: Outside, rows: int = 20) -> Preview:
     rows = min(rows, plan.rows or rows)
     pipeline = find_pipeline(plan.pipeline)
     rejected: list[tuple[str, Rejected]] = []
+    in_vain = 0
     found: list[Example] = []
     spending = Spending(Ledger())
 
     def on_rejected(step: str, one: Rejected) -> None:
+        nonlocal in_vain
         rejected.append((step, one))
-        if len(rejected) > PATIENCE * rows:
+        in_vain += one.candidate.asked()
+        if in_vain > PATIENCE * rows:
             raise _Enough
 
     small = plan.model_copy(update={"rows": rows})

@@ -41,7 +41,7 @@ RUN = "run.json"
 DEADLINE_ATTEMPTS = 2.5
 """A question with all its retries may take so many times as long as one answer."""
 GIVE_UP_AFTER = 200
-"""Candidates in a row of which none was accepted, after which a run ends before it spends more."""
+"""Candidates that were asked about in a row and none accepted, after which a run ends before it spends more."""
 
 
 @contextlib.contextmanager
@@ -209,8 +209,8 @@ class _Watch:
         self._in_a_row = 0
         self._meter.update(self._engine.accepted, note_of(self._engine, self._spending))
 
-    def rejected(self) -> None:
-        self._in_a_row += 1
+    def rejected(self, rejected: Rejected) -> None:
+        self._in_a_row += rejected.candidate.asked()
         self._meter.update(self._engine.accepted, note_of(self._engine, self._spending))
         if self._in_a_row >= GIVE_UP_AFTER:
             raise RunError(
@@ -266,7 +266,7 @@ class _Files:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.on_rejected: Callable[[], None] = lambda: None
+        self.on_rejected: Callable[[Rejected], None] = lambda rejected: None
         shutil.rmtree(folder / output.REJECTED, ignore_errors=True)
         (folder / output.ACCEPTED).unlink(missing_ok=True)
         self._journals: dict[str, Journal] = {}
@@ -282,7 +282,7 @@ class _Files:
     def reject(self, step: str, rejected: Rejected) -> None:
         record = {"reason": rejected.reason, "detail": rejected.detail, **rejected.candidate.record()}
         self._journal(f"{output.REJECTED}/{step}.jsonl").append(record)
-        self.on_rejected()
+        self.on_rejected(rejected)
 
     def close(self) -> None:
         for journal in self._journals.values():

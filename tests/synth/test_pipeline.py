@@ -541,6 +541,18 @@ def test_a_run_that_accepts_nothing_ends_before_it_spends_all(stub: Stub, worksp
     assert caught.value.code == "pipeline.nothing_accepted" and len(stub.requests) < 250
 
 
+def test_seeds_that_are_out_before_anything_was_asked_end_no_run_and_no_preview(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    plan = short_plan(tmp_path / "p", stub, 3)
+    table = Path(plan.inputs["seeds"])
+    first, *others = table.read_text().splitlines()
+    table.write_text("\n".join([*[first] * 250, *others]) + "\n")
+    assert len(forecast.preview(plan, Outside(workspace, price), 5).rows) == 3
+    dataset = work.start("short", plan, Outside(workspace, price))
+    assert len(rows_of(dataset)) == 3 and dataset.card.rejected == {"records: the same seed twice": 249}
+
+
 def test_answers_outside_the_schema_are_counted_and_never_asked_for_without_end(
     workspace: Workspace, tmp_path: Path
 ) -> None:
