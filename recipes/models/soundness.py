@@ -8,8 +8,10 @@ that says which file, and nothing was loaded by then.
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from synth.errors import ModelError, StorageError
 from synth.storage import read_json
@@ -24,6 +26,11 @@ SIZES = {
     "num_experts": 4_096, "num_local_experts": 4_096, "max_position_embeddings": 100_000_000, "image_size": 65_536,
     "patch_size": 4_096, "num_mel_bins": 4_096, "num_labels": 1_000_000,
 }  # fmt: skip
+INDEX = "model.safetensors.index.json"
+PART = re.compile(r"model-(\d+)-of-(\d+)\.safetensors")
+# In which weights are stored that were not quantised, and counters beside them.
+STORED = frozenset(["F64", "F32", "F16", "BF16", "I64", "I32", "BOOL"])
+UNQUANTISED = "Take the model as it was published, in 16 or 32 bits: it is rounded to 4 bits here."
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 LORA_KEYS = frozenset([
     "alpha_pattern", "alora_invocation_tokens", "auto_mapping", "base_model_name_or_path", "bias",
@@ -37,6 +44,13 @@ USUAL = {"megatron_core": "megatron.core"}  # PEFT writes it into every adapter,
 MAX_RANK = 4_096
 
 
+class Stored(NamedTuple):
+    """A tensor of a safetensors file: its number format, in the format's words, and how many numbers it holds."""
+
+    dtype: str
+    numbers: int
+
+
 def refuse_unsound_model(folder: Path, name: str) -> None:
     """Raise ModelError unless the files of a base can be read as what they claim to be."""
     _refuse_irregular(folder)
@@ -45,10 +59,44 @@ def refuse_unsound_model(folder: Path, name: str) -> None:
     for file in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "generation_config.json"):
         if (folder / file).exists():
             read_object(folder / file)
-    for weights in weights_of(folder):
-        refuse_torn_weights(weights)
+    _refuse_quantised(config, name)
+    stored = {weights.name: refuse_torn_weights(weights) for weights in weights_of(folder)}
+    for file, tensors in stored.items():
+        if odd := next((one for one, tensor in tensors.items() if tensor.dtype not in STORED), None):
+            message = f"{name} holds {odd} as {tensors[odd].dtype} in {file}: its weights were quantised."
+            raise ModelError(message, UNQUANTISED, "model.quantised")
+    _refuse_missing_parts(folder, name, stored)
     if not any(file.name.startswith(VOCABULARIES) or file.suffix == ".model" for file in folder.iterdir()):
         raise ModelError(f"{name} has no tokenizer: {folder} holds no tokenizer.json.", AGAIN, "model.damaged")
+
+
+def _refuse_quantised(config: dict[str, Any], name: str) -> None:
+    """Raise ModelError where weights are said to be stored in fewer bits: what they decode to would be rounded anew."""
+    if given := config.get("quantization_config"):
+        method = given.get("quant_method") if isinstance(given, dict) else None
+        message = f"The weights of {name} were quantised already ({str(method or 'in some way')[:40]})."
+        raise ModelError(message, UNQUANTISED, "model.quantised")
+
+
+def _refuse_missing_parts(folder: Path, name: str, stored: dict[str, dict[str, Stored]]) -> None:
+    """Raise ModelError where the index of weights in several files names a file or tensor that is not there.
+
+    `stored` has each file's tensors. Without an index, several files must not be numbered parts of a larger number.
+    """
+    index = folder / INDEX
+    if not index.exists():
+        if parts := [found for file in stored if (found := PART.fullmatch(file))]:
+            most = max(int(part[2]) for part in parts)
+            message = f"{name} has {len(parts)} of {most} files of weights, and no {INDEX} that says what is in them."
+            raise ModelError(message, AGAIN, "model.damaged")
+        return
+    places = read_object(index).get("weight_map")
+    if not isinstance(places, dict):
+        raise ModelError(f"{index} does not say where the weights are.", AGAIN, "model.damaged")
+    for tensor, file in places.items():
+        if tensor not in stored.get(str(file), {}):
+            missing = f"{tensor} in {file}" if str(file) in stored else f"the file {file}"
+            raise ModelError(f"{name} lacks {missing[:120]}, which {INDEX} names.", AGAIN, "model.damaged")
 
 
 def weights_of(folder: Path) -> list[Path]:
@@ -59,6 +107,11 @@ def weights_of(folder: Path) -> list[Path]:
         return files
     message = f"{folder} has no safetensors weights."
     raise ModelError(message, "Convert them: other formats can run code and are not read.")
+
+
+def numbers_in(folder: Path) -> int:
+    """How many numbers the safetensors files of a folder hold, by their heads. Raises ModelError."""
+    return sum(one.numbers for file in weights_of(folder) for one in refuse_torn_weights(file).values())
 
 
 def refuse_unsound_adapter(folder: Path) -> None:
@@ -110,8 +163,8 @@ def read_object(file: Path) -> dict[str, Any]:
     return value
 
 
-def refuse_torn_weights(file: Path) -> None:
-    """Raise ModelError unless the header of a safetensors file is whole and its tensors fill the rest."""
+def refuse_torn_weights(file: Path) -> dict[str, Stored]:
+    """The tensors of a safetensors file, by name. Raises ModelError unless its head is whole and they fill the rest."""
     try:
         with file.open("rb") as opened:
             total = file.stat().st_size
@@ -119,8 +172,9 @@ def refuse_torn_weights(file: Path) -> None:
             if not 2 <= length <= min(MAX_HEADER_BYTES, total - 8):
                 raise ValueError("its header is cut")
             header = json.loads(opened.read(length))
-        tensors = [value for key, value in header.items() if key != "__metadata__"]
-        ends = [int(tensor["data_offsets"][1]) for tensor in tensors]
+        tensors = {key: value for key, value in header.items() if key != "__metadata__"}
+        ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
+        found = {key: Stored(str(tensor["dtype"]), math.prod(tensor["shape"])) for key, tensor in tensors.items()}
     except FileNotFoundError as error:
         raise ModelError(f"There is no {file}.", AGAIN, "model.damaged") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -128,6 +182,7 @@ def refuse_torn_weights(file: Path) -> None:
         raise ModelError(message, AGAIN, "model.damaged") from error
     if 8 + length + max(ends, default=0) != total:
         raise ModelError(f"{file} is cut, or longer than its tensors.", AGAIN, "model.damaged")
+    return found
 
 
 def _refuse_irregular(folder: Path) -> None:

@@ -86,11 +86,16 @@ def readable(name: str) -> Added | None:
     return None
 
 
+def refuse_name(name: str) -> None:
+    """Raise ModelError for what cannot be a name."""
+    if not NAME.fullmatch(name):
+        message = f"'{name[:80]}' cannot be the name of a model."
+        raise ModelError(message, "Choose one of letters, digits, '.', '_' and '-' with --as.", "model.name")
+
+
 def keep(model: Added) -> Added:
     """Give the model its name. Raises ModelError for a name that is none, or that stands for other weights."""
-    if not NAME.fullmatch(model.name):
-        message = f"'{model.name[:80]}' cannot be the name of a model."
-        raise ModelError(message, "Use letters, digits, '.', '_' and '-'.", "model.name")
+    refuse_name(model.name)
     before = readable(model.name)
     if before and before.path != model.path and before.there:
         remedy = f"Choose another name with --as, or remove it: smolstudio models remove {model.name}."
@@ -112,10 +117,14 @@ def remove(name: str) -> Added:
             f"No model was added as '{name}'.", f"Choose one of the added models: {known}.", "model.unknown"
         )
     _file(name).unlink()
-    shared = any(other.path == model.path for other in added())
-    if model.path.parent == home() / "converted" and not shared:
-        shutil.rmtree(model.path, ignore_errors=True)
+    delete_unnamed(model.path)
     return model
+
+
+def delete_unnamed(path: Path) -> None:
+    """Delete a folder of converted weights that no name stands for; other folders stay."""
+    if path.parent == home() / "converted" and not any(other.path == path for other in added()):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _file(name: str) -> Path:

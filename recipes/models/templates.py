@@ -161,6 +161,10 @@ def limit(processor: Any, name: str, seconds: float = LIMIT_SEC) -> None:
 
     @functools.wraps(render)
     def limited(*args: Any, **kwargs: Any) -> Any:
+        if not (getattr(processor, "chat_template", None) or kwargs.get("chat_template")):
+            message = f"{name} has no chat template, so turns cannot be told apart: it was never taught to chat."
+            remedy = "Take the model's instructed form, or put its chat_template.jinja into the folder."
+            raise ModelError(message, remedy, "model.template")
         before, _seconds.limit = getattr(_seconds, "limit", None), seconds
         try:
             return render(*args, **kwargs)

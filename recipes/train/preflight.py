@@ -7,6 +7,7 @@ that they found themselves. It loads no model.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipes.train.probe import Subject, probe
 from recipes.train.report import PreflightReport, save_report
-from recipes.train.row_checks import SHOWN_TOKENS, check_rows, count, mark, pieces
+from recipes.train.row_checks import SHOWN_TOKENS, check_known, check_rows, count, mark, pieces
 from recipes.train.rows import TokenRow
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def check(
         return None
     work.run.emit("phase", name="preflight")
     limit = work.recipe.optim.max_length
+    problems = [*problems, *check_known(rows, _known_tokens(work.loaded.model))]
     report = preflight(
         work.run.path,
         subject_of(trainer),
@@ -50,6 +52,13 @@ def check(
     )
     report.refuse()
     return report
+
+
+def _known_tokens(model: Any) -> int | None:
+    """Rows of the table of tokens; None for a model that reads none."""
+    with contextlib.suppress(NotImplementedError):
+        return int(model.get_input_embeddings().weight.shape[0])
+    return None
 
 
 def subject_of(trainer: Any) -> Subject:

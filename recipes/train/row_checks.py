@@ -33,6 +33,17 @@ def check_rows(rows: Sequence[TokenRow], max_length: int | None) -> list[str]:
     return problems
 
 
+def check_known(rows: Iterable[TokenRow], known: int | None) -> list[str]:
+    """A problem where rows hold tokens beyond the `known` ones of a model, whose tokenizer is then another's."""
+    highest = max((max(row.input_ids, default=0) for row in rows), default=0)
+    if known is None or highest < known:
+        return []
+    return [
+        f"The tokenizer writes token {highest:,}, but the model knows {known:,}: they do not belong together. Fetch "
+        "the model again, with its own tokenizer."
+    ]
+
+
 def check_template(tokenizer: Any, chats: Iterable[tuple[list[dict[str, Any]], str]]) -> list[str]:
     """Problems of the chat template: the rendered prompt must be a prefix of prompt + answer, which ends the turn.
 

@@ -102,7 +102,8 @@ class Validation:
         if falling := self.still_falling():
             figures = ", ".join(f"{self.losses[step]:.3f} at step {step}" for step in falling)
             longer = f"optim.max_steps={2 * max_steps}" if max_steps > 0 else _twice(plan.epochs)
-            return f"The validation loss was still falling at the end ({figures}): train longer, with {longer}."
+            kept = f"{self._scored(self.metric, best, last)} " if self.metric else ""
+            return f"{kept}The validation loss was still falling at the end ({figures}): train longer, with {longer}."
         early = f"Ended early, after step {last} of {plan.steps}. " if self.exhausted and last < plan.steps else ""
         if self.metric:
             return early + self._scored(self.metric, best, last)

@@ -79,28 +79,36 @@ def fitted(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_fitted(source: str, overrides: Sequence[str], workspace: Workspace, notices: list[str]) -> tuple[Recipe, str]:
-    """The recipe of a command, and a sentence where it is not as written: a ready one for a person's own rows gets
-    what the Train page gives it, unless epochs or steps are among the overrides, which win in any case.
+    """The recipe of a command, and sentences where it is not as written. A ready one, as on the Train page, takes the
+    model that was added on this machine, and for a person's own rows as many steps as they need; what is among the
+    overrides wins in any case.
 
     Raises RecipeError.
     """
-    recipe = load_recipe(source, overrides, notices)
     told = {canonical(item.partition("=")[0].strip()) for item in overrides}
+    recipe, said = load_recipe(source, overrides, notices), []
+    if source in ready_recipes() and not told & {"base_model", "revision"}:
+        here = store.readable(local_name(recipe.base_model))
+        if here and here.name != recipe.base_model:
+            said = [f"{here.name} as it was added here, from {here.source}; the hub's: base_model={recipe.base_model}."]
+            overrides = [*overrides, f"base_model={here.name}"]
+            recipe = load_recipe(source, overrides)
     try:
         card = open_dataset(recipe.data.dataset, workspace.datasets).card
     except UserError:  # said where the training starts
-        return recipe, ""
+        return recipe, " ".join(said)
     if told & LENGTHS or not begins_fitted(source, recipe, card):
-        return recipe, ""
+        return recipe, " ".join(said)
     length = recipe.optim.num_train_epochs
     recipe = load_recipe(fitted(load_recipe(source).model_dump(mode="json")), overrides)
     if length == "auto":
-        return recipe, ""
-    return recipe, (
+        return recipe, " ".join(said)
+    said.append(
         f"{recipe.data.dataset} has rows of your own: as many epochs as they need, as on the Train page, instead of "
         f"the {length:g} of {source}, and the best by validation is kept. For those of the recipe: "
         f"num_train_epochs={length:g}."
     )
+    return recipe, " ".join(said)
 
 
 def fetch(entry: Entry) -> str:

