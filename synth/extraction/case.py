@@ -28,7 +28,7 @@ LANGUAGE_WEIGHTS = {"en": 8, "de": 2, "es": 2, "fr": 2}
 Drawn = TypeVar("Drawn", bound=str)
 _FAULTS = ("bug", "performance", "security")
 _LEVELS: tuple[Priority, ...] = ("critical", "high", "medium", "low")
-_HOURS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 30, 40, 1.5, 2.5)
+_HOURS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 30, 40, 1.5, 2.5)
 _NUMBERS = (
     3,
     7,
@@ -106,7 +106,7 @@ def draw(rng: Random, unseen: str = "", languages: Collection[str] = tuple(LANGU
     domain = rng.choice([d for d in words.domains if (d in words.held_out_domains) == (unseen == "domain")])
     kind = _weighted(rng, {t: w for t, w in _TYPE_WEIGHTS.items() if t in problems(language)})
     problem = rng.choice(problems(language)[kind])
-    unnamed = rng.random() < UNNAMED
+    unnamed = rng.random() < UNNAMED and unseen != "domain"  # a domain shows in its parts only
     component = vary(rng.choice(words.unnamed), rng) if unnamed else _component(rng, words, domain, unseen)
     subject = _subject(rng, words, component)
     number = str(rng.choice(_NUMBERS))

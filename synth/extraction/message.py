@@ -42,7 +42,14 @@ _LONG = {
 }
 _NEIGHBOURS = {"e": "r", "a": "s", "o": "p", "t": "r", "n": "m", "i": "o", "s": "d", "r": "t"}
 _UNITS = ("hour", "Stunde", "hora", "heure")
-_AND = (" and ", " so ", " but ", " anyway ", " also ", " well ", " ")
+_AND = {
+    "en": (" and ", " so ", " but ", " anyway ", " also ", " well ", " "),
+    "de": (" und ", " also ", " ja ", " naja ", " jedenfalls ", " "),
+    "es": (" y ", " pues ", " bueno ", " o sea ", " además ", " "),
+    "fr": (" et ", " alors ", " enfin ", " bon ", " en plus ", " "),
+    "pt": (" e ", " bom ", " então ", " "),
+}
+"""What speakers put between two sentences, by language."""
 
 
 class Message(NamedTuple):
@@ -101,7 +108,8 @@ def _carrier(case: Case, rng: Random) -> str:
     if said.do and "problem_do" in words and rng.random() < 0.35:
         return "problem_do"
     if said.do or said.when:
-        return "problem_clause" if "problem_clause" in words and case.problem.clause else "problem"
+        whole = case.problem.do or case.problem.when  # worded to follow what comes before it
+        return "problem_clause" if "problem_clause" in words and not whole else "problem"
     return "problem_it" if said.it and "problem_it" in words and rng.random() < 0.45 else "problem_plain"
 
 
@@ -152,15 +160,16 @@ def _steps_block(case: Case, rng: Random) -> str:
 def _flowing(case: Case, form: str, rng: Random) -> str:
     """Sentences one after the other, with a greeting, chatter and a farewell as the form has them."""
     words = bank(case.language)
-    body, least_most = _facts(case, statement(case, rng), rng), _LONG.get(form, (0, 0))
-    if form == "table":
-        body = [statement(case, rng), *([case.impact] if case.impact else [])]
+    said, least_most = statement(case, rng), _LONG.get(form, (0, 0))
+    body = [said, *([case.impact] if case.impact else [])] if form == "table" else _facts(case, said, rng)
     chatter = rng.sample(words.chatter, min(rng.randint(*least_most), len(words.chatter)))
-    second = [rng.choice(words.second)] if rng.random() < 0.1 and form != "line" else []
-    for sentence in (*chatter, *second):
+    for sentence in chatter:
         number = str(rng.randrange(11, 60))
         body.insert(rng.randint(0, len(body)), vary(sentence, rng).replace("{k}", number))
-    blocks = [_joined(body, form, rng)]
+    if rng.random() < 0.1 and form != "line":  # "also" and "by the way" come after what they are beside
+        at = next(at for at, sentence in enumerate(body) if said in sentence)
+        body.insert(rng.randint(at + 1, len(body)), rng.choice(words.second))
+    blocks = [_joined(body, case.language, form, rng)]
     if case.listed:
         blocks.append(_steps_block(case, rng))
     if form == "log":
@@ -180,11 +189,11 @@ def _flowing(case: Case, form: str, rng: Random) -> str:
     return separator.join(block for block in blocks if block)
 
 
-def _joined(sentences: list[str], form: str, rng: Random) -> str:
+def _joined(sentences: list[str], language: str, form: str, rng: Random) -> str:
     """Sentences as one paragraph, or several where there are many."""
     if form == "voice":  # somebody speaks, and nothing sets stops
-        plain = [sentence.rstrip(".!?").strip() for sentence in sentences]
-        return "".join(part + (rng.choice(_AND) if at + 1 < len(plain) else "") for at, part in enumerate(plain))
+        first, *others = [sentence.rstrip(".!?").strip() for sentence in sentences]
+        return first + "".join(rng.choice(_AND[language]) + sentence for sentence in others)
     if form == "notes":
         mark = rng.choice(("- ", "* ", "• "))
         return "\n".join(mark + sentence for sentence in sentences)

@@ -13,6 +13,9 @@ from random import Random
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _PART = re.compile(r"\[([^\[\]]*)\]|\{(\w+)\}")
+_NOTHING = "\0"
+_UNSAID = re.compile(r" ?\0(?=[.,!?]|$)")  # an empty option leaves no blank before a stop
+_CODE = re.compile(r"\w*[_/.(]\w|\W|\w+[A-Z]|\w+(?:\(|-(?:worker|plugin|service))")
 _ARTICLES = ("der ", "die ", "das ", "el ", "la ", "los ", "las ", "le ", "les ", "l'", "o ", "a ", "os ", "as ")
 _WHOLE = "(?:page|section|feature|part|area)"
 _ANY = {"k": r"\d+", "does": r"[^\n]+?", "expected": r"[^\n]+?"}
@@ -22,7 +25,8 @@ def vary(phrase: str, rng: Random) -> str:
     """The phrase with one of each `[a|b|c]`."""
     if "[" not in phrase:
         return phrase
-    return _CHOICE.sub(lambda found: rng.choice(found[1].split("|")), phrase).replace("  ", " ")
+    said = _CHOICE.sub(lambda found: rng.choice(found[1].split("|")) or _NOTHING, phrase)
+    return _UNSAID.sub("", said).replace(_NOTHING, "").replace("  ", " ")
 
 
 def bare(component: str) -> str:
@@ -45,8 +49,8 @@ def fill(clause: str, component: str, subject: str = "", **more: str) -> str:
 
 
 def capital(text: str) -> str:
-    """The text with its first letter in upper case."""
-    return text[:1].upper() + text[1:]
+    """The text with its first letter in upper case, unless code begins it: `parse_rows()` and `iPhone` stay."""
+    return text if _CODE.match(text) else text[:1].upper() + text[1:]
 
 
 class Pattern:

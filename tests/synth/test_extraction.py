@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from random import Random
 
@@ -16,7 +17,7 @@ from synth.extraction.bank import HELD_OUT_LANGUAGE, bank
 from synth.extraction.case import draw
 from synth.extraction.message import FORMS, HELD_OUT_FORMS, compose
 from synth.extraction.named import PLATFORM, VERSION, draw_platform, draw_version, written_version
-from synth.extraction.phrase import Pattern
+from synth.extraction.phrase import Pattern, capital, vary
 from synth.extraction.schema import KEYS, TYPES, json_schema
 from synth.extraction.written import real_rows
 
@@ -110,6 +111,49 @@ def test_training_never_shows_what_the_unseen_test_holds(rows: list[Example]) ->
     assert not any(row.family.endswith(HELD_OUT_FORMS) for row in shown)
     held_out = {domain for language in ("en", "de", "es", "fr") for domain in bank(language).held_out_domains}
     assert {row.family.split("/")[1] for row in unseen} >= held_out & {row.family.split("/")[1] for row in unseen}
+
+
+def test_a_message_of_an_unseen_domain_names_a_part_of_it() -> None:
+    """Else the row would measure nothing that training has not shown."""
+    for seed in range(80):
+        case = draw(Random(seed), "domain")
+        assert case.domain in bank(case.language).held_out_domains
+        assert case.issue.component is not None
+
+
+def test_an_empty_option_leaves_no_blank_before_a_stop() -> None:
+    said = {vary("[Tap|Click] [on |]it [now|].", Random(seed)) for seed in range(40)}
+    assert said == {f"{verb} {it}." for verb in ("Tap", "Click") for it in ("it", "on it", "it now", "on it now")}
+
+
+def test_code_keeps_its_first_letter() -> None:
+    assert [capital(name) for name in ("parse_rows()", "item.ts", "iPhone", "e-mail", "the cart")] == [
+        "parse_rows()", "item.ts", "iPhone", "E-mail", "The cart",
+    ]  # fmt: skip
+
+
+def test_what_is_said_beside_the_problem_comes_after_it() -> None:
+    """A message that opens with "Also, the newsletter comes twice" would be about the newsletter."""
+    seen = 0
+    for seed in range(400):
+        rng = Random(seed)
+        case = draw(rng)
+        text = compose(case, "mail", rng).text
+        beside = next((one for one in bank(case.language).second if one in text), None)
+        said = case.issue.actual or case.issue.expected or case.said.ask
+        if beside and said in text:
+            seen += 1
+            assert text.index(said) < text.index(beside)
+    assert seen > 10
+
+
+def test_german_puts_the_verb_first_after_a_clause_and_speech_joins_sentences_in_its_own_language() -> None:
+    for seed in range(400):
+        rng = Random(seed)
+        case = draw(rng, languages=("de", "fr", "es"))
+        text = compose(case, "voice", rng).text
+        assert not re.search(r"\bwenn (?:ich|mehrere|der|die|das) [^,:]+, (?:es|ich|die summe|die hälfte) ", text)
+        assert not re.search(r" (?:anyway|well|so) ", text)
 
 
 @pytest.mark.parametrize("form", FORMS)
