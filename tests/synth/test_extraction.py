@@ -153,7 +153,7 @@ def test_german_puts_the_verb_first_after_a_clause_and_speech_joins_sentences_in
         case = draw(rng, languages=("de", "fr", "es"))
         text = compose(case, "voice", rng).text
         assert not re.search(r"\bwenn (?:ich|mehrere|der|die|das) [^,:]+, (?:es|ich|die summe|die hälfte) ", text)
-        assert not re.search(r" (?:anyway|well|so) ", text)
+        assert not re.search(r" (?:anyway|well) ", text)
 
 
 @pytest.mark.parametrize("form", FORMS)
