@@ -158,9 +158,10 @@ def test_a_copy_of_an_example_is_no_row(workspace: Workspace, tmp_path: Path) ->
     file.write_text("text,label\nMy chest hurts since Monday,urgent\n")
     env = Env(Context(media_in(tmp_path), Random), {}, tmp_path)
     longer = "It is about my brother: my chest hurts, he said, and then that he would go to work all the same."
-    texts = ["my chest hurts since Monday!", "The pharmacy was closed on Sunday", longer]
+    held = ["Please help. My chest hurts since Monday, what now?", "Hello,\n- My chest hurts since  Mondays.\nBye"]
+    texts = ["my chest hurts since Monday!", "The pharmacy was closed on Sunday", longer, *held]
     found = list(unlike(iter([Candidate(t, {"m": t}) for t in texts]), Unlike(field="m", path=str(file)), env))
-    assert [isinstance(one, Rejected) for one in found] == [True, False, False]
+    assert [isinstance(one, Rejected) for one in found] == [True, False, False, True, True]
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from synth.scoring.verify import fold
 
 WORD = re.compile(r"[^\W\d_]{4,}")
 HALF = 0.5
+WHOLE_CHARS = 20  # a shorter example may stand in another text by chance
 NUMBERED = re.compile(r"\[?(\d{1,3})\]?")
 NAME = re.compile(r"(?<![.!?:\n“\"(]\s)(?<!^)\b[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*", re.MULTILINE)
 
@@ -247,16 +248,24 @@ class Unlike(Settings):
 
 
 def unlike(stream: Iterator[Candidate], settings: Unlike, env: Env) -> Iterator[Outcome]:
-    """Copies of examples are out, so that no example that training shows returns in a test split."""
+    """Copies of examples are out, so that no example that training shows returns in a test split.
+
+    A text is one whose whole or one of whose lines is nearly an example, or that holds one word for word.
+    """
     from rapidfuzz.fuzz import ratio
     from rapidfuzz.process import extractOne
 
     rows, _ = shown_and_held_out(settings.path, 0)
     known = [fold(next(str(row[name]) for name in TEXTS if row.get(name))) for row in rows if set(TEXTS) & set(row)]
+    long = [text for text in known if len(text) >= WHOLE_CHARS]
     for candidate in stream:
-        best = extractOne(fold(str(field_of(candidate, settings.field))), known, scorer=ratio) if known else None
-        near = best is not None and best[1] >= 100 * settings.most
-        yield candidate.rejected("a copy of an example", known[best[2]][:200]) if best and near else candidate
+        text = str(field_of(candidate, settings.field))
+        parts = [fold(text), *(line for line in map(fold, text.splitlines()) if len(line) >= WHOLE_CHARS)]
+        found = next((one for one in long if one in parts[0]), "")
+        for part in parts if known and not found else ():
+            best = extractOne(part, known, scorer=ratio, score_cutoff=100 * settings.most)
+            found = found or (known[best[2]] if best else "")
+        yield candidate.rejected("a copy of an example", found[:200]) if found else candidate
 
 
 length, same, threshold = each(_length), each(_same), each(_threshold)
