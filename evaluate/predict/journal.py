@@ -10,7 +10,6 @@ system, or rows, runs only what is new. An endpoint's failed rows are tried agai
 from __future__ import annotations
 
 import contextlib
-import mmap
 import secrets
 import time
 from array import array
@@ -31,6 +30,7 @@ from synth.storage import Journal, read_jsonl
 from synth.workspace import Workspace
 
 NOTE_EVERY_SEC = 2.0  # how much measured time a kill can lose
+_AT_ONCE = 1 << 20  # bytes; a file that is mapped into memory counts as memory
 
 
 class Session(BaseModel):
@@ -119,10 +119,15 @@ def known_elsewhere(workspace: Workspace, fingerprint: str, own: Path) -> Answer
 
 
 def _mentions(path: Path, word: str) -> bool:
-    if not path.is_file() or not path.stat().st_size:
+    wanted, before = word.encode(), b""
+    if not path.is_file():
         return False
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(word.encode()) >= 0
+    with path.open("rb") as file:
+        while block := file.read(_AT_ONCE):
+            if wanted in before + block:
+                return True
+            before = block[-len(wanted) :]
+    return False
 
 
 class Predictor:
