@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from typing import Any, Literal, NamedTuple
 
-from synth.scoring.records import match_records, read_record
+from synth.scoring.records import match_field, read_record
 from synth.scoring.verify import fold
 
 Outcome = Literal["right", "wrong", "invented", "missed", "unread"]
@@ -54,7 +54,7 @@ def _outcome(key: str, values: dict[str, Any] | None, want: Any) -> FieldOutcome
         return FieldOutcome(key, "missed" if filled else "right", filled, 0.0 if filled else 1.0)
     if not filled:
         return FieldOutcome(key, "invented", filled, 0.0)
-    agree = match_records(have, want).f1
+    agree = match_field(fold(key), have, want).f1
     if agree == 1.0:
         return FieldOutcome(key, "right", filled, 1.0)
     return FieldOutcome(key, "wrong", filled, max(agree, _common_words(have, want)))

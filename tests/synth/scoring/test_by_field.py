@@ -7,6 +7,7 @@ import json
 import pytest
 
 from synth.scoring.by_field import outcomes
+from synth.scoring.records import match_records, read_record
 
 GOLD = {"title": "App closes", "version": None, "platform": "Pixel 8", "steps": ["open it", "tap save"], "hours": 2}
 
@@ -58,3 +59,30 @@ def test_a_reply_without_a_record_leaves_every_field_unread_also_those_that_are_
 def test_keys_are_compared_without_case_and_gold_that_is_no_object_has_no_fields() -> None:
     assert against({"Title": "App closes"})["title"] == ("right", 1.0)
     assert outcomes('["a"]', '["a"]') == outcomes("a", "a") == outcomes("{}", '{"a": 1} | {"a": 2}') == []
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "gold", "right"),
+    [
+        ("version", "2.1", "2.10", False),
+        ("version", "2.10.0", "2.10", True),
+        ("App version", "3", "3.0", True),
+        ("conversion", "2.10", "2.1", True),
+        ("version", "null", None, False),
+        ("version", None, None, True),
+        ("hours", 0, None, False),
+        ("hours", 2.0, 2, True),
+        ("steps", ["b", "a"], ["a", "b"], True),
+        ("steps", ["a"], ["a", "b"], False),
+    ],
+)
+def test_a_field_is_right_by_itself_where_it_is_right_in_the_whole_record(
+    key: str, said: object, gold: object, right: bool
+) -> None:
+    reply, row = json.dumps({"title": "x", key: said}), json.dumps({"title": "x", key: gold})
+    assert [one.outcome == "right" for one in outcomes(reply, row)] == [True, right]
+    assert (match_records(json.loads(reply), json.loads(row)).f1 == 1.0) is right
+
+
+def test_null_in_lines_is_nothing() -> None:
+    assert read_record("title: x\nversion: null") == {"title": "x", "version": None}
