@@ -19,7 +19,7 @@ from synth.pipeline.records import read_records
 from synth.pipeline.sentences import numbered, sentences
 from synth.pipeline.step import Env
 from synth.pipeline.steps.checks import Equals, Quoted, Same, Untagged, equals, quoted, same, untagged
-from synth.pipeline.steps.compare import Alike, alike
+from synth.pipeline.steps.compare import Alike, Best, alike, best
 from synth.pipeline.steps.spread import shown_and_held_out
 
 SOURCE = "# Dams\n\nDr. Who saw the dam in 1936.  It is 7 m\nhigh, and “old”. No."
@@ -175,3 +175,11 @@ def test_tables_are_read_by_the_column_names_that_imports_know(tmp_path: Path) -
     other.write_text('{"a": 1, "b": 2}\n')
     with pytest.raises(DataError, match="has a text"):
         shown_and_held_out(str(other), 0)
+
+
+def test_the_known_answer_of_a_worked_one_is_its_last_line() -> None:
+    worked = "Ann sold 9 + 9 = <<9+9=18>>18 eggs.\n#### 18"
+    fields = {"question": "How many?", "answer": worked, "replies": ["Answer: 17", "She sold them.\nAnswer: 18"]}
+    (outcome,) = best(iter([Candidate("s", fields)]), Best(), env("best"))
+    assert isinstance(outcome, Candidate) and outcome.fields["answer"] == "18"
+    assert outcome.fields["chosen"].endswith("18") and outcome.fields["rejected"] == "Answer: 17"

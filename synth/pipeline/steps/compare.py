@@ -14,6 +14,7 @@ from pydantic import Field
 
 from synth.endpoint import Ask
 from synth.example import Example, make_example, system, user
+from synth.importing.compose import short_answer
 from synth.pipeline.candidate import Candidate, Outcome
 from synth.pipeline.step import Env, Settings, field_of
 from synth.pipeline.steps.ask import choice_schema, chosen, fault, response_format
@@ -57,12 +58,17 @@ def best(stream: Iterator[Candidate], settings: Best, env: Env) -> Iterator[Outc
         elif settings.keep == "pairs" and not wrong:
             yield noted.rejected("no answer is wrong in a readable way")
         else:
-            fields = {"chosen": min(right, key=len), "rejected": wrong[0] if wrong else ""}
+            fields = {
+                "chosen": min(right, key=len),
+                "rejected": wrong[0] if wrong else "",
+                settings.answer: gold.answer,
+            }
             yield noted.having(**fields)
 
 
 def _gold(candidate: Candidate, settings: Best) -> Example:
-    question, answer = str(field_of(candidate, settings.question)), str(field_of(candidate, settings.answer))
+    question, said = str(field_of(candidate, settings.question)), str(field_of(candidate, settings.answer))
+    answer = short_answer(said)  # of a worked one, such as those that end in `#### 18`
     scorer = str(candidate.fields.get("scorer") or settings.scorer)
     return make_example([user(question)], answer, answer=answer, family="all", template="all", scorer=scorer)
 
