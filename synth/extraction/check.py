@@ -9,17 +9,19 @@ import functools
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
 from synth.example import Example, text_of
 from synth.extraction.bank import LANGUAGES, Problem, bank, problems
 from synth.extraction.named import PLATFORM, VERSION
-from synth.extraction.phrase import Pattern, any_within
+from synth.extraction.phrase import Pattern, any_within, bare
 from synth.extraction.schema import Issue, IssueType, Priority
 from synth.scoring.verify import Verdict
 
 _HOURS = re.compile(r"\b\d+(?:[.,]\d+)?\s?(?:h|hours?|stunden|horas|heures)\b")
+_LISTED = re.compile(r"(?m)^(?:\d+[.):] |- |\* |-> )(.+)$")
 _COPIED = ("component", "version", "platform", "expected", "actual")
 
 
@@ -31,8 +33,15 @@ def check(row: Example) -> Verdict:
         return Verdict(False, "the answer is no issue", str(error.errors()[0]["msg"]))
     if json.loads(row.target) != json.loads(row.answer or ""):
         return Verdict(False, "target and answer differ")
-    text = _fold(row.prompt[-1].text if row.prompt else text_of(row))
-    for fault in (_missing(issue, text), _overlooked(issue, text, row), _misjudged(issue, text, row)):
+    said = row.prompt[-1].text if row.prompt else text_of(row)
+    text, beside = _fold(said), [_fold(item) for item in row.source.get("distractors", ())]
+    for fault in (
+        _missing(issue, _without(beside, text)),
+        _misnamed(issue, row),
+        _overlooked(issue, text, beside, row),
+        _unlisted(issue, said, row),
+        _misjudged(issue, text, row),
+    ):
         if fault:
             return Verdict(False, fault)
     return Verdict(True, "every value stands in the message")
@@ -42,11 +51,19 @@ def _fold(text: str) -> str:
     return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text).casefold()).strip()
 
 
+def _without(items: Iterable[str], text: str) -> str:
+    """The text without these, the longest first."""
+    for item in sorted(items, key=len, reverse=True):
+        text = text.replace(item, " ") if item else text
+    return text
+
+
 def _missing(issue: Issue, text: str) -> str:
     """What the issue says and the message does not."""
     for key in _COPIED:
         value = getattr(issue, key)
-        if value is not None and _fold(value) not in text:
+        mark = "v?" if key == "version" else ""
+        if value is not None and not re.search(rf"(?<!\w){mark}{re.escape(_fold(value))}(?!\w)", text):
             return f"{key} does not stand in the message"
     listed = len(issue.steps) > 1
     end = 0
@@ -60,16 +77,26 @@ def _missing(issue: Issue, text: str) -> str:
     return ""
 
 
-def _overlooked(issue: Issue, text: str, row: Example) -> str:
-    """What the message says and the issue leaves null. Distractors are named by the row."""
-    known = [_fold(item) for item in (*row.source.get("distractors", ()), issue.platform or "", issue.component or "")]
-    rest = text
-    for item in sorted(known, key=len, reverse=True):
-        rest = rest.replace(item, " ") if item else rest
-    if issue.platform is None and PLATFORM.search(rest):
-        return "a platform is named, and the issue has none"
-    if issue.version is None and VERSION.search(_HOURS.sub(" ", rest)):
-        return "a version is named, and the issue has none"
+def _misnamed(issue: Issue, row: Example) -> str:
+    """A value in the field of another, or a part of the product that is another than the one the row is about."""
+    if issue.version is not None and not (issue.version.isdigit() or VERSION.search(f" {_fold(issue.version)} ")):
+        return "the version is none"
+    if issue.platform is not None and not PLATFORM.search(_fold(issue.platform)):
+        return "the platform is none"
+    named, words = str(row.source["component"]), bank(str(row.source["language"]))
+    whole = any(Pattern(phrase).is_all_of(_fold(named)) for phrase in words.unnamed)
+    if _fold(issue.component or "") != ("" if whole else _fold(bare(named))):
+        return "the component is another than the message names"
+    return ""
+
+
+def _overlooked(issue: Issue, text: str, beside: list[str], row: Example) -> str:
+    """What the message says and the issue does not. `beside` are versions, platforms and hours that are no answer."""
+    rest = _without([*beside, *(_fold(item or "") for item in (issue.platform, issue.component))], text)
+    if PLATFORM.search(rest):
+        return "a platform is named that the issue does not have"
+    if VERSION.search(_HOURS.sub(" ", _without([_fold(issue.version or "")], rest))):
+        return "a version is named that the issue does not have"
     if issue.estimated_hours is None and _HOURS.search(rest):
         return "hours are named, and the issue has none"
     known_phrases, component = _phrases(str(row.source["language"])), str(row.source["component"])
@@ -80,6 +107,17 @@ def _overlooked(issue: Issue, text: str, row: Example) -> str:
     for key, patterns in (("expected", known_phrases.expected), ("actual", known_phrases.actual)):
         if getattr(issue, key) is None and any_within(patterns, text, component):
             return f"the message says what is {key}, and the issue does not"
+    return ""
+
+
+def _unlisted(issue: Issue, said: str, row: Example) -> str:
+    """A step in a list of the message that the issue lacks."""
+    known, component = _phrases(str(row.source["language"])), str(row.source["component"])
+    steps = {_fold(step) for step in issue.steps}
+    for line in _LISTED.findall(said):
+        step = _fold(line).rstrip(".")
+        if step not in steps and any(pattern.is_all_of(step, component) for pattern in known.listed):
+            return "the message lists a step that the issue lacks"
     return ""
 
 
@@ -95,12 +133,30 @@ class _Phrases:
         self.steps_intro = (*words.says["steps_intro"], "steps to reproduce")
         self.actual = _patterns([problem.actual or "" for problem in faults])
         self.expected = _patterns([*hoped, *(problem.expected or "" for problem in faults)])
-        self.done = _patterns([words.doing.format(do=phrase) for phrase in done])
+        led = [sentence.split("{do}")[0].removeprefix("{Actual} ") for sentence in words.says.get("problem_do", ())]
+        self.done = _patterns([lead + phrase for lead in (words.doing.format(do=""), *led) for phrase in done])
+        self.listed = _patterns([*words.steps, *done])
+        self.wished = _patterns([problem.expected or "" for problem in every])
         self.impact = {level: _patterns(sentences) for level, sentences in words.impact.items()}
         self.titles: dict[IssueType, list[tuple[Pattern, Problem]]] = {
             kind: [(Pattern(problem.title_phrase), problem) for problem in group]
             for kind, group in self.problems.items()
         }
+
+    def agree(self, problem: Problem, issue: Issue, text: str, component: str) -> bool:
+        """Whether an issue is whole: what happens and what is wished for are those of its problem, word for word."""
+        quoted = self.actual if "{does}" in (problem.ask or "") else []
+        happens = [Pattern(problem.actual)] if problem.actual else quoted
+        asked = not problem.ask or Pattern(problem.ask.strip("¿? .")).within(text, component)
+        quotes = (("{actual}", issue.actual), ("{expected}", issue.expected))
+        titled = all(_fold(value or "") in _fold(issue.title) for slot, value in quotes if slot in problem.title)
+        wished = issue.expected or ("" if issue.type == "feature" else None)
+        return (
+            asked
+            and titled
+            and _is_one_of(issue.actual or ("" if happens else None), happens, component)
+            and _is_one_of(wished, self.wished if issue.type == "feature" else self.expected, component)
+        )
 
     def stated(self, text: str) -> set[Priority]:
         """The priorities that sentences of a message state."""
@@ -108,6 +164,11 @@ class _Phrases:
 
 
 _phrases = functools.cache(_Phrases)
+
+
+def _is_one_of(value: str | None, patterns: Iterable[Pattern], component: str) -> bool:
+    """Whether a value is all of a sentence that a pattern stands for; None is."""
+    return value is None or any(pattern.is_all_of(_fold(value), component) for pattern in patterns)
 
 
 def _patterns(phrases: list[str] | tuple[str, ...]) -> list[Pattern]:
@@ -121,6 +182,8 @@ def _misjudged(issue: Issue, text: str, row: Example) -> str:
     found = [problem for pattern, problem in known.titles.get(issue.type, ()) if pattern.is_all_of(title, component)]
     if not found:
         return "no known problem has this title and type"
+    if not (found := [problem for problem in found if known.agree(problem, issue, text, component)]):
+        return "the title, actual, expected and the message do not go together"
     stated = known.stated(text)
     if len(stated) > 1:
         return "the message states two priorities"

@@ -6,6 +6,7 @@ them. It decides wording and order, never facts.
 
 from __future__ import annotations
 
+import re
 from random import Random
 from typing import NamedTuple
 
@@ -97,7 +98,8 @@ def statement(case: Case, rng: Random) -> str:
         slots |= {"actual": said.clause, "Actual": capital(said.clause), "it": said.it}
         slots |= {"when": when, "When": capital(when), "do": said.do}
         sentence = rng.choice(words[_carrier(case, rng)]).format(**slots)
-    named = issue.component is None or issue.component.casefold() in sentence.casefold()
+    name = re.escape((issue.component or "").casefold())
+    named = issue.component is None or re.search(rf"(?<!\w){name}(?!\w)", sentence.casefold())
     subject = [] if named else [fill(rng.choice(words["subject"]), case.component, case.subject)]
     return " ".join([*subject, sentence])
 

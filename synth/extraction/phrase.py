@@ -59,7 +59,7 @@ class Pattern:
     def __init__(self, phrase: str) -> None:
         self.phrase = phrase
         self._named = any(slot[2] and slot[2] in "cCnNsS" for slot in _PART.finditer(_CHOICE.sub(r"\1", phrase)))
-        fixed = [(part.casefold(),) for part in _PART.split(phrase)[::3]]
+        fixed = [(part.strip().casefold(),) for part in _PART.split(phrase)[::3]]
         choices = [tuple(_fixed(option) for option in found[1].split("|")) for found in _CHOICE.finditer(phrase)]
         self._needed = max([*fixed, *choices], key=lambda options: min(map(len, options)))
 
@@ -81,7 +81,7 @@ class Pattern:
 
 def _fixed(option: str) -> str:
     """The longest piece of an option that no slot changes."""
-    return max(re.split(r"\{\w+\}", option), key=len).casefold()
+    return max(re.split(r"\{\w+\}", option), key=len).strip().casefold()
 
 
 @functools.lru_cache(maxsize=16384)

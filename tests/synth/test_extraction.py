@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -79,6 +81,40 @@ def test_a_wrong_priority_or_type_is_rejected(rows: list[Example]) -> None:
         assert check(row)
         assert not check(changed(row, priority="low" if issue["priority"] != "low" else "high"))
         assert not check(changed(row, type="docs" if issue["type"] != "docs" else "bug"))
+
+
+def _planted(issue: dict[str, Any], beside: list[str]) -> Iterator[dict[str, object]]:
+    """Issues that are wrong by one thing, for a message of this one."""
+    yield {"component": None} if issue["component"] else {"component": "cellar door"}
+    yield {"steps": [*issue["steps"], "restart the moon"]}
+    yield {"title": "The moon is down"}
+    yield {"estimated_hours": (issue["estimated_hours"] or 0) + 7.5}
+    if issue["steps"]:
+        yield from ({"steps": issue["steps"][1:]}, {"steps": issue["steps"][:-1]})
+    for key in ("actual", "expected"):
+        if issue[key] is not None:
+            yield from ({key: None}, {key: issue[key].rsplit(" ", 1)[0]}, {key: issue[key][:-1]})
+    if issue["version"] is not None:
+        yield from ({"version": issue["version"][:-1] or "x"}, {"platform": issue["version"]})
+    for other in beside:
+        if "." in other and " " not in other:
+            yield {"version": other}
+        elif other.split()[-1] in ("hours", "Stunden", "horas", "heures"):
+            yield {"estimated_hours": float(other.split()[0])}
+        else:
+            yield {"platform": other}
+
+
+def test_an_answer_that_is_wrong_by_one_thing_is_rejected(rows: list[Example]) -> None:
+    """What is left out, cut short, put into another field, or taken from what only stands beside it."""
+    planted = [
+        (fault, row)
+        for row in rows[:150]
+        for fault in _planted(json.loads(row.answer or ""), row.source["distractors"])
+    ]
+    passed = [(fault, row.prompt[-1].text) for fault, row in planted if check(changed(row, **fault))]
+    assert len(planted) > 600
+    assert passed == []
 
 
 def test_versions_and_platforms_that_work_are_named_and_are_not_the_answer() -> None:
