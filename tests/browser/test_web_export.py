@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,10 @@ def test_the_page_answers_without_a_network_and_asks_nothing_of_others(browser: 
     assert all(url.startswith((pages, "blob:", "data:")) for url in page.fetched)
     assert page.complaints == []
     assert page.evaluate("document.documentElement.scrollWidth <= 390")  # a phone
+    page.fill("#text", "10 + 30 " * 1000)
+    page.click("#go")
+    page.wait_for_selector("#state:has-text('Your text is too long')", timeout=120_000)
+    assert re.search(r"read \d+ tokens, and takes 1024\. Shorten it\.", page.text_content("#state"))
     page.context.close()
 
 

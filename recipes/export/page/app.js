@@ -50,6 +50,12 @@ async function ask(text) {
   return model.createChatCompletion({ ...asked, abortSignal: stopping.signal });
 }
 
+function refusal(message) {
+  const [, read, most] = message.match(/\((\d+) tokens\).* context size \((\d+) tokens\)/) ?? [];
+  if (!most) return `It did not answer: ${message}`;
+  return `Your text is too long: the model would read ${read} tokens, and takes ${most}. Shorten it.`;
+}
+
 function written(value) {
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return value.map(written).join("\n");
@@ -117,6 +123,7 @@ at("copy").addEventListener("click", async () => {
 });
 at("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
+  if (!at("text").value.trim()) return;
   at("go").disabled = true;
   at("stop").hidden = false;
   say("Answering …");
@@ -129,7 +136,7 @@ at("ask").addEventListener("submit", async (event) => {
     at("speed").textContent = tokens ? `${tokens} tokens in ${seconds.toFixed(1)} s, ${(tokens / seconds).toFixed(0)} tokens/s` : "";
     say(reply.choices[0].finish_reason === "length" ? "Cut off: the answer was longer than the model may write here." : "Done.");
   } catch (error) {
-    say(error.name === "AbortError" ? "Stopped." : `It did not answer: ${error.message}`);
+    say(error.name === "AbortError" ? "Stopped." : refusal(error.message));
   } finally {
     at("go").disabled = false;
     at("stop").hidden = true;
