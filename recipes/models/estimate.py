@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-# Python with torch, transformers, TRL, PEFT and bitsandbytes imported, before any model.
-LIBRARIES_BYTES = 692e6
+# Python with torch, transformers, TRL, PEFT and bitsandbytes imported, before any model; and what of their files is
+# resident besides, which counts in every training's own process and not in the bench's, forked after they were read.
+LIBRARIES_BYTES, LIBRARY_FILES_BYTES = 692e6, 354e6
 # Kept for the backward pass of a layer, in bytes: for each token and each value of its width and of its feed-forward
 # width, and for each pair of positions of a head where attention is computed plainly.
 KEPT_BYTES, PAIR_BYTES = 24.5, 7.4
@@ -87,7 +88,7 @@ def tuning(shape: Shape, *, rank: int, batch: int, tokens: int, learned: int, pl
         kept += batch * shape.layers * shape.heads * tokens**2 * PAIR_BYTES
     values = shape.layers * rank * (8 * shape.width + 3 * (shape.width + shape.inner))  # on seven projections a layer
     return Estimate(
-        libraries=LIBRARIES_BYTES,
+        libraries=LIBRARIES_BYTES + LIBRARY_FILES_BYTES,
         weights=2.0 * shape.parameters,
         adapter=values * ADAPTER_BYTES,
         activations=kept,
