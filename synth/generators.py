@@ -27,6 +27,7 @@ from pydantic import BaseModel
 from synth.context import Context
 from synth.errors import DataError, RecipeError, did_you_mean
 from synth.example import GENERATED_SPLITS, Example, Split, media_parts
+from synth.marks import Seen
 from synth.scoring.verify import Verdict
 from synth.task import TaskCard
 
@@ -104,19 +105,19 @@ def draw_rows(
 
     Raises DataError when `misses` draws in a row gave nothing to keep.
     """
-    taken: dict[str, Split] = {}
+    taken: dict[Split, Seen] = {}
     settings = spec.model_dump()
     for split in GENERATED_SPLITS:
-        rng = context.random(f"{key} {settings['seed']} {split}")
+        rng, taken[split] = context.random(f"{key} {settings['seed']} {split}"), Seen()
         for number in range(settings[split]):
             for _ in range(misses):
                 example = draw(rng, split, number)
-                if example.id in taken:
+                if same := next((where for where, ids in taken.items() if example.id in ids), None):
                     row = {"split": split, "prompt": example.prompt[-1].text}
-                    candidate = rejected(row, f"the same prompt is in {taken[example.id]}")
+                    candidate = rejected(row, f"the same prompt is in {same}")
                 else:
                     candidate = kept(example)
-                    taken[example.id] = split
+                    taken[split].add(example.id)
                 verdict = yield candidate
                 if was_kept(candidate, verdict):
                     break
