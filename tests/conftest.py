@@ -16,7 +16,7 @@ gc.disable()
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does
-os.environ.setdefault("SMOLSTUDIO_SPEED_SECONDS", "5")
+os.environ.setdefault("SMOLSTUDIO_SPEED_SECONDS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 # Thousands of files are made safe on disk here and thrown away: where memory can hold them, no test waits for a disk.
 MEMORY = Path("/dev/shm")
@@ -28,7 +28,9 @@ import pytest
 
 from synth.workspace import Workspace, resolve_workspace
 from tests import raised
+from tests.spare import lent
 
+__all__ = ["lent"]
 raised.watch()
 
 

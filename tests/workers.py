@@ -1,9 +1,9 @@
-"""Training workers as processes that can be killed: forked from a server that has imported torch and TRL once."""
+"""Training workers as processes that can be killed: forked from one that has imported torch and TRL once."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,42 +12,26 @@ from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from synth import failpoint
 from synth.workspace import Workspace
-
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["recipes.train.training", "datasets", "trl.trainer.sft_trainer", "bitsandbytes"])
+from tests import spare
 
 
-def start(run: Run, *options: str, fail: str = "") -> Any:
-    """A worker process on `run`, as `python -m recipes RUN_DIR` would be; `fail` is a failpoint that it dies at."""
-    process = _server.Process(target=_work, args=([str(run.path), *options], fail))
-    process.start()
-    return process
-
-
-def _work(arguments: list[str], fail: str) -> None:
-    from recipes.__main__ import main
-
-    if fail:
-        os.environ[failpoint.VARIABLE] = fail
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    os._exit(main(arguments))
+def start(run: Run, *options: str, fail: str = "") -> spare.Forked:
+    """A worker process on `run`, as `python -m recipes RUN_DIR` is; `fail` is a failpoint that it dies at."""
+    env = {**os.environ, **({failpoint.VARIABLE: fail} if fail else {})}
+    return spare.fork([sys.executable, "-P", "-m", "recipes", str(run.path), *options], env=env)
 
 
 def finish(run: Run, *options: str) -> Run:
     """Work on `run` to its end."""
-    process = start(run, *options)
-    process.join(120)
-    assert process.exitcode is not None
+    start(run, *options).wait(120)
     return run
 
 
-def wait_for_step(run: Run, step: int, process: Any) -> None:
+def wait_for_step(run: Run, step: int, process: spare.Forked) -> None:
     """Return when `step` has been logged."""
     until = time.monotonic() + 120
     while not any(event["step"] >= step for event in run.events("step")):
-        assert process.is_alive(), run.exit()
+        assert process.poll() is None, run.exit()
         assert time.monotonic() < until
         time.sleep(0.005)
 

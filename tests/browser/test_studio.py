@@ -44,11 +44,7 @@ class Studio:
         self.process: subprocess.Popen[bytes] | spare.Forked | None = None
 
     def start(self) -> None:
-        begin = subprocess.Popen
-        if self.spared:
-            spare.start()
-            begin = spare.fork
-        self.process = begin(
+        self.process = (spare.fork if self.spared else subprocess.Popen)(
             command(self.port),
             env=environment(self.workspace) | {"SMOLSTUDIO_MODELS": str(self.workspace.path.parent / "models")},
             stdout=subprocess.DEVNULL,

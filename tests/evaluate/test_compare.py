@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,6 +23,7 @@ from synth.example import make_example, user
 from synth.jobdir import JobDir
 from synth.storage import read_json, read_jsonl
 from synth.workspace import Workspace
+from tests import spare
 from tests.tiny import tiny_llama
 
 pytestmark = pytest.mark.slow
@@ -269,9 +268,9 @@ def test_killed_twice_and_resumed_pays_no_answer_twice(
     with serve_in_thread(StubSettings(latency_sec=0.1)) as stub:
         plan = plan_of([endpoint(stub.base_url, concurrency=2), endpoint(stub.base_url, "schema", prompting="schema")])
         (tmp_path / "plan.yaml").write_text(dump_plan(plan))
-        command = [sys.executable, "-c", WORKER, str(tmp_path / "plan.yaml")]
+        command = [sys.executable, "-P", "-c", WORKER, str(tmp_path / "plan.yaml")]
         for target in (8, 40):
-            worker = subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL)
+            worker = spare.fork(command)
             while stub.paid < target and worker.poll() is None:
                 time.sleep(0.01)
             worker.send_signal(signal.SIGKILL)

@@ -32,6 +32,7 @@ from recipes.run.directory import Run, Stopped
 from recipes.text import rows
 from studio import doctor
 from studio.engines import jobs, turns
+from studio.engines.local import PYTHON
 from studio.read.history import history
 from synth import temporary
 from synth.dataset import DatasetDir, DatasetWriter
@@ -40,6 +41,7 @@ from synth.importing.importer import Options, import_data
 from synth.jobdir import JobDir
 from synth.storage import DirLock, Journal, atomic_dir, atomic_write_text, read_json, read_jsonl, write_json
 from synth.workspace import Workspace
+from tests import spare
 from tests.short_pipeline import SHORT
 from tests.tiny import sums_dataset, tiny_llama
 
@@ -240,7 +242,8 @@ def test_a_worker_that_is_killed_is_lost_at_once_though_it_began_just_now(tmp_pa
 
 
 def test_work_whose_worker_dies_before_it_begins_is_lost_at_once(workspace: Workspace) -> None:
-    job = start_and_die(workspace, "early", 20, "KILL")
+    killed_while(STARTER, workspace.path, "lock.taken:1:KILL", "early", "20")  # its starter too, right after
+    job = JobDir(workspace.tasks / "early")
     assert until(job, "lost", "done", "failed", seconds=10) == "lost"
     assert list(workspace.datasets.glob("*")) == []
 
@@ -331,11 +334,9 @@ def test_an_end_that_cannot_be_read_is_a_failure_that_says_where(tmp_path: Path,
 # --- what killed work leaves
 
 
-def killed_while(code: str, place: Path, fail: str = "dir.filled:1:KILL") -> None:
+def killed_while(code: str, place: Path, fail: str = "dir.filled:1:KILL", *more: str) -> None:
     """Run Python that is killed at a failpoint; `place` is its first argument."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(place)], cwd=ROOT, env={**os.environ, "SMOLSTUDIO_FAIL": fail}, check=False
-    )
+    done = spare.run([*PYTHON, "-c", code, str(place), *more], env={**os.environ, "SMOLSTUDIO_FAIL": fail})
     assert done.returncode == -signal.SIGKILL
 
 
@@ -434,11 +435,10 @@ STARTER = (
 )
 
 
-def start_and_die(workspace: Workspace, name: str, count: int, worker: str = "") -> JobDir:
-    """Start work from a process that is killed right after, as a studio may be; and its worker as it takes its lock."""
+def start_and_die(workspace: Workspace, name: str, count: int) -> JobDir:
+    """Start work from a process that is killed right after, as a studio may be."""
     command = [sys.executable, "-c", STARTER, str(workspace.path), name, str(count)]
-    env = {**os.environ, **({"SMOLSTUDIO_FAIL": f"lock.taken:1:{worker}"} if worker else {})}
-    assert subprocess.run(command, cwd=ROOT, env=env, check=False).returncode == -signal.SIGKILL
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
     return JobDir(workspace.tasks / name)
 
 
@@ -493,7 +493,9 @@ def test_libraries_are_at_least_the_versions_without_known_holes() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stop", "SIGTERM"])
-def test_a_comparison_whose_endpoint_hangs_ends_within_ten_seconds_when_asked(workspace: Workspace, how: str) -> None:
+def test_a_comparison_whose_endpoint_hangs_ends_within_ten_seconds_when_asked(
+    workspace: Workspace, lent: list[spare.Forked], how: str
+) -> None:
     sums_dataset(workspace.datasets / "sums", train=4, val=4)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:  # accepts, and never says a word
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
@@ -508,8 +510,7 @@ def test_a_comparison_whose_endpoint_hangs_ends_within_ten_seconds_when_asked(wo
         if how == "stop":
             jobs.ENGINE.cancel(job)
         else:
-            for pid in processes_of(job):
-                os.kill(pid, signal.SIGTERM)
+            lent[-1].terminate()
         assert until(job, "stopped", "failed", "lost", "done", seconds=30) == "stopped", jobs.log_tail(job)
         assert time.monotonic() - asked < 10
 

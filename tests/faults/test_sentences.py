@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,7 @@ from synth.pipeline.spec import find_pipeline
 from synth.scoring.scorers import SCORERS
 from synth.storage import atomic_write_text, read_json, read_jsonl
 from synth.workspace import Workspace
+from tests import spare
 from tests.studio.test_views import page
 from tests.studio.test_views import text as text_of
 from tests.tiny import sums_dataset
@@ -387,8 +387,6 @@ def test_no_command_ends_in_a_traceback(workspace: Workspace, tmp_path: Path) ->
     (workspace.datasets / "torn").mkdir(parents=True)
     (workspace.datasets / "torn" / "dataset.json").write_text("{")
     for arguments in COMMANDS:
-        done = subprocess.run(
-            [*PYTHON, "-m", "studio", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60
-        )
+        done = spare.run([*PYTHON, "-m", "studio", *arguments], cwd=tmp_path)
         assert done.returncode in (1, 2), (arguments, done.stdout)
         assert "Traceback" not in done.stderr, (arguments, done.stderr)

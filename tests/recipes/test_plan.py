@@ -115,7 +115,7 @@ def test_a_killed_run_ends_at_the_same_step_and_keeps_the_same_adapter(
     process = start(run)
     wait_for_step(run, killed_at, process)
     os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    process.wait()
     finish(Run(run.path), "--resume")
     assert losses(run) == losses(whole)
     assert run.events("validation")[-1]["best_step"] == whole.events("validation")[-1]["best_step"]
@@ -236,7 +236,7 @@ def test_the_step_whose_answers_score_best_is_kept_and_a_killed_run_keeps_the_sa
     process = start(run)
     wait_for_step(run, 14, process)
     os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    process.wait()
     finish(Run(run.path), "--resume")
     assert run.events("validation")[-1]["best_step"] == best
     assert losses(run) == losses(whole)

@@ -8,8 +8,6 @@ by a small share of the distance that it travelled. Hence losses to 1e-5, tensor
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import socket
 import subprocess
@@ -35,7 +33,8 @@ from studio.read import curves
 from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import RecipeError, RunError
 from synth.workspace import Workspace
-from tests import workers
+from tests import spare, workers
+from tests.rank import launched_env
 from tests.studio.test_views import page, text
 from tests.tiny import sums_dataset, tiny_llama
 from tests.tiny_audio import tiny_whisper, tones_dataset
@@ -45,47 +44,19 @@ from tests.workers import losses
 STEPS = 6
 
 
-def _rank(rank: int, world: int, port: int, arguments: list[str], kill_at: int) -> None:
-    """One process as `accelerate launch` would start it, but forked from one that has imported torch already."""
-    from recipes import __main__ as worker
-    from recipes.train import trainer
-
-    null = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(null, stream)
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
-    os.environ |= {"LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    step = trainer.RunTrainer.training_step
-
-    def dying(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if rank == 1 and self.state.global_step == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return step(self, *args, **kwargs)
-
-    if kill_at:
-        trainer.RunTrainer.training_step = dying  # type: ignore[method-assign]
-    os._exit(worker.main(arguments))
-
-
 FSDP = "distributed_type: FSDP\nfsdp_config: {fsdp_version: 2}\n"
 
 
-def together(run: Run, *options: str, world: int = 2, kill_at: int = 0) -> list[int | None]:
-    """Exit codes of `world` processes that train a run."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["recipes.train.training", "datasets", "trl.trainer.sft_trainer", "bitsandbytes"])
-    made = [
-        server.Process(target=_rank, args=(rank, world, port, [str(run.path), *options], kill_at))
-        for rank in range(world)
-    ]
-    for process in made:
-        process.start()
-    for process in made:
-        process.join(240)
-    return [process.exitcode for process in made]
+def together(run: Run, *options: str, world: int = 2, disturbed: str = "@") -> list[int]:
+    """Exit codes of `world` processes that train a run, as `accelerate launch` would start them.
+
+    disturbed: what happens to the second of them (`tests.rank`).
+    """
+    made = []
+    for rank, env in enumerate(launched_env(world)):
+        words = [disturbed if rank == 1 else "@", str(run.path), *options]
+        made.append(spare.fork([sys.executable, "-P", "-m", "tests.rank", *words], env=env))
+    return [process.wait(240) for process in made]
 
 
 Making = Callable[[Workspace, Path], dict[str, Any]]
@@ -204,7 +175,7 @@ def test_a_killed_process_ends_the_run_at_once_and_it_resumes_exactly(workspace:
     whole, killed = (made_run(workspace, name, options, 2) for name in ("whole", "killed"))
     assert together(whole) == [0, 0]
     started = time.monotonic()
-    codes = together(killed, kill_at=4)
+    codes = together(killed, disturbed="kill@4")
     assert codes[1] == -signal.SIGKILL and codes[0] == 1 and time.monotonic() - started < 60
     ended = killed.exit()
     assert ended and (ended.verdict, ended.code) == ("failed", "run.rank")
@@ -212,6 +183,10 @@ def test_a_killed_process_ends_the_run_at_once_and_it_resumes_exactly(workspace:
     assert workers.finish(killed, "--resume").exit() != ended
     refused = killed.exit()
     assert refused and "was trained by 2 processes and cannot be resumed by 1" in refused.sentence
+    assert together(killed, "--resume", disturbed="stop@4") == [0, 0]
+    ended = killed.exit()
+    assert ended and ended.verdict == "stopped" and "Stopped after step 5" in ended.sentence
+    (killed.path / "stop").unlink()  # as whoever resumes it does
     assert together(killed, "--resume") == [0, 0]
     assert losses(killed) == losses(whole)
     first, second = (load_file(run.adapter / "adapter_model.safetensors") for run in (whole, killed))
@@ -220,40 +195,44 @@ def test_a_killed_process_ends_the_run_at_once_and_it_resumes_exactly(workspace:
 
 @pytest.mark.slow
 def test_accelerate_launches_a_run_and_a_killed_rank_is_named_within_30_s(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lent: list[spare.Forked]
 ) -> None:
-    """The whole way: `train --engine accelerate`, a rank killed from outside, resumed as it was begun."""
+    """The whole way: `train --engine accelerate` with FSDP2, a rank killed from outside, resumed as it was begun; one
+    process loads the adapter."""
     import psutil
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    file = tmp_path / "fsdp.yaml"
+    file.write_text(FSDP)
     options = of_text(workspace, tmp_path / "model")
-    recipe = made_run(workspace, "unused", options, 2, max_steps=400, save_steps=5).recipe
-    run = jobs.start_training(workspace, recipe, "launched", launch=Launch(num_processes=2))
-    deadline = time.monotonic() + 150
-    while len(run.events("checkpoint")) < 1 and time.monotonic() < deadline:
-        assert run.status() in ("queued", "running"), (run.path / "worker.log").read_text()[-3000:]
-        time.sleep(0.1)
-    tail = ["-m", "recipes", str(run.path)]
-    found = [p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-3:] == tail]
-    found = [p for p in found if "accelerate.commands.launch" not in p.info["cmdline"]]
-    victim = next(p for p in found if p.environ().get("RANK") == "1")
-    victim.kill()
-    began = time.monotonic()
-    while not (ended := run.exit()) or "rank 1, killed by signal 9" not in ended.sentence:
-        assert time.monotonic() - began < 30, (ended, (run.path / "worker.log").read_text()[-3000:])
-        time.sleep(0.1)
-    assert ended.code == "run.rank"
-    assert not psutil.wait_procs(found, timeout=30)[1], "no process is left behind"
-    done = len(run.events("step"))
+    recipe = made_run(workspace, "unused", options, 2, max_steps=40, save_steps=5, eval_steps=40).recipe
+    run = jobs.start_training(workspace, recipe, "launched", launch=Launch(num_processes=2, config_file=str(file)))
+
+    def wait_while(true: Callable[[], bool], seconds: float = 150) -> None:
+        deadline = time.monotonic() + seconds
+        while true():
+            assert time.monotonic() < deadline, (run.exit(), (run.path / "worker.log").read_text()[-3000:])
+            time.sleep(0.02)
+
+    def at_work() -> bool:
+        return run.status() in ("queued", "running")
+
+    wait_while(lambda: at_work() and not run.events("plan"))
+    of_run = [p for p in psutil.process_iter(["cmdline"]) if str(run.path) in (p.info["cmdline"] or [])]
+    found = {p.environ()["RANK"]: p for p in of_run if "RANK" in p.environ()}
+    wait_while(lambda: at_work() and not run.events("checkpoint"))
+    found["1"].kill()
+    wait_while(lambda: not (ended := run.exit()) or "rank 1, killed by signal 9" not in ended.sentence, 30)
+    ended = run.exit()
+    assert ended and ended.code == "run.rank"
+    assert not psutil.wait_procs(found.values(), timeout=30)[1], "no process is left behind"
     jobs.resume_training(run)
-    deadline = time.monotonic() + 150
-    while len(run.events("step")) == done and time.monotonic() < deadline:
-        time.sleep(0.1)
-    run.request_stop()
-    while run.status() in ("queued", "running"):
-        time.sleep(0.1)
-    stopped = run.exit()
-    assert stopped and stopped.verdict == "stopped", stopped
+    wait_while(at_work)
+    ended = run.exit()
+    assert ended and ended.verdict == "done", (ended, (run.path / "worker.log").read_text()[-3000:])
+    assert [event["step"] for event in run.events("step")].count(1) == 1, "it went on from its checkpoint"
+    assert launched.launch_of(run).shards  # type: ignore[union-attr]
+    assert load_for_inference(recipe.base_model, run.adapter).info.params
 
 
 @pytest.mark.slow
@@ -268,11 +247,22 @@ def test_two_machines_that_are_started_apart_equal_one_process(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [sys.executable, "-m", "studio", "train", str(recipe), "--engine", "accelerate", "--num-processes", "2"]
+    words = [
+        sys.executable,
+        "-P",
+        "-m",
+        "studio",
+        "train",
+        str(recipe),
+        "--engine",
+        "accelerate",
+        "--num-processes",
+        "2",
+    ]
     words += ["--num-machines", "2", "--main-process-ip", "127.0.0.1", "--main-process-port", str(port)]
     words += ["--id", "apart", "--workspace", str(workspace.path), "--machine-rank"]
-    both = [subprocess.Popen([*words, str(rank)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for rank in (1, 0)]
-    said = [one.communicate(timeout=200)[0].decode() for one in both]
+    both = [spare.fork([*words, str(rank)], stdout=subprocess.PIPE) for rank in (1, 0)]
+    said = [one.communicate(timeout=200)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], said
     apart = Run(workspace.runs / "apart")
     assert losses(apart) == pytest.approx(losses(alone), rel=1e-5)
@@ -305,7 +295,7 @@ def test_a_base_in_two_parts_goes_on_exactly_after_a_kill(workspace: Workspace, 
     options = {**of_text(workspace, tmp_path / "model"), **packed}
     whole, killed = (made_run(workspace, name, options, 2) for name in ("whole", "killed"))
     assert together(whole, "--shard") == [0, 0], (whole.path / "worker.log").read_text()[-2000:]
-    assert together(killed, "--shard", kill_at=4)[1] == -signal.SIGKILL
+    assert together(killed, "--shard", disturbed="kill@4")[1] == -signal.SIGKILL
     ended = killed.exit()
     assert ended and ended.code == "run.rank"
     assert together(killed, "--shard", "--resume") == [0, 0], (killed.path / "worker.log").read_text()[-2000:]
@@ -313,24 +303,6 @@ def test_a_base_in_two_parts_goes_on_exactly_after_a_kill(workspace: Workspace, 
     assert [event["step"] for event in killed.events("step")][-3:] == [4, 5, 6]  # from the checkpoint of step 3
     first, second = (load_file(run.adapter / "adapter_model.safetensors") for run in (whole, killed))
     assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-@pytest.mark.slow
-def test_accelerate_launches_a_base_in_parts_and_one_process_loads_its_adapter(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    file = tmp_path / "fsdp.yaml"
-    file.write_text(FSDP)
-    recipe = made_run(workspace, "unused", of_text(workspace, tmp_path / "model"), 2).recipe
-    run = jobs.start_training(workspace, recipe, "parts", launch=Launch(num_processes=2, config_file=str(file)))
-    deadline = time.monotonic() + 150
-    while run.status() in ("queued", "running") and time.monotonic() < deadline:
-        time.sleep(0.2)
-    ended = run.exit()
-    assert ended and ended.verdict == "done", (ended, (run.path / "worker.log").read_text()[-3000:])
-    assert launched.launch_of(run).shards  # type: ignore[union-attr]
-    assert load_for_inference(recipe.base_model, run.adapter).info.params
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_killed_run_resumes_with_identical_losses(
         process = start(run, *options)
         wait_for_step(run, step, process)
         os.kill(process.pid, signal.SIGKILL)
-        process.join()
+        process.wait()
         assert run.status() in ("queued", "lost")
         options = ["--resume"]
     finish(run, "--resume")
@@ -66,8 +66,7 @@ def test_a_kill_at_each_stage_of_a_checkpoint_resumes_with_identical_losses(
     stages = ["dir.made:2", "file.written:2", "dir.filled:1", "dir.synced:1", "dir.renamed:1", "checkpoint.rotated:1"]
     for stage in stages:
         process = start(run, *options, fail=f"{stage}:KILL")
-        process.join(120)
-        assert process.exitcode == -signal.SIGKILL, (stage, run.exit())
+        assert process.wait(120) == -signal.SIGKILL, (stage, run.exit())
         found = run.checkpoint()
         assert found is not None and run.status() in ("queued", "lost")
         saved.append(found.step)
@@ -86,7 +85,7 @@ def test_sigterm_saves_the_step_and_resume_goes_on_from_it(
     process = start(run)
     wait_for_step(run, 3, process)
     os.kill(process.pid, signal.SIGTERM)
-    process.join()
+    process.wait()
     ended, saved = run.exit(), run.checkpoint()
     assert ended is not None and ended.verdict == "stopped"
     assert saved is not None and f"step {saved.step}" in ended.sentence
@@ -142,7 +141,7 @@ def test_resuming_after_the_data_changed_ends_in_one_sentence(workspace: Workspa
     process = start(run)
     wait_for_step(run, 3, process)
     process.kill()
-    process.join()
+    process.wait()
     rows = (dataset / "train.jsonl").read_text("utf-8").splitlines(keepends=True)
     (dataset / "train.jsonl").write_text("".join(rows[1:]), "utf-8")
     ended = finish(run, "--resume").exit()

@@ -46,6 +46,7 @@ from synth.importing.importer import import_data
 from synth.scoring.scorers import score_reply
 from synth.storage import read_json, read_jsonl, write_json
 from synth.workspace import Workspace
+from tests import spare
 from tests.tiny import tiny_llama
 
 pytestmark = pytest.mark.slow
@@ -104,13 +105,13 @@ def commanded(workspace: Workspace, model: str, *settings: str) -> Iterator[Serv
     """`smolstudio serve MODEL --cascade …` as a user gives it."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
-    argv = [sys.executable, "-m", "studio", "serve", model, "--port", str(port), "-w", str(workspace.path)]
-    process = subprocess.Popen([*argv, "--cascade", *settings], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    argv = [sys.executable, "-P", "-m", "studio", "serve", model, "--port", str(port), "-w", str(workspace.path)]
+    process = spare.fork([*argv, "--cascade", *settings], stdout=subprocess.PIPE)
     try:
         until = time.monotonic() + 240
         while time.monotonic() < until:
             if process.poll() is not None:
-                pytest.fail(process.communicate()[0].decode())
+                pytest.fail(process.communicate()[0])
             try:
                 if httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200:
                     break

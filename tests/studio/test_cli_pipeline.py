@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from synth.errors import EndpointError, RecipeError
 from synth.pipeline import work
 from synth.pipeline.plan import Outside
 from synth.workspace import Workspace
+from tests import spare
 
 pytestmark = pytest.mark.slow
 
@@ -128,6 +128,7 @@ def test_ctrl_c_keeps_what_was_paid(workspace: Workspace) -> None:
     with serve_in_thread(StubSettings(skill=0.9, latency_sec=0.05)) as stub:
         argv = [
             sys.executable,
+            "-P",
             "-m",
             "studio",
             "pipeline",
@@ -139,8 +140,7 @@ def test_ctrl_c_keeps_what_was_paid(workspace: Workspace) -> None:
             "-n",
             "triage",
         ]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        process = spare.fork(argv, stderr=subprocess.PIPE)
         while len(stub.requests) < 40 and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)

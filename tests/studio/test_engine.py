@@ -19,6 +19,7 @@ from studio.serving import server
 from synth.errors import RunError
 from synth.jobdir import JobDir
 from synth.workspace import Workspace
+from tests.spare import Forked
 
 ROWS = {"train": 8, "val": 2, "test": 2, "test_ood": 2}
 
@@ -74,7 +75,7 @@ def test_any_engine_may_do_the_work(workspace: Workspace, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_cancelled_work_ends_and_keeps_nothing_half(workspace: Workspace) -> None:
+def test_cancelled_work_ends_and_keeps_nothing_half(workspace: Workspace, lent: list[Forked]) -> None:
     rows = {**ROWS, "train": 1_000_000}
     job = jobs.start_task(workspace, "synth", {"generator": "math", "settings": rows, "name": "endless"})
     deadline = time.monotonic() + 60

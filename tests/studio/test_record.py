@@ -11,7 +11,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import httpx
 import openai
 import pytest
 
+from studio.engines.local import PYTHON
 from studio.serving.record import record
 from studio.serving.recorded_answers import Events, Streamed
 from studio.serving.traffic import secrets_in, without
@@ -33,6 +33,7 @@ from synth.errors import StorageError
 from synth.importing.importer import Options, import_data
 from synth.storage import read_jsonl
 from synth.workspace import Workspace
+from tests import spare
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +45,7 @@ USER = {"role": "user", "content": "How many apples are 3 and 4?"}
 class Recorder(NamedTuple):
     """A running `smolstudio record`."""
 
-    process: subprocess.Popen[str]
+    process: spare.Forked
     url: str
     journal: Path
 
@@ -64,9 +65,9 @@ class Recorder(NamedTuple):
 
 @contextmanager
 def recording(upstream: str, journal: Path, *more: str) -> Iterator[Recorder]:
-    argv = [sys.executable, "-m", "studio", "record", "--upstream", upstream, "--journal", str(journal)]
+    argv = [*PYTHON, "-m", "studio", "record", "--upstream", upstream, "--journal", str(journal)]
     argv = [*argv, "--port", "0", *more]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = spare.fork(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     first = process.stdout.readline()
     found = re.search(r"at (http://[\d.:]+/v1)", first)
@@ -457,8 +458,8 @@ def test_it_ends_cleanly_and_gives_its_port_back(number: signal.Signals, journal
 
 def test_one_journal_has_one_recorder(journal: Path) -> None:
     with recording("http://127.0.0.1:1/v1", journal):
-        argv = [sys.executable, "-m", "studio", "record", "--upstream", "http://127.0.0.1:1/v1", "--port", "0"]
-        second = subprocess.run([*argv, "--journal", str(journal)], capture_output=True, text=True, timeout=60)
+        argv = [*PYTHON, "-m", "studio", "record", "--upstream", "http://127.0.0.1:1/v1", "--port", "0"]
+        second = spare.run([*argv, "--journal", str(journal)])
     assert second.returncode == 1 and "another recorder" in second.stderr
 
 

@@ -21,6 +21,7 @@ from synth.errors import StorageError
 from synth.jobdir import JobDir
 from synth.shared import Item, Shared, working_copy
 from synth.workspace import Workspace, resolve_workspace
+from tests import spare
 from tests.s3_server import Fault, S3Server, s3_server
 
 SMALL = {"train": 6, "val": 2, "test": 2}
@@ -385,9 +386,7 @@ def test_settings_that_the_client_does_not_know_are_a_sentence(store: str, monke
 
 def smolstudio(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "XDG_DATA_HOME": str(home)}
-    return subprocess.run(
-        [sys.executable, "-m", "studio", *words], capture_output=True, text=True, timeout=120, env=env
-    )
+    return spare.run([sys.executable, "-P", "-m", "studio", *words], env=env)
 
 
 @pytest.mark.slow

@@ -205,6 +205,7 @@ def test_each_export_target_is_a_button_and_says_why_it_cannot(place: Workspace)
     assert read_json(made / "manifest.json")["parity"]["artefacts"]
 
 
+@pytest.mark.usefixtures("lent")
 def test_a_model_is_served_until_it_is_stopped_and_ends_with_its_worker(place: Workspace) -> None:
     app = page("use", run=RUN, way="serve")
     next(n for n in app.number_input if n.label == "Port").set_value(18_431).run()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -22,7 +20,7 @@ from hypothesis import strategies as st
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth.context import Context
 from synth.dataset import DatasetDir
-from synth.endpoint import Reply
+from synth.endpoint import Reply, throttle
 from synth.endpoint.elsewhere import Got, Sent
 from synth.errors import EndpointError, RecipeError, RunError, StorageError, UserError
 from synth.pipeline import forecast, work
@@ -36,6 +34,7 @@ from synth.pipeline.steps.spread import shown_and_held_out
 from synth.storage import sha256_bytes
 from synth.usage import Usage
 from synth.workspace import Workspace
+from tests import spare
 from tests.short_pipeline import SHORT
 
 pytestmark = pytest.mark.slow
@@ -83,6 +82,12 @@ def short_plan(folder: Path, stub: Stub, count: int, **more: Any) -> RunPlan:
 def describe_plan(stub: Stub, **more: Any) -> RunPlan:
     inputs = {"task": "Sort messages of patients by urgency", **more.pop("inputs", {"labels": "urgent,soon,routine"})}
     return RunPlan(pipeline="describe-a-domain", inputs=inputs, teachers=teacher(stub), **more)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is asked again without a long pause."""
+    monkeypatch.setattr(throttle, "BACKOFF_BASE_SEC", 0.01)
 
 
 @pytest.fixture
@@ -443,6 +448,7 @@ def test_answers_without_usage_count_against_the_cap_of_a_later_session(workspac
     assert 0 < before < 30 and len(stub.requests) == before  # each may have cost its worst case
 
 
+@pytest.mark.usefixtures("soon")
 def test_answers_of_no_use_count_against_the_cap_of_every_later_session(workspace: Workspace, tmp_path: Path) -> None:
     with serve_in_thread(StubSettings(script=("ok", *["no-choices"] * 2000))) as stub:
         plan = short_plan(tmp_path / "p", stub, 80, cap_usd=0.004)
@@ -499,6 +505,7 @@ def test_seeds_that_run_out_are_told_and_nothing_is_lost(stub: Stub, workspace: 
     assert len(rows_of(work.take("short", workspace))) == 5
 
 
+@pytest.mark.usefixtures("soon")
 def test_seeds_that_meet_a_teacher_without_answers_are_not_called_too_few(workspace: Workspace, tmp_path: Path) -> None:
     with serve_in_thread(StubSettings(faults={"no-choices": 1.0})) as stub, pytest.raises(RunError) as caught:
         work.start("short", short_plan(tmp_path / "p", stub, 2, rows=9), Outside(workspace, price))
@@ -606,9 +613,9 @@ def test_answers_of_candidates_on_their_way_when_a_preview_ends_are_no_cost_of_i
 def test_a_killed_run_repeats_at_most_what_was_in_flight(workspace: Workspace, tmp_path: Path) -> None:
     with serve_in_thread(StubSettings(latency_sec=0.03)) as stub:
         folder = tmp_path / "p"
-        argv = [sys.executable, "-m", "studio", "pipeline", "run", short(folder), f"seeds={seeds(folder, 120)}"]
+        argv = [sys.executable, "-P", "-m", "studio", "pipeline", "run", short(folder), f"seeds={seeds(folder, 120)}"]
         argv += ["--model", "stub-model", "--base-url", stub.base_url, "--concurrency", "8", "--name", "short"]
-        process = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        process = spare.fork(argv)
         while len(stub.requests) < 60 and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
