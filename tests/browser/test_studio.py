@@ -91,7 +91,7 @@ def studio(workspace: Workspace) -> Iterator[Studio]:
 
 @pytest.fixture
 def own(workspace: Workspace) -> Iterator[Studio]:
-    """A studio that is a process of its own, and so are its workers."""
+    """A studio that is a process of its own, and so are its workers, until its test says otherwise."""
     with serving(workspace, spared=False) as served:
         yield served
 
@@ -173,6 +173,7 @@ def test_journey_from_start_to_verdict(own: Studio, page: Any) -> None:
     page.reload()  # nothing is lost by a refresh …
     page.get_by_role("heading", name="Runs").wait_for()
     studio.stop()  # … nor by the end of the server, in the middle of the training
+    studio.spared = True  # server, generation and training were processes of their own
     studio.start()
     page.goto(f"{studio.url}/runs?run={run}")
     assert ended(place.runs / run) == "done"

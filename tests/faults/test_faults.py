@@ -38,7 +38,7 @@ from synth import temporary
 from synth.dataset import DatasetDir, DatasetWriter
 from synth.errors import DataError, ModelError, StorageError
 from synth.importing.importer import Options, import_data
-from synth.jobdir import JobDir
+from synth.jobdir import QUEUED, QUEUED_SEC, JobDir
 from synth.storage import DirLock, Journal, atomic_dir, atomic_write_text, read_json, read_jsonl, write_json
 from synth.workspace import Workspace
 from tests import spare
@@ -297,6 +297,11 @@ def test_a_worker_that_dies_before_its_first_event_is_lost_within_ten_seconds(
     with contextlib.suppress(KeyboardInterrupt):
         jobs.start_task(workspace, "synth", {"generator": "math", "settings": {}, "name": "x"}, "early")
     job = JobDir(workspace.tasks / "early")
+    if dies == "before it is known":
+        assert job.status() == "queued", "a worker may be on its way"
+        begun = time.time() - QUEUED_SEC + 1
+        for sign in (job.path / QUEUED, job.path):
+            os.utime(sign, (begun, begun))
     assert until(job, "lost", "done", "failed", seconds=15) == "lost"
     assert time.monotonic() - began < 12
     assert job.events() == []
