@@ -21,7 +21,7 @@ from synth.example import user
 pytestmark = pytest.mark.slow
 
 KEY = "sk-very-secret-0123456789"
-DEADLINE_SEC = 0.8
+DEADLINE_SEC = 1.5
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 Script = Callable[[socket.socket], None]
 
