@@ -147,20 +147,27 @@ def _texts(loaded: Loaded, sample: Sample) -> dict[str, str]:
 def _refuse_another_template(artefact: Artefact, original: Loaded, sample: Sample) -> None:
     """Raise ModelError where the chat template and the tokenizer inside an artefact read a row as other tokens.
 
-    What is told apart is their number. Rows with tools or control tokens are left out: programs differ on these.
+    With pictures their number is told apart. Rows with tools or control tokens are left out: programs differ on these.
     """
-    if artefact.read_lengths is None:
+    if artefact.read_prompts is None:
         return
     runner: Any = runner_of(original)
     plain = [question for question in sample.questions if not question.tools]
     asked = [(q, chat) for q in plain if (chat := runner.plain_chat(original, q))]
-    ours = [prompt_tokens(one) for one in runner.bare_inputs(original, [question for question, _ in asked])]
-    theirs = artefact.read_lengths([chat for _, chat in asked])
+    ours = runner.bare_inputs(original, [question for question, _ in asked])
+    theirs = artefact.read_prompts([chat for _, chat in asked])
     for (question, _), tuned, exported in zip(asked, ours, theirs, strict=True):
-        if tuned != exported:
+        count = exported if isinstance(exported, int) else len(exported)
+        others = (
+            []
+            if isinstance(exported, int)
+            else [at for at in range(count) if exported[at : at + 1] != tuned[at : at + 1]]
+        )
+        if count != prompt_tokens(tuned) or others:
+            where = f", and other ones from token {others[0] + 1} on" if others else ""
             message = (
-                f"{artefact.runtime} reads row {question.example_id} as {exported} tokens through the chat template "
-                f"inside the file, and the model was tuned on {tuned}."
+                f"{artefact.runtime} reads row {question.example_id} as {count} tokens through the chat template "
+                f"inside the file{where}, and the model was tuned on {prompt_tokens(tuned)}."
             )
             raise ModelError(message, "Nothing was kept. Choose another target, or report this.", "export.parity")
 

@@ -89,7 +89,8 @@ class Artefact(NamedTuple):
         files: its weights; empty where the folder is a model of transformers.
         holds: whether its runtime can hold answers to a schema.
         apart: whether the runtime is a process of its own, whose time and memory are not seen here.
-        read_lengths: (chats) -> how many tokens each is to the artefact's own chat template and tokenizer.
+        read_prompts: (chats) -> what each is to the artefact's own chat template and tokenizer: token ids, or with
+            pictures how many tokens.
         handed_over: whether it is in the folder. One that is not is asked for comparison only, and refuses nothing.
     """
 
@@ -101,7 +102,7 @@ class Artefact(NamedTuple):
     files: tuple[Path, ...] = ()
     holds: bool = False
     apart: bool = False
-    read_lengths: Callable[[Sequence[list[dict[str, Any]]]], list[int]] | None = None
+    read_prompts: Callable[[Sequence[list[dict[str, Any]]]], Sequence[list[int] | int]] | None = None
     handed_over: bool = True
 
 

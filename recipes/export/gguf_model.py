@@ -100,16 +100,17 @@ def artefacts(tuned: Tuned, folder: Path) -> list[Artefact]:
     texts = [file for file in sorted(folder.glob("*.gguf")) if file != tower]
     files = {next(kind for kind in KINDS if file.stem.endswith(kind)): file for file in texts}
     found = [artefact(kind, file, context, tower) for kind, file in files.items()]
-    return [one if one.name == KINDS[0] else one._replace(read_lengths=None) for one in found]  # one template in all
+    return [one if one.name == KINDS[0] else one._replace(read_prompts=None) for one in found]  # one template in all
 
 
 def artefact(kind: str, file: Path, context: int, tower: Path | None = None) -> Artefact:
     """One file, as llama.cpp answers with it. With a `tower` it is not exact: pictures are scaled by another filter."""
     ask = functools.partial(llama_cpp.opened, file, context, tower=tower)
-    read = functools.partial(llama_cpp.read_lengths, file, context, tower)
+    lengths = functools.partial(llama_cpp.read_lengths, file, context, tower)
+    read = lengths if tower else functools.partial(llama_cpp.read_tokens, file, context)
     exact = kind == "f16" and tower is None
     files = (file, tower) if tower else (file,)
-    return Artefact(kind, exact, llama_cpp.version(), opened=ask, files=files, holds=True, read_lengths=read)
+    return Artefact(kind, exact, llama_cpp.version(), opened=ask, files=files, holds=True, read_prompts=read)
 
 
 def context_of(ref: ModelRef) -> int:

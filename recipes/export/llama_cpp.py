@@ -12,10 +12,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import json
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
 
 import numpy as np
 
@@ -70,6 +72,26 @@ def read_lengths(file: Path, context: int, tower: Path | None, chats: Sequence[l
     asked: dict[str, Any] = {"temperature": 0, "max_tokens": 1, "cache_prompt": True}
     replies = (_replied(file, server.handle_chat_completions({"messages": chat, **asked})) for chat in chats)
     return [int(reply["usage"]["prompt_tokens"]) for reply in replies]
+
+
+def read_tokens(file: Path, context: int, chats: Sequence[list[dict[str, Any]]]) -> list[list[int]]:
+    """The tokens that the chat template and the tokenizer inside a file make of chats. Raises ModelError."""
+    server = _opened(file, context, None)
+    prompts = [_posted(server, file, "/apply-template", {"messages": chat})["prompt"] for chat in chats]
+    way = {"add_special": True, "parse_special": True}
+    return [_posted(server, file, "/tokenize", {"content": text, **way})["tokens"] for text in prompts]
+
+
+def _posted(server: Any, file: Path, route: str, body: JsonDict) -> JsonDict:
+    """What the server inside this process answers; it listens on this machine only, and no proxy is asked."""
+    asked = Request(server.listening_address + route, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with build_opener(ProxyHandler({})).open(asked, timeout=60) as reply:
+            found: JsonDict = json.load(reply)
+            return found
+    except (OSError, ValueError) as error:
+        message = f"llama.cpp does not read a chat with {file.name}: {error}"
+        raise ModelError(message, "Export it again.", "export.parity") from error
 
 
 def _opened(file: Path, context: int, tower: Path | None) -> Any:

@@ -76,13 +76,22 @@ def test_every_export_of_a_text_model_answers_as_the_run_did(
     assert exporter.verify(out) == []
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (lambda template: "Please: " + template, r"as \d+ tokens .* the model was tuned on \d+\. Nothing was kept"),
+        (
+            lambda template: template.replace("<|im_start|>", "<|im_end|>"),
+            r"inside the file, and other ones from token 1 on",
+        ),
+    ],
+)
 def test_a_file_whose_chat_template_reads_otherwise_is_not_kept(
-    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: Callable[[str], str], said: str
 ) -> None:
-    monkeypatch.setattr(gguf_model, "plain_template", lambda template: "Please: " + template)
-    with pytest.raises(
-        ModelError, match=r"reads row \S+ as \d+ tokens .* the model was tuned on \d+\. Nothing was kept"
-    ):
+    """Also where it makes as many tokens of a row, but other ones."""
+    monkeypatch.setattr(gguf_model, "plain_template", changed)
+    with pytest.raises(ModelError, match=said):
         targets.export_run("run-1", place.runs, tmp_path / "out", "gguf", parity_gate(place, 2))
     assert list(tmp_path.iterdir()) == []
 
