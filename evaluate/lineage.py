@@ -20,7 +20,7 @@ from evaluate.plan import Costs, Plan, SystemPlan
 from evaluate.predict.runners import decoding
 from evaluate.report.results import DatasetFacts, LedgerItem, Provenance, SystemResult
 from recipes.run.directory import RECIPE, Run, cpu_name
-from recipes.run.sweeps import swept_with
+from recipes.run.sweeps import sweeps_elsewhere, swept_with
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import ModelError, UserError
 from synth.storage import read_json, sha256_bytes, sha256_file
@@ -156,6 +156,10 @@ def ledger(
     items += [_training(run, users.get(name)) for name, run in sorted((runs | before.runs).items())]
     items += [_unknown(f"Training {name}, made elsewhere", "training", user) for name, user in elsewhere.items()]
     items += [_unknown(f"Training {name}, which is not in this workspace", "training") for name in before.missing]
+    away = sweeps_elsewhere((runs | before.runs).values(), workspace)
+    items += [
+        _unknown(f"Other trainings of the sweep {name}, which is not in this workspace", "training") for name in away
+    ]
     items += [_evaluation(system) for system in systems if system.kind != "predictions" or system.price_model]
     return (*items, *_stated(plan.costs))
 

@@ -181,7 +181,7 @@ class Bucket:
         if "NoSuchBucket" in str(error):
             message = f"There is no bucket '{self.address.bucket}'."
             return StorageError(message, "Check the name, or make the bucket first.", "storage.bucket")
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) or said.startswith("416"):  # the object ends before that range
             return Missing(f"Something of {self.address} is no longer there.", "List it, and try again.")
         denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
         if denied or said[:3] in ("401", "403"):

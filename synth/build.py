@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from synth.endpoint import Endpoint
     from synth.ranges import RangeEngine
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+LONGEST_NAME = 80
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def check_name(name: str) -> str:

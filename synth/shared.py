@@ -13,6 +13,7 @@ trainings that are done stay on their machine.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -23,90 +24,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import ValidationError
 
-from synth.bucket import Address, Bucket, Missing, Stored, Taken
+from synth.bucket import Address, Bucket, Missing, Taken, Unavailable
 from synth.build import check_name
-from synth.dataset import CARD
 from synth.errors import StorageError, UserError, did_you_mean
-from synth.jobdir import LOG, QUEUED, STOP, JobDir
-from synth.media import check_reference
+from synth.jobdir import JobDir
+from synth.published import DAMAGED, MARKS, File, Item, Manifest, item_of, manifest_of, stays
 from synth.storage import DirLock, atomic_dir, atomic_write_text, fsync_dir, read_json, sha256_bytes, sha256_file
 from synth.temporary import temporary
 from synth.workspace import Workspace
 
-MARKS = {"datasets": CARD, "runs": "recipe.yaml", "comparisons": "plan.yaml"}
-"""What is shared, and the file by which such a folder is known."""
-FORMAT = 1
 ADDRESS = "address.txt"
-LOCAL = {"lock", QUEUED, STOP, LOG}
 AT_ONCE = 8
 WHOLE_BYTES = 8 << 20  # files up to this are read once, and sent as they were hashed
 WAIT_SEC = 600.0
 
 Outcome = Literal["published", "fetched", "unchanged"]
 Say = Callable[[str], None]
-
-
-class Item(NamedTuple):
-    """One folder of a workspace: `datasets/invoices`."""
-
-    kind: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.name}"
-
-    @property
-    def key(self) -> str:
-        """Where its manifest lies."""
-        return f"{self}.json"
-
-
-class File(BaseModel):
-    """One file of a folder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    path: str
-    sha256: str
-    bytes: int
-
-    @field_validator("path")
-    @classmethod
-    def _inside(cls, path: str) -> str:
-        return check_reference(path)
-
-    @field_validator("sha256")
-    @classmethod
-    def _hex(cls, text: str) -> str:
-        if len(text) != 64 or set(text) - set("0123456789abcdef"):
-            raise ValueError("no SHA-256")
-        return text
-
-    @property
-    def key(self) -> str:
-        """Where its bytes lie."""
-        return f"content/{self.sha256[:2]}/{self.sha256}"
-
-
-class Manifest(BaseModel):
-    """What a published folder holds, who published it and when."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-    format: int = FORMAT
-    files: tuple[File, ...]
-    host: str = ""
-    at: str = ""
-
-    @property
-    def digest(self) -> str:
-        """Equal for equal folders."""
-        return sha256_bytes("\n".join(f"{f.sha256} {f.path}" for f in self.files).encode())
-
-    @property
-    def bytes(self) -> int:
-        """Of all its files."""
-        return sum(file.bytes for file in self.files)
 
 
 class Base(NamedTuple):
@@ -127,12 +62,9 @@ class Shared:
         self._notes = workspace.path / "shared" / place.folder
 
     def listed(self) -> dict[Item, str]:
-        """What is published, with the tags of the manifests."""
-        found = {}
-        for kind in MARKS:
-            for key, tag in self.bucket.tags(kind).items():
-                found[Item(kind, key.removeprefix(f"{kind}/").removesuffix(".json"))] = tag
-        return found
+        """What is published, with the tags of the manifests; objects that have no name of one are others' affair."""
+        keys = {key: (kind, tag) for kind in MARKS for key, tag in self.bucket.tags(kind).items()}
+        return {item: tag for key, (kind, tag) in keys.items() if (item := item_of(kind, key))}
 
     def here(self) -> list[Item]:
         """The folders of the workspace that can be published."""
@@ -143,7 +75,7 @@ class Shared:
 
     def manifest(self, item: Item) -> tuple[Manifest, str]:
         """What is published under this name, and its tag. Raises Missing."""
-        return _manifest(item, self.bucket.read(item.key))
+        return manifest_of(item, self.bucket.read(item.key))
 
     def find(self, text: str, known: list[Item]) -> Item:
         """The one of `known` that the text names. Raises StorageError."""
@@ -169,7 +101,7 @@ class Shared:
         """Make a folder of this workspace what others fetch under its name.
 
         Raises StorageError when somebody works on it, and when others published that name since it was fetched
-        (unless `replace`).
+        (unless `replace`, which also sends every file again, whatever lies there).
         """
         folder = self._folder(item)
         if self.busy(item):
@@ -184,13 +116,13 @@ class Shared:
                 host=socket.gethostname(),
                 at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             )
-            base, there = self.base(item), self._there(item)
-            if there and there[0].digest == made.digest:
+            base, there = self.base(item), self._there(item, replace)
+            if there and not replace and there[0].digest == made.digest:
                 self._remember(item, Base(there[1], made.digest, stamp))
                 return "unchanged"
             if there and not replace and (base is None or base.etag != there[1]):
                 raise self._conflict(item, there[0], "published")
-            self._send(folder, made)
+            self._send(folder, made, replace)
             if _stamp(folder, list(_files(folder))) != stamp:
                 message = f"{item} changed while it was being sent, and was not published."
                 raise StorageError(message, "Publish it again when nobody writes there.", "storage.busy")
@@ -239,14 +171,24 @@ class Shared:
         atomic_write_text(self._notes / ADDRESS, f"{self.address}\n")
 
     def fetch_new(self, say: Say) -> None:
-        """Fetch what was published since this workspace last looked; what was deleted here stays so."""
+        """Fetch what was published since this workspace last looked; what was deleted here stays so.
+
+        What cannot be fetched, because it is damaged or was changed here too, is told and keeps nothing else away.
+        """
         self.know()
         with DirLock(self._notes, WAIT_SEC):  # another command of this machine may be at it
             for item, etag in self.listed().items():
                 base = self.base(item)
                 seen = base is not None and base.etag == etag
-                if not seen and not self.busy(item) and self.fetch(item) == "fetched":
-                    say(f"Fetched {item} from {self.address}.")
+                if seen or self.busy(item):
+                    continue
+                try:
+                    if self.fetch(item) == "fetched":
+                        say(f"Fetched {item} from {self.address}.")
+                except Unavailable:
+                    raise
+                except UserError as error:
+                    say(f"Not fetched: {error}")
 
     def publish_made(self, say: Say) -> None:
         """Publish what is here and was made or changed since. Raises the first StorageError after trying all."""
@@ -268,15 +210,22 @@ class Shared:
             raise StorageError(f"There is no kind '{item.kind}'.", f"Choose one of {', '.join(MARKS)}.")
         return self.workspace.path / item.kind / check_name(item.name)
 
-    def _there(self, item: Item) -> tuple[Manifest, str] | None:
+    def _there(self, item: Item, replace: bool) -> tuple[Manifest, str] | None:
+        """What is published, and its tag; one that cannot be read holds nothing where it is to be replaced."""
         try:
-            return self.manifest(item)
+            stored = self.bucket.read(item.key)
         except Missing:
             return None
+        try:
+            return manifest_of(item, stored)
+        except StorageError as error:
+            if replace and error.code == DAMAGED:
+                return Manifest(files=()), stored.etag
+            raise
 
-    def _send(self, folder: Path, made: Manifest) -> None:
+    def _send(self, folder: Path, made: Manifest, again: bool) -> None:
         def send(file: File) -> None:
-            if self.bucket.size(file.key) == file.bytes:
+            if not again and self.bucket.size(file.key) == file.bytes:
                 return
             source = folder / Path(file.path)
             if file.bytes > WHOLE_BYTES:
@@ -304,12 +253,13 @@ class Shared:
             def receive(file: File) -> None:
                 path = made / Path(file.path)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as out:
+                with path.open("wb") as out, contextlib.suppress(Missing):
                     for part in self.bucket.parts(file.key, file.bytes):
                         out.write(part)
                 if path.stat().st_size != file.bytes or sha256_file(path) != file.sha256:
                     message = f"{file.path} of {item} at {self.address} is damaged. Nothing of {item} was changed here."
-                    raise StorageError(message, "Publish it again from where it was made.", "storage.damaged")
+                    remedy = f"Where it was made: smolstudio storage push {self.address} {item} --replace."
+                    raise StorageError(message, remedy, DAMAGED)
 
             _each(receive, found.files)
 
@@ -340,26 +290,13 @@ def working_copy(place: Address) -> Workspace:
     return Workspace(Path(data).expanduser().absolute() / "smolstudio" / place.folder)
 
 
-def _manifest(item: Item, stored: Stored) -> tuple[Manifest, str]:
-    try:
-        found = Manifest.model_validate_json(stored.data)
-    except ValidationError as error:
-        message = f"The manifest of {item} cannot be read."
-        raise StorageError(message, "Publish it again from where it was made.", "storage.damaged") from error
-    if found.format > FORMAT:
-        message = f"{item} was published by a newer smolstudio."
-        raise StorageError(message, "Install that version here.", "storage.newer")
-    return found, stored.etag
-
-
 def _files(folder: Path) -> Iterator[Path]:
     """The files of a folder that are shared, in order. Raises StorageError for links and what is no file."""
     ended = JobDir(folder).exit()
     done = ended is not None and ended.verdict == "done"
     for file in sorted(folder.rglob("*")):
         inside = file.relative_to(folder).parts
-        left_out = inside[0] in LOCAL or (done and inside[0] == "checkpoints")
-        if left_out or any(part.startswith(".") and part.endswith(".tmp") for part in inside):
+        if stays(inside) or (done and inside[0] == "checkpoints"):
             continue
         if file.is_dir() and not file.is_symlink():
             continue

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from synth.bucket import Address, address
-from synth.shared import ADDRESS, Item, Shared
+from synth.published import Item
+from synth.shared import ADDRESS, Shared
 from synth.workspace import Workspace
 
 State = Literal["equal", "only here", "only there", "changed here", "changed there", "changed on both sides", "busy"]

@@ -15,6 +15,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import yaml
+
 from recipes.recipe.schema import Recipe, canonical, leaves, load_recipe
 from synth.errors import RecipeError, UserError, did_you_mean
 from synth.strict import parse_yaml
@@ -75,7 +77,23 @@ def parse_space(recipe: Recipe, words: Sequence[str]) -> Space:
         if name in space:
             raise RecipeError(f"The space names {name} twice.", "Name it once.", CODE)
         space[name] = _axis(recipe, name, text.strip())
+    _refuse_pairs(recipe, space)
     return space
+
+
+def _refuse_pairs(recipe: Recipe, space: Space) -> None:
+    """Raise RecipeError for values of two options that a recipe refuses together; each was checked alone."""
+    named = [
+        [(name, v) for v in (axis[:2] if isinstance(axis, Range) else axis.options)] for name, axis in space.items()
+    ]
+    for one, other in itertools.combinations(named, 2):
+        for pair in itertools.product(one, other):
+            try:
+                with_values(recipe, dict(pair))
+            except UserError as error:
+                what = " and ".join(f"{name}={value}" for name, value in pair)
+                message = f"The space holds {what} together: {error.message}"
+                raise RecipeError(message, "Leave one of them out, or search them apart.", CODE) from error
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
@@ -126,7 +144,11 @@ def _is_searched(name: str) -> bool:
 def _axis(recipe: Recipe, name: str, text: str) -> Axis:
     parts = text.split(":")
     if len(parts) == 1 or text.startswith("["):
-        listed = parse_yaml(text if text.startswith("[[") else f"[{text}]")
+        try:
+            listed = parse_yaml(text if text.startswith("[[") else f"[{text}]")
+        except yaml.YAMLError as error:
+            message = f"The values of {name} cannot be read: {text}."
+            raise RecipeError(message, "Separate them by single commas, and close every bracket.", CODE) from error
         options = tuple(_value(recipe, name, option) for option in listed)
         keys = [json.dumps(option) for option in options]
         if len(set(keys)) < max(2, len(keys)):

@@ -1,16 +1,18 @@
 """A sweep on disk: which runs belong to it, so that whoever uses one of them pays for all.
 
     sweeps/<name>/  sweep.json (what was asked) runs.jsonl (every run, before it begins) study.log result.json lock
+    runs/<id>/      sweep.json (the name of its sweep, which goes with the run to where the sweep is not)
 
 Runs of a sweep are ordinary runs. What is tried next is decided in `studio.engines.sweep`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from synth.storage import Journal, read_jsonl
+from synth.storage import Journal, read_json, read_jsonl, write_json
 from synth.workspace import Workspace
 
 ASKED = "sweep.json"
@@ -42,6 +44,23 @@ def note_run(folder: Path, member: Member) -> None:
     if member not in members(folder):
         with Journal(folder / RUNS) as journal:
             journal.append(member._asdict())
+
+
+def mark_run(run: Path, folder: Path) -> None:
+    """Write down in a run which sweep it is of."""
+    if not (run / ASKED).is_file():
+        write_json(run / ASKED, {"sweep": folder.name})
+
+
+def sweeps_elsewhere(runs: Iterable[Path], workspace: Workspace) -> list[str]:
+    """The sweeps that these runs are of and that are not in this workspace: what else they trained is unknown."""
+    found = set()
+    for run in runs:
+        if (run / ASKED).is_file():
+            name = str(read_json(run / ASKED).get("sweep", ""))
+            if run.name not in {member.run for member in members(workspace.sweeps / Path(name).name)}:
+                found.add(name)
+    return sorted(found)
 
 
 def members(folder: Path) -> list[Member]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from studio.cli.options import WorkspaceOption, workspace_of
 from synth.errors import RecipeError
+from synth.workspace import ENVIRONMENT, is_address
 
 
 def add(app: typer.Typer) -> None:
@@ -21,8 +23,8 @@ def launch_script(
     slurm: Annotated[bool, typer.Option("--slurm", help="A batch script for sbatch")] = False,
     k8s: Annotated[bool, typer.Option("--k8s", help="A Job for kubectl apply")] = False,
     run_id: Annotated[str, typer.Option("--id", help="Name of the run and of the job")] = "training",
-    num_processes: Annotated[int, typer.Option(help="Processes, of all machines together", min=1)] = 1,
-    num_machines: Annotated[int, typer.Option(help="Machines", min=1)] = 1,
+    num_processes: Annotated[int, typer.Option(help="Processes, of all machines together", min=1, max=1024)] = 1,
+    num_machines: Annotated[int, typer.Option(help="Machines", min=1, max=512)] = 1,
     cpu: Annotated[bool, typer.Option("--cpu", help="Ask for no GPUs")] = False,
     cpus_per_process: Annotated[int, typer.Option(help="Processor cores for each process", min=1)] = 8,
     memory_gb_per_process: Annotated[int, typer.Option(help="GiB of memory for each process", min=1)] = 32,
@@ -40,6 +42,10 @@ def launch_script(
 
     if slurm == k8s:
         raise RecipeError("A job file is for one kind of cluster.", "Give either --slurm or --k8s.", "recipe.job")
+    if is_address(workspace or os.environ.get(ENVIRONMENT) or ""):
+        message = "The machines of a job share one folder, and a bucket is none."
+        remedy = "Give --workspace with the folder as the cluster sees it; fetch and publish with `smolstudio storage`."
+        raise RecipeError(message, remedy, "recipe.job")
     chosen = load_recipe(recipe, overrides or [])
     if num_processes > 1:
         launched.check(chosen, launched.Launch(num_processes=num_processes))

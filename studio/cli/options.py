@@ -29,6 +29,7 @@ EngineOption = Annotated[
 AddressOption = Annotated[
     str, typer.Option("--address", help="host:port of the Ray cluster's head; without it, this machine's cores")
 ]
+Source = TypeVar("Source")
 Found = TypeVar("Found")
 _shared: dict[str, Shared] = {}  # at which addresses this command works
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
@@ -69,7 +70,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False))
 
 
-def readable(files: Iterable[Path], read: Callable[[Path], Found]) -> list[Found]:
+def readable(files: Iterable[Source], read: Callable[[Source], Found]) -> list[Found]:
     """What `read` makes of each file; one that it refuses is named on stderr, and hides no other."""
     from synth.errors import UserError
 

@@ -36,9 +36,13 @@ def train(
     detach: Annotated[bool, typer.Option(help="Start it and return at once")] = False,
     preflight: Annotated[bool, typer.Option("--preflight", help="Only check: memory, time, masks, gradients")] = False,
     engine: Annotated[str, typer.Option(help="local, or accelerate for several processes")] = "local",
-    num_processes: Annotated[int, typer.Option("--num-processes", help="Processes that train together", min=1)] = 1,
+    num_processes: Annotated[
+        int, typer.Option("--num-processes", help="Processes that train together", min=1, max=1024)
+    ] = 1,
     config_file: Annotated[str, typer.Option("--config-file", help="accelerate's own, for --engine accelerate")] = "",
-    num_machines: Annotated[int, typer.Option("--num-machines", help="Machines that train together", min=1)] = 1,
+    num_machines: Annotated[
+        int, typer.Option("--num-machines", help="Machines that train together", min=1, max=512)
+    ] = 1,
     machine_rank: Annotated[int, typer.Option("--machine-rank", help="Number of this machine, from 0", min=0)] = 0,
     main_process_ip: Annotated[str, typer.Option("--main-process-ip", help="Address of machine 0")] = "",
     main_process_port: Annotated[
@@ -68,9 +72,7 @@ def train(
     for notice in (*notices, *filter(None, [fitted])):
         print(notice, file=sys.stderr)
     if create_only:
-        from recipes.run.directory import Run
-
-        print(Run.create(place, chosen, run_id or None).path)
+        _only_make(place, chosen, run_id, launch)
         return
     if launch and launch.machine_rank:
         from recipes.run.directory import Run
@@ -86,6 +88,16 @@ def train(
         _show_preflight(run, as_json)
     else:
         _watch(run, as_json)
+
+
+def _only_make(place: Workspace, recipe: Recipe, run_id: str, launch: Launch | None) -> None:
+    """Make the run for a job file, and print where it is. Raises RecipeError."""
+    from recipes.run.directory import Run
+
+    if launch:
+        message = "A run that is only made does not keep who trains it."
+        raise RecipeError(message, "Leave out --engine: the job file says how many processes.", "recipe.launch")
+    print(Run.create(place, recipe, run_id or None).path)
 
 
 def _launch(engine: str, num_processes: int, config_file: str) -> Launch | None:

@@ -20,6 +20,8 @@ from synth.errors import RecipeError
 
 PORT = 29500
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")  # of a label in Kubernetes, with room for a suffix
+LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # of a Service, whose name begins with a letter
+CLAIM = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 PLAIN = re.compile(r"[\w./:@,-]*", re.ASCII)
 TIME = re.compile(r"(\d+-)?\d{1,2}:\d{2}:\d{2}")
 
@@ -111,7 +113,8 @@ def slurm(job: JobFile) -> str:
 
 
 def kubernetes(job: JobFile) -> str:
-    """An indexed Job, with a headless Service where there are several machines."""
+    """An indexed Job, with a headless Service where there are several machines. Raises RecipeError."""
+    _refuse_names(job)
     main = f"{job.name}-0.{job.name}"
     made = [*_make_run(job)] if job.machines == 1 else _made_by_first(job)
     start = _launch(job, '"$JOB_COMPLETION_INDEX"', main)
@@ -124,8 +127,8 @@ def kubernetes(job: JobFile) -> str:
     container = {
         "name": "train",
         "image": job.image or ("smolstudio:cuda" if job.gpus else "smolstudio"),  # as docker/Dockerfile names them
-        "command": ["/bin/sh", "-c", script],
-        "env": [{"name": "SMOLSTUDIO_HOME", "value": job.workspace}],
+        "command": ["/bin/sh", "-c", _literal(script)],
+        "env": [{"name": "SMOLSTUDIO_HOME", "value": _literal(job.workspace)}],
         "resources": {"requests": amounts, "limits": amounts},
         "volumeMounts": [
             {"name": "workspace", "mountPath": job.workspace},
@@ -165,6 +168,21 @@ def kubernetes(job: JobFile) -> str:
         f"# Submit with: kubectl apply -f {job.name}.yaml    The claim {job.claim} must allow every machine to write.\n"
     )
     return head + "---\n".join(yaml.safe_dump(part, sort_keys=False, width=1000) for part in parts)
+
+
+def _refuse_names(job: JobFile) -> None:
+    """Raise RecipeError for what Kubernetes would not take for a name."""
+    if job.machines > 1 and not LABEL.fullmatch(job.name):
+        message = f"'{job.name}' cannot name the service by which several machines find each other."
+        raise RecipeError(message, "Begin --id with a letter.", "recipe.job")
+    if not CLAIM.fullmatch(job.claim):
+        message = f"'{job.claim}' cannot name a claim."
+        raise RecipeError(message, "Use lower-case letters, digits, dots and hyphens.", "recipe.job")
+
+
+def _literal(text: str) -> str:
+    """The text as Kubernetes leaves it, which else fills in $(NAME) and makes one $ of two."""
+    return re.sub(r"\$(?=[$(])", "$$", text)
 
 
 def _make_run(job: JobFile) -> list[str]:

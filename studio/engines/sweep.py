@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recipes.recipe.space import Space, as_json, combinations, with_values
-from recipes.run.sweeps import ASKED, RESULT, Member, members, note_run, seed_run, trial_run
+from recipes.run.sweeps import ASKED, RESULT, Member, mark_run, members, note_run, seed_run, trial_run
 from studio.engines import jobs
 from studio.engines.engine import Engine
 from studio.engines.study import Study, Trial
 from studio.state.notes import LONGEST_TAG, write_notes
-from synth.build import check_name
+from synth.build import LONGEST_NAME, check_name
 from synth.dataset import open_dataset
 from synth.errors import RecipeError, RunError
 from synth.progress import Progress, ProgressFn
-from synth.storage import DirLock, read_json, write_json
+from synth.storage import DirLock, read_json, sha256_file, write_json
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -125,37 +125,45 @@ def sweep(
     """
     recipe, objective = prepared(asked, workspace)
     folder = workspace.sweeps / check_name(name)
+    spare = LONGEST_NAME - len(seed_run("", asked.trials, recipe.seed + asked.seeds))
+    if len(name) > spare:
+        message = f"'{name}' is too long for a sweep: its runs are named after it."
+        raise RecipeError(message, f"Give another --id, of {spare} characters at most.", "recipe.space")
     folder.mkdir(parents=True, exist_ok=True)
     with DirLock(folder):
-        _keep_asked(folder, asked, recipe, objective)
+        _keep_asked(folder, asked, recipe, objective, workspace)
         study = Study(folder, asked.space, asked.trials, recipe.seed, objective.lower_is_better)
         work = _Sweep(workspace, folder, recipe, objective, study, on_progress, stop, asked.trials, cluster)
         work.search()
         best = study.best()
         if best is None:
-            raise RunError(f"No trial of {name} came to its end.", "Narrow the space, or raise --trials.")
+            message = f"No trial of {name} came to its end; {work.last_ended()}"
+            raise RunError(message, "Correct that and give the sweep another name with --id, or raise --trials.")
         repeats = work.repeat(best, asked.seeds)
         work.keep_result(repeats)
         return Swept(name, objective, tuple(study.trials()), best, repeats, study.importance())
 
 
-def _keep_asked(folder: Path, asked: Asked, recipe: Recipe, objective: Objective) -> None:
+def _keep_asked(folder: Path, asked: Asked, recipe: Recipe, objective: Objective, workspace: Workspace) -> None:
     """Write down what is searched. Raises RunError when the name belongs to another search; trials may be added."""
+    data = open_dataset(recipe.data.dataset, workspace.datasets).path
+    files = [data / f"{split}.jsonl" for split in (recipe.data.train_split, recipe.data.val_split or "val")]
     wanted = {
         "recipe": recipe.model_dump(mode="json"),
         "space": as_json(asked.space),
         "objective": list(objective),
+        "rows": {file.name: sha256_file(file) for file in files if file.is_file()},
         "trials": asked.trials,
         "seeds": asked.seeds,
     }
     file = folder / ASKED
     if file.is_file():
         before = read_json(file)
-        fixed = ("recipe", "space", "objective")
-        differing = [key for key in fixed if _plain(before.get(key)) != _plain(wanted[key])]
+        fixed = ("recipe", "space", "objective", "rows")  # trials on other rows cannot be compared
+        differing = [key for key in fixed if key in before and _plain(before[key]) != _plain(wanted[key])]
         if differing:
-            what = " and ".join(differing)
-            message = f"There is a sweep {folder.name} already, with another {what}; nothing was trained."
+            what = " and ".join("other rows" if key == "rows" else f"another {key}" for key in differing)
+            message = f"There is a sweep {folder.name} already, with {what}; nothing was trained."
             raise RunError(message, "Give this one another name with --id.", "run.changed")
     write_json(file, wanted)
 
@@ -231,6 +239,13 @@ class _Sweep(NamedTuple):
         self.study.tell(trial, "done", value)
         return ""
 
+    def last_ended(self) -> str:
+        """How the last trial ended, in words."""
+        from recipes.run.directory import Run
+
+        run = Run(self.workspace.runs / trial_run(self.folder.name, self.study.trials()[-1].number))
+        return f"the last, {run.id}, {run.status()}: {jobs.how_it_ended(run)}" if run.path.is_dir() else "none is left."
+
     def _hopeless(self, one: _Open) -> bool:
         """Note what was seen of a trial; whether it falls behind the others."""
         if one.trial is None:
@@ -285,12 +300,14 @@ class _Sweep(NamedTuple):
             if member not in members(self.folder) or recipe_hash(run.recipe) != recipe_hash(recipe):
                 message = f"There is a run {run.id} already, which is not of this sweep; nothing was trained."
                 raise RunError(message, "Give the sweep another name with --id.", "run.changed")
+            mark_run(run.path, self.folder)
             ended = run.exit()
             if run.status() in ("stopped", "lost") and not (ended and ended.code == DISCARDED):
                 jobs.resume_training(run, self.cluster)
             return run
         note_run(self.folder, member)
         jobs.start_training(self.workspace, recipe, run.id, engine=self.cluster)
+        mark_run(run.path, self.folder)
         what = "The best trial with another seed" if member.seed != self.recipe.seed else f"Trial {member.trial}"
         write_notes(run, f"{what} of the sweep {self.folder.name}.", [self.folder.name[:LONGEST_TAG]])
         return run

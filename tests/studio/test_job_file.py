@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -99,12 +100,46 @@ def test_no_gpus_are_asked_for_where_there_are_none(capsys: pytest.CaptureFixtur
         (["--slurm", "--time", "a day"], "'a day' is no time limit"),
         (["--slurm", "--time", "1:00:00\n#SBATCH --uid=0"], "is no time limit"),
         (["--slurm", "--partition", "gpu\nrm -rf /"], "cannot stand in a job file"),
+        (["--slurm", "--workspace", "s3://team/models"], "a bucket is none"),
+        (["--k8s", "--id", "7b", "--num-processes", "2", "--num-machines", "2"], "cannot name the service"),
+        (["--k8s", "--claim", ""], "cannot name a claim"),
     ],
 )
 def test_what_a_cluster_would_refuse_is_refused_here(words: list[str], said: str) -> None:
     with pytest.raises(RecipeError) as refused:
         cli(["launch-script", *RECIPE, *words], standalone_mode=False)
     assert said in str(refused.value) and refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "path", ["/data/my models", "/data/it's", '/data/"x"', "/data/$(SMOLSTUDIO_HOME)", "/data/$$x", "/a\nb"]
+)
+def test_odd_names_reach_the_run_as_they_are(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As bash runs Slurm's script, and as Kubernetes fills in its words before a shell runs them."""
+
+    def filled_in(text: str) -> str:
+        return re.sub(
+            r"\$\$|\$\((\w+)\)", lambda m: "$" if m[0] == "$$" else {"SMOLSTUDIO_HOME": "?"}.get(m[1], m[0]), text
+        )
+
+    (tmp_path / "smolstudio").write_text(
+        f'#!/bin/sh\nprintf "%s\\0" "$SMOLSTUDIO_HOME" "$@" > {tmp_path}/asked\nexit 9\n'
+    )
+    (tmp_path / "smolstudio").chmod(0o755)
+    place = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    dataset = f"data.dataset={path}"
+    for kind in ("--slurm", "--k8s"):
+        cli(["launch-script", "starter-text-sft", dataset, kind, "--workspace", path], standalone_mode=False)
+        text = capsys.readouterr().out
+        words = ["bash", "-c", text]
+        if kind == "--k8s":
+            container = documents(text)[-1]["spec"]["template"]["spec"]["containers"][0]
+            words = [filled_in(word) for word in container["command"]]
+            place["SMOLSTUDIO_HOME"] = filled_in(container["env"][0]["value"])
+        subprocess.run(words, env=place, check=False, capture_output=True)
+        asked = (tmp_path / "asked").read_text().split("\0")
+        assert (asked[0], asked[3]) == (path, dataset), kind
+        (tmp_path / "asked").unlink()
 
 
 def test_the_script_makes_the_run_once_and_starts_what_trains_it(

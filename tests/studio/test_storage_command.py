@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ from synth.build import build_dataset
 from synth.dataset import DatasetDir
 from synth.errors import StorageError
 from synth.jobdir import JobDir
-from synth.shared import Item, Shared, working_copy
+from synth.published import Item
+from synth.shared import Shared, working_copy
 from synth.workspace import Workspace, resolve_workspace
 from tests import spare
 from tests.s3_server import Fault, S3Server, s3_server
@@ -413,3 +415,74 @@ def test_the_command_works_at_an_address_as_it_does_in_a_folder(
 def test_each_address_has_its_own_working_copy(store: str, tmp_path: Path) -> None:
     assert working_copy(address(store)).path.is_relative_to(tmp_path / "data" / "smolstudio")
     assert working_copy(address(store)) != working_copy(address(f"{store}2"))
+
+
+def test_what_is_damaged_there_is_mended_by_publishing_it_again(store: str, tmp_path: Path) -> None:
+    one, other = machine(tmp_path, "one"), machine(tmp_path, "other")
+    made(one)
+    shared = Shared(one, address(store))
+    shared.publish(BOXES)
+    file = next(file for file in shared.manifest(BOXES)[0].files if file.path == "train.jsonl")
+    for damaged, data in ((file.key, b"x" * file.bytes), (file.key, b"x"), (BOXES.key, b"{")):
+        shared.bucket.put(damaged, data)
+        with pytest.raises(StorageError) as refused:
+            Shared(other, address(store)).fetch(BOXES)
+        assert "--replace" in sentence(refused, "storage.damaged")
+        assert shared.publish(BOXES, replace=True) == "published"
+    assert Shared(other, address(store)).fetch(BOXES) == "fetched"
+    assert contents(other.datasets / "boxes") == contents(one.datasets / "boxes")
+
+
+@pytest.mark.parametrize(
+    "key", ["datasets/readme.txt", "datasets/datasets/x.json", "runs/-.json", "datasets/none.json"]
+)
+def test_what_others_put_there_keeps_nothing_away(key: str, store: str, tmp_path: Path) -> None:
+    one, other = (Shared(machine(tmp_path, name), address(store)) for name in ("one", "other"))
+    made(one.workspace, name="rows")
+    one.bucket.put(key, b"{}")
+    one.publish(Item("datasets", "rows"))
+    said: list[str] = []
+    other.fetch_new(said.append)
+    assert said[-1] == f"Fetched datasets/rows from {store}."
+    others = [line for line in said if line.startswith("Not fetched: The manifest of datasets/none cannot be read")]
+    assert len(others) == len(said) - 1 == (key == "datasets/none.json")
+
+
+def test_a_conflict_keeps_no_other_folder_away(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = (Shared(machine(tmp_path, name), address(store)) for name in ("one", "other"))
+    made(one.workspace)
+    made(one.workspace, name="rows")
+    made(other.workspace, seed=1)
+    one.publish_made(print)
+    said: list[str] = []
+    other.fetch_new(said.append)
+    assert said[0].startswith("Not fetched: datasets/boxes") and said[1].startswith("Fetched datasets/rows")
+    shutil.rmtree(other.workspace.datasets / "rows")
+    with pytest.raises(StorageError) as refused:
+        app(["storage", "pull", store, "-w", str(other.workspace.path)], standalone_mode=False)
+    sentence(refused, "storage.conflict")
+    assert "datasets/rows: fetched" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda files: [],
+        lambda files: [file for file in files if file["path"] != "dataset.json"],
+        lambda files: [*files, files[0]],
+        lambda files: [*files, {**files[0], "path": f"{files[0]['path']}/x"}],
+        *(lambda files, path=path: [*files, {**files[0], "path": path}] for path in (".", "a/./b", "lock", ".x.tmp")),
+        lambda files: [*files[1:], {**files[0], "bytes": -1}],
+        lambda files: [*files[1:], {**files[0], "bytes": 10**15}],
+    ],
+)
+def test_a_manifest_that_lies_makes_no_folder(changed: Callable[[Any], Any], store: str, tmp_path: Path) -> None:
+    one, other = (Shared(machine(tmp_path, name), address(store)) for name in ("one", "other"))
+    made(one.workspace)
+    one.publish(BOXES)
+    manifest = json.loads(one.bucket.read(BOXES.key).data)
+    one.bucket.put(BOXES.key, json.dumps({**manifest, "files": changed(manifest["files"])}).encode())
+    with pytest.raises(StorageError) as refused:
+        other.fetch(BOXES)
+    sentence(refused, "storage.damaged")
+    assert not (other.workspace.datasets / "boxes").exists()

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recipes.recipe.space import parse_space
 from recipes.run.directory import Run
-from recipes.run.sweeps import seed_run, trial_run
+from recipes.run.sweeps import seed_run, sweeps_elsewhere, trial_run
 from studio.engines import jobs
 from studio.engines import sweep as sweeps
 from studio.engines.engine import Work
 from studio.engines.local import LocalEngine
 from studio.engines.sweep import LOSS, Asked, Objective, Swept
+from synth.dataset import open_dataset
 from synth.errors import RecipeError, RunError
 from synth.jobdir import JobDir
 from synth.progress import silent
 from synth.workspace import Workspace
+from tests.evaluate.test_lineage import ledger_of
 from tests.studio.test_sweep import SPACE, base
 from tests.tiny import sums_dataset
 
@@ -154,3 +158,51 @@ def test_by_the_loss_a_trial_is_worth_what_the_adapter_that_is_kept_had(
     best = Run.create(workspace, base("load_best_model_at_end=true", "eval_steps=10"), "best")
     validated(best)
     assert sweeps.value_of(best, Objective("validation loss", True)) == 0.5
+
+
+def test_the_last_failure_is_told_where_no_trial_came_to_its_end(
+    workspace: Workspace, does: Callable[[Ends], Does]
+) -> None:
+    does(breaks)
+    for _ in range(2):  # the same command again says it too
+        with pytest.raises(RunError, match="the last, found-t01, failed: The loss is no number") as error:
+            search(workspace)
+        assert "--id" in error.value.remedy
+
+
+def test_a_sweep_does_not_go_on_with_other_rows(workspace: Workspace, does: Callable[[Ends], Does]) -> None:
+    engine = does(learns)
+    search(workspace, seeds=0)
+    val = workspace.datasets / "sums" / "val.jsonl"
+    val.write_bytes(b"".join(val.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(RunError, match="a sweep found already, with other rows; nothing was trained") as error:
+        search(workspace, trials=2, seeds=0)
+    assert error.value.code == "run.changed" and engine.begun == [trial_run("found", 1)]
+
+
+def test_a_name_that_leaves_no_room_for_its_runs_is_refused_before_anything_trains(
+    workspace: Workspace, does: Callable[[Ends], Does]
+) -> None:
+    engine = does(learns)
+    recipe = base()
+    asked = Asked(recipe, parse_space(recipe, SPACE), 2, 1)
+    with pytest.raises(RecipeError, match="too long for a sweep") as error:
+        sweeps.sweep(workspace, "n" * 75, asked, silent)
+    assert error.value.remedy and engine.begun == []
+    fits = int(error.value.remedy.split(" of ")[1].split()[0])
+    assert sweeps.sweep(workspace, "n" * fits, asked, silent).repeats
+
+
+def test_where_the_sweep_is_not_the_cost_of_its_other_trainings_is_unknown(
+    workspace: Workspace, does: Callable[[Ends], Does], tmp_path: Path
+) -> None:
+    does(learns)
+    best = search(workspace, trials=2, seeds=1).repeats[0].run
+    assert sweeps_elsewhere([workspace.runs / best], workspace) == []
+    other = Workspace(tmp_path / "other")
+    shutil.copytree(workspace.runs / best, other.runs / best)
+    shutil.copytree(workspace.datasets, other.datasets)
+    assert sweeps_elsewhere([other.runs / best], other) == ["found"]
+    said = ("Other trainings of the sweep found, which is not in this workspace", None, None)
+    items = ledger_of(other, open_dataset("sums", other.datasets), {})
+    assert said in [(item.label, item.seconds, item.usd) for item in items], "unknown, not smaller"
