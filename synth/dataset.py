@@ -220,7 +220,8 @@ class DatasetDir:
         if file.is_file():
             for line in read_jsonl(file):
                 if line.value is not None:
-                    yield RejectedRow(line.value.get("row", {}), str(line.value.get("reason", "")))
+                    row = line.value.get("row")
+                    yield RejectedRow(row if isinstance(row, dict) else {}, str(line.value.get("reason", "")))
 
     def media_path(self, relative: str) -> Path:
         """The absolute path of a medium. Raises DataError when it lies outside the folder or is no regular file."""
