@@ -148,6 +148,7 @@ def work(seconds: float) -> None:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    monkeypatch.setenv(probe.SPEED_SECONDS, "60")  # as users have it: its answers take no time
     runner = Fake()
     ready = {name: probe._Answering("cpu", functools.partial(runner.answer, name)) for name in CPU_SEC}
     monkeypatch.setattr(probe._Models, "get", lambda self, plan: ready[plan.id])
