@@ -8,6 +8,7 @@ from typing import Any
 import filled
 import pytest
 
+from recipes.export.exporter import MANIFEST
 from studio.engines import crossval, jobs, task
 from studio.engines.local import LocalEngine
 from studio.serving import answer_file
@@ -16,7 +17,7 @@ from synth.curation.review import record
 from synth.dataset import DatasetDir
 from synth.folds import FoldCount
 from synth.jobdir import EXIT, JobDir
-from synth.storage import read_json
+from synth.storage import read_json, write_json
 from synth.workspace import Workspace
 
 
@@ -101,9 +102,17 @@ def test_answers_to_a_file_lie_with_the_task_and_the_upload_is_forgotten(
 def test_an_export_goes_where_the_page_says_and_a_cross_validation_names_its_runs(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recipes.export.targets.export_run", lambda run, runs, out, to: out / f"{run}-{to}")
+    def exported(run: str, runs: Path, out: Path, to: str, gate: object) -> Path:
+        assert gate is not None  # the page's export is asked as the command's is
+        folder = out / f"{run}-{to}"
+        folder.mkdir(parents=True)
+        write_json(folder / MANIFEST, {"parity": {"said": ["40 of 40 answers equal"]}})
+        return folder
+
+    monkeypatch.setattr("recipes.export.targets.export_run", exported)
     made = done(workspace, "export", run="mine", name="mine-gguf", to="gguf")
     assert made["folder"] == str(workspace.path / "exports" / "mine-gguf" / "mine-gguf")
+    assert made["said"] == ["40 of 40 answers equal"]
 
     trained = crossval.Trained("mine", ("mine-fold1", "mine-fold2"), FoldCount(2, "few rows"))
     monkeypatch.setattr(crossval, "cross_validate", lambda *_: trained)
