@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Sample(NamedTuple):
-    """The first row that a generator makes with a card's settings: question, right answer, picture (in `pictures`)."""
+    """One of the first rows that a generator makes with a card's settings: question, right answer, picture."""
 
     question: str
     answer: str
@@ -98,12 +98,11 @@ CARDS: tuple[StartCard, ...] = (
         "starter-text",
         "starter-text-large",
         Sample(
-            "i noticed that the screenshots of the waiting list are from three versions ago. i expected something "
-            "else: the screenshots should be current. cheers",
-            '{"title": "Outdated screenshots of the waiting list", "type": "docs", "priority": "low", "component": '
-            '"waiting list", "version": null, "platform": null, "steps": [], "expected": "the screenshots should be '
-            'current", "actual": "the screenshots of the waiting list are from three versions ago", '
-            '"estimated_hours": null}',
+            "raspberry pi 4: every time i log in, the crossfade can't find the file also it took me 8 hours to find "
+            "out but i cannot use it at all like this anyway in 9.25.1 everything worked",
+            '{"title": "Crossfade can\'t find the file", "type": "bug", "priority": "high", "component": "crossfade", '
+            '"version": null, "platform": "raspberry pi 4", "steps": ["log in"], "expected": null, "actual": "can\'t '
+            'find the file", "estimated_hours": null}',
         ),
         "extraction.svg",
     ),
