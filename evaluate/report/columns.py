@@ -19,11 +19,17 @@ from synth.usage import Usage
 
 
 class Column(Protocol):
-    def append(self, value: Any) -> None: ...
+    """Values that are there: read by place, or all at once."""
 
     def __getitem__(self, place: int) -> Any: ...
 
     def array(self) -> NDArray[Any]: ...
+
+
+class Growing(Column, Protocol):
+    """A column on disk to which values are added."""
+
+    def append(self, value: Any) -> None: ...
 
 
 class OfNumbers:
@@ -166,9 +172,6 @@ class Moved:
         self._texts = {(a, b): place_of(a, b)[which] for a in both[0].values for b in both[1].values}
         self.values = {text: code for code, text in enumerate(dict.fromkeys(self._texts.values()))}
 
-    def append(self, value: str) -> None:
-        raise NotImplementedError
-
     def __getitem__(self, place: int) -> str:
         return self._texts[self._both[0][place], self._both[1][place]]
 
@@ -183,9 +186,6 @@ class Given:
 
     def __init__(self, values: NDArray[np.float64], whole: bool) -> None:
         self._values, self._whole = values, whole
-
-    def append(self, value: float) -> None:
-        raise NotImplementedError
 
     def __getitem__(self, place: int) -> float | None:
         value = float(self._values[place])

@@ -25,6 +25,7 @@ from evaluate.report.columns import (
     Counts,
     Flags,
     Given,
+    Growing,
     Moved,
     Names,
     OfNumbers,
@@ -91,7 +92,7 @@ class _Columns(NamedTuple):
 
 def _columns() -> _Columns:
     spool, short = Spool(), cast("dict[str, Column]", {})
-    kinds: tuple[tuple[tuple[str, ...], Callable[[Spool], Column]], ...] = (
+    kinds: tuple[tuple[tuple[str, ...], Callable[[Spool], Growing]], ...] = (
         (NUMBERS, OfNumbers),
         (COUNTS, Counts),
         (FLAGS, Flags),
@@ -122,9 +123,9 @@ class Rows(Lazy[Row]):
         self._places: Sequence[int] = range(0)
 
     def append(self, row: Row) -> None:
-        """Add a row."""
+        """Add a row, to rows whose columns are all on disk: neither `moved` nor `with_numbers`."""
         for name, column in self._columns.short.items():
-            column.append(getattr(row, name))
+            cast("Growing", column).append(getattr(row, name))
         self._columns.marks["gold"].append(mark_of(row.gold))
         self._columns.texts.append(_texts_of(row))
         self._places = range(len(self._columns.texts))

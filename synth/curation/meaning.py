@@ -15,6 +15,9 @@ from synth.curation.runs import read_text
 from synth.example import Example, media_parts, text_of
 from synth.filtering.features import features, in_batches
 
+Key = tuple[tuple[str, ...], str | None]
+"""The numbers of a row and its known answer: only rows that share both are compared."""
+
 
 def repeats(rows: Iterable[Example], least: float) -> bytearray:
     """For each row: 1 where a row before it, that has 0, means the same with a cosine of `least` or more.
@@ -40,9 +43,6 @@ def repeats(rows: Iterable[Example], least: float) -> bytearray:
             kept[key].append(vectors[places][np.logical_not(near)])
         found += marks
     return found
-
-
-Key = tuple[tuple[str, ...], str | None]
 
 
 def _near(vectors: Any, blocks: list[Any], least: float) -> list[bool]:
