@@ -105,11 +105,14 @@ def _opened(file: Path, context: int, tower: Path | None) -> Any:
     options.cpuparams.n_threads = options.cpuparams_batch.n_threads = THREADS
     options.warmup, options.verbosity, options.use_jinja = False, -1, True
     try:
-        return xllamacpp.Server(options)
+        server = xllamacpp.Server(options)
     except Exception as error:  # it raises what the C++ side threw
         raise ModelError(
             f"llama.cpp does not read {file.name}: {error}", "Export it again.", "export.parity"
         ) from error
+    # A server that is let go before its loop began waits for it for ever: what is answered shows that it runs.
+    _replied(file, server.handle_completions({"prompt": [1], "n_predict": 1, "cache_prompt": False}))
+    return server
 
 
 def _replied(file: Path, reply: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from recipes.export import gguf_model, llama_cpp, targets
 from recipes.models import loading
 from recipes.models.files import resolve
 from synth.errors import ModelError
+from tests import spare
 from tests.tiny import tiny_llama
 
 
@@ -151,3 +153,21 @@ def test_llama_cpp_is_held_to_texts_and_to_a_schema(starter: Any, tmp_path: Path
     assert record.text == json.dumps(json.loads(record.text), ensure_ascii=False)  # no space to stall in
     (cut,) = llama_cpp.opened(file, 256, {"choice": labels[:1]})([prompt], 2)
     assert cut.tokens == 2 and not cut.ended
+
+
+OPENED_AND_LEFT = """
+import sys
+from pathlib import Path
+from recipes.export import llama_cpp
+for _ in range(40):
+    llama_cpp.opened(Path(sys.argv[1]), 64)
+"""
+
+
+@pytest.mark.slow
+def test_a_file_that_is_opened_and_not_asked_is_let_go(starter: Any, tmp_path: Path) -> None:
+    """A server that ended before its loop began waited for ever, at one of some seven times."""
+    words = gguf_model.vocabulary(resolve("starter-text").path)
+    gguf_model.write(starter.model, starter.tokenizer, words, tmp_path / "f", "f16")
+    ended = spare.run([sys.executable, "-P", "-c", OPENED_AND_LEFT, str(tmp_path / "f")], timeout=60)
+    assert ended.returncode == 0, ended.stderr
