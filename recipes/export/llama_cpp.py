@@ -111,7 +111,7 @@ def _opened(file: Path, context: int, tower: Path | None) -> Any:
             f"llama.cpp does not read {file.name}: {error}", "Export it again.", "export.parity"
         ) from error
     # A server that is let go before its loop began waits for it for ever: what is answered shows that it runs.
-    _replied(file, server.handle_completions({"prompt": [1], "n_predict": 1, "cache_prompt": False}))
+    _replied(file, server.handle_completions({"prompt": ".", "n_predict": 1, "cache_prompt": False}))
     return server
 
 
