@@ -1,7 +1,8 @@
 """A clinic's CSV, receipts and recordings in a real Chromium: from Start to a true verdict on the defaults, by clicks.
 
 The base is a starter, because a real model is fetched from a network that tests do not have; everything else is what
-the pages preset. Clicks are those of `Newcomer`; choosing the starter takes two of them.
+the pages preset, but that only the first training takes all its steps. Clicks are those of `Newcomer`; choosing the
+starter takes two of them, fewer steps two more.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ def away(at: Any, place: Workspace) -> None:
     at.goto(left)
 
 
-def to_verdict(newcomer: Newcomer, place: Workspace, recipe: str, folds: bool = False) -> Any:
+def to_verdict(newcomer: Newcomer, place: Workspace, recipe: str, folds: bool = False, steps: int | None = None) -> Any:
     """From a dataset that is ready to the verdict, on the defaults of the pages; returns the report.
 
-    folds: the rows are so few that the defaults cross-validate.
+    folds: the rows are so few that the defaults cross-validate. steps: where what is learned does not matter.
     """
     at = newcomer.page
     newcomer.press("Train on it")
@@ -63,6 +64,9 @@ def to_verdict(newcomer: Newcomer, place: Workspace, recipe: str, folds: bool = 
     newcomer.click(at.get_by_role("option", name=recipe, exact=True))
     at.get_by_text("effective batch").first.wait_for()
     settled(at)
+    if steps is not None:
+        newcomer.click(at.get_by_text("Optimisation", exact=True))
+        newcomer.fill("Steps at most", str(steps))
     newcomer.press("Start training")
     if folds:
         away(at, place)
@@ -137,8 +141,8 @@ def test_35_rows_are_cross_validated_and_with_an_endpoint_the_rival_is_told_the_
     newcomer.clicks += 1
     newcomer.press("Import")
     page.get_by_text("is ready.").wait_for()
-    report = to_verdict(newcomer, studio.workspace, "starter-text-sft", folds=True)
-    assert newcomer.clicks <= 14
+    report = to_verdict(newcomer, studio.workspace, "starter-text-sft", folds=True, steps=20)
+    assert newcomer.clicks <= 16
     assert (report.dataset.folds, report.dataset.splits) == (5, {"test": ROWS})
     assert report.large_system is not None and report.large_system.kind == "endpoint"
     assert report.stand_in_note is None
@@ -168,15 +172,13 @@ def elsewhere(folder: Path, key: str, rows: int) -> list[Path]:
 
 
 @pytest.mark.parametrize("key", ["vision", "audio"])
-def test_receipts_and_recordings_end_in_a_verdict_on_the_defaults(
-    studio: Studio, page: Any, tmp_path: Path, key: str
-) -> None:
+def test_receipts_and_recordings_end_in_a_verdict(studio: Studio, page: Any, tmp_path: Path, key: str) -> None:
     newcomer = Newcomer(page)
     to_import(newcomer, studio.url, elsewhere(tmp_path, key, rows=160))
     newcomer.press("Import")
     page.get_by_text("is ready.").wait_for()
-    report = to_verdict(newcomer, studio.workspace, f"starter-{key}-sft")
-    assert newcomer.clicks <= 10
+    report = to_verdict(newcomer, studio.workspace, f"starter-{key}-sft", steps=30)
+    assert newcomer.clicks <= 12
     made = DatasetDir(studio.workspace.datasets / "my-data")
     assert made.card.modality == key
     assert all(made.count(split) for split in ("train", "val", "test"))  # type: ignore[arg-type]
