@@ -28,6 +28,7 @@ from recipes.models.sources import package
 from recipes.recipe.schema import load_recipe, ready_recipes
 from synth.errors import ModelError, StorageError, UserError
 from synth.temporary import temporary
+from tests import spare
 from tests.tiny import tiny_llama
 from tests.tiny_audio import tiny_whisper
 
@@ -324,7 +325,7 @@ def test_what_was_converted_and_then_damaged_is_converted_again(gguf_file: Path)
 @pytest.mark.slow
 def test_two_processes_that_add_the_same_file_both_have_it(gguf_file: Path) -> None:
     code = f"from recipes.models.adding import add; import sys; add({str(gguf_file)!r}, sys.argv[1])"
-    both = [subprocess.Popen([sys.executable, "-c", code, name]) for name in ("one", "two")]
+    both = [spare.fork([sys.executable, "-P", "-c", code, name]) for name in ("one", "two")]
     assert [process.wait(120) for process in both] == [0, 0]
     assert {model.name for model in store.added()} == {"one", "two"}
 

@@ -22,6 +22,7 @@ from recipes.export import exporter, merged, targets
 from recipes.models.files import resolve
 from recipes.models.loading import load_for_inference
 from synth.errors import ModelError, StorageError
+from tests import spare
 from tests.tiny import tiny_llama
 from tests.tiny_runs import write_adapter
 
@@ -130,9 +131,8 @@ def test_kill_in_the_middle_leaves_nothing_under_the_final_name(tuned: Tuned, ru
     exporter.write_manifest = hang
     targets.export_run("run-1", Path({str(runs)!r}), Path({str(tmp_path / "out")!r}), "merged")
     """
-    worker = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-P", "-c", textwrap.dedent(script)]
+    worker = spare.fork(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert worker.stdout is not None
     assert worker.stdout.readline() == "merged\n"
     os.kill(worker.pid, signal.SIGKILL)

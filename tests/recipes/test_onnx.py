@@ -21,6 +21,7 @@ from recipes.models.loading import load_for_inference
 from synth.errors import ModelError, StorageError
 from synth.storage import read_json, write_json
 from synth.workspace import Workspace
+from tests import spare
 from tests.tiny import tiny_llama
 from tests.tiny_audio import tiny_whisper
 from tests.tiny_runs import write_adapter
@@ -192,8 +193,8 @@ def test_kill_between_two_graphs_leaves_nothing_under_the_final_name(place: Work
     onnx_graphs.quantise_in_blocks = hang
     targets.export_run("run-1", Path({str(place.runs)!r}), Path({str(tmp_path / "out")!r}), "onnx")
     """
-    command = [sys.executable, "-c", textwrap.dedent(script)]
-    worker = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+    command = [sys.executable, "-P", "-c", textwrap.dedent(script)]
+    worker = spare.fork(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert worker.stdout is not None
     assert worker.stdout.readlines(1)[-1:] == ["written True\n"]
     os.kill(worker.pid, signal.SIGKILL)
