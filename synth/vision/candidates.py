@@ -30,7 +30,7 @@ from synth.vision.degrade import degrade
 from synth.vision.scene import Rejected, Scene, SceneQuestion
 from synth.vision.spec import Kind, Spec
 
-VERSION = 1
+VERSION = 2
 TASK = TaskCard(
     instruction="Look at the picture and answer the question about it.",
     kind="picture_questions",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -59,6 +60,10 @@ class Form:
         _draw(self, canvas)
 
 
+LATEST = datetime.datetime(2026, 1, 1)
+"""No later date is filled in. Faker's own limit is the moment in which it draws: the same seed, another date."""
+
+
 def sample(difficulty: int, size: int, rng: Random) -> Form:
     """2, 2–3 or 4–5 fields and 2, 2–3 or 3–5 boxes; some fields stay empty from difficulty 2 on."""
     fake = faker()
@@ -66,7 +71,7 @@ def sample(difficulty: int, size: int, rng: Random) -> Form:
     values = {
         "Name": fake.last_name(),
         "City": fake.city().split()[-1],
-        "Date": fake.date(),
+        "Date": fake.date(end_datetime=LATEST),
         "Order": str(rng.randint(100, 9999)),
         "Phone": f"555-{rng.randint(1000, 9999)}",
         "Amount": f"{rng.randint(5, 99)}.{rng.randint(0, 9)}0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 from collections import Counter
@@ -51,6 +52,23 @@ def test_a_second_reader_agrees_with_a_thousand_answers_of_each_kind(kind: str) 
                 seen[question.op] += 1
         number += 1
     assert set(seen) >= set(picture.scene.ops()) - {"trend"}
+
+
+def test_forms_are_those_of_their_seed_whatever_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faker draws dates up to the present unless it is told otherwise."""
+
+    class Later(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Later:
+            return cls(2036, 6, 1, tzinfo=tz)
+
+    def seen() -> list[object]:
+        spec = Spec(kinds=("form",))
+        return [sample_picture(spec, "check", number).scene for number in range(50)]
+
+    today = seen()
+    monkeypatch.setattr("faker.providers.date_time.datetime", Later)
+    assert seen() == today
 
 
 def test_the_second_reader_notices_a_wrong_answer() -> None:
