@@ -29,7 +29,12 @@ _WORDS = {
     **dict.fromkeys(("up", "thumbs_up", "thumbsup", "thumb_up", "upvote", "like", "liked", "good", "+1", "👍"), True),
     **dict.fromkeys(("down", "thumbs_down", "thumbsdown", "thumb_down", "downvote", "dislike", "disliked"), False),
     **dict.fromkeys(("bad", "-1", "-1.0", "👎"), False),
+    **dict.fromkeys(("correct", "right", "accept", "accepted", "approved", "pass", "passed", "helpful"), True),
+    **dict.fromkeys(("incorrect", "wrong", "reject", "rejected", "fail", "failed", "unhelpful", "not_helpful"), False),
 }
+_ASKING = ("correct", "is_correct", "is_good", "liked", "approved", "helpful", "is_helpful", "desirable", "thumbs_up")
+"""Names that ask what yes and no answer; elsewhere these may be classes."""
+_YES = {"yes": True, "y": True, "no": False, "n": False}
 
 
 def is_feedback(name: Any) -> bool:
@@ -95,6 +100,8 @@ def verdict(value: Any, name: str = "") -> bool:
     word = word if word[:1] == "-" else re.sub(r"[\s-]+", "_", word)
     if word in _WORDS and not (name == "label" and word in _CLASSES):
         return _WORDS[word]
+    if word in _YES and name in _ASKING:
+        return _YES[word]
     return judged(value)
 
 

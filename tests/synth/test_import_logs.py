@@ -208,6 +208,10 @@ def test_contents_with_parts_are_turns(key: str, tmp_path: Path, workspace: Work
             {"scores": [{"name": "Thumbs", "value": 0, "stringValue": "down"}]},
         ),
         ({"desirable": True}, {"desirable": False}),
+        ({"is_good": "yes"}, {"is_good": "No"}),
+        ({"verdict": "accepted"}, {"verdict": "rejected"}),
+        ({"rating": "correct"}, {"rating": "incorrect"}),
+        ({"quality": "pass"}, {"quality": "fail"}),
     ],
 )
 def test_scores_of_a_log_label_its_answers(
