@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from synth.context import Context, Ledger
 from synth.curation import leakage
-from synth.dataset import MEDIA, Card, DatasetDir, DatasetWriter
+from synth.dataset import MADE_OF, MEDIA, Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RunError
 from synth.example import GENERATED_SPLITS, Example
-from synth.generators import generator, parse_spec
+from synth.generators import Candidate, GeneratorInfo, Ingredient, generator, parse_spec
 from synth.media import AddMedia
 from synth.progress import Meter, ProgressFn, silent
 from synth.ranged import MadeElsewhere
@@ -29,6 +29,8 @@ from synth.storage import atomic_dir, sha256_bytes
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from synth.endpoint import Endpoint
     from synth.ranges import RangeEngine
 
@@ -88,10 +90,11 @@ def build_dataset(
     Raises:
         RecipeError: unknown generator or faulty settings, or one whose rows cannot be made in ranges.
         StorageError: the name is taken, or the disk refuses.
+        DataError: files that the settings name cannot be used, or changed meanwhile.
     """
     info = generator(key)
     start, spec = time.monotonic(), parse_spec(info, settings)
-    values = spec.model_dump()
+    values, ingredients = spec.model_dump(), info.made_of(spec)
     target = workspace.datasets / check_name(name)
     made = workspace.path / "cache" / "generation"
     ledger = Ledger(made / f"{name}.jsonl")
@@ -104,11 +107,8 @@ def build_dataset(
         for candidate in info.candidates(spec, context):
             if stop():
                 raise _stopped(ledger)
-            if candidate.example is not None and not candidate.reason:
-                writer.keep(candidate.example)
-                meter.update(sum(writer.counts.values()), f"{sum(writer.reasons.values())} rejected")
-            else:
-                writer.reject(candidate.example or candidate.row, candidate.reason or "no example")
+            _write(candidate, writer, meter)
+        _refuse_changed(info, spec, ingredients)
         writer.finish(
             Card(
                 name=name,
@@ -120,12 +120,30 @@ def build_dataset(
                 created=now_utc(),
                 seconds=round(max(time.monotonic() - start, elsewhere.seconds if elsewhere else 0.0), 3),
                 usd=ledger.usd,
+                notes={MADE_OF: [ingredient._asdict() for ingredient in ingredients]} if ingredients else {},
             )
         )
         leakage.record(folder)
     ledger.close(forget=True)
     shutil.rmtree(made / name, ignore_errors=True)
     return DatasetDir(target)
+
+
+def _write(candidate: Candidate, writer: DatasetWriter, meter: Meter) -> None:
+    if candidate.example is not None and not candidate.reason:
+        writer.keep(candidate.example)
+        meter.update(sum(writer.counts.values()), f"{sum(writer.reasons.values())} rejected")
+    else:
+        writer.reject(candidate.example or candidate.row, candidate.reason or "no example")
+
+
+def _refuse_changed(info: GeneratorInfo, spec: BaseModel, ingredients: tuple[Ingredient, ...]) -> None:
+    if info.made_of(spec) != ingredients:
+        raise DataError(
+            "Files that rows were made of changed meanwhile; nothing was kept.",
+            "Start again, and leave them alone.",
+            "data.changed",
+        )
 
 
 def _rows_asked(values: Mapping[str, Any]) -> int:

@@ -33,6 +33,8 @@ REJECTED = "rejected.jsonl"
 MEDIA = "media"
 REAL: Split = "test_real"
 """The split of rows that no generator made; the note of that name says what they are."""
+MADE_OF = "made_of"
+"""The note of what from outside the rows are made with: kind, name, licence and hash of each."""
 TASK = "task"
 """The name under which the card's hashes hold that of the task card, which is no file of its own."""
 VERSION = 1  # of the card
@@ -365,6 +367,8 @@ def readme(card: Card) -> str:
     for split, rows in card.splits.items():
         origins = ", ".join(title for kind, title in ORIGINS.items() if kind in card.origins.get(split, {}))
         lines.append(f"| {split} | {rows} | {origins} | {', '.join(card.families.get(split, {}))} |")
+    if made_of := card.notes.get(MADE_OF):
+        lines += ["", "Made with:", "", *(f"- {' · '.join(filter(None, one.values()))}" for one in made_of)]
     if said := card.notes.get(REAL):
         lines += ["", f"`{REAL}`: {said}"]
     lines += [

@@ -9,6 +9,7 @@ A generator is a module that exports
     check(row) -> Verdict       is this row right, by a derivation that shares nothing with the making of it?
     check_media(row, data)      optional: does the medium (bytes) fit the row?
     units(spec, context)        optional: `Units`, for those whose rows can be made apart from each other
+    made_of(spec)               optional: `Ingredient`s, for those whose rows hold parts of other people's work
 
 `candidates` runs the checks on every row that is offered, and tells the generator what they said.
 """
@@ -125,6 +126,15 @@ def draw_rows(
                 raise DataError(f"No new row could be found for {split}.", "Ask for fewer rows.", "data.exhausted")
 
 
+class Ingredient(NamedTuple):
+    """Something from outside that rows are made with: kind, name, licence ("": not stated), hash of files."""
+
+    what: str
+    name: str
+    licence: str = ""
+    sha256: str = ""
+
+
 class GeneratorInfo(NamedTuple):
     """A generator: the module, and how the studio presents it.
 
@@ -153,6 +163,11 @@ class GeneratorInfo(NamedTuple):
     def task(self) -> TaskCard | None:
         """What its datasets ask of a model; None where that is guessed from the rows."""
         return cast(TaskCard | None, getattr(self._module(), "TASK", None))
+
+    def made_of(self, spec: BaseModel) -> tuple[Ingredient, ...]:
+        """What the rows of a spec are made with. Raises DataError for files that cannot be used."""
+        found = getattr(self._module(), "made_of", None)
+        return () if found is None else cast(tuple[Ingredient, ...], found(spec))
 
     def check(self, row: Example) -> Verdict:
         """Is the row right? A row that the checker cannot read is not."""

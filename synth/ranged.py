@@ -125,6 +125,7 @@ class MadeElsewhere:
         with info.units(spec, Context(lambda data, suffix: "")) as units:  # refused before anything is begun
             self._most = units.most
         files = [sha256_file(Path(v)) for v in self._settings.values() if isinstance(v, str) and Path(v).is_file()]
+        files += [one.sha256 for one in info.made_of(spec)]
         named = json.dumps([key, info.version(), self._settings, files], sort_keys=True)
         self._folder = folder / sha256_bytes(named.encode())[:16]
         self._engine, self._stop = engine, stop

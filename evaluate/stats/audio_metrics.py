@@ -198,8 +198,8 @@ def by_condition(rows: Iterable[tuple[Example, Row]]) -> dict[str, Condition]:
         if row.edits is None or row.ref_units is None:
             continue
         for name, reads in _CONDITIONS.items():
-            if name in example.source:
-                total = sums[reads(example.source)]
+            if name in example.source and (condition := reads(example.source)):
+                total = sums[condition]
                 total[0] += 1
                 total[1] += row.edits
                 total[2] += row.ref_units
@@ -213,7 +213,13 @@ _CONDITIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "noise": lambda source: f"noise: {source['noise'] or 'none'}",
     "telephone": lambda source: f"telephone: {'yes' if source['telephone'] else 'no'}",
     "room_sec": lambda source: f"room: {'yes' if source['room_sec'] else 'no'}",
+    "voice": lambda source: _engine(source["voice"]),
 }
+
+
+def _engine(voice: Any) -> str:
+    """Which engine spoke; "" where nobody did, or nothing says it."""
+    return f"engine: {voice['engine']}" if isinstance(voice, dict) and "engine" in voice else ""
 
 
 def speech_section(

@@ -24,6 +24,7 @@ from studio.cli import (
     runs,
     storage,
     sweep,
+    voices,
 )
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app = typer.Typer(
 demo.add(app)
 data.add(app)
 models.add(app)
+voices.add(app)
 runs.add(app)
 push.add(app)
 storage.add(app)

@@ -14,10 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from synth.audio import recordings
+from synth.audio.recordings import Recording
 from synth.audio.voices import SAMPLE_RATE_HZ, Samples
 
 TRAIN_NOISES: tuple[str, ...] = ("white", "pink", "babble")
 HELD_OUT_NOISES: tuple[str, ...] = ("brown", "hum", "clatter")
+RECORDED = "recording"
+"""The kind of noise of a user's own recording."""
 # Seconds until the room's sound has fallen by 60 dB: offices and bedrooms, against halls and stairwells.
 TRAIN_ROOM_SEC = (0.15, 0.40)
 HELD_OUT_ROOM_SEC = (0.50, 0.80)
@@ -60,18 +64,39 @@ def draw_conditions(
     )
 
 
-def apply(samples: Samples, conditions: Conditions, rng: Random, babble: Samples | None = None) -> Samples:
+class Own(NamedTuple):
+    """A user's recordings that take the place of a generated noise and room."""
+
+    noise: Recording | None = None
+    room: Recording | None = None
+
+
+GENERATED = Own()
+
+
+def apply(
+    samples: Samples, conditions: Conditions, rng: Random, babble: Samples | None = None, own: Own = GENERATED
+) -> Samples:
     """The recording under these conditions, in the order of nature: mouth, room, noise, line, level.
+
+    The signal-to-noise ratio is that at the microphone, over the whole recording; a telephone line comes after it.
 
     Args:
         babble: other people's speech, at least one sample; needed when the noise is "babble".
     """
     numbers = np.random.default_rng(rng.getrandbits(64))
     out = speed(samples, conditions.speed)
-    if conditions.room_sec is not None:
+    if own.room is not None:
+        out = reverberate(out, recordings.response(own.room))
+    elif conditions.room_sec is not None:
         out = reverberate(out, room_response(conditions.room_sec, numbers))
     if conditions.noise is not None and conditions.snr_db is not None:
-        out = add_noise(out, noise(conditions.noise, len(out), numbers, babble), conditions.snr_db)
+        disturbance = (
+            recordings.part(own.noise, len(out), numbers)
+            if own.noise is not None
+            else noise(conditions.noise, len(out), numbers, babble)
+        )
+        out = add_noise(out, disturbance, conditions.snr_db)
     if conditions.telephone:
         out = telephone(out)
     return gain(out, conditions.gain_db)

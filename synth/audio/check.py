@@ -16,13 +16,13 @@ from collections.abc import Iterator
 
 from synth.audio.forms import LETTER_NAMES, UNITS
 from synth.audio.sentences import SAID_AS_GIVEN
+from synth.audio.voices import USUAL_WPM
 from synth.example import Example
 from synth.scoring.verify import Verdict
 
 Words = tuple[str, ...]
 CHARS_PER_SEC = (8.0, 24.0)
 """Letters of the spoken form per second, at USUAL_WPM: 450 recordings of all domains and voices have 9.8 to 19.6."""
-USUAL_WPM = 175
 EDGE_SEC = 1.0
 """Silence, room and breath at the edges, which no letters fill."""
 QUIET = 0.002
@@ -84,7 +84,8 @@ def check(row: Example) -> Verdict:
     if missing:
         return Verdict(False, "an entity is not in the transcript", f"The transcript lacks “{missing[0]}”.")
     pace = source["voice"]["rate_wpm"] / USUAL_WPM * source["speed"]
-    return _plausible_length(sum(map(len, spoken)), source["seconds"], pace)
+    echo = source["room_sec"] if source.get("room_file") else 0.0
+    return _plausible_length(sum(map(len, spoken)), source["seconds"] - echo, pace)
 
 
 def _plausible_length(letters: int, seconds: float, pace: float) -> Verdict:

@@ -3,40 +3,46 @@
 `generate` streams candidates; it writes nothing itself (media go through the context) and trains nothing. Rows are
 deterministic by (seed, split, index): the voices at the next table are those of the recordings before it. A transcript
 belongs to one split only, by its hash, so that test sentences never occur in training; `test_ood` uses families,
-voices, noises and rooms that no other split has.
+voices, noises and rooms that no other split has; of a user's own recordings, test and test_ood share those that are
+kept from training.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from random import Random
 from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from synth.audio import augment
+from synth.audio import augment, recordings
 from synth.audio.domains import SLOTS, families
 from synth.audio.files import encode_flac
 from synth.audio.grammar import Utterance, realise, text_id
+from synth.audio.piper import sha256 as voice_sha256
+from synth.audio.recordings import Library, Recording
 from synth.audio.sentences import read_sentences
-from synth.audio.voices import HELD_OUT_VOICES, SAMPLE_RATE_HZ, TRAIN_VOICES, EspeakVoice, Samples, Voice, VoiceSpec
+from synth.audio.speakers import Speakers, speakers
+from synth.audio.voices import SAMPLE_RATE_HZ, Samples, Voice, VoiceSpec
 from synth.context import Context
 from synth.errors import DataError
 from synth.example import AudioPart, Origin, Split, make_example, user
-from synth.generators import Candidate, Offers, Units, fill, kept, rejected
+from synth.generators import Candidate, Ingredient, Offers, Units, fill, kept, rejected
 from synth.scoring.names import WER
-from synth.storage import sha256_bytes
+from synth.storage import sha256_bytes, sha256_file
 from synth.task import TaskCard
 
-VERSION = 1
+VERSION = 2
 INSTRUCTION = "Transcribe the recording."
 TASK = TaskCard(instruction=INSTRUCTION, kind="dictation", answer_format="the transcript and nothing else")
 MAX_UNUSABLE = 200
 """Recordings in a row of which none was kept after which the settings or the sentences are at fault."""
 CHATTER = 6
 """Utterances that the voices at the next table are made of."""
+ENGINES_LICENCE = "GPL-3.0-or-later (of the program, which runs apart)"
 Domain = Literal["medical", "field", "orders", "calls"]
 
 
@@ -64,6 +70,33 @@ class Spec(BaseModel):
         description="A text file with one sentence per line, or a dataset's .jsonl whose targets are sentences, said "
         "instead of the domains' sentences; empty for none.",
     )
+    piper_voices: str = Field(
+        "",
+        title="Piper voices",
+        description="A folder with English voices of Piper (NAME.onnx and NAME.onnx.json), or the name of one that was "
+        "added (`smolstudio voices add`), to speak beside espeak-ng; empty for none.",
+    )
+    piper_share: float = Field(
+        0.5, ge=0, le=1, title="Piper share", description="Share of spoken rows in Piper's voices, where both speak."
+    )
+    held_out_engine: Literal["none", "piper", "espeak-ng"] = Field(
+        "none",
+        title="Held-out engine",
+        description="An engine that speaks the held-out rows and nothing else, the other one all other rows: "
+        "does the model know words, or one engine's sound?",
+    )
+    noise_folder: str = Field(
+        "",
+        title="Own noises",
+        description="A folder of recordings (WAV, FLAC, OGG, MP3) without speech that is understood, mixed in instead "
+        "of generated noises. A fifth of the files is for tests only; empty for none.",
+    )
+    room_folder: str = Field(
+        "",
+        title="Own rooms",
+        description="A folder of impulse responses, heard instead of generated rooms. A fifth of the files is for "
+        "tests only; empty for none.",
+    )
     noise_share: float = Field(0.5, ge=0, le=1, title="Noisy share", description="Share of rows with background noise.")
     snr_low_db: float = Field(5.0, ge=-5, le=40, title="Loudest noise (dB SNR)", description="Lower means noisier.")
     snr_high_db: float = Field(20.0, ge=-5, le=40, title="Softest noise (dB SNR)", description="Lower means noisier.")
@@ -86,7 +119,25 @@ class Spec(BaseModel):
     def _ordered(self) -> Spec:
         if self.snr_low_db > self.snr_high_db:
             raise ValueError("snr_low_db must not be above snr_high_db")
+        if self.held_out_engine != "none" and not self.piper_voices:
+            raise ValueError("held_out_engine needs piper_voices: without them there is one engine")
         return self
+
+    def speakers(self) -> Speakers:
+        """Who speaks. Raises DataError for files that are no voices."""
+        return speakers(self.piper_voices, self.piper_share, self.held_out_engine)
+
+    def noises(self) -> Library | None:
+        """The user's own noises, or None. Raises DataError where none can be used."""
+        return recordings.noises(self.noise_folder, self._both) if self.noise_folder else None
+
+    def rooms(self) -> Library | None:
+        """The user's own rooms, as `noises`."""
+        return recordings.rooms(self.room_folder, self._both) if self.room_folder else None
+
+    @property
+    def _both(self) -> bool:
+        return self.train + self.val > 0 and self.test + self.test_ood > 0
 
 
 class _Take(NamedTuple):
@@ -95,27 +146,49 @@ class _Take(NamedTuple):
     samples: Samples
     voice: VoiceSpec | None
     conditions: augment.Conditions
+    own: augment.Own
 
 
 def generate(spec: Spec, context: Context) -> Offers:
-    """Candidates spoken by espeak-ng. Rejected recordings are replaced by further ones."""
-    with units(spec, context) as recordings:
-        yield from fill(spec, context, recordings, MAX_UNUSABLE, _unusable)
+    """Candidates in the voices of the spec. Rejected recordings are replaced by further ones.
+
+    First come the files of the user's own noises and rooms that cannot be used, as rejected.
+    """
+    with spec.speakers().speaking() as voice:
+        yield from generate_with(voice, spec, context)
 
 
 def generate_with(voice: Voice, spec: Spec, context: Context) -> Offers:
-    """As `generate`, with any voice that understands the names in `synth.audio.voices`.
+    """As `generate`, with any voice that understands the names of the spec's speakers.
 
     Raises DataError when hardly any recording is kept.
     """
+    for what, library in (("noise", spec.noises()), ("room", spec.rooms())):
+        for name, reason in library.left_out if library else ():
+            yield rejected({"file": name}, f"{what} recording left out: {reason}")
     yield from fill(spec, context, _recordings(voice, spec, context), MAX_UNUSABLE, _unusable)
 
 
 @contextlib.contextmanager
 def units(spec: Spec, context: Context) -> Iterator[Units]:
-    """Recordings by their number, one row each, spoken by espeak-ng."""
-    with EspeakVoice() as voice:
+    """Recordings by their number, one row each."""
+    with spec.speakers().speaking() as voice:
         yield _recordings(voice, spec, context)
+
+
+def made_of(spec: Spec) -> tuple[Ingredient, ...]:
+    """Engines, voices, sentences and recordings of a dataset, with licences and hashes. Raises DataError."""
+    cast = spec.speakers()
+    found = [Ingredient("speech engine", engine, ENGINES_LICENCE) for engine in cast.engines]
+    found += [Ingredient("voice", voice.name, voice.licence, voice_sha256(voice)) for voice in cast.files]
+    if spec.sentences_file:
+        file = Path(spec.sentences_file).expanduser()
+        read_sentences(spec.sentences_file)
+        found.append(Ingredient("sentences", file.name, "", sha256_file(file)))
+    for what, library in (("noise recordings", spec.noises()), ("impulse responses", spec.rooms())):
+        if library:
+            found.append(Ingredient(what, f"{len(library.used)} files", "", library.sha256))
+    return tuple(found)
 
 
 def _recordings(voice: Voice, spec: Spec, context: Context) -> Units:
@@ -136,6 +209,7 @@ class _Recording(NamedTuple):
 
     utterance: Utterance
     conditions: augment.Conditions
+    own: augment.Own
     speaker: VoiceSpec | None
     samples: Samples | None
     rng: Random
@@ -149,6 +223,7 @@ class _Speaking:
 
     def __init__(self, voice: Voice, spec: Spec, random: Callable[[str], Random]) -> None:
         self._voice, self._spec, self._random = voice, spec, random
+        self._speakers, self._noises, self._rooms = spec.speakers(), spec.noises(), spec.rooms()
         self._next: tuple[Split, int] | None = None
         self._before: list[Samples] = []
 
@@ -183,12 +258,24 @@ class _Speaking:
             room_share=spec.room_share,
             telephone_share=spec.telephone_share,
         )
+        conditions, own = self._own(conditions, split, rng)
         if not utterance.written:
-            return _Recording(utterance, conditions, None, None, rng)
-        speaker = VoiceSpec(
-            rng.choice(HELD_OUT_VOICES if held_out else TRAIN_VOICES), rng.randint(150, 195), rng.randint(35, 65)
-        )
-        return _Recording(utterance, conditions, speaker, self._voice(utterance.spoken, speaker), rng)
+            return _Recording(utterance, conditions, own, None, None, rng)
+        speaker = self._speakers.drawn(rng, held_out)
+        return _Recording(utterance, conditions, own, speaker, self._voice(utterance.spoken, speaker), rng)
+
+    def _own(self, conditions: augment.Conditions, split: Split, rng: Random) -> tuple[augment.Conditions, augment.Own]:
+        """The user's recordings in place of the noise and the room that were drawn."""
+        noise: Recording | None = None
+        room: Recording | None = None
+        if self._noises and conditions.noise is not None:
+            noise = rng.choice(self._noises.of(split))
+            conditions = conditions._replace(noise=augment.RECORDED)
+        if self._rooms and conditions.room_sec is not None:
+            room = rng.choice(self._rooms.of(split))
+            heard = len(recordings.response(room)) / SAMPLE_RATE_HZ
+            conditions = conditions._replace(room_sec=round(heard, 3))
+        return conditions, augment.Own(noise, room)
 
 
 def _row(speaking: _Speaking, spec: Spec, context: Context, split: Split, index: int) -> Candidate:
@@ -206,7 +293,7 @@ def _row(speaking: _Speaking, spec: Spec, context: Context, split: Split, index:
             utterance.written,
             answer=utterance.written,
             split=split,
-            family=utterance.family,
+            family=_family(spec, utterance, split),
             # Recordings without speech share no text: each is its own cluster.
             template=text_id(utterance.written) if utterance.written else part.sha256[:16],
             scorer=WER,
@@ -214,6 +301,13 @@ def _row(speaking: _Speaking, spec: Spec, context: Context, split: Split, index:
             source=source,
         )
     )
+
+
+def _family(spec: Spec, utterance: Utterance, split: Split) -> str:
+    """The kind of a sentence, and the engine where tests have one that training has not."""
+    if split == "test_ood" and spec.held_out_engine != "none" and utterance.written:
+        return f"{utterance.family}_by_{spec.held_out_engine}"
+    return utterance.family
 
 
 def _sentence(spec: Spec, split: Split, rng: Random) -> Utterance:
@@ -240,31 +334,34 @@ def _home(written: str) -> str:
 
 
 def _take(recording: _Recording, before: Sequence[Samples]) -> _Take:
-    clean = recording.samples
+    clean, conditions, own = recording.samples, recording.conditions, recording.own
     if clean is None:
-        return _Take(_no_speech(recording.conditions, recording.rng), None, recording.conditions)
+        own = own._replace(room=None)  # nobody speaks in it
+        return _Take(_no_speech(conditions, own, recording.rng), None, conditions, own)
     if before:
         length = max(map(len, before))
         babble = np.asarray(sum(np.resize(voice, length) for voice in before), dtype=np.float32)
     else:
         babble = np.ascontiguousarray(clean[::-1])  # nobody has spoken yet
-    return _Take(
-        augment.apply(clean, recording.conditions, recording.rng, babble), recording.speaker, recording.conditions
-    )
+    heard = augment.apply(clean, conditions, recording.rng, babble, own)
+    return _Take(heard, recording.speaker, conditions, own)
 
 
-def _no_speech(conditions: augment.Conditions, rng: Random) -> Samples:
+def _no_speech(conditions: augment.Conditions, own: augment.Own, rng: Random) -> Samples:
     """One to five seconds of silence, or of a noise (babble would be speech, so it is replaced)."""
     length = int(rng.uniform(1.0, 5.0) * SAMPLE_RATE_HZ)
     if conditions.noise is None:
         return np.zeros(length, dtype=np.float32)
-    kind = "pink" if conditions.noise == "babble" else conditions.noise
-    made = augment.noise(kind, length, np.random.default_rng(rng.getrandbits(64)))
+    numbers = np.random.default_rng(rng.getrandbits(64))
+    if own.noise is not None:
+        made = recordings.part(own.noise, length, numbers)
+    else:
+        made = augment.noise("pink" if conditions.noise == "babble" else conditions.noise, length, numbers)
     return augment.gain(made, conditions.gain_db - 12.0)
 
 
 def _lineage(spec: Spec, utterance: Utterance, take: _Take, index: int, seconds: float) -> dict[str, object]:
-    return {
+    source: dict[str, object] = {
         "generator": "audio",
         "generator_version": VERSION,
         "seed": spec.seed,
@@ -276,3 +373,7 @@ def _lineage(spec: Spec, utterance: Utterance, take: _Take, index: int, seconds:
         **take.conditions._asdict(),
         "seconds": round(seconds, 3),
     }
+    for what, recording in take.own._asdict().items():
+        if recording is not None:
+            source |= {f"{what}_file": recording.name, f"{what}_sha256": recording.sha256}
+    return source

@@ -1,8 +1,8 @@
-"""Who speaks: the one-function voice interface, and espeak-ng behind it.
+"""Who speaks: the one-function voice interface, engines in processes of their own, and espeak-ng as one of them.
 
-A `Voice` turns text into mono float32 samples at 16 kHz; whatever does that can speak a dataset. Which names are used
-for training and
-which are held out is decided here, so that no recipe can mix them. No augmentation happens here (see `augment`).
+A `Voice` turns text into mono float32 samples at 16 kHz; whatever does that can speak a dataset. Which names of
+espeak-ng are used for training and which are held out is decided here, so that no recipe can mix them; who speaks a
+split is `cast`. No augmentation happens here (see `augment`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +23,25 @@ from numpy.typing import NDArray
 from synth.errors import DataError
 
 SAMPLE_RATE_HZ = 16_000
+RATES_HZ = range(4_000, 192_001)
+MAX_BYTES = 1 << 27
+"""Of one utterance: ten minutes at 96 kHz."""
 
 Samples = NDArray[np.float32]
 _CHILD = Path(__file__).with_name("espeak_child.py")
 
 
+ESPEAK = "espeak-ng"
+USUAL_WPM = 175
+
+
 class VoiceSpec(NamedTuple):
-    """One speaker's settings: name (engine specific), rate in words per minute, pitch 0–99."""
+    """One speaker's settings: name (engine specific), rate in words per minute, pitch 0–99 where the engine has one."""
 
     name: str
-    rate_wpm: int = 175
-    pitch: int = 50
+    rate_wpm: int = USUAL_WPM
+    pitch: int | None = 50
+    engine: str = ESPEAK
 
 
 Voice = Callable[[str, VoiceSpec], Samples]
@@ -75,24 +83,45 @@ def _resampler(source_hz: int) -> Any:
     return _resamplers[source_hz]
 
 
-class EspeakVoice:
-    """espeak-ng in a child process, as a `Voice`. Use it as a context manager; a dead child is started again once.
+class Engine(NamedTuple):
+    """A speech engine behind pipes: its command, and what is said where it fails.
 
-    Raises DataError when the child cannot speak a text or does not answer within `timeout_sec`.
+    code: the beginning of its error codes; remedy: what to do about a process that ends.
     """
 
-    def __init__(self, timeout_sec: float = 20.0) -> None:
-        self._timeout_sec = timeout_sec
+    name: str
+    command: tuple[str, ...]
+    code: str
+    remedy: str
+
+
+class Answer(NamedTuple):
+    """What the process said: its line, and the samples that came behind it at the rate that the line names."""
+
+    header: dict[str, Any]
+    samples: Samples
+
+
+class SpeakingProcess:
+    """A speech engine in a child process. Use it as a context manager; a dead child is started again once.
+
+    Protocol, one request at a time: a JSON line there; back a JSON line, and as many bytes of little-endian 16-bit mono
+    samples as its `bytes` says (at `sample_rate` Hz), or a line with `error`. Raises DataError when the child ends,
+    says what is no answer, or does not answer within `timeout_sec`; a refusal is the caller's to word.
+    """
+
+    def __init__(self, engine: Engine, timeout_sec: float) -> None:
+        self._engine, self._timeout_sec = engine, timeout_sec
         self._child: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> EspeakVoice:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def __call__(self, text: str, spec: VoiceSpec) -> Samples:
-        request = {"text": text, "voice": spec.name, "rate": spec.rate_wpm, "pitch": spec.pitch}
+    def answer(self, request: dict[str, Any]) -> Answer:
+        """What the engine answers; the samples are at 16 kHz."""
         line = json.dumps(request).encode() + b"\n"
         try:
             header, audio = self._ask(line)
@@ -103,16 +132,12 @@ class EspeakVoice:
             except (BrokenPipeError, EOFError) as gone:
                 self.close()
                 raise DataError(
-                    "The espeak-ng process ended while speaking.",
-                    "Check that the espeakng-loader package is installed (`smolstudio doctor`).",
-                    code="espeak-ended",
+                    f"The {self._engine.name} process ended while speaking.",
+                    self._engine.remedy,
+                    code=f"{self._engine.code}-ended",
                 ) from gone
-        if "error" in header:
-            raise DataError(
-                str(header["error"]), "Choose one of the voices in synth.audio.voices.", code="espeak-refused"
-            )
         samples = np.frombuffer(audio, dtype="<i2").astype(np.float32) / 32768.0
-        return resample(samples, int(header["sample_rate"]))
+        return Answer(header, resample(samples, int(header["sample_rate"])) if audio else samples)
 
     def close(self) -> None:
         """End the child; harmless when there is none."""
@@ -133,19 +158,51 @@ class EspeakVoice:
 
     def _ask(self, line: bytes) -> tuple[dict[str, Any], bytes]:
         if self._child is None:
-            self._child = subprocess.Popen(
-                [sys.executable, "-I", str(_CHILD)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-            )
+            try:
+                self._child = subprocess.Popen(
+                    self._engine.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+                )
+            except OSError as fault:
+                raise DataError(
+                    f"{self._engine.command[0]}, which should run {self._engine.name}, cannot be started.",
+                    self._engine.remedy,
+                    code=f"{self._engine.code}-ended",
+                ) from fault
         assert self._child.stdin is not None
         self._child.stdin.write(line)
         deadline = time.monotonic() + self._timeout_sec
         head, _, rest = self._read_until(lambda got: b"\n" in got, b"", deadline).partition(b"\n")
-        header: dict[str, Any] = json.loads(head)
+        header = self._header(head)
         size = int(header.get("bytes", 0))
-        return header, self._read_until(lambda got: len(got) >= size, rest, deadline)
+        audio = self._read_until(lambda got: len(got) >= size, rest, deadline)
+        if len(audio) > size:
+            raise self._no_answer()
+        return header, audio
+
+    def _header(self, head: bytes) -> dict[str, Any]:
+        """The line as an object. Raises DataError for one that is no answer."""
+        try:
+            header = json.loads(head)
+        except ValueError as fault:
+            raise self._no_answer() from fault
+        if not isinstance(header, dict):
+            raise self._no_answer()
+        size, rate = header.get("bytes", 0), header.get("sample_rate", 0)
+        whole = all(isinstance(number, int) and not isinstance(number, bool) for number in (size, rate))
+        if "error" not in header and not (whole and 0 <= size <= MAX_BYTES and not size % 2 and rate in RATES_HZ):
+            raise self._no_answer()
+        return header
+
+    def _no_answer(self) -> DataError:
+        """What the child said was not in the protocol; the child is ended, because what it says next is unclear too."""
+        if self._child is not None:
+            self._child.kill()
+        self.close()
+        return DataError(
+            f"The {self._engine.name} process gave something that is no speech.",
+            self._engine.remedy,
+            code=f"{self._engine.code}-answer",
+        )
 
     def _read_until(self, enough: Callable[[bytes | bytearray], bool], got: bytes, deadline: float) -> bytes:
         assert self._child is not None and self._child.stdout is not None
@@ -155,11 +212,31 @@ class EspeakVoice:
             ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 self._child.kill()
+                self.close()
                 raise DataError(
-                    f"espeak-ng did not answer within {self._timeout_sec:g} s.", "Shorten the text.", code="espeak-slow"
+                    f"{self._engine.name} did not answer within {self._timeout_sec:g} s.",
+                    "Shorten the text.",
+                    code=f"{self._engine.code}-slow",
                 )
             chunk = os.read(descriptor, 1 << 20)
             if not chunk:
                 raise EOFError
             pieces += chunk
         return bytes(pieces)
+
+
+class EspeakVoice(SpeakingProcess):
+    """espeak-ng as a `Voice`. Raises DataError also for a text or a name that it cannot speak."""
+
+    def __init__(self, timeout_sec: float = 20.0) -> None:
+        remedy = "Check that the espeakng-loader package is installed (`smolstudio doctor`)."
+        super().__init__(Engine(ESPEAK, (sys.executable, "-I", str(_CHILD)), "espeak", remedy), timeout_sec)
+
+    def __call__(self, text: str, spec: VoiceSpec) -> Samples:
+        request = {"text": text, "voice": spec.name, "rate": spec.rate_wpm, "pitch": spec.pitch}
+        header, samples = self.answer(request)
+        if "error" in header:
+            raise DataError(
+                str(header["error"]), "Choose one of the voices in synth.audio.voices.", code="espeak-refused"
+            )
+        return samples

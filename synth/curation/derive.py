@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from synth.build import check_name, now_utc
 from synth.curation import leakage
-from synth.dataset import REAL, Card, DatasetDir, DatasetWriter
+from synth.dataset import MADE_OF, REAL, Card, DatasetDir, DatasetWriter
 from synth.errors import DataError, RunError
 from synth.example import Example, media_parts
 from synth.progress import Meter, ProgressFn, silent
@@ -79,7 +79,7 @@ def _card(parent: Card, name: str, notes: Mapping[str, Any], seconds: float) -> 
     """The parent's card for the new dataset; the whole line of ancestors stays in its notes."""
     before = {key: value for key, value in parent.notes.items() if key != "leakage"}
     ancestor = {"name": parent.name, "created": parent.created, "sha256": parent.sha256, "notes": before}
-    kept = {REAL: parent.notes[REAL]} if REAL in parent.notes else {}
+    kept = {note: parent.notes[note] for note in (REAL, MADE_OF) if note in parent.notes}
     return parent.model_copy(
         update={
             "name": name,

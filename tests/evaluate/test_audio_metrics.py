@@ -105,12 +105,13 @@ def test_conditions_are_ratios_of_sums_and_unscored_rows_are_left_out() -> None:
             ref_units=units,
         )
 
-    loud = spoken("one", noise="pink", telephone=False)
-    quiet = spoken("two", noise=None, telephone=True)
+    loud = spoken("one", noise="pink", telephone=False, voice={"name": "joe", "engine": "piper"})
+    quiet = spoken("two", noise=None, telephone=True, voice="slt")
     found = by_condition([(loud, row(1, 2)), (loud, row(0, 8)), (quiet, row(1, 1)), (quiet, row(None, None))])
     assert found["noise: pink"] == Condition(n=2, words=10, rate=0.1)
     assert found["telephone: yes"] == Condition(n=1, words=1, rate=1.0)
     assert not any(name.startswith("room") for name in found)
+    assert {name: found[name].words for name in found if "engine" in name} == {"engine: piper": 10}
 
 
 def test_the_section_has_every_spoken_split_of_speech_systems_only() -> None:
