@@ -139,7 +139,7 @@ class PiperVoice(SpeakingProcess):
         python = os.environ.get(PYTHON) or sys.executable
         child = Path(__file__).with_name("piper_child.py")
         remedy = f"Start again; if it ends again, try another voice or another Python ({PYTHON})."
-        super().__init__(Engine("Piper", (python, "-I", str(child)), PIPER, remedy), timeout_sec)
+        super().__init__(Engine("Piper", (python, "-I", str(child)), remedy), timeout_sec)
         self._files = {voice.name: voice for voice in files}
 
     def __call__(self, text: str, spec: VoiceSpec) -> Samples:

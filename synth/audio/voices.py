@@ -84,14 +84,10 @@ def _resampler(source_hz: int) -> Any:
 
 
 class Engine(NamedTuple):
-    """A speech engine behind pipes: its command, and what is said where it fails.
-
-    code: the beginning of its error codes; remedy: what to do about a process that ends.
-    """
+    """A speech engine behind pipes: its command, and what to do about a process that ends."""
 
     name: str
     command: tuple[str, ...]
-    code: str
     remedy: str
 
 
@@ -134,7 +130,7 @@ class SpeakingProcess:
                 raise DataError(
                     f"The {self._engine.name} process ended while speaking.",
                     self._engine.remedy,
-                    code=f"{self._engine.code}-ended",
+                    code="voice.ended",
                 ) from gone
         samples = np.frombuffer(audio, dtype="<i2").astype(np.float32) / 32768.0
         return Answer(header, resample(samples, int(header["sample_rate"])) if audio else samples)
@@ -166,7 +162,7 @@ class SpeakingProcess:
                 raise DataError(
                     f"{self._engine.command[0]}, which should run {self._engine.name}, cannot be started.",
                     self._engine.remedy,
-                    code=f"{self._engine.code}-ended",
+                    code="voice.ended",
                 ) from fault
         assert self._child.stdin is not None
         self._child.stdin.write(line)
@@ -183,7 +179,7 @@ class SpeakingProcess:
         """The line as an object. Raises DataError for one that is no answer."""
         try:
             header = json.loads(head)
-        except ValueError as fault:
+        except (ValueError, RecursionError) as fault:
             raise self._no_answer() from fault
         if not isinstance(header, dict):
             raise self._no_answer()
@@ -201,7 +197,7 @@ class SpeakingProcess:
         return DataError(
             f"The {self._engine.name} process gave something that is no speech.",
             self._engine.remedy,
-            code=f"{self._engine.code}-answer",
+            code="voice.answer",
         )
 
     def _read_until(self, enough: Callable[[bytes | bytearray], bool], got: bytes, deadline: float) -> bytes:
@@ -216,7 +212,7 @@ class SpeakingProcess:
                 raise DataError(
                     f"{self._engine.name} did not answer within {self._timeout_sec:g} s.",
                     "Shorten the text.",
-                    code=f"{self._engine.code}-slow",
+                    code="voice.slow",
                 )
             chunk = os.read(descriptor, 1 << 20)
             if not chunk:
@@ -230,13 +226,13 @@ class EspeakVoice(SpeakingProcess):
 
     def __init__(self, timeout_sec: float = 20.0) -> None:
         remedy = "Check that the espeakng-loader package is installed (`smolstudio doctor`)."
-        super().__init__(Engine(ESPEAK, (sys.executable, "-I", str(_CHILD)), "espeak", remedy), timeout_sec)
+        super().__init__(Engine(ESPEAK, (sys.executable, "-I", str(_CHILD)), remedy), timeout_sec)
 
     def __call__(self, text: str, spec: VoiceSpec) -> Samples:
         request = {"text": text, "voice": spec.name, "rate": spec.rate_wpm, "pitch": spec.pitch}
         header, samples = self.answer(request)
         if "error" in header:
             raise DataError(
-                str(header["error"]), "Choose one of the voices in synth.audio.voices.", code="espeak-refused"
+                str(header["error"]), "Choose one of the voices in synth.audio.voices.", code="voice.refused"
             )
         return samples

@@ -137,7 +137,6 @@ RAISED: dict[str, Callable[[Path], object]] = {
     "endpoint.address": lambda _: Settings(base_url="file:///etc/passwd", model="m").url,
     "endpoint.port": _taken,
     "endpoint.unpriced": lambda _: Budget(Purse(1.0), None),
-    "espeak-slow": _slow_voice,
     "medium.irregular": lambda folder: resolve_inside(folder, "."),
     "medium.outside": lambda folder: resolve_inside(folder, "../x"),
     "model.layout": lambda folder: files.modality_of(
@@ -166,6 +165,7 @@ RAISED: dict[str, Callable[[Path], object]] = {
     "storage.endpoints": lambda folder: load_endpoints(_workspace(_write(folder / "endpoints.json", "[1]").parent)),
     "storage.exists": lambda folder: refuse_taken(_write(folder / "a", "x")),
     "storage.notes": lambda folder: read_notes(_write(folder / "notes.json", "[]").parent),
+    "voice.slow": _slow_voice,
 }
 
 

@@ -91,11 +91,11 @@ def test_a_voice_is_heard_at_16_khz_whatever_its_rate(fake: Path, tmp_path: Path
 
 FAULTS = {
     "missing": ("voice.engine", r"smolstudio\[piper\].*GPL-3"),
-    "ends": ("piper-ended", "another voice"),
-    "hangs": ("piper-slow", "Shorten the text"),
-    "talks": ("piper-answer", "no speech"),
-    "words": ("piper-answer", "no speech"),
-    "odd": ("piper-answer", "no speech"),
+    "ends": ("voice.ended", "another voice"),
+    "hangs": ("voice.slow", "Shorten the text"),
+    "talks": ("voice.answer", "no speech"),
+    "words": ("voice.answer", "no speech"),
+    "odd": ("voice.answer", "no speech"),
     "rate": ("voice.broken", "48000 Hz, and its file says 22050"),
     "silent": ("voice.silent", "gave silence for “hello there”"),
     "empty": ("voice.silent", "gave silence"),
