@@ -104,6 +104,8 @@ def key_values(pairs: list[str]) -> dict[str, Any]:
 
 def describe_dataset(dataset: DatasetDir, as_json: bool) -> None:
     """Print what a dataset that was just made holds."""
+    from synth.dataset import EXTRACTS
+
     card = dataset.card
     if as_json:
         print_json(
@@ -117,6 +119,8 @@ def describe_dataset(dataset: DatasetDir, as_json: bool) -> None:
     print(f"{dataset.name}: {', '.join(f'{n} {s}' for s, n in card.splits.items())} rows in {card.seconds:.1f} s")
     for reason, count in card.rejected.items():
         print(f"  rejected {count}: {reason}")
+    if said := card.notes.get(EXTRACTS, {}).get("said"):
+        print(f"  {said}")
     for fault in card.notes.get("variety", {}).get("faults", ()):
         print(f"  little variety: {fault}")
     print(f"  {dataset.path}")

@@ -74,7 +74,7 @@ def preview(
     from synth.strict import validated
 
     plan = validated(RunPlan, arguments["plan"], "run")
-    seen = forecast.preview(plan, outside(workspace, on_progress, stop))
+    seen = forecast.preview(plan, outside(workspace, on_progress, stop), arguments["rows"])
     reasons = Counter(f"{step}: {one.reason}" for step, one in seen.rejected)
     return {
         "rows": [row.model_dump(mode="json") for row in seen.rows],

@@ -17,7 +17,7 @@ from synth.curation.collapse import CollapseReport, check_collapse
 from synth.curation.curate import Rules
 from synth.curation.leakage import check_dataset
 from synth.curation.quality import by_source
-from synth.dataset import DatasetDir
+from synth.dataset import EXTRACTS, DatasetDir
 from synth.example import Example, text_of
 from synth.strict import validated
 
@@ -135,8 +135,9 @@ def _show_leakage(dataset: DatasetDir) -> None:
             ui.show_error(str(fault), "Clean the dataset below, or generate with another seed.")
     else:
         st.success("No prompt, near-duplicate or unseen family's template is shared.", icon=":material/check_circle:")
-    for note in notes if isinstance(notes, list) else []:
-        st.caption(ui.inert(note))
+    for note in [*(notes if isinstance(notes, list) else []), card.notes.get(EXTRACTS, {}).get("said")]:
+        if note:
+            st.caption(ui.inert(note))
 
 
 def _clean(dataset: DatasetDir) -> None:

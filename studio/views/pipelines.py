@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ PAGE = {"title": "Write rows", "icon": ":material/edit_note:", "order": 25}
 
 FIRST = "describe-a-domain"
 MINE = "-mine"
+PREVIEW_ROWS = 20
 SHOWN_ROWS, SHOWN_CHARS = 20, 700
 
 
@@ -139,17 +141,23 @@ def _buttons(pipeline: Pipeline, plan: dict[str, Any], agreed: bool) -> None:
     free = next(name for number in count(1) if (name := f"{pipeline.name}-{number}") not in taken)
     name = st.text_input("Name of the dataset", free, key=f"pipeline.name.{free}")
     line = st.container(horizontal=True)
-    if line.button("Preview 20 rows", icon=":material/visibility:", disabled=not agreed):
-        pipeline.bind(pipeline.read_inputs(plan["inputs"]))
-        following.start("previewed", "pipeline_preview", {"plan": plan}, name)
+    with line:
+        _preview(pipeline, plan, PREVIEW_ROWS, agreed, name)
     if line.button("Write the rows", type="primary", icon=":material/play_arrow:", disabled=not agreed):
         pipeline.bind(pipeline.read_inputs(plan["inputs"]))
         following.start("written", "pipeline", {"plan": plan, "name": ui.free_name(name)}, name)
     st.caption("A preview is paid once: its answers are kept for the run. Stop keeps what was paid.")
 
 
-def _seen(made: dict[str, Any]) -> None:
-    """A preview: forecast, rows, what was rejected and why."""
+def _preview(pipeline: Pipeline, plan: dict[str, Any], rows: int, agreed: bool, name: str) -> None:
+    """The button that makes so many rows."""
+    if st.button(f"Preview {rows:,} rows", icon=":material/visibility:", disabled=not agreed):
+        pipeline.bind(pipeline.read_inputs(plan["inputs"]))
+        following.start("previewed", "pipeline_preview", {"plan": plan, "rows": rows}, name)
+
+
+def _seen(made: dict[str, Any], more: Callable[[int], None]) -> None:
+    """A preview: forecast, rows, what was rejected and why. `more` shows the button for a preview of so many rows."""
     found = made["forecast"]
     accepted, rejected = found["accepted"], found["rejected"]
     st.markdown(f"**{accepted}** of {accepted + rejected} candidates were accepted.")
@@ -157,6 +165,10 @@ def _seen(made: dict[str, Any]) -> None:
         low, high = found["usd_range"]
         st.markdown(f"{found['rows']:,} rows: about **{ui.inert(usd(found['usd']))}**")
         st.caption(ui.inert(f"between {usd(low)} and {usd(high)}, by how many candidates are accepted"))
+        wanted = found["rows_for_tenth"]
+        if wanted and wanted > accepted:
+            st.caption(f"A preview of {wanted:,} rows narrows that to about 10 %; the run uses those answers too.")
+            more(wanted)
     elif accepted:
         st.info("The teacher has no price in the sheet, so there is no forecast. Settings has prices.")
     if found["seconds"] is not None:
@@ -204,7 +216,7 @@ def render() -> None:
         st.markdown("##### Preview")
         with ui.sentences():
             if seen := following.outcome("previewed"):
-                _seen(seen)
+                _seen(seen, lambda rows: _preview(pipeline, plan, rows, agreed, pipeline.name))
             elif not ui.param("previewed"):
                 st.caption("20 rows for real, what was rejected and why, and what all rows would cost and take.")
 

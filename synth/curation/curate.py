@@ -85,7 +85,8 @@ class Rules(BaseModel):
         "keep",
         title="Personal data",
         description="E-mail addresses, telephone, account, card and social security numbers, public IP addresses, in "
-        "question or answer: put [e-mail address] and the like in their place, or drop the row. Names are not found.",
+        "question or answer: put [e-mail address] and the like in their place, or drop the row. Not found: names, "
+        "street addresses, birthdays, names of accounts, telephone numbers without +, brackets or gaps.",
     )
 
     @model_validator(mode="after")

@@ -43,15 +43,15 @@ def _digits(text: str) -> str:
     return re.sub(r"\D", "", text)
 
 
+_ISSUED = re.compile(r"4\d{15}|(?:5[0-8]|2[2-7]|35|6\d)\d{14}|3[47]\d{13}|3[0689]\d{12}|[46]\d{18}")
+
+
 def _card(text: str) -> bool:
-    """15 (American Express) or 16 digits with the check digit of payment cards (ISO/IEC 7812)."""
-    digits = [int(digit) for digit in reversed(_digits(text))]
+    """As many digits as the issuer's cards have, with their check digit (ISO/IEC 7812)."""
+    plain = _digits(text)
+    digits = [int(digit) for digit in reversed(plain)]
     doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[1::2]]
-    return (
-        len(digits) == 16 - text.startswith("3")
-        and (sum(digits[::2]) + sum(doubled)) % 10 == 0
-        and len(set(digits)) > 1
-    )
+    return bool(_ISSUED.fullmatch(plain)) and (sum(digits[::2]) + sum(doubled)) % 10 == 0 and len(set(digits)) > 1
 
 
 def _iban(text: str) -> bool:
@@ -69,15 +69,19 @@ def _public(text: str) -> bool:
 
 def _telephone(text: str) -> bool:
     """So many digits that it is no time or range of numbers."""
+    text = re.sub(f"{_EXTENSION}$", "", text)
     return 9 <= len(_digits(text)) <= 15 and len(set(_digits(text))) > 2
 
 
+_EXTENSION = r"(?: ?(?:x|ext\.?) ?\d{1,5})"
 _BEFORE, _AFTER = r"(?<![\w.,/-])", r"(?![\w/-]|[.,]\d)"
 KINDS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     "e-mail address": (re.compile(r"(?<![\w.+-])[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}(?![\w-])"), lambda text: True),
     "account number": (re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), _iban),
     "card number": (
-        re.compile(rf"{_BEFORE}(?:4|5[1-5]|2[2-7]|3[47]|6[05])\d{{1,2}}(?:[ -]?\d){{9,15}}{_AFTER}"),
+        re.compile(
+            rf"{_BEFORE}(?:\d{{4}}([ -])\d{{4}}\1\d{{4}}\1\d{{4}}|3\d{{3}}([ -])\d{{6}}\2\d{{4,5}}|\d{{14,19}}){_AFTER}"
+        ),
         _card,
     ),
     "social security number": (
@@ -89,7 +93,9 @@ KINDS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
         re.compile(
             rf"{_BEFORE}(?:(?:\+|(?<!\d )00)[1-9]\d{{0,2}}(?:[ ./-]?\(?\d{{1,5}}\)?){{2,6}}|"
             rf"\(\d{{3}}\) ?\d{{3}}[ .-]\d{{4}}|(?:1-)?\d{{3}}([.-])\d{{3}}\1\d{{4}}|"
-            rf"0[1-9]\d{{1,3}} ?[/-] ?\d{{2,4}}(?:[ -]?\d{{2,4}}){{1,3}}){_AFTER}"
+            rf"(?:0[1-9]\d{{0,3}} ?[/-]|\(0\d{{1,4}}\)-?) ?\d{{2,4}}(?:[ -]?\d{{2,4}}){{1,3}}|"
+            rf"(?<!\d )0[1-9](?:(?:([ .])\d\d)(?:\2\d\d){{3}}|\d{{1,4}} \d{{3,4}}(?: ?\d{{2,4}}){{1,2}})"
+            rf"){_EXTENSION}?{_AFTER}"
         ),
         _telephone,
     ),

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 from synth.build import now_utc
 from synth.context import Ledger
 from synth.curation import collapse, leakage
-from synth.dataset import MEDIA, Card, DatasetDir, DatasetWriter
+from synth.curation.alike import overlapping
+from synth.curation.runs import read_text
+from synth.dataset import EXTRACTS, MEDIA, Card, DatasetDir, DatasetWriter
 from synth.errors import RunError
 from synth.example import AudioPart, Example, ImagePart, Split, media_parts
-from synth.importing.splits import share_out
+from synth.importing.splits import joined, share_out
 from synth.media import AddMedia, read_inside
 from synth.pipeline.candidate import Candidate
 from synth.pipeline.plan import RunPlan
@@ -75,18 +77,63 @@ def read_accepted(folder: Path) -> Iterator[Accepted]:
                 yield Accepted(Example.model_validate(line.value["row"]), line.value["split"], line.value["cell"])
 
 
-def splits_of(rows: Sequence[Accepted], rule: SplitRule) -> list[Split]:
+class Overlaps(NamedTuple):
+    """Extracts of documents that stand in others too, whole or in half: two versions of a file, a page that was copied.
+
+    Attributes:
+        groups: places of the rows that are from extracts of one group, each place in one group at most.
+        extracts: how many of them are not alone.
+    """
+
+    groups: list[list[int]]
+    extracts: int
+
+    def note(self, splits: Sequence[Split], rule: SplitRule) -> JsonDict:
+        """For the card: figures, and a sentence where there is anything to say."""
+        rows = sum(map(len, self.groups))
+        said = ""
+        if self.groups:
+            groups = "one group, which is" if len(self.groups) == 1 else f"{len(self.groups):,} groups, each"
+            said = (
+                f"{rows:,} rows are from {self.extracts:,} extracts that are nearly the same, in {groups} in one split."
+            )
+            if empty := [split for split, share in rule.shares().items() if share and split not in splits]:
+                said += f" No row was left for {' and '.join(empty)}: give more documents, or only one version of each."
+        return {"groups": len(self.groups), "extracts": self.extracts, "rows": rows, "said": said}
+
+
+def overlaps_of(rows: Sequence[Accepted]) -> Overlaps:
+    """The rows that must not be parted because their extracts overlap."""
+    places: dict[str, list[int]] = {}
+    for place, one in enumerate(rows):
+        if extract := _extract(one.row):
+            places.setdefault(extract, []).append(place)
+    texts = list(places)
+    groups = overlapping([read_text(text) for text in texts])
+    return Overlaps([[place for at in group for place in places[texts[at]]] for group in groups], sum(map(len, groups)))
+
+
+def _extract(row: Example) -> str:
+    """The piece of a document that a row is from, by its lineage; empty for rows from elsewhere."""
+    notes = row.source.get("lineage", ())
+    return next((str(note["text"]) for note in notes if "document" in note and "text" in note), "")
+
+
+def splits_of(rows: Sequence[Accepted], rule: SplitRule, overlaps: Sequence[Sequence[int]] = ()) -> list[Split]:
     """The split of each row: those that the user brought where they belong, whole families held out, the rest shared.
 
-    Rows of one template stay together, and each answer of a closed set is in its share.
+    Rows of one template stay together, and so do the places of each of the `overlaps` with their templates and, where
+    families are held out, their families. Each answer of a closed set is in its share.
     """
     free = [place for place, one in enumerate(rows) if one.split is None]
-    given = {one.row.family for one in rows if one.split is not None}
-    held_out = _held_out({rows[place].row.family for place in free} - given, rule.held_out_families)
+    families = joined([one.row.family for one in rows], overlaps) if rule.held_out_families else []
+    given = {family for family, one in zip(families, rows, strict=False) if one.split is not None}
+    held_out = _held_out(set(families) - given, rule.held_out_families)
     splits: list[Split] = [one.split or "test_ood" for one in rows]
-    rest = [place for place in free if rows[place].row.family not in held_out]
-    keys = [rows[place].row.template for place in rest]
+    templates = joined([one.row.template for one in rows], overlaps)
+    rest = [place for place in free if not families or families[place] not in held_out]
     labels = [rows[place].row.answer or "" for place in rest]
+    keys = [templates[place] for place in rest]
     for place, split in zip(rest, share_out(keys, labels, rule.shares()), strict=True):
         splits[place] = split
     return splits
@@ -109,7 +156,9 @@ def write_dataset(folder: Path, plan: RunPlan, pipeline: Pipeline, workspace: Wo
     task = task_card(pipeline, plan)
     with atomic_dir(target) as made:
         writer = DatasetWriter(made)
-        for one, split in zip(rows, splits_of(rows, pipeline.file.split), strict=True):
+        overlaps = overlaps_of(rows)
+        splits = splits_of(rows, pipeline.file.split, overlaps.groups)
+        for one, split in zip(rows, splits, strict=True):
             for part in media_parts(one.row):
                 writer.add_media(read_inside(folder, part.path), Path(part.path).suffix)
             writer.keep(_finished(one.row, split, pipeline, folder.name, task))
@@ -117,7 +166,10 @@ def write_dataset(folder: Path, plan: RunPlan, pipeline: Pipeline, workspace: Wo
             for record in _rejected(folder, step["step"]):
                 writer.reject(record, f"{step['step']}: {record.pop('reason')}")
         variety = collapse.monitor((one.row for one in rows), collapse.Limits())
-        writer.finish(_card(folder, plan, pipeline, rows, task, variety))
+        card = _card(folder, plan, pipeline, rows, task, variety)
+        if any(_extract(one.row) for one in rows):
+            card.notes[EXTRACTS] = overlaps.note(splits, pipeline.file.split)
+        writer.finish(card)
         leakage.record(made)
     return DatasetDir(target)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +49,17 @@ def test_a_task_is_described_previewed_and_run_by_clicks(stub: Stub, workspace: 
     made = DatasetDir(workspace.datasets / "describe-a-domain-1")
     assert sum(made.card.splits.values()) == 30 and set(made.task.labels) == {"urgent", "soon", "routine"}
     assert len(stub.requests) < asked + 40  # the preview's answers were not asked for again
+
+
+@pytest.mark.usefixtures("at_once", "stub")
+def test_a_preview_says_how_many_rows_would_narrow_its_forecast_and_makes_them() -> None:
+    app = described()
+    write(app, "Accepted rows", 2000)  # type: ignore[arg-type]
+    app = button(app.run(), "Preview 20 rows").run()
+    said = re.search(r"A preview of (\d+) rows narrows that to about 10 %", text(app))
+    assert said and int(said[1]) > 20
+    app = button(app, f"Preview {said[1]} rows").run()
+    assert not app.exception and f"**{said[1]}** of " in text(app)
 
 
 @pytest.mark.usefixtures("at_once", "stub")

@@ -51,13 +51,13 @@ def done(workspace: Workspace, kind: str, **arguments: Any) -> dict[str, Any]:
 def test_a_preview_tells_rows_rejections_and_forecast_and_makes_nothing(
     workspace: Workspace, plan: dict[str, Any]
 ) -> None:
-    seen = done(workspace, "pipeline_preview", plan={**plan, "rows": 1000})
+    seen = done(workspace, "pipeline_preview", plan={**plan, "rows": 1000}, rows=20)
     assert seen["verdict"] == "done", seen
     assert len(seen["rows"]) + sum(seen["reasons"].values()) == 12, "every seed is a row, or a counted reason"
     assert seen["reasons"] == {"records: the same seed twice": 3} and len(seen["rejected"]) == writing.SHOWN
     assert seen["forecast"]["accepted"] == 9 and seen["paid_usd"] is None, "nothing here has a price"
     assert not workspace.datasets.exists() and not workspace.pipelines.exists()
-    refused = done(workspace, "pipeline_preview", plan={**plan, "rows": 0})
+    refused = done(workspace, "pipeline_preview", plan={**plan, "rows": 0}, rows=20)
     assert (refused["verdict"], refused["code"]) == ("failed", "run.invalid")
 
 

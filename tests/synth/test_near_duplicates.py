@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synth.curation.alike import alike
+from synth.curation.alike import alike, overlapping
 from synth.curation.runs import read_text
 from synth.dataset import DatasetDir
 from synth.importing import waiting
@@ -158,3 +158,19 @@ def test_keys_that_several_texts_share_are_found_on_disk_as_in_memory() -> None:
     ]
     for place, row in enumerate(keys):
         assert found.at(place) == [key for key, many in zip(row, several, strict=True) if key and key in many]
+
+
+def words(seed: int, count: int) -> str:
+    return " ".join(random.Random(seed).choices([f"word{n}" for n in range(4000)], k=count))
+
+
+def test_extracts_overlap_where_half_of_the_shorter_one_stands_in_the_other_numbers_or_not() -> None:
+    one, other, third = words(1, 120), words(2, 120), words(3, 120)
+    shifted = f"{one[len(one) // 3 :]} {other[: len(other) // 3]}"
+    texts = [one, third, shifted, f"{words(4, 40)} in 2024", f"{words(4, 40)} in 2025", f"{one[:100]} {words(5, 90)}"]
+    assert overlapping([read_text(text) for text in texts]) == [[0, 2], [3, 4]]
+
+
+def test_the_words_of_a_form_do_not_tie_its_copies_together() -> None:
+    form, copies = words(6, 90), [words(n, 60) for n in range(10, 70)]
+    assert overlapping([read_text(f"{form} {copy}") for copy in copies]) == []

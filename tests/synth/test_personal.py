@@ -23,12 +23,20 @@ HOLD = {
     "Call (415) 555-0199.": "telephone number",
     "415-555-0199": "telephone number",
     "Ruf an: 0176 / 5550 123": "telephone number",
+    "Ring (0161) 496 0376 or": "telephone number",
+    "Ring 020 7946 0018.": "telephone number",
+    "Mon numéro : 04 15 39 15 00.": "telephone number",
+    "Call 797-386-9073 x66425": "telephone number",
+    "JCB 3530 1113 3330 0000": "card number",
+    "Diners 3056 930902 5904": "card number",
+    "The card is 4111 1111 1111 1111 123": "card number",
 }
 NONE = [
     "On 2024-10-15 at 0900-0130 it cost 350,000 - 450,000 or 12.345.678 euros.",
     "Order 4111 1111 1111 1112 has version 10.2.3.4 and 1,234,567,890 parts; call 112.",
     "DE89 3704 0044 0532 0130 01 is mistyped, 192.168.0.1 is at home, 3/4 and 5-6-7.",
     "Mention @anna or see user@host; page 123-45-678.",
+    "Rows 10 07 08 09 10 of 1 0800 1300 1400, article 4006381333931 and 20240 0531 1200.",
 ]
 
 

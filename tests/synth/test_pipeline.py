@@ -9,7 +9,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,10 +21,13 @@ from hypothesis import strategies as st
 
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth.context import Context
+from synth.curation.minhash import shingles
+from synth.curation.runs import read_text
 from synth.dataset import DatasetDir
 from synth.endpoint import Reply, throttle
 from synth.endpoint.elsewhere import Got, Sent
 from synth.errors import EndpointError, RecipeError, RunError, StorageError, UserError
+from synth.example import text_of
 from synth.pipeline import forecast, work
 from synth.pipeline.candidate import Candidate, Rejected
 from synth.pipeline.plan import Outside, RunPlan, TeacherPlan
@@ -62,6 +67,19 @@ def seeds(folder: Path, count: int, edited: int | None = None) -> Path:
     file = folder / "seeds.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return file
+
+
+EXTRACTS = """
+version: 1
+title: Extracts
+about: Extracts as rows.
+inputs:
+  texts: {title: Texts, kind: paths}
+steps:
+  - {step: documents, path: $texts, chars: 800}
+  - {step: row, prompt: "{{ text }}", target: "yes", family: "{{ document }}", template: "{{ document }} {{ start }}"}
+split: {train: 0.6, val: 0.2, test: 0.2, held_out_families: 0.1}
+"""
 
 
 def short(folder: Path, text: str = SHORT) -> str:
@@ -122,6 +140,38 @@ def test_a_described_domain_becomes_exactly_the_rows_asked_for(stub: Stub, works
     assert steps == ["list topics", "grid", "write", "second look", "agree"]
     assert rows[0].source["lineage"][2]["prompt"].startswith("A task: Sort messages of patients")
     assert sum(dataset.card.notes["coverage"]["label"].values()) == 40
+
+
+def handbook(seed: int, paragraphs: int, of_year: str = "") -> str:
+    """Paragraphs of words drawn by the seed; another year is another version, with a paragraph put in."""
+    chance = Random(seed)
+    found = [" ".join(chance.choices([f"word{n}" for n in range(3000)], k=60)) for _ in range(paragraphs)]
+    if of_year:
+        found = [f"{text[:200]} {of_year} {text[200:]}" for text in found]
+        found.insert(int(of_year) % paragraphs, " ".join(chance.choices([f"other{n}" for n in range(900)], k=60)))
+    return "\n\n".join(found)
+
+
+def test_two_versions_of_a_file_are_never_parted_and_the_card_says_so(
+    stub: Stub, workspace: Workspace, tmp_path: Path
+) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for number in range(8):
+        (texts / f"{number}.txt").write_text(handbook(number, 8))
+    for number, year in ((20, "2024"), (20, "2025"), (21, "2024"), (21, "2026")):
+        (texts / f"{number}-{year}.txt").write_text(handbook(number, 8, year))
+    plan = RunPlan(pipeline=short(tmp_path, EXTRACTS), inputs={"texts": str(texts)}, teachers=teacher(stub))
+    dataset = work.start("versions", plan, Outside(workspace, price))
+    rows = [(row.split, shingles(read_text(text_of(row)))) for row in rows_of(dataset)]
+    pairs = [
+        (one, two) for one, two in combinations(rows, 2) if 2 * len(one[1] & two[1]) >= min(len(one[1]), len(two[1]))
+    ]
+    assert len(pairs) > 10 and all(one[0] == two[0] for one, two in pairs)
+    note = dataset.card.notes["overlapping_extracts"]
+    assert note["groups"] >= 2 and note["extracts"] == note["rows"] >= 4 * 5
+    assert f"{note['rows']} rows are from" in (dataset.path / "README.md").read_text()
+    assert {"train", "test", "test_ood"} <= set(dataset.splits())
 
 
 @pytest.mark.slow
