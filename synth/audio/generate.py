@@ -42,6 +42,8 @@ MAX_UNUSABLE = 200
 """Recordings in a row of which none was kept after which the settings or the sentences are at fault."""
 CHATTER = 6
 """Utterances that the voices at the next table are made of."""
+UNSAID = {"voice.silent": "the voice gave silence", "voice.refused": "the voice could not say it"}
+"""Faults of a voice that cost one sentence, by code, and why its row is rejected."""
 ENGINES_LICENCE = "GPL-3.0-or-later (of the program, which runs apart)"
 Domain = Literal["medical", "field", "orders", "calls"]
 
@@ -205,7 +207,10 @@ def _unusable(split: Split, why: str) -> DataError:
 
 
 class _Recording(NamedTuple):
-    """One utterance before room and noise; `samples` is None where nobody speaks. `rng` goes on from here."""
+    """One utterance before room and noise; `samples` is None where nobody speaks. `rng` goes on from here.
+
+    unsaid: why the voice could not say the sentence, "" where it could.
+    """
 
     utterance: Utterance
     conditions: augment.Conditions
@@ -213,6 +218,7 @@ class _Recording(NamedTuple):
     speaker: VoiceSpec | None
     samples: Samples | None
     rng: Random
+    unsaid: str = ""
 
 
 class _Speaking:
@@ -262,7 +268,13 @@ class _Speaking:
         if not utterance.written:
             return _Recording(utterance, conditions, own, None, None, rng)
         speaker = self._speakers.drawn(rng, held_out)
-        return _Recording(utterance, conditions, own, speaker, self._voice(utterance.spoken, speaker), rng)
+        try:
+            samples = self._voice(utterance.spoken, speaker)
+        except DataError as fault:
+            if fault.code not in UNSAID:
+                raise
+            return _Recording(utterance, conditions, own, speaker, None, rng, UNSAID[fault.code])
+        return _Recording(utterance, conditions, own, speaker, samples, rng)
 
     def _own(self, conditions: augment.Conditions, split: Split, rng: Random) -> tuple[augment.Conditions, augment.Own]:
         """The user's recordings in place of the noise and the room that were drawn."""
@@ -280,6 +292,9 @@ class _Speaking:
 
 def _row(speaking: _Speaking, spec: Spec, context: Context, split: Split, index: int) -> Candidate:
     recording, before = speaking.recording(split, index)
+    if recording.unsaid:
+        row = {"transcript": recording.utterance.written, "split": split, "voice": recording.speaker}
+        return rejected(row, recording.unsaid)
     utterance, take = recording.utterance, _take(recording, before)
     seconds = len(take.samples) / SAMPLE_RATE_HZ
     source = _lineage(spec, utterance, take, index, seconds)

@@ -263,6 +263,21 @@ def mute(text: str, spec: VoiceSpec) -> Samples:
     return tone(150 + len(spec.name), 0.05 * len(text))
 
 
+def test_a_sentence_that_a_voice_cannot_say_costs_one_row(fake: Path, tmp_path: Path) -> None:
+    codes, asked = ["voice.silent", "voice.refused"], []
+
+    def moody(text: str, spec: VoiceSpec) -> Samples:
+        asked.append(text)
+        if len(asked) in (2, 4):
+            raise DataError("Silence.", "Take it out.", codes.pop(0))
+        return mute(text, spec)
+
+    spec = Spec(train=5, val=0, test=0, test_ood=0, silence_share=0, noise_share=0)
+    made = list(generate_with(moody, spec, Context(lambda *_: "media/x.flac")))
+    assert [c.reason for c in made if c.reason] == ["the voice gave silence", "the voice could not say it"]
+    assert sum(c.example is not None for c in made) == 5
+
+
 def test_both_engines_speak_a_split_in_the_share_that_was_asked(fake: Path, tmp_path: Path) -> None:
     spec = Spec(train=40, val=0, test=0, test_ood=0, piper_voices=str(a_voice(tmp_path / "v")), silence_share=0)
     made = [c.example for c in generate_with(mute, spec, Context(lambda *_: "media/x.flac")) if c.example]

@@ -142,6 +142,7 @@ def test_rooms_begin_at_the_direct_sound_keep_the_level_and_die_away(rooms: Path
         assert abs(power(dry) / power(clean) - 1) < 1e-3
 
 
+@pytest.mark.slow
 def test_tests_hear_recordings_that_training_never_hears(noises: Path, rooms: Path) -> None:
     spec = Spec(
         train=60, val=10, test=20, test_ood=20, noise_folder=str(noises), room_folder=str(rooms), noise_share=1,
