@@ -29,6 +29,7 @@ from synth.extras import missing_extra
 from synth.tied import end_with_parent
 
 CODES = {"done": 0, "failed": 1, "stopped": 3}
+LEFT = 4  # code of a process that ended because another one did
 LAST_WORDS_SEC = 10.0
 
 
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
     parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint that verifies")
     parser.add_argument("--check", action="store_true", help="stop after the preflight, before the first step")
     parser.add_argument("--shard", action="store_true", help="of several processes, each holds a part of the base")
+    parser.add_argument("--watched", action="store_true", help="whoever started this says which process was lost")
     chosen = parser.parse_args(arguments)
     end_with_parent()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -68,7 +70,7 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
         with turn(run):
             check_start(run, chosen.resume)
             with run.hold():
-                return work(run, chosen.check)
+                return work(run, chosen.check, chosen.watched)
     except Stopped:
         return _end(run, "stopped", "Taken out of the queue before it began.", "run.stopped", step=0)
     except (RunError, StorageError) as error:
@@ -91,7 +93,8 @@ def follow(run: Follower) -> int:
             until = time.monotonic() + LAST_WORDS_SEC
             while run.exit() is None and time.monotonic() < until:
                 time.sleep(0.1)
-        return CODES["failed"]
+            return CODES["failed"]
+        return LEFT
     return 0
 
 
@@ -108,8 +111,11 @@ def check_start(run: Run, resume: bool) -> None:
         raise RunError(f"{run.id} has checkpoints of an earlier start.", "Resume it.", "run.started")
 
 
-def work(run: Run, check_only: bool = False) -> int:
-    """Train, and write how it ended. The caller holds the run's lock."""
+def work(run: Run, check_only: bool = False, watched: bool = False) -> int:
+    """Train, and write how it ended, unless another process was lost and `watched` says that somebody names it.
+
+    The caller holds the run's lock.
+    """
     if ranks.ranks().world == 1:  # among others SIGTERM means that one of them is gone
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: run.request_stop())
@@ -131,6 +137,8 @@ def work(run: Run, check_only: bool = False) -> int:
     except BaseException as error:
         logging.exception("training failed")
         fault = as_user_error(error)
+        if watched and fault.code == ranks.LOST_ONE:
+            return LEFT
         return _end(run, "failed", str(fault), fault.code)
     sentence = f"Trained {result.steps} steps in {result.seconds:.0f} s; final loss {result.final_loss:.3f}."
     more = (validation.last_sentence(run), dpo_eval.last_sentence(run))

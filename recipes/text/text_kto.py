@@ -88,7 +88,7 @@ def build_trainer(work: Work, train_rows: list[JudgedRow], eval_rows: list[Judge
             return dataset  # the rows are tokens already
 
         def get_train_dataloader(self) -> Any:
-            return self._loader(_Neighbouring(self.train_dataset), batch_sampler=_WithNeighbours(self.batches))
+            return self._train_loader(_Neighbouring(self.train_dataset), _WithNeighbours(self.batches))
 
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
             self.sharing = self.team.world > 1
@@ -99,7 +99,7 @@ def build_trainer(work: Work, train_rows: list[JudgedRow], eval_rows: list[Judge
 
         def _compute_kl_logps(self, model: Any, batch: Any) -> Any:
             own = super()._compute_kl_logps(model, batch)
-            return _mean_of_all(own, self.team) if self.sharing else own
+            return _mean_of_all(own, self.team, not self.repeats) if self.sharing else own
 
     kto = work.recipe.kto
     return Trainer(
@@ -150,12 +150,12 @@ class _Neighbouring:
         return {**row, "KL_completion_ids": other["completion_ids"]}
 
 
-def _mean_of_all(values: Any, team: Ranks) -> Any:
-    """(n,) the mean of all processes' values, n times."""
+def _mean_of_all(values: Any, team: Ranks, counts: bool) -> Any:
+    """(n,) the mean of the values of all processes that count, n times."""
     import torch
 
     own = values.detach().double()
-    total, count = team.sum(torch.stack([own.sum(), own.new_tensor(len(own))]))
+    total, count = team.sum(torch.stack([own.sum(), own.new_tensor(len(own))]) * counts)
     return (total / count).expand(len(own))
 
 

@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WAIT = timedelta(hours=3)  # rank 0 may mine pairs or answer validation rows while the others wait
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket Timeout", "gloo/transport")
+LOST_ONE = "run.rank"
 NAME_BYTES = 64
 # What transformers and accelerate read to find other processes.
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+class Repeated(list[T]):
+    """Rows that are of another process: whoever has none computes with these, and nothing of that counts."""
 
 
 class Ranks(NamedTuple):
@@ -99,11 +104,8 @@ class Ranks(NamedTuple):
         return [bytes(one.tolist()).rstrip(b"\0").decode("utf-8", "replace") for one in found]
 
     def mine(self, rows: Sequence[T]) -> list[T]:
-        """This process's rows of a batch; where there are fewer rows than processes, some are taken twice."""
-        if self.world == 1:
-            return list(rows)
-        enough = [rows[i % len(rows)] for i in range(max(len(rows), self.world))]
-        return enough[self.rank :: self.world]
+        """This process's rows of a batch; where there are fewer rows than processes, one that another one counts."""
+        return list(rows[self.rank :: self.world]) or Repeated([rows[self.rank % len(rows)]])
 
 
 ALONE = Ranks()
@@ -159,7 +161,7 @@ def lost_one(world: int, which: str = "") -> RunError:
     return RunError(
         f"One of the {world} processes of this training ended before the others{what}; its checkpoints are kept.",
         "Resume it with as many processes; see worker.log for why it ended, such as memory that ran out.",
-        "run.rank",
+        LOST_ONE,
     )
 
 

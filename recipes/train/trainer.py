@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from recipes.recipe.plan import Plan, plan
 from recipes.run import checkpoints
 from recipes.run.checkpoints import Checkpoint
 from recipes.train.callbacks import RunCallback
-from recipes.train.ranks import ranks, sum_gradients
+from recipes.train.ranks import Repeated, ranks, sum_gradients
 from recipes.train.repeatable import Batches, random_state, restore_random_state, untouched_randomness
 from recipes.train.validation import Validation
 from recipes.train.work import Work
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 
 BEST = "best.safetensors"
+REPEATED = "repeated"  # in a batch: whether another process counts its rows
 UNWATCHED = (
     "The recipe validates, but there are no validation rows: no step is known to be the best, and the last one is "
     "kept. Give the dataset a validation split."
@@ -82,6 +84,7 @@ class RunTrainer:
     _total_loss_scalar: float
     _globalstep_last_logged: int
     current_gradient_accumulation_steps: Any
+    repeats = False  # whether the batch at work counts for nothing, as another process has its rows
 
     def __init__(self, *args: Any, work: Work, lengths: Sequence[int], **kwargs: Any) -> None:
         from transformers.trainer_callback import PrinterCallback
@@ -134,17 +137,28 @@ class RunTrainer:
     # -- data: order and padding are ours, and reading draws nothing from the global generators
 
     def get_train_dataloader(self) -> Any:
-        return self._loader(self.train_dataset, batch_sampler=self.batches)  # type: ignore[attr-defined]
+        return self._train_loader(self.train_dataset, self.batches)  # type: ignore[attr-defined]
+
+    def _train_loader(self, rows: Any, batches: Any) -> Any:
+        """Batches of rows; of several processes each is marked with whether it is of another one."""
+        if self.team.world == 1:
+            return self._loader(rows, batch_sampler=batches)
+        plain = self.data_collator  # type: ignore[attr-defined]
+
+        def collate(marked: tuple[list[Any], bool]) -> Any:
+            return {**plain(marked[0]), REPEATED: marked[1]}
+
+        return self._loader(_Marked(rows), collate, batch_sampler=batches)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         rows = self.eval_dataset if eval_dataset is None else eval_dataset  # type: ignore[attr-defined]
         return self._loader(rows, batch_size=self.args.per_device_eval_batch_size)  # type: ignore[attr-defined]
 
-    def _loader(self, rows: Any, **how: Any) -> Any:
+    def _loader(self, rows: Any, collate: Any = None, **how: Any) -> Any:
         import torch
 
-        collate, own = self.data_collator, torch.Generator()  # type: ignore[attr-defined]
-        return torch.utils.data.DataLoader(rows, collate_fn=collate, generator=own, **how)
+        collate = collate or self.data_collator  # type: ignore[attr-defined]
+        return torch.utils.data.DataLoader(rows, collate_fn=collate, generator=torch.Generator(), **how)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         self.batches.epoch = kwargs["epoch"]
@@ -155,20 +169,32 @@ class RunTrainer:
         import torch
 
         passes = self.current_gradient_accumulation_steps
+        self.repeats = inputs.pop(REPEATED, False)
         mask = inputs.get("attention_mask") if "input_ids" in inputs else None  # of sound, it is no count of tokens
         tokens = int(mask.sum()) if mask is not None else int((inputs["labels"] != -100).sum())
         if self.team.world > 1:
+            if self.repeats:
+                tokens = 0
             if num_items_in_batch is not None:
                 num_items_in_batch = self.team.sum(torch.as_tensor(num_items_in_batch).clone())
+                if self.repeats:  # a sum of losses, divided by it
+                    num_items_in_batch = torch.full_like(num_items_in_batch, math.inf, dtype=torch.float32)
             if num_items_in_batch is None or not self.model_accepts_loss_kwargs:  # type: ignore[attr-defined]
                 # A mean over rows, which transformers divides by this number: each process has its share of them.
-                rows = len(inputs["labels"] if "labels" in inputs else inputs["input_ids"])
+                rows = 0 if self.repeats else len(inputs["labels"] if "labels" in inputs else inputs["input_ids"])
                 share = rows / int(self.team.sum(torch.tensor(rows)))
-                self.current_gradient_accumulation_steps = passes / share
+                self.current_gradient_accumulation_steps = passes / share if share else math.inf
         loss = super().training_step(model, inputs, num_items_in_batch)  # type: ignore[misc]
         self.current_gradient_accumulation_steps = passes
         self.tokens += int(self.team.sum(torch.tensor(tokens)))
         return self.team.sum(loss)
+
+    def _get_num_items_in_batch(self, batches: list[Any], device: Any) -> Any:
+        found = super()._get_num_items_in_batch(batches, device)  # type: ignore[misc]
+        if found is None or not any(batch.get(REPEATED) for batch in batches):
+            return found
+        counted = [batch for batch in batches if not batch[REPEATED]]
+        return super()._get_num_items_in_batch(counted, device) if counted else 0 * found  # type: ignore[misc]
 
     def _clip_grad_norm(self, model: Any) -> Any:
         sum_gradients([*self.trainable().values()])
@@ -339,6 +365,19 @@ def _plan(work: Work, rows: int) -> Plan:
     """The plan of a training: that of its checkpoint, if it has one, whatever a later version would choose."""
     kept = read_json(work.checkpoint.path / "state.json").get("plan") if work.checkpoint else None
     return Plan(**kept) if kept else plan(work.recipe, rows, ranks().world)
+
+
+class _Marked:
+    """Rows by their places in a batch, with whether it is one that another process counts."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitems__(self, places: list[Any]) -> tuple[list[Any], bool]:
+        return [self._rows[place] for place in places], isinstance(places, Repeated)
 
 
 class _Restore(TrainerCallback):  # type: ignore[misc]

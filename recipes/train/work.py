@@ -6,9 +6,10 @@ The first half of every train module; the trainer is in `recipes.train.trainer`,
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from recipes.models.loaded import Loaded
 from recipes.models.loading import load_trainable
@@ -19,8 +20,9 @@ from recipes.train import replay
 from recipes.train.ranks import ranks
 from recipes.train.repeatable import seed_all
 from synth.dataset import DatasetDir
+from synth.errors import RunError
 from synth.example import Example, Split
-from synth.storage import JsonDict
+from synth.storage import JsonDict, sha256_bytes
 
 
 class Work(NamedTuple):
@@ -55,8 +57,23 @@ def prepare(run: Run, recipe: Recipe) -> Work:
     checkpoint = run.checkpoint()
     if checkpoint:
         run.refuse_changes(fingerprint, checkpoint.fingerprint)
+    _refuse_strangers([fingerprint, checkpoint.step if checkpoint else 0])
     run.note_environment(fingerprint, threads)
     return Work(run, recipe, loaded, dataset, fingerprint, checkpoint)
+
+
+def _refuse_strangers(own: list[Any]) -> None:
+    """Raise RunError where a process of the training found something else than the first one did."""
+    found = ranks().names(sha256_bytes(json.dumps(own, sort_keys=True).encode()))
+    strange = [str(rank) for rank, theirs in enumerate(found) if theirs != found[0]]
+    if strange:
+        which = f"Process {strange[0]}" if len(strange) == 1 else f"Processes {', '.join(strange)}"
+        raise RunError(
+            f"{which} of this training would learn something else than process 0: other rows, another base, "
+            "checkpoint or library.",
+            "Give every machine the same workspace, base and libraries.",
+            "run.machine",
+        )
 
 
 def load_rows(work: Work) -> Rows:

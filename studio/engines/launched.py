@@ -23,23 +23,23 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recipes.__main__ import CODES, check_start
+from recipes.__main__ import CODES, LEFT, check_start
 from recipes.recipe.schema import Recipe, recipe_hash
 from recipes.run.directory import Run, Stopped
-from recipes.train.ranks import lost_one
+from recipes.train.ranks import LOST_ONE, lost_one
 from recipes.train.work import cores
 from studio.engines import machines
 from studio.engines.local import PYTHON, SAFE_PATH
 from studio.engines.turns import turn
 from synth.errors import RecipeError, RunError, StorageError, UserError
-from synth.jobdir import EXIT, LOG
+from synth.jobdir import EXIT, LOG, QUEUED
 from synth.storage import DirLock, read_json, sha256_bytes, write_json
 from synth.strict import read_yaml, validated
 from synth.tied import TIED
 
 FILE = "engine.json"
-LOST = "run.rank"
 END_SEC = 10.0
+POLL_SEC = 0.1
 PARALLEL = ("NO", "MULTI_GPU", "MULTI_CPU", "MULTI_XPU")
 
 
@@ -132,7 +132,7 @@ def command(run: Path, launch: Launch, options: Sequence[str]) -> list[str]:
     """The argument list that starts the processes."""
     # FSDP is ours: accelerate would take this process for one of its own kind.
     more = ["--config_file", launch.config_file] if launch.config_file and not launch.shards else []
-    options = [*options, *(["--shard"] if launch.shards else [])]
+    options = [*options, "--watched", *(["--shard"] if launch.shards else [])]
     return [
         *PYTHON,
         "-m",
@@ -174,7 +174,7 @@ def take_part(run: Run, recipe: Recipe, launch: Launch) -> int:
         code = processes.wait()
     if code:
         message = f"The processes of this machine ended early; {run.path / LOG} says how {run.id} ended."
-        raise RunError(message, f"Resume it with `smolstudio runs resume {run.id}`, and start this again.", LOST)
+        raise RunError(message, f"Resume it with `smolstudio runs resume {run.id}`, and start this again.", LOST_ONE)
     return CODES["done"]
 
 
@@ -214,13 +214,26 @@ def _supervise(run: Run, launch: Launch, options: Sequence[str]) -> int:
     (run.path / EXIT).unlink(missing_ok=True)
     log = run.path / LOG
     begin = log.stat().st_size if log.is_file() else 0
-    with _processes(run, launch, options) as processes:
-        processes.wait()
-    _wait_until_free(run)
-    ended = run.exit()
-    if ended is None or ended.code == LOST:  # rank 0 saw that another is gone, but not which
-        return _failed(run, lost_one(launch.num_processes, _which(log, begin)))
-    return CODES[ended.verdict]
+    try:
+        with _processes(run, launch, options) as processes:
+            _stand_by(run, processes)
+        _wait_until_free(run)
+        ended = run.last_exit()
+        return CODES[ended.verdict] if ended else _failed(run, lost_one(launch.num_processes, _which(log, begin)))
+    finally:
+        (run.path / QUEUED).unlink(missing_ok=True)
+
+
+def _stand_by(run: Run, processes: subprocess.Popen[bytes]) -> None:
+    """Return when the processes have ended. Once they hold the run, it says that this one stands behind them: between
+    their end and what is written of it, the run would else pass for lost.
+    """
+    stands = False
+    while processes.poll() is None:
+        if not stands and not (run.path / QUEUED).exists() and DirLock(run.path).held_elsewhere():
+            run.expect(os.getpid())
+            stands = True
+        time.sleep(POLL_SEC)
 
 
 def _processes(run: Run, launch: Launch, options: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -248,15 +261,18 @@ def _wait_until_free(run: Run) -> None:
 
 
 def _which(log: Path, begin: int) -> str:
-    """The process that ended first, as torchrun's report in the log says it; "" where it says nothing."""
+    """The process that ended first, as torchrun's report in the log says it; "" where it says nothing, or only tells
+    of those that ended because it did: on their own, or because torchrun asked them to (SIGTERM).
+    """
     if not log.is_file():
         return ""
     with log.open("rb") as file:
         file.seek(begin)
         text = file.read().decode("utf-8", "replace")
-    found = re.search(r"exitcode: (-?\d+)\) local_rank: (\d+)", text)
-    if found is None:
-        return ""
-    code = int(found[1])
-    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-    return f"rank {found[2]}, {how}"
+    first = [(int(code), rank) for code, rank in re.findall(r"exitcode: (-?\d+)\) local_rank: (\d+)", text)]
+    others = re.findall(r"rank +: (\d+) \(local_rank: \d+\)\s+exitcode +: (-?\d+)", text)
+    found = [*first, *((int(code), rank) for rank, code in others if int(code) != -signal.SIGTERM)]
+    for code, rank in found:
+        if code != LEFT:
+            return f"rank {rank}, " + (f"killed by signal {-code}" if code < 0 else f"exit code {code}")
+    return ""

@@ -25,8 +25,9 @@ from recipes.models.loading import load_for_inference
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from recipes.train import ranks
-from recipes.train.ranks import Ranks
+from recipes.train.ranks import Ranks, Repeated
 from recipes.train.repeatable import Batches
+from recipes.train.work import _refuse_strangers
 from studio.engines import jobs, launched
 from studio.engines.launched import Launch
 from studio.read import curves
@@ -126,18 +127,33 @@ def test_processes_share_out_each_batch_that_one_would_read() -> None:
             assert not group or max(longest) == max(lengths[i] for i in batch)
 
 
-def test_a_batch_with_fewer_rows_than_processes_leaves_none_idle_and_means_the_same() -> None:
-    assert [Ranks(rank, 4, 4).mine([9]) for rank in range(4)] == [[9]] * 4
-    assert [Ranks(rank, 4, 4).mine([7, 9]) for rank in range(4)] == [[7], [9], [7], [9]]
+def test_of_a_batch_with_fewer_rows_than_processes_each_row_counts_once() -> None:
+    shared = [Ranks(rank, 4, 4).mine([7, 8, 9]) for rank in range(4)]
+    assert shared == [[7], [8], [9], [7]]
+    assert [isinstance(rows, Repeated) for rows in shared] == [False, False, False, True]
+
+
+def test_a_process_that_reads_other_rows_or_weights_ends_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ranks, "names", lambda self, own: [own, own])
+    _refuse_strangers([{"data": {"train.jsonl": "a"}}, 0])
+    monkeypatch.setattr(Ranks, "names", lambda self, own: [own, "of other rows"])
+    with pytest.raises(RunError, match="Process 1 of this training would learn something else") as refused:
+        _refuse_strangers([{"data": {"train.jsonl": "a"}}, 0])
+    assert refused.value.code == "run.machine"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("making", [of_text, of_pairs, of_judged, of_pictures, of_speech])
-def test_two_processes_equal_one_at_the_same_global_batch(workspace: Workspace, tmp_path: Path, making: Making) -> None:
-    options = making(workspace, tmp_path / "model")
-    alone, shared = (made_run(workspace, f"by{n}", options, n) for n in (1, 2))
+@pytest.mark.parametrize(
+    ("making", "world"), [(of_text, 3), (of_pairs, 2), (of_judged, 3), (of_pictures, 2), (of_speech, 2)]
+)
+def test_several_processes_equal_one_at_the_same_global_batch(
+    workspace: Workspace, tmp_path: Path, making: Making, world: int
+) -> None:
+    """Six rows together, and the last two: of three processes, one then has none."""
+    options = {**making(workspace, tmp_path / "model"), "max_examples": 32, "max_val_examples": 2}
+    alone, shared = (made_run(workspace, f"by{n}", options, n, per_device_train_batch_size=6 // n) for n in (1, world))
     workers.finish(alone)
-    assert together(shared) == [0, 0], (shared.path / "worker.log").read_text()[-2000:]
+    assert together(shared, world=world) == [0] * world, (shared.path / "worker.log").read_text()[-2000:]
     assert alone.exit() and shared.exit(), "done"
     assert [*losses(alone)] == [*losses(shared)] == [*range(1, STEPS + 1)]
     assert losses(shared) == pytest.approx(losses(alone), rel=1e-5)
@@ -222,9 +238,9 @@ def test_accelerate_launches_a_run_and_a_killed_rank_is_named_within_30_s(
     found = {p.environ()["RANK"]: p for p in of_run if "RANK" in p.environ()}
     wait_while(lambda: at_work() and not run.events("checkpoint"))
     found["1"].kill()
-    wait_while(lambda: not (ended := run.exit()) or "rank 1, killed by signal 9" not in ended.sentence, 30)
+    wait_while(at_work, 30)
     ended = run.exit()
-    assert ended and ended.code == "run.rank"
+    assert ended and ended.code == "run.rank" and "rank 1, killed by signal 9" in ended.sentence
     assert not psutil.wait_procs(found.values(), timeout=30)[1], "no process is left behind"
     jobs.resume_training(run)
     wait_while(at_work)
@@ -350,7 +366,7 @@ def test_the_command_is_accelerates_and_the_choice_stays_with_the_run(workspace:
     file.write_text("distributed_type: MULTI_GPU\n")
     launch = Launch(num_processes=3, config_file=str(file))
     words = launched.command(tmp_path, launch, ("--resume",))
-    assert words[:2] == [sys.executable, "-P"] and words[-3:] == ["recipes", str(tmp_path), "--resume"]
+    assert words[:2] == [sys.executable, "-P"] and words[-4:] == ["recipes", str(tmp_path), "--resume", "--watched"]
     assert words[words.index("--num_processes") + 1] == "3" and words[words.index("--config_file") + 1] == str(file)
     launched.choose(Run(tmp_path), launch)
     assert launched.launch_of(Run(tmp_path)) == launch

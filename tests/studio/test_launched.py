@@ -13,6 +13,7 @@ import filled
 import psutil
 import pytest
 
+from recipes.__main__ import LEFT
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from studio.engines import jobs, launched, training
@@ -36,6 +37,25 @@ LAUNCHER = f"""
 import subprocess, sys
 subprocess.Popen([sys.executable, "-c", {RANK!r}, sys.argv[1]], start_new_session=True)
 sys.stdin.read()
+"""
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from synth.jobdir import QUEUED, JobDir
+job = JobDir(Path(sys.argv[1]))
+with job.hold():
+    job.emit("step", step=1)
+    until = time.monotonic() + 10
+    while not (job.path / QUEUED).exists() and time.monotonic() < until:
+        time.sleep(0.02)
+"""
+TABLE = """[1]:
+  rank      : 1 (local_rank: 1)
+  exitcode  : -15 (pid: 8)
+[2]:
+  rank      : 2 (local_rank: 2)
+  exitcode  : -9 (pid: 9)
 """
 
 
@@ -89,6 +109,8 @@ def test_what_the_processes_wrote_of_their_end_is_the_end(run: Run, monkeypatch:
         ),
         ("failed (exitcode: -9) local_rank: 1 (pid: 7)", "(rank 1, killed by signal 9)"),
         ("failed (exitcode: 1) local_rank: 0 (pid: 7)", "(rank 0, exit code 1)"),
+        (f"failed (exitcode: {LEFT}) local_rank: 0 (pid: 7)\n{TABLE}", "(rank 2, killed by signal 9)"),
+        (f"failed (exitcode: {LEFT}) local_rank: 0 (pid: 7)", "ended before the others;"),  # one of another machine
         (None, "ended before the others;"),
     ],
 )
@@ -114,6 +136,23 @@ def test_a_launcher_that_is_killed_leaves_no_process_that_trains_on(run: Run, mo
     assert training.main([str(run.path)]) == 1
     assert end(run)[:2] == ("failed", "run.rank")
     assert not DirLock(run.path).held_elsewhere() and not psutil.wait_procs(processes_of(run), timeout=10)[1]
+
+
+def test_between_the_end_of_its_processes_and_what_is_said_of_it_a_run_does_not_pass_for_lost(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who watches it would else say that it was lost, and a sweep would begin it again."""
+    pretend(monkeypatch, HOLDER)
+    seen: list[str] = []
+
+    def which(*_: object) -> str:
+        seen.append(run.status())
+        return ""
+
+    monkeypatch.setattr(launched, "_which", which)
+    assert training.main([str(run.path)]) == 1
+    assert seen == ["queued"] and run.status() == "failed"
+    assert end(run)[1] == "run.rank"
 
 
 def test_a_worker_that_is_killed_takes_all_its_processes_with_it(run: Run) -> None:
