@@ -61,7 +61,12 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
     logging.basicConfig(
         filename=chosen.run / "worker.log" if chosen.run.is_dir() else None, format="%(asctime)s %(name)s %(message)s"
     )
-    run, team = Run(chosen.run.absolute()), ranks.join(chosen.shard)
+    run = Run(chosen.run.absolute())
+    try:
+        team = ranks.join(chosen.shard)
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return LEFT
     if not team.leads:
         with tempfile.TemporaryDirectory(prefix="smolstudio-rank-") as scratch:
             return follow(Follower(run.path, Path(scratch)))

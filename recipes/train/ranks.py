@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
+MEET = timedelta(minutes=5)  # for all to come; one whose machine was lost before never does
 WAIT = timedelta(hours=3)  # rank 0 may mine pairs or answer validation rows while the others wait
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket Timeout", "gloo/transport")
 LOST_ONE = "run.rank"
@@ -118,7 +119,10 @@ def ranks() -> Ranks:
 
 
 def join(shards: bool = False) -> Ranks:
-    """Meet the other processes that `accelerate launch` made; afterwards libraries take this one to be alone."""
+    """Meet the other processes that `accelerate launch` made; afterwards libraries take this one to be alone.
+
+    Raises RunError where one of them does not come.
+    """
     global _joined
     world = int(os.environ.get("WORLD_SIZE") or 1)
     if world == 1:
@@ -133,7 +137,11 @@ def join(shards: bool = False) -> Ranks:
         # Two processes on one GPU are refused by NCCL.
         several = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE") or world)
         backend = "cpu:gloo,cuda:nccl" if several else "gloo"
-    dist.init_process_group(backend, timeout=WAIT)
+    try:
+        dist.init_process_group(backend, timeout=MEET)
+    except RuntimeError as error:
+        raise lost_one(world) from error
+    dist.distributed_c10d._set_pg_timeout(WAIT)
     _joined = Ranks(dist.get_rank(), world, int(os.environ.get("LOCAL_WORLD_SIZE") or world), shards)
     for name in [*VARIABLES, *(n for n in os.environ if n.startswith(("ACCELERATE_", "TORCHELASTIC_")))]:
         os.environ.pop(name, None)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,14 @@ def test_of_a_batch_with_fewer_rows_than_processes_each_row_counts_once() -> Non
     shared = [Ranks(rank, 4, 4).mine([7, 8, 9]) for rank in range(4)]
     assert shared == [[7], [8], [9], [7]]
     assert [isinstance(rows, Repeated) for rows in shared] == [False, False, False, True]
+
+
+def test_a_process_that_never_comes_is_not_waited_for_as_long_as_one_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in launched_env(2)[0].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ranks, "MEET", timedelta(seconds=0.1))
+    with pytest.raises(RunError, match="One of the 2 processes of this training ended before the others"):
+        ranks.join()
 
 
 def test_a_process_that_reads_other_rows_or_weights_ends_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
