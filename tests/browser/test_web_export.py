@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -121,6 +122,80 @@ def test_records_are_within_the_schema_and_become_an_issue_that_is_not_sent(brow
     assert all(url.startswith((pages, "blob:", "data:")) for url in page.fetched)
     assert page.complaints == []
     page.context.close()
+
+
+def test_addresses_of_repositories_are_told_from_other_texts_and_a_link_fits_what_github_takes(
+    browser: Any, pages: str
+) -> None:
+    page = opened(browser, f"{pages}/issues/index.html", "#go")
+    answered(page, "It crashes, case 2.")
+    for text in ("o/n", " https://github.com/o/n/issues?q=1 ", "github.com/o/n.git"):
+        page.fill("#repository", text)
+        assert page.get_attribute("#open", "href").startswith("https://github.com/o/n/issues/new?title=Crash+2&body=")
+        assert not page.is_visible("#shorter")
+    for text in ("../..", "o/..", "-o/n", "https://gitlab.com/o/n", "javascript:alert(1)//x"):
+        page.fill("#repository", text)
+        assert page.is_visible("#unknown") and not page.is_visible("#open"), text
+    page.fill("#repository", "o/n")
+    page.fill("#field-title", "Ошибка " * 100)
+    page.fill("#field-steps", "Нажать 👍 " * 1000)
+    href = page.get_attribute("#open", "href")
+    assert len(href) <= 8191 and page.is_visible("#shorter")
+    said = parse_qs(urlsplit(href).query)
+    assert (len(said["title"][0]), said["title"][0][-1]) == (256, "…")
+    assert said["body"][0].endswith("…") and "\ufffd" not in said["body"][0]
+    page.context.close()
+
+
+def test_a_text_that_leaves_no_room_for_the_answer_is_named_and_no_older_answer_stays(browser: Any, pages: str) -> None:
+    page = opened(browser, f"{pages}/issues/index.html", "#go")
+    answered(page, "It crashes, case 2.")
+    page.fill("#text", "   ")
+    page.click("#go")
+    page.wait_for_selector("#state:text-is('There is no text yet.')")
+    page.fill("#text", "It crashes. " * 1000)
+    page.click("#go")
+    page.wait_for_selector("#state:has-text('Your text is too long')", timeout=120_000)
+    assert not page.is_visible("#answer"), "the answer to another text"
+    read = int(re.search(r"read (\d+) tokens", page.text_content("#state"))[1])  # type: ignore[index]
+    page.fill("#text", "It crashes. " * (1000 * 1014 // read))
+    page.click("#go")
+    page.wait_for_selector("#state:text-matches('^Cut off: your text takes .* of the 1024 tokens')", timeout=120_000)
+    page.context.close()
+
+
+def test_a_model_that_came_in_part_is_not_asked(browser: Any, pages: str) -> None:
+    """A server that ends early and names no length: half a file of weights would load, and answer anything."""
+    page = browser.new_page()
+    page.route("**/model.gguf", lambda route: route.fulfill(body=route.fetch().body()[: 2 << 20]))
+    page.goto(f"{pages}/sums/index.html")
+    page.wait_for_selector("#state:has-text('model.gguf has 2097152 bytes instead of')")
+    assert page.is_disabled("#go")
+    page.unroute_all()
+    page.route("**/task.json", lambda route: route.fulfill(status=404))
+    page.reload()
+    page.wait_for_selector("#state:has-text('task.json: 404')")
+    page.route("**/app.js", lambda route: route.fulfill(body="0", content_type="text/plain"))
+    page.reload()
+    assert "runs from a web server" in page.text_content("#state")
+    page.close()
+
+
+def test_a_phone_in_the_same_network_opens_the_page_over_plain_http(browser: Any, pages: str) -> None:
+    """Such pages have no storage and no clipboard of the usual kind."""
+    page = browser.new_page()
+    page.route(
+        "http://desk.test/**",
+        lambda route: route.fulfill(response=route.fetch(url=f"{pages}{urlsplit(route.request.url).path}")),
+    )
+    page.goto("http://desk.test/sums/index.html")
+    assert page.evaluate("isSecureContext") is False
+    page.wait_for_selector("#go:not([disabled])", timeout=120_000)
+    answered(page, "What is 15 + 30?")
+    assert page.text_content("#plain") == "15 + 30 = 45\nAnswer: 45"
+    page.click("#copy")
+    page.wait_for_selector("#state:text-is('Copied.')")
+    page.close()
 
 
 def test_without_npm_or_with_another_archive_the_export_says_so_and_leaves_nothing(

@@ -5,36 +5,47 @@ const at = (id) => document.getElementById(id);
 const say = (text) => { at("state").textContent = text; };
 const quiet = { debug() {}, log() {}, warn() {}, error: console.error };
 
-const task = await (await fetch("task.json")).json();
-document.title = task.name;
-at("name").textContent = task.name;
-at("task").textContent = task.instruction;
+const LONGEST_LINK = 8000; // GitHub takes addresses of at most 8,191 bytes
+const LONGEST_TITLE = 256; // and titles of so many letters
 
+let task;
 let model;
 let stopping;
 let given = {}; // the record as the model wrote it
 
-async function download(url) {
+async function fetched(url) {
   const reply = await fetch(url);
   if (!reply.ok) throw new Error(`${url}: ${reply.status}`);
-  const total = Number(reply.headers.get("Content-Length")) || task.bytes;
+  return reply;
+}
+
+async function download(url) {
+  const reply = await fetched(url);
   const parts = [];
   let seen = 0;
   for (const reader = reply.body.getReader(); ;) {
     const { done, value } = await reader.read();
+    if (done && seen !== task.bytes) throw new Error(`${url} has ${seen} bytes instead of ${task.bytes}`);
     if (done) return new Blob(parts);
     parts.push(value);
     seen += value.length;
-    at("progress").value = Math.min(1, seen / total);
-    say(`Loading the model: ${(seen / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB`);
+    at("progress").value = Math.min(1, seen / task.bytes);
+    say(`Loading the model: ${(seen / 1e6).toFixed(0)} of ${(task.bytes / 1e6).toFixed(0)} MB`);
   }
 }
 
 async function load() {
+  say("Loading …");
   const begun = performance.now();
+  task = await (await fetched("task.json")).json();
+  document.title = task.name;
+  at("name").textContent = task.name;
+  at("task").textContent = task.instruction;
   const blob = await download("model.gguf");
   say("Starting the model …");
-  model = new Wllama({ default: new URL("wllama/wllama.wasm", location).href }, { logger: quiet, suppressNativeLog: true });
+  // Its cache is not used, and browsers have no place for one on pages over plain http, such as one that a phone opens.
+  const options = { logger: quiet, suppressNativeLog: true, cacheManager: {} };
+  model = new Wllama({ default: new URL("wllama/wllama.wasm", location).href }, options);
   await model.loadModel([blob], { n_ctx: task.context, n_gpu_layers: 0, warmup: false });
   at("progress").hidden = true;
   at("go").disabled = false;
@@ -56,6 +67,13 @@ function refusal(message) {
   return `Your text is too long: the model would read ${read} tokens, and takes ${most}. Shorten it.`;
 }
 
+// Why an answer was cut off, where `read` tokens were those of the question.
+function cutOff(read) {
+  const room = task.context - read;
+  if (room >= task.tokens) return "Cut off: the answer was longer than the model may write here.";
+  return `Cut off: your text takes ${read} of the ${task.context} tokens that the model takes, which leaves ${room} for the answer. Shorten it.`;
+}
+
 function written(value) {
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return value.map(written).join("\n");
@@ -67,8 +85,8 @@ function read(text, shape) {
   const kinds = [shape?.type ?? "string"].flat();
   if (text.trim() === "" && kinds.includes("null")) return null;
   if (kinds.includes("array")) return text.split("\n").filter((line) => line.trim()).map((line) => read(line, shape.items));
-  if (kinds.includes("number") || kinds.includes("integer")) return Number.isNaN(Number(text)) ? text : Number(text);
-  if (kinds.includes("boolean")) return text.trim() === "true";
+  if (kinds.includes("number")) return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
+  if (kinds.includes("boolean")) return { true: true, false: false }[text.trim()] ?? text;
   if (kinds.includes("object")) try { return JSON.parse(text); } catch { return text; }
   return text;
 }
@@ -102,28 +120,69 @@ function current() {
   return Object.fromEntries(areas.map(({ value, dataset: { key } }) => [key, value === written(given[key]) ? given[key] : read(value, task.schema?.properties?.[key])]));
 }
 
+// "owner/name", also of a pasted address of GitHub; nothing where the text names no repository.
+function repositoryIn(text) {
+  const path = text.trim().replace(/^(https?:\/\/)?(www\.)?github\.com\//i, "");
+  const [, owner, name] = path.match(/^([a-z\d][\w-]*)\/([\w.-]+?)(?:\.git)?(?:[/?#].*)?$/i) ?? [];
+  return !name || /^\.+$/.test(name) ? "" : `${owner}/${name}`;
+}
+
+// The beginning of a text, as long as `fits`.
+function shortened(text, fits) {
+  if (fits(text)) return text;
+  const letters = [...text];
+  const part = (count) => `${letters.slice(0, count).join("")}…`;
+  let [most, least] = [letters.length, 0];
+  while (least < most - 1) {
+    const middle = (least + most) >> 1;
+    if (fits(part(middle))) least = middle; else most = middle;
+  }
+  return part(least);
+}
+
 function link() {
-  const repository = at("repository").value.trim();
+  const repository = repositoryIn(at("repository").value);
   const record = current();
-  const known = /^[\w.-]+\/[\w.-]+$/.test(repository);
-  at("open").hidden = !known;
-  if (!known) return;
+  at("open").hidden = at("shorter").hidden = !repository;
+  at("unknown").hidden = repository || !at("repository").value.trim();
+  if (!repository) return;
   const lines = Object.entries(record).filter(([key, value]) => key !== "title" && value !== null && written(value));
   const body = lines.map(([key, value]) => `**${key}**\n${Array.isArray(value) ? value.map((one, n) => `${n + 1}. ${written(one)}`).join("\n") : written(value)}`);
-  const query = new URLSearchParams({ title: written(record.title), body: body.join("\n\n") });
-  at("open").href = `https://github.com/${repository}/issues/new?${query}`;
+  const title = shortened(written(record.title), (text) => [...text].length <= LONGEST_TITLE);
+  const address = (text) => `https://github.com/${repository}/issues/new?${new URLSearchParams({ title, body: text })}`;
+  const whole = body.join("\n\n");
+  const fitting = shortened(whole, (text) => address(text).length <= LONGEST_LINK);
+  at("shorter").hidden = fitting === whole && title === written(record.title);
+  at("open").href = address(fitting);
+}
+
+// Whether a text is in the clipboard now. Browsers give it to pages over https and on this computer; others ask as of old.
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
 }
 
 at("repository").addEventListener("input", link);
 at("stop").addEventListener("click", () => stopping?.abort());
 at("copy").addEventListener("click", async () => {
   const text = at("fields").children.length ? JSON.stringify(current(), null, 2) : at("plain").textContent;
-  await navigator.clipboard.writeText(text);
-  say("Copied.");
+  say(await copied(text) ? "Copied." : "The browser does not let this page copy: select the text and copy it.");
 });
 at("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (!at("text").value.trim()) return;
+  if (!at("text").value.trim()) { say("There is no text yet."); return; }
+  at("answer").hidden = true;
+  at("speed").textContent = "";
   at("go").disabled = true;
   at("stop").hidden = false;
   say("Answering …");
@@ -131,10 +190,10 @@ at("ask").addEventListener("submit", async (event) => {
   try {
     const reply = await ask(at("text").value);
     const seconds = (performance.now() - begun) / 1000;
-    const { completion_tokens: tokens } = reply.usage ?? {};
+    const { completion_tokens: tokens, prompt_tokens: asked } = reply.usage;
     show(reply.choices[0].message.content.trim());
-    at("speed").textContent = tokens ? `${tokens} tokens in ${seconds.toFixed(1)} s, ${(tokens / seconds).toFixed(0)} tokens/s` : "";
-    say(reply.choices[0].finish_reason === "length" ? "Cut off: the answer was longer than the model may write here." : "Done.");
+    at("speed").textContent = `${tokens} tokens in ${seconds.toFixed(1)} s, ${(tokens / seconds).toFixed(0)} tokens/s`;
+    say(reply.choices[0].finish_reason === "length" ? cutOff(asked) : "Done.");
   } catch (error) {
     say(error.name === "AbortError" ? "Stopped." : refusal(error.message));
   } finally {
