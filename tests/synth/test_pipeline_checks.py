@@ -18,7 +18,18 @@ from synth.pipeline.prompts import template
 from synth.pipeline.records import read_records
 from synth.pipeline.sentences import numbered, sentences
 from synth.pipeline.step import Env
-from synth.pipeline.steps.checks import Equals, Quoted, Same, Untagged, equals, quoted, same, untagged
+from synth.pipeline.steps.checks import (
+    Equals,
+    Faithful,
+    Quoted,
+    Same,
+    Untagged,
+    equals,
+    faithful,
+    quoted,
+    same,
+    untagged,
+)
 from synth.pipeline.steps.compare import Alike, Best, alike, best
 from synth.pipeline.steps.spread import shown_and_held_out
 
@@ -183,3 +194,20 @@ def test_the_known_answer_of_a_worked_one_is_its_last_line() -> None:
     (outcome,) = best(iter([Candidate("s", fields)]), Best(), env("best"))
     assert isinstance(outcome, Candidate) and outcome.fields["answer"] == "18"
     assert outcome.fields["chosen"].endswith("18") and outcome.fields["rejected"] == "Answer: 17"
+
+
+HANDBOOK = "# Devices\n\nLaptops are replaced after 4 years.\n- Those of Lake\nMead stay with the Bureau in Munich."
+
+
+@pytest.mark.parametrize(
+    ("rewritten", "lost"),
+    [
+        ("All computers in Munich have 4 years, but not at the Bureau by Lake Mead.", None),
+        ("All computers in Munich have 4 years, but not at the Bureau.", "lake mead"),
+        ("Laptops, devices: 4 years; those stay.", "bureau, lake mead, munich"),
+    ],
+)
+def test_names_are_words_within_a_sentence_and_not_the_first_of_a_heading(rewritten: str, lost: str | None) -> None:
+    stream = iter([Candidate("s", {"text": HANDBOOK, "rewritten": rewritten})])
+    (outcome,) = faithful(stream, Faithful(), env("faithful"))
+    assert (outcome.detail if isinstance(outcome, Rejected) else None) == lost

@@ -19,7 +19,11 @@ WORD = re.compile(r"[^\W\d_]{4,}")
 HALF = 0.5
 WHOLE_CHARS = 20  # a shorter example may stand in another text by chance
 NUMBERED = re.compile(r"\[?(\d{1,3})\]?")
-NAME = re.compile(r"(?<![.!?:\n“\"(]\s)(?<!^)\b[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*", re.MULTILINE)
+NAME = re.compile(
+    r"(?<![.!?:\n“\"(#]\s)(?<!^[*>-]\s)(?<!^)\b[A-ZÄÖÜÉ][\w'’-]+(?:(?:[^\S\n]|\n(?!\s*\n))+[A-ZÄÖÜÉ][\w'’-]+)*",
+    re.MULTILINE,
+)
+"""Words with a capital within a sentence; the first one of a sentence, heading or item says nothing."""
 
 
 class Length(Settings):
@@ -171,6 +175,10 @@ def _proof(source: str, named: Place, answer: str) -> Place | None:
     return best if share(best) >= HALF else named if share(named) == 0 else None
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _plain(text: str) -> str:
     return text.translate(str.maketrans("“”„‘’–—\u00a0", '"""\'\'-- '))
 
@@ -192,16 +200,17 @@ def _faithful(candidate: Candidate, settings: Faithful, step: str) -> Outcome:
 
     source, text = str(field_of(candidate, settings.source)), str(field_of(candidate, settings.field))
     theirs, ours = set(figures(source)), set(figures(re.sub(r"(?m)^\s*\d{1,2}[.)]\s", "", text)))
-    names = {fold(name) for name in NAME.findall(source)}
+    names, told = {fold(_one_line(name)) for name in NAME.findall(source)}, fold(_one_line(text))
+    lost = sorted(name for name in names if name not in told)
     kept_numbers = len(theirs & ours) / len(theirs) if theirs else 1.0
-    kept_names = sum(name in fold(text) for name in names) / len(names) if names else 1.0
+    kept_names = 1 - len(lost) / len(names) if names else 1.0
     noted = candidate.noting(step, numbers=round(kept_numbers, 3), names=round(kept_names, 3))
     if kept_numbers < settings.numbers:
         return noted.rejected("numbers of the source are lost", ", ".join(sorted(theirs - ours))[:200])
     if len(ours - theirs) > settings.new_numbers:
         return noted.rejected("numbers that the source does not have", ", ".join(sorted(ours - theirs))[:200])
     if kept_names < settings.names:
-        return noted.rejected("names of the source are lost")
+        return noted.rejected("names of the source are lost", ", ".join(lost)[:200])
     return noted.rejected("a copy of the source") if ratio(source, text) / 100 > settings.max_copied else noted
 
 
