@@ -35,8 +35,6 @@ REAL: Split = "test_real"
 """The split of rows that no generator made; the note of that name says what they are."""
 MADE_OF = "made_of"
 """The note of what from outside the rows are made with: kind, name, licence and hash of each."""
-EXTRACTS = "overlapping_extracts"
-"""The note of a dataset from documents that counts extracts which overlap, and says in which splits they are."""
 TASK = "task"
 """The name under which the card's hashes hold that of the task card, which is no file of its own."""
 VERSION = 1  # of the card
@@ -373,8 +371,6 @@ def readme(card: Card) -> str:
         lines += ["", "Made with:", "", *(f"- {' · '.join(filter(None, one.values()))}" for one in made_of)]
     if said := card.notes.get(REAL):
         lines += ["", f"`{REAL}`: {said}"]
-    if said := card.notes.get(EXTRACTS, {}).get("said"):
-        lines += ["", said]
     lines += [
         "",
         f"Rows in: {card.rows_in} = {sum(card.splits.values())} kept + {sum(card.rejected.values())} rejected.",

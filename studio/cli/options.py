@@ -104,7 +104,7 @@ def key_values(pairs: list[str]) -> dict[str, Any]:
 
 def describe_dataset(dataset: DatasetDir, as_json: bool) -> None:
     """Print what a dataset that was just made holds."""
-    from synth.dataset import EXTRACTS
+    from synth.curation.leakage import EXTRACTS
 
     card = dataset.card
     if as_json:

@@ -15,9 +15,9 @@ from studio.widgets import following, forms, ui
 from studio.widgets.media import show_example
 from synth.curation.collapse import CollapseReport, check_collapse
 from synth.curation.curate import Rules
-from synth.curation.leakage import check_dataset
+from synth.curation.leakage import EXTRACTS, check_dataset
 from synth.curation.quality import by_source
-from synth.dataset import EXTRACTS, DatasetDir
+from synth.dataset import DatasetDir
 from synth.example import Example, text_of
 from synth.strict import validated
 

@@ -34,6 +34,8 @@ from synth.storage import atomic_write_text, write_json
 TESTS: tuple[Split, ...] = ("test_real", "test", "test_ood")
 GRAM = 10
 """Words in a row that make two texts candidates (the length of GPT-3's and Llama's decontamination is 8 to 13)."""
+EXTRACTS = "overlapping_extracts"
+"""The note of a dataset from documents that counts extracts which overlap, and says in which splits they are."""
 NEAR = 0.85
 """Share of characters (rapidfuzz ratio) from which candidates count as the same text."""
 BOILERPLATE = 50
@@ -321,6 +323,8 @@ def record(folder: Path, report: LeakageReport | None = None) -> LeakageReport:
 def write_readme(folder: Path, card: Card) -> None:
     """The dataset's README: its card, and what the card says of leakage."""
     text = readme(card)
+    if said := card.notes.get(EXTRACTS, {}).get("said"):
+        text += f"\n{said}\n"
     if found := card.notes.get("leakage"):
         text += f"\n{markdown(LeakageReport.model_validate(found))}"
     atomic_write_text(folder / "README.md", text)

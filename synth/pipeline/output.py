@@ -15,7 +15,7 @@ from synth.context import Ledger
 from synth.curation import collapse, leakage
 from synth.curation.alike import overlapping
 from synth.curation.runs import read_text
-from synth.dataset import EXTRACTS, MEDIA, Card, DatasetDir, DatasetWriter
+from synth.dataset import MEDIA, Card, DatasetDir, DatasetWriter
 from synth.errors import RunError
 from synth.example import AudioPart, Example, ImagePart, Split, media_parts
 from synth.importing.splits import joined, share_out
@@ -168,7 +168,7 @@ def write_dataset(folder: Path, plan: RunPlan, pipeline: Pipeline, workspace: Wo
         variety = collapse.monitor((one.row for one in rows), collapse.Limits())
         card = _card(folder, plan, pipeline, rows, task, variety)
         if any(_extract(one.row) for one in rows):
-            card.notes[EXTRACTS] = overlaps.note(splits, pipeline.file.split)
+            card.notes[leakage.EXTRACTS] = overlaps.note(splits, pipeline.file.split)
         writer.finish(card)
         leakage.record(made)
     return DatasetDir(target)
