@@ -158,12 +158,16 @@ class MadeElsewhere:
         """Put the media of a unit where they belong. Raises StorageError where they are not what was made."""
         if not unit.media:
             return
+        torn = StorageError(
+            f"{unit.file} does not hold what was made.", f"Delete {unit.file.parent}, and start again.", "data.torn"
+        )
+        if not unit.file.is_file():
+            raise torn
         with storage_faults(unit.file), unit.file.open("rb") as file:
             for name, start, size in unit.media:
                 file.seek(start)
                 if self._add_media(file.read(size), Path(name).suffix) != name:
-                    message = f"{unit.file} does not hold what was made."
-                    raise StorageError(message, f"Delete {unit.file.parent}, and start again.", "data.torn")
+                    raise torn
 
     def _ask(self, split: Split, room: int) -> Iterator[Unit]:
         """Units for the room that is left, as many as those so far make likely."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
-MEET = timedelta(minutes=5)  # for all to come; one whose machine was lost before never does
+MEET = timedelta(minutes=15)  # for all to come; one whose machine was lost before never does
 WAIT = timedelta(hours=3)  # rank 0 may mine pairs or answer validation rows while the others wait
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket Timeout", "gloo/transport")
 LOST_ONE = "run.rank"

@@ -30,6 +30,7 @@ from studio.engines.senders import sending
 from synth import errors
 from synth.endpoint.elsewhere import Send
 from synth.errors import RunError, StorageError, UserError, first_line
+from synth.extras import missing_extra
 from synth.ranges import Range, Work
 from synth.storage import atomic_write_text
 from synth.temporary import temporary
@@ -261,14 +262,19 @@ def _machine(node: dict[str, Any], ref: Any) -> Machine | None:
 
 def main(workspace: str, address: str = "") -> int:
     """The connection test."""
+    fault: UserError | None
     try:
         with _joined(address):
             for machine in OnRay(Workspace(Path(workspace))).machines():
                 print(json.dumps(machine._asdict()))
+        return 0
     except UserError as error:
-        print(json.dumps({"error": error.message, "remedy": error.remedy}))
-        return 1
-    return 0
+        fault = error
+    except ModuleNotFoundError as error:
+        if (fault := missing_extra(error)) is None:
+            raise
+    print(json.dumps({"error": fault.message, "remedy": fault.remedy}))
+    return 1
 
 
 if __name__ == "__main__":

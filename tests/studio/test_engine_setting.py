@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sys
+
 import pytest
 
-from studio.engines import rows
+from studio.engines import on_ray, rows
 from studio.engines.rows import Seen, Setting
 from synth.errors import RunError
 from synth.workspace import Workspace
@@ -37,6 +40,14 @@ def test_a_cluster_that_cannot_be_reached_is_a_sentence(workspace: Workspace) ->
     with pytest.raises(RunError) as caught:
         rows.connection(workspace, "127.0.0.1:1")
     assert caught.value.code == "engine.address"
+
+
+def test_the_connection_test_says_how_ray_is_installed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert on_ray.main(str(workspace.path)) == 1
+    assert "pip install 'smolstudio[ray]'" in json.loads(capsys.readouterr().out)["remedy"]
 
 
 @pytest.mark.parametrize("broken", ["", "[", "7", '{"engine": "slurm"}', '{"engine": "ray", "address": 5}'])

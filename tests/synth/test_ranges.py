@@ -109,8 +109,10 @@ def test_a_picture_that_is_not_the_one_that_was_made_is_named(workspace: Workspa
         build_dataset("vision", PICTURES, "shared", workspace, engine=InTurn(dies_after=3))
     one = next((workspace.path / "cache" / "generation" / "shared").rglob("00000000-*.media"))
     one.write_bytes(one.read_bytes()[:-9])
-    with pytest.raises(StorageError, match=r"does not hold what was made"):
-        build_dataset("vision", PICTURES, "shared", workspace, engine=InTurn())
+    for damaged in (one.exists, one.unlink):
+        damaged()
+        with pytest.raises(StorageError, match=r"does not hold what was made. Delete .*, and start again"):
+            build_dataset("vision", PICTURES, "shared", workspace, engine=InTurn())
 
 
 @pytest.mark.parametrize("last", ["", "{}", "[]", '{"rows": 3}', '{"rows": [{}], "media": [], "seconds": 0}'])
