@@ -119,8 +119,16 @@ def test_a_text_that_is_marked_with_its_label_is_out_and_one_that_uses_the_word_
         "Urgent: it bleeds.",
         "It bleeds. Label: urgent.",
         "urgent\nIt bleeds.",
+        "(urgent) He bleeds.",
+        "“[Urgent] He bleeds.",
     ]
-    plain = ["It is urgent, he bleeds.", "Urgent help is needed.", "Is it urgent?", "Nothing (so far) is urgent"]
+    plain = [
+        "It is urgent, he bleeds.",
+        "Urgent help is needed.",
+        "Is it urgent?",
+        "Nothing (so far) is urgent",
+        "(Urgently) he bleeds",
+    ]
     stream = (Candidate("s", {"message": text, "label": "urgent"}) for text in [*marked, *plain])
     outcomes = list(untagged(stream, Untagged(field="message"), env("untagged")))
     assert [isinstance(one, Rejected) for one in outcomes] == [True] * len(marked) + [False] * len(plain)

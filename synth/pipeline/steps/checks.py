@@ -240,7 +240,7 @@ class Untagged(Settings):
 def _untagged(candidate: Candidate, settings: Untagged, step: str) -> Outcome:
     """A label set apart from the text, before or after it, tells a model what to answer; in a sentence it may stand."""
     text, label = str(field_of(candidate, settings.field)), re.escape(str(field_of(candidate, settings.label)))
-    before = rf"^\W*(?:label\W+)?{label}\W*(?:\n|[:–—-]\s)"
+    before = rf"^\W*(?:label\W+)?{label}\W*(?:\n|[:–—-]\s)|^\W*[(\[]{label}[)\]]"
     after = rf"(?:[(\[\n]\s*|[.!?]\W*\s|\blabel\W{{1,3}}){label}\W*$"
     found = re.search(rf"{before}|{after}", text, re.IGNORECASE)
     return candidate.rejected("the text is marked with its label", text[-200:]) if found else candidate
