@@ -1,5 +1,8 @@
 """The phrases that messages are made of, by language: YAML files beside this module, read once and checked.
 
+Each language of training has a second bank, `unseen/…`: the same parts of products, in wordings that training never
+shows.
+
 What happens goes into a message word for word, which is what makes it recoverable. It draws nothing.
 """
 
@@ -18,6 +21,9 @@ from synth.strict import read_yaml, validated
 FOLDER = Path(__file__).with_name("phrases")
 LANGUAGES = ("en", "de", "es", "fr", "pt")
 HELD_OUT_LANGUAGE = "pt"
+UNSEEN = "unseen/"
+"""Before a language, the name of its bank that training never shows."""
+_LENT = ("domains", "held_out_domains", "unnamed", "subjects", "wholes", "doing")
 
 Levels = dict[Priority, tuple[str, ...]]
 
@@ -82,16 +88,19 @@ class Bank(BaseModel):
 
 
 @functools.cache
-def bank(language: str) -> Bank:
-    """The phrases of a language."""
-    file = FOLDER / f"{language}.yaml"
-    return validated(Bank, read_yaml(file, "phrases"), "phrases")
+def bank(name: str) -> Bank:
+    """The phrases of a language, or of `unseen/` and a language, whose parts and grammar are those of the first."""
+    phrases = read_yaml(FOLDER / f"{name}.yaml", "phrases")
+    if name.startswith(UNSEEN):
+        known = read_yaml(FOLDER / f"{name.removeprefix(UNSEEN)}.yaml", "phrases")
+        phrases |= {key: known[key] for key in _LENT if key in known}
+    return validated(Bank, phrases, "phrases")
 
 
 @functools.cache
-def problems(language: str) -> dict[IssueType, tuple[Problem, ...]]:
-    """Everything that can be said in a language, by type."""
-    words = bank(language)
+def problems(name: str) -> dict[IssueType, tuple[Problem, ...]]:
+    """Everything that can be said with a bank, by type."""
+    words = bank(name)
     found = {kind: list(group) for kind, group in words.problems.items()}
     for kind, problem in _combined(words):
         found.setdefault(kind, []).append(problem)

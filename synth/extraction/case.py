@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from synth.extraction.bank import HELD_OUT_LANGUAGE, LANGUAGES, Bank, Problem, bank, problems
+from synth.extraction.bank import HELD_OUT_LANGUAGE, LANGUAGES, UNSEEN, Bank, Problem, bank, problems
 from synth.extraction.named import draw_control, draw_identifier, draw_platform, draw_version
 from synth.extraction.phrase import bare, capital, fill, vary
 from synth.extraction.schema import TYPES, Issue, IssueType, Priority
@@ -75,10 +75,12 @@ class Said(NamedTuple):
 
 class Case(NamedTuple):
     """The issue and what else its message says. `impact`: the sentence that states the priority, `lost` hours that are
-    no estimate; "" for none. `latest`: whether the version is only called the newest. `listed`: whether steps are."""
+    no estimate; "" for none. `latest`: whether the version is only called the newest. `listed`: whether steps are.
+    `phrases`: the bank that it is worded with."""
 
     issue: Issue
     language: str
+    phrases: str
     domain: str
     component: str
     subject: str
@@ -99,13 +101,14 @@ class Case(NamedTuple):
 
 
 def draw(rng: Random, unseen: str = "", languages: Collection[str] = tuple(LANGUAGE_WEIGHTS)) -> Case:
-    """A case; `unseen` is "" for what training shows, else "language" or "domain" for what it never does."""
+    """A case; `unseen` is "" for what training shows, else "language", "domain" or "phrasing": what it never does."""
     weights = {name: weight for name, weight in LANGUAGE_WEIGHTS.items() if name in languages}
     language = HELD_OUT_LANGUAGE if unseen == "language" else _weighted(rng, weights)
-    words = bank(language)
+    phrases = f"{UNSEEN}{language}" if unseen == "phrasing" else language
+    words = bank(phrases)
     domain = rng.choice([d for d in words.domains if (d in words.held_out_domains) == (unseen == "domain")])
-    kind = _weighted(rng, {t: w for t, w in _TYPE_WEIGHTS.items() if t in problems(language)})
-    problem = rng.choice(problems(language)[kind])
+    kind = _weighted(rng, {t: w for t, w in _TYPE_WEIGHTS.items() if t in problems(phrases)})
+    problem = rng.choice(problems(phrases)[kind])
     unnamed = rng.random() < UNNAMED and unseen != "domain"  # a domain shows in its parts only
     component = vary(rng.choice(words.unnamed), rng) if unnamed else _component(rng, words, domain, unseen)
     subject = _subject(rng, words, component)
@@ -138,6 +141,7 @@ def draw(rng: Random, unseen: str = "", languages: Collection[str] = tuple(LANGU
     return Case(
         issue=issue,
         language=language,
+        phrases=phrases,
         domain=domain,
         component=component,
         subject=subject,

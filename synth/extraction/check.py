@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from synth.example import Example, text_of
 from synth.extraction.bank import LANGUAGES, Problem, bank, problems
-from synth.extraction.named import PLATFORM, VERSION
+from synth.extraction.named import PLATFORM, VERSION, is_cut_short
 from synth.extraction.phrase import Pattern, any_within, bare
 from synth.extraction.schema import Issue, IssueType, Priority
 from synth.scoring.verify import Verdict
@@ -37,6 +37,7 @@ def check(row: Example) -> Verdict:
     text, beside = _fold(said), [_fold(item) for item in row.source.get("distractors", ())]
     for fault in (
         _missing(issue, _without(beside, text)),
+        "the platform is cut short" if issue.platform and is_cut_short(issue.platform, said) else "",
         _misnamed(issue, row),
         _overlooked(issue, text, beside, row),
         _unlisted(issue, said, row),
@@ -83,7 +84,7 @@ def _misnamed(issue: Issue, row: Example) -> str:
         return "the version is none"
     if issue.platform is not None and not PLATFORM.search(_fold(issue.platform)):
         return "the platform is none"
-    named, words = str(row.source["component"]), bank(str(row.source["language"]))
+    named, words = str(row.source["component"]), bank(_named(row))
     whole = any(Pattern(phrase).is_all_of(_fold(named)) for phrase in words.unnamed)
     if _fold(issue.component or "") != ("" if whole else _fold(bare(named))):
         return "the component is another than the message names"
@@ -99,7 +100,7 @@ def _overlooked(issue: Issue, text: str, beside: list[str], row: Example) -> str
         return "a version is named that the issue does not have"
     if issue.estimated_hours is None and _HOURS.search(rest):
         return "hours are named, and the issue has none"
-    known_phrases, component = _phrases(str(row.source["language"])), str(row.source["component"])
+    known_phrases, component = _phrases(_named(row)), str(row.source["component"])
     if not issue.steps and any(_fold(intro) in text for intro in known_phrases.steps_intro):
         return "steps are listed, and the issue has none"
     if not issue.steps and any_within(known_phrases.done, text, component):
@@ -112,7 +113,7 @@ def _overlooked(issue: Issue, text: str, beside: list[str], row: Example) -> str
 
 def _unlisted(issue: Issue, said: str, row: Example) -> str:
     """A step in a list of the message that the issue lacks."""
-    known, component = _phrases(str(row.source["language"])), str(row.source["component"])
+    known, component = _phrases(_named(row)), str(row.source["component"])
     steps = {_fold(step) for step in issue.steps}
     for line in _LISTED.findall(said):
         step = _fold(line).rstrip(".")
@@ -122,10 +123,10 @@ def _unlisted(issue: Issue, said: str, row: Example) -> str:
 
 
 class _Phrases:
-    """What can be found in messages of a language."""
+    """What can be found in messages that a bank words."""
 
-    def __init__(self, language: str) -> None:
-        words, self.problems = bank(language), problems(language)
+    def __init__(self, name: str) -> None:
+        words, self.problems = bank(name), problems(name)
         every = [problem for group in self.problems.values() for problem in group]
         hoped = [phrase for group in words.hopes.values() for phrase in group]
         faults = [problem for problem in every if problem.actual is not None]
@@ -166,6 +167,11 @@ class _Phrases:
 _phrases = functools.cache(_Phrases)
 
 
+def _named(row: Example) -> str:
+    """The bank that a row is worded with."""
+    return str(row.source.get("phrases", row.source["language"]))
+
+
 def _is_one_of(value: str | None, patterns: Iterable[Pattern], component: str) -> bool:
     """Whether a value is all of a sentence that a pattern stands for; None is."""
     return value is None or any(pattern.is_all_of(_fold(value), component) for pattern in patterns)
@@ -177,7 +183,7 @@ def _patterns(phrases: list[str] | tuple[str, ...]) -> list[Pattern]:
 
 def _misjudged(issue: Issue, text: str, row: Example) -> str:
     """Type by the problem that the title names; priority by the sentence that states it, else by that problem."""
-    known, component = _phrases(str(row.source["language"])), str(row.source["component"])
+    known, component = _phrases(_named(row)), str(row.source["component"])
     title = _fold(issue.title)
     found = [problem for pattern, problem in known.titles.get(issue.type, ()) if pattern.is_all_of(title, component)]
     if not found:

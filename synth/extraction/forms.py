@@ -144,7 +144,7 @@ def _laid_out(fields: list[tuple[str, str]], rng: Random) -> str:
 
 
 def _described(case: Case, statement: str, rng: Random) -> str:
-    words = bank(case.language)
+    words = bank(case.phrases)
     said = [statement, *([case.impact] if case.impact else [])]
     if case.other_version is not None:
         said.append(rng.choice(words.says["old_version"]).format(o=case.other_version))

@@ -1,6 +1,6 @@
 """Fill the four splits with checked messages and their issues. Deterministic by the spec; rows come one by one.
 
-test_ood holds what training never shows: a language, domains of components, and forms of message.
+test_ood holds what training never shows: a language, domains of components, forms of message, and phrasings.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from synth.context import Context
 from synth.example import Example, Origin, Split, make_example, user
 from synth.extraction.case import draw
-from synth.extraction.message import HELD_OUT_FORMS, WEIGHTS, compose
+from synth.extraction.message import HEADED, HELD_OUT_FORMS, WEIGHTS, compose
 from synth.extraction.schema import INSTRUCTION
 from synth.generators import Offers, draw_rows
 from synth.scoring.names import FIELDS
 from synth.task import TaskCard
 
-VERSION = (
-    3  # 2: whole problems, each in a few wordings; now most are made of parts. 1: rows opened with the instruction
-)
+VERSION = 4  # 3: test_ood had no unseen phrasings; the rest is as it was. 2: whole problems, few of them made of parts
 TASK = TaskCard(instruction=INSTRUCTION, kind="extraction")
 Language = Literal["en", "de", "es", "fr"]
-_UNSEEN = ("language", "domain", "form")
+Unseen = Literal["language", "domain", "form", "phrasing"]
+_WORDED = {form: weight for form, weight in WEIGHTS.items() if form not in HEADED}
 
 
 class Spec(BaseModel):
@@ -40,9 +39,15 @@ class Spec(BaseModel):
     test_ood: int = Field(
         150,
         title="Test rows, unseen families",
-        description="A language, domains and forms of message that training never shows.",
+        description="A language, domains, forms of message and phrasings that training never shows.",
         ge=0,
         le=100_000,
+    )
+    unseen: tuple[Unseen, ...] = Field(
+        ("language", "domain", "form", "phrasing"),
+        title="Unseen kinds",
+        description="What is new in those rows, in turns. Training shows none of it, whatever is chosen.",
+        min_length=1,
     )
     languages: tuple[Language, ...] = Field(
         ("en", "de", "es", "fr"),
@@ -58,13 +63,15 @@ def generate(spec: Spec, context: Context) -> Offers:
 
 
 def _draw(spec: Spec, rng: Random, split: Split, number: int) -> Example:
-    unseen = _UNSEEN[number % len(_UNSEEN)] if split == "test_ood" else ""
-    form = rng.choice(HELD_OUT_FORMS) if unseen == "form" else rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    unseen = spec.unseen[number % len(spec.unseen)] if split == "test_ood" else ""
+    weights = _WORDED if unseen == "phrasing" else WEIGHTS
+    form = rng.choice(HELD_OUT_FORMS) if unseen == "form" else rng.choices(list(weights), list(weights.values()))[0]
     case = draw(rng, unseen if unseen != "form" else "", spec.languages)
     message = compose(case, form, rng)
     answer = message.issue.as_json()
-    family = f"{case.language}/{case.domain}" if unseen in ("language", "domain") else f"{case.issue.type}/{form}"
-    template = f"{case.language}/{case.issue.type}/{form}/{case.problem.key}"
+    kind = unseen if unseen == "phrasing" else form
+    family = f"{case.language}/{case.domain}" if unseen in ("language", "domain") else f"{case.issue.type}/{kind}"
+    template = f"{case.phrases}/{case.issue.type}/{form}/{case.problem.key}"
     return make_example(
         (user(message.text),),
         answer,
@@ -81,5 +88,6 @@ def _draw(spec: Spec, rng: Random, split: Split, number: int) -> Example:
             "language": case.language,
             "component": case.component,
             "distractors": case.distractors,
+            **({"phrases": case.phrases} if case.phrases != case.language else {}),
         },
     )

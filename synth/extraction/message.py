@@ -19,6 +19,8 @@ from synth.extraction.schema import Issue
 
 FORMS = ("line", "review", "mail", "template", "chat", "log", "page", "voice", "notes", "table", "ticket", "thread")
 HELD_OUT_FORMS = ("ticket", "thread")
+HEADED = ("template", "table", *HELD_OUT_FORMS)
+"""Forms with headings or quotes of their own, which no bank words."""
 WEIGHTS = {
     "line": 4,
     "review": 3,
@@ -83,7 +85,7 @@ def _lowered(issue: Issue) -> Issue:
 
 def statement(case: Case, rng: Random) -> str:
     """The sentence, or two, that say what it is about."""
-    words, said, issue = bank(case.language).says, case.said, case.issue
+    words, said, issue = bank(case.phrases).says, case.said, case.issue
     slots = {"s": case.subject, "S": capital(case.subject), "c": case.component, "C": capital(case.component)}
     if said.ask:
         sentence = said.ask
@@ -94,7 +96,7 @@ def statement(case: Case, rng: Random) -> str:
             expected=wish, Expected=capital(wish)
         )
     else:
-        when = bank(case.language).doing.format(do=said.do) if said.do else said.when
+        when = bank(case.phrases).doing.format(do=said.do) if said.do else said.when
         slots |= {"actual": said.clause, "Actual": capital(said.clause), "it": said.it}
         slots |= {"when": when, "When": capital(when), "do": said.do}
         sentence = rng.choice(words[_carrier(case, rng)]).format(**slots)
@@ -106,7 +108,7 @@ def statement(case: Case, rng: Random) -> str:
 
 def _carrier(case: Case, rng: Random) -> str:
     """Which list of sentences carries a fault."""
-    words, said = bank(case.language).says, case.said
+    words, said = bank(case.phrases).says, case.said
     if said.do and "problem_do" in words and rng.random() < 0.35:
         return "problem_do"
     if said.do or said.when:
@@ -117,7 +119,7 @@ def _carrier(case: Case, rng: Random) -> str:
 
 def _facts(case: Case, statement: str, rng: Random) -> list[str]:
     """The statement among the sentences that say what else is known."""
-    words, issue = bank(case.language).says, case.issue
+    words, issue = bank(case.phrases).says, case.issue
     version = written_version(issue.version, rng) if issue.version is not None else None
     platform, other, found = issue.platform, case.other_version, []
     if version and other and "from_to" in words and rng.random() < 0.5:
@@ -153,7 +155,7 @@ def _facts(case: Case, statement: str, rng: Random) -> list[str]:
 
 
 def _steps_block(case: Case, rng: Random) -> str:
-    intro = rng.choice(bank(case.language).says["steps_intro"])
+    intro = rng.choice(bank(case.phrases).says["steps_intro"])
     mark = rng.choice(("{i}. ", "- ", "{i}) ", "* ", "{i}: ", "-> "))
     end = rng.choice(("", "", "", "."))
     return "\n".join([intro, *(mark.format(i=i) + step + end for i, step in enumerate(case.issue.steps, 1))])
@@ -161,7 +163,7 @@ def _steps_block(case: Case, rng: Random) -> str:
 
 def _flowing(case: Case, form: str, rng: Random) -> str:
     """Sentences one after the other, with a greeting, chatter and a farewell as the form has them."""
-    words = bank(case.language)
+    words = bank(case.phrases)
     said, least_most = statement(case, rng), _LONG.get(form, (0, 0))
     body = [said, *([case.impact] if case.impact else [])] if form == "table" else _facts(case, said, rng)
     chatter = rng.sample(words.chatter, min(rng.randint(*least_most), len(words.chatter)))
@@ -207,7 +209,7 @@ def _joined(sentences: list[str], language: str, form: str, rng: Random) -> str:
 
 def _kept(case: Case) -> list[str]:
     """What typing errors must not touch, as it may stand in a message."""
-    issue, says = case.issue, bank(case.language).says
+    issue, says = case.issue, bank(case.phrases).says
     copied = (case.subject, issue.component, issue.version, issue.platform, issue.expected, issue.actual, *issue.steps)
     said = (*case.said, case.impact.rstrip(" .!?"), *case.distractors, *says["steps_intro"])
     return [value for value in (*copied, *said, *(_UNITS if issue.estimated_hours else ())) if value]

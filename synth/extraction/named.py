@@ -48,6 +48,23 @@ PLATFORM = re.compile(
 """A device, system or browser in folded text."""
 
 
+def _whole_names() -> re.Pattern[str]:
+    named = sorted(map(re.escape, (*_PHONES, *_APPLE, *_SYSTEMS, *_BROWSERS, *_MACHINES)), key=len, reverse=True)
+    numbered = rf"android \d+|ip(?:ad)?os \d+\.\d+|(?:{'|'.join(map(re.escape, _BROWSERS))}) \d+(?![.:]?\d)"
+    return re.compile(rf"(?<!\w)(?:{numbered}|{'|'.join(named)})(?!\w)", re.IGNORECASE)
+
+
+_WHOLE_NAMES = _whole_names()
+
+
+def is_cut_short(platform: str, text: str) -> bool:
+    """Whether a platform stands in a text only where the name goes on, in that line: `Windows` for `Windows 11`."""
+    text = "\n".join(" ".join(line.split()) for line in text.casefold().splitlines())
+    ends = [found.end() for found in re.finditer(rf"(?<!\w){re.escape(platform.casefold())}(?!\w)", text)]
+    inside = {at for found in _WHOLE_NAMES.finditer(text) for at in range(found.start() + 1, found.end())}
+    return bool(ends) and all(end in inside for end in ends)
+
+
 def draw_platform(rng: Random) -> str:
     """A device, a system, a browser or two of them, as people write it."""
     kind = rng.randrange(10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -15,10 +16,10 @@ from jsonschema import Draft202012Validator
 from synth.build import preview_rows
 from synth.example import Example, text_of
 from synth.extraction import check
-from synth.extraction.bank import HELD_OUT_LANGUAGE, bank
-from synth.extraction.case import draw
+from synth.extraction.bank import HELD_OUT_LANGUAGE, UNSEEN, Bank, bank
+from synth.extraction.case import LANGUAGE_WEIGHTS, draw
 from synth.extraction.message import FORMS, HELD_OUT_FORMS, compose
-from synth.extraction.named import PLATFORM, VERSION, draw_platform, draw_version, written_version
+from synth.extraction.named import PLATFORM, VERSION, draw_platform, draw_version, is_cut_short, written_version
 from synth.extraction.phrase import Pattern, capital, vary
 from synth.extraction.schema import KEYS, TYPES, json_schema
 from synth.extraction.written import real_rows
@@ -115,6 +116,66 @@ def test_an_answer_that_is_wrong_by_one_thing_is_rejected(rows: list[Example]) -
     passed = [(fault, row.prompt[-1].text) for fault, row in planted if check(changed(row, **fault))]
     assert len(planted) > 600
     assert passed == []
+
+
+def test_a_platform_that_is_cut_short_is_rejected(rows: list[Example]) -> None:
+    """`Windows` for Windows 11, `Pixel 7` for a Pixel 7 Pro, `Firefox 112 on Windows` for all of it."""
+    cut = []
+    for row in rows:
+        platform = json.loads(row.answer or "")["platform"] or ""
+        if (less := platform.rpartition(" ")[0].rstrip(" ,(")) and check(row):
+            cut.append(changed(row, platform=less))
+    assert len(cut) > 100
+    assert [json.loads(row.answer or "")["platform"] for row in cut if check(row)] == []
+
+
+def test_a_number_in_the_next_line_is_no_part_of_a_platform() -> None:
+    assert not is_cut_short("Edge", "Device: Edge\n\n20:33:59 ERROR handler")
+    assert not is_cut_short("Firefox", "Firefox 2.3.4")
+    assert is_cut_short("edge", "On Edge  112.")
+
+
+def _wordings(words: Bank) -> set[str]:
+    """Every sentence that a bank can say, without marks, parts of products and what grammar needs aside."""
+    kept = words.model_dump(
+        exclude={"domains", "held_out_domains", "unnamed", "subjects", "wholes", "doing"}, exclude_none=True
+    )
+    found = set()
+    for phrase in _texts(kept):
+        parts = re.split(r"\[([^\[\]]*)\]", phrase)
+        for one in itertools.product(*(part.split("|") if at % 2 else [part] for at, part in enumerate(parts))):
+            found.add(" ".join(re.findall(r"\w+", "".join(one).casefold())))
+    return found - {""}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner) if key not in ("p", "title") else ()
+    elif isinstance(value, tuple | list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+@pytest.mark.parametrize("language", LANGUAGE_WEIGHTS)
+def test_training_has_no_wording_of_the_unseen_bank(language: str) -> None:
+    shown, unseen = _wordings(bank(language)), _wordings(bank(UNSEEN + language))
+    assert not shown & unseen
+    whole = {f" {one} " for one in shown if len(set(one.split()) - {"when", "actual", "expected", "s", "v", "o"}) > 2}
+    assert [(one, other) for one in whole for other in unseen if one in f" {other} "] == []
+
+
+def test_unseen_phrasings_are_a_family_of_their_own_and_change_nothing_else() -> None:
+    settings: dict[str, object] = {"train": 20, "val": 0, "test": 10, "test_ood": 12}
+    asked = preview_rows("extraction", {**settings, "unseen": ["phrasing"]}, 42)
+    without = preview_rows("extraction", {**settings, "unseen": ["language", "domain", "form"]}, 42)
+    new = [row for row in asked if row.split == "test_ood"]
+    assert [row for row in asked if row.split != "test_ood"] == [row for row in without if row.split != "test_ood"]
+    assert all(row.family.endswith("/phrasing") and check(row) for row in new)
+    assert {str(row.source["phrases"]) for row in new} <= {UNSEEN + language for language in LANGUAGE_WEIGHTS}
+    assert not any("phrasing" in row.family or "phrases" in row.source for row in without)
 
 
 def test_versions_and_platforms_that_work_are_named_and_are_not_the_answer() -> None:
