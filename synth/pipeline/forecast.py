@@ -121,7 +121,8 @@ def forecast(engine: PipelineEngine, rows: int | None, teachers: dict[str, Teach
     """What `rows` accepted rows would cost, from those of the engine so far."""
     gathered = engine.gathered()
     once, repeated = engine.tallies[: gathered + 1], engine.tallies[gathered + 1 :]
-    accepted, lost = engine.accepted, sum(one.reasons.total() for one in repeated)
+    accepted = engine.accepted
+    lost = sum(one.reasons.total() for one in repeated if one.step.kind is not KINDS["given"])  # nobody was asked
     fixed, variable = usd_of(once), usd_of(repeated)
     if not accepted:
         return Forecast(rows, None, None, None, None, 0, lost)

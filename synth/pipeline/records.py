@@ -1,13 +1,15 @@
 """The user's own rows as seeds and examples: any table that can be imported, as plain fields.
 
 Rows of a dataset of ours have `question` (the user's text), `target` and `answer`. Every row has also `text` and
-`label`, where a column is called like them in one of the languages that imports know, and `whole`, the text with the
-target below it. Nothing is checked or split here; `synth.importing` does that for datasets.
+`label`, where a column is called like them in one of the languages that imports know, without white space around
+them, and `whole`, the text with the target below it. Nothing is checked or split here; `synth.importing` does that for
+datasets.
 """
 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,8 @@ def _pasted(path: Path) -> Iterator[JsonDict]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name} is not UTF-8.", "Save it as UTF-8.", "data.encoding") from error
     if pasted.suffix != ".jsonl":
-        raise DataError(f"{path.name} is a table in a .txt file.", "Name it .csv or .tsv.", "data.format")
+        message = f"{path.name} holds neither lines of “text → label” nor JSON lines."
+        raise DataError(message, "Put an arrow (→ or ->) before each label; name a table .csv or .tsv.", "data.format")
     for number, line in enumerate(pasted.text.splitlines(), start=1):
         if line.strip():
             value, fault = json_rows.parse(line)
@@ -90,6 +93,7 @@ def _named(fields: JsonDict) -> JsonDict:
     """The fields with `text`, `label` and `whole` where they can be told."""
     there = tuple(name for name, value in fields.items() if value is not None)
     texts, names = _columns(tuple(name for name in there if isinstance(fields[name], str)), there)
+    fields = {**fields, **{name: fields[name].strip() for name in (texts, names) if isinstance(fields.get(name), str)}}
     text, label = fields.get(texts), fields.get(names)
     target = fields.get("target")
     whole = f"{text}\n\n{target}" if text and isinstance(target, str) else text
@@ -98,9 +102,14 @@ def _named(fields: JsonDict) -> JsonDict:
 
 
 def distinct(path: Path, column: str) -> list[str]:
-    """The different values of a column, in the order in which they come. Raises DataError when there is no such."""
-    found = dict.fromkeys(str(row[column]) for row in read_records(path) if row.get(column) is not None)
+    """The different values of a column, in the order in which they come; of spellings that differ in upper and lower
+    case alone, the most frequent one. Raises DataError when there is no value.
+    """
+    found: dict[str, Counter[str]] = {}
+    for row in read_records(path):
+        if value := str(row.get(column) if row.get(column) is not None else "").strip():
+            found.setdefault(value.casefold(), Counter())[value] += 1
     if not found:
         message = f"No row of {path.name} has a '{column}'."
         raise DataError(message, f"Name the column '{column}', or give the values themselves.", "pipeline.column")
-    return list(found)
+    return [spellings.most_common(1)[0][0] for spellings in found.values()]

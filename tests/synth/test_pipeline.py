@@ -35,7 +35,7 @@ from synth.pipeline.spec import find_pipeline, shipped_pipelines
 from synth.pipeline.step import Env
 from synth.pipeline.steps.ask import fault, unmarked
 from synth.pipeline.steps.parse import Parse, parse
-from synth.pipeline.steps.spread import shown_and_held_out
+from synth.pipeline.steps.spread import own_examples
 from synth.storage import sha256_bytes
 from synth.usage import Usage
 from synth.workspace import Workspace
@@ -783,7 +783,7 @@ def test_what_a_pipeline_lacks_is_named(stub: Stub, workspace: Workspace, tmp_pa
         "pipeline.teacher": lambda: work.start("a", plan.model_copy(update={"teachers": {}}), outside),
         "pipeline.bakeoff": lambda: forecast.bake_off(plan, outside),
         "pipeline.column": lambda: find_pipeline("describe-a-domain").read_inputs(labels),
-        "pipeline.examples": lambda: shown_and_held_out(labels["examples"], 3),
+        "pipeline.examples": lambda: own_examples(labels["examples"], 3),
     }
     for code, do in lacking.items():
         with pytest.raises(UserError) as caught:

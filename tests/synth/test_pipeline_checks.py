@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -15,7 +16,7 @@ from synth.errors import DataError
 from synth.pipeline.asking import Answer, Asked
 from synth.pipeline.candidate import Candidate, Outcome, Rejected
 from synth.pipeline.prompts import template
-from synth.pipeline.records import read_records
+from synth.pipeline.records import distinct, read_records
 from synth.pipeline.sentences import numbered, sentences
 from synth.pipeline.step import Env
 from synth.pipeline.steps.checks import (
@@ -23,15 +24,17 @@ from synth.pipeline.steps.checks import (
     Faithful,
     Quoted,
     Same,
+    Unlike,
     Untagged,
     equals,
     faithful,
     quoted,
     same,
+    unlike,
     untagged,
 )
 from synth.pipeline.steps.compare import Alike, Best, alike, best
-from synth.pipeline.steps.spread import shown_and_held_out
+from synth.pipeline.steps.spread import Given, given, own_examples
 
 SOURCE = "# Dams\n\nDr. Who saw the dam in 1936.  It is 7 m\nhigh, and “old”. No."
 
@@ -193,7 +196,45 @@ def test_tables_are_read_by_the_column_names_that_imports_know(tmp_path: Path) -
     assert [page.text for page in read_document(other)] == ["id: 7\nutterance: My knee hurts\nintent: 2"]
     other.write_text('{"a": 1, "b": 2}\n')
     with pytest.raises(DataError, match="has a text"):
-        shown_and_held_out(str(other), 0)
+        own_examples(str(other), 0)
+
+
+def test_examples_that_contradict_each_other_or_have_no_label_are_counted_and_no_row(tmp_path: Path) -> None:
+    file = tmp_path / "mieter.csv"
+    lines = ["Wo ist das Büro?;Auskunft ", "wo ist  das Büro;auskunft", "Aufzug steht;dringend", "Aufzug steht!;Klage"]
+    lines += ["Keller unter Wasser; dringend", "Es ist laut;Lärm", "Schaden;", ";Klage", "Grill qualmt;Klage"]
+    file.write_bytes(("\ufeffNachricht;Kategorie\r\n" + "\r\n\r\n".join(lines)).encode())
+    labels = ["Auskunft", "dringend", "Klage"]
+    own = own_examples(str(file), 1, labels)
+    assert sorted((row["text"], row["label"]) for row in own.shown + own.held_out) == [
+        ("Grill qualmt", "Klage"),
+        ("Keller unter Wasser", "dringend"),
+        ("Wo ist das Büro?", "Auskunft"),
+    ]
+    assert Counter(reason for _, reason in own.refused) == {
+        "the same example twice": 1,
+        "the same text has two labels": 2,
+        "the example's label is none of the labels": 1,
+        "the example has no label": 1,
+        "the example has no text": 1,
+    }
+    settings = Given(path=str(file), labels=labels, held_out=1, fields={"message": "text"})
+    outcomes = list(given(iter(()), settings, env("given")))
+    assert sum(isinstance(one, Rejected) for one in outcomes) == 6 and len(outcomes) == 9
+
+
+def test_labels_of_examples_are_told_apart_by_neither_case_nor_white_space(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("text,label\na,soon\nb,Soon \nc,Soon\nd, late\ne,\n")
+    assert distinct(file, "label") == ["Soon", "late"]
+
+
+def test_an_example_without_a_text_is_no_text_that_others_may_be_like(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("text,label\n,soon\nMy knee hurts a lot today,late\n")
+    stream = (Candidate(text, {"message": text}) for text in ("My knee hurts a lot today.", "The lift is stuck"))
+    outcomes = list(unlike(stream, Unlike(field="message", path=str(file)), env("unlike")))
+    assert [isinstance(one, Rejected) for one in outcomes] == [True, False]
 
 
 def test_the_known_answer_of_a_worked_one_is_its_last_line() -> None:

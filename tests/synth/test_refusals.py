@@ -128,10 +128,24 @@ def test_pasted_rows_are_told_by_their_looks() -> None:
     assert read_pasted('{"question": "q"}\n\n').suffix == ".jsonl"
     assert json.loads(read_pasted("a -> b -> c").text) == {"question": "a -> b", "answer": "c"}
     assert [read_pasted(text).suffix for text in ("q\ta\n1\t2", "q,a\n1,2")] == [".tsv", ".csv"]
+    assert read_pasted("\ufeffNachricht;Art\r\nDer Lift steht, seit gestern;dringend").found.startswith(
+        "a table with semi"
+    )
     for text, said in (("", "no row"), ("one word", "neither"), ("a -> b\nc -> \nd -> e", "Line 2")):
         with pytest.raises(DataError, match=said) as caught:
             read_pasted(text)
         assert caught.value.remedy
+
+
+def test_the_numbers_of_a_pasted_list_are_no_part_of_its_texts() -> None:
+    def questions(text: str) -> list[str]:
+        return [json.loads(line)["question"] for line in read_pasted(text).text.splitlines()]
+
+    assert questions("1. Wo? -> a\n2) Wann? → b\n\n3. Wie? => a") == ["Wo?", "Wann?", "Wie?"]
+    assert questions("3. Stock ohne Strom -> a\n2. Mahnung erhalten -> b") == [
+        "3. Stock ohne Strom",
+        "2. Mahnung erhalten",
+    ]
 
 
 def test_several_columns_are_one_answer_and_a_row_that_lacks_one_is_set_aside(

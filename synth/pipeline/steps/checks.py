@@ -9,10 +9,9 @@ from pydantic import Field
 
 from synth.languages import code, detect
 from synth.pipeline.candidate import Candidate, Outcome
-from synth.pipeline.records import TEXTS
 from synth.pipeline.sentences import figures, sentences
 from synth.pipeline.step import Env, Settings, each, field_of
-from synth.pipeline.steps.spread import shown_and_held_out
+from synth.pipeline.steps.spread import own_examples
 from synth.scoring.verify import fold
 
 WORD = re.compile(r"[^\W\d_]{4,}")
@@ -264,8 +263,9 @@ def unlike(stream: Iterator[Candidate], settings: Unlike, env: Env) -> Iterator[
     from rapidfuzz.fuzz import ratio
     from rapidfuzz.process import extractOne
 
-    rows, _ = shown_and_held_out(settings.path, 0)
-    known = [fold(next(str(row[name]) for name in TEXTS if row.get(name))) for row in rows if set(TEXTS) & set(row)]
+    own = own_examples(settings.path)
+    rows = [*own.shown, *(row for row, _ in own.refused)]
+    known = [fold(str(row["text"])) for row in rows if row.get("text")]
     long = [text for text in known if len(text) >= WHOLE_CHARS]
     for candidate in stream:
         text = str(field_of(candidate, settings.field))
