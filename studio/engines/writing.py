@@ -8,14 +8,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth.errors import StorageError
+from synth.errors import StorageError, UserError
 from synth.progress import ProgressFn
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
+    from synth.dataset import DatasetDir
     from synth.pipeline.plan import Outside
 
 Outcome = dict[str, Any]
+TERMINAL = "`smolstudio pipeline"
+GO_ON = "“Try again” goes on from there; no answer is paid twice, and what was accepted can be taken as it is."
+RAISE = "“Change it” and raise the spend cap; no answer is paid twice, and what was accepted can be taken as it is."
+"""What a page offers for a run that ended early, and for one that reached its cap."""
 SHOWN = 50
 """Rejected candidates of a preview that a page lists."""
 
@@ -56,13 +61,24 @@ def write(
     plan, name = validated(RunPlan, arguments["plan"], "run"), str(arguments["name"])
     given = outside(workspace, on_progress, stop)
     if not (workspace.pipelines / name / work.RUN).is_file():
-        return {"dataset": work.start(name, plan, given).name}
+        return {"dataset": _on_a_page(lambda: work.start(name, plan, given))}
     _, before = work.read_run(name, workspace)
     if before.pipeline != plan.pipeline:
         message = f"There is a run '{name}' of {Path(before.pipeline).stem} already; nothing was asked."
         remedy = f"Choose another name, or go on with that one (`smolstudio pipeline resume {name}`)."
         raise StorageError(message, remedy, "pipeline.exists")
-    return {"dataset": work.resume(name, given, **plan.model_dump(exclude={"pipeline"})).name}
+    return {"dataset": _on_a_page(lambda: work.resume(name, given, **plan.model_dump(exclude={"pipeline"})))}
+
+
+def _on_a_page(run: Callable[[], DatasetDir]) -> str:
+    """The dataset's name; what a terminal would be typed into is said as what the page has buttons for."""
+    try:
+        return run().name
+    except UserError as error:
+        if TERMINAL not in error.remedy:
+            raise
+        remedy = RAISE if error.code == "endpoint.budget" else GO_ON
+        raise type(error)(error.message, remedy, error.code) from error
 
 
 def preview(

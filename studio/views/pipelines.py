@@ -10,12 +10,16 @@ from typing import Any
 import streamlit as st
 
 from evaluate.report.wording import usd
+from studio.engines import jobs
 from studio.read.glance import dataset_cards
 from studio.state import uploads
 from studio.state.endpoints import Endpoint, about_pipeline, load_endpoints
 from studio.views.data_import import TABLES
 from studio.widgets import address, consent, following, ui
 from studio.widgets.media import show_lineage
+from synth.importing.pasted import ARROWS, read_pasted
+from synth.jobdir import JobDir
+from synth.pipeline import output, work
 from synth.pipeline.prompts import template
 from synth.pipeline.spec import OWN, Input, Pipeline, find_pipeline, own_pipelines, shipped_pipelines
 from synth.pipeline.step import MAIN
@@ -26,6 +30,8 @@ FIRST = "describe-a-domain"
 MINE = "-mine"
 PREVIEW_ROWS = 20
 SHOWN_ROWS, SHOWN_CHARS = 20, 700
+SAID = "said"
+"""Of the session: the task in words, for when somebody comes back from Settings."""
 
 
 def _methods() -> dict[str, Pipeline]:
@@ -41,7 +47,7 @@ def _input(name: str, one: Input, key: str) -> Any:
     if one.kind in ("path", "paths"):
         return _file(one, key)
     if one.kind == "long_text":
-        said = ui.param("said") if one.default is None else None
+        said = (ui.param("said") or st.session_state.get(SAID)) if one.default is None else None
         return st.text_area(label, said or one.default or "", help=about, key=key, height=90).strip() or None
     if one.kind == "list":
         shown = "\n".join(map(str, one.default or []))
@@ -55,7 +61,7 @@ def _input(name: str, one: Input, key: str) -> Any:
 
 
 def _file(one: Input, key: str) -> str | None:
-    """Uploaded files (of a table and what it names, the table; of documents, their folder), or a path here."""
+    """Uploaded files (of a table and what it names, the table; of documents, their folder), pasted rows, or a path."""
     given = st.file_uploader(one.title, help=one.about or None, key=f"{key}.file", accept_multiple_files=True)
     if given:
         token = ".".join(sorted(file.file_id for file in given))
@@ -65,8 +71,23 @@ def _file(one: Input, key: str) -> str | None:
         if one.kind == "paths":
             return str(folders[token])
         return str(uploads.table_of(folders[token], TABLES))
-    said = st.text_input(f"… or a path: {one.title}", key=key, help="A file or folder on this machine.")
-    return said.strip() or None
+    if one.kind == "paths":
+        return (
+            st.text_input(f"… or a path: {one.title}", key=key, help="A file or folder on this machine.").strip()
+            or None
+        )
+    about = "Lines of “text → label”, JSON lines, or a table with its header; or the path of a file on this machine."
+    said = st.text_area(f"… or paste them: {one.title}", key=key, help=about, height=90).strip()
+    return _pasted(said) if "\n" in said or ARROWS.search(said) else said or None
+
+
+def _pasted(said: str) -> str:
+    """The file that pasted rows are kept in, one for each text. Raises DataError for what is no rows."""
+    pasted = read_pasted(said)
+    folders: dict[str, Path] = st.session_state.setdefault("upload.folders", {})
+    if said not in folders or not folders[said].is_dir():
+        folders[said] = uploads.keep(ui.workspace(), [(f"pasted{pasted.suffix}", pasted.text.encode())])
+    return str(folders[said] / f"pasted{pasted.suffix}")
 
 
 def _inputs(pipeline: Pipeline) -> dict[str, Any]:
@@ -189,11 +210,33 @@ def _seen(made: dict[str, Any], more: Callable[[int], None]) -> None:
                 show_lineage(one["lineage"], f"rejected.{place}")
 
 
+def _take() -> bool:
+    """After a run that ended early, a way to the dataset of what it accepted; whether that is made."""
+    job = JobDir(ui.workspace().tasks / Path(ui.param("written") or "").name)
+    if not ui.param("written") or job.status() in ui.ACTIVE or not (job.path / jobs.TASK_FILE).is_file():
+        return False
+    name = str(jobs.task_of(job)["arguments"]["name"])
+    with ui.sentences():
+        if (ui.workspace().datasets / name).is_dir():
+            following.ready(name)
+            return True
+        accepted = sum(1 for _ in output.read_accepted(ui.workspace().pipelines / name))
+        if accepted and st.button(f"Go on with these {accepted:,} rows", icon=":material/task_alt:"):
+            with st.spinner("Making the dataset …"):
+                work.take(name, ui.workspace())
+            st.rerun()
+    return False
+
+
 def render() -> None:
     """The page."""
     if made := following.outcome("written"):
         following.ready(str(made["dataset"]))
         return
+    if _take():
+        return
+    if said := ui.param("said"):
+        st.session_state[SAID] = said
     found = _methods()
     titles = {name: one.file.title + (" (yours)" if name.endswith(MINE) else "") for name, one in found.items()}
     pipeline = found[address.menu("Method", list(found), "pipeline", ("previewed",), titles.__getitem__)]

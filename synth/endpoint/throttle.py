@@ -128,8 +128,9 @@ class Purse:
         with self._changed:
             while self.cap_usd is not None and self.spent_usd + self._reserved + amount > self.cap_usd:
                 if self._reserved < 1e-12:
+                    digits = 2 if self.cap_usd >= 0.01 else 6
                     raise EndpointError(
-                        f"The spend cap of ${self.cap_usd:.2f} is reached (${self.spent_usd:.4f} spent); "
+                        f"The spend cap of ${self.cap_usd:.{digits}f} is reached (${self.spent_usd:.4f} spent); "
                         "answers are kept.",
                         "Raise `spend_cap_usd` and start again: nothing is paid twice.",
                         "endpoint.budget",

@@ -243,7 +243,7 @@ def test_the_spend_cap_holds_over_restarts(workspace: Workspace, tiny: str) -> N
             assert cascade.metrics()["large_usd_total"] == pytest.approx(spent)
             assert answered(cascade, 3) == ["large", "small", "small"]
             reply = cascade.ask(max_tokens=50)
-            assert "The spend cap of $0.00 is reached" in reply.smolstudio["large_failed"]
+            assert "The spend cap of $0.0000" in reply.smolstudio["large_failed"]
             assert cascade.metrics()['large_unavailable_total{reason="spend_cap"}'] >= 1
 
 

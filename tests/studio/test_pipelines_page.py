@@ -100,3 +100,37 @@ def test_a_prompt_that_is_no_template_is_not_kept(workspace: Workspace) -> None:
     app = button(app, "Keep my prompts")
     assert any("no template" in error.value for error in app.error)
     assert not (workspace.path / "methods").exists()
+
+
+@pytest.mark.usefixtures("at_once")
+def test_examples_can_be_pasted_and_are_read_as_a_person_writes_them(stub: Stub, workspace: Workspace) -> None:
+    app = page("pipelines")
+    write(app, "Your task", "Nachrichten von Mietern")
+    write(
+        app,
+        "… or paste them: Examples",
+        "1. Aufzug steht -> dringend\n2. Wo ist das Büro? → Auskunft \n3. Grill qualmt -> Klage",
+    )
+    write(app, "Accepted rows", 12)  # type: ignore[arg-type]
+    app = button(app, "Write the rows").run()
+    assert not app.exception and "is ready" in text(app)
+    made = DatasetDir(workspace.datasets / "describe-a-domain-1")
+    assert list(made.task.labels) == ["dringend", "Auskunft", "Klage"]
+    own = {row.prompt[-1].text for row in made.examples("train") if row.origin and row.origin.kind == "imported"}
+    assert own == {"Aufzug steht", "Wo ist das Büro?", "Grill qualmt"}
+
+
+@pytest.mark.usefixtures("at_once", "stub")
+def test_what_a_run_accepted_before_it_ended_becomes_a_dataset_by_a_click(workspace: Workspace) -> None:
+    app = described()
+    write(app, "Topics", 1)  # type: ignore[arg-type]
+    write(app, "Spend cap, USD", 0.03)  # type: ignore[arg-type]
+    write(app, "Accepted rows", 300)  # type: ignore[arg-type]
+    app = button(app, "Write the rows").run()
+    said = "\n".join(error.value for error in app.error)
+    assert "cap" in said and "smolstudio" not in said
+    taken = next(one for one in app.button if one.label.startswith("Go on with these"))
+    app = taken.click().run()
+    assert not app.exception and "is ready" in text(app)
+    made = DatasetDir(workspace.datasets / "describe-a-domain-1")
+    assert f"{sum(made.card.splits.values()):,} rows" in taken.label
