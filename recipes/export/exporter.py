@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from recipes.export.licence import licence_of, with_licence
+from recipes.export.licence import licence_of
+from recipes.export.model_card import Figures, completed
 from recipes.models.files import ModelRef, adapter_stamp, weights_sha256
 from recipes.models.soundness import read_object
 from synth.errors import StorageError, UserError
@@ -111,6 +112,10 @@ class Artefact(NamedTuple):
 Gate = Callable[[Tuned, "list[Artefact]"], JsonDict]
 
 
+# The figures of exactly this adapter on exactly this base, None where no comparison holds any.
+Measured = Callable[[Tuned], Figures | None]
+
+
 class Exporter(NamedTuple):
     """A target.
 
@@ -132,10 +137,13 @@ class Exporter(NamedTuple):
     artefacts: Callable[[Tuned, Path], list[Artefact]] = lambda tuned, folder: []
 
 
-def export(target: Exporter, tuned: Tuned, out: Path, gate: Gate | None = None) -> Path:
+def export(
+    target: Exporter, tuned: Tuned, out: Path, gate: Gate | None = None, measured: Measured | None = None
+) -> Path:
     """Make the folder `out` and return it. Raises ModelError and StorageError; then there is no `out`."""
     refuse_taken(out)
     refuse_full_disk(out, target.size(tuned))
+    figures = measured(tuned) if measured else None
     with atomic_dir(out) as folder:
         dtype = target.write(tuned, folder, out.name)
         facts = describe(tuned.ref, tuned.adapter, target.key, dtype)
@@ -143,7 +151,8 @@ def export(target: Exporter, tuned: Tuned, out: Path, gate: Gate | None = None) 
         said = "".join(f"- {sentence}\n" for sentence in facts["parity"]["said"])
         card = target.card(out.name, facts) + _how_it_was_asked(system_of(learned_rows(tuned)[0]))
         card += f"\nAsked before it was handed over:\n\n{said}" if said else ""
-        atomic_write_text(folder / "README.md", with_licence(card, licence_of(tuned.ref)))
+        run = tuned.runs / tuned.run if tuned.runs else None
+        atomic_write_text(folder / "README.md", completed(card, facts, figures, run))
         write_manifest(folder, facts)
     return out
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from recipes.models.catalogue import find
 from recipes.models.files import ModelRef
+from synth.storage import JsonDict
 from synth.strict import parse_yaml
 
 KNOWN = {"Apache-2.0": "apache-2.0", "MIT": "mit", "apache-2.0": "apache-2.0", "mit": "mit"}
@@ -32,13 +33,29 @@ def licence_of(ref: ModelRef) -> Licence:
 
 
 def with_licence(card: str, licence: Licence) -> str:
-    """A card whose head and last line say it; derivatives of a base are under its licence, whatever else holds."""
-    last = f"\nLicence of the base: {licence.name} (by {licence.stated}).\n" if licence.name else ""
+    """A card whose head states it; derivatives of a base are under its licence, whatever else holds."""
     if not licence.name or not card.startswith("---\n"):
-        return card + last
+        return card
     known = KNOWN.get(licence.name)
     head = f"license: {known}\n" if known else f"license: other\nlicense_name: {_word(licence.name)}\n"
-    return f"---\n{head}{card[4:]}{last}"
+    return f"---\n{head}{card[4:]}"
+
+
+def chain(licence: Licence, facts: JsonDict) -> str:
+    """From the base to the export: who states what, as a list. `facts` are the manifest's."""
+    revision = f" at {facts['base_revision']}" if facts.get("base_revision") else ""
+    if not licence.name:
+        stated = "nobody states its licence: look it up before you pass this on"
+    else:
+        consent = "; its makers ask for consent to it" if licence.consent else ""
+        stated = f"{licence.name} (by {licence.stated}{consent})"
+    under = licence.name or "the base's licence"
+    return (
+        f"1. Base: {facts['base_model']}{revision}, {stated}; SHA-256 `{facts['base_sha256'][:16]}…`.\n"
+        f"2. Adapter: of run `{facts['run'] or 'unknown'}`, a derivative of the base, so under {under}; "
+        f"SHA-256 `{facts['adapter_sha256'][:16]}…`. The rows that it learned from state no licence here.\n"
+        f"3. This export ({facts['target']}, {facts['dtype']}): made of both, so under {under}."
+    )
 
 
 def _word(name: str) -> str:

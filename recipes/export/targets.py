@@ -7,7 +7,7 @@ import pkgutil
 from pathlib import Path
 
 import recipes.export
-from recipes.export.exporter import Exporter, Gate, Tuned, export, refuse_taken
+from recipes.export.exporter import Exporter, Gate, Measured, Tuned, export, refuse_taken
 from recipes.models.files import adapter_stamp, find_adapter, resolve
 from recipes.models.soundness import refuse_unsound_adapter, refuse_unsound_model
 from synth.errors import ModelError, did_you_mean
@@ -44,11 +44,18 @@ def tuned(run_id: str, runs: Path) -> Tuned:
     return Tuned(run_id, ref, adapter, runs)
 
 
-def export_run(run_id: str, runs: Path, out: Path, to: str = DEFAULT, gate: Gate | None = None) -> Path:
+def export_run(
+    run_id: str,
+    runs: Path,
+    out: Path,
+    to: str = DEFAULT,
+    gate: Gate | None = None,
+    measured: Measured | None = None,
+) -> Path:
     """Export a finished run to the target `to` in the new folder `out`. Raises ModelError, StorageError."""
     target = exporter(to)
     refuse_taken(out)
     found = tuned(run_id, runs)
     if why := target.supports(found.ref):
         raise ModelError(f"{found.ref.name} cannot be exported to {to}: {why}", "Choose another target.", "export.base")
-    return export(target, found, out, gate)
+    return export(target, found, out, gate, measured)

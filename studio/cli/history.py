@@ -22,18 +22,23 @@ def export(
     run_id: Annotated[str, typer.Argument(help="A finished run, or the beginning of its id")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make")],
     to: Annotated[str, typer.Option("--to", help="Target: merged, adapter … (an unknown one lists all)")] = "merged",
+    report: Annotated[
+        str, typer.Option("--report", help="Comparison, or report.json, for the card; else the newest of this adapter")
+    ] = "",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a tuned model in the form that another program reads."""
     from evaluate.parity import parity_gate
+    from evaluate.report.model_card import of_report, of_workspace
     from recipes.export.exporter import MANIFEST
     from recipes.export.targets import export_run
     from studio.engines import jobs
     from synth.storage import read_json
 
     place = workspace_of(workspace)
-    path = export_run(jobs.find_run(place, run_id).id, place.runs, out, to, parity_gate(place))
+    measured = of_report(place, report) if report else of_workspace(place)
+    path = export_run(jobs.find_run(place, run_id).id, place.runs, out, to, parity_gate(place), measured)
     parity = read_json(path / MANIFEST)["parity"]
     if as_json:
         print_json({"target": to, "path": str(path), "parity": parity})

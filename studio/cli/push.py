@@ -30,6 +30,7 @@ def push(
 ) -> None:
     """Take an export to a model hub: private, and only said at first."""
     from evaluate.parity import parity_gate
+    from evaluate.report.model_card import of_workspace
     from recipes.export.exporter import MANIFEST
     from recipes.export.push import planned
     from recipes.export.push import push as send
@@ -41,7 +42,8 @@ def push(
         folder = Path(what)
         if not (folder / MANIFEST).is_file():
             run_id = jobs.find_run(place, what).id
-            folder = export_run(run_id, place.runs, Path(scratch) / run_id, as_, parity_gate(place))
+            checks = parity_gate(place), of_workspace(place)
+            folder = export_run(run_id, place.runs, Path(scratch) / run_id, as_, *checks)
         plan = planned(folder, to, public)
         url = send(plan) if yes else ""
     if as_json:

@@ -154,14 +154,17 @@ def _answer(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Out
 
 def _export(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:
     from evaluate.parity import parity_gate
+    from evaluate.report.model_card import of_workspace
     from recipes.export.exporter import MANIFEST
     from recipes.export.targets import export_run
     from synth.storage import read_json
 
     out = workspace.path / "exports" / arguments["name"]
     emit_progress(job)(Progress(f"export {arguments['to']}", 0, None, "", 0.0))
-    folder = export_run(arguments["run"], workspace.runs, out, arguments["to"], parity_gate(workspace))
-    return {"folder": str(folder), "said": read_json(folder / MANIFEST)["parity"]["said"]}
+    checks = parity_gate(workspace), of_workspace(workspace)
+    folder = export_run(arguments["run"], workspace.runs, out, arguments["to"], *checks)
+    card = (folder / "README.md").read_text("utf-8")
+    return {"folder": str(folder), "said": read_json(folder / MANIFEST)["parity"]["said"], "card": card}
 
 
 def _serve(job: JobDir, workspace: Workspace, arguments: dict[str, Any]) -> Outcome:

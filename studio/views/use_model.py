@@ -41,6 +41,8 @@ def export(run: RunFacts) -> None:
         st.success("The export is complete.", icon=":material/check_circle:")
         st.code(str(made["folder"]), language=None)
         st.markdown("\n".join(f"- {ui.inert(sentence)}" for sentence in made["said"]))
+        with st.expander("The card that goes with it"):
+            st.code(str(made["card"]), language="markdown")
         if st.button("Export again", icon=":material/refresh:"):
             ui.set_params(exported=None)
             st.rerun()

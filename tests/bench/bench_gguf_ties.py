@@ -82,6 +82,12 @@ def write(loaded: Any, words: gguf_model.Vocabulary, file: Path, kind: str) -> N
 
 def answered(file: Path, context: int, prompts: Sequence[list[int]], most: int, exact: bool) -> list[list[int]]:
     """Tokens of each answer, the one that ends it among them where llama.cpp hands it out."""
+    server = opened(file, context, exact)
+    return [asked(server, prompt, most) for prompt in prompts]
+
+
+def opened(file: Path, context: int, exact: bool = False) -> Any:
+    """llama.cpp on one thread; `exact`: with cache and attention in float32."""
     import xllamacpp
 
     options = xllamacpp.CommonParams()
@@ -92,17 +98,18 @@ def answered(file: Path, context: int, prompts: Sequence[list[int]], most: int, 
     if exact:
         options.cache_type_k = options.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
         options.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    server = xllamacpp.Server(options)
-    asked = {"n_predict": most, "temperature": 0, "top_k": 1, "cache_prompt": False, "return_tokens": True}
-    found = []
-    for prompt in prompts:
-        body = json.dumps({"prompt": prompt, **asked}).encode()
-        request = urllib.request.Request(
-            f"{server.listening_address}/completion", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=600) as reply:
-            found.append(list(json.load(reply)["tokens"]))
-    return found
+    return xllamacpp.Server(options)
+
+
+def asked(server: Any, prompt: list[int], most: int) -> list[int]:
+    """What llama.cpp writes greedily, as tokens."""
+    way = {"n_predict": most, "temperature": 0, "top_k": 1, "cache_prompt": False, "return_tokens": True}
+    body = json.dumps({"prompt": prompt, **way}).encode()
+    request = urllib.request.Request(
+        f"{server.listening_address}/completion", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=600) as reply:
+        return list(json.load(reply)["tokens"])
 
 
 def parting(loaded: Any, prompt: list[int], answer: list[int], other: list[int]) -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +13,13 @@ import pytest
 from evaluate import lineage
 from evaluate.compare import run_comparison
 from evaluate.plan import Plan
-from evaluate.report import exports, render_html, render_md
+from evaluate.report import exports, model_card, render_html, render_md
 from evaluate.report.reading import read_report
 from evaluate.report.results import SystemResult
 from evaluate.report.schema import Report
 from evaluate.stats import paired
-from recipes.export import targets
+from recipes.export import exporter, targets
+from recipes.export.model_card import NOTHING
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from synth.dataset import Card, DatasetWriter
@@ -149,3 +153,69 @@ def test_an_export_of_a_run_that_was_trained_again_is_refused(place: Workspace) 
             lineage.origin(plan(place).system("q4"), place)
     finally:
         file.write_bytes(kept)
+
+
+def exported_card(place: Workspace, out: Path, tuned: exporter.Tuned, measured: exporter.Measured) -> tuple[str, Any]:
+    """The text of an export's card, and its head as a model hub's library reads it."""
+    from huggingface_hub import ModelCard
+
+    exporter.export(targets.exporter("adapter"), tuned, out, measured=measured)
+    assert exporter.verify(out) == []
+    return (out / "README.md").read_text(), ModelCard.load(out / "README.md").data
+
+
+def another(report: Report, place: Workspace, name: str, **provenance: Any) -> None:
+    """The comparison again under another id."""
+    folder = place.comparisons / name
+    folder.mkdir()
+    value = json.loads((place.comparisons / "exported/report.json").read_text())
+    value["provenance"] |= {"comparison_id": name, **provenance}
+    (folder / "report.json").write_text(json.dumps(value))
+
+
+def test_the_card_says_what_was_measured_of_exactly_this_adapter(
+    report: Report, place: Workspace, tmp_path: Path
+) -> None:
+    """Scores with intervals, rows, verdict, cost, the data's lineage and the licences; and in the hub's own form."""
+    tuned = targets.tuned("run-1", place.runs)
+    text, head = exported_card(place, tmp_path / "out", tuned, model_card.of_workspace(place))
+    score = report.systems[0].splits["test"]
+    assert score.value is not None and score.ci95 is not None
+    assert f"| **Tuned** | zero shot | {score.metric} {100 * score.value:.1f} % [{100 * score.ci95[0]:.1f}, " in text
+    assert "the comparison `exported`" in text and f"test: {ROWS} rows" in text and report.verdict.sentence in text
+    assert f"| test | {ROWS} | imported |" in text and "Leakage between splits was not looked for" in text
+    assert "1. Base: starter-text, apache-2.0" in text and "2. Adapter: of run `run-1`" in text
+    found = {one.metric_type: one for one in head.eval_results}
+    assert found[score.metric].metric_value == round(score.value, 6) and found[score.metric].dataset_split == "test"
+    assert (head.license, head.base_model, head.library_name) == ("apache-2.0", "starter-text", "peft")
+
+
+def test_figures_of_other_weights_are_never_on_a_card(report: Report, place: Workspace, tmp_path: Path) -> None:
+    """The run is trained anew under its name: what was measured before is another model's."""
+    tuned = targets.tuned("run-1", place.runs)
+    shutil.copytree(tuned.adapter, tmp_path / "adapter")
+    file = tmp_path / "adapter/adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x01")
+    again = tuned._replace(adapter=tmp_path / "adapter")
+    text, head = exported_card(place, tmp_path / "out", again, model_card.of_workspace(place))
+    assert NOTHING in text and "exported`" not in text and head.eval_results is None
+    with pytest.raises(ModelError, match="measured no system of run-1 with the weights that it has now"):
+        exported_card(place, tmp_path / "named", again, model_card.of_report(place, "exported"))
+    assert not (tmp_path / "named").exists()
+
+
+def test_the_newest_comparison_is_taken_and_a_named_one_before_it(
+    report: Report, place: Workspace, tmp_path: Path
+) -> None:
+    tuned = targets.tuned("run-1", place.runs)
+    foldwise = {**report.provenance.hashes, "tuned.fold1/adapter": "0"}
+    another(report, place, "later", created="2999-01-01T00:00:00+00:00")
+    another(report, place, "folds", created="2999-01-02T00:00:00+00:00", hashes=foldwise)
+    (place.comparisons / "broken").mkdir()
+    (place.comparisons / "broken/report.json").write_text("{")
+    text, _ = exported_card(place, tmp_path / "newest", tuned, model_card.of_workspace(place))
+    assert "the comparison `later` of 2999-01-01" in text
+    path = place.comparisons / "exported/report.json"
+    for number, name in enumerate(("exported", str(path))):
+        text, _ = exported_card(place, tmp_path / str(number), tuned, model_card.of_report(place, name))
+        assert "the comparison `exported`" in text

@@ -211,5 +211,4 @@ def test_the_licence_is_that_of_the_base_and_heads_the_card(tmp_path: Path) -> N
     assert licence_of(ModelRef("mine", "path", tmp_path, None, "text")) == Licence(), "other names none"
     card = with_licence("---\nbase_model: x\n---\n# y\n", llama)
     assert card.startswith("---\nlicense: other\nlicense_name: llama-3.2-community-licence\nbase_model: x\n---\n")
-    assert card.endswith("Licence of the base: Llama 3.2 Community Licence (by the catalogue).\n")
     assert with_licence("# y\n", Licence()) == "# y\n"

@@ -102,17 +102,18 @@ def test_answers_to_a_file_lie_with_the_task_and_the_upload_is_forgotten(
 def test_an_export_goes_where_the_page_says_and_a_cross_validation_names_its_runs(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exported(run: str, runs: Path, out: Path, to: str, gate: object) -> Path:
-        assert gate is not None  # the page's export is asked as the command's is
+    def exported(run: str, runs: Path, out: Path, to: str, gate: object, measured: object) -> Path:
+        assert gate is not None and measured is not None  # the page's export is asked as the command's is
         folder = out / f"{run}-{to}"
         folder.mkdir(parents=True)
         write_json(folder / MANIFEST, {"parity": {"said": ["40 of 40 answers equal"]}})
+        (folder / "README.md").write_text("# mine")
         return folder
 
     monkeypatch.setattr("recipes.export.targets.export_run", exported)
     made = done(workspace, "export", run="mine", name="mine-gguf", to="gguf")
     assert made["folder"] == str(workspace.path / "exports" / "mine-gguf" / "mine-gguf")
-    assert made["said"] == ["40 of 40 answers equal"]
+    assert made["said"] == ["40 of 40 answers equal"] and made["card"] == "# mine"
 
     trained = crossval.Trained("mine", ("mine-fold1", "mine-fold2"), FoldCount(2, "few rows"))
     monkeypatch.setattr(crossval, "cross_validate", lambda *_: trained)
