@@ -11,11 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from evaluate import parity
 from evaluate.parity import parity_gate
 from evaluate.predict import local_text
 from evaluate.predict.prediction import Prediction
+from evaluate.predict.prompts import Question
+from evaluate.stats.intervals import mean_score
 from recipes.export import exporter, gguf_model, merged, targets
 from recipes.export.exporter import Artefact, Exporter, Reply, Tuned
+from recipes.models.loading import load_for_inference
 from recipes.recipe.schema import load_recipe
 from recipes.run.directory import Run
 from synth.build import build_dataset
@@ -165,6 +169,41 @@ def test_other_words_are_allowed_to_what_is_rounded_and_not_to_what_is_exact(pla
     assert manifest(tmp_path / "rounded")["artefacts"][0]["equal"] == 0
     with pytest.raises(ModelError, match="answers otherwise"):
         exporter.export(toy(right(" "), exact=True), found, tmp_path / "exact", parity_gate(place, FEW))
+
+
+def test_an_exact_export_may_part_at_near_ties_only(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One other answer of 40 leaves room for 99 % equal ones, two do not; near ties do not count, however many."""
+    found = targets.tuned("run-1", place.runs)
+    original = load_for_inference(found.ref, found.adapter, torch.float32)
+    _, expected = parity.answered(original, parity.drawn(original, Run(place.runs / "run-1").dataset(), parity.ROWS))
+
+    def toy_with(wrong: int) -> Exporter:
+        return toy(lambda prompts, most: ["Answer: 7"] * wrong + expected[wrong:], exact=True)
+
+    monkeypatch.setattr(parity, "mean_score", lambda scores: mean_score(scores)._replace(low=0.1))
+    exporter.export(toy_with(1), found, tmp_path / "one", parity_gate(place))
+    with pytest.raises(ModelError, match="38 of 40 answers equal in toy runtime"):
+        exporter.export(toy_with(2), found, tmp_path / "two", parity_gate(place))
+    monkeypatch.setattr(parity, "NEAR_TIE", 1e9)
+    exporter.export(toy_with(20), found, tmp_path / "ties", parity_gate(place))
+    assert "20 of 40 answers equal (20 more part at a near tie)" in (tmp_path / "ties/README.md").read_text()
+
+
+def test_a_near_tie_is_read_off_the_tuned_model(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the gap between the tokens where two answers part, given all that stands before; an early end is a token."""
+    found = targets.tuned("run-1", place.runs)
+    original = load_for_inference(found.ref, found.adapter, torch.float32)
+    (prompt,) = local_text.tokenise(original, [Question("a", (user("What is 50 + 30?"),), place.path)])
+    start = original.tokenizer("50 + 30 =", add_special_tokens=False).input_ids
+    with torch.inference_mode():
+        scores = original.model(torch.tensor([[*prompt, *start]])).logits[0, -1]
+    first, end = (int(scores.argmax()), original.tokenizer.eos_token_id)
+    whole, gap = original.tokenizer.decode([*start, first]), float(scores[first] - scores[end])
+    for nearest, near in ((gap + 1e-3, True), (gap - 1e-3, False)):
+        monkeypatch.setattr(parity, "NEAR_TIE", nearest)
+        assert parity.part_at_near_tie(original, prompt, whole, "50 + 30 =") is near
 
 
 def test_without_rows_or_a_runtime_the_export_says_that_nobody_asked_it(place: Workspace, tmp_path: Path) -> None:
