@@ -49,7 +49,8 @@ class Study:
             study_name=NAME,
             storage=JournalStorage(JournalFileBackend(file, JournalFileOpenLock(file))),
             direction="minimize" if lower_is_better else "maximize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=LEAST_TO_COMPARE, n_warmup_steps=WARM_UP_LOOKS),
+            # Optuna counts steps from 0, and looks are counted from 1.
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=LEAST_TO_COMPARE, n_warmup_steps=WARM_UP_LOOKS + 1),
             load_if_exists=True,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from studio.engines import jobs
 from studio.engines import sweep as sweeps
 from studio.engines.engine import Work
 from studio.engines.local import LocalEngine
+from studio.engines.study import Study
 from studio.engines.sweep import Asked, Swept
 from studio.read.history import history
 from studio.widgets import ui
@@ -180,6 +182,17 @@ def test_trials_are_ordinary_runs_and_the_best_is_repeated_with_three_seeds(
     done = [t for t in found.trials if t.state == "done"]
     assert found.best.value == max(t.value or 0.0 for t in done)
     assert all(1e-4 <= t.values["optim.learning_rate"] <= 5e-3 and t.values["lora.r"] in (8, 16, 32) for t in done)
+
+
+def test_a_trial_is_ended_from_its_third_look_on_and_the_fourth_trial_on(tmp_path: Path) -> None:
+    space = parse_space(load_recipe("starter-text-sft", ["data.dataset=rows"]), SPACE)
+    study = Study(tmp_path, space, 9, 0, lower_is_better=False)
+    for value in (0.1, 0.8, 0.7, 0.1):
+        trial = study.next()
+        assert trial
+        hopeless = [study.report(trial, look, value) for look in (1, 2, 3)]
+        assert hopeless == [False, False, trial.number == 4]
+        study.tell(trial, "done", value)
 
 
 def test_a_trial_that_falls_behind_ends_early_and_keeps_nothing(
