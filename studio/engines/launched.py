@@ -214,19 +214,16 @@ def _supervise(run: Run, launch: Launch, options: Sequence[str]) -> int:
     (run.path / EXIT).unlink(missing_ok=True)
     log = run.path / LOG
     begin = log.stat().st_size if log.is_file() else 0
-    try:
-        with _processes(run, launch, options) as processes:
-            _stand_by(run, processes)
-        _wait_until_free(run)
-        ended = run.last_exit()
-        return CODES[ended.verdict] if ended else _failed(run, lost_one(launch.num_processes, _which(log, begin)))
-    finally:
-        (run.path / QUEUED).unlink(missing_ok=True)
+    with _processes(run, launch, options) as processes:
+        _stand_by(run, processes)
+    _wait_until_free(run)
+    ended = run.last_exit()
+    return CODES[ended.verdict] if ended else _failed(run, lost_one(launch.num_processes, _which(log, begin)))
 
 
 def _stand_by(run: Run, processes: subprocess.Popen[bytes]) -> None:
     """Return when the processes have ended. Once they hold the run, it says that this one stands behind them: between
-    their end and what is written of it, the run would else pass for lost.
+    their end and what is written of it, the run would else pass for lost. The end of its turn takes that back.
     """
     stands = False
     while processes.poll() is None:
