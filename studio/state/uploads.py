@@ -1,4 +1,7 @@
-"""Uploaded files on their way into a dataset: kept in the workspace until they are imported, or for a day at most."""
+"""Uploaded files on their way into a dataset: kept in the workspace until they are imported, or for a day at most.
+
+Those that a run of a pipeline reads are kept, because whoever goes on with it reads them again.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 
 from synth.errors import DataError
 from synth.importing import archives
+from synth.pipeline.work import RUN
 from synth.storage import storage_faults
 from synth.workspace import Workspace
 
@@ -40,9 +44,11 @@ def keep(workspace: Workspace, files: Sequence[tuple[str, bytes]]) -> Path:
     root = _folder(workspace)
     with storage_faults(root):
         root.mkdir(parents=True, exist_ok=True)
-        for old in root.iterdir():
-            if time.time() - old.stat().st_mtime > KEPT_SEC:
-                shutil.rmtree(old, ignore_errors=True)
+        old = [one for one in root.iterdir() if time.time() - one.stat().st_mtime > KEPT_SEC]
+        asked = [file.read_text("utf-8", "replace") for file in workspace.pipelines.glob(f"*/{RUN}")] if old else []
+        for one in old:
+            if not any(f"/{one.name}" in plan for plan in asked):
+                shutil.rmtree(one, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(dir=root))
         for name, content in files:
             (folder / name).write_bytes(content)

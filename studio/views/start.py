@@ -75,20 +75,17 @@ def describe() -> None:
     )
     st.caption(
         "It becomes the instruction of your data, for training and for every prompted model. Bring 100 or more rows, "
-        "begin with a ready task below, or have a model that you pay for write rows:"
+        "or have a model write them from examples and documents: a preview shows rows and the price first."
     )
-    if box := ui.fold("Rows written by a model", "written", ":material/terminal:"):
-        box.markdown("With an endpoint, on its page or in a terminal: a preview shows rows and the price first.")
+    given = {"said": words.strip()} if words.strip() else {}
+    line = st.container(horizontal=True)
+    if line.button("Write rows with a model", icon=":material/edit_note:"):
+        st.switch_page("views/pipelines.py", query_params=given)
+    if line.button("Go on with my rows", icon=":material/arrow_forward:"):
+        st.switch_page("views/data.py", query_params={"tab": "import", **given})
+    if box := ui.fold("Write rows in a terminal", "written", ":material/terminal:"):
         said = words.strip().replace('"', "'").replace("$", "").replace("`", "'").replace("\\", "") or "…"
-        given = {"said": words.strip()} if words.strip() else {}
-        box.page_link(
-            "views/pipelines.py", label="Write rows with a model", icon=":material/edit_note:", query_params=given
-        )
         box.code(COMMAND.format(said=" ".join(said.split())), language="bash", wrap_lines=True)
-    if st.button("Go on with my rows", icon=":material/arrow_forward:"):
-        st.switch_page(
-            "views/data.py", query_params={"tab": "import", **({"said": words.strip()} if words.strip() else {})}
-        )
 
 
 def start_card(card: StartCard) -> None:
@@ -159,7 +156,7 @@ st.markdown(
     "on cost."
 )
 show_tour()
-for column, part in zip(st.columns(2), (drop, describe), strict=True):
+for column, part in zip(st.columns(2), (describe, drop), strict=True):
     with column, st.container(border=True, height="stretch"):
         part()
 st.markdown("### Ready tasks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -21,6 +22,18 @@ def test_files_keep_their_names_and_old_folders_go(workspace: Workspace) -> None
     assert not first.exists()
     uploads.forget(workspace, second / "rows.csv")
     assert not second.exists()
+
+
+def test_what_a_run_reads_again_when_it_goes_on_is_kept(workspace: Workspace) -> None:
+    read, left = (uploads.keep(workspace, [("examples.csv", b"a;b")]) for _ in range(2))
+    run = workspace.pipelines / "triage"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"inputs": {"examples": str(read / "examples.csv"), "seeds": str(read)}}))
+    long_ago = time.time() - uploads.KEPT_SEC - 1
+    for folder in (read, left):
+        os.utime(folder, (long_ago, long_ago))
+    uploads.keep(workspace, [("rows.csv", b"3")])
+    assert read.is_dir() and not left.exists()
 
 
 def test_two_of_a_name_are_refused_instead_of_one_being_lost(workspace: Workspace) -> None:
