@@ -14,8 +14,12 @@ ENGLISH_ONLY = ("<|startoflm|>", "<|startofprev|>", "<|nospeech|>")
 MULTILINGUAL = ("<|en|>", "<|sv|>", *TASKS, *ENGLISH_ONLY)
 
 
-def tiny_whisper(folder: Path, *, english_only: bool = False, seconds: int = 4, seed: int = 0) -> Path:
-    """A random WhisperForConditionalGeneration with a real WhisperProcessor in `folder`; about 0.3 M parameters."""
+def tiny_whisper(
+    folder: Path, *, english_only: bool = False, seconds: int = 4, seed: int = 0, sizes: dict[str, int] | None = None
+) -> Path:
+    """A random WhisperForConditionalGeneration with a real WhisperProcessor in `folder`; about 0.3 M parameters, or of
+    the `sizes` that are named as in its configuration.
+    """
     import torch
     from tokenizers import pre_tokenizers
     from transformers import (
@@ -37,12 +41,16 @@ def tiny_whisper(folder: Path, *, english_only: bool = False, seconds: int = 4, 
     vocabulary = {t: i for i, t in enumerate((*sorted(pre_tokenizers.ByteLevel.alphabet()), *specials))}
     known = {} if english_only else {"language": "en", "task": "transcribe"}
     tokenizer = WhisperTokenizer(vocab=vocabulary, merges=[], additional_special_tokens=list(specials), **known)
+    small = {
+        "vocab_size": len(tokenizer), "d_model": 64, "encoder_layers": 2, "decoder_layers": 2,
+        "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128,
+        "max_target_positions": 96,
+    }  # fmt: skip
     config = WhisperConfig(
-        vocab_size=len(tokenizer), num_mel_bins=80, d_model=64, encoder_layers=2, decoder_layers=2,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=128, decoder_ffn_dim=128,
-        max_source_positions=seconds * 50, max_target_positions=96, pad_token_id=vocabulary["<|endoftext|>"],
+        num_mel_bins=80, max_source_positions=seconds * 50, pad_token_id=vocabulary["<|endoftext|>"],
         bos_token_id=vocabulary["<|endoftext|>"], eos_token_id=vocabulary["<|endoftext|>"],
         decoder_start_token_id=vocabulary["<|startoftranscript|>"], suppress_tokens=None, begin_suppress_tokens=None,
+        **{**small, **(sizes or {})},
     )  # fmt: skip
     model = WhisperForConditionalGeneration(config)
     model.generation_config = GenerationConfig(

@@ -23,7 +23,7 @@ TEMPLATE = (
 )
 
 
-def tiny_processor(name: str, splitting: bool = True) -> Any:
+def tiny_processor(name: str, splitting: bool = True, side: int = SIDE, patch: int = PATCH) -> Any:
     """The class's processor at 32-pixel tiles; a picture of 64 pixels becomes four tiles and the whole."""
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -48,22 +48,32 @@ def tiny_processor(name: str, splitting: bool = True) -> Any:
             "end_of_utterance_token": "<end_of_utterance>",
         },
     )
-    size = {"size": {"longest_edge": 2 * SIDE}, "max_image_size": {"longest_edge": SIDE}}
+    size = {"size": {"longest_edge": 2 * side}, "max_image_size": {"longest_edge": side}}
     images = getattr(transformers, f"{name}ImageProcessor")(do_image_splitting=splitting, **size)
-    more = {"image_seq_len": (SIDE // PATCH) ** 2 // SHUFFLE**2, "chat_template": TEMPLATE}
+    more = {"image_seq_len": (side // patch) ** 2 // SHUFFLE**2, "chat_template": TEMPLATE}
     if name == "SmolVLM":
         videos = transformers.SmolVLMVideoProcessor(**size)
         return transformers.SmolVLMProcessor(images, tokenizer, videos, **more)
     return transformers.Idefics3Processor(images, tokenizer, **more)
 
 
-def tiny_vlm(folder: Path, name: str, splitting: bool = True) -> Path:
-    """A random model of about 0.1 M parameters in `folder`."""
+def tiny_vlm(
+    folder: Path,
+    name: str,
+    splitting: bool = True,
+    text: dict[str, int] | None = None,
+    tower: dict[str, int] | None = None,
+) -> Path:
+    """A random model in `folder`, of about 0.1 M parameters unless sizes of its parts are given."""
     import torch
     import transformers
 
     torch.manual_seed(0)
-    processor = tiny_processor(name, splitting)
+    seen = {
+        "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": SIDE, "patch_size": PATCH, **(tower or {}),
+    }  # fmt: skip
+    processor = tiny_processor(name, splitting, seen["image_size"], seen["patch_size"])
     config = getattr(transformers, f"{name}Config")(
         text_config={
             "model_type": "llama",
@@ -76,15 +86,9 @@ def tiny_vlm(folder: Path, name: str, splitting: bool = True) -> Path:
             "pad_token_id": 0,
             "bos_token_id": 1,
             "eos_token_id": 2,
+            **(text or {}),
         },
-        vision_config={
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": SIDE,
-            "patch_size": PATCH,
-        },
+        vision_config=seen,
         scale_factor=SHUFFLE,
         image_token_id=processor.tokenizer.convert_tokens_to_ids("<image>"),
         pad_token_id=0,

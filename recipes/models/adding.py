@@ -23,7 +23,7 @@ import httpx
 from recipes.models import catalogue, store
 from recipes.models.catalogue import Entry, HubSource, PackageSource
 from recipes.models.files import RESERVED, modality_of, resolve, weights_sha256
-from recipes.models.soundness import refuse_unsound_model
+from recipes.models.soundness import refuse_not_numbers, refuse_unsound_model
 from recipes.models.sources import ctranslate2, gguf, package
 from synth.errors import ModelError, StorageError, UserError
 from synth.storage import atomic_dir, sha256_file, storage_faults
@@ -70,8 +70,9 @@ def _refuse_name(name: str, entry: Entry | None = None) -> None:
 
 
 def _named(model: store.Added) -> store.Added:
-    """Give the model its name; what was converted for one that cannot have it is deleted."""
+    """Give the model its name; what was converted for one that cannot have it, or holds no numbers, is deleted."""
     try:
+        refuse_not_numbers(model.path, model.name)
         return store.keep(model)
     except UserError:
         store.delete_unnamed(model.path)

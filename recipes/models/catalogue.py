@@ -6,22 +6,23 @@ Figures are measured where `basis` says so, else computed from the number of par
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from recipes.models import estimate
+from recipes.models.estimate import Batch, Choices, Network
+from recipes.recipe.schema import Recipe, load_recipe
 from synth.errors import ModelError, did_you_mean
 from synth.strict import read_yaml, validated
 
 FILE = Path(__file__).with_name("catalogue.yaml")
 # A base in bf16 takes two bytes a parameter; keys, values and the libraries come on top when it answers.
 BYTES_PER_PARAMETER, ANSWER_GIB = 2.0, 0.8
-TOWER_GIB = 1.0
-# What tuning is computed for: rows of a short task.
-ROWS, TOKENS, LEARNED, RANK = 8, 128, 32, 16
+# What tuning is computed for: short rows, so many tokens of them beside a picture, or so many seconds of speech.
+ROWS, TOKENS, BESIDE, LEARNED, RANK, SECONDS = 8, 128, 64, 32, 16, 10.0
 
 
 class Frozen(BaseModel):
@@ -99,9 +100,12 @@ class Entry(Frozen):
     @property
     def memory(self) -> Memory:
         """The memory that was measured, else what follows from the number of parameters."""
-        if self.measured:
-            return self.measured
-        return computed(self.parameters, self.modality)
+        return self.measured or computed(self.network, self.recipe)
+
+    @property
+    def network(self) -> Network:
+        """Its sizes, or those of a network like it."""
+        return estimate.typical(self.model_class, self.modality, self.parameters)
 
     @property
     def download_mb(self) -> float:
@@ -115,18 +119,32 @@ class Entry(Frozen):
         return next((source.repo for source in self.sources if isinstance(source, HubSource)), "")
 
 
-def computed(parameters: int, modality: str, config: Mapping[str, Any] | None = None) -> Memory:
-    """The memory that follows from a number of parameters, and from a text model's config.json where it is here.
+@functools.cache
+def usual(network: Network, recipe: str = "") -> tuple[Batch, Choices]:
+    """What tuning is computed for: short rows, as many in a batch as the ready recipe says and with its choices;
+    without one ROWS rows, and no adapter on a picture's tower."""
+    tokens = network.picture_tokens + BESIDE if network.patches else TOKENS
+    batch = Batch(ROWS, tokens, LEARNED, SECONDS if network.rate else 0.0)
+    if not recipe:
+        return batch, Choices(RANK, tower=bool(network.rate))
+    chosen = load_recipe(recipe)
+    return batch._replace(rows=chosen.optim.per_device_train_batch_size), choices_of(chosen, network)
 
-    For ROWS rows of TOKENS tokens. What towers of pictures and sound keep is a flat TOWER_GIB.
-    """
-    weights = parameters * BYTES_PER_PARAMETER / 2**30
-    tune = weights + TOWER_GIB
-    if modality == estimate.MODALITY:
-        shape = (estimate.shape_of(config, parameters) if config else None) or estimate.typical(parameters)
-        found = estimate.tuning(shape, rank=RANK, batch=ROWS, tokens=TOKENS, learned=LEARNED, plain_attention=True)
-        tune = found.total / 2**30
-    return Memory(tune_gib=tune, answer_gib=min(weights + ANSWER_GIB, tune), basis="computed")
+
+def choices_of(recipe: Recipe, network: Network) -> Choices:
+    """What a recipe decides about the memory of tuning this network."""
+    module = f"model.{network.tower_name}.layers.0.q_proj"
+    tower = not (network.tower_name and re.fullmatch(recipe.lora.exclude_modules or "", module))
+    return Choices(
+        recipe.lora.r, tower, recipe.optim.gradient_checkpointing, recipe.quant.load_in_4bit, recipe.optim.bf16
+    )
+
+
+def computed(network: Network, recipe: str = "") -> Memory:
+    """The memory that follows from a network's sizes, on a processor, for what is `usual`."""
+    tune = estimate.tuning(network, *usual(network, recipe), estimate.PROCESSOR).total / 2**30
+    answer = network.parameters * BYTES_PER_PARAMETER / 2**30 + ANSWER_GIB
+    return Memory(tune_gib=tune, answer_gib=min(answer, tune), basis="computed")
 
 
 class Catalogue(Frozen):
@@ -159,7 +177,7 @@ def entry(name: str) -> Entry:
 def as_markdown() -> str:
     """The catalogue as the table of docs/models.md: `python -c "…catalogue; print(catalogue.as_markdown())"`."""
     lines = [
-        "| id | class | parameters | licence | context | to tune 8 short rows, GiB | tested here | sources |",
+        "| id | class | parameters | licence | context | to tune short rows, GiB | tested here | sources |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for model in entries().values():

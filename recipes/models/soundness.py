@@ -114,6 +114,24 @@ def numbers_in(folder: Path) -> int:
     return sum(one.numbers for file in weights_of(folder) for one in refuse_torn_weights(file).values())
 
 
+def refuse_not_numbers(folder: Path, name: str) -> None:
+    """Raise ModelError where a weight of a base is NaN or infinite. Each file is read once, a tensor at a time."""
+    import torch
+    from safetensors import safe_open
+
+    for file in weights_of(folder):
+        with safe_open(file, framework="pt") as opened:
+            for tensor in opened.keys():  # noqa: SIM118 - no mapping
+                values = opened.get_tensor(tensor)
+                if values.is_floating_point() and not bool(torch.isfinite(values.sum(dtype=torch.float32))):
+                    bad = int((~torch.isfinite(values)).sum())
+                    if bad:
+                        message = (
+                            f"{name} holds {bad:,} weights that are no numbers (NaN or infinite), in {tensor[:100]}."
+                        )
+                        raise ModelError(message, AGAIN, "model.damaged")
+
+
 def refuse_unsound_adapter(folder: Path) -> None:
     """Raise ModelError unless an adapter is plain LoRA whose files are whole."""
     _refuse_irregular(folder)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from studio.cli.options import JsonOption, print_json
+from studio.cli.options import JsonOption, WorkspaceOption, print_json, workspace_of
 from synth.errors import RecipeError
+
+if TYPE_CHECKING:
+    from recipes.models.fitting import Room
+
+GpuOption = Annotated[str, typer.Option("--gpu", help="Say it for this GPU, such as 'RTX 4090' or 'A100 80GB'")]
+MemoryOption = Annotated[str, typer.Option("--memory", help="Say it for a GPU with so much memory, such as 24GiB")]
 
 models_app = typer.Typer(no_args_is_help=True, help="List, add, show and remove base models.")
 
@@ -19,13 +25,18 @@ def add(app: typer.Typer) -> None:
 
 @models_app.command(name="list")
 def list_models(
-    modality: Annotated[str, typer.Option(help="Only models of this modality")] = "", as_json: JsonOption = False
+    modality: Annotated[str, typer.Option(help="Only models of this modality")] = "",
+    gpu: GpuOption = "",
+    memory: MemoryOption = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """List base models: starters, added ones, and those of the catalogue that can be fetched."""
+    """List base models: starters, added ones, and those of the catalogue that can be fetched; whether tuning them fits
+    this machine's memory, or a GPU that you name."""
     from studio.cli.terminal import table
     from studio.read.models import choices
 
-    found = [choice for choice in choices() if modality in ("", choice.modality)]
+    room = _room(gpu, memory)
+    found = [choice for choice in choices(room) if modality in ("", choice.modality)]
     if as_json:
         print_json([choice._asdict() for choice in found])
         return
@@ -33,7 +44,49 @@ def list_models(
         [c.name, c.modality, f"{c.parameters / 1e6:,.0f} M" if c.parameters else "", c.licence, c.where, c.fit]
         for c in found
     ]
-    print(table(["model", "modality", "parameters", "licence", "where", "to tune here"], rows))
+    title = f"to tune on {room.gpu.label}" if room.gpu else "to tune here"
+    print(table(["model", "modality", "parameters", "licence", "where", title], rows))
+    if room.sentence:
+        print(f"\n{room.sentence}")
+
+
+def _room(gpu: str, memory: str) -> Room:
+    """Where it is to fit: this machine, unless a GPU or its memory is named. Raises RecipeError, ModelError."""
+    from recipes.models import fitting, gpus
+
+    if gpu and memory:
+        raise RecipeError("--gpu and --memory name two rooms.", "Give one of them.")
+    if memory:
+        return fitting.on(gpus.Gpu("", gpus.gib_of(memory)))
+    return fitting.on(gpus.named(gpu)) if gpu else fitting.here()
+
+
+@models_app.command()
+def fit(
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or the name of a ready recipe")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value, such as data.dataset=invoices")] = None,
+    gpu: GpuOption = "",
+    memory: MemoryOption = "",
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute whether a training fits, before anything is loaded: here, or on a GPU. Exit code 1 when it does not."""
+    from studio.presets.bases import load_fitted
+    from studio.read.memory import forecast
+
+    place = workspace_of(workspace)
+    chosen, _ = load_fitted(recipe, overrides or [], place, [])
+    told = forecast(chosen, place, _room(gpu, memory))
+    if told is None:
+        message = f"The sizes of {chosen.base_model} cannot be read from its config.json."
+        raise RecipeError(message, "Ask the preflight: smolstudio train … --preflight.")
+    if as_json:
+        gib = {name: round(value / 2**30, 3) for name, value in told.estimate._asdict().items()}
+        print_json({"verdict": told.verdict, "gib": round(told.gib, 2), "parts_gib": gib, **told.batch._asdict()})
+    else:
+        print(told.sentence)
+    if told.verdict == "does not fit":
+        raise typer.Exit(1)
 
 
 @models_app.command(name="add")

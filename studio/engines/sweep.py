@@ -108,7 +108,8 @@ def prepared(asked: Asked, workspace: Workspace) -> tuple[Recipe, Objective]:
         message = "Trials cannot be compared by the validation loss here; nothing was trained."
         remedy = "It needs a *_sft method, one base_model and rows of val: leave out --metric otherwise."
         raise RecipeError(message, remedy, "recipe.metric")
-    return load_recipe({**recipe.model_dump(mode="json"), "score_rows": 0}), Objective("validation loss", True)
+    scored = recipe.score_rows if recipe.metric_for_best_model == "task" else 0  # which then says what is kept
+    return load_recipe({**recipe.model_dump(mode="json"), "score_rows": scored}), Objective("validation loss", True)
 
 
 def sweep(
@@ -367,13 +368,23 @@ class _Sweep(NamedTuple):
 
 def looks_of(run: Run, objective: Objective) -> list[float]:
     """What was seen of a run while it was trained, in order; a step that was done twice counts once."""
+    return list(_looks_by_step(run, objective).values())
+
+
+def _kept_step(run: Run) -> int | None:
+    """The step whose adapter a run kept, where validation chose one: by loss, or by the task's score."""
+    told = run.events("validation")
+    return int(told[-1]["best_step"]) if told else None
+
+
+def _looks_by_step(run: Run, objective: Objective) -> dict[int, float]:
     found: dict[int, float] = {}
     for event in run.events():
         if event["kind"] == "eval" and objective.metric == "validation loss" and event.get("loss") is not None:
             found[event["step"]] = float(event["loss"])
         elif event["kind"] == "score" and not event["final"] and event["metric"] == objective.metric:
             found[event["step"]] = float(event["value"])
-    return list(found.values())
+    return found
 
 
 def value_of(run: Run, objective: Objective) -> float | None:
@@ -381,7 +392,8 @@ def value_of(run: Run, objective: Objective) -> float | None:
     from recipes.train.scores import finals
 
     if objective.metric == "validation loss":
-        losses = looks_of(run, objective)
-        return (min(losses) if run.recipe.load_best_model_at_end else losses[-1]) if losses else None
+        losses = _looks_by_step(run, objective)
+        kept = _kept_step(run) if run.recipe.load_best_model_at_end else None
+        return losses[kept] if kept in losses else list(losses.values())[-1] if losses else None
     final = finals(run)
     return final.value if final and final.metric == objective.metric else None

@@ -11,8 +11,9 @@ from typing import Any
 from recipes.models import catalogue, store
 from recipes.models.catalogue import Entry
 from recipes.models.files import starters
+from recipes.models.fitting import here
 from recipes.recipe.schema import Recipe, canonical, load_recipe, ready_recipes
-from studio.read.models import fit
+from studio.read.models import fit_of
 from synth.dataset import Card, open_dataset
 from synth.errors import UserError
 from synth.workspace import Workspace
@@ -41,7 +42,8 @@ def is_here(entry: Entry) -> bool:
 def preset(modality: str) -> Entry | None:
     """The real model to begin with: the first of the catalogue that is here, else the first that fits."""
     offered = [entry for entry in catalogue.entries().values() if entry.modality == modality]
-    fitting = [entry for entry in offered if not fit(entry.memory).startswith("does not")] or offered
+    room = here()
+    fitting = [entry for entry in offered if not fit_of(entry, room).startswith("does not")] or offered
     free = [entry for entry in fitting if not entry.accept]
     return next((entry for entry in fitting if is_here(entry)), free[0] if free else None)
 

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from recipes.methods import methods_of
+from recipes.models.fitting import Room
 from recipes.recipe.options import Optim
 from recipes.recipe.plan import plan
 from recipes.recipe.schema import (
@@ -27,7 +28,7 @@ from studio.read.glance import dataset_cards
 from studio.read.history import tuned
 from studio.read.models import model_choices, model_facts
 from studio.state import drafts
-from studio.views import train_balance, train_folds
+from studio.views import train_balance, train_folds, train_room
 from studio.views.preflight import show_preflight
 from studio.widgets import address, forms, manage, ui
 from synth.dataset import Card
@@ -90,7 +91,7 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
     first = real.id if real and label == real.recipe and bases.is_here(real) else bases.local_name(values["base_model"])
     names = list(dict.fromkeys([first, *model_choices(dataset.modality)]))
     values["base_model"] = middle.selectbox("Model", names, 0, accept_new_options=True, help=model_facts(names[0]))
-    _about_model(values["base_model"], dataset.modality, own)
+    _about_model(values["base_model"], dataset.modality, own, train_room.chosen())
     values["data"]["dataset"] = dataset.name
     if recipe.objective == "dpo":
         done = [run.id for run in tuned(ui.workspace(), dataset.modality) if run.recipe.objective == "sft"]
@@ -101,9 +102,9 @@ def _pick_recipe(dataset: Card) -> tuple[dict[str, Any], str]:
     return values, recipe_hash(recipe)[:12]
 
 
-def _about_model(base: str, modality: str, own: bool) -> None:
+def _about_model(base: str, modality: str, own: bool, room: Room | None) -> None:
     """Facts of the chosen base; a starter under a person's own rows, and a model that is not here, are spoken of."""
-    st.caption(ui.inert(model_facts(base)))
+    st.caption(ui.inert(model_facts(base, room)))
     if own and (said := bases.starter_warning(base, modality)):
         st.warning(ui.inert(said), icon=":material/science:")
     entry = bases.to_fetch(base)
@@ -197,6 +198,8 @@ def _start(dataset: Card, recipe: Recipe, folds: int, form: str) -> None:
     if line.button("Preflight", icon=":material/fact_check:", help=help_text):
         jobs.start_training(ui.workspace(), recipe, run_id, check_only=True)
     line.download_button("Download recipe", dump_recipe(recipe), f"{recipe.name}.yaml", icon=":material/download:")
+    with line:
+        train_room.show(recipe)
     if start:
         drafts.keep_recipe(ui.workspace(), form, None)
     if start and folds:

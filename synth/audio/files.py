@@ -162,6 +162,17 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Samples:
     return decode(content, path.name, max_seconds)
 
 
+def seconds_of(path: Path) -> float:
+    """How long a recording is, by its head. Raises DataError."""
+    import soundfile
+
+    try:
+        return float(soundfile.info(str(path)).duration)
+    except (OSError, RuntimeError) as fault:
+        message = f"{path.name} cannot be read as a recording."
+        raise DataError(message, "Check that the file is there and whole.", "recording.missing") from fault
+
+
 def _cancelled(frames: Samples, mono: Samples) -> bool:
     """Whether channels are loud, and their mean is not: one is (nearly) the other turned upside down."""
     loudest = float(np.sqrt((frames.astype(np.float64) ** 2).mean(axis=0)).max())

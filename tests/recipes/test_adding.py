@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import struct
 import subprocess
@@ -16,7 +17,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from recipes.export import gguf_model
 from recipes.models import adding, catalogue, store
@@ -211,6 +212,20 @@ def test_a_folder_stays_where_it_is_and_its_name_can_be_trained(llama: Path) -> 
     assert load_for_inference("home").info.params > 0
     store.remove("home")
     assert (llama / "config.json").is_file()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused_when_they_are_added(value: float, llama: Path, tmp_path: Path) -> None:
+    base = tmp_path / "broken"
+    shutil.copytree(llama, base)
+    weights = load_file(base / "model.safetensors")
+    name = next(one for one in sorted(weights) if "norm" in one)
+    weights[name][3] = value
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"holds 1 weights that are no numbers .*norm") as refused:
+        adding.add(str(base), "broken")
+    assert refused.value.code == "model.damaged"
+    assert store.added() == [] and not [*(store.home() / "converted").glob("*")]
 
 
 def damaged(kind: str, gguf_file: Path, whisper: Path, tmp_path: Path) -> Path:

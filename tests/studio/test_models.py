@@ -12,11 +12,16 @@ from typer.testing import CliRunner, Result
 
 from recipes.models import catalogue, store
 from recipes.models.catalogue import Memory
+from recipes.models.estimate import PROCESSOR
 from recipes.models.files import starters
+from recipes.models.fitting import Room
 from studio.cli import app
-from studio.read.models import choices, fit, model_choices, model_facts
-from synth.errors import ModelError
-from tests.tiny import tiny_llama
+from studio.read.models import choices, fit_of, model_choices, model_facts
+from synth.errors import ModelError, RecipeError
+from synth.workspace import Workspace
+from tests.tiny import sums_dataset, tiny_llama
+from tests.tiny_audio import tones_dataset
+from tests.tiny_vision import picture_dataset
 
 
 def run(*arguments: str) -> Result:
@@ -65,8 +70,48 @@ def test_what_is_known_of_a_model_is_shown_before_it_is_fetched() -> None:
 
 
 def test_what_does_not_fit_into_memory_is_said_with_the_figure() -> None:
-    assert fit(Memory(tune_gib=1e6, answer_gib=1, basis="computed")) == "does not fit, 1000000.0 GiB computed"
-    assert fit(Memory(tune_gib=0.01, answer_gib=0.01)) == "fits, 0.0 GiB measured"
+    smol, other = (catalogue.entry(name) for name in ("smollm2-135m", "qwen3-4b"))
+    small = Room(4.0, PROCESSOR)
+    assert fit_of(other, small).startswith("does not fit, ") and fit_of(other, small).endswith(" GiB computed")
+    measured = smol.model_copy(update={"measured": Memory(tune_gib=3.5, answer_gib=0.01)})
+    assert fit_of(measured, small) == "tight, 3.5 GiB measured"
+
+
+def test_the_list_answers_for_a_gpu_that_is_named_and_says_that_nothing_was_measured() -> None:
+    said = run("list", "--modality", "text", "--gpu", "rtx 3060").stdout
+    assert "to tune on RTX 3060 (12 GiB)" in said
+    assert "Computed for RTX 3060 (12 GiB), not measured" in said and "Nothing of it was tried on a GPU" in said
+    fits = {model["name"]: model["fit"] for model in json.loads(run("list", "--memory", "4GiB", "--json").stdout)}
+    assert fits["smollm2-135m"].startswith("fits") and fits["qwen3-4b"].startswith("does not fit")
+    with pytest.raises(ModelError, match="No GPU 'Voodoo 2'"):
+        run("list", "--gpu", "Voodoo 2")
+    with pytest.raises(RecipeError, match="two rooms"):
+        run("list", "--gpu", "T4", "--memory", "8GiB")
+
+
+def test_a_recipe_is_told_by_its_own_rows_before_anything_is_loaded(workspace: Workspace) -> None:
+    sums_dataset(workspace.datasets / "sums")
+    where = ("starter-text-sft", "data.dataset=sums")
+    here = json.loads(run("fit", *where, "--json").stdout)
+    assert (here["rows"], here["verdict"]) == (16, "fits") and 1.0 < here["gib"] < 1.4
+    more = json.loads(run("fit", *where, "batch_size=256", "--json").stdout)
+    assert more["parts_gib"]["activations"] == pytest.approx(16 * here["parts_gib"]["activations"], rel=0.05)
+    said = run("fit", *where, "--gpu", "T4").stdout
+    assert said.startswith("Fits: about 0.7 GiB on T4 (15 GiB)") and "optim.bf16=false" in said
+    assert "counted by its tokenizer" in said
+    full = CliRunner().invoke(app, ["models", "fit", *where, "batch_size=4096", "--memory", "2GiB"])
+    assert full.exit_code == 1 and full.stdout.startswith("Does not fit: ")
+    unknown = run("fit", "smollm2-135m-instruct", "data.dataset=sums", "--memory", "8GiB").stdout
+    assert "its tokenizer is not here" in unknown
+
+
+def test_what_is_told_of_pictures_and_recordings_counts_them(workspace: Workspace) -> None:
+    picture_dataset(workspace)
+    tones_dataset(workspace.datasets / "tones")
+    seen = json.loads(run("fit", "starter-vision-sft", "data.dataset=pictures", "--json").stdout)
+    heard = json.loads(run("fit", "starter-audio-sft", "data.dataset=tones", "--json").stdout)
+    assert seen["tokens"] > 40 and seen["seconds"] == 0
+    assert heard["seconds"] == 2.0 and heard["verdict"] == "fits"
 
 
 @pytest.mark.parametrize("config", ["[]", "{", '{"num_hidden_layers": "many"}', '{"text_config": "x"}', None])

@@ -124,6 +124,29 @@ def test_one_space_takes_several_words_up_to_the_next_option() -> None:
     assert spread(words) == ["r.yaml", "a=1", "--space", "b=1:2", "--space", "c=3,4", "--trials", "5"]
 
 
+@pytest.mark.parametrize(("keeps", "worth"), [(True, 1.5), (False, 1.2)])
+def test_a_sweep_by_loss_tells_the_loss_of_the_adapter_that_is_kept_not_the_lowest(
+    workspace: Workspace, engine: Pretends, keeps: bool, worth: float
+) -> None:
+    """The recipe chooses by the task's score, which is best after step 10, where the loss is not the lowest."""
+    recipe = base("metric_for_best_model=task", "score_rows=8", f"load_best_model_at_end={keeps}", "eval_steps=10")
+
+    def submit(work: Work) -> None:
+        run = Run(work.directory.path)
+        with run.hold():
+            assert run.recipe.score_rows == 8 and run.recipe.metric_for_best_model == "task"
+            for step, loss in ((10, 1.5), (20, 1.0), (30, 1.2)):
+                run.emit("eval", step=step, loss=loss)
+            run.emit("validation", best_step=10, last_step=30, falling=False, sentence="Scored best.")
+            run.finish("done", "Trained 30 steps.", steps=30, seconds=1.0, final_loss=0.1)
+
+    engine.submit = submit  # type: ignore[method-assign]
+    found = search(workspace, trials=2, seeds=1, recipe=recipe, metric="loss")
+    assert found.objective.metric == "validation loss"
+    assert [trial.value for trial in found.trials] == [worth, worth]
+    assert [one.value for one in found.repeats] == [worth]
+
+
 def unscored(workspace: Workspace, name: str, rows_in_val: int) -> None:
     folder = workspace.datasets / name
     folder.mkdir(parents=True)

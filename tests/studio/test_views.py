@@ -161,6 +161,17 @@ def test_train_counts_settings_and_multiplies_the_batch() -> None:
     assert "2 settings changed: optim.per_device_train_batch_size" in text(app).replace("\\", "")
 
 
+@pytest.mark.usefixtures("made")
+def test_train_says_whether_it_fits_here_and_on_a_gpu_that_is_chosen() -> None:
+    app = page("train", dataset="invoices")
+    assert "Fits: about " in text(app).replace("\\", "")
+    next(menu for menu in app.selectbox if menu.label == "Where it is trained").set_value("RTX 4090").run()
+    assert app.query_params["gpu"] in ("RTX 4090", ["RTX 4090"])
+    assert "to tune on RTX 4090 (24 GiB): fits, " in text(app).replace("\\", "")
+    assert "not measured" in text(app)
+    assert "No GPU 'Voodoo' is known here" in text(page("train", dataset="invoices", gpu="Voodoo"))
+
+
 def test_two_tabs_with_the_same_draft_start_one_run(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Work] = []
     monkeypatch.setattr(jobs.ENGINE, "submit", started.append)
