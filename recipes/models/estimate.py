@@ -28,6 +28,7 @@ ADAPTER_BYTES = 20.0  # a value, its gradient, two moments of AdamW, and the pre
 PATCH_BYTES = 8.0 * 3 * 16**2  # a patch of a picture as it is read: fp32, and its copy while the batch is made
 # 4 bits, one byte of scale for 64 of them and one fp32 for 256 scales (double quantisation).
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
+RECOMPUTED = 5  # layers that are held at a time where they are recomputed: fitted to one measured shape
 PASSING_BYTES = 2.0  # a value that a layer without adapters computes and forgets
 FULL_PRECISION = 2.0  # fp32 against bf16
 MEGAPIXEL = 1_000_000
@@ -163,7 +164,7 @@ def _weights(network: Network, packed: bool, precision: float) -> float:
 
 
 def _activations(network: Network, batch: Batch, choices: Choices, machine: Machine) -> float:
-    """What is kept for the backward pass, and the pictures; recomputing keeps the inputs of layers and one layer."""
+    """What is kept for the backward pass, and the pictures; recomputing keeps the inputs of layers and some layers."""
     positions = round(batch.seconds * network.rate)
     seen, sequences = (positions, batch.rows) if network.rate else (network.patches, batch.rows * network.pieces)
     plain = max(batch.tokens, seen) <= machine.plain_up_to  # one choice for the whole network
@@ -172,8 +173,10 @@ def _activations(network: Network, batch: Batch, choices: Choices, machine: Mach
     def stack(layers: Stack, rows: int, tokens: int, looked_at: int) -> float:
         if not choices.checkpointing:
             return layers.kept(rows, tokens, looked_at, machine.factor, pair)
-        one = layers._replace(layers=min(1, layers.layers)).kept(rows, tokens, looked_at, machine.factor, pair)
-        return one + 2.0 * rows * layers.layers * tokens * layers.width
+        some = layers._replace(layers=min(RECOMPUTED, layers.layers)).kept(
+            rows, tokens, looked_at, machine.factor, pair
+        )
+        return some + 2.0 * rows * layers.layers * tokens * layers.width
 
     total = stack(network.text, batch.rows, batch.tokens, positions)
     tower = network.tower

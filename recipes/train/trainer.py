@@ -106,6 +106,8 @@ class RunTrainer:
         super().__init__(*args, **kwargs)
         for name, parameter in self.trainable().items():
             parameter.data = exact[name]
+        if optim.gradient_checkpointing:  # transformers does so when it begins to train, after the preflight
+            self.model.activation_checkpointing_enable()  # type: ignore[attr-defined]
         self.reporter = RunCallback(work.run, self)
         self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
         self.add_callback(_Restore(self))  # type: ignore[attr-defined]

@@ -77,7 +77,7 @@ def test_rows_of_twice_the_length_keep_more_than_twice_as_much_and_recomputing_l
     short, long = told(), told(batch=SHORT._replace(tokens=256))
     assert 2 * short.activations < long.activations < 4 * short.activations
     assert short.weights == long.weights and short.logits == long.logits
-    assert told(checkpointing=True).activations < 0.2 * short.activations
+    assert told(checkpointing=True).activations < 0.25 * short.activations
 
 
 def test_pictures_and_seconds_of_speech_cost_what_towers_keep_and_a_tower_without_adapters_hardly_anything() -> None:
