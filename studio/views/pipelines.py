@@ -30,8 +30,7 @@ FIRST = "describe-a-domain"
 MINE = "-mine"
 PREVIEW_ROWS = 20
 SHOWN_ROWS, SHOWN_CHARS = 20, 700
-SAID = "said"
-"""Of the session: the task in words, for when somebody comes back from Settings."""
+SAID = "said"  # of the session: the task in words, for when somebody comes back from Settings
 
 
 def _methods() -> dict[str, Pipeline]:

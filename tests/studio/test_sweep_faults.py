@@ -150,6 +150,7 @@ def test_by_the_loss_a_trial_is_worth_what_the_adapter_that_is_kept_had(
     def validated(run: Run) -> None:
         for step, loss in ((10, 0.9), (20, None), (20, 0.5), (30, 0.7)):
             run.emit("eval", step=step, loss=loss)
+        run.emit("validation", best_step=20, last_step=30, falling=False, sentence="")
         run.finish("done", "Trained.", steps=30)
 
     does(validated)
