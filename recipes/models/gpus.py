@@ -13,6 +13,7 @@ from synth.errors import ModelError, did_you_mean
 
 BF16_FROM = 8.0  # compute capability from which bfloat16 is computed by the hardware
 CODE = "model.gpu"
+MOST_GIB = 512.0  # of one card; `1070` and `24576` are a card and MiB, and would hold anything
 IN_GIB = "Give its memory instead, such as --memory 24GiB."
 _UNITS = {"": 1.0, "g": 1.0, "gib": 1.0, "gb": 1e9 / 2**30, "mib": 1 / 1024, "mb": 1e6 / 2**30}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
@@ -38,7 +39,7 @@ class Gpu(NamedTuple):
     @property
     def label(self) -> str:
         """Name and memory; "a GPU" where only the memory is known."""
-        return f"{self.name or 'a GPU'} ({self.gib:g} GiB)"
+        return f"{self.name or 'a GPU'} ({round(self.gib, 1):g} GiB)"
 
 
 # fmt: off
@@ -110,17 +111,20 @@ def _key(text: str) -> tuple[str, float | None]:
 
 def named(text: str) -> Gpu:
     """A card by its name, or any card of so much memory: `RTX 4090`, `24GiB`. Raises ModelError."""
-    return Gpu("", gib_of(text)) if _AMOUNT.fullmatch(text.strip()) and not _is_card(text) else find(text)
+    return find(text) if _is_card(text) or not _AMOUNT.fullmatch(text.strip()) else Gpu("", gib_of(text))
 
 
 def _is_card(text: str) -> bool:
-    return any(_key(gpu.name)[0] == _key(text)[0] for gpu in GPUS)
+    """Whether it is a card's name, or a number beyond any memory, which can be nothing else: `1070`."""
+    bare = text.strip()
+    return any(_key(gpu.name)[0] == _key(text)[0] for gpu in GPUS) or (bare.isdecimal() and float(bare) > MOST_GIB)
 
 
 def gib_of(text: str) -> float:
     """GiB of `24GiB`, `24`, `24 GB` (powers of ten) or `24576MiB`. Raises ModelError for anything else."""
     found = _AMOUNT.fullmatch(text.strip())
     unit = _UNITS.get(found[2].lower()) if found else None
-    if found is None or unit is None or float(found[1]) * unit <= 0:
-        raise ModelError(f"'{text[:40]}' is no amount of memory.", "Write it as 24GiB.", CODE)
+    if found is None or unit is None or not 0 < float(found[1]) * unit <= MOST_GIB:
+        message = f"'{text[:40]}' is no amount of memory of a card, which is up to {MOST_GIB:g} GiB."
+        raise ModelError(message, "Write it as 24GiB.", CODE)
     return float(found[1]) * unit

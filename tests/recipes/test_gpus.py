@@ -26,6 +26,7 @@ from synth.errors import ModelError
         ("rtx a6000", "RTX A6000 (48 GiB)"),
         ("24GiB", "a GPU (24 GiB)"),
         ("24576 MiB", "a GPU (24 GiB)"),
+        ("24 GB", "a GPU (22.4 GiB)"),
     ],
 )
 def test_a_card_is_found_by_any_usual_name(said: str, meant: str) -> None:
@@ -50,9 +51,15 @@ def test_another_name_is_answered_with_how_to_say_it(said: str, answer: str) -> 
     )
 
 
+@pytest.mark.parametrize("said", ["1070", "980", "1660", "4050", "24576"])
+def test_a_number_beyond_any_memory_is_a_card_that_is_not_known_and_not_so_many_gib(said: str) -> None:
+    with pytest.raises(ModelError, match=f"No GPU '{said}' is known here"):
+        named(said)
+
+
 def test_every_name_that_is_offered_is_known_and_memory_is_read_in_both_units() -> None:
     assert all(find(name) for name in names()) and len(names()) == len(set(names()))
     assert gib_of("24 GB") == pytest.approx(22.35, abs=0.01)
-    for wrong in ("much", "0", "-3", "24 bananas"):
+    for wrong in ("much", "0", "-3", "24 bananas", "24576", "1070"):
         with pytest.raises(ModelError, match="no amount of memory"):
             gib_of(wrong)
