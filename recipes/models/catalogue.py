@@ -135,9 +135,8 @@ def choices_of(recipe: Recipe, network: Network) -> Choices:
     """What a recipe decides about the memory of tuning this network."""
     module = f"model.{network.tower_name}.layers.0.q_proj"
     tower = not (network.tower_name and re.fullmatch(recipe.lora.exclude_modules or "", module))
-    return Choices(
-        recipe.lora.r, tower, recipe.optim.gradient_checkpointing, recipe.quant.load_in_4bit, recipe.optim.bf16
-    )
+    optim, quant = recipe.optim, recipe.quant
+    return Choices(recipe.lora.r, tower, optim.gradient_checkpointing, quant.load_in_4bit, optim.bf16, quant.weights)
 
 
 def computed(network: Network, recipe: str = "") -> Memory:

@@ -117,13 +117,15 @@ class Batch(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """What a recipe decides: the adapter's rank, whether the tower has one, recomputing, 4 bits, bf16."""
+    """What a recipe decides: the adapter's rank, whether the tower has one, recomputing, 4 bits, bf16, and whether
+    4-bit weights are held "packed", "rounded" or as the machine does ("auto")."""
 
     rank: int
     tower: bool = True
     checkpointing: bool = False
     in_4bit: bool = True
     bf16: bool = True
+    weights: str = "auto"
 
 
 class Estimate(NamedTuple):

@@ -31,15 +31,22 @@ class Room(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What its figures rest on, where that is not a training's own peak."""
+        """What its figures rest on, where that is not a training's own peak: for recipes that choose as usual."""
+        return self.sentence_of(Choices(0))
+
+    def sentence_of(self, choices: Choices) -> str:
+        """The same for a recipe with these choices."""
         if self.gpu is None:
             return ""
+        weights = "in 4 bits (NF4, double quantisation)"
+        if not choices.in_4bit or choices.weights == "rounded":
+            weights = f"in {'16' if self.gpu.bf16 and choices.bf16 else '32'} bits, as the recipe says"
         said = (
-            f"Computed for {self.gpu.label}, not measured: weights in 4 bits (NF4, double quantisation), activations "
-            f"in {'bf16' if self.gpu.bf16 else '32 bits'}, the optimiser in 32 bits, {CUDA.fixed / 2**30:g} GiB for "
-            "CUDA. Nothing of it was tried on a GPU; run the preflight there."
+            f"Computed for {self.gpu.label}, not measured: weights {weights}, activations in "
+            f"{'bf16' if self.gpu.bf16 and choices.bf16 else '32 bits'}, the optimiser in 32 bits, "
+            f"{CUDA.fixed / 2**30:g} GiB for CUDA. Nothing of it was tried on a GPU; run the preflight there."
         )
-        if self.gpu.bf16:
+        if self.gpu.bf16 or not choices.bf16:
             return said
         return (
             f"{said} {self.gpu.name} has no bf16 arithmetic (compute capability {self.gpu.capability}; it begins with "
@@ -60,11 +67,13 @@ def on(gpu: Gpu) -> Room:
 
 
 def parts(network: Network, batch: Batch, choices: Choices, room: Room) -> Estimate:
-    """Bytes by part. On a processor weights are held as `recipes.models.nf4` chooses: packed where memory is short."""
+    """Bytes by part. Weights are held as the recipe says, else as `recipes.models.nf4` chooses: packed on a GPU, and on
+    a processor where memory is short."""
     if room.gpu and not room.gpu.bf16:
         choices = choices._replace(bf16=False)
     short = 2 * 2 * network.parameters > room.gib * 2**30 / 2
-    return estimate.tuning(network, batch, choices, room.machine, packed=room.machine.packs or short)
+    packed = room.machine.packs or short if choices.weights == "auto" else choices.weights == "packed"
+    return estimate.tuning(network, batch, choices, room.machine, packed=packed)
 
 
 def gib(network: Network, batch: Batch, choices: Choices, room: Room) -> float:

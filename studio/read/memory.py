@@ -6,17 +6,19 @@ told.sentence      "About 1.3 GiB on this machine (18 GiB free): fits. …"
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recipes.models import catalogue
-from recipes.models.estimate import Batch, Estimate, Network, network_in
+from recipes.models.estimate import Batch, Choices, Estimate, Network, network_in
 from recipes.models.files import resolve
 from recipes.models.fitting import Room, parts, verdict
 from recipes.recipe.schema import Recipe
+from recipes.train.rows import target_text
 from synth.dataset import DatasetDir, open_dataset
 from synth.errors import ModelError
-from synth.example import AudioPart, Example, media_parts
+from synth.example import AudioPart, Example, Message, media_parts
 from synth.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Forecast(NamedTuple):
     batch: Batch
     room: Room
     basis: str
+    choices: Choices
 
     @property
     def gib(self) -> float:
@@ -54,7 +57,7 @@ class Forecast(NamedTuple):
         said = (
             f"{self.verdict}: about {self.gib:.1f} GiB on {self.room.label}, for {rows} ({self.basis}). GiB: {named}."
         )
-        return f"{said[0].upper()}{said[1:]} {self.room.sentence}".strip()
+        return f"{said[0].upper()}{said[1:]} {self.room.sentence_of(self.choices)}".strip()
 
 
 def forecast(recipe: Recipe, workspace: Workspace, room: Room) -> Forecast | None:
@@ -68,7 +71,8 @@ def forecast(recipe: Recipe, workspace: Workspace, room: Room) -> Forecast | Non
     dataset = open_dataset(recipe.data.dataset, workspace.datasets)
     rows = dataset.draw(recipe.data.train_split, DRAWN, recipe.seed)
     batch, basis = _longest_batch(recipe, network, dataset, rows, folder)
-    return Forecast(parts(network, batch, catalogue.choices_of(recipe, network), room), batch, room, basis)
+    chosen = catalogue.choices_of(recipe, network)
+    return Forecast(parts(network, batch, chosen, room), batch, room, basis, chosen)
 
 
 def _network(recipe: Recipe) -> tuple[Network | None, Path | None]:
@@ -86,9 +90,12 @@ def _longest_batch(
 ) -> tuple[Batch, str]:
     """A batch of the longest of some rows, as batches of similar length are, and how their tokens were counted."""
     instruction = dataset.task.instruction if recipe.data.task else ""
-    asked = [" ".join([instruction, *(message.text for message in row.prompt)]) for row in rows]
-    said = [max((row.target, row.rejected or ""), key=len) for row in rows]
-    (heads, answers), how = _counted([asked, said], folder)
+    supervised = recipe.objective == "sft"
+    every_turn = supervised and recipe.data.loss_turns == "all" and recipe.data.target == "target"
+    asked = [" ".join([instruction, *map(_turn, row.prompt), *map(json.dumps, row.tools)]) for row in rows]
+    before = [" ".join(_turn(turn) for turn in row.prompt if every_turn and _is_learned(turn)) for row in rows]
+    said = [_said(row, recipe.data.target if supervised else "target") for row in rows]
+    (heads, turns, answers), how = _counted([asked, before, said], folder)
     pictures = max((sum(not isinstance(part, AudioPart) for part in media_parts(row)) for row in rows), default=0)
     seconds = _seconds(dataset, rows) if network.rate else 0.0
     beside = pictures * network.picture_tokens + (0 if network.text.crossed else round(seconds * network.rate))
@@ -99,10 +106,26 @@ def _longest_batch(
     batch = Batch(
         recipe.optim.per_device_train_batch_size * pairs,
         min(longest, recipe.optim.max_length or longest),
-        max(answers, default=0) + 2,
+        max((turn + answer for turn, answer in zip(turns, answers, strict=True)), default=0) + 2,
         seconds,
     )
     return batch, f"the longest of {len(rows):,} rows, {how}"
+
+
+def _turn(turn: Message) -> str:
+    """What a template writes of a turn: its words, its thoughts and its calls."""
+    calls = (json.dumps(call.model_dump(mode="json")) for call in turn.tool_calls)
+    return " ".join(part for part in (turn.reasoning, turn.text, *calls) if part)
+
+
+def _is_learned(turn: Message) -> bool:
+    return turn.role == "assistant" and turn.learn is not False
+
+
+def _said(row: Example, kind: str) -> str:
+    """The longest answer that is learned."""
+    target = row.model_copy(update={"target": target_text(row, kind)}).target_message
+    return max((_turn(target), row.rejected or ""), key=len)
 
 
 def _counted(texts: Sequence[Sequence[str]], folder: Path | None) -> tuple[list[list[int]], str]:

@@ -103,6 +103,21 @@ def test_a_gpu_holds_weights_in_4_bits_and_a_card_without_bf16_keeps_twice_as_mu
     assert "not measured" in ada.sentence and "no bf16" not in ada.sentence
 
 
+def test_weights_are_held_as_the_recipe_says_and_the_sentence_says_it_too() -> None:
+    big = KNOWN["text"][""][-1]
+    ada, turing = (fitting.on(find(name)) for name in ("RTX 4090", "T4"))
+    rounded, plain = Choices(16, weights="rounded"), Choices(16, in_4bit=False)
+    for full in (rounded, plain):
+        assert fitting.parts(big, SHORT, full, ada).weights == 2 * big.parameters
+        assert "weights in 16 bits, as the recipe says" in ada.sentence_of(full)
+    assert ada.sentence_of(Choices(16)) == ada.sentence
+    assert "weights in 4 bits" in ada.sentence
+    packed = Choices(16, weights="packed")
+    assert fitting.parts(big, SHORT, packed, fitting.Room(64.0, PROCESSOR)).weights < big.parameters
+    wide = Choices(16, bf16=False)
+    assert "activations in 32 bits" in ada.sentence_of(wide) and "set optim" not in turing.sentence_of(wide)
+
+
 def test_the_verdict_follows_from_the_room() -> None:
     room = fitting.on(find("RTX 3060"))
     assert [fitting.verdict(needed, room) for needed in (8.0, 9.0, 13.0)] == ["fits", "tight", "does not fit"]

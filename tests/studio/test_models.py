@@ -17,7 +17,9 @@ from recipes.models.files import starters
 from recipes.models.fitting import Room
 from studio.cli import app
 from studio.read.models import choices, fit_of, model_choices, model_facts
+from synth.dataset import Card, DatasetWriter
 from synth.errors import ModelError, RecipeError
+from synth.example import Message, make_example, user
 from synth.workspace import Workspace
 from tests.tiny import sums_dataset, tiny_llama
 from tests.tiny_audio import tones_dataset
@@ -103,6 +105,29 @@ def test_a_recipe_is_told_by_its_own_rows_before_anything_is_loaded(workspace: W
     assert full.exit_code == 1 and full.stdout.startswith("Does not fit: ")
     unknown = run("fit", "smollm2-135m-instruct", "data.dataset=sums", "--memory", "8GiB").stdout
     assert "its tokenizer is not here" in unknown
+
+
+def test_tools_thoughts_calls_and_all_turns_that_are_learned_are_counted(workspace: Workspace) -> None:
+    asked = [user("what is 1 + 1"), Message(role="assistant", content="two " * 40), user("and 2 + 2")]
+    tool = {"type": "function", "function": {"name": "add", "description": "adds numbers " * 40}}
+    rows = {
+        "bare": make_example(asked, "4", answer="4", family="a", template="a"),
+        "tools": make_example(asked, "4", answer="4", family="a", template="a", tools=(tool,)),
+        "thoughts": make_example(asked, "4", answer="4", family="a", template="a", reasoning="add them " * 40),
+    }
+    counted: dict[tuple[str, str], dict[str, int]] = {}
+    for name, row in rows.items():
+        (workspace.datasets / name).mkdir(parents=True)
+        writer = DatasetWriter(workspace.datasets / name)
+        writer.keep(row)
+        writer.finish(Card(name=name))
+        for turns in ("all", "last"):
+            said = run("fit", "starter-text-sft", f"data.dataset={name}", f"data.loss_turns={turns}", "--json")
+            counted[name, turns] = json.loads(said.stdout)
+    assert counted["tools", "all"]["tokens"] > counted["bare", "all"]["tokens"] + 80
+    assert counted["thoughts", "all"]["learned"] > counted["bare", "all"]["learned"] + 80
+    assert counted["bare", "all"]["learned"] > counted["bare", "last"]["learned"] + 40
+    assert counted["bare", "all"]["tokens"] == counted["bare", "last"]["tokens"]
 
 
 def test_what_is_told_of_pictures_and_recordings_counts_them(workspace: Workspace) -> None:
