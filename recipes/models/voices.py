@@ -87,4 +87,8 @@ def remove(name: str) -> None:
         raise DataError(
             f"No voice was added as '{name}'.", f"Choose one of {', '.join(added()) or 'none'}.", "voice.unknown"
         )
-    shutil.rmtree(piper.home() / name)
+    folder = piper.home() / name
+    if folder.is_symlink():
+        folder.unlink()  # what it points to is the user's
+    else:
+        shutil.rmtree(folder)

@@ -140,23 +140,26 @@ class PiperVoice(SpeakingProcess):
         child = Path(__file__).with_name("piper_child.py")
         remedy = f"Start again; if it ends again, try another voice or another Python ({PYTHON})."
         super().__init__(Engine("Piper", (python, "-I", str(child)), remedy), timeout_sec)
-        self._files = {voice.name: voice for voice in files}
+        self._speakers = {
+            name: (voice, number if voice.speakers > 1 else None)
+            for voice in files
+            for number, name in enumerate(voice.names)
+        }
 
     def __call__(self, text: str, spec: VoiceSpec) -> Samples:
-        name, _, speaker = spec.name.partition("#")
-        voice = self._files[name]
+        voice, speaker = self._speakers[spec.name]
         header, samples = self.answer(
             {
                 "text": text,
                 "model": str(voice.model),
-                "speaker": int(speaker) if speaker else None,
+                "speaker": speaker,
                 "length_scale": USUAL_WPM / spec.rate_wpm,
             }
         )
         _refuse(header)
         if header["sample_rate"] != voice.rate_hz:
             raise DataError(
-                f"{name} came at {header['sample_rate']} Hz, and its file says {voice.rate_hz}.",
+                f"{voice.name} came at {header['sample_rate']} Hz, and its file says {voice.rate_hz}.",
                 "Fetch the voice again.",
                 "voice.broken",
             )

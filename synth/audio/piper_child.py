@@ -36,6 +36,7 @@ def _voice(model: str) -> Any:
     try:
         import onnxruntime
         import piper
+        from piper import SynthesisConfig  # noqa: F401 - older ones have none, and cannot be told a speaker
         from piper.config import PiperConfig
     except ImportError as fault:
         raise _Refused(f"{sys.executable} has no Piper: {fault}.", "missing") from fault

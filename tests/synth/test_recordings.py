@@ -172,6 +172,7 @@ def test_the_same_seed_gives_the_same_rows_and_another_seed_others(noises: Path)
 
 def test_files_that_cannot_be_used_are_named_counted_and_left_out(noises: Path, workspace: Workspace) -> None:
     (noises / "broken.mp3").write_bytes(b"no sound")
+    os.mkfifo(noises / "pipe.wav")
     (noises / "notes.txt").write_text("not a recording")
     soundfile.write(noises / "short.wav", hiss(0, 0.2), RATE_HZ)
     soundfile.write(noises / "silent.wav", np.zeros(RATE_HZ), RATE_HZ)
@@ -186,12 +187,13 @@ def test_files_that_cannot_be_used_are_named_counted_and_left_out(noises: Path, 
         "short.wav": "shorter than 0.5 s",
         "silent.wav": "silent",
         "offset.wav": "silent",
+        "pipe.wav": "no plain file",
         "n0.wav": "the same sound as another",
         "nan.wav": "samples that are not numbers",
         "street/n3.wav": "the same name as another, in another format",
     }
     assert made.card.splits == {"train": 4, "test": 2}
-    assert made.card.rows_in == 6 + 7
+    assert made.card.rows_in == 6 + 8
     (said,) = [one for one in made.card.notes["made_of"] if one["what"] == "noise recordings"]
     assert said["name"] == "10 files"
     assert said["sha256"] in (made.path / "README.md").read_text()
