@@ -1,7 +1,7 @@
 """One of several processes that train a run, as `accelerate launch` starts it: `-m tests.rank WHAT@STEP RUN_DIR …`.
 
-After STEP steps it is killed (WHAT is kill) or asks for a stop (stop); "@" lets it be. RANK and the like are in its
-environment.
+After STEP steps it is killed (WHAT is kill), asks for a stop (stop), or measures worse validation losses than the others
+(worse); "@" lets it be. RANK and the like are in its environment.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import socket
 import sys
 from pathlib import Path
 from typing import Any
+
+from transformers import Trainer
 
 from recipes import __main__ as worker
 from recipes.run.directory import Run
@@ -28,7 +30,9 @@ def launched_env(world: int) -> list[dict[str, str]]:
 
 
 def disturb(what: str, at: int, run: Run) -> None:
-    """Have this process killed, or the run stopped, after so many steps."""
+    """Have this process killed, the run stopped, or validation losses worse, after so many steps."""
+    if what == "worse":
+        return measure_worse(at)
     step = trainer.RunTrainer.training_step
 
     def disturbed(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -39,6 +43,17 @@ def disturb(what: str, at: int, run: Run) -> None:
         return step(self, *args, **kwargs)
 
     trainer.RunTrainer.training_step = disturbed  # type: ignore[method-assign]
+
+
+def measure_worse(at: int) -> None:
+    """Have every validation loss from that step on be 9."""
+    evaluate = Trainer._evaluate
+
+    def worse(self: Any, *args: Any, **kwargs: Any) -> Any:
+        measured = evaluate(self, *args, **kwargs)
+        return {**measured, "eval_loss": 9.0} if self.state.global_step >= at else measured
+
+    Trainer._evaluate = worse
 
 
 if __name__ == "__main__":

@@ -60,16 +60,20 @@ class Ranks(NamedTuple):
             dist.all_reduce(tensor)
         return tensor
 
-    def agree(self, flag: bool) -> bool:
-        """What rank 0 says, so that all do the same after the same step."""
+    def told(self, number: float) -> float:
+        """The number of rank 0, so that all decide the same by it."""
         if self.world == 1:
-            return flag
+            return number
         import torch
         import torch.distributed as dist
 
-        shared = torch.tensor([float(flag)])
+        shared = torch.tensor(number, dtype=torch.float64)
         dist.broadcast(shared, src=0)
-        return bool(shared.item())
+        return float(shared.item())
+
+    def agree(self, flag: bool) -> bool:
+        """What rank 0 says, so that all do the same after the same step."""
+        return bool(self.told(float(flag)))
 
     @contextlib.contextmanager
     def first(self) -> Iterator[None]:

@@ -209,18 +209,17 @@ class RunTrainer:
     def _evaluate(self, *args: Any, **kwargs: Any) -> Any:
         metrics = super()._evaluate(*args, **kwargs)  # type: ignore[misc]
         score = self._score() if self.validation.metric else None
-        self.validation.add(self.state.global_step, float(metrics["eval_loss"]), self.trainable(), score)
+        loss = self.team.told(float(metrics["eval_loss"]))  # another machine's last digit may end its training earlier
+        self.validation.add(self.state.global_step, loss, self.trainable(), score)
         if self.validation.exhausted:
             self.control.should_training_stop = self.control.should_save = True  # type: ignore[attr-defined]
         return metrics
 
     def _score(self) -> float:
         """The task's score at this validation, higher is better; rank 0 has answered, and the others are told."""
-        import torch
-
         scored = self.reporter.scores.last if self.reporter.scores else None
         own = 0.0 if scored is None else 1.0 - scored.value if scored.lower_is_better else scored.value
-        return float(self.team.sum(torch.tensor(own, dtype=torch.float64)))
+        return self.team.told(own)
 
     def total_steps(self) -> int:
         """Optimiser steps of the whole training."""

@@ -219,6 +219,16 @@ def test_a_killed_process_ends_the_run_at_once_and_it_resumes_exactly(workspace:
 
 
 @pytest.mark.slow
+def test_a_process_that_measures_another_validation_loss_ends_with_the_others(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    options = {**of_text(workspace, tmp_path / "model"), "early_stopping_patience": 1, "load_best_model_at_end": True}
+    run = made_run(workspace, "differing", {**options, "eval_steps": 2}, 2)
+    assert together(run, disturbed="worse@4") == [0, 0]
+    assert len(run.events("step")) == STEPS, "rank 0 saw the loss fall"
+
+
+@pytest.mark.slow
 def test_accelerate_launches_a_run_and_a_killed_rank_is_named_within_30_s(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lent: list[spare.Forked]
 ) -> None:
