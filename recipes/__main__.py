@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,8 +67,7 @@ def main(arguments: list[str] | None = None, turn: Turn = at_once) -> int:
         print(error, file=sys.stderr)
         return LEFT
     if not team.leads:
-        with tempfile.TemporaryDirectory(prefix="smolstudio-rank-") as scratch:
-            return follow(Follower(run.path, Path(scratch)))
+        return follow(Follower(run.path))
     try:
         check_start(run, chosen.resume)
         with turn(run):

@@ -27,6 +27,7 @@ from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.train import dpo_eval, preference, preflight, training
 from recipes.train.pairs import WHOLE
+from recipes.train.ranks import ranks
 from recipes.train.rows import IGNORED, TokenRow
 from recipes.train.trainer import RunTrainer, training_args
 from recipes.train.work import Work, prepare
@@ -72,7 +73,8 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
 
     with dpo_eval.measured(work, answering):
         result = training.fit(trainer, answering)
-    save_window(run.adapter, seconds)
+    if ranks().leads:
+        save_window(run.adapter, seconds)
     return result
 
 

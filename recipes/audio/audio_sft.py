@@ -22,6 +22,7 @@ from recipes.recipe.schema import Recipe
 from recipes.run.directory import Run, TrainResult
 from recipes.train import preflight, training
 from recipes.train.head import FastHead
+from recipes.train.ranks import ranks
 from recipes.train.trainer import RunTrainer, training_args
 from recipes.train.work import Work, load_rows, prepare
 from synth.example import Example
@@ -42,7 +43,8 @@ def train(run: Run, recipe: Recipe) -> TrainResult:
     picture = audio_rows.show([row.sound for row in encoded[:1]], run.path)
     preflight.check(trainer, [row.tokens for row in encoded], picture=picture, decode=backend.spell)
     result = training.fit(trainer, lambda loaded, asked: generator(loaded, asked, work))
-    save_window(run.adapter, seconds)
+    if ranks().leads:
+        save_window(run.adapter, seconds)
     return result
 
 

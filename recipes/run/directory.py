@@ -190,16 +190,7 @@ def _as_now(then: JsonDict) -> JsonDict:
 
 
 class Follower(Run):
-    """The run as all processes of a training but the first see it: they read it, and write to a `scratch` folder."""
-
-    def __init__(self, path: Path, scratch: Path) -> None:
-        super().__init__(path)
-        self._scratch = scratch
-
-    @property
-    def adapter(self) -> Path:
-        """Where what rank 0 saves too is put, to be forgotten."""
-        return self._scratch / "adapter"
+    """The run as all processes of a training but the first see it: they read it and write nothing."""
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:

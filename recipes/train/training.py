@@ -51,7 +51,8 @@ def fit(trainer: Any, generator: samples.Generator | None = None) -> TrainResult
     run.emit("phase", name="saving")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     result = TrainResult(trainer.state.global_step, trainer.seconds, trainer.tokens, losses[-1] if losses else 0.0)
-    save_adapter(work.loaded, run.adapter, run=run.id, recipe=work.recipe.name)
+    if team.leads:
+        save_adapter(work.loaded, run.adapter, run=run.id, recipe=work.recipe.name)
     return result
 
 
