@@ -9,6 +9,7 @@ the processes then speak to each other (`recipes.train.ranks`).
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import socket
 import time
@@ -18,6 +19,11 @@ from typing import NamedTuple
 from synth.errors import RunError
 from synth.storage import sha256_bytes, sha256_file
 
+# They decide the bytes of generated rows and the texts of answers.
+LIBRARIES = (
+    "espeakng-loader", "faker", "num2words", "numpy", "pillow", "soundfile", "tokenizers", "torch", "torchaudio",
+    "transformers",
+)  # fmt: skip
 MEET_SEC = 20.0
 MISSING = "run.machine"
 _POLL_SEC = 0.5
@@ -127,6 +133,15 @@ def _come(place: Place, mark: str) -> None:
         raise RunError(why, "See its log, and start them again.", MISSING) from error
     if why:
         raise RunError(why, "Start the same command on every machine, each with its own --machine-rank.", MISSING)
+
+
+def libraries() -> dict[str, str]:
+    """Versions of `LIBRARIES`, without the kind of processor that a build is for; those that are missing left out."""
+    found = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name).partition("+")[0]
+    return found
 
 
 def code_hash() -> str:

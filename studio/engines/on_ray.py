@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from studio.engines.machines import code_hash
+from studio.engines.machines import code_hash, libraries
 from studio.engines.senders import sending
 from synth import errors
 from synth.endpoint.elsewhere import Send
@@ -98,7 +98,7 @@ class OnRay:
                 one, ref = given[0]
                 asked.touch()  # another machine would else remove it after a day
                 if ref is not None:
-                    _wait(one, ref, stop)
+                    _wait(one, ref, stop, "GPU" if gpus else "CPU")
                 given.popleft()
                 yield one
         finally:
@@ -121,7 +121,7 @@ class OnRay:
             for node in (node for node in ray.nodes() if node["Alive"]):
                 there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 remote = ray.remote(_look).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
-                asked.append((node, remote.remote(str(file), secret, code_hash())))
+                asked.append((node, remote.remote(str(file), secret, code_hash(), libraries())))
             found = [_machine(node, ref) for node, ref in asked]
             return [machine for machine in found if machine is not None]
         finally:
@@ -135,7 +135,10 @@ def joined(workspace: Workspace, address: str = "") -> Iterator[OnRay]:
     with _joined(address):
         faults = [f"{machine.name}: {machine.fault}" for machine in engine.machines() if machine.fault]
         if faults:
-            remedy = "Mount the workspace there under the same path and install this smolstudio, or remove the machine."
+            remedy = (
+                "Mount the workspace there under the same path and install this smolstudio with the same libraries, "
+                "or remove the machine."
+            )
             raise RunError(
                 f"A machine of the cluster cannot take part ({'; '.join(faults)}).", remedy, "engine.machine"
             )
@@ -203,7 +206,7 @@ def _do(home: str, asked: str, work: Work, one: Range) -> Failed | None:
     return None
 
 
-def _wait(one: Range, ref: Any, stop: Callable[[], bool]) -> None:
+def _wait(one: Range, ref: Any, stop: Callable[[], bool], needs: str) -> None:
     import ray
     from ray.exceptions import RayError, RayTaskError
 
@@ -212,8 +215,9 @@ def _wait(one: Range, ref: Any, stop: Callable[[], bool]) -> None:
         if stop():
             remedy = "Start it again: only the others are made."
             raise RunError("It was stopped; the ranges that are done are kept.", remedy, "run.stopped")
-        if time.monotonic() - asked > LOOK_SEC and not ray.cluster_resources().get("CPU"):
-            message = "No machine is left in the cluster; the ranges that are done are kept."
+        if time.monotonic() - asked > LOOK_SEC and not ray.cluster_resources().get(needs):
+            which = "machine with a GPU" if needs == "GPU" else "machine"
+            message = f"No {which} is left in the cluster; the ranges that are done are kept."
             raise RunError(message, "Add machines, and start it again: only the others are made.", "engine.lost")
     try:
         failed: Failed | None = ray.get(ref)
@@ -234,10 +238,14 @@ def _wait(one: Range, ref: Any, stop: Callable[[], bool]) -> None:
         raise StorageError(message, "Keep the workspace on storage that all machines share.", "engine.machine")
 
 
-def _look(file: str, secret: str, code: str) -> str:
-    """Why this machine cannot take part, "" where it can."""
+def _look(file: str, secret: str, code: str, wanted: dict[str, str]) -> str:
+    """Why this machine cannot take part, "" where it can; `wanted` are the libraries of whoever asks."""
     if code_hash() != code:
         return "its smolstudio is another version"
+    here = libraries()
+    for name in sorted({*wanted, *here}):
+        if wanted.get(name) != here.get(name):
+            return f"it has {name} {here.get(name, 'not')}, and the machine that asks {wanted.get(name, 'not')}"
     try:
         if Path(file).read_text("utf-8") != secret:
             return "another folder lies at the workspace's path"

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from evaluate.plan import SystemPlan
 from evaluate.predict.journal import Predictor
 from evaluate.predict.prompts import Question
 from evaluate.predict.systems import Context, open_system
-from studio.engines import on_ray, rows
+from studio.engines import machines, on_ray, rows
 from studio.engines.rows import Setting
 from studio.stub.endpoint import Stub, StubSettings, serve_in_thread
 from synth import ranged
@@ -159,6 +160,37 @@ def test_a_range_that_kills_every_process_ends_the_work_with_a_sentence(
     ):
         list(engine.each(dies, [one], lambda: False))
     assert caught.value.code == "engine.lost"
+
+
+def is_slow(one: Range) -> None:
+    time.sleep(0.5)
+    one.file.write_text("")
+
+
+@pytest.mark.slow
+def test_without_a_machine_that_has_a_gpu_a_model_is_not_waited_for_for_ever(
+    workspace: Workspace, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_ray, "LOOK_SEC", 5.0)
+    second = cluster.add_node(num_cpus=1, num_gpus=1)
+    ranges = [Range(workspace.path / f"{number}.jsonl", number, number + 1) for number in range(8)]
+    with on_ray.joined(workspace, cluster.address) as engine:
+        done = engine.each(is_slow, ranges, lambda: False, model=True)
+        assert next(done) == ranges[0]
+        cluster.remove_node(second, allow_graceful=False)
+        with pytest.raises(RunError, match="No machine with a GPU is left in the cluster") as caught:
+            list(done)
+    assert caught.value.code == "engine.lost"
+
+
+@pytest.mark.slow
+def test_a_machine_with_another_library_is_named(workspace: Workspace, cluster: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(on_ray, "libraries", lambda: {**machines.libraries(), "pillow": "1.0"})
+    with (
+        pytest.raises(RunError, match=r"it has pillow [\d.]+, and the machine that asks 1\.0"),
+        on_ray.joined(workspace, cluster.address),
+    ):
+        pass
 
 
 @pytest.mark.slow
