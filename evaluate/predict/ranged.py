@@ -12,9 +12,12 @@ from __future__ import annotations
 import functools
 import math
 import shutil
+import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from evaluate.lineage import origin
 from evaluate.plan import SystemPlan
 from evaluate.predict.journal import Answers, Predictor, record
 from evaluate.predict.prediction import Stop, no_predictions
@@ -52,7 +55,8 @@ def run(
         return predictor.answers
     plan, workspace = place
     size = min(MOST, max(FEWEST, math.ceil(len(todo) / PARTS / engine.slots(model=True))))
-    work = functools.partial(answer_range, plan, workspace.path, predictor.fingerprint)
+    asked = Asked(plan, workspace.path, predictor.fingerprint, weights(plan, workspace))
+    work = functools.partial(answer_range, asked)
     # A machine that was taken for lost may still write a range of an earlier call, whose numbers meant other questions.
     here = folder / sha256_bytes("\n".join([str(size), *ids_asked(todo)]).encode())[:16]
     for one in engine.each(work, cut(here, 0, len(todo), size, todo), stop, model=True):
@@ -65,26 +69,43 @@ def run(
     return predictor.answers
 
 
-def answer_range(plan: SystemPlan, workspace: Path, fingerprint: str, one: Range) -> None:
-    """Answer the questions of a range into its journal."""
-    made = temporary(one.file)
+class Asked(NamedTuple):
+    """Who answers, and the `weights` of that where the command runs."""
+
+    plan: SystemPlan
+    workspace: Path
+    fingerprint: str
+    weights: str
+
+
+def weights(plan: SystemPlan, workspace: Workspace) -> str:
+    """The hash of the weights that this machine has for a system: base and adapter, or export. Raises ModelError."""
+    found = origin(plan, workspace)
+    return f"{found.model_sha256} {found.adapter_sha256}"
+
+
+def answer_range(asked: Asked, one: Range) -> None:
+    """Answer the questions of a range into its journal. Raises RunError where this machine has other weights."""
+    system, made, answers = _system(asked), temporary(one.file), Answers(no_predictions(), [])
     with Journal(made, durable=False) as journal:
-        for _ in record(
-            _system(plan, workspace), one.rows, journal, fingerprint, lambda: False, Answers(no_predictions(), [])
-        ):
+        for _ in record(system, one.rows, journal, asked.fingerprint, lambda: False, answers):
             pass
     with storage_faults(one.file):
         made.replace(one.file)
 
 
-_open: dict[SystemPlan, System] = {}
+_open: dict[Asked, System] = {}
 
 
-def _system(plan: SystemPlan, workspace: Path) -> System:
+def _system(asked: Asked) -> System:
     """The system of this process, whose model stays for its next range; another one is given up first."""
-    if plan not in _open:
+    if asked not in _open:
         for other in _open.values():
             other.close()
         _open.clear()
-        _open[plan] = open_local(plan, Workspace(workspace).runs)
-    return _open[plan]
+        plan, workspace = asked.plan, Workspace(asked.workspace)
+        if weights(plan, workspace) != asked.weights:  # of a cache or folder that each machine has for itself
+            message = f"{socket.gethostname()} has other weights of {plan.name} than the machine that asks."
+            raise RunError(message, "Give every machine the same model, or name its revision.", "engine.machine")
+        _open[asked] = open_local(plan, workspace.runs)
+    return _open[asked]

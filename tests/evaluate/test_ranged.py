@@ -112,6 +112,28 @@ def test_a_range_that_an_earlier_call_s_machine_writes_late_costs_no_answer(
     assert said(answers) == said(alone(workspace, plan))
 
 
+class OtherCache(InTurn):
+    """An engine whose machine has other weights under the model's name."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def each(
+        self, work: Work, ranges: Iterable[Range], stop: Callable[[], bool], model: bool = False
+    ) -> Iterator[Range]:
+        tiny_llama(self.folder, seed=1)
+        return super().each(work, ranges, stop, model)
+
+
+def test_a_machine_with_other_weights_answers_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    own = SystemPlan(id="tiny", model=str(tiny_llama(tmp_path)), max_new_tokens=6)
+    with pytest.raises(RunError, match="has other weights of tiny than the machine that asks") as caught:
+        asked(workspace, own, OtherCache(tmp_path))
+    assert caught.value.code == "engine.machine"
+    assert not predictor(workspace, "shared").answers.predictions
+
+
 class Forgetful(InTurn):
     """An engine that loses the content of a range."""
 
