@@ -271,7 +271,10 @@ class _Sweep(NamedTuple):
             run = one.run
             if status != "done":
                 message = f"{run.id}, which repeats the best trial, {status}: {jobs.how_it_ended(run)}"
-                remedy = f"Delete it with `smolstudio runs delete {run.id}`, then start the sweep again."
+                remedy = (
+                    f"Resume it with `smolstudio runs resume {run.id}` where the fault was none of its values, then "
+                    "start the sweep again; or give fewer --seeds, 0 for none."
+                )
                 raise RunError(message, remedy)
             found.append(Repeat(run.id, one.seed, value_of(run, self.objective)))
         return tuple(sorted(found, key=lambda repeat: repeat.seed))

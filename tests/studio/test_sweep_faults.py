@@ -124,7 +124,8 @@ def test_a_repetition_that_fails_is_told_with_the_way_on(workspace: Workspace, d
     does(lambda run: breaks(run) if run.id == repeated else learns(run))
     with pytest.raises(RunError, match=f"{repeated}, which repeats the best trial, failed: The loss is no") as error:
         search(workspace)
-    assert f"runs delete {repeated}" in error.value.remedy
+    assert f"runs resume {repeated}" in error.value.remedy and "fewer --seeds" in error.value.remedy
+    assert search(workspace, seeds=0).best.value == 0.5, "nothing has to be deleted, which would make the cost unknown"
 
 
 def test_a_run_of_that_name_which_is_not_of_the_sweep_is_never_taken_for_a_trial(
