@@ -288,10 +288,11 @@ def _training(run: Path, system_id: str | None) -> LedgerItem:
     if (run / "exit.json").is_file():
         ended = read_json(run / "exit.json")
         events += [{"at": ended["at"]}] if "at" in ended else []
+    machines = max((len({*event["machines"]}) for event in events if event.get("kind") == "ranks"), default=1)
     return LedgerItem(
         kind="training",
         label=f"Training {run.name}",
-        seconds=_worked_sec(events) if events else None,
+        seconds=machines * _worked_sec(events) if events else None,
         load=_load(events),
         system_id=system_id,
         run_id=run.name,

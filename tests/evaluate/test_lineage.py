@@ -90,6 +90,15 @@ def test_failed_runs_are_in_the_ledger_and_idle_time_is_not(workspace: Workspace
     assert JobDir(made).status() == "done"
 
 
+def test_a_training_costs_the_time_of_every_machine_that_took_part(workspace: Workspace) -> None:
+    dataset = DatasetDir(sums_dataset(workspace.datasets / "sums"))
+    folder = make_run(workspace, "together", "sums", "done", [0.0, 55.0])
+    with Journal(folder / "events.jsonl") as journal:
+        journal.append({"at": 55.0, "kind": "ranks", "machines": ["a", "a", "b", "b"], "devices": ["GPU"] * 4})
+    (item,) = [item for item in ledger_of(workspace, dataset, {}) if item.kind == "training"]
+    assert item.seconds == 120.0, "two machines, a minute each"
+
+
 def test_a_run_costs_what_it_went_on_from_whatever_data_that_used(workspace: Workspace) -> None:
     dataset = DatasetDir(sums_dataset(workspace.datasets / "sums"))
     for name in ("other", "oldest"):
