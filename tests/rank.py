@@ -1,6 +1,6 @@
 """One of several processes that train a run, as `accelerate launch` starts it: `-m tests.rank WHAT@STEP RUN_DIR …`.
 
-After STEP steps it is killed (WHAT is kill), asks for a stop (stop), or measures worse validation losses than the others
+After STEP steps it is killed (WHAT is kill), asks for a stop (stop), or measures worse losses on val than the others
 (worse); "@" lets it be. RANK and the like are in its environment.
 """
 

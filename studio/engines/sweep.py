@@ -271,10 +271,7 @@ class _Sweep(NamedTuple):
             run = one.run
             if status != "done":
                 message = f"{run.id}, which repeats the best trial, {status}: {jobs.how_it_ended(run)}"
-                remedy = (
-                    f"Resume it with `smolstudio runs resume {run.id}` where the fault was none of its values, then "
-                    "start the sweep again; or give fewer --seeds, 0 for none."
-                )
+                remedy = f"`smolstudio runs resume {run.id}` if its values are not at fault; or fewer --seeds, 0 for none."
                 raise RunError(message, remedy)
             found.append(Repeat(run.id, one.seed, value_of(run, self.objective)))
         return tuple(sorted(found, key=lambda repeat: repeat.seed))
