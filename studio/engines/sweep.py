@@ -271,7 +271,7 @@ class _Sweep(NamedTuple):
             run = one.run
             if status != "done":
                 message = f"{run.id}, which repeats the best trial, {status}: {jobs.how_it_ended(run)}"
-                remedy = f"`smolstudio runs resume {run.id}` if its values are not at fault; or fewer --seeds, 0 for none."
+                remedy = f"`smolstudio runs resume {run.id}` if its values are fine, or fewer --seeds (0: none)."
                 raise RunError(message, remedy)
             found.append(Repeat(run.id, one.seed, value_of(run, self.objective)))
         return tuple(sorted(found, key=lambda repeat: repeat.seed))
