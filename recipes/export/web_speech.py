@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parent / "page"
 FILES = ("index.html", "app.js", "worker.js", "pauses.js")
+SHARED = ("common.js", "style.css")  # with the page of text models
 MODEL, RUNTIME_FOLDER, TASK, WORDS = "model", "runtime", "task.json", "words.json"
 KIND = "int8"
 RUNTIME = npm.Package(
@@ -89,7 +90,8 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
     write_features(backend.processor.feature_extractor, model / "features.onnx")
     for file in FILES:
         shutil.copyfile(PAGE / "speech" / file, folder / file)
-    shutil.copyfile(PAGE / "style.css", folder / "style.css")
+    for file in SHARED:
+        shutil.copyfile(PAGE / file, folder / file)
     write_json(folder / WORDS, words(backend.tokenizer, int(loaded.model.config.vocab_size)))
     loading_bytes = sum(file.stat().st_size for file in [*model.glob("*.onnx"), *runtime.glob("*.wasm")])
     settings = {**onnx_model.generation(loaded), "name": name, "bytes": loading_bytes}

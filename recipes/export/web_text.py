@@ -61,7 +61,7 @@ def write(tuned: Tuned, folder: Path, name: str) -> str:
     words = gguf_model.vocabulary(tuned.ref.path)
     loaded = loading.load_for_inference(tuned.ref, tuned.adapter, torch.float32)
     gguf_model.write(loaded.model, loaded.tokenizer, words, folder / MODEL, KIND)
-    for file in ("index.html", "app.js", "style.css"):
+    for file in ("index.html", "app.js", "common.js", "style.css"):
         shutil.copyfile(PAGE / file, folder / file)
     about = {
         "name": name,

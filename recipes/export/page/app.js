@@ -1,8 +1,7 @@
 // The page of an exported model: loads it once, asks it in a worker, shows its record as fields. Sends nothing.
+import { at, copied, fetched, say, titled } from "./common.js";
 import { Wllama } from "./wllama/index.min.js";
 
-const at = (id) => document.getElementById(id);
-const say = (text) => { at("state").textContent = text; };
 const quiet = { debug() {}, log() {}, warn() {}, error: console.error };
 
 const LONGEST_LINK = 8000; // GitHub takes addresses of at most 8,191 bytes
@@ -12,12 +11,6 @@ let task;
 let model;
 let stopping;
 let given = {}; // the record as the model wrote it
-
-async function fetched(url) {
-  const reply = await fetch(url);
-  if (!reply.ok) throw new Error(`${url}: ${reply.status}`);
-  return reply;
-}
 
 async function download(url) {
   const reply = await fetched(url);
@@ -37,10 +30,7 @@ async function download(url) {
 async function load() {
   say("Loading …");
   const begun = performance.now();
-  task = await (await fetched("task.json")).json();
-  document.title = task.name;
-  at("name").textContent = task.name;
-  at("task").textContent = task.instruction;
+  task = await titled();
   const blob = await download("model.gguf");
   say("Starting the model …");
   // Its cache is not used, and browsers have no place for one on pages over plain http, such as one that a phone opens.
@@ -156,27 +146,11 @@ function link() {
   at("open").href = address(fitting);
 }
 
-// Whether a text is in the clipboard now. Browsers give it to pages over https and on this computer; others ask as of old.
-async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
-}
-
 at("repository").addEventListener("input", link);
 at("stop").addEventListener("click", () => stopping?.abort());
 at("copy").addEventListener("click", async () => {
   const text = at("fields").children.length ? JSON.stringify(current(), null, 2) : at("plain").textContent;
-  say(await copied(text) ? "Copied." : "The browser does not let this page copy: select the text and copy it.");
+  say(await copied(text));
 });
 at("ask").addEventListener("submit", async (event) => {
   event.preventDefault();

@@ -1,8 +1,6 @@
 // The page of an exported Whisper: dictation or a file, as samples to a worker, its transcript back. Sends nothing.
+import { at, copied, say, titled } from "./common.js";
 import { pieces } from "./pauses.js";
-
-const at = (id) => document.getElementById(id);
-const say = (text) => { at("state").textContent = text; };
 
 let task;
 
@@ -37,12 +35,7 @@ function ready(is) {
 async function load() {
   say("Loading …");
   const begun = performance.now();
-  const reply = await fetch("task.json");
-  if (!reply.ok) throw new Error(`task.json: ${reply.status}`);
-  task = await reply.json();
-  document.title = task.name;
-  at("name").textContent = task.name;
-  at("task").textContent = task.instruction;
+  task = await titled();
   for (const language of Object.keys(task.heads)) at("language").append(new Option(language, language));
   at("spoken").hidden = at("language").options.length < 2;
   const { threads } = await ask({ load: new URL(".", location).href });
@@ -89,22 +82,6 @@ async function transcribe(blob) {
   }
 }
 
-// Whether a text is in the clipboard now. Browsers give it to pages over https and on this computer; others ask as of old.
-async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
-}
-
 let recorder;
 at("record").addEventListener("click", async () => {
   let stream;
@@ -135,7 +112,7 @@ document.addEventListener("drop", ({ dataTransfer }) => {
   if (!at("file").disabled && dataTransfer.files.length) transcribe(dataTransfer.files[0]);
 });
 at("copy").addEventListener("click", async () => {
-  say(await copied(at("text").value) ? "Copied." : "The browser does not let this page copy: select the text and copy it.");
+  say(await copied(at("text").value));
 });
 
 load().catch((error) => say(`The model could not be loaded: ${error.message}. Reload the page; if that does not help, your browser may lack memory or WebAssembly.`));
