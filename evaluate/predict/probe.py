@@ -77,7 +77,7 @@ def measure(
     stop: Callable[[], bool],
 ) -> dict[str, Probe]:
     """The speed of each local system. Raises RunError run.stopped when asked to stop."""
-    if not systems or not rounds:
+    if not systems or not rounds or not most_seconds():
         return {}
     key = sha256_bytes("\n".join([str(rounds), *(f"{one.plan.id} {one.mark}" for one in systems)]).encode())
     if known := _known(folder / FILE, key):
@@ -233,9 +233,9 @@ def _warmed(
 
 
 def most_seconds() -> float:
-    """Processor seconds that measuring speed may take: SMOLSTUDIO_SPEED_SECONDS, or a minute."""
+    """Processor seconds that measuring speed may take: SMOLSTUDIO_SPEED_SECONDS (0 measures none), or a minute."""
     with contextlib.suppress(ValueError):
-        return max(1.0, float(os.environ.get(SPEED_SECONDS, MOST_SEC)))
+        return max(0.0, float(os.environ.get(SPEED_SECONDS, MOST_SEC)))
     return MOST_SEC
 
 

@@ -328,13 +328,9 @@ def _picture(config: Mapping[str, Any], tower: Mapping[str, Any], processor: Map
 def _tower_name(model_class: str) -> str:
     """What a class, or its model_type, calls the module that sees pictures."""
     name = model_class.lower()
-    return (
-        "visual"
-        if name.startswith("qwen")
-        else "vision_model"
-        if name.startswith(("smolvlm", "idefics"))
-        else "vision_tower"
-    )
+    if name.startswith("qwen"):
+        return "visual"
+    return "vision_model" if name.startswith(("smolvlm", "idefics")) else "vision_tower"
 
 
 def _side(size: Any) -> int:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import filled
 import pytest
 
+from evaluate.predict.probe import SPEED_SECONDS
 from recipes.models.files import starters
 from studio.serving.server import command, environment
 from synth.dataset import Card, DatasetWriter
@@ -33,10 +34,13 @@ pytestmark = [
 
 
 class Studio:
-    """A studio server that can be restarted on the same port, forked from the spare process or started as it is."""
+    """A studio server that can be restarted on the same port, forked from the spare process or started as it is.
+
+    Of one that is forked, comparisons measure no speed: that takes longer than all the rest, and one walk is enough.
+    """
 
     def __init__(self, workspace: Workspace, spared: bool = True) -> None:
-        self.workspace, self.spared = workspace, spared
+        self.workspace, self.spared, self.speed_sec = workspace, spared, int(not spared)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -46,7 +50,8 @@ class Studio:
     def start(self) -> None:
         self.process = (spare.fork if self.spared else subprocess.Popen)(
             command(self.port),
-            env=environment(self.workspace) | {"SMOLSTUDIO_MODELS": str(self.workspace.path.parent / "models")},
+            env=environment(self.workspace)
+            | {"SMOLSTUDIO_MODELS": str(self.workspace.path.parent / "models"), SPEED_SECONDS: str(self.speed_sec)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
         )
@@ -181,6 +186,7 @@ def test_journey_from_start_to_verdict(own: Studio, page: Any) -> None:
     page.reload()
     newcomer.compare()
     assert newcomer.clicks <= 12  # six of them to make everything small
+    assert list(place.comparisons.glob("*/speed.json"))
     with page.expect_download() as download:
         page.get_by_role("button", name="Download HTML").click()
     html = Path(download.value.path()).read_text("utf-8")

@@ -266,6 +266,12 @@ def test_slow_systems_answer_fewer_prompts_so_that_the_fewest_rounds_fit_the_sec
     assert probe._size(per_answer_sec)[1] == prompts
 
 
+def test_no_seconds_measure_no_speed(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(probe.SPEED_SECONDS, "0")
+    systems = [probe.Probed(SystemPlan(id="fast", model="m"), "x", [Question("a", (user("?"),), Path())], None)]
+    assert probe.measure(systems, 9, tmp_path, tmp_path, silent, lambda: False) == {} and not fake.order
+
+
 def test_a_stop_is_obeyed_between_turns(fake: Fake, tmp_path: Path) -> None:
     questions = [Question("a", (user("?"),), Path())]
     systems = [probe.Probed(SystemPlan(id="fast", model="m"), "x", questions, None)]
