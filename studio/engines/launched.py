@@ -32,7 +32,7 @@ from studio.engines import machines
 from studio.engines.local import PYTHON, SAFE_PATH
 from studio.engines.turns import turn
 from synth.errors import RecipeError, RunError, StorageError, UserError
-from synth.jobdir import EXIT, LOG, QUEUED
+from synth.jobdir import EVENTS, EXIT, LOG, QUEUED, STOP
 from synth.storage import DirLock, read_json, sha256_bytes, write_json
 from synth.strict import read_yaml, validated
 from synth.tied import TIED
@@ -40,6 +40,7 @@ from synth.tied import TIED
 FILE = "engine.json"
 END_SEC = 10.0
 POLL_SEC = 0.1
+HUNG_SEC = 300.0  # after a stop was asked, without a sign of work; a step, and answers on val, may take minutes
 PARALLEL = ("NO", "MULTI_GPU", "MULTI_CPU", "MULTI_XPU")
 
 
@@ -227,10 +228,18 @@ def _stand_by(run: Run, processes: subprocess.Popen[bytes]) -> None:
     """
     stands = False
     while processes.poll() is None:
+        if run.stop_requested() and time.time() - _last_sign(run) > HUNG_SEC:
+            processes.terminate()  # torchrun kills those that do not hear
         if not stands and not (run.path / QUEUED).exists() and DirLock(run.path).held_elsewhere():
             run.expect(os.getpid())
             stands = True
         time.sleep(POLL_SEC)
+
+
+def _last_sign(run: Run) -> float:
+    """When the stop was asked, or when the processes last wrote of their work where that is later, in epoch seconds."""
+    signs = [file.stat().st_mtime for name in (STOP, EVENTS) if (file := run.path / name).exists()]
+    return max(signs, default=time.time())
 
 
 def _processes(run: Run, launch: Launch, options: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from synth.audio.voices import RATES_HZ, USUAL_WPM, Engine, Samples, SpeakingProcess, VoiceSpec
+from synth.audio.voices import RATES_HZ, USUAL_WPM, Engine, Samples, SpeakingProcess, VoiceSpec, audible
 from synth.errors import DataError, StorageError, did_you_mean
 from synth.storage import read_json, sha256_file
 
@@ -28,8 +28,6 @@ CARDS = ("MODEL_CARD", "MODEL_CARD.md", "README.md")
 MOST_SPEAKERS = 1000
 TIMEOUT_SEC = 60.0
 """Loading a voice takes half a second on a quiet core, and a sentence as much."""
-SILENT = 1e-3
-"""Largest sample (full scale is 1) up to which what came back is no speech: each sentence is at full scale."""
 _LICENCE = re.compile(r"^\W*licen[cs]e\W+(.{2,80})$", re.IGNORECASE | re.MULTILINE)
 _INSTALL = (
     "Install it with `pip install 'smolstudio[piper]'` (GPL-3, runs in a process of its own), "
@@ -163,10 +161,7 @@ class PiperVoice(SpeakingProcess):
                 "Fetch the voice again.",
                 "voice.broken",
             )
-        if not len(samples) or float(abs(samples).max()) < SILENT:
-            message = f"{spec.name} gave silence for “{text[:60]}”."
-            raise DataError(message, "Take that sentence out, or use another voice.", "voice.silent")
-        return samples
+        return audible(samples, text, spec)
 
 
 def _refuse(header: Mapping[str, Any]) -> None:

@@ -202,7 +202,8 @@ def _bounds(samples: Samples, rate_hz: int) -> tuple[int, int]:
 def part(recording: Recording, length: int, rng: np.random.Generator) -> Samples:
     """`length` samples at 16 kHz from anywhere in a noise, at RMS 1 and without its mean; short ones go round.
 
-    Pauses are avoided: where eight draws found nothing else, it is the part with the loudest second.
+    Pauses are avoided: where eight draws found nothing else, it is the loudest part of the loudest second, or of that
+    second and what follows.
     """
     wanted = math.ceil(length * recording.rate_hz / SAMPLE_RATE_HZ) + 1
     if recording.frames <= wanted:
@@ -214,7 +215,11 @@ def part(recording: Recording, length: int, rng: np.random.Generator) -> Samples
         found = _read(recording, int(rng.integers(last + 1)), wanted)[:length]
         if float(np.std(found)) >= QUIET_PART * recording.rms:
             return _at_rms_1(found)
-    return _at_rms_1(_read(recording, min(recording.loudest, last), wanted)[:length])
+    count = max(wanted, min(recording.rate_hz, recording.frames))
+    heard = _read(recording, min(recording.loudest, recording.frames - count), count)
+    energy = np.concatenate([[0.0], np.cumsum(np.square(heard, dtype=np.float64))])
+    start = int(np.argmax(energy[length:] - energy[:-length]))
+    return _at_rms_1(heard[start : start + length])
 
 
 def _at_rms_1(samples: Samples) -> Samples:

@@ -32,6 +32,8 @@ _CHILD = Path(__file__).with_name("espeak_child.py")
 
 
 ESPEAK = "espeak-ng"
+SILENT = 1e-3
+"""Largest sample (full scale is 1) up to which what came back is no speech: each sentence is near full scale."""
 USUAL_WPM = 175
 
 
@@ -221,6 +223,14 @@ class SpeakingProcess:
         return bytes(pieces)
 
 
+def audible(samples: Samples, text: str, spec: VoiceSpec) -> Samples:
+    """The samples. Raises DataError where there is nothing to hear in them, as of a text without words."""
+    if not len(samples) or float(np.abs(samples).max()) < SILENT:
+        message = f"{spec.name} gave silence for “{text[:60]}”."
+        raise DataError(message, "Take that sentence out, or use another voice.", "voice.silent")
+    return samples
+
+
 class EspeakVoice(SpeakingProcess):
     """espeak-ng as a `Voice`. Raises DataError also for a text or a name that it cannot speak."""
 
@@ -235,4 +245,4 @@ class EspeakVoice(SpeakingProcess):
             raise DataError(
                 str(header["error"]), "Choose one of the voices in synth.audio.voices.", code="voice.refused"
             )
-        return samples
+        return audible(samples, text, spec)

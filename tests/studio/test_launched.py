@@ -191,6 +191,19 @@ def test_sigterm_asks_the_processes_to_save(run: Run, monkeypatch: pytest.Monkey
     assert end(run)[2] == "Stopped after step 3."
 
 
+def test_processes_that_hang_are_ended_some_time_after_a_stop_was_asked(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launched, "HUNG_SEC", 0.5)
+    ask = "import time\nfrom synth.jobdir import JobDir\nfrom pathlib import Path\njob = JobDir(Path(sys.argv[1]))\n"
+    ask += "while not job.events(): time.sleep(0.02)\njob.request_stop()\ntime.sleep(60)"
+    pretend(monkeypatch, LAUNCHER.replace("sys.stdin.read()", ask))
+    begun = time.monotonic()
+    assert training.main([str(run.path)]) == 1 and time.monotonic() - begun < 30
+    assert end(run)[:2] == ("failed", "run.rank")
+    assert not psutil.wait_procs(processes_of(run), timeout=10)[1]
+
+
 def test_the_choice_is_kept_before_the_run_is_submitted(
     workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

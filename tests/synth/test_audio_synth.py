@@ -177,6 +177,12 @@ def test_settings_that_no_recording_meets_end_with_advice(monkeypatch: pytest.Mo
         list(generate_with(lambda text, spec: np.ones(16_000 * 60, np.float32), Spec(train=1), Context(lambda *_: "")))
 
 
+@pytest.mark.parametrize("text", ["…", "-", "___"])
+def test_a_text_without_words_is_no_recording(voice: EspeakVoice, text: str) -> None:
+    with pytest.raises(DataError, match="gave silence"):
+        voice(text, VoiceSpec("en-us+m3"))
+
+
 def test_an_unknown_voice_is_a_sentence(voice: EspeakVoice) -> None:
     with pytest.raises(DataError, match="no voice named 'nobody'"):
         voice("hello", VoiceSpec("nobody"))

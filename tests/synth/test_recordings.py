@@ -129,6 +129,18 @@ def test_pauses_of_a_recording_are_not_blown_up(tmp_path: Path) -> None:
         assert np.sqrt(power(part[np.argsort(-np.abs(part))[:1000]])) > 2  # the knock is in it
 
 
+def test_a_short_sentence_over_one_knock_hears_the_knock(tmp_path: Path) -> None:
+    """Else its row would tell of a noise, at a level, where there is digital silence."""
+    still = np.zeros(60 * RATE_HZ)
+    still[40 * RATE_HZ + 12_000 : 40 * RATE_HZ + 13_000] = hiss(1, 1, level=0.3)[:1000, 0]
+    soundfile.write(tmp_path / "knock.wav", still, RATE_HZ, subtype="FLOAT")
+    (found,) = recordings.noises(str(tmp_path), False).used
+    for length in (RATE_HZ // 20, RATE_HZ // 2, 2 * RATE_HZ):
+        for seed in range(20):
+            part = recordings.part(found, length, np.random.default_rng(seed))
+            assert len(part) == length and abs(power(part) - 1) < 0.01
+
+
 def test_rooms_begin_at_the_direct_sound_keep_the_level_and_die_away(rooms: Path) -> None:
     for room in recordings.rooms(str(rooms), True).used:
         found = recordings.response(room)
