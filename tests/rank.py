@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from transformers import Trainer
 from recipes import __main__ as worker
 from recipes.run.directory import Run
 from recipes.train import trainer
+from tests.ports import free_port
 
 
 def launched_env(world: int) -> list[dict[str, str]]:
     """The environment of each of `world` processes that torchrun or `accelerate launch` would start on this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    count = {"WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    count = {"WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
+    count |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     return [{**os.environ, **count, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
 
 

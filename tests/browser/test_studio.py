@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
 import time
 import urllib.request
@@ -26,6 +25,7 @@ from synth.workspace import Workspace
 from tests import spare
 from tests.browser.settling import settled
 from tests.markup import PAYLOADS
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.browser,
@@ -41,9 +41,7 @@ class Studio:
 
     def __init__(self, workspace: Workspace, spared: bool = True) -> None:
         self.workspace, self.spared, self.speed_sec = workspace, spared, int(not spared)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | spare.Forked | None = None
 

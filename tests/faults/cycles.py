@@ -29,6 +29,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+from tests.ports import free_port  # noqa: E402
 
 SERVERS = ("ui", "serve", "stub-endpoint", "record")
 MOMENTS = ("starting", "listening", "connected", "asked", "answered")
@@ -57,11 +58,6 @@ def command(server: str, port: int, scratch: Path, upstream: str) -> list[str]:
         "record": ["--upstream", upstream],
     }
     return [sys.executable, "-P", "-m", "studio", server, *own[server], "--port", str(port)]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def listens(port: int) -> bool:

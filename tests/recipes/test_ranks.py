@@ -36,6 +36,7 @@ from synth.dataset import Card, DatasetDir, DatasetWriter
 from synth.errors import RecipeError, RunError
 from synth.workspace import Workspace
 from tests import spare, workers
+from tests.ports import free_port
 from tests.rank import launched_env
 from tests.studio.test_views import page, text
 from tests.tiny import sums_dataset, tiny_llama
@@ -279,9 +280,7 @@ def test_two_machines_that_are_started_apart_equal_one_process(
     options = of_text(workspace, tmp_path / "model")
     alone = workers.finish(made_run(workspace, "alone", options, 1))
     recipe = made_run(workspace, "unused", options, 2).path / "recipe.yaml"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     words = [
         sys.executable,
         "-P",

@@ -7,7 +7,6 @@ import json
 import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -47,6 +46,7 @@ from synth.scoring.scorers import score_reply
 from synth.storage import read_json, read_jsonl, write_json
 from synth.workspace import Workspace
 from tests import spare
+from tests.ports import free_port
 from tests.tiny import tiny_llama
 
 pytestmark = pytest.mark.slow
@@ -103,8 +103,7 @@ def serving(workspace: Workspace, model: str, *settings: str) -> Iterator[Served
 @contextmanager
 def commanded(workspace: Workspace, model: str, *settings: str) -> Iterator[Served]:
     """`smolstudio serve MODEL --cascade …` as a user gives it."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = free_port()
     argv = [sys.executable, "-P", "-m", "studio", "serve", model, "--port", str(port), "-w", str(workspace.path)]
     process = spare.fork([*argv, "--cascade", *settings], stdout=subprocess.PIPE)
     try:
@@ -197,8 +196,7 @@ def test_a_schema_holds_both_models(workspace: Workspace, tiny: str) -> None:
 
 
 def test_a_large_model_that_is_down_leaves_the_small_answer_and_says_so(workspace: Workspace, tiny: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+    nobody = f"http://127.0.0.1:{free_port()}/v1"
     kept = workspace.path / "kept"
     settings = [f"large={nobody}", "model=m", "threshold=1", "deadline_sec=1", f"journal={kept}"]
     with serving(workspace, tiny, *settings) as cascade:

@@ -30,6 +30,7 @@ from studio.serving.sockets import bind
 from studio.stub.endpoint import serve_in_thread
 from synth.errors import EndpointError, UserError
 from synth.workspace import Workspace
+from tests.ports import free_port
 
 GOOD_HOSTS = [
     "127.0.0.1",
@@ -405,11 +406,6 @@ def test_uploads_on_their_way_count_and_no_longer_than_that() -> None:
 
 
 # --- real servers
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class Real:

@@ -20,14 +20,12 @@ from studio.engines import launched, machines
 from studio.engines.launched import Launch
 from synth.errors import RecipeError, RunError
 from synth.workspace import Workspace
+from tests.ports import free_port
 
 
 @pytest.fixture
 def launch() -> Launch:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return Launch(num_processes=3, num_machines=3, main_process_port=port)
+    return Launch(num_processes=3, num_machines=3, main_process_port=free_port())
 
 
 def met(launch: Launch, marks: dict[int, str]) -> dict[int, str]:

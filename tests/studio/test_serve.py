@@ -21,6 +21,7 @@ from studio.serving import model_server, serve, vllm
 from studio.serving.servable import servable
 from synth.errors import EndpointError, ModelError
 from synth.workspace import Workspace
+from tests.ports import free_port
 from tests.tiny import tiny_llama
 
 pytestmark = pytest.mark.slow
@@ -34,11 +35,6 @@ def run_id(workspace: Workspace, tmp_path: Path) -> str:
     loaded = load_trainable(load_recipe({"base_model": str(base), "lora": {"r": 4}}))
     save_adapter(loaded, workspace.runs / "run-1/adapter", run="run-1", recipe="tiny")
     return "run-1"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def test_tuned_run_answers_an_openai_client_under_its_own_name(workspace: Workspace, run_id: str) -> None:
